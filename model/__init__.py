@@ -1,0 +1,1 @@
+"""Learning: a folder of frames becomes a model, its classes, and honest numbers about both."""
