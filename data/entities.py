@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+# Twitch's own rule for a login; old accounts may be shorter than today's four characters.
+_LOGIN = re.compile(r"[a-z0-9_]{1,25}")
+# Numbers without leading zeros, so that a path has one spelling; 18 digits always fit a BIGINT.
+_PATH = re.compile(r"([1-9][0-9]{0,17})/([a-z0-9_]{1,25})-([1-9][0-9]{0,17})\.jpg")
+
+
+def is_login(text: str) -> bool:
+    """Whether `text` can be a login: lower-case ASCII letters, digits, `_`; so it is safe in a file's name."""
+    return _LOGIN.fullmatch(text) is not None
+
+
+def one_line(text: str) -> str:
+    """`text` as it may stand in a line of a file, a row or a terminal: what cannot be printed becomes a space.
+
+    Names come from the network: a tab would break games.tsv, a NUL PostgreSQL, an escape code the terminal.
+    """
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +73,11 @@ class StoredFrame:
     def path(self) -> str:
         """The file's path below the frames folder, with `/` on every system: the key of its row."""
         return f"{self.game_id}/{self.login}-{self.number}.jpg"
+
+    @classmethod
+    def parse(cls, path: str) -> StoredFrame:
+        """The frame that `path` (as above) names. Raises ValueError: it is no frame's path."""
+        match = _PATH.fullmatch(path)
+        if match is None:
+            raise ValueError(f"{path!r} is no <game_id>/<login>-<number>.jpg")
+        return cls(int(match[1]), match[2], int(match[3]))

