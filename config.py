@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError as SourceError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from data.errors import SettingsError
 
@@ -81,6 +82,10 @@ class Settings(BaseSettings):
     """Streams to try at most for those."""
     frames_per_stream: int = Field(15, ge=1)
     """Frames to take from one stream at most; a live window holds about 15 segments."""
+    games_interval_s: float = Field(600.0, gt=0)
+    """Seconds between two looks for more games, while there are fewer than max_games."""
+    rest_s: float = Field(600.0, ge=0)
+    """Seconds to leave a game alone after none of its streams gave a frame."""
     info_interval_s: float = Field(300.0, gt=0)
     """Seconds between two prints of the dataset's figures while downloading."""
 

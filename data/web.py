@@ -10,10 +10,12 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import ConnectionPool
 from urllib3.util.retry import Retry
 
 # A new connection is tried again; an answer, whatever its status, is the caller's to judge.
@@ -50,14 +52,18 @@ class _Adapter(HTTPAdapter):
         self._standin = standin
         super().__init__(max_retries=_RETRY, pool_connections=pool_size, pool_maxsize=pool_size)
 
-    def send(self, request, stream=False, timeout=None, **kwargs):  # type: ignore[no-untyped-def]
-        """Send with this adapter's timeout where the caller set none. [requests' signature]"""
+    def send(  # type: ignore[override]  # the rest is passed on as it comes
+        self, request: requests.PreparedRequest, stream: bool = False, timeout: Any = None, **kwargs: Any
+    ) -> requests.Response:
+        """Send with this adapter's timeout where the caller set none."""
         if self._standin:
-            request.headers["Host"] = urlsplit(request.url).netloc
+            request.headers["Host"] = urlsplit(request.url or "").netloc
         return super().send(request, stream=stream, timeout=timeout or self._timeout_s, **kwargs)
 
-    def get_connection_with_tls_context(self, request, verify, proxies=None, cert=None):  # type: ignore[no-untyped-def]
-        """The connection pool of the stand-in, or of the URL's own host. [requests' hook for this]"""
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> ConnectionPool:
+        """The connection pool of the stand-in, or of the URL's own host: the hook that requests has for this."""
         if self._standin:
             return self.poolmanager.connection_from_url(self._standin)
         return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)

@@ -1,0 +1,170 @@
+"""python -m data.download: collect frames of live streams until Enter, Ctrl-C, SIGTERM or a limit."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from data import command
+
+if TYPE_CHECKING:
+    from config import Settings
+    from data.catalog import Catalog
+    from data.collector import Collector, Plan, Stop
+    from data.folder import Folder
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, wire, run, report; returns the exit code."""
+    parser = command.parser(
+        "data.download",
+        "Collect frames of live streams, always for the game with the fewest. Enter, Ctrl-C or SIGTERM stops.",
+    )
+    parser.add_argument("--minutes", type=_positive(float), help="stop after so many minutes")
+    parser.add_argument("--frames", type=_positive(int), help="stop after so many frames")
+    return command.run(parser.parse_args(argv), _work)
+
+
+def _work(args: argparse.Namespace, settings: Settings) -> int:
+    from data import db
+    from data.catalog import Catalog
+    from data.collector import Stop
+    from data.folder import Folder
+
+    stop = Stop()
+    folder = Folder(settings.download_path / "frames")
+    with ExitStack() as stack:
+        catalog = Catalog(stack.enter_context(db.connect(settings)))
+        collector = stack.enter_context(_collector(settings, folder, catalog, stop, args.frames))
+        stack.enter_context(_stopped_by_user(stop, args.minutes))
+        totals = _shown(collector, settings, folder, catalog, stop)
+    print(totals)
+    return 0
+
+
+@contextmanager
+def _collector(
+    settings: Settings, folder: Folder, catalog: Catalog, stop: Stop, frames: int | None
+) -> Iterator[Collector]:
+    """The loop with its real collaborators, closed afterwards."""
+    import random
+
+    from data import web
+    from data.collector import Collector
+    from data.grabber import Grabber
+    from data.helix import Helix
+
+    with ExitStack() as stack:
+        session = stack.enter_context(web.new_session(settings.timeout_s, settings.twitch_standin))
+        helix = Helix(
+            session,
+            settings.client_id,
+            access_token=settings.access_token.get_secret_value(),
+            client_secret=settings.client_secret.get_secret_value(),
+            budget_s=settings.helix_budget_s,
+            deadline_s=settings.deadline_s,
+            sleep=stop.pause,
+        )
+        grabber = stack.enter_context(
+            Grabber(
+                img_size=settings.img_size,
+                jpeg_quality=settings.jpeg_quality,
+                quality=settings.quality,
+                timeout_s=settings.timeout_s,
+                deadline_s=settings.deadline_s,
+                standin=settings.twitch_standin,
+                sleep=stop.pause,
+            )
+        )
+        yield Collector(
+            helix=helix,
+            grabber=grabber,
+            folder=folder,
+            catalog=catalog,
+            plan=_plan(settings, frames),
+            stop=stop,
+            rng=random.Random(settings.seed),
+        )
+
+
+def _plan(settings: Settings, frames: int | None) -> Plan:
+    from dataclasses import fields
+
+    from data.collector import Plan
+
+    values = {field.name: getattr(settings, field.name) for field in fields(Plan) if field.name != "frames"}
+    return Plan(**values, frames=frames)
+
+
+def _shown(collector: Collector, settings: Settings, folder: Folder, catalog: Catalog, stop: Stop) -> str:
+    """Run the loop under the display, the dataset's figures beside it every `info_interval_s`; the totals."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from data.info import figures
+    from data.progress import Display
+
+    console = Console(stderr=True, highlight=False)
+    display = Display(collector.tally, "Press Enter to stop." if sys.stdin.isatty() else "Ctrl-C or SIGTERM stops.")
+
+    def tell() -> None:
+        while not stop.wait(settings.info_interval_s):
+            console.print("\n".join([display.status(), *figures(folder, catalog)]), markup=False)
+
+    teller = threading.Thread(target=tell, name="figures", daemon=True)
+    with Live(display, console=console, refresh_per_second=2, transient=True) if console.is_terminal else ExitStack():
+        teller.start()
+        try:
+            collector.run()
+        finally:
+            stop.set()
+            teller.join()
+    return display.totals()
+
+
+@contextmanager
+def _stopped_by_user(stop: Stop, minutes: float | None) -> Iterator[None]:
+    """Set `stop` at Enter (on a terminal), Ctrl-C, SIGTERM, or after `minutes`; a second Ctrl-C interrupts hard."""
+
+    def on_signal(number: int, _: Any) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    def on_enter() -> None:
+        sys.stdin.readline()
+        stop.set()
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    timer = threading.Timer(minutes * 60 if minutes else threading.TIMEOUT_MAX, stop.set)
+    timer.daemon = True
+    if minutes:
+        timer.start()
+    if sys.stdin and sys.stdin.isatty():
+        threading.Thread(target=on_enter, name="enter", daemon=True).start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _positive(kind: type) -> Any:
+    def convert(text: str) -> Any:
+        value = kind(text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
+        return value
+
+    convert.__name__ = kind.__name__  # argparse names the type in its message
+    return convert
+
+
+if __name__ == "__main__":
+    sys.exit(main())

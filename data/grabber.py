@@ -1,0 +1,197 @@
+"""Grabbing: a login becomes the frames of its live window. The only importer of streamlink.
+
+Twitch serves HLS (RFC 8216): a playlist of about fifteen two-second segments, each starting with a key
+frame, and one frame of each is kept. Ads are segments among them; Streamlink's Twitch plugin knows which.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import requests
+from streamlink import Streamlink
+from streamlink.exceptions import NoStreamsError, StreamlinkError
+from streamlink.plugins.twitch import Twitch
+from streamlink.stream.hls import HLSStream, parse_m3u8
+
+from data import web
+from data.entities import Frame, is_login
+from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable, UnknownLogin
+from data.video import first_frame
+
+_PLAYLIST_BYTES = 4 << 20
+_SEGMENT_BYTES = 64 << 20  # two seconds at 250 Mbit/s
+_ENOUGH_FRAMES = 5  # ads are waited out only until this many frames are there
+_HEIGHT = re.compile(r"(\d+)p\d*")
+
+log = logging.getLogger(__name__)
+
+
+class Grabber:
+    """Takes frames from live channels. One instance keeps one connection pool; `close` ends it."""
+
+    def __init__(
+        self,
+        *,
+        img_size: int,
+        jpeg_quality: int,
+        quality: str = "auto",
+        timeout_s: float = 10.0,
+        deadline_s: float = 30.0,
+        standin: str = "",
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """Take the settings of the same names; no request is made yet.
+
+        `quality`: auto, best, worst or a rendition's name; a channel without it gives what auto would choose.
+        `sleep`: how to wait for the next segments; a download passes its stop event's `wait`.
+        """
+        self._img_size = img_size
+        self._jpeg_quality = jpeg_quality
+        self._quality = quality
+        self._deadline_s = deadline_s
+        self._sleep = sleep
+        # Without `webbrowser` False a refused token would start a Chromium on this machine.
+        self._streamlink = Streamlink({"webbrowser": False, "http-timeout": timeout_s})
+        web.equip(self._streamlink.http, timeout_s, standin)
+
+    def close(self) -> None:
+        """Close the connections; safe to call twice."""
+        self._streamlink.http.close()
+
+    def __enter__(self) -> Grabber:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def frames(self, login: str, at_most: int, ad_wait_s: float = 0.0) -> Iterator[Frame]:
+        """The first frame of each of the live window's newest `at_most` segments, oldest first, ads left out.
+
+        Where ads have taken the window, waits up to `ad_wait_s` seconds for more. A segment that fails
+        is left out. Raises, at the first frame at the latest: UnknownLogin, StreamOffline, OnlyAds,
+        StreamUnavailable, or NoPicture when no segment could be decoded.
+        """
+        stream = self._rendition(login)
+        number, failure = 0, None
+        for segment in self._content(stream, login, at_most, ad_wait_s):
+            try:
+                jpeg = first_frame(self._segment(segment), self._img_size, self._jpeg_quality)
+            except (NoPicture, StreamUnavailable) as error:
+                log.info("%s: segment %s left out: %s", login, segment.num, error)
+                failure = error
+                continue
+            number += 1
+            yield Frame(number, jpeg)
+        if failure and not number:
+            raise type(failure)(f"{login}: not one segment gave a picture ({failure})") from failure
+
+    def _rendition(self, login: str) -> HLSStream:
+        """The channel's rendition of the wanted quality."""
+        if not is_login(login):
+            raise UnknownLogin(f"{login!r} is no Twitch login: 1 to 25 lower-case letters, digits or _")
+        try:
+            streams = _Channel(self._streamlink, f"https://www.twitch.tv/{quote(login)}").streams()
+        except StreamlinkError as error:
+            raise StreamUnavailable(f"{login}: {error}; if every channel fails, upgrade streamlink") from error
+        if not streams:
+            raise StreamOffline(f"{login} is not live")
+        return streams.get(self._quality) or streams[smallest_covering(list(streams), self._img_size)]
+
+    def _content(self, stream: HLSStream, login: str, at_most: int, ad_wait_s: float) -> Iterator[Any]:
+        """Segments of the stream itself, oldest first: the window's, and while ads hide too many, those to come."""
+        end = time.monotonic() + ad_wait_s
+        last, count, ads = -1, 0, False
+        while True:
+            playlist = self._playlist(stream, login)
+            fresh = [s for s in playlist.segments if s.num > last and not s.prefetch]
+            ads = ads or any(segment.ad for segment in fresh)
+            for segment in [s for s in fresh if not s.ad][-at_most:]:
+                count += 1
+                yield segment
+            last = max([last, *(segment.num for segment in fresh)])
+            pause = float(playlist.targetduration or 2)
+            if count >= min(at_most, _ENOUGH_FRAMES) or not ads or playlist.is_endlist:
+                break
+            if time.monotonic() + pause > end:
+                break
+            log.info("%s: ads; waiting for the stream", login)
+            self._sleep(pause)
+        if not count:
+            raise OnlyAds(f"{login} shows nothing but ads") if ads else StreamOffline(f"{login} has no segments")
+
+    def _playlist(self, stream: HLSStream, login: str) -> Any:
+        """The media playlist now, each segment with `num`, `uri`, `map`, and the plugin's own `ad` and `prefetch`."""
+        try:
+            text = self._get(stream.url, _PLAYLIST_BYTES).decode("utf-8", "replace")
+            return _with_offsets(parse_m3u8(text, base_uri=stream.url, parser=type(stream).__parser__))
+        except _HTTPStatus as error:
+            raise StreamOffline(f"{login} is over: its playlist answers {error.status}") from error
+        except ValueError as error:
+            raise StreamUnavailable(f"{login}: its playlist cannot be read: {error}") from error
+
+    def _segment(self, segment: Any) -> bytes:
+        """A segment's bytes, for fMP4 with its init section in front: a fragment alone cannot be decoded."""
+        init = self._get(segment.map.uri, _SEGMENT_BYTES, segment.map.byterange) if segment.map else b""
+        return init + self._get(segment.uri, _SEGMENT_BYTES, segment.byterange)
+
+    def _get(self, url: str, limit_bytes: int, byterange: Any = None) -> bytes:
+        headers = {}
+        if byterange is not None:
+            start = byterange.offset or 0
+            headers["Range"] = f"bytes={start}-{start + byterange.range - 1}"  # both ends included
+        try:
+            response = self._streamlink.http.get(url, stream=True, headers=headers, raise_for_status=False)
+            if response.status_code >= 400:
+                response.close()
+                raise _HTTPStatus(response.status_code)
+            return web.read_body(response, self._deadline_s, limit_bytes)
+        except (StreamlinkError, requests.RequestException) as error:
+            raise StreamUnavailable(f"the video server does not answer: {type(error).__name__}") from error
+
+
+class _HTTPStatus(StreamUnavailable):
+    """The video server answered with an error status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the video server answers {status}")
+        self.status = status
+
+
+class _Channel(Twitch):
+    """Streamlink's Twitch plugin, told to keep apart what it reports as one: an empty token and an offline stream."""
+
+    def _access_token(self, is_live: bool, channel_or_vod: str) -> Any:
+        try:
+            return super()._access_token(is_live, channel_or_vod)
+        except NoStreamsError as error:
+            raise UnknownLogin(f"Twitch has no channel {channel_or_vod!r}, or it is banned") from error
+
+
+def _with_offsets(playlist: Any) -> Any:
+    """The playlist, each byte range with its start: one without follows the last of that file (RFC 8216 4.3.2.2)."""
+    ends: dict[str, int] = {}
+    for segment in playlist.segments:
+        if segment.byterange:
+            start = segment.byterange.offset
+            start = ends.get(segment.uri, 0) if start is None else start
+            ends[segment.uri] = start + segment.byterange.range
+            segment.byterange = segment.byterange._replace(offset=start)
+    return playlist
+
+
+def smallest_covering(names: list[str], img_size: int) -> str:
+    """Of renditions named like 720p60, the one with the fewest lines that are at least `img_size`; else the largest.
+
+    `best` counts where no name tells a height.
+    """
+    heights = {name: int(match[1]) for name in names if (match := _HEIGHT.fullmatch(name))}
+    if not heights:
+        return "best"
+    covering = {name: height for name, height in heights.items() if height >= img_size}
+    return min(covering, key=covering.__getitem__) if covering else max(heights, key=heights.__getitem__)

@@ -1,0 +1,56 @@
+"""Pictures: the first frame of a video segment, scaled, as JPEG. The only importer of av and cv2."""
+
+from __future__ import annotations
+
+import io
+
+import av
+import cv2
+import numpy as np
+
+from data.errors import NoPicture
+
+_MAX_PIXELS = 4096 * 2304  # what Twitch can send at most; more is a bomb, not a stream
+
+
+def first_frame(segment: bytes, img_size: int, jpeg_quality: int) -> bytes:
+    """The first frame of an MPEG-TS segment, or of an fMP4 one with its init section in front, as JPEG.
+
+    Scaled by area averaging to `img_size` x `img_size` pixels, whatever the aspect, as the original
+    did. Raises NoPicture when the bytes hold no decodable video.
+    """
+    try:
+        with av.open(io.BytesIO(segment)) as container:
+            if not container.streams.video:
+                raise NoPicture("the segment holds no video")
+            stream = container.streams.video[0]
+            if stream.width * stream.height > _MAX_PIXELS:
+                raise NoPicture(f"the video has {stream.width}x{stream.height} pixels")
+            stream.codec_context.thread_count = 1  # one frame: a second thread only delays it
+            picture = next(container.decode(stream), None)
+    except (av.FFmpegError, ValueError, EOFError) as error:
+        raise NoPicture(f"the segment cannot be decoded: {error}") from error
+    if picture is None:
+        raise NoPicture("the segment holds no frame")
+    return encode(scale(picture.to_ndarray(format="rgb24"), img_size), jpeg_quality)
+
+
+def scale(image: np.ndarray, img_size: int) -> np.ndarray:
+    """A uint8 RGB image (height, width, 3) as (img_size, img_size, 3), by area averaging."""
+    return cv2.resize(image, (img_size, img_size), interpolation=cv2.INTER_AREA)
+
+
+def encode(image: np.ndarray, jpeg_quality: int) -> bytes:
+    """A uint8 RGB image as JPEG bytes; `jpeg_quality` 1 to 100."""
+    done, jpeg = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    if not done:
+        raise NoPicture("the frame cannot be written as JPEG")
+    return jpeg.tobytes()
+
+
+def decode(jpeg: bytes) -> np.ndarray:
+    """JPEG bytes as a uint8 RGB image (height, width, 3). Raises NoPicture when they are none."""
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    if image is None:
+        raise NoPicture("the bytes are no JPEG")
+    return image[:, :, ::-1]

@@ -1,0 +1,87 @@
+"""python -m recognition.recognize login: what is this live stream showing?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from data import command
+
+if TYPE_CHECKING:
+    from config import Settings
+    from data.entities import Frame
+    from data.grabber import Grabber
+    from model.classifier import Classifier
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse, wire, recognise, print; returns the exit code."""
+    parser = command.parser(
+        "recognition.recognize",
+        "Say which game a live stream shows: a line for each frame, then the verdict.",
+        "exit codes: 0 answered, 1 no model or other trouble, 2 settings, 3 offline, 4 only ads,\n"
+        "            5 unknown login, 6 no picture, 7 video servers unavailable",
+    )
+    parser.add_argument("login", help="the channel's login, the last part of its address")
+    return command.run(parser.parse_args(argv), _work)
+
+
+def _work(args: argparse.Namespace, settings: Settings) -> int:
+    from data.errors import ModelError
+    from model.classifier import Classifier
+    from recognition.ahead import ahead
+
+    login = args.login.strip().lower()
+    with _grabber(settings) as grabber, ahead(_frames(grabber, login, settings)) as frames:
+        classifier = Classifier.load(settings.model_path)  # while the first frames travel
+        if classifier.img_size != settings.img_size:
+            raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
+        for line in lines(frames, classifier):
+            print(line, flush=True)
+    return 0
+
+
+def _frames(grabber: Grabber, login: str, settings: Settings) -> Iterator[Frame]:
+    return grabber.frames(login, settings.frames_per_stream, settings.ad_wait_s)
+
+
+def lines(frames: Iterable[Frame], classifier: Classifier) -> Iterator[str]:
+    """The lines to print, each as soon as its frame has come; the verdict last.
+
+    Raises the frames' own error when there was no frame; later ones end the stream, and the verdict stands.
+    """
+    from data.errors import StreamError
+    from data.video import decode
+    from recognition.verdict import Jury
+
+    jury = Jury(classifier.classes)
+    judged = False
+    try:
+        for frame in frames:
+            logits = classifier.logits(decode(frame.jpeg)[None])
+            yield jury.hear(logits[0]).line(frame.number)
+            judged = True
+    except StreamError as error:
+        if not judged:
+            raise
+        command.log.warning("%s; the verdict is of the frames so far", error)
+    yield jury.verdict().line()
+
+
+def _grabber(settings: Settings) -> Grabber:
+    from data.grabber import Grabber
+
+    return Grabber(
+        img_size=settings.img_size,
+        jpeg_quality=settings.jpeg_quality,
+        quality=settings.quality,
+        timeout_s=settings.timeout_s,
+        deadline_s=settings.deadline_s,
+        standin=settings.twitch_standin,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
