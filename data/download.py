@@ -54,35 +54,13 @@ def _collector(
     """The loop with its real collaborators, closed afterwards."""
     import random
 
-    from data import web
+    from data import web, wiring
     from data.collector import Collector
-    from data.grabber import Grabber
-    from data.helix import Helix
 
-    with ExitStack() as stack:
-        session = stack.enter_context(web.new_session(settings.timeout_s, settings.twitch_standin))
-        helix = Helix(
-            session,
-            settings.client_id,
-            access_token=settings.access_token.get_secret_value(),
-            client_secret=settings.client_secret.get_secret_value(),
-            budget_s=settings.helix_budget_s,
-            deadline_s=settings.deadline_s,
-            sleep=stop.pause,
-        )
-        grabber = stack.enter_context(
-            Grabber(
-                img_size=settings.img_size,
-                jpeg_quality=settings.jpeg_quality,
-                quality=settings.quality,
-                timeout_s=settings.timeout_s,
-                deadline_s=settings.deadline_s,
-                standin=settings.twitch_standin,
-                sleep=stop.pause,
-            )
-        )
+    session = web.new_session(settings.timeout_s, settings.twitch_standin)
+    with session, wiring.grabber(settings, stop.pause) as grabber:
         yield Collector(
-            helix=helix,
+            helix=wiring.helix(settings, session, stop.pause),
             grabber=grabber,
             folder=folder,
             catalog=catalog,

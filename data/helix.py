@@ -5,16 +5,15 @@ https://dev.twitch.tv/docs/api/reference · rate limits: https://dev.twitch.tv/d
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import requests
 
+from data.answers import Answer, read_cursor, read_game, read_items, read_stream
 from data.entities import Game, Stream, is_login
 from data.errors import HelixRefused, HelixUnavailable, SettingsError
 from data.web import read_body
@@ -69,7 +68,7 @@ class Helix:
         """Games by viewers, most first; `non_games` and what has no IGDB id (Just Chatting, Music …) are left out."""
         left_out = frozenset(non_games)
         for item in self._pages("games/top", {}, key="id"):
-            game = _game(item)
+            game = read_game(item)
             if item.get("igdb_id") and game.id not in left_out:
                 yield game
 
@@ -79,14 +78,14 @@ class Helix:
         found: dict[int, Game] = {}
         for start in range(0, len(wanted), _PAGE):
             answer = self._get("games", {"id": wanted[start : start + _PAGE]})
-            found.update({game.id: game for game in map(_game, _items(answer))})
+            found.update({game.id: game for game in map(read_game, read_items(answer))})
         return found
 
     def streams(self, game_id: int, at_most: int = _PAGE) -> list[Stream]:
         """Live streams of a game, most viewers first, `at_most` of them. Some may be over already: the list lags."""
         streams: list[Stream] = []
         for item in self._pages("streams", {"game_id": game_id, "type": "live"}, key="user_id"):
-            stream = _stream(item)
+            stream = read_stream(item)
             if is_login(stream.login):
                 streams.append(stream)
             if len(streams) >= at_most:
@@ -109,13 +108,12 @@ class Helix:
                 if not cursor:
                     raise
                 return
-            items = _items(answer)
+            items = read_items(answer)
             fresh = {str(item.get(key)): item for item in items if str(item.get(key)) not in seen}
             seen.update(fresh)
             yield from fresh.values()
             empty = 0 if items else empty + 1
-            pagination = answer.get("pagination")
-            cursor = str(pagination.get("cursor") or "") if isinstance(pagination, dict) else ""
+            cursor = read_cursor(answer)
             if not cursor or cursor in cursors or (items and not fresh):
                 return
             cursors.add(cursor)
@@ -160,14 +158,14 @@ class Helix:
             raise HelixUnavailable("Twitch's answer holds no token")
         return token
 
-    def _send(self, method: str, url: str, **kwargs: Any) -> _Answer:
+    def _send(self, method: str, url: str, **kwargs: Any) -> Answer:
         """One request, its whole body within the deadline, and what its headers say of the rate limit."""
         try:
             response = self._session.request(method, url, stream=True, **kwargs)
             body = read_body(response, self._deadline_s, _ANSWER_BYTES)
         except requests.RequestException as error:
             raise HelixUnavailable(f"Twitch cannot be reached: {type(error).__name__}") from error
-        answer = _Answer(response.status_code, body)
+        answer = Answer(response.status_code, body)
         if response.headers.get("Ratelimit-Remaining") == "0" or answer.status == 429:
             self._blocked_until = _reset(response.headers.get("Ratelimit-Reset"))
         return answer
@@ -194,32 +192,6 @@ class _BadRequest(HelixUnavailable):
     """A 4xx that is about the request itself; the same one would fail again."""
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """Status and body of an answer, checked where they enter."""
-
-    status: int
-    body: bytes
-
-    @property
-    def message(self) -> str:
-        """Twitch's own words for an error, for people alone: never branch on them."""
-        try:
-            return str(self.json_object().get("message", ""))[:200]
-        except HelixUnavailable:
-            return "no reason given"
-
-    def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object; anything else (an HTML page, a cut-off answer) is HelixUnavailable."""
-        try:
-            value = json.loads(self.body)
-        except ValueError as error:
-            raise HelixUnavailable("Twitch's answer is not JSON") from error
-        if not isinstance(value, dict):
-            raise HelixUnavailable("Twitch's answer is not an object")
-        return value
-
-
 def _reset(header: str | None) -> float:
     """When to send again, epoch seconds: the header may be absent, unreadable or in the past."""
     try:
@@ -227,30 +199,3 @@ def _reset(header: str | None) -> float:
     except ValueError:
         reset = 0.0
     return max(reset, time.time() + 1) + random.uniform(0, 0.5)
-
-
-def _items(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    items = answer.get("data")
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise HelixUnavailable("Twitch's answer holds no list of data")
-    return items
-
-
-def _game(item: dict[str, Any]) -> Game:
-    try:
-        return Game(int(item["id"]), str(item["name"]))
-    except (KeyError, ValueError, TypeError) as error:
-        raise HelixUnavailable(f"Twitch sent a game that is none: {error!r}") from error
-
-
-def _stream(item: dict[str, Any]) -> Stream:
-    try:
-        return Stream(
-            login=str(item["user_login"]).lower(),
-            game_id=int(item["game_id"]),
-            title=str(item["title"]),
-            language=str(item["language"]),
-            viewers=int(item["viewer_count"]),
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise HelixUnavailable(f"Twitch sent a stream that is none: {error!r}") from error

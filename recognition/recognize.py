@@ -29,12 +29,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
+    from data import wiring
     from data.errors import ModelError
     from model.classifier import Classifier
     from recognition.ahead import ahead
 
     login = args.login.strip().lower()
-    with _grabber(settings) as grabber, ahead(_frames(grabber, login, settings)) as frames:
+    with wiring.grabber(settings) as grabber, ahead(_frames(grabber, login, settings)) as frames:
         classifier = Classifier.load(settings.model_path)  # while the first frames travel
         if classifier.img_size != settings.img_size:
             raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
@@ -68,19 +69,6 @@ def lines(frames: Iterable[Frame], classifier: Classifier) -> Iterator[str]:
             raise
         command.log.warning("%s; the verdict is of the frames so far", error)
     yield jury.verdict().line()
-
-
-def _grabber(settings: Settings) -> Grabber:
-    from data.grabber import Grabber
-
-    return Grabber(
-        img_size=settings.img_size,
-        jpeg_quality=settings.jpeg_quality,
-        quality=settings.quality,
-        timeout_s=settings.timeout_s,
-        deadline_s=settings.deadline_s,
-        standin=settings.twitch_standin,
-    )
 
 
 if __name__ == "__main__":

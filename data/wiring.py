@@ -1,0 +1,44 @@
+"""Workers made from the settings, for the commands that use the same ones. Heavy imports happen in the calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import requests
+
+    from config import Settings
+    from data.grabber import Grabber
+    from data.helix import Helix
+
+
+def helix(settings: Settings, session: requests.Session, sleep: Callable[[float], object] = time.sleep) -> Helix:
+    """A client of the API on `session`, which the caller closes. Raises SettingsError for missing credentials."""
+    from data.helix import Helix
+
+    return Helix(
+        session,
+        settings.client_id,
+        access_token=settings.access_token.get_secret_value(),
+        client_secret=settings.client_secret.get_secret_value(),
+        budget_s=settings.helix_budget_s,
+        deadline_s=settings.deadline_s,
+        sleep=sleep,
+    )
+
+
+def grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Grabber:
+    """A grabber, which the caller closes."""
+    from data.grabber import Grabber
+
+    return Grabber(
+        img_size=settings.img_size,
+        jpeg_quality=settings.jpeg_quality,
+        quality=settings.quality,
+        timeout_s=settings.timeout_s,
+        deadline_s=settings.deadline_s,
+        standin=settings.twitch_standin,
+        sleep=sleep,
+    )
