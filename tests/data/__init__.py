@@ -1,0 +1,1 @@
+"""Tests of the collecting side: files and rows."""

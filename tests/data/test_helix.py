@@ -1,0 +1,281 @@
+"""data.helix: against the stand-in for how Twitch behaves, against scripted answers for how it misbehaves."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import requests
+
+from data import web
+from data.entities import Game
+from data.errors import HelixRefused, HelixUnavailable, SettingsError
+from data.helix import Helix
+from tests.scripted import Reply, Scripted
+
+
+class Clock:
+    """Sleeps that are noted down, and slept a hundredth as long."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        time.sleep(min(seconds, 5) / 100)
+
+
+def client(url: str, clock: Clock | None = None, timeout_s: float = 2, **options) -> Helix:
+    credentials = {"access_token": "token"} if "client_secret" not in options else {}
+    session = web.new_session(timeout_s, url)
+    return Helix(session, "client", **credentials, **options, sleep=(clock or Clock()).sleep)
+
+
+def page(*ids: object, cursor: str = "") -> Reply:
+    data = [{"id": str(i), "name": f"Game {i}", "box_art_url": "", "igdb_id": "7"} for i in ids]
+    return Reply(body={"data": data, "pagination": {"cursor": cursor} if cursor else {}})
+
+
+def ids(games) -> list[int]:
+    return [game.id for game in games]
+
+
+# --- the stand-in ---------------------------------------------------------------------------------
+
+
+def helix_of(standin, **options) -> Helix:
+    """A client with the stand-in's own credentials."""
+    env = standin.environment
+    return Helix(
+        web.new_session(5, standin.url),
+        env["CLIENT_ID"],
+        client_secret=env["CLIENT_SECRET"],
+        sleep=time.sleep,
+        **options,
+    )
+
+
+def test_top_games_are_the_worlds_games_without_non_games(standin, world):
+    """Categories without an IGDB id and those listed as non-games are left out; the rest is complete."""
+    expected = {Game(int(c.game_id), c.game) for c in world.channels if c.igdb_id}
+    assert set(helix_of(standin).top_games()) == expected
+    one = next(iter(expected))
+    assert set(helix_of(standin).top_games({one.id})) == expected - {one}
+
+
+def test_streams_of_a_game(standin, world):
+    """Every channel of a game is listed once, by login, most viewers first, as far as asked for."""
+    channel = next(c for c in world.channels if c.igdb_id)
+    expected = {c.login for c in world.channels if c.game_id == channel.game_id}
+    streams = helix_of(standin).streams(int(channel.game_id))
+    assert {stream.login for stream in streams} == expected
+    assert [s.viewers for s in streams] == sorted((s.viewers for s in streams), reverse=True)
+    assert len(helix_of(standin).streams(int(channel.game_id), at_most=1)) == 1
+
+
+def test_names_of_many_ids_in_one_call(standin, world):
+    """All names come in one request; an unknown id is simply absent."""
+    games = {int(c.game_id): c.game for c in world.channels}
+    helix = helix_of(standin)
+    found = helix.games([*games, 424242])
+    assert {game_id: game.name for game_id, game in found.items()} == games
+    assert sum(r.path == "/helix/games" for r in standin.requests) == 1
+
+
+def test_a_revoked_token_is_renewed_once(standin):
+    """A 401 leads to one new token, and the same request again."""
+    helix = helix_of(standin)
+    assert list(helix.top_games())
+    standin.revoke_tokens()
+    assert list(helix.top_games())
+    assert sum(r.path == "/oauth2/token" for r in standin.requests) == 2
+
+
+def test_a_wrong_secret_is_refused_with_a_reason(standin):
+    """Wrong credentials are no reason to wait: HelixRefused, saying which setting."""
+    helix = Helix(web.new_session(5, standin.url), standin.environment["CLIENT_ID"], client_secret="wrong")
+    with pytest.raises(HelixRefused, match="CLIENT_SECRET"):
+        list(helix.top_games())
+
+
+# --- scripted answers -----------------------------------------------------------------------------
+
+
+def test_paging_survives_short_pages_overlaps_and_an_empty_page():
+    """A short page is no end, items that overlap come once, one empty page in the middle is passed over."""
+    with Scripted([page(1, 2, cursor="a"), page(2, 3, cursor="b"), page(cursor="c"), page(4)]) as server:
+        assert ids(client(server.url).top_games()) == [1, 2, 3, 4]
+        assert [query.get("after") for _, _, query, _ in server.requests] == [None, ["a"], ["b"], ["c"]]
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        ([page(1, cursor="a"), page(2, cursor="a"), page(3)], [1, 2]),
+        ([page(1, cursor="a"), page(cursor="b"), page(cursor="c"), page(9)], [1]),
+        ([page(1, cursor="a"), page(1, cursor="b"), page(9)], [1]),
+        ([page(1, cursor="a"), Reply(400, {"status": 400, "message": "invalid cursor"}), page(9)], [1]),
+    ],
+    ids=["cursor repeats", "two empty pages", "nothing new", "invalid cursor"],
+)
+def test_paging_ends(replies, expected):
+    """Whatever keeps a naive client in a loop ends the paging, with what came before kept."""
+    with Scripted(replies) as server:
+        assert ids(client(server.url).top_games()) == expected
+        assert server.left == 1
+
+
+@pytest.mark.parametrize("reset", ["future", "past", "absent", "nonsense"])
+def test_rate_limit(reset):
+    """After a 429 the same request is sent again, at the reset, or a second later where that says nothing."""
+    value = {"future": str(time.time() + 30), "past": "1", "nonsense": "soon"}.get(reset)
+    limited = Reply(429, {"status": 429, "message": "slow down"}, {"Ratelimit-Reset": value} if value else {})
+    clock = Clock()
+
+    class Until(Clock):  # noted, then over at once: the next wait is computed from the wall clock
+        def sleep(self, seconds):
+            clock.slept.append(seconds)
+            helix._blocked_until = 0
+
+    with Scripted([limited, page(1)]) as server:
+        helix = client(server.url, Until())
+        assert ids(helix.top_games()) == [1]
+    low, high = (28, 31) if reset == "future" else (0.5, 2)
+    assert len(clock.slept) == 1
+    assert low < clock.slept[0] < high
+
+
+def test_an_empty_bucket_is_waited_for_before_sending():
+    """With 0 points remaining the next request waits for the reset instead of earning a 429."""
+    clock = Clock()
+    last_point = page(1, cursor="a")
+    last_point.headers = {"Ratelimit-Remaining": "0", "Ratelimit-Reset": str(time.time() + 1.5)}
+    with Scripted([last_point, page(2)]) as server:
+        assert ids(Helix(web.new_session(2, server.url), "c", access_token="t", sleep=clock.sleep).top_games()) == [
+            1,
+            2,
+        ]
+    assert clock.slept
+    assert 0 < clock.slept[0] < 2.5
+
+
+def test_a_limit_beyond_the_budget_is_unavailable():
+    """A reset further away than the budget is not waited for in here: the caller decides."""
+    far = Reply(429, {}, {"Ratelimit-Reset": str(time.time() + 3600)})
+    with Scripted([far]) as server, pytest.raises(HelixUnavailable, match="rate limit"):
+        list(client(server.url, budget_s=60).top_games())
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Reply(500, {"error": "Internal Server Error"}),
+        Reply(503, b"<html>try later</html>"),
+        Reply(200, b"<!doctype html><p>hello"),
+        Reply(200, b'{"data": [{"id": "1", "na'),
+        Reply(200, b'{"data": []}', promised=999),
+        Reply(200, b"[]"),
+    ],
+    ids=["500", "503", "HTML", "cut-off JSON", "cut-off body", "no object"],
+)
+def test_a_passing_failure_is_tried_again(bad):
+    """Three bad answers, then a good one: the caller sees the good one; the pauses grow."""
+    clock = Clock()
+    with Scripted([bad, bad, bad, page(1)]) as server:
+        assert ids(client(server.url, clock).top_games()) == [1]
+    assert len(clock.slept) == 3
+    assert clock.slept == sorted(clock.slept)
+
+
+def test_a_lasting_failure_is_unavailable_within_the_budget():
+    """An outage ends in HelixUnavailable, after pauses that sum up to less than the budget."""
+    clock = Clock()
+
+    class Real(Clock):
+        def sleep(self, seconds):
+            clock.slept.append(seconds)
+            time.sleep(seconds)
+
+    with Scripted([Reply(500)] * 50) as server, pytest.raises(HelixUnavailable, match="500"):
+        list(client(server.url, Real(), budget_s=2).top_games())
+    assert 1 <= len(clock.slept) <= 3
+    assert sum(clock.slept) <= 2
+
+
+def test_nobody_listens():
+    """No server at the address is HelixUnavailable, not a traceback."""
+    with Scripted([]) as server:
+        url = server.url
+    with pytest.raises(HelixUnavailable, match="cannot be reached"):
+        list(client(url, budget_s=1).top_games())
+
+
+@pytest.mark.parametrize(
+    "slow", [Reply(silence_s=30), Reply(body=b"x" * 500, byte_pause_s=0.1)], ids=["silence", "a byte at a time"]
+)
+def test_a_slow_server_cannot_hold_us(slow):
+    """A socket that says nothing, and one that sends a byte at a time for ever, end at the timeouts."""
+    start = time.monotonic()
+    with Scripted([slow]) as server, pytest.raises(HelixUnavailable):
+        list(client(server.url, timeout_s=0.5, deadline_s=1, budget_s=0.1).top_games())
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_refused_for_ever(status):
+    """A ready-made token that is refused cannot be renewed: HelixRefused at once."""
+    with Scripted([Reply(status, {"status": status, "message": "Invalid OAuth token"})]) as server:
+        with pytest.raises(HelixRefused, match="Invalid OAuth token"):
+            list(client(server.url).top_games())
+        assert len(server.requests) == 1
+
+
+def test_a_new_token_that_is_refused_too_ends_it():
+    """401, new token, 401: given up with HelixRefused, after one renewal."""
+    token = Reply(200, {"access_token": "fresh", "expires_in": 1, "token_type": "bearer"})
+    refused = Reply(401, {"status": 401, "message": "no"})
+    with Scripted([token, refused, token, refused]) as server:
+        with pytest.raises(HelixRefused):
+            list(client(server.url, client_secret="s").top_games())
+        assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("item", [{"name": "x"}, {"id": "x", "name": "y"}, {"id": None, "name": "y"}])
+def test_an_item_of_another_shape_is_unavailable(item):
+    """A changed API is an error where it enters, never a half-filled value."""
+    with Scripted([Reply(200, {"data": [item], "pagination": {}})]) as server, pytest.raises(HelixUnavailable):
+        list(client(server.url).top_games())
+
+
+def test_hostile_logins_never_leave_the_client():
+    """A login that could be a path is dropped; one in capitals is the same channel in small letters."""
+    good = {"game_id": "1", "title": "t", "language": "en", "viewer_count": 1}
+    logins = ["../../etc/passwd", "a/b", "", "ok_1", "OK_2", "x" * 26, "a\nb", "한국"]
+    data = [{**good, "user_login": login, "user_id": str(i)} for i, login in enumerate(logins)]
+    with Scripted([Reply(200, {"data": data, "pagination": {}})]) as server:
+        assert [stream.login for stream in client(server.url).streams(1)] == ["ok_1", "ok_2"]
+
+
+def test_ids_go_out_a_hundred_at_a_time():
+    """250 ids are three calls, each id once."""
+    with Scripted([page(1), page(101), page(201)]) as server:
+        assert set(client(server.url).games([*range(1, 251), 1, 2])) == {1, 101, 201}
+        assert [len(query["id"]) for _, _, query, _ in server.requests] == [100, 100, 50]
+
+
+def test_headers_and_hosts():
+    """Each request carries the token, the client id and our name, to Twitch's own host."""
+    with Scripted([page(1)]) as server:
+        list(client(server.url).top_games())
+    host, path, query, headers = server.requests[0]
+    assert (host, path, query["first"]) == ("api.twitch.tv", "/helix/games/top", ["100"])
+    assert headers["Authorization"] == "Bearer token"
+    assert headers["Client-Id"] == "client"
+    assert headers["User-Agent"].startswith("TwitchCategory")
+
+
+@pytest.mark.parametrize(("client_id", "options"), [("", {"access_token": "x"}), ("x", {})])
+def test_missing_credentials_name_the_setting(client_id, options):
+    """Without an id, or without token and secret, the error names what is missing before any request."""
+    with pytest.raises(SettingsError, match=r"CLIENT_ID|ACCESS_TOKEN"):
+        Helix(requests.Session(), client_id, **options)
