@@ -1,0 +1,73 @@
+"""model.onnx and classes.txt → logits, on ONNX Runtime: neither TensorFlow nor Keras is imported."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from data.entities import Game
+from data.errors import ModelError
+from model import classes as class_list
+
+FILE = "model.onnx"
+CLASSES_KEY = "classes"  # model.onnx's metadata: the game ids in output order, separated by commas
+
+
+class Classifier:
+    """A trained model. `classes`: the games in output order. `img_size`: pixels."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, classes: tuple[Game, ...]) -> None:
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self.classes = classes
+        self.img_size: int = session.get_inputs()[0].shape[1]
+
+    @classmethod
+    def load(cls, model_path: Path, threads: int = 0) -> Classifier:
+        """The model in the folder `model_path`; `threads` to compute with, 0 for one a core.
+
+        Raises ModelError: a file is missing or unreadable, or the two do not belong together.
+        """
+        path = model_path / FILE
+        if not path.is_file():
+            raise ModelError(f"{path} is missing: python -m model.create makes it.")
+        classes = class_list.read(model_path / class_list.FILE)
+        session = _session(path, threads or _cores())
+        _require_match(session, path, classes)
+        return cls(session, classes)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """float32 (n, classes) for uint8 `images` (n, img_size, img_size, 3), RGB."""
+        if images.dtype != np.uint8 or images.shape[1:] != (self.img_size, self.img_size, 3):
+            wanted = f"uint8 (n, {self.img_size}, {self.img_size}, 3)"
+            raise ValueError(f"images must be {wanted}, not {images.dtype} {images.shape}")
+        return np.asarray(self._session.run(None, {self._input: images.astype(np.float32)})[0])
+
+
+def _cores() -> int:
+    """The cores this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is raised as well
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # a class for each status, with no base but this
+        raise ModelError(f"{path} cannot be loaded ({error}): python -m model.create makes it anew.") from error
+
+
+def _require_match(session: onnxruntime.InferenceSession, path: Path, classes: tuple[Game, ...]) -> None:
+    """Raise ModelError unless the model was trained on these classes in this order."""
+    trained = session.get_modelmeta().custom_metadata_map.get(CLASSES_KEY, "")
+    listed = ",".join(str(game.id) for game in classes)
+    if trained != listed or session.get_outputs()[0].shape[-1] != len(classes):
+        raise ModelError(
+            f"{path} and {class_list.FILE} beside it do not belong together (a save that was cut off?): "
+            "python -m model.create makes both anew."
+        )

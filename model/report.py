@@ -1,0 +1,127 @@
+"""results/: curves.png, confusion.png and metrics.json. The only importer of matplotlib."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from data.entities import Game
+from model.evaluation import Evaluation
+from model.split import Sides
+from model.training import Training
+
+_LIBRARIES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "tf2onnx")
+_DPI = 144
+_NAME_CHARACTERS = 28
+_BLUE, _ORANGE, _GREY = "#2a6fbb", "#d9691e", "#8a8f98"
+
+
+def metrics(
+    settings: dict[str, Any],
+    *,
+    classes: Sequence[Game],
+    sides: Sides,
+    training: Training,
+    evaluation: Evaluation,
+    seconds: float,
+) -> dict[str, Any]:
+    """Everything measured and what is needed to measure it again, ready for JSON. `settings`: no secrets."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+        "settings": settings,
+        "seed": settings["seed"],
+        "accuracy_by_frame": evaluation.by_frame,
+        "accuracy_by_stream": evaluation.by_stream,
+        "best_epoch": training.best_epoch,
+        "epochs": len(training.history["loss"]),
+        "history": training.history,
+        "seconds": {"training": round(training.seconds, 2), "total": round(seconds, 2)},
+        "training": {"frames": len(sides.training), "streamers": len({frame.login for frame in sides.training})},
+        "validation": {
+            "frames": len(sides.validation),
+            "streamers": len({frame.login for frame in sides.validation}),
+            "streams": evaluation.streams,
+            "logins": sorted({frame.login for frame in sides.validation}),
+        },
+        "games": [
+            {"id": game.id, "name": game.name, "accuracy_by_frame": accuracy}
+            for game, accuracy in zip(classes, evaluation.per_game, strict=True)
+        ],
+        "confusion": evaluation.confusion.tolist(),
+    }
+
+
+def write(folder: Path, figures: dict[str, Any], draw: bool) -> None:
+    """Write metrics.json, and with `draw` both pictures, into `folder`, which is made. Raises OSError."""
+    folder.mkdir(exist_ok=True)
+    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
+    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    if draw:
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a name in a script that its font lacks
+        curves(figures["history"], figures["best_epoch"]).savefig(folder / "curves.png", dpi=_DPI)
+        names = [game["name"] for game in figures["games"]]
+        confusion(np.array(figures["confusion"]), names).savefig(folder / "confusion.png", dpi=_DPI)
+
+
+def curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
+    """Loss and accuracy of both sides by epoch, the kept epoch marked."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, key, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+        epochs = range(1, len(history[key]) + 1)
+        axes.axvline(best_epoch, color=_GREY, linestyle=":", label=f"kept: epoch {best_epoch}")
+        axes.plot(epochs, history[key], color=_BLUE, marker="o", markersize=4, label="training")
+        axes.plot(epochs, history[f"val_{key}"], color=_ORANGE, marker="o", markersize=4, label="validation")
+        axes.set_title(title, loc="left", fontweight="bold")
+        axes.set_xlabel("epoch")
+        axes.set_ylim(0, 1.03 if key == "accuracy" else None)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_formatter("{x:.0%}" if key == "accuracy" else "{x:g}")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.3)
+        axes.legend(frameon=False)
+    return figure
+
+
+def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
+    """`counts` (classes, classes) of validation frames: a row is a true game, a column what was predicted.
+
+    A cell is coloured by its share of the row, and says it in per cent.
+    """
+    size = max(4.5, 2.5 + 0.42 * len(names))
+    figure = Figure(figsize=(size + 1, size), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        share = shares[row, column]
+        color = "white" if share > 0.55 else "black"
+        axes.text(column, row, f"{share:.0%}"[:-1], ha="center", va="center", fontsize=8, color=color)
+    # A name is no formula: without parse_math=False two dollar signs would make it one.
+    labels = [_short(name) for name in names]
+    places = range(len(names))
+    axes.set_xticks(places, labels, rotation=45, ha="right", rotation_mode="anchor", fontsize=8, parse_math=False)
+    axes.set_yticks(places, labels, fontsize=8, parse_math=False)
+    axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="#e4e7eb", linewidth=0.6)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("recognised as")
+    axes.set_ylabel("frames of")
+    axes.set_title("Validation frames, % of each game", loc="left", fontweight="bold")
+    figure.colorbar(image, ax=axes, shrink=0.6, format="{x:.0%}")
+    return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
