@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     """Decoded images held for shuffling; every epoch reads the files in a new random order besides."""
     prefetch_buffer: int = Field(1, ge=1)
     """Batches prepared ahead of the training step."""
+    refit: bool = False
+    """In the end train anew on all frames, with those of validation, for as many epochs as were best on the split."""
     visualize_results: bool = True
     """Draw the curves and the confusion matrix after training."""
     mixed_precision: bool = True

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from model.evaluation import Evaluation
     from model.images import Images
     from model.split import Sides
-    from model.training import Training
+    from model.training import Trainer, Training
 
 _EPILOG = """settings: DOWNLOAD_PATH MODEL_PATH ARCHITECTURE INITIAL_WEIGHTS FINE_TUNE EPOCHS PATIENCE
-LEARNING_RATE DROPOUT VALIDATION_SPLIT BATCH_SIZE IMG_SIZE SEED VISUALIZE_RESULTS ... (config.py explains each)"""
+LEARNING_RATE DROPOUT VALIDATION_SPLIT BATCH_SIZE IMG_SIZE REFIT SEED VISUALIZE_RESULTS ... (config.py explains each)"""
 _NUMBERS_DEPEND_ON = (
     "architecture", "initial_weights", "fine_tune", "img_size", "epochs", "patience", "learning_rate", "dropout",
-    "validation_split", "batch_size", "shuffle_buffer", "prefetch_buffer", "mixed_precision", "seed",
+    "validation_split", "batch_size", "shuffle_buffer", "prefetch_buffer", "mixed_precision", "refit", "seed",
 )  # fmt: skip
 _VERIFIED_FRAMES = 32
 
@@ -69,21 +69,20 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     model = _network(settings, len(classes))
     export.prepare(settings.model_path, model.count_params())
     learning, validation = (_images(folder, side, classes, settings) for side in (sides.training, sides.validation))
-    training = _train(model, learning, validation, settings, tell)
-    model = network.in_float32(model)
+    trainer = _trainer(model, learning, validation, settings, tell)
+    training = trainer.train()
+    logits = network.in_float32(model).predict(validation.in_order(), verbose=0)
+    judged = evaluation.evaluate(logits, sides.validation, classes)
+    if settings.refit:
+        tell("once more, on all frames:")
+        trainer.refit(training.best_epoch)
     with export.replacing(settings.model_path) as new:
-        export.write(model, classes, new)
-        sample = next(validation.in_order().unbatch().batch(_VERIFIED_FRAMES).as_numpy_iterator())[0]
-        export.verify(model, new, sample)
-        judged = evaluation.evaluate(model.predict(validation.in_order(), verbose=0), sides.validation, classes)
+        export.write(network.in_float32(model), classes, new)
+        export.verify(network.in_float32(model), new, validation.first(_VERIFIED_FRAMES))
         used = settings.model_dump(mode="json", include=set(_NUMBERS_DEPEND_ON))
+        seconds = time.monotonic() - started
         figures = report.metrics(
-            used,
-            classes=classes,
-            sides=sides,
-            training=training,
-            evaluation=judged,
-            seconds=time.monotonic() - started,
+            used, classes=classes, sides=sides, training=training, evaluation=judged, seconds=seconds
         )
         report.write(new / export.RESULTS, figures, settings.visualize_results)
     _print_result(settings, training, judged)
@@ -188,14 +187,14 @@ def _images(folder: Folder, frames: Sequence[StoredFrame], classes: Sequence[Gam
     )
 
 
-def _train(
+def _trainer(
     model: Any, learning: Images, validation: Images, settings: Settings, tell: Callable[[str], None]
-) -> Training:
-    from model.training import Plan, train
+) -> Trainer:
+    from model.training import Plan, Trainer
 
     plan = Plan(settings.epochs, settings.patience, settings.learning_rate, settings.seed)
     bar = tell is not _silent and sys.stderr.isatty()
-    return train(model, learning, validation, plan, tell=tell, bar=bar)
+    return Trainer(model, learning, validation, plan, tell=tell, bar=bar)
 
 
 def _print_result(settings: Settings, training: Training, judged: Evaluation) -> None:
@@ -204,7 +203,9 @@ def _print_result(settings: Settings, training: Training, judged: Evaluation) ->
         f"{judged.by_stream:.1%} of {judged.streams} streams, by streamers not trained on."
     )
     loss = training.history["val_loss"]
-    print(f"Epoch {training.best_epoch} of {len(loss)} kept, validation loss {loss[training.best_epoch - 1]:.4f}.")
+    print(f"Epoch {training.best_epoch} of {len(loss)} was best, validation loss {loss[training.best_epoch - 1]:.4f}.")
+    if settings.refit:
+        print(f"The saved model was trained anew for {training.best_epoch} epochs on all frames, those included.")
     print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, results/")
 
 

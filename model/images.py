@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +59,11 @@ class Images:
         pairs = self._pairs().shuffle(everything, seed=seed)
         decoded = pairs.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
         return self._batches(decoded.shuffle(self.shuffle_buffer, seed=seed))
+
+    def first(self, count: int) -> np.ndarray:
+        """uint8 (count or all, img_size, img_size, 3): the first of `frames`, decoded."""
+        few = replace(self, frames=self.frames[:count], batch_size=count)
+        return next(few.in_order().as_numpy_iterator())[0]
 
     def _pairs(self) -> tf.data.Dataset:
         paths = [str(self.root / frame.path) for frame in self.frames]
