@@ -72,26 +72,12 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     folder = Folder(settings.download_path / "frames")
     with connect(settings) as engine:
         catalog = Catalog(engine)
-        plan = compare(catalog.rows(), *_look(folder))
+        plan = compare(catalog.rows(), folder.scan(), folder.names())
         if not args.dry_run:
             carry_out(plan, folder, catalog)
     _tell_paths(plan)
     print("\n".join(lines(plan, dry_run=args.dry_run, all_foreign=args.verbose > 0)))
     return 0
-
-
-def _look(folder: Folder) -> tuple[Contents, dict[int, str]]:
-    """What the folder holds, and the names it knows.
-
-    Raises FolderError where there is no folder to believe: a disk that is not mounted, or a slip in
-    DOWNLOAD_PATH, must not empty the catalogue.
-    """
-    from data.errors import FolderError
-
-    contents = folder.scan()
-    if not folder.root.is_dir() or "." in contents.unreadable:
-        raise FolderError(f"Cannot read {folder.root}: check DOWNLOAD_PATH, or make an empty folder there.")
-    return contents, folder.names()
 
 
 def compare(rows: Rows, contents: Contents, names: Mapping[int, str]) -> Plan:

@@ -29,8 +29,8 @@ class Contents:
     """All that lies below the root. The paths in it are relative to the root, and may be undecodable bytes.
 
     `games`: every folder named by a game id, with frames or without. `foreign`: nothing of ours, by its
-    name. `leftovers`: hidden files of writers that are gone. `unreadable`: folders that could not be
-    listed; nothing is known of their frames.
+    name. `leftovers`: hidden files of writers that are gone. `unreadable`: games' folders that could not be
+    listed, such as a link to a disk that is not mounted; nothing is known of their frames.
     """
 
     frames: tuple[StoredFrame, ...]
@@ -86,7 +86,9 @@ class Folder:
             raise _advice(error, Path(error.filename or self.root)) from error
 
     def frames(self) -> Iterator[StoredFrame]:
-        """Every frame, in no order. Raises FolderError when a folder cannot be listed."""
+        """Every frame, in no order; none where the root is missing. Raises FolderError: a folder cannot be listed."""
+        if not self.root.exists():
+            return
         contents = self.scan()
         if contents.unreadable:
             raise FolderError(f"Cannot list {self.root / contents.unreadable[0]}: make it readable.")
@@ -95,19 +97,31 @@ class Folder:
     def scan(self) -> Contents:
         """Everything below the root, read once; 100,000 files take about half a second.
 
-        Never raises: what cannot be read is named in the answer. A missing root is an empty one.
+        Raises FolderError: the root is missing or cannot be listed. A disk that is not mounted, or a slip
+        in DOWNLOAD_PATH, must not pass for an empty dataset. Other unreadable folders are in the answer.
         """
         frames: list[StoredFrame] = []
         games: list[int] = []
         other: list[str] = []
         unreadable: list[str] = []
-        for entry in _entries(self.root, ".", unreadable):
-            if _GAME_FOLDER.fullmatch(entry.name) and _is(entry.is_dir):
-                games.append(int(entry.name))
-                _sort(_entries(Path(entry.path), entry.name, unreadable), entry.name, frames, other)
-            else:
+        for entry in self._root_entries():
+            if not _GAME_FOLDER.fullmatch(entry.name) or not (entry.is_symlink() or _is(entry.is_dir)):
                 other.append(entry.name)
+                continue
+            games.append(int(entry.name))
+            try:
+                _sort(_entries(entry.path), entry.name, frames, other)
+            except OSError:
+                unreadable.append(entry.name)
         return self._contents(frames, games, other, unreadable)
+
+    def _root_entries(self) -> list[os.DirEntry[str]]:
+        try:
+            return _entries(self.root)
+        except OSError as error:
+            raise FolderError(
+                f"Cannot read {self.root} ({error.strerror}): check DOWNLOAD_PATH, or make an empty folder there."
+            ) from error
 
     def _contents(
         self, frames: list[StoredFrame], games: list[int], other: list[str], unreadable: list[str]
@@ -122,10 +136,11 @@ class Folder:
     def size_bytes(self) -> int:
         """Bytes in the files of the root and of the folders in it; what cannot be read counts as 0."""
         size = 0
-        for entry in _entries(self.root, ".", []):
-            size += _size(entry)
-            if _is(entry.is_dir):
-                size += sum(map(_size, _entries(Path(entry.path), entry.name, [])))
+        with contextlib.suppress(OSError):
+            for entry in _entries(self.root):
+                size += _size(entry)
+                with contextlib.suppress(OSError):
+                    size += sum(map(_size, _entries(entry.path) if entry.is_dir() else ()))
         return size
 
     def names(self) -> dict[int, str]:
@@ -184,15 +199,10 @@ def _last_number(game: Path, login: str) -> int:
         return max((int(match[1]) for entry in entries if (match := pattern.fullmatch(entry.name))), default=0)
 
 
-def _entries(folder: Path, name: str, unreadable: list[str]) -> Iterator[os.DirEntry[str]]:
-    """What lies in `folder`; adds `name` to `unreadable` where that cannot be told. A missing one is empty."""
-    try:
-        with os.scandir(folder) as entries:
-            yield from entries
-    except FileNotFoundError:
-        return
-    except OSError:
-        unreadable.append(name)
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    """What lies in `folder`. Raises OSError."""
+    with os.scandir(folder) as entries:
+        return list(entries)
 
 
 def _sort(files: Iterable[os.DirEntry[str]], game: str, frames: list[StoredFrame], other: list[str]) -> None:

@@ -1,0 +1,176 @@
+"""data.embedded: real servers, started, shared, killed and started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from data import db
+from data.catalog import Catalog
+from data.entities import Game
+from data.errors import CatalogUnavailable
+from tests.data.conftest import REPOSITORY, environment, settings
+
+# Uses the server until its standard input ends.
+_USER = """
+import sys
+from config import Settings
+from data.catalog import Catalog
+from data.db import connect
+with connect(Settings(_env_file=None)) as engine:
+    print(Catalog(engine).game_count(), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Iterator[Path]:
+    """A dataset's folder, whose path is hostile to shells and too long for a socket's."""
+    folder = Path(tempfile.mkdtemp(prefix="dataset-")) / f'it\'s $HOME "x" {"long " * 20}'
+    yield folder
+    shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def _user(dataset: Path) -> subprocess.Popen[str]:
+    """Another process that uses the server, by now; end it by `communicate`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _USER],
+        cwd=REPOSITORY,
+        env=environment(DOWNLOAD_PATH=str(dataset)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline().strip().isdigit()
+    return process
+
+
+def _games(dataset: Path) -> int:
+    with db.connect(settings(DOWNLOAD_PATH=str(dataset))) as engine:
+        return Catalog(engine).game_count()
+
+
+def _pid_file(dataset: Path) -> Path:
+    return dataset / "postgres" / "data" / "postmaster.pid"
+
+
+def _server(dataset: Path) -> psutil.Process:
+    return psutil.Process(int(_pid_file(dataset).read_text().split()[0]))
+
+
+def _runs(process: psutil.Process) -> bool:
+    """Whether it runs; in a container without an init the dead stay listed."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_commands_started_at_once_on_nothing_share_one_server(dataset: Path):
+    """Two make and start the same database at the same moment; the last to leave stops it."""
+    users = [
+        subprocess.Popen(
+            [sys.executable, "-m", "data.info"],
+            cwd=REPOSITORY,
+            env=environment(DOWNLOAD_PATH=str(dataset)),
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+    assert [user.wait() for user in users] == [0, 0]
+    assert not _pid_file(dataset).exists()
+
+
+def test_the_last_to_leave_stops_the_server(dataset: Path):
+    """A command beside a longer one takes nothing from it; rows stay from one start to the next."""
+    with db.connect(settings(DOWNLOAD_PATH=str(dataset))) as engine:
+        Catalog(engine).add_games([Game(7, "Seven")])
+    first, second = _user(dataset), _user(dataset)
+    server = _server(dataset)
+    assert _games(dataset) == 1
+    first.communicate()
+    assert _runs(server)
+    second.communicate()
+    assert not _runs(server)
+
+
+def test_a_user_killed_with_9_keeps_nobody_from_stopping_the_server(dataset: Path):
+    """Its lock dies with it: the next command finds the server running, and stops it at its end."""
+    user = _user(dataset)
+    server = _server(dataset)
+    user.kill()
+    user.communicate()
+    assert _runs(server)
+    assert _games(dataset) == 1
+    assert not _runs(server)
+
+
+def test_a_killed_server_starts_again_with_its_rows(dataset: Path):
+    """kill -9 of PostgreSQL and of its user: the next start replays what was committed."""
+    user = _user(dataset)
+    server = _server(dataset)
+    backends = server.children(recursive=True)
+    server.kill()
+    user.kill()
+    user.communicate()
+    psutil.wait_procs([server, *backends], timeout=20)
+    assert _pid_file(dataset).exists()
+    assert _games(dataset) == 1
+
+
+@pytest.mark.parametrize("content", ["", "no pid\n", "999999999\n", f"{os.getpid()}\n/x\n1\n5432\n.\n\n0 0\nready\n"])
+def test_a_stale_pid_file_does_not_keep_the_server_from_starting(dataset: Path, content: str):
+    """What a power cut leaves: an empty file, or a pid that another process has by now (this one)."""
+    _pid_file(dataset).write_text(content)
+    assert _games(dataset) == 1
+    assert not _pid_file(dataset).exists()
+
+
+def test_making_the_database_again_after_it_was_cut_short():
+    """Half a cluster is not taken for one: the next command makes it from the start."""
+    home = Path(tempfile.mkdtemp(prefix="dataset-")) / "postgres"
+    (home / "new" / "base").mkdir(parents=True)
+    (home / "new" / "PG_VERSION").write_text("18\n")
+    try:
+        assert _games(home.parent) == 0
+        assert not (home / "new").exists()
+    finally:
+        shutil.rmtree(home.parent)
+
+
+def test_a_database_that_cannot_start_says_where_to_look(tmp_path: Path):
+    """A broken cluster, or no place for one: one line, with the way out, since the frames are safe."""
+    broken = tmp_path / "postgres" / "data"
+    broken.mkdir(parents=True)
+    (broken / "PG_VERSION").write_text("9.1\n")
+    for path in (tmp_path, tmp_path / "postgres" / "data" / "PG_VERSION"):
+        with pytest.raises(CatalogUnavailable, match=r"cannot start: .*dbSync") as caught:
+            _games(path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_told_to_stop_stops_the_server(dataset: Path, number: signal.Signals):
+    """data.info, told to end while it works: no traceback, code 130 (or done already), no server left."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "data.info"],
+        cwd=REPOSITORY,
+        env=environment(DOWNLOAD_PATH=str(dataset)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not _pid_file(dataset).exists() and command.poll() is None:
+        pass
+    command.send_signal(number)
+    _, story = command.communicate()
+    assert command.returncode in (0, 130)
+    assert "Traceback" not in story
+    assert not _pid_file(dataset).exists() or not _runs(_server(dataset))

@@ -1,0 +1,86 @@
+"""data.info: the text, the JSON, and the command as a user starts it."""
+
+from __future__ import annotations
+
+import json
+
+from data.catalog import Catalog
+from data.entities import Game, StoredFrame
+from data.folder import Folder
+from data.info import figures
+from tests.data.conftest import Run
+
+TABLE = """\
+Size on disk:   1.2 kB in {root}
+Games:          3
+Frames:         1,203
+Smallest game:  Zelda (0 frames)
+Largest game:   原神 (1,202 frames)
+
+Game           Id     Frames  Streamers
+apex           20          1          1
+Zelda          10          0          0
+原神   1099511627776      1,202          2
+"""
+
+
+def _fill(folder: Folder, catalog: Catalog) -> None:
+    games = [Game(10, "Zelda"), Game(20, "apex"), Game(2**40, "原神")]
+    catalog.add_games(games)
+    catalog.add_frames([StoredFrame(2**40, "ann", number) for number in range(1, 1202)])
+    catalog.add_frames([StoredFrame(2**40, "bob", 1), StoredFrame(20, "bob", 1)])
+    folder.save(20, "bob", [b"x" * 1234])
+
+
+def test_figures_are_aligned_and_sorted_by_name(folder: Folder, catalog: Catalog):
+    """Case does not matter, Chinese letters take two columns, and the numbers stand below each other."""
+    _fill(folder, catalog)
+    lines = figures(folder, catalog)
+    assert lines == TABLE.format(root=folder.root).splitlines()
+
+
+def test_an_empty_dataset_says_what_to_run(folder: Folder, catalog: Catalog):
+    """Nothing there yet: the size, and the two commands that change that."""
+    text = "\n".join(figures(folder, catalog))
+    assert "Size on disk:   0 B" in text
+    assert "python -m data.download" in text
+    assert "python -m data.dbSync" in text
+
+
+def test_the_command_prints_the_figures_alone(folder: Folder, catalog: Catalog, run: Run):
+    """stdout is the result, stderr stays empty."""
+    _fill(folder, catalog)
+    done = run("data.info")
+    assert (done.returncode, done.stdout, done.stderr) == (0, TABLE.format(root=folder.root), "")
+
+
+def test_json_has_the_documented_keys(folder: Folder, catalog: Catalog, run: Run):
+    """The keys that --help lists, in full; null for the games of an empty dataset."""
+    empty = json.loads(run("data.info", "--json").stdout)
+    assert empty == {
+        "path": str(folder.root),
+        "size_bytes": 0,
+        "game_count": 0,
+        "frame_count": 0,
+        "smallest_game": None,
+        "largest_game": None,
+        "games": [],
+    }
+    _fill(folder, catalog)
+    full = json.loads(run("data.info", "--json").stdout)
+    assert full["size_bytes"] == 1234
+    assert full["smallest_game"] == {"id": 10, "name": "Zelda", "frames": 0, "streamers": 0}
+    assert full["largest_game"] == full["games"][2] == {"id": 2**40, "name": "原神", "frames": 1202, "streamers": 2}
+    explained = run("data.info", "--help").stdout
+    assert all(key in explained for key in [*full, *full["games"][0]])
+
+
+def test_expected_trouble_is_one_line_and_a_code(run: Run):
+    """No server: one line on stderr, nothing on stdout, exit code 1; a setting that is wrong: 2."""
+    done = run("data.info", DB_HOST="/nowhere")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "DB_HOST" in done.stderr
+    done = run("data.info", DB_PORT="many")
+    assert done.returncode == 2
+    assert "DB_PORT" in done.stderr
