@@ -7,8 +7,8 @@ own get_server is not used: it counts its users in a list of pids, which kill -9
 server then never stops), takes any process with the pid in postmaster.pid for the server (in a container,
 after a restart, there usually is one), and gives up on a start after ten seconds.
 
-The server listens on a Unix socket in its own folder alone, which only its owner can enter. Run by root,
-which PostgreSQL refuses to be, it belongs to the user `pgserver`, as the package has it.
+The server listens on a Unix socket in its own folder alone, which only its owner can enter. PostgreSQL
+refuses to be root: a cluster that root makes belongs to the user `pgserver`, as the package has it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from data.errors import CatalogUnavailable
 
 PORT = 5432  # part of the socket's name; nothing listens on TCP
 _START_S = 60  # a start after a crash replays the log first
+_ROOTS_USER = "pgserver"
 _NO_ANSWER = 2  # https://www.postgresql.org/docs/current/app-pg-isready.html
 
 
@@ -71,6 +72,7 @@ def _start(home: Path, socket: Path) -> None:
         if _answers(socket):
             return
         _forget_dead_server(home / "data")
+        _open_way_to(home)
         options = f"-h '' -p {PORT} -k . -c cluster_name=twitchcategory"
         _run(home / "data", "pg_ctl", "start", "-D", ".", "-w", "-t", str(_START_S), "-l", "log", "-o", options)
 
@@ -80,8 +82,9 @@ def _initialise(home: Path) -> None:
     new = home / "new"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
-    if owner := _owner():
-        shutil.chown(new, owner, owner)
+    if os.geteuid() == 0:
+        _package().ensure_user_exists(_ROOTS_USER)
+        shutil.chown(new, _ROOTS_USER, _ROOTS_USER)
         _open_way_to(home)
     _run(new, "initdb", "-D", ".", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale")
     new.rename(home / "data")
@@ -132,14 +135,14 @@ def _run(cluster: Path, program: str, *args: str) -> None:
     In a session of its own, so that Ctrl-C reaches us and not the server. Raises CalledProcessError.
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
-    owner = _owner()
+    as_root, owner = os.geteuid() == 0, cluster.stat()
     subprocess.run(
         [_bin() / program, *args],
         cwd=cluster,
         env=environment,
-        user=owner,
-        group=owner,
-        extra_groups=[] if owner else None,
+        user=owner.st_uid if as_root else None,
+        group=owner.st_gid if as_root else None,
+        extra_groups=[] if as_root else None,
         start_new_session=True,
         check=True,
         capture_output=True,
@@ -161,25 +164,28 @@ def _bin() -> Path:
     return Path(_package().POSTGRES_VERSIONS[_package().TARGET_POSTGRES_VERSION])
 
 
-def _owner() -> str | None:
-    """The user that the server must run as: None for ourselves, or one of its own if we are root."""
-    if os.geteuid() != 0:
-        return None
-    _package().ensure_user_exists("pgserver")
-    return "pgserver"
-
-
 def _open_way_to(folder: Path) -> None:
-    """Let other users pass (not list) the folders down to `folder`: the server's user must reach its cluster."""
-    for part in (folder, *folder.parents):
+    """Run by root: let other users pass (not list) the folders down to `folder`, for the server's user."""
+    for part in (folder, *folder.parents) if os.geteuid() == 0 else ():
         mode = part.stat().st_mode
         if not mode & 0o001:
             part.chmod(mode | 0o001)
 
 
 def _advice(error: Exception, home: Path) -> str:
+    if isinstance(error, OSError):
+        return f"Cannot use {error.filename or home}: {error.strerror}: check DOWNLOAD_PATH, and who owns it."
     said = (getattr(error, "stderr", "") or str(error)).strip().splitlines() or ["no reason given"]
     return (
-        f"The embedded PostgreSQL cannot start: {said[-1]}. See {home}/data/log; or delete {home} and run "
-        "python -m data.dbSync: it makes a new one from the frames, which are safe."
+        f"The embedded PostgreSQL cannot start: {_last_words(home) or said[0]}. See {home}/data/log; or delete {home} "
+        "and run python -m data.dbSync: it makes a new one from the frames, which are safe."
     )
+
+
+def _last_words(home: Path) -> str:
+    """Why the server gave up, by the end of its log; "" if that does not tell."""
+    try:
+        lines = (home / "data" / "log").read_text(errors="replace")[-2000:].splitlines()
+    except OSError:
+        return ""
+    return next((line.partition("FATAL:")[2].strip() for line in reversed(lines) if "FATAL:" in line), "")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,15 +146,26 @@ def test_making_the_database_again_after_it_was_cut_short():
         shutil.rmtree(home.parent)
 
 
-def test_a_database_that_cannot_start_says_where_to_look(tmp_path: Path):
-    """A broken cluster, or no place for one: one line, with the way out, since the frames are safe."""
-    broken = tmp_path / "postgres" / "data"
-    broken.mkdir(parents=True)
-    (broken / "PG_VERSION").write_text("9.1\n")
-    for path in (tmp_path, tmp_path / "postgres" / "data" / "PG_VERSION"):
-        with pytest.raises(CatalogUnavailable, match=r"cannot start: .*dbSync") as caught:
-            _games(path)
+def test_a_database_that_cannot_start_says_why_and_where_to_look(dataset: Path):
+    """Made by another PostgreSQL: the server's own reason, in one line with the way out, since the frames are safe."""
+    version = dataset / "postgres" / "data" / "PG_VERSION"
+    before = version.read_text()
+    version.write_text("9.1\n")
+    try:
+        with pytest.raises(
+            CatalogUnavailable, match=r"cannot start: database files are incompatible.*dbSync"
+        ) as caught:
+            _games(dataset)
         assert "\n" not in str(caught.value)
+    finally:
+        version.write_text(before)
+
+
+def test_a_place_that_cannot_be_used_names_the_setting(tmp_path: Path):
+    """A file where the dataset's folder should be."""
+    (tmp_path / "file").touch()
+    with pytest.raises(CatalogUnavailable, match="Not a directory: check DOWNLOAD_PATH"):
+        _games(tmp_path / "file")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -168,7 +180,7 @@ def test_a_command_that_is_told_to_stop_stops_the_server(dataset: Path, number: 
         text=True,
     )
     while not _pid_file(dataset).exists() and command.poll() is None:
-        pass
+        time.sleep(0.005)
     command.send_signal(number)
     _, story = command.communicate()
     assert command.returncode in (0, 130)
