@@ -1,1 +1,7 @@
 """A Twitch on loopback: Helix, tokens, GQL, usher and HLS, played from recorded clips."""
+
+from tests.standin.media import looks_like_ad
+from tests.standin.server import Standin
+from tests.standin.world import CLIPS, Channel, World
+
+__all__ = ["CLIPS", "Channel", "Standin", "World", "looks_like_ad"]

@@ -1,0 +1,188 @@
+"""id.twitch.tv and Helix: tokens, games, streams, users, in the shapes of https://dev.twitch.tv/docs/api/reference."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import parse_qs
+
+from data.entities import is_login
+from tests.standin.http import Request, Response, answer
+from tests.standin.world import Channel, World
+
+CLIENT_ID, CLIENT_SECRET = "standinclientid0123456789abcde", "standinclientsecret0123456789a"
+POINTS = 800  # a minute, for each client
+
+
+class Api:
+    """Both hosts; it holds the tokens that are good, and the points that are left."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._lock = threading.Lock()
+        self._tokens: set[str] = set()
+        self._points, self._points_at = float(POINTS), time.time()
+        self._started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def new_token(self) -> str:
+        """A token that Helix accepts until `revoke`."""
+        token = secrets.token_hex(15)
+        with self._lock:
+            self._tokens.add(token)
+        return token
+
+    def revoke(self) -> None:
+        """Make every token bad, as Twitch may at any time."""
+        with self._lock:
+            self._tokens.clear()
+
+    def token(self, request: Request) -> Response:
+        """POST /oauth2/token. Errors of this host have no `error` key."""
+        form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
+        if form.get("grant_type") != "client_credentials":
+            return answer({"status": 400, "message": "invalid grant type"}, 400)
+        if form.get("client_id") != CLIENT_ID:
+            return answer({"status": 400, "message": "invalid client"}, 400)
+        if form.get("client_secret") != CLIENT_SECRET:
+            return answer({"status": 403, "message": "invalid client secret"}, 403)
+        return answer({"access_token": self.new_token(), "expires_in": 5011271, "token_type": "bearer"})
+
+    def helix(self, request: Request) -> Response | None:
+        """Any request to api.twitch.tv; None for an endpoint that is not here."""
+        endpoints = {
+            "/helix/games/top": self._top_games,
+            "/helix/games": self._games,
+            "/helix/streams": self._streams,
+            "/helix/users": self._users,
+        }
+        endpoint = endpoints.get(request.path)
+        if endpoint is None or request.method != "GET":
+            return None
+        if refused := self._refused(request):
+            return refused
+        allowed, headers = self._point()
+        if not allowed:
+            return answer({"error": "Too Many Requests", "status": 429, "message": "slow down"}, 429, headers)
+        response = endpoint(request)
+        return Response(response.status, response.body, response.content_type, {**headers, **response.headers})
+
+    def _refused(self, request: Request) -> Response | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        with self._lock:
+            known = scheme == "Bearer" and token in self._tokens
+        if not known:
+            return _error(401, "Invalid OAuth token")
+        if request.headers.get("client-id") != CLIENT_ID:
+            return _error(401, "Client ID and OAuth token do not match")
+        return None
+
+    def _point(self) -> tuple[bool, dict[str, str]]:
+        """Take one of the points; they come back evenly, all of them in a minute."""
+        with self._lock:
+            now = time.time()
+            self._points = min(POINTS, self._points + (now - self._points_at) * POINTS / 60)
+            self._points_at = now
+            allowed = self._points >= 1
+            self._points -= allowed
+            full = now + (POINTS - self._points) * 60 / POINTS
+            headers = {"Limit": POINTS, "Remaining": int(self._points), "Reset": int(full) + 1}
+        return allowed, {f"Ratelimit-{name}": str(value) for name, value in headers.items()}
+
+    def _top_games(self, request: Request) -> Response:
+        viewers: Counter[int] = Counter()
+        for channel in self._world.channels:
+            viewers[channel.game_id] += channel.viewers
+        games = {channel.game_id: channel for channel in self._world.channels}
+        return _page(request, [_game(games[game_id]) for game_id, _ in viewers.most_common()])
+
+    def _games(self, request: Request) -> Response:
+        ids, names = request.query.get("id", []), request.query.get("name", [])
+        if not 1 <= len(ids) + len(names) <= 100:
+            return _error(400, 'The parameter "id" or "name" must be given 1 to 100 times')
+        games = {c.game_id: c for c in self._world.channels if str(c.game_id) in ids or c.game in names}
+        return answer({"data": [_game(channel) for channel in games.values()]})
+
+    def _streams(self, request: Request) -> Response:
+        logins, game_ids = request.query.get("user_login", []), request.query.get("game_id", [])
+        languages = request.query.get("language", [])
+        if not all(map(is_login, logins)) or not all(game_id.isdigit() for game_id in game_ids):
+            return _error(400, "Malformed query params.")
+        chosen = [
+            channel
+            for channel in self._world.channels
+            if (not logins or channel.login in logins)
+            and (not game_ids or str(channel.game_id) in game_ids)
+            and (not languages or channel.language in languages)
+        ]
+        chosen.sort(key=lambda channel: -channel.viewers)
+        return _page(request, [self._stream(channel) for channel in chosen])
+
+    def _stream(self, channel: Channel) -> dict[str, Any]:
+        return {
+            "id": channel.user_id[::-1],
+            "user_id": channel.user_id,
+            "user_login": channel.login,
+            "user_name": channel.user_name,
+            "game_id": str(channel.game_id),
+            "game_name": channel.game,
+            "type": "live",
+            "title": channel.title,
+            "tags": [],
+            "viewer_count": channel.viewers,
+            "started_at": self._started,
+            "language": channel.language,
+            "thumbnail_url": f"https://static-cdn.jtvnw.net/previews-ttv/live_user_{channel.login}-{{width}}x{{height}}.jpg",
+            "tag_ids": [],
+            "is_mature": False,
+        }
+
+    def _users(self, request: Request) -> Response:
+        logins = request.query.get("login", [])
+        if not logins or not all(map(is_login, logins)):
+            return _error(400, "Malformed query params.")
+        return answer({"data": [self._user(c) for c in self._world.channels if c.login in logins]})
+
+    def _user(self, channel: Channel) -> dict[str, Any]:
+        return {
+            "id": channel.user_id,
+            "login": channel.login,
+            "display_name": channel.user_name,
+            "type": "",
+            "broadcaster_type": "partner",
+            "description": "",
+            "profile_image_url": f"https://static-cdn.jtvnw.net/jtv_user_pictures/{channel.login}.png",
+            "offline_image_url": "",
+            "view_count": 0,
+            "created_at": "2016-12-14T20:32:28Z",
+        }
+
+
+def _game(channel: Channel) -> dict[str, Any]:
+    box = f"https://static-cdn.jtvnw.net/ttv-boxart/{channel.game_id}-{{width}}x{{height}}.jpg"
+    return {"id": str(channel.game_id), "name": channel.game, "box_art_url": box, "igdb_id": channel.igdb_id}
+
+
+def _page(request: Request, items: Sequence[dict[str, Any]]) -> Response:
+    """A page of `first` items after the cursor. The next one repeats this one's last item, as live lists do."""
+    first = request.one("first", "20")
+    if not first.isdigit() or not 1 <= int(first) <= 100:
+        return _error(400, 'The parameter "first" was malformed: the value must be between 1 and 100')
+    try:
+        start = int(base64.b64decode(request.one("after"), validate=True) or 0)
+    except ValueError:
+        return _error(400, "invalid cursor")
+    end = start + int(first)
+    following = end - 1 if int(first) > 1 else end
+    pagination = {"cursor": base64.b64encode(str(following).encode()).decode()} if end < len(items) else {}
+    return answer({"data": list(items[start:end]), "pagination": pagination})
+
+
+def _error(status: int, message: str) -> Response:
+    names = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}
+    return answer({"error": names[status], "status": status, "message": message}, status)

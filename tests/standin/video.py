@@ -1,0 +1,133 @@
+"""gql.twitch.tv, usher.ttvnw.net and the video servers: playback tokens, playlists, segments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import threading
+import time
+from typing import Any
+
+from tests.standin import playlist
+from tests.standin.http import Request, Response, answer, text
+from tests.standin.media import TRANSCODES, Media, Rendition, segment_count, segments
+from tests.standin.playlist import Session
+from tests.standin.world import World
+
+_HLS = "application/vnd.apple.mpegurl"
+_OPERATIONS = ("PlaybackAccessToken", "ChannelShell", "StreamMetadata")
+
+
+class Video:
+    """The three hosts; it holds the viewers' sessions."""
+
+    def __init__(self, world: World, media: Media, source: Rendition, preroll_s: float) -> None:
+        self._world = world
+        self._media = media
+        self._source = source
+        self._preroll_s = preroll_s
+        self._lock = threading.Lock()
+        self._sessions: dict[str, Session] = {}
+        self._key = secrets.token_hex(8)
+
+    def gql(self, request: Request) -> Response | None:
+        """POST /gql: persisted queries by name, one or a list of them; None for a name that is not here."""
+        queries = json.loads(request.body)
+        listed = queries if isinstance(queries, list) else [queries]
+        if any(query.get("operationName") not in _OPERATIONS for query in listed):
+            return None
+        answers = [{"data": self._operation(query["operationName"], query["variables"])} for query in listed]
+        return answer(answers if isinstance(queries, list) else answers[0])
+
+    def _operation(self, name: str, variables: dict[str, Any]) -> dict[str, Any]:
+        login = variables.get("login") or variables.get("channelLogin") or ""
+        channel = self._world.channel(login.lower())
+        if name == "PlaybackAccessToken":
+            return {"streamPlaybackAccessToken": self._token(login.lower()) if channel else None}
+        if name == "ChannelShell":
+            return {"userOrError": {"displayName": channel.user_name} if channel else {}}
+        if channel is None or channel.behaviour == "offline":
+            return {"user": None}
+        stream = {"id": channel.user_id, "game": {"name": channel.game}}
+        return {"user": {"lastBroadcast": {"title": channel.title}, "stream": stream}}
+
+    def _token(self, login: str) -> dict[str, str]:
+        value = json.dumps(
+            {
+                "channel": login,
+                "chansub": {"restricted_bitrates": [], "view_until": 1924905600},
+                "adblock": False,
+                "geoblock_reason": "",
+                "hide_ads": False,
+                "server_ads": True,
+                "show_ads": True,
+                "expires": int(time.time()) + 1200,
+            }
+        )
+        return {"value": value, "signature": self._signature(value)}
+
+    def _signature(self, value: str) -> str:
+        return hashlib.sha1((self._key + value).encode()).hexdigest()
+
+    def usher(self, request: Request) -> Response | None:
+        """GET /api/v2/channel/hls/<login>.m3u8: a session begins; the playlist of its renditions."""
+        prefix, _, file = request.path.rpartition("/")
+        login, _, suffix = file.rpartition(".")
+        if prefix != "/api/v2/channel/hls" or suffix != "m3u8":
+            return None
+        token, channel = request.one("token"), self._world.channel(login)
+        if request.one("sig") != self._signature(token) or json.loads(token)["channel"] != login:
+            return _usher_error(403, "nauth token is invalid")
+        if channel is None or channel.behaviour == "offline":
+            return _usher_error(404, "transcode does not exist")
+        session = Session(secrets.token_urlsafe(12), channel, time.time(), self._preroll_s)
+        with self._lock:
+            self._sessions[session.id] = session
+        return text(playlist.variants(session, self._renditions(session)), _HLS)
+
+    def media(self, request: Request) -> Response | None:
+        """GET /v1/playlist/<session>/<rendition>.m3u8 and /v1/segment/<session>/<rendition>/<file>."""
+        match request.path.strip("/").split("/"):
+            case ["v1", "playlist", id_, name] if name.endswith(".m3u8"):
+                found = self._find(id_, name.removesuffix(".m3u8"))
+                return self._playlist(*found) if found else Response(404)
+            case ["v1", "segment", id_, name, file]:
+                found = self._find(id_, name)
+                return self._segment(*found, file) if found else Response(404)
+        return None
+
+    def _find(self, session_id: str, name: str) -> tuple[Session, Rendition] | None:
+        with self._lock:
+            session = self._sessions.get(session_id)
+        if session is None:
+            return None
+        return next(((session, r) for r in self._renditions(session) if r.name == name), None)
+
+    def _renditions(self, session: Session) -> tuple[Rendition, ...]:
+        return (self._source,) if session.channel.behaviour == "source_only" else (self._source, *TRANSCODES)
+
+    def _playlist(self, session: Session, rendition: Rendition) -> Response:
+        # Nothing is transcoded for a playlist: Streamlink fetches those of all renditions, and uses one.
+        return text(playlist.media(session, rendition, segment_count(session.channel.file), time.time()), _HLS)
+
+    def _segment(self, session: Session, rendition: Rendition, file: str) -> Response:
+        channel, (stem, _, suffix) = session.channel, file.partition(".")
+        folder = self._media.clip(channel.file, rendition, fmp4=channel.behaviour == "fmp4")
+        if file == "init.mp4":
+            return Response(200, (folder / file).read_bytes(), "video/mp4")
+        number, now = int(stem), playlist.current(time.time())
+        if not now - 2 * playlist.WINDOW <= number <= now:
+            return Response(404)
+        if session.is_ad(number):
+            return Response(200, segments(self._media.ad(rendition))[0].read_bytes(), "video/mp2t")
+        if channel.behaviour == "broken" and number % 3 == 0:
+            noise = hashlib.shake_256(str(number).encode()).digest(20_000)
+            return Response(200, noise if number % 2 else b"<html>503 Service Unavailable</html>", "video/mp2t")
+        clip = segments(folder)
+        return Response(200, clip[number % len(clip)].read_bytes(), "video/mp4" if suffix == "m4s" else "video/mp2t")
+
+
+def _usher_error(status: int, message: str) -> Response:
+    """As usher says it: a list with one object."""
+    return answer([{"url": "", "error": message, "error_code": message.replace(" ", "_"), "type": "error"}], status)

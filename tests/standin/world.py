@@ -1,0 +1,81 @@
+"""The stand-in's world: which channels there are, what they play, and how they behave."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+CLIPS = Path(__file__).resolve().parent / "clips"
+BEHAVIOURS = frozenset(
+    {"live", "offline", "source_only", "preroll", "midroll", "only_ads", "fmp4", "broken"},
+)
+_NO_FRAMES = frozenset({"offline", "only_ads"})
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A row of clips.tsv. `igdb_id` is "" for a category that is no game; `file` is absolute."""
+
+    game_id: int
+    game: str
+    igdb_id: str
+    login: str
+    user_name: str
+    language: str
+    viewers: int
+    title: str
+    file: Path
+    behaviour: str
+
+    @property
+    def user_id(self) -> str:
+        """A number as Twitch gives one, made from the login."""
+        return str(int.from_bytes(self.login.encode()[:6], "big"))
+
+    @property
+    def gives_frames(self) -> bool:
+        """Whether a patient viewer sees the stream itself at some time."""
+        return self.behaviour not in _NO_FRAMES
+
+
+@dataclass(frozen=True)
+class World:
+    """All channels. `held_out`: logins of one channel a game, which no dataset of the demo may contain."""
+
+    channels: tuple[Channel, ...]
+    held_out: frozenset[str] = frozenset()
+
+    @classmethod
+    def load(cls, folder: Path) -> World:
+        """Read `folder`/clips.tsv and, if it is there, `folder`/held_out.txt. Raises ValueError naming the line."""
+        with (folder / "clips.tsv").open(encoding="utf-8", newline="") as file:
+            channels = tuple(_channel(row, folder) for row in csv.DictReader(file, delimiter="\t"))
+        logins = [channel.login for channel in channels]
+        if len(set(logins)) < len(logins):
+            raise ValueError(f"{folder}/clips.tsv: a login stands there twice")
+        held_out = folder / "held_out.txt"
+        return cls(channels, frozenset(held_out.read_text().split()) if held_out.exists() else frozenset())
+
+    def without(self, logins: Collection[str]) -> World:
+        """The world in which these channels do not exist."""
+        return World(tuple(c for c in self.channels if c.login not in logins), self.held_out)
+
+    def only(self, logins: Collection[str]) -> World:
+        """The world in which these channels alone exist."""
+        return World(tuple(c for c in self.channels if c.login in logins), self.held_out)
+
+    def channel(self, login: str) -> Channel | None:
+        """The channel of this login, if there is one."""
+        return next((channel for channel in self.channels if channel.login == login), None)
+
+
+def _channel(row: dict[str, str], folder: Path) -> Channel:
+    if row["behaviour"] not in BEHAVIOURS:
+        raise ValueError(f"{folder}/clips.tsv: {row['login']}: no behaviour {row['behaviour']!r}")
+    file = (folder / row["file"]).resolve()
+    if not file.is_file():
+        raise ValueError(f"{folder}/clips.tsv: {row['login']}: no file {file}")
+    numbers = {"game_id": int(row["game_id"]), "viewers": int(row["viewers"])}
+    return Channel(**{**row, **numbers, "file": file})
