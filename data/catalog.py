@@ -114,7 +114,7 @@ class Catalog:
             # Downloads wait until we are done: a count must not miss the rows they would add meanwhile.
             connection.execute(text("LOCK TABLE games, frames IN SHARE ROW EXCLUSIVE MODE"))
             for paths in _batches(changes.removed_paths):
-                connection.execute(_REMOVE_FRAMES, {"paths": paths})
+                connection.execute(_REMOVE_FRAMES, {"paths": _array(paths)})
             connection.execute(_REMOVE_GAMES, {"ids": list(changes.removed_games)})
             _put_games(connection, changes.games)
             for frames in _batches(changes.frames):
@@ -170,11 +170,20 @@ def _put_frames(connection: Connection, frames: Sequence[StoredFrame]) -> int:
     unnamed = [{"id": game_id, "name": f"game {game_id}"} for game_id in ids]
     connection.execute(insert(db.games).values(unnamed).on_conflict_do_nothing())
     columns = {
-        "paths": [frame.path for frame in frames],
-        "games": [frame.game_id for frame in frames],
-        "logins": [frame.login for frame in frames],
+        "paths": _array(frame.path for frame in frames),
+        "games": _array(str(frame.game_id) for frame in frames),
+        "logins": _array(frame.login for frame in frames),
     }
     return int(connection.scalar(_ADD_FRAMES, columns) or 0)
+
+
+def _array(values: Iterable[str]) -> str:
+    """An array as PostgreSQL writes it: a list would arrive as ARRAY[...], which takes the server five times longer.
+
+    https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
+    """
+    quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
 
 
 def _batches(items: Sequence[_T]) -> Iterator[list[_T]]:

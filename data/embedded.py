@@ -29,6 +29,7 @@ from typing import IO
 from data.errors import CatalogUnavailable
 
 PORT = 5432  # part of the socket's name; nothing listens on TCP
+_SOCKET_BYTES = 103  # in sun_path, without the final NUL: 107 on Linux, 103 on macOS
 _START_S = 60  # a start after a crash replays the log first
 _ROOTS_USER = "pgserver"
 _NO_ANSWER = 2  # https://www.postgresql.org/docs/current/app-pg-isready.html
@@ -56,7 +57,10 @@ def server(home: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _short_name(folder: Path) -> Iterator[Path]:
-    """A link to `folder` in a private place: a socket's whole path may have 103 bytes, and a dataset's be longer."""
+    """`folder`, or where a socket's path in it would be too long for the system, a link to it in a private place."""
+    if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= _SOCKET_BYTES:
+        yield folder
+        return
     with tempfile.TemporaryDirectory(prefix="pg-") as private:
         link = Path(private) / "s"
         link.symlink_to(folder)

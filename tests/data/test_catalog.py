@@ -152,3 +152,15 @@ def test_more_rows_than_one_statement_holds(catalog: Catalog):
     assert catalog.games()[0].frames == 45_000
     catalog.apply(Changes(removed_paths=[frame.path for frame in frames[:41_000]]))
     assert catalog.games()[0].frames == 4_000
+
+
+def test_paths_that_somebody_else_wrote_can_be_removed(catalog: Catalog, engine: Engine):
+    """Rows may hold anything; quotes, backslashes and braces are taken as they are."""
+    paths = ['a"b', "a\\b", "{a,b}", "it's", "NULL", "", "%s :x"]
+    catalog.add_games([SEVEN])
+    with engine.begin() as connection:
+        for path in [*paths, "stays"]:
+            row = {"path": path}
+            connection.execute(text("INSERT INTO frames (path, game_id, user_login) VALUES (:path, 7, 'x')"), row)
+    catalog.apply(Changes(removed_paths=paths))
+    assert catalog.rows().paths == {"stays"}

@@ -46,7 +46,7 @@ def _user(dataset: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", _USER],
         cwd=REPOSITORY,
-        env=environment(DOWNLOAD_PATH=str(dataset)),
+        env=environment(DOWNLOAD_PATH=str(dataset), TMPDIR=str(dataset.parent)),  # some are killed: nothing stays
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
