@@ -143,9 +143,11 @@ class Settings(BaseSettings):
     @classmethod
     def _loopback_only(cls, value: str) -> str:
         """Refuse a stand-in anywhere but on this machine: credentials would travel to it."""
-        from data.web import loopback_url
+        if not value:
+            return ""
+        from data.web import loopback_url  # loads requests, which not every command needs
 
-        return loopback_url(value) if value else ""
+        return loopback_url(value)
 
 
 def load() -> Settings:

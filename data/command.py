@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -36,6 +38,8 @@ def run(args: argparse.Namespace, work: Callable[[argparse.Namespace, Settings],
     0 done · 1 expected trouble, one line on stderr · 2 settings · 130 interrupted · a StreamError's own code.
     """
     _log_to_stderr(args)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order
+    _print_any_name()
     try:
         from config import load  # after the parser: --help stays instant
 
@@ -50,6 +54,13 @@ def run(args: argparse.Namespace, work: Callable[[argparse.Namespace, Settings],
     except BrokenPipeError:
         sys.stderr.close()  # the reader of stdout left: nothing to say, and nobody to say it to
         return 0
+
+
+def _print_any_name() -> None:
+    """Let a terminal that cannot show a name of a game show `?` in it, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _log_to_stderr(args: argparse.Namespace) -> None:

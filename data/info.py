@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -59,7 +58,6 @@ def main(argv: list[str] | None = None) -> int:
     parser = command.parser("data.info", "Show what the dataset holds.", _EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     args = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order
     return command.run(args, _work)
 
 

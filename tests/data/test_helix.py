@@ -26,9 +26,9 @@ class Clock:
 
 
 def client(url: str, clock: Clock | None = None, timeout_s: float = 2, **options) -> Helix:
-    credentials = {"access_token": "token"} if "client_secret" not in options else {}
-    session = web.new_session(timeout_s, url)
-    return Helix(session, "client", **credentials, **options, sleep=(clock or Clock()).sleep)
+    if "client_secret" not in options:
+        options["access_token"] = "token"
+    return Helix(web.new_session(timeout_s, url), "client", **options, sleep=(clock or Clock()).sleep)
 
 
 def page(*ids: object, cursor: str = "") -> Reply:
