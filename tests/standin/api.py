@@ -176,6 +176,8 @@ def _page(request: Request, items: Sequence[dict[str, Any]]) -> Response:
     try:
         start = int(base64.b64decode(request.one("after"), validate=True) or 0)
     except ValueError:
+        start = -1
+    if start < 0:
         return _error(400, "invalid cursor")
     end = start + int(first)
     following = end - 1 if int(first) > 1 else end

@@ -24,7 +24,7 @@ class Request:
 
     @property
     def query(self) -> dict[str, list[str]]:
-        return parse_qs(urlsplit(self.target).query)
+        return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
 
     def one(self, name: str, default: str = "") -> str:
         """The last value of a query parameter."""

@@ -7,13 +7,14 @@ import json
 import secrets
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from tests.standin import playlist
 from tests.standin.http import Request, Response, answer, text
 from tests.standin.media import TRANSCODES, Media, Rendition, segment_count, segments
 from tests.standin.playlist import Session
-from tests.standin.world import World
+from tests.standin.world import Channel, World
 
 _HLS = "application/vnd.apple.mpegurl"
 _OPERATIONS = ("PlaybackAccessToken", "ChannelShell", "StreamMetadata")
@@ -33,9 +34,12 @@ class Video:
 
     def gql(self, request: Request) -> Response | None:
         """POST /gql: persisted queries by name, one or a list of them; None for a name that is not here."""
-        queries = json.loads(request.body)
+        try:
+            queries = json.loads(request.body)
+        except ValueError:
+            return None
         listed = queries if isinstance(queries, list) else [queries]
-        if any(query.get("operationName") not in _OPERATIONS for query in listed):
+        if not listed or any(query.get("operationName") not in _OPERATIONS for query in listed):
             return None
         answers = [{"data": self._operation(query["operationName"], query["variables"])} for query in listed]
         return answer(answers if isinstance(queries, list) else answers[0])
@@ -113,10 +117,9 @@ class Video:
 
     def _segment(self, session: Session, rendition: Rendition, file: str) -> Response:
         channel, (stem, _, suffix) = session.channel, file.partition(".")
-        folder = self._media.clip(channel.file, rendition, fmp4=channel.behaviour == "fmp4")
         if file == "init.mp4":
-            return Response(200, (folder / file).read_bytes(), "video/mp4")
-        number, now = int(stem), playlist.current(time.time())
+            return Response(200, (self._folder(channel, rendition) / file).read_bytes(), "video/mp4")
+        number, now = int(stem) if stem.isdigit() else -1, playlist.current(time.time())
         if not now - 2 * playlist.WINDOW <= number <= now:
             return Response(404)
         if session.is_ad(number):
@@ -124,8 +127,11 @@ class Video:
         if channel.behaviour == "broken" and number % 3 == 0:
             noise = hashlib.shake_256(str(number).encode()).digest(20_000)
             return Response(200, noise if number % 2 else b"<html>503 Service Unavailable</html>", "video/mp2t")
-        clip = segments(folder)
+        clip = segments(self._folder(channel, rendition))
         return Response(200, clip[number % len(clip)].read_bytes(), "video/mp4" if suffix == "m4s" else "video/mp2t")
+
+    def _folder(self, channel: Channel, rendition: Rendition) -> Path:
+        return self._media.clip(channel.file, rendition, fmp4=channel.behaviour == "fmp4")
 
 
 def _usher_error(status: int, message: str) -> Response:

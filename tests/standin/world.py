@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CLIPS = Path(__file__).resolve().parent / "clips"
 BEHAVIOURS = frozenset(
@@ -32,7 +34,7 @@ class Channel:
     @property
     def user_id(self) -> str:
         """A number as Twitch gives one, made from the login."""
-        return str(int.from_bytes(self.login.encode()[:6], "big"))
+        return str(int.from_bytes(hashlib.sha256(self.login.encode()).digest()[:4], "big"))
 
     @property
     def gives_frames(self) -> bool:
@@ -53,8 +55,8 @@ class World:
         with (folder / "clips.tsv").open(encoding="utf-8", newline="") as file:
             channels = tuple(_channel(row, folder) for row in csv.DictReader(file, delimiter="\t"))
         logins = [channel.login for channel in channels]
-        if len(set(logins)) < len(logins):
-            raise ValueError(f"{folder}/clips.tsv: a login stands there twice")
+        if twice := {login for login in logins if logins.count(login) > 1}:
+            raise ValueError(f"{folder}/clips.tsv: {sorted(twice)} stand there twice")
         held_out = folder / "held_out.txt"
         return cls(channels, frozenset(held_out.read_text().split()) if held_out.exists() else frozenset())
 
@@ -78,4 +80,5 @@ def _channel(row: dict[str, str], folder: Path) -> Channel:
     if not file.is_file():
         raise ValueError(f"{folder}/clips.tsv: {row['login']}: no file {file}")
     numbers = {"game_id": int(row["game_id"]), "viewers": int(row["viewers"])}
-    return Channel(**{**row, **numbers, "file": file})
+    values: dict[str, Any] = {**row, **numbers, "file": file}
+    return Channel(**values)
