@@ -7,6 +7,7 @@ say themselves that they do not belong together.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ import h5py
 import keras
 import numpy as np
 import onnx
+from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
 from data.entities import Game
 from data.errors import ModelError, SettingsError
@@ -113,12 +115,15 @@ def write(model: keras.Model, classes: Sequence[Game], folder: Path) -> None:
 
 
 def _write_h5(model: keras.Model, ids: str, path: Path) -> None:
-    try:
-        model.save(path, include_optimizer=False)
-        with h5py.File(path, "r+") as file:
-            file.attrs[CLASSES_KEY] = ids
-    except RuntimeError as error:  # what HDF5 makes of a disk that is full when it closes the file
-        raise OSError(str(error)) from error
+    """Through memory: HDF5 itself dies of a full disk when it closes its file, by a segmentation fault.
+
+    Keras' public `save` takes a path alone; the function below it takes an open file.
+    """
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        save_model_to_hdf5(model, file, include_optimizer=False)
+        file.attrs[CLASSES_KEY] = ids
+    path.write_bytes(memory.getbuffer())
 
 
 def _write_onnx(model: keras.Model, ids: str, path: Path) -> None:

@@ -15,8 +15,7 @@ from data.entities import Game, StoredFrame
 
 log = logging.getLogger(__name__)
 
-# Decoded pictures are kept in memory up to this many bytes a side: 12,400 of 240 x 240 pixels. Past it
-# every epoch decodes the files again.
+# 12,400 pictures of 240 x 240 pixels; with more on a side every epoch decodes its files again.
 CACHE_BYTES = 2 << 30
 _NAMED = 10
 
@@ -27,7 +26,7 @@ class Images:
 
     `classes`: the games in the order of the model's outputs; a frame's label is its game's place there.
     `img_size`: pixels; other sizes are scaled to it by area averaging. `shuffle_buffer`: pictures,
-    `prefetch_buffer`: batches.
+    `prefetch_buffer`: batches. `cache_bytes`: decoded pictures of this many bytes are kept in memory.
     """
 
     root: Path
@@ -37,6 +36,7 @@ class Images:
     batch_size: int = 16
     shuffle_buffer: int = 250
     prefetch_buffer: int = 1
+    cache_bytes: int = CACHE_BYTES
 
     @property
     def labels(self) -> np.ndarray:
@@ -73,7 +73,7 @@ class Images:
         return pairs.batch(self.batch_size).prefetch(self.prefetch_buffer)
 
     def _fits(self) -> bool:
-        return len(self.frames) * self.img_size**2 * 3 <= CACHE_BYTES
+        return len(self.frames) * self.img_size**2 * 3 <= self.cache_bytes
 
     def _decode(self, path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = _decoded(path)

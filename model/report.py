@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import platform
+import warnings
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -67,10 +67,11 @@ def write(folder: Path, figures: dict[str, Any], draw: bool) -> None:
     text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
     (folder / "metrics.json").write_text(text, encoding="utf-8")
     if draw:
-        logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a name in a script that its font lacks
-        curves(figures["history"], figures["best_epoch"]).savefig(folder / "curves.png", dpi=_DPI)
         names = [game["name"] for game in figures["games"]]
-        confusion(np.array(figures["confusion"]), names).savefig(folder / "confusion.png", dpi=_DPI)
+        with warnings.catch_warnings():  # of a name in a script that the font lacks
+            warnings.filterwarnings("ignore", "Glyph")
+            curves(figures["history"], figures["best_epoch"]).savefig(folder / "curves.png", dpi=_DPI)
+            confusion(np.array(figures["confusion"]), names).savefig(folder / "confusion.png", dpi=_DPI)
 
 
 def curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
@@ -107,7 +108,16 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     for row, column in zip(*np.nonzero(counts), strict=True):
         share = shares[row, column]
         color = "white" if share > 0.55 else "black"
-        axes.text(column + 0.5, row + 0.5, f"{share:.0%}"[:-1], ha="center", va="center", fontsize=8, color=color)
+        axes.text(
+            column + 0.5,
+            row + 0.5,
+            f"{share:.0%}"[:-1],
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=color,
+            in_layout=False,
+        )
     # A name is no formula: without parse_math=False two dollar signs would make it one.
     labels = [_short(name) for name in names]
     places = np.arange(len(names)) + 0.5

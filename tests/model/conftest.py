@@ -1,0 +1,108 @@
+"""Datasets painted with numpy, and one model trained on such a dataset by the command itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.entities import Game, StoredFrame
+from data.video import encode
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE = 32
+
+# By id: Red, Green, Blue. As folders are listed: 10, 100, 9. As names: Blue, Green, Red. Labels that follow
+# any order but the one written to classes.txt give a game another one's name.
+RED, GREEN, BLUE = Game(9, "Red"), Game(10, "Green"), Game(100, "Blue")
+GAMES = (RED, GREEN, BLUE)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keras 3.12 asks TensorFlow's variables for arrays in a way that numpy 2 calls deprecated, a thousand times."""
+    config.addinivalue_line("filterwarnings", "ignore:__array__ implementation doesn't accept:DeprecationWarning")
+
+
+def picture(game: Game, seed: int, size: int = SIZE) -> np.ndarray:
+    """uint8 (size, size, 3) RGB: noise, with the channel of the game's colour bright."""
+    image = np.random.default_rng(seed).integers(0, 120, (size, size, 3), dtype=np.uint8)
+    image[:, :, [RED.id, GREEN.id, BLUE.id].index(game.id)] += 130
+    return image
+
+
+@dataclass
+class Painted:
+    """A dataset's folder, `download_path`, and what is in it."""
+
+    download_path: Path
+
+    @property
+    def root(self) -> Path:
+        """The frames' folder."""
+        return self.download_path / "frames"
+
+    def paint(self, game: Game, login: str, count: int = 4, size: int = SIZE) -> list[StoredFrame]:
+        """Add `count` frames of a streamer, all different."""
+        frames = [StoredFrame(game.id, login, number) for number in range(1, count + 1)]
+        for frame in frames:
+            path = self.root / frame.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            seed = int.from_bytes(f"{login}{frame.number}".encode(), "big")
+            path.write_bytes(encode(picture(game, seed, size), 95))
+        return frames
+
+    def name(self, *games: Game) -> None:
+        """Write games.tsv."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        text = "".join(f"{game.id}\t{game.name}\n" for game in games)
+        (self.root / "games.tsv").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def painted(tmp_path) -> Painted:
+    """An empty dataset."""
+    return Painted(tmp_path / "dataset")
+
+
+def paint_everything(dataset: Painted) -> Painted:
+    """Three games of four streamers with four frames each; one streams two of the games."""
+    for game in GAMES:
+        for streamer in ("ann", "ben", "cat"):
+            dataset.paint(game, f"{game.name.lower()}_{streamer}")
+    for game in (RED, BLUE):
+        dataset.paint(game, "both")
+    dataset.paint(GREEN, "green_dan")
+    dataset.name(*GAMES)
+    return dataset
+
+
+def create(dataset: Path, model_path: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m model.create` as a user would, with settings from the environment alone."""
+    command = [sys.executable, "-m", "model.create", *words]
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
+    environment = {"DOWNLOAD_PATH": str(dataset), "MODEL_PATH": str(model_path), "IMG_SIZE": str(SIZE)}
+    environment |= {"CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "error::UserWarning"} | kept | settings
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+
+@dataclass
+class Trained:
+    """What one run of the command left."""
+
+    run: subprocess.CompletedProcess[str]
+    dataset: Painted
+    path: Path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Trained:
+    """The three colours, trained once for the whole session; one of the files is no image."""
+    folder = tmp_path_factory.mktemp("trained")
+    dataset = paint_everything(Painted(folder / "dataset"))
+    (dataset.root / "9" / "red_ann-99.jpg").write_bytes(b"no image")
+    return Trained(create(dataset.download_path, folder / "model", EPOCHS="8"), dataset, folder / "model")

@@ -1,0 +1,136 @@
+"""The command, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from model import create as command
+from tests.model.conftest import BLUE, GAMES, GREEN, RED, create, paint_everything
+
+
+def test_a_run_says_what_it_did(trained):
+    """Exit code 0; results on stdout, and on stderr the story alone: nothing of TensorFlow's chatter."""
+    assert trained.run.returncode == 0, trained.run.stderr
+    first, second, third = trained.run.stdout.splitlines()
+    assert first.startswith("Validation: 100.0% of ")
+    assert second.startswith("Epoch ")
+    assert third.startswith(f"{trained.path}: model.h5, model.onnx, classes.txt")
+    told = trained.run.stderr.splitlines()
+    assert "red_ann-99.jpg cannot be decoded" in told[0]
+    assert told[1].startswith("3 games; training: 36 frames of ")
+    assert all(line.startswith("epoch ") for line in told[2:])
+
+
+def test_the_results_can_be_checked(trained):
+    """metrics.json: who validated, every figure, and what made them; no secret and no login on both sides."""
+    figures = json.loads((trained.path / "results" / "metrics.json").read_text(encoding="utf-8"))
+    assert figures["validation"]["frames"] == sum(map(sum, figures["confusion"]))
+    assert figures["training"]["frames"] + figures["validation"]["frames"] == 48
+    assert figures["training"]["streamers"] + figures["validation"]["streamers"] == 11
+    assert len(figures["validation"]["logins"]) == figures["validation"]["streamers"]
+    assert [game["name"] for game in figures["games"]] == [game.name for game in GAMES]
+    assert figures["accuracy_by_frame"] == figures["accuracy_by_stream"] == 1.0
+    assert {len(values) for values in figures["history"].values()} == {figures["epochs"]}
+    assert 1 <= figures["best_epoch"] <= figures["epochs"] <= 8
+    assert figures["settings"]["epochs"] == 8
+    assert figures["versions"]["keras"]
+    assert "token" not in json.dumps(figures)
+    assert {path.name for path in (trained.path / "results").iterdir()} == {
+        "curves.png", "confusion.png", "metrics.json"
+    }  # fmt: skip
+
+
+def test_the_same_seed_gives_the_same_model(trained, tmp_path):
+    """A second run in another process: the same split and the same numbers; quiet, and without pictures."""
+    settings = {"EPOCHS": "99", "VISUALIZE_RESULTS": "false"}
+    again = create(trained.dataset.download_path, tmp_path, "-q", "--epochs", "8", **settings)
+    assert (again.returncode, again.stderr) == (0, "")
+    first, second = (json.loads((path / "results" / "metrics.json").read_text()) for path in (trained.path, tmp_path))
+    assert first["validation"] == second["validation"]
+    assert first["history"] == second["history"]
+    assert not (tmp_path / "results" / "curves.png").exists()
+
+
+def run(monkeypatch, dataset, model_path, **settings: str) -> int:
+    """The command in this process: for what ends before TensorFlow matters."""
+    chosen = {"DOWNLOAD_PATH": str(dataset), "MODEL_PATH": str(model_path), "IMG_SIZE": "32"} | settings
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    return command.main([])
+
+
+def one_line(capsys) -> str:
+    """What the command said on stderr, which is one line."""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = [line for line in captured.err.splitlines() if line.startswith("ERROR: ")]
+    assert "Traceback" not in captured.err
+    return line
+
+
+def test_no_dataset(monkeypatch, capsys, tmp_path):
+    """It says how to get one, and says so at once: TensorFlow is not even loaded."""
+    started = time.monotonic()
+    assert run(monkeypatch, tmp_path / "nowhere", tmp_path / "model") == 1
+    assert "python -m data.download" in one_line(capsys)
+    assert time.monotonic() - started < 2
+    assert not (tmp_path / "model").exists()
+
+
+def test_one_game_only(monkeypatch, capsys, painted, tmp_path):
+    """There is nothing to tell apart; the game is named."""
+    painted.paint(RED, "ann")
+    painted.name(RED)
+    assert run(monkeypatch, painted.download_path, tmp_path / "model") == 1
+    assert "Red is the only game" in one_line(capsys)
+
+
+def test_a_game_with_one_streamer(monkeypatch, capsys, painted, tmp_path):
+    """The game is named, by its id where games.tsv does not know it."""
+    for login in ("ann", "ben"):
+        painted.paint(RED, login)
+    painted.paint(BLUE, "cat")
+    assert run(monkeypatch, painted.download_path, tmp_path / "model") == 1
+    assert "Too few streamers with readable frames to split: game 100 (1)." in one_line(capsys)
+
+
+def test_a_streamer_whose_frames_are_all_unreadable_does_not_count(monkeypatch, capsys, painted, tmp_path):
+    """What is left decides; the files are named before."""
+    for game in (RED, GREEN):
+        for login in ("ann", "ben"):
+            painted.paint(game, f"{login}{game.id}", 1)
+    (painted.root / "10" / "ben10-1.jpg").write_bytes(b"")
+    painted.name(RED, GREEN)
+    assert run(monkeypatch, painted.download_path, tmp_path / "model") == 1
+    assert "Green (1)" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [("EPOCHS", "0"), ("VALIDATION_SPLIT", "1.5"), ("ARCHITECTURE", "vgg"), ("INITIAL_WEIGHTS", "nowhere.weights.h5")],
+)
+def test_a_wrong_setting_is_named(monkeypatch, capsys, painted, tmp_path, setting):
+    """Exit code 2, and the line starts with the setting."""
+    paint_everything(painted)
+    settings = {"ARCHITECTURE": "mobilenet_v2"} | dict([setting])
+    assert run(monkeypatch, painted.download_path, tmp_path / "model", **settings) == 2
+    assert one_line(capsys).startswith(f"ERROR: {setting[0]}: ")
+
+
+def test_a_folder_in_the_way(monkeypatch, capsys, painted, tmp_path):
+    """MODEL_PATH that is a file is known before the training."""
+    paint_everything(painted)
+    (tmp_path / "model").write_text("")
+    assert run(monkeypatch, painted.download_path, tmp_path / "model") == 2
+    assert one_line(capsys).startswith("ERROR: MODEL_PATH: ")
+
+
+def test_wrong_arguments(capsys):
+    """No epochs are no training."""
+    with pytest.raises(SystemExit) as left:
+        command.main(["--epochs", "0"])
+    assert left.value.code == 2
+    assert "less than 1" in capsys.readouterr().err

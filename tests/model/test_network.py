@@ -1,0 +1,171 @@
+"""The networks: layers, what trains, and where they start."""
+
+from __future__ import annotations
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from data.errors import SettingsError
+from model import network
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A backbone's weights file. Random, but with statistics unlike those of a new one."""
+    keras.utils.set_random_seed(4)
+    backbone = network.build("mobilenet_v2", 32, 2).get_layer("backbone")
+    chance = np.random.default_rng(4)
+    for layer in backbone.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.moving_mean.assign(chance.normal(0, 0.05, layer.moving_mean.shape))
+    path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
+    backbone.save_weights(path)
+    return path
+
+
+def normalisations(model: keras.Model) -> list[np.ndarray]:
+    """The moving means and variances of every batch normalisation in the backbone."""
+    found = [layer for layer in model.get_layer("backbone").layers if isinstance(layer, layers.BatchNormalization)]
+    assert len(found) == 52
+    return [value for layer in found for value in values(layer)[2:]]
+
+
+def answers(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The model's outputs without compiling a graph for them, which takes longer than three pictures do."""
+    return keras.ops.convert_to_numpy(model(images, training=False))
+
+
+def values(layer: keras.Layer) -> list[np.ndarray]:
+    """Copies of all its variables, in order."""
+    return [keras.ops.convert_to_numpy(weight).copy() for weight in layer.weights]
+
+
+def same(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def fit(model: keras.Model) -> None:
+    model.run_eagerly = True  # two steps do not pay for a graph
+    model.fit(IMAGES, np.array([0, 1, 1]), epochs=2, verbose=0)
+
+
+def test_cnn_is_the_originals():
+    """Scaling, four times convolution and pooling, a hidden layer, dropout, logits: no more and no less."""
+    model = network.build("cnn", 240, 50, dropout=0.3)
+    pairs = [layers.Conv2D, layers.MaxPooling2D] * 4
+    kinds = [layers.InputLayer, layers.Rescaling, *pairs, layers.Flatten, layers.Dense, layers.Dropout, layers.Dense]
+    assert [type(layer) for layer in model.layers] == kinds
+    convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
+    assert [(c.filters, c.kernel_size, c.padding, c.activation.__name__) for c in convolutions] == [
+        (filters, (3, 3), "same", "relu") for filters in (128, 64, 32, 16)
+    ]
+    assert [layer.units for layer in model.layers if isinstance(layer, layers.Dense)] == [256, 50]
+    assert model.get_layer("dropout").rate == 0.3
+    assert model.get_layer("logits").activation.__name__ == "linear"
+    assert model.output_shape == (None, 50)
+
+
+@pytest.mark.parametrize("architecture", ["cnn", "mobilenet_v2"])
+def test_scaling_is_part_of_the_model(architecture):
+    """Pixels go in as they are, bytes or floats of 0 to 255, and float32 logits come out."""
+    model = network.build(architecture, 32, 4)
+    from_bytes, from_floats = (answers(model, images) for images in (IMAGES, IMAGES.astype(np.float32)))
+    assert from_bytes.dtype == np.float32
+    assert from_bytes.shape == (3, 4)
+    assert np.allclose(from_bytes, from_floats, atol=1e-6)
+
+
+def test_a_loaded_backbone_stays_and_the_head_trains(weights):
+    """Without fine_tune two variables train: the head's kernel and bias."""
+    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    before, head = values(model.get_layer("backbone")), values(model.get_layer("logits"))
+    fit(model)
+    assert len(model.trainable_weights) == 2
+    assert same(before, values(model.get_layer("backbone")))
+    assert not same(head, values(model.get_layer("logits")))
+
+
+def test_fine_tuning_leaves_batch_normalisation_alone(weights):
+    """Its statistics stay to the bit while the convolutions change."""
+    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights), fine_tune=True)
+    convolution = model.get_layer("backbone").get_layer("Conv1")
+    before, kernel = normalisations(model), values(convolution)
+    fit(model)
+    assert same(before, normalisations(model))
+    assert not same(kernel, values(convolution))
+    assert network.head(model) is None
+
+
+def test_from_random_weights_everything_trains():
+    """Batch normalisation with it: there are no statistics to protect."""
+    model = network.build("mobilenet_v2", 32, 2)
+    before = normalisations(model)
+    fit(model)
+    assert not same(before, normalisations(model))
+
+
+def test_the_head_is_the_models_own(weights):
+    """Features through the backbone and then the head are the model; training the head trains the model."""
+    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    parts = network.head(model)
+    assert parts is not None
+    backbone, head = parts
+    features = answers(backbone, IMAGES)
+    assert features.shape == (3, 1280)
+    network.compile_for(head, 0.01)
+    head.fit(features, np.array([0, 1, 1]), epochs=3, verbose=0)
+    assert np.allclose(answers(head, features), answers(model, IMAGES), atol=1e-5)
+    assert network.head(network.build("cnn", 32, 2)) is None
+
+
+def test_weights_in_half_precision_load(weights, tmp_path):
+    """The same file in float16 has half the size and gives the same variables within its precision, in float32."""
+    half = tmp_path / "half.weights.h5"
+    with h5py.File(weights) as source, h5py.File(half, "w") as target:
+        source.visititems(lambda name, item: _copy_in_half(target, name, item))
+    assert half.stat().st_size < 0.6 * weights.stat().st_size
+    full, halved = (network.build("mobilenet_v2", 32, 2, initial_weights=str(path)) for path in (weights, half))
+    for a, b in zip(values(full.get_layer("backbone")), values(halved.get_layer("backbone")), strict=True):
+        assert b.dtype == np.float32
+        assert np.allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def _copy_in_half(target: h5py.File, name: str, item: h5py.Group | h5py.Dataset) -> None:
+    if isinstance(item, h5py.Dataset):
+        # In numpy: HDF5 1.14 converts a value that rounds up to a power of two to half of it.
+        target.create_dataset(name, data=item[()].astype(np.float16))
+    else:
+        target.require_group(name).attrs.update(item.attrs)
+
+
+def test_weights_that_cannot_be_had_name_the_setting(tmp_path):
+    """No such file, no weights file, another network's weights, or a network without any: one line each."""
+    nothing, foreign = tmp_path / "nothing.weights.h5", tmp_path / "cnn.weights.h5"
+    nothing.write_bytes(b"nothing")
+    network.build("cnn", 32, 2).save_weights(foreign)
+    for path in (tmp_path / "missing.weights.h5", nothing, foreign, tmp_path):
+        with pytest.raises(SettingsError, match=r"^INITIAL_WEIGHTS: [^\n]+$"):
+            network.build("mobilenet_v2", 32, 2, initial_weights=str(path))
+    with pytest.raises(SettingsError, match=r"^INITIAL_WEIGHTS: "):
+        network.build("cnn", 32, 2, initial_weights=network.IMAGENET)
+
+
+def test_what_computed_in_half_precision_is_saved_in_single():
+    """Under mixed_float16 the logits are float32 already, and the float32 copy has the same weights and answers."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        mixed = network.build("cnn", 32, 3)
+        assert mixed.layers[2].compute_dtype == "float16"
+        assert mixed.get_layer("logits").compute_dtype == "float32"
+        fit(mixed)
+        single = network.in_float32(mixed)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {layer.compute_dtype for layer in single.layers} == {"float32"}
+    assert network.in_float32(single) is single
+    assert np.allclose(answers(mixed, IMAGES), answers(single, IMAGES), atol=0.02)
