@@ -58,7 +58,7 @@ class Grabber:
         self._sleep = sleep
         # Without `webbrowser` False a refused token would start a Chromium on this machine.
         self._streamlink = Streamlink({"webbrowser": False, "http-timeout": timeout_s})
-        web.equip(self._streamlink.http, timeout_s, standin)
+        web.equip(self._streamlink.http, timeout_s, standin, deadline_s=deadline_s)
 
     def close(self) -> None:
         """Close the connections; safe to call twice."""

@@ -11,6 +11,8 @@ import numpy as np
 from data.errors import NoPicture
 
 _MAX_PIXELS = 4096 * 2304  # what Twitch can send at most; more is a bomb, not a stream
+# FFmpeg would open playlists and lists of files too, and whatever files and addresses these name.
+_FORMATS = {"format_whitelist": "mpegts,mov,mp4"}
 
 
 def first_frame(segment: bytes, img_size: int, jpeg_quality: int) -> bytes:
@@ -20,10 +22,12 @@ def first_frame(segment: bytes, img_size: int, jpeg_quality: int) -> bytes:
     did. Raises NoPicture when the bytes hold no decodable video.
     """
     try:
-        with av.open(io.BytesIO(segment)) as container:
+        with av.open(io.BytesIO(segment), options=_FORMATS) as container:
             if not container.streams.video:
                 raise NoPicture("the segment holds no video")
             stream = container.streams.video[0]
+            if stream.codec_context is None:  # damage can turn its codec into one that FFmpeg does not know
+                raise NoPicture("the video's codec is unknown")
             if stream.width * stream.height > _MAX_PIXELS:
                 raise NoPicture(f"the video has {stream.width}x{stream.height} pixels")
             stream.codec_context.thread_count = 1  # one frame: a second thread only delays it

@@ -19,8 +19,9 @@ from urllib3.connectionpool import ConnectionPool
 from urllib3.util.retry import Retry
 
 # A new connection is tried again; an answer, whatever its status, is the caller's to judge.
-_RETRY = Retry(total=None, connect=2, read=0, redirect=5, status=0, other=0, backoff_factor=0.3)
+_RETRY = Retry(total=None, connect=2, read=False, redirect=5, status=0, other=0, backoff_factor=0.3)
 _CHUNK_BYTES = 1 << 16
+_PLAIN_BYTES = 16 << 20  # of an answer that is read at once
 
 
 class AnswerTooSlow(requests.exceptions.Timeout):
@@ -39,26 +40,31 @@ def loopback_url(url: str) -> str:
         local = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         local = False
-    if parts.scheme != "http" or not local or parts.port is None:
+    address = f"[{host}]:{parts.port}" if ":" in host else f"{host}:{parts.port}"
+    if parts.scheme != "http" or not local or not parts.port or parts.netloc.lower() != address:
         raise ValueError(f"must be http:// to a loopback address with a port, not {url!r}")
-    return f"http://{parts.netloc}"
+    return f"http://{address}"
 
 
 class _Adapter(HTTPAdapter):
     """Sends with a default timeout, and to the stand-in instead of the URL's host where one is set."""
 
-    def __init__(self, timeout_s: float, standin: str, pool_size: int) -> None:
+    def __init__(self, timeout_s: float, deadline_s: float, standin: str, pool_size: int) -> None:
         self._timeout_s = timeout_s
+        self._deadline_s = deadline_s
         self._standin = standin
         super().__init__(max_retries=_RETRY, pool_connections=pool_size, pool_maxsize=pool_size)
 
     def send(  # type: ignore[override]  # the rest is passed on as it comes
         self, request: requests.PreparedRequest, stream: bool = False, timeout: Any = None, **kwargs: Any
     ) -> requests.Response:
-        """Send with this adapter's timeout where the caller set none."""
+        """Send with this adapter's timeout where the caller set none; without `stream`, read the body in bounds."""
         if self._standin:
             request.headers["Host"] = urlsplit(request.url or "").netloc
-        return super().send(request, stream=stream, timeout=timeout or self._timeout_s, **kwargs)
+        response = super().send(request, stream=stream, timeout=timeout or self._timeout_s, **kwargs)
+        if not stream:
+            response._content = read_body(response, self._deadline_s, _PLAIN_BYTES)  # what `content` would set
+        return response
 
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
@@ -69,12 +75,15 @@ class _Adapter(HTTPAdapter):
         return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
 
 
-def equip(session: requests.Session, timeout_s: float, standin: str = "", pool_size: int = 16) -> requests.Session:
+def equip(
+    session: requests.Session, timeout_s: float, standin: str = "", *, deadline_s: float = 30.0, pool_size: int = 16
+) -> requests.Session:
     """Give `session` (ours or Streamlink's) timeouts, connection retries and the detour; returns it.
 
     `timeout_s`: seconds to connect and between two reads. `standin`: "" or what `loopback_url` returned.
+    `deadline_s`: seconds for the whole body of a request without stream=True, which no caller can bound.
     """
-    adapter = _Adapter(timeout_s, standin, pool_size)
+    adapter = _Adapter(timeout_s, deadline_s, standin, pool_size)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.trust_env = session.trust_env and not standin

@@ -1,0 +1,129 @@
+"""data.video: real H.264 in MPEG-TS and fMP4 goes in, JPEG comes out; anything else is NoPicture."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+
+import cv2
+import numpy as np
+import pytest
+
+from data.errors import NoPicture
+from data.video import decode, encode, first_frame, scale
+from tests.footage import BLUE, GREEN, RED, flat, segment, silence, split
+
+COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
+
+
+@pytest.fixture(scope="module")
+def noise() -> np.ndarray:
+    """A grey picture in which every place looks different: uint8 (144, 256, 3)."""
+    coarse = np.random.default_rng(1).integers(0, 256, (9, 16, 1), dtype=np.uint8)
+    return cv2.resize(coarse.repeat(3, axis=2), (256, 144), interpolation=cv2.INTER_CUBIC)
+
+
+def difference(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean absolute difference, in levels of 255."""
+    assert one.shape == other.shape
+    return float(np.abs(one.astype(int) - other).mean())
+
+
+@pytest.mark.parametrize("container", ["mpegts", "mp4"])
+@pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
+def test_a_red_frame_is_red(colour, container):
+    """Colours keep their channels through decoding, JPEG and back, in MPEG-TS and in fMP4."""
+    jpeg = first_frame(segment(flat(colour), container=container), 64, 95)
+    assert difference(decode(jpeg), flat(colour, 64, 64)) < 6
+    assert np.abs(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[0, 0, ::-1] - [*colour]).max() < 12
+
+
+def test_it_is_the_first_frame():
+    """Of red, green and blue frames it takes the red one."""
+    assert difference(decode(first_frame(segment(flat(RED), flat(GREEN), flat(BLUE)), 32, 95)), flat(RED, 32, 32)) < 6
+
+
+@pytest.mark.parametrize("img_size", [32, 101, 240])
+def test_the_whole_picture_is_scaled_by_area_averaging(noise, img_size):
+    """The picture fills the square, whatever its aspect, as INTER_AREA makes it: nothing is cropped or padded."""
+    jpeg = first_frame(segment(noise), img_size, 95)
+    assert jpeg[:2] == b"\xff\xd8"
+    expected = cv2.resize(noise, (img_size, img_size), interpolation=cv2.INTER_AREA)
+    assert decode(jpeg).shape == (img_size, img_size, 3)
+    assert difference(decode(jpeg), expected) < 6
+    assert difference(decode(jpeg)[:, ::-1], expected) > 20  # so the measure above can tell pictures apart
+
+
+def test_scale_averages_all_pixels():
+    """A checkerboard of single pixels becomes even grey, where picking pixels would leave black or white."""
+    checkers = np.indices((96, 96)).sum(axis=0) % 2 * 255
+    small = scale(np.repeat(checkers[:, :, None], 3, axis=2).astype(np.uint8), 48)
+    assert np.abs(small.astype(int) - 127).max() <= 1
+
+
+def test_a_segment_that_was_cut_off_still_has_its_first_frame():
+    """The key frame comes first: half of the bytes are enough."""
+    frames = [flat(RED), *(np.random.default_rng(i).integers(0, 256, (72, 128, 3), dtype=np.uint8) for i in range(9))]
+    whole = segment(*frames)
+    assert difference(decode(first_frame(whole[: len(whole) // 2], 32, 95)), flat(RED, 32, 32)) < 6
+
+
+@pytest.mark.parametrize(
+    "segment_bytes",
+    [
+        b"",
+        b"\0" * 5000,
+        random.Random(1).randbytes(50_000),
+        b"<html><h1>503 Service Unavailable</h1></html>",
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\nhttp://127.0.0.1:9/1.ts\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile 1.ts\n",
+        encode(flat(RED), 95),
+        segment(flat(RED))[:564],
+        split(segment(flat(RED), container="mp4"))[0],
+        split(segment(flat(RED), container="mp4"))[1],
+    ],
+    ids=["empty", "zeros", "noise", "HTML", "playlist", "list of files", "JPEG", "stump", "init section", "fragment"],
+)
+def test_what_is_no_segment_is_no_picture(segment_bytes):
+    """Whatever a server may send instead of a segment is NoPicture; nothing but TS and MP4 is even tried."""
+    with pytest.raises(NoPicture):
+        first_frame(segment_bytes, 64, 95)
+
+
+def test_sound_alone_is_no_picture():
+    """A segment without video says so."""
+    with pytest.raises(NoPicture, match="no video"):
+        first_frame(silence(), 64, 95)
+
+
+def test_too_many_pixels_are_refused():
+    """A frame larger than any that Twitch sends is refused with its size, before it is converted."""
+    with pytest.raises(NoPicture, match="4128x2400"):
+        first_frame(segment(flat(RED, 4128, 2400)), 64, 95)
+
+
+@pytest.mark.parametrize("container", ["mpegts", "mp4"])
+def test_damage_is_a_picture_or_no_picture(container):
+    """Bytes turned at random never raise anything but NoPicture."""
+    luck, whole = random.Random(7), segment(*[flat(GREEN)] * 5, container=container)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for _ in range(luck.choice((1, 10, 200))):
+            damaged[luck.randrange(len(damaged))] = luck.randrange(256)
+        with suppress(NoPicture):
+            assert decode(first_frame(bytes(damaged), 32, 95)).shape == (32, 32, 3)
+
+
+def test_quality_is_a_matter_of_bytes(noise):
+    """A higher JPEG quality is a larger file that is nearer to the picture."""
+    low, high = encode(noise, 20), encode(noise, 95)
+    assert len(low) < len(high)
+    assert difference(decode(low), noise) > difference(decode(high), noise)
+    assert difference(decode(high), noise) < 3
+
+
+@pytest.mark.parametrize("jpeg", [b"", b"no JPEG", encode(flat(RED), 95)[:20]], ids=["empty", "text", "stump"])
+def test_decode_refuses_what_is_no_jpeg(jpeg):
+    """Bytes that are no image are NoPicture, not None."""
+    with pytest.raises(NoPicture):
+        decode(jpeg)
