@@ -65,7 +65,7 @@ class Settings(BaseSettings):
 
     # --- Dataset --------------------------------------------------------------------------------
     download_path: Path = Path("dataset")
-    """Folder of the dataset: images in <download_path>/frames, the embedded database in <download_path>/postgres."""
+    """Folder of the dataset: images in its folder frames, the embedded database in its folder postgres."""
     img_size: int = Field(240, ge=32, le=1080)
     """Height and width of a frame, pixels."""
     jpeg_quality: int = Field(95, ge=1, le=100)

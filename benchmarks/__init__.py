@@ -1,0 +1,1 @@
+"""Benchmarks: one module for each claimed number. `make bench` runs all, `make bench ONLY=name` one."""

@@ -1,0 +1,61 @@
+"""python -m docs.settings: write the README's settings table from config.py, where the settings stand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from config import Settings
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+BEGIN, END = "<!-- settings: made by python -m docs.settings -->", "<!-- end of settings -->"
+
+
+def table() -> str:
+    """All settings as a Markdown table, in the order of config.py."""
+    rows = [
+        f"| `{name.upper()}` | {_type(field.annotation)} | {_default(name, field)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["| setting | type | default | meaning |", "|---|---|---|---|", *rows])
+
+
+def with_table(text: str) -> str:
+    """The README's text with the table as it should be. Raises ValueError where its markers are missing."""
+    head, _, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not end:
+        raise ValueError("README.md has lost the markers of its settings table")
+    return f"{head}{BEGIN}\n{table()}\n{end}{tail}"
+
+
+def _type(annotation: Any) -> str:
+    if annotation is SecretStr:
+        return "secret text"
+    if get_args(annotation) and isinstance(get_args(annotation)[0], str):
+        return "one of " + ", ".join(f"`{value}`" for value in get_args(annotation))
+    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}
+    name = (get_origin(annotation) or annotation).__name__
+    return names.get(name, "list of whole numbers, as JSON")
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name == "non_games":
+        return f"{len(field.default)} ids"
+    value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    text = str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"`{text}`" if text else "empty"
+
+
+def main() -> int:
+    """Rewrite the README's table."""
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
