@@ -116,6 +116,8 @@ def _stopped_by_user(stop: Stop, minutes: float | None) -> Iterator[None]:
 
     def on_enter() -> None:
         sys.stdin.readline()
+        if sys.stderr.isatty():
+            sys.stderr.write("\x1b[A")  # the echo of Enter moved the cursor from where the display left it
         stop.set()
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
