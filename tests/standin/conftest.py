@@ -9,7 +9,7 @@ import pytest
 from data import web
 from tests.standin import Standin, World
 from tests.standin.clients import viewer
-from tests.standin.media import Rendition
+from tests.standin.transcode import Rendition
 from tests.standin.world import BEHAVIOURS
 
 PREROLL_S = 4.0

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from tests.standin.media import SEGMENT_S, Rendition
+from tests.standin.transcode import SEGMENT_S, Rendition
 from tests.standin.world import Channel
 
 MEDIA_HOST = "video-edge-1.standin.ttvnw.net"
@@ -102,8 +102,13 @@ def _ad_dateranges(session: Session, numbers: range) -> list[str]:
     return tags
 
 
+def suffix(session: Session) -> str:
+    """What the names of the segments end with: fragments of MP4, or MPEG-TS."""
+    return "m4s" if session.channel.behaviour == "fmp4" else "ts"
+
+
 def _file(session: Session, number: int) -> str:
-    return f"{number}.{'m4s' if session.channel.behaviour == 'fmp4' else 'ts'}"
+    return f"{number}.{suffix(session)}"
 
 
 def _address(session: Session, rendition: Rendition, file: str) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 
 from tests.standin.api import CLIENT_ID, CLIENT_SECRET, Api
 from tests.standin.http import Request, Response, answer
-from tests.standin.media import Media, Rendition, default_cache
+from tests.standin.media import Media, default_cache
 from tests.standin.playlist import MEDIA_HOST
+from tests.standin.transcode import Rendition
 from tests.standin.video import Video
 from tests.standin.world import World
 
@@ -74,6 +75,7 @@ class Standin:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self.transcoder.close()
 
     @property
     def url(self) -> str:

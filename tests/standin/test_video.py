@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import av
+import numpy as np
 import pytest
 
 from tests.standin import Standin, looks_like_ad
 from tests.standin.clients import channel_streams, frames_of, listed, picture, playlist_of, viewer, window_of
 from tests.standin.conftest import PREROLL_S
+from tests.standin.media import TRANSCODES, Media
+from tests.standin.transcode import Rendition
 
 
 def test_renditions_are_named_as_twitch_names_them(streamlink):
@@ -200,6 +203,7 @@ def test_nothing_is_transcoded_twice(zoo, tmp_path):
     with Standin(zoo, cache=tmp_path) as standin, ThreadPoolExecutor(8) as viewers:
         assert all(viewers.map(newest_segment, [standin] * 8))
         assert standin.transcoder.transcoded == 1
+        standin.transcoder.prepare(zoo.channel("live").file, TRANSCODES[-1])
     with Standin(zoo, cache=tmp_path) as standin:
         assert newest_segment(standin)
         assert standin.transcoder.transcoded == 0
@@ -212,3 +216,34 @@ def test_playlists_alone_transcode_nothing(zoo, tmp_path):
         assert channel_streams(session, "live")
         assert standin.transcoder.transcoded == 0
         assert not list(tmp_path.iterdir())
+
+
+def test_nobody_waits_for_a_whole_clip(zoo, tmp_path):
+    """The segment asked for is made first, wherever in the clip it is; stopped half-way, nothing stays behind."""
+    file, source = zoo.channel("live").file, Rendition(1280, 720, 60, 3_400_000)
+    media = Media(tmp_path)
+    for index in (11, 12):
+        frames = frames_of(media.segment(file, source, index))
+        assert (len(frames), frames[0].key_frame, frames[0].height) == (120, True, 720)
+    (work,) = tmp_path.iterdir()
+    assert len(list(work.glob("*.ts"))) < 10
+    media.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_order_does_not_change_the_pictures(zoo, tmp_path):
+    """A clip made from its middle on has the same segments as one made from its start."""
+    file, rendition = zoo.channel("live").file, TRANSCODES[-1]
+    pictures = []
+    for name, first in (("start", 0), ("middle", 7)):
+        media = Media(tmp_path / name)
+        media.segment(file, rendition, first)
+        media.prepare(file, rendition)
+        segments = [frames_of(media.segment(file, rendition, index)) for index in range(15)]
+        assert [len(frames) for frames in segments] == [60] * 15
+        assert [frames[0].time for frames in segments] == pytest.approx(
+            [segments[0][0].time + 2 * i for i in range(15)]
+        )
+        pictures.append([frames[0].to_ndarray(format="rgb24").astype(int) for frames in segments])
+        media.close()
+    assert max(np.abs(a - b).mean() for a, b in zip(*pictures, strict=True)) < 3

@@ -7,14 +7,14 @@ import json
 import secrets
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 from tests.standin import playlist
 from tests.standin.http import Request, Response, answer, text
-from tests.standin.media import TRANSCODES, Media, Rendition, segment_count, segments
+from tests.standin.media import TRANSCODES, Media, segment_count
 from tests.standin.playlist import Session
-from tests.standin.world import Channel, World
+from tests.standin.transcode import Rendition
+from tests.standin.world import World
 
 _HLS = "application/vnd.apple.mpegurl"
 _OPERATIONS = ("PlaybackAccessToken", "ChannelShell", "StreamMetadata")
@@ -117,21 +117,22 @@ class Video:
 
     def _segment(self, session: Session, rendition: Rendition, file: str) -> Response:
         channel, (stem, _, suffix) = session.channel, file.partition(".")
-        if file == "init.mp4":
-            return Response(200, (self._folder(channel, rendition) / file).read_bytes(), "video/mp4")
-        number, now = int(stem) if stem.isdigit() else -1, playlist.current(time.time())
-        if not now - 2 * playlist.WINDOW <= number <= now:
+        fmp4, count = channel.behaviour == "fmp4", segment_count(channel.file)
+        now = playlist.current(time.time())
+        if file == "init.mp4" and fmp4:
+            return Response(
+                200, self._media.init(channel.file, rendition, (now - playlist.WINDOW) % count), "video/mp4"
+            )
+        number = int(stem) if stem.isdigit() else -1
+        if suffix != playlist.suffix(session) or not now - 2 * playlist.WINDOW <= number <= now:
             return Response(404)
         if session.is_ad(number):
-            return Response(200, segments(self._media.ad(rendition))[0].read_bytes(), "video/mp2t")
+            return Response(200, self._media.ad(rendition), "video/mp2t")
         if channel.behaviour == "broken" and number % 3 == 0:
             noise = hashlib.shake_256(str(number).encode()).digest(20_000)
             return Response(200, noise if number % 2 else b"<html>503 Service Unavailable</html>", "video/mp2t")
-        clip = segments(self._folder(channel, rendition))
-        return Response(200, clip[number % len(clip)].read_bytes(), "video/mp4" if suffix == "m4s" else "video/mp2t")
-
-    def _folder(self, channel: Channel, rendition: Rendition) -> Path:
-        return self._media.clip(channel.file, rendition, fmp4=channel.behaviour == "fmp4")
+        body = self._media.segment(channel.file, rendition, number % count, fmp4=fmp4)
+        return Response(200, body, "video/mp4" if fmp4 else "video/mp2t")
 
 
 def _usher_error(status: int, message: str) -> Response:

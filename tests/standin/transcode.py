@@ -1,0 +1,161 @@
+"""Transcoding: frames become two-second H.264 segments, each in its place as soon as it is complete.
+
+A viewer's first segment is wherever the clock stands in the loop, and the next ones follow. So the work
+starts there, and wraps around the clip's end: nobody waits for a whole clip.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+SEGMENT_S = 2
+AD_COLOUR = (255, 0, 200)  # RGB
+_POLL_S = 0.02
+
+Frames = Callable[[int, int], Iterator[av.VideoFrame]]
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """One quality of a channel, named as Twitch names it."""
+
+    width: int
+    height: int
+    fps: int
+    bandwidth: int  # bit/s, as announced
+
+    @property
+    def name(self) -> str:
+        """For example 360p or 720p60: Twitch names a rate above 30 only."""
+        return f"{self.height}p{self.fps if self.fps > 30 else ''}"
+
+
+class Transcode(threading.Thread):
+    """Makes the segments of one rendition: 0.ts, 1.ts …, or init.mp4 and 0.m4s …
+
+    They are written beside `folder`, which appears when all of them are there. `frames(a, b)` are those of
+    the segments a … b - 1, of `count` in all; `first` is made first.
+    """
+
+    def __init__(
+        self, folder: Path, frames: Frames, count: int, first: int, rendition: Rendition, *, fmp4: bool = False
+    ) -> None:
+        super().__init__(name=f"transcode-{folder.name}", daemon=True)
+        self._folder, self._frames, self._rendition, self._fmp4 = folder, frames, rendition, fmp4
+        self._runs = [(first, count), (0, first)] if first else [(0, count)]
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+        self._stopped, self._over = threading.Event(), threading.Event()
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        """Make all segments; whatever goes wrong is `error`, and nothing is left of it."""
+        try:
+            for first, last in self._runs:
+                self._encode(first, last)
+            if not self._stopped.is_set():
+                self._work.rename(self._folder)
+        except Exception as error:  # noqa: BLE001 - told to all who wait, by `read`
+            if not self._folder.exists():  # else another process was faster, and all is well
+                self.error = error
+        shutil.rmtree(self._work, ignore_errors=True)
+        self._over.set()
+
+    def stop(self) -> None:
+        """Give up soon, leaving nothing."""
+        self._stopped.set()
+        self.join()
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes, as soon as it is complete. Raises LookupError when it will never be."""
+        if name == "init.mp4":  # written before the first segment, but not in one go
+            self.read(f"{self._runs[0][0]}.m4s")
+        while True:
+            over = self._over.is_set()
+            for place in (self._folder, self._work):
+                with contextlib.suppress(FileNotFoundError):
+                    return (place / name).read_bytes()
+            if over:
+                raise LookupError(f"{self._folder.name} has no {name}") from self.error
+            self._over.wait(_POLL_S)
+
+    def _encode(self, first: int, last: int) -> None:
+        """Make the segments `first` … `last` - 1."""
+        list_, rendition = self._work / f"{first}.m3u8", self._rendition
+        init = "init.mp4" if first == self._runs[0][0] else "same.mp4"
+        options = {
+            "hls_time": str(SEGMENT_S),
+            "hls_list_size": "0",
+            "hls_flags": "temp_file",  # a segment has its name when it is complete
+            "start_number": str(first),
+            "hls_segment_type": "fmp4" if self._fmp4 else "mpegts",
+            "hls_fmp4_init_filename": init,
+            "hls_segment_filename": str(self._work / ("%d.m4s" if self._fmp4 else "%d.ts")),
+        }
+        with av.open(str(list_), "w", format="hls", options=options) as output:
+            stream = output.add_stream("libx264", rate=rendition.fps, options=_h264(rendition))
+            stream.width, stream.height, stream.pix_fmt = rendition.width, rendition.height, "yuv420p"
+            stream.bit_rate = rendition.bandwidth
+            for frame in self._frames(first, last):
+                if self._stopped.is_set():
+                    break
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+        list_.unlink()
+        (self._work / "same.mp4").unlink(missing_ok=True)
+
+
+def _h264(rendition: Rendition) -> dict[str, str]:
+    """An IDR frame every two seconds, and none in between: what Twitch's encoders do."""
+    interval = str(rendition.fps * SEGMENT_S)
+    return {
+        "preset": "ultrafast",  # half the time of superfast, and 2 dB at most; a viewer waits for it
+        "maxrate": str(rendition.bandwidth),
+        "bufsize": str(rendition.bandwidth * SEGMENT_S),
+        "g": interval,
+        "keyint_min": interval,
+        "sc_threshold": "0",
+        "forced-idr": "1",
+        "threads": "2",
+    }
+
+
+def clip_frames(file: Path, rendition: Rendition, first: int, last: int) -> Iterator[av.VideoFrame]:
+    """A clip's frames in the segments `first` … `last` - 1, scaled, repeated or dropped to the rendition's rate."""
+    number, end = (segment * rendition.fps * SEGMENT_S for segment in (first, last))
+    with av.open(str(file)) as clip:
+        video = clip.streams.video[0]
+        video.thread_type = "AUTO"
+        repeats = rendition.fps / Fraction(video.average_rate or rendition.fps)
+        for index, source in enumerate(clip.decode(video)):
+            until = min(Fraction(end), (index + 1) * repeats)
+            if number < until:
+                frame = source.reformat(rendition.width, rendition.height, "yuv420p")
+            while number < until:
+                yield _at(frame, number, rendition.fps)
+                number += 1
+
+
+def ad_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
+    """Two seconds of magenta with a grey bar that moves."""
+    for number in range(rendition.fps * SEGMENT_S):
+        image = np.full((rendition.height, rendition.width, 3), AD_COLOUR, np.uint8)
+        left = number * rendition.width // (rendition.fps * SEGMENT_S)
+        image[-rendition.height // 20 :, left : left + rendition.width // 20] = 128
+        yield _at(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"), number, rendition.fps)
+
+
+def _at(frame: av.VideoFrame, number: int, fps: int) -> av.VideoFrame:
+    """The frame at this place in the stream. The encoder takes it before it is placed again."""
+    frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, fps), av.video.frame.PictureType.NONE
+    return frame
