@@ -76,9 +76,10 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     if settings.refit:
         tell("once more, on all frames:")
         trainer.refit(training.best_epoch)
+    final = network.in_float32(model)
     with export.replacing(settings.model_path) as new:
-        export.write(network.in_float32(model), classes, new)
-        export.verify(network.in_float32(model), new, validation.first(_VERIFIED_FRAMES))
+        export.write(final, classes, new)
+        export.verify(final, new, validation.first(_VERIFIED_FRAMES))
         used = settings.model_dump(mode="json", include=set(_NUMBERS_DEPEND_ON))
         seconds = time.monotonic() - started
         figures = report.metrics(

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from data.entities import Game
-from model.evaluation import Evaluation
-from model.split import Sides
-from model.training import Training
+if TYPE_CHECKING:  # drawing needs no TensorFlow
+    from data.entities import Game
+    from model.evaluation import Evaluation
+    from model.split import Sides
+    from model.training import Training
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "tf2onnx")
 _DPI = 144
@@ -96,13 +97,13 @@ def curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     """`counts` (classes, classes) of validation frames: a row is a true game, a column what was predicted.
 
-    A cell is coloured by its share of the row, and says it in per cent.
+    A cell is coloured by its share of the row, and says it in per cent of that game's frames.
     """
     size = max(4.5, 2.5 + 0.42 * len(names))
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="#dfe3e8", linewidth=0.6)
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="#dfe3e8", linewidth=0.4)
     axes.set(aspect="equal", xlabel="recognised as", ylabel="frames of")
     axes.invert_yaxis()
     for row, column in zip(*np.nonzero(counts), strict=True):
@@ -125,7 +126,7 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     axes.set_yticks(places, labels, fontsize=8, parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title("Validation frames, % of each game", loc="left", fontweight="bold")
+    axes.set_title("Validation frames, %", loc="left", fontweight="bold")
     return figure
 
 
