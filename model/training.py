@@ -22,7 +22,7 @@ from model.images import Images
 class Training:
     """How it went. `history`: loss, accuracy (0 to 1), val_loss, val_accuracy, a value an epoch each.
 
-    `best_epoch` counts from 1: the model holds the weights of its end.
+    `best_epoch` counts from 1: the model holds the weights of its end. `seconds`: the features' time included.
     """
 
     history: dict[str, list[float]]
@@ -58,6 +58,7 @@ class Trainer:
         tell: Callable[[str], None],
         bar: bool = False,
     ) -> None:
+        self._started = time.monotonic()
         self._sides = (learning, validation)
         self._plan = plan
         self._tell = tell
@@ -75,11 +76,10 @@ class Trainer:
         stop = keras.callbacks.EarlyStopping(
             "val_loss", patience=self._plan.patience, mode="min", restore_best_weights=True
         )
-        started = time.monotonic()
         history = self._fit({**self._data(), "validation_data": self._validation_data()}, self._plan.epochs, [stop])
         if not math.isfinite(stop.best):
             raise ModelError("The training diverged, its loss is no number: lower LEARNING_RATE. The old model stays.")
-        return Training(history, stop.best_epoch + 1, time.monotonic() - started)
+        return Training(history, stop.best_epoch + 1, time.monotonic() - self._started)
 
     def refit(self, epochs: int) -> None:
         """Train anew from the weights of the beginning, on both sides together, for so many epochs."""
