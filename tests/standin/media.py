@@ -12,7 +12,16 @@ from pathlib import Path
 import av
 import numpy as np
 
-from tests.standin.transcode import AD_COLOUR, SEGMENT_S, Frames, Rendition, Transcode, ad_frames, clip_frames
+from tests.standin.transcode import (
+    AD_COLOUR,
+    SEGMENT_S,
+    Frames,
+    Rendition,
+    Transcode,
+    ad_frames,
+    clip_frames,
+    remove_abandoned,
+)
 
 TRANSCODES = (Rendition(640, 360, 30, 630_000), Rendition(284, 160, 30, 230_000))
 _VERSION = "3"  # part of the cache's key: raise it when the encoding changes
@@ -31,6 +40,7 @@ class Media:
         self._cache = cache
         self._lock = threading.Lock()
         self._transcodes: dict[Path, Transcode] = {}
+        remove_abandoned(cache)
 
     @property
     def transcoded(self) -> int:

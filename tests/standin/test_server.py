@@ -144,3 +144,13 @@ def test_the_program(tmp_path):
         assert process.wait(10) == 0
         assert process.stderr
         assert process.stderr.read() == ""
+
+
+def test_what_killed_transcodes_left_is_removed(zoo, tmp_path):
+    """A work folder that is hours old goes at the next start; a fresh one may be another process's."""
+    old, fresh = tmp_path / ".making-old", tmp_path / ".making-fresh"
+    for folder in (old, fresh):
+        folder.mkdir()
+    os.utime(old, (time.time() - 7200,) * 2)
+    with Standin(zoo, cache=tmp_path):
+        assert (old.exists(), fresh.exists()) == (False, True)

@@ -10,6 +10,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +22,8 @@ import numpy as np
 SEGMENT_S = 2
 AD_COLOUR = (255, 0, 200)  # RGB
 _POLL_S = 0.02
+_WORK = ".making-"  # work folders start with this
+_ABANDONED_S = 3600
 
 Frames = Callable[[int, int], Iterator[av.VideoFrame]]
 
@@ -54,7 +57,7 @@ class Transcode(threading.Thread):
         self._folder, self._frames, self._rendition, self._fmp4 = folder, frames, rendition, fmp4
         self._runs = [(first, count), (0, first)] if first else [(0, count)]
         folder.parent.mkdir(parents=True, exist_ok=True)
-        self._work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
+        self._work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_WORK))
         self._stopped, self._over = threading.Event(), threading.Event()
         self.error: Exception | None = None
 
@@ -113,6 +116,14 @@ class Transcode(threading.Thread):
             output.mux(stream.encode(None))
         list_.unlink()
         (self._work / "same.mp4").unlink(missing_ok=True)
+
+
+def remove_abandoned(cache: Path) -> None:
+    """Remove work folders that nothing was added to for an hour: their process was killed."""
+    for work in cache.glob(f"{_WORK}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - work.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(work, ignore_errors=True)
 
 
 def _h264(rendition: Rendition) -> dict[str, str]:
