@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,6 +28,7 @@ from data.video import first_frame
 _PLAYLIST_BYTES = 4 << 20
 _SEGMENT_BYTES = 64 << 20  # two seconds at 250 Mbit/s
 _ENOUGH_FRAMES = 5  # ads are waited out only until this many frames are there
+_UNREADABLE = (ValueError, OverflowError)  # what Streamlink's parsers let pass; the latter for absurd dates
 _HEIGHT = re.compile(r"(\d+)p\d*")
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ class Grabber:
         """Take the settings of the same names; no request is made yet.
 
         `quality`: auto, best, worst or a rendition's name; a channel without it gives what auto would choose.
-        `sleep`: how to wait for the next segments; a download passes its stop event's `wait`.
+        `sleep`: how to wait for the next segments; true when there is no more waiting, as a stop event's `wait` is.
         """
         self._img_size = img_size
         self._jpeg_quality = jpeg_quality
@@ -89,7 +91,8 @@ class Grabber:
             number += 1
             yield Frame(number, jpeg)
         if failure and not number:
-            raise type(failure)(f"{login}: not one segment gave a picture ({failure})") from failure
+            kind = NoPicture if isinstance(failure, NoPicture) else StreamUnavailable
+            raise kind(f"{login}: not one segment gave a picture ({failure})") from failure
 
     def _rendition(self, login: str) -> HLSStream:
         """The channel's rendition of the wanted quality."""
@@ -97,11 +100,15 @@ class Grabber:
             raise UnknownLogin(f"{login!r} is no Twitch login: 1 to 25 lower-case letters, digits or _")
         try:
             streams = _Channel(self._streamlink, f"https://www.twitch.tv/{quote(login)}").streams()
-        except StreamlinkError as error:
-            raise StreamUnavailable(f"{login}: {error}; if every channel fails, upgrade streamlink") from error
+        except (StreamlinkError, *_UNREADABLE) as error:
+            reason = textwrap.shorten(str(error), 200, placeholder=" …")
+            raise StreamUnavailable(f"{login}: {reason}; if every channel fails, upgrade streamlink") from error
         if not streams:
             raise StreamOffline(f"{login} is not live")
-        return streams.get(self._quality) or streams[smallest_covering(list(streams), self._img_size)]
+        stream = streams.get(self._quality) or streams.get(smallest_covering(list(streams), self._img_size))
+        if stream is None:
+            raise NoPicture(f"{login} has no rendition to take frames from, only {', '.join(streams)}")
+        return stream
 
     def _content(self, stream: HLSStream, login: str, at_most: int, ad_wait_s: float) -> Iterator[Any]:
         """Segments of the stream itself, oldest first: the window's, and while ads hide too many, those to come."""
@@ -111,17 +118,18 @@ class Grabber:
             playlist = self._playlist(stream, login)
             fresh = [s for s in playlist.segments if s.num > last and not s.prefetch]
             ads = ads or any(segment.ad for segment in fresh)
-            for segment in [s for s in fresh if not s.ad][-at_most:]:
+            for segment in [s for s in fresh if not s.ad][count - at_most :]:
                 count += 1
                 yield segment
             last = max([last, *(segment.num for segment in fresh)])
-            pause = float(playlist.targetduration or 2)
+            pause = max(1.0, float(playlist.targetduration or 2))  # in this order NaN counts as 1
             if count >= min(at_most, _ENOUGH_FRAMES) or not ads or playlist.is_endlist:
                 break
             if time.monotonic() + pause > end:
                 break
             log.info("%s: ads; waiting for the stream", login)
-            self._sleep(pause)
+            if self._sleep(pause):
+                break
         if not count:
             raise OnlyAds(f"{login} shows nothing but ads") if ads else StreamOffline(f"{login} has no segments")
 
@@ -130,9 +138,11 @@ class Grabber:
         try:
             text = self._get(stream.url, _PLAYLIST_BYTES).decode("utf-8", "replace")
             return _with_offsets(parse_m3u8(text, base_uri=stream.url, parser=type(stream).__parser__))
-        except _HTTPStatus as error:
-            raise StreamOffline(f"{login} is over: its playlist answers {error.status}") from error
-        except ValueError as error:
+        except StreamUnavailable as error:
+            if isinstance(error, _HTTPStatus) and error.status < 500:
+                raise StreamOffline(f"{login} is over: its playlist answers {error.status}") from error
+            raise StreamUnavailable(f"{login}: {error}") from error
+        except _UNREADABLE as error:
             raise StreamUnavailable(f"{login}: its playlist cannot be read: {error}") from error
 
     def _segment(self, segment: Any) -> bytes:
@@ -141,18 +151,19 @@ class Grabber:
         return init + self._get(segment.uri, _SEGMENT_BYTES, segment.byterange)
 
     def _get(self, url: str, limit_bytes: int, byterange: Any = None) -> bytes:
-        headers = {}
-        if byterange is not None:
-            start = byterange.offset or 0
-            headers["Range"] = f"bytes={start}-{start + byterange.range - 1}"  # both ends included
+        start = byterange.offset or 0 if byterange else 0
+        end = start + byterange.range if byterange else None
+        headers = {"Range": f"bytes={start}-{end - 1}"} if end else {}  # both ends included
         try:
             response = self._streamlink.http.get(url, stream=True, headers=headers, raise_for_status=False)
             if response.status_code >= 400:
                 response.close()
                 raise _HTTPStatus(response.status_code)
-            return web.read_body(response, self._deadline_s, limit_bytes)
+            body = web.read_body(response, self._deadline_s, limit_bytes)
         except (StreamlinkError, requests.RequestException) as error:
-            raise StreamUnavailable(f"the video server does not answer: {type(error).__name__}") from error
+            cause = type(error.__cause__ or error).__name__  # Streamlink packs it
+            raise StreamUnavailable(f"the video server does not answer: {cause}") from error
+        return body if response.status_code == 206 else body[start:end]  # a server may send the whole file
 
 
 class _HTTPStatus(StreamUnavailable):
