@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,16 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     from model.classifier import Classifier
     from recognition.ahead import ahead
 
-    login = args.login.strip().lower()
-    with wiring.grabber(settings) as grabber, ahead(_frames(grabber, login, settings)) as frames:
-        classifier = Classifier.load(settings.model_path)  # while the first frames travel
-        if classifier.img_size != settings.img_size:
-            raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
-        for line in lines(frames, classifier):
-            print(line, flush=True)
+    login, over = args.login.strip().lower(), threading.Event()
+    try:
+        with wiring.grabber(settings, over.wait) as grabber, ahead(_frames(grabber, login, settings)) as frames:
+            classifier = Classifier.load(settings.model_path)  # while the first frames travel
+            if classifier.img_size != settings.img_size:
+                raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
+            for line in lines(frames, classifier):
+                print(line, flush=True)
+    finally:
+        over.set()  # ads are waited for in another thread, which would outlive Ctrl-C
     return 0
 
 

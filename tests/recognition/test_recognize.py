@@ -1,0 +1,305 @@
+"""recognition.recognize: the lines on fakes, and the command as a user starts it, against the stand-in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from config import Settings
+from data.entities import Frame, Game
+from data.errors import NoPicture, OnlyAds, StreamError, StreamOffline, StreamUnavailable
+from data.video import encode
+from model import classes as class_list
+from model.classifier import CLASSES_KEY, FILE, Classifier
+from recognition.recognize import lines
+from tests.footage import BLUE, GREEN, RED, flat
+from tests.standin import Standin
+
+ROOT = Path(__file__).resolve().parents[2]
+DARK, BRIGHT = Game(9000003, "Dungeon Crawl Stone Soup"), Game(9000004, "Extreme Tux Racer")
+
+
+# --- the lines, on fakes --------------------------------------------------------------------------
+
+
+class ByColour:
+    """A classifier that is as sure as its `sure` says of the game of the brightest channel."""
+
+    classes = (Game(1, "Red Game"), Game(2, "Green: the Sequel"), Game(3, "Bleu pâle"))
+    img_size = 16
+
+    def __init__(self, sure: float = 2.0) -> None:
+        self._sure = sure
+        self.shapes: list[tuple[int, ...]] = []
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        assert images.dtype == np.uint8
+        self.shapes.append(images.shape)
+        means = images.mean(axis=(1, 2))
+        return self._sure * (means == means.max(axis=1, keepdims=True)).astype(np.float32)
+
+
+def frames(*colours: tuple[int, int, int], then: StreamError | None = None) -> Iterable[Frame]:
+    """A grab of frames of these colours, which `then` fails."""
+    for number, colour in enumerate(colours, start=1):
+        yield Frame(number, encode(flat(colour, 16, 16), 95))
+    if then:
+        raise then
+
+
+def spoken(made: Iterable[Frame], classifier: ByColour) -> list[str]:
+    """The lines; the fake stands for a Classifier."""
+    return list(lines(made, classifier))  # type: ignore[arg-type]
+
+
+def test_the_words():
+    """Each frame's game and confidence, then the game with the largest sum of softmax outputs, and that sum."""
+    classifier = ByColour()
+    top = np.exp(2) / (np.exp(2) + 2)
+    score = 2 * top + (1 - top) / 2
+    assert spoken(frames(GREEN, BLUE, GREEN), classifier) == [
+        f"Frame 1: Green: the Sequel with a {100 * top:.2f}% confidence.",
+        f"Frame 2: Bleu pâle with a {100 * top:.2f}% confidence.",
+        f"Frame 3: Green: the Sequel with a {100 * top:.2f}% confidence.",
+        f"Green: the Sequel with a score of {score:.1f}",
+    ]
+    assert classifier.shapes == [(1, 16, 16, 3)] * 3
+
+
+def test_the_classifier_sees_rgb():
+    """A red frame reaches the model as red, whatever order of channels the JPEG library has."""
+    assert spoken(frames(RED), ByColour())[-1].startswith("Red Game")
+
+
+def test_each_line_comes_with_its_frame():
+    """A line is there before the next frame is asked for."""
+    asked = []
+
+    def noted() -> Iterable[Frame]:
+        for frame in frames(RED, BLUE):
+            asked.append(frame.number)
+            yield frame
+
+    said = lines(noted(), ByColour())  # type: ignore[arg-type]
+    assert next(said).startswith("Frame 1: Red Game")
+    assert asked == [1]
+
+
+@pytest.mark.parametrize("error", [StreamOffline("x is not live"), OnlyAds("x: ads"), NoPicture("x: none")])
+def test_an_error_before_the_first_frame_is_the_answer(error):
+    """Without a frame there is no verdict: the stream's own error goes up."""
+    with pytest.raises(type(error)) as raised:
+        spoken(frames(then=error), ByColour())
+    assert raised.value is error
+
+
+def test_an_error_after_some_frames_is_a_warning(caplog):
+    """The frames so far have their verdict; what ended them is told apart, on stderr."""
+    with caplog.at_level(logging.WARNING):
+        said = spoken(frames(RED, RED, then=StreamUnavailable("x: gone")), ByColour(sure=99))
+    assert said[-1] == "Red Game with a score of 2.0"
+    assert len(said) == 3
+    assert "x: gone; the verdict is of the frames so far" in caplog.text
+
+
+# --- the command ----------------------------------------------------------------------------------
+
+
+def save_model(folder: Path, games: tuple[Game, ...], img_size: int = 240) -> Path:
+    """A model.onnx that tells dark pictures (the first game) from bright ones, with its classes.txt; the folder.
+
+    It is sure: of the mean of all channels, 0 to 255, what exceeds 110 counts a hundredfold.
+    """
+    weight = np.array([[-100.0, 100.0]], np.float32)
+    bias = np.array([110.0 * 100, -110.0 * 100], np.float32)
+    axes = numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes")
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["images", "axes"], ["mean"], keepdims=0),
+            helper.make_node("Unsqueeze", ["mean", "last"], ["column"]),
+            helper.make_node("MatMul", ["column", "weight"], ["product"]),
+            helper.make_node("Add", ["product", "bias"], ["logits"]),
+        ],
+        "brightness",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [None, img_size, img_size, 3])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [None, len(games)])],
+        [
+            axes,
+            numpy_helper.from_array(np.array([1], np.int64), "last"),
+            numpy_helper.from_array(weight, "weight"),
+            numpy_helper.from_array(bias, "bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, {CLASSES_KEY: ",".join(str(game.id) for game in games)})
+    folder.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, folder / FILE)
+    class_list.write(folder / class_list.FILE, games)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory) -> Path:
+    """The folder of a model that knows a dark game and a bright one."""
+    return save_model(tmp_path_factory.mktemp("model"), (DARK, BRIGHT))
+
+
+@pytest.fixture(scope="module")
+def twitch(world):
+    """The stand-in, with the channels that are recognised here."""
+    logins = {"dcss_minotaur_berserker", "etr_bumpy_ride", "already_over", "only_sponsors"}
+    with Standin(world.only(logins)) as running:
+        yield running
+    assert not running.unknown
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "recognition.recognize", *words]
+
+
+def environment(standin: Standin, model_path: Path, **changes: str) -> dict[str, str]:
+    """This process's environment with the stand-in and the model, and no other setting of the toolkit."""
+    own = {name.upper() for name in Settings.model_fields}
+    kept = {name: value for name, value in os.environ.items() if name not in own}
+    return {**kept, "TWITCH_STANDIN": standin.url, "MODEL_PATH": str(model_path), **changes}
+
+
+def recognize(standin, model_path, *words, cwd=ROOT, **changes) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would."""
+    env = environment(standin, model_path, **changes)
+    return subprocess.run(command(*words), cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_the_model_of_this_test_is_a_classifier(model_path):
+    """What save_model writes is what the product loads: dark is the first game, bright the second."""
+    classifier = Classifier.load(model_path)
+    assert (classifier.classes, classifier.img_size) == ((DARK, BRIGHT), 240)
+    images = np.stack([flat((9, 9, 9), 240, 240), flat((240, 240, 240), 240, 240)])
+    assert classifier.logits(images).argmax(axis=1).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(("login", "game"), [("dcss_minotaur_berserker", DARK), ("Etr_Bumpy_Ride", BRIGHT)])
+def test_the_answer(twitch, model_path, login, game):
+    """A line for each of the window's fifteen frames, then the verdict; no word on stderr; no Helix, no credentials."""
+    before = len(twitch.requests)
+    done = recognize(twitch, model_path, login)
+    expected = [f"Frame {number}: {game.name} with a 100.00% confidence." for number in range(1, 16)]
+    assert done.stdout.splitlines() == [*expected, f"{game.name} with a score of 15.0"]
+    assert (done.returncode, done.stderr) == (0, "")
+    hosts = {request.host for request in twitch.requests[before:]}
+    assert not hosts & {"api.twitch.tv", "id.twitch.tv"}
+
+
+def test_fewer_frames_by_setting(twitch, model_path):
+    """FRAMES_PER_STREAM is how many frames are looked at."""
+    done = recognize(twitch, model_path, "dcss_minotaur_berserker", FRAMES_PER_STREAM="2")
+    assert done.stdout.splitlines()[2:] == [f"{DARK.name} with a score of 2.0"]
+
+
+@pytest.mark.parametrize(
+    ("login", "code", "words"),
+    [
+        ("already_over", 3, "already_over is not live"),
+        ("only_sponsors", 4, "only_sponsors shows nothing but ads"),
+        ("nobody_of_that_name", 5, "nobody_of_that_name"),
+        ("https://www.twitch.tv/x", 5, "is no Twitch login"),
+    ],
+)
+def test_no_answer(twitch, model_path, login, code, words):
+    """Offline, only ads, unknown and impossible: one line on stderr that says so, and each its exit code."""
+    done = recognize(twitch, model_path, login, AD_WAIT_S="0")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_servers_that_fail(twitch, model_path):
+    """Servers in trouble are exit code 7."""
+    twitch.fail("gql.twitch.tv", 503, times=1)
+    done = recognize(twitch, model_path, "etr_bumpy_ride")
+    assert (done.returncode, done.stdout) == (7, "")
+    assert re.fullmatch(r"\w+: etr_bumpy_ride: .*upgrade streamlink\n", done.stderr)
+
+
+def test_without_a_model(twitch, tmp_path):
+    """No model is exit code 1, with the command that makes one; a wait for ads does not hold it up."""
+    start = time.monotonic()
+    done = recognize(twitch, tmp_path / "none", "only_sponsors", AD_WAIT_S="60")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "python -m model.create" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert time.monotonic() - start < 20
+
+
+def test_a_model_of_another_size(twitch, tmp_path):
+    """The model's image size and IMG_SIZE have to be one: the line names the setting and the value."""
+    save_model(tmp_path, (DARK, BRIGHT), img_size=96)
+    done = recognize(twitch, tmp_path, "etr_bumpy_ride")
+    assert done.returncode == 1
+    assert re.search(r"IMG_SIZE.* 96 ", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("IMG_SIZE", "large"), ("FRAMES_PER_STREAM", "0"), ("TWITCH_STANDIN", "http://example.com:80")],
+)
+def test_a_wrong_setting(twitch, model_path, name, value):
+    """Exit code 2, and the line begins with the setting's name."""
+    done = recognize(twitch, model_path, "etr_bumpy_ride", **{name: value})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.match(rf"\w+: {name}: ", done.stderr)
+
+
+@pytest.mark.parametrize("words", [[], ["one", "two"], ["--login", "x"]], ids=["none", "two", "an option"])
+def test_a_wrong_command_line(twitch, model_path, words):
+    """Anything but one login is answered with the usage."""
+    done = recognize(twitch, model_path, *words)
+    assert done.returncode == 2
+    assert "usage: python -m recognition.recognize" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_while_waiting_for_ads(twitch, model_path, number):
+    """Ctrl-C and SIGTERM end the command at once, however long the ads would be waited for."""
+    env = environment(twitch, model_path, AD_WAIT_S="600")
+    with subprocess.Popen(
+        command("-v", "only_sponsors"), cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        assert "waiting for the stream" in next(line for line in process.stderr if "ads" in line)
+        start = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(60) == 130
+        assert time.monotonic() - start < 5
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_a_reader_that_leaves(twitch, model_path):
+    """`| head -1` ends it without a traceback."""
+    with subprocess.Popen(
+        command("dcss_minotaur_berserker"),
+        cwd=ROOT,
+        env=environment(twitch, model_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline().startswith("Frame 1: ")
+        process.stdout.close()
+        assert process.wait(60) == 0
+        assert process.stderr.read() == ""
