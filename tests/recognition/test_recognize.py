@@ -92,7 +92,7 @@ def test_each_line_comes_with_its_frame():
             asked.append(frame.number)
             yield frame
 
-    said = lines(noted(), ByColour())  # type: ignore[arg-type]
+    said = lines(noted(), ByColour())
     assert next(said).startswith("Frame 1: Red Game")
     assert asked == [1]
 

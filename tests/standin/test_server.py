@@ -107,6 +107,13 @@ def test_the_worlds_rules(world):
     assert len({channel.user_id for channel in world.channels}) == len(world.channels)
 
 
+def test_each_game_has_channels_to_learn_from(world):
+    """Two channels a game or more give frames and are not kept out, each with a clip of its own."""
+    learned = [channel for channel in world.without(world.held_out).channels if channel.gives_frames]
+    for game_id in {channel.game_id for channel in world.channels if channel.igdb_id}:
+        assert len({channel.file for channel in learned if channel.game_id == game_id}) >= 2
+
+
 def test_clips_are_small_and_each_has_a_source():
     """The clips fit in 25 MB, all of them are used, and SOURCES.md says of each where it is from."""
     clips = sorted(CLIPS.glob("*.mp4"))
@@ -144,6 +151,30 @@ def test_the_program(tmp_path):
         assert process.wait(10) == 0
         assert process.stderr
         assert process.stderr.read() == ""
+
+
+CALL = """
+import config, data.wiring
+from data import web
+settings = config.load()
+with web.new_session(5, settings.twitch_standin) as session:
+    print(*(game.name for game in data.wiring.helix(settings, session).top_games(config.NON_GAMES)), sep="\\n")
+"""
+
+
+def test_its_lines_make_a_shell_talk_to_it(world, tmp_path):
+    """The lines, given to a shell as they are, are settings with which the toolkit gets the games from here."""
+    command = [sys.executable, "-m", "tests.standin", "--cache", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        exports = "".join(process.stdout.readline() for _ in range(4))
+        shell = ["sh", "-c", f'{exports}\nexec "{sys.executable}" -c "$1"', "sh", CALL]
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}  # no settings but those of the lines
+        done = subprocess.run(shell, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        process.send_signal(signal.SIGTERM)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(done.stdout.splitlines()) == {channel.game for channel in world.channels if channel.igdb_id}
+    assert process.returncode == 0
 
 
 def test_what_killed_transcodes_left_is_removed(zoo, tmp_path):
