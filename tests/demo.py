@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run every step; 0 when enough of the kept-out channels were recognised."""
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
     parser.add_argument("--dir", type=Path, default=ROOT / "demo", help="folder of the outputs, emptied first")
-    folder: Path = parser.parse_args(argv).dir.resolve()
+    folder = Path(os.path.relpath(parser.parse_args(argv).dir, ROOT))  # the commands run in ROOT, and print it
+    os.chdir(ROOT)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
 
