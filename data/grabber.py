@@ -10,23 +10,23 @@ import logging
 import re
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import requests
 from streamlink import Streamlink
 from streamlink.exceptions import NoStreamsError, StreamlinkError
-from streamlink.plugins.twitch import Twitch
+from streamlink.plugins.twitch import Twitch, TwitchHLSStream
 from streamlink.stream.hls import HLSStream, parse_m3u8
 
 from data import web
 from data.entities import Frame, is_login
 from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable, UnknownLogin
+from data.segments import Segments
 from data.video import first_frame
 
 _PLAYLIST_BYTES = 4 << 20
-_SEGMENT_BYTES = 64 << 20  # two seconds at 250 Mbit/s
 _ENOUGH_FRAMES = 5  # ads are waited out only until this many frames are there
 _UNREADABLE = (ValueError, OverflowError)  # what Streamlink's parsers let pass; the latter for absurd dates
 _HEIGHT = re.compile(r"(\d+)p\d*")
@@ -80,13 +80,15 @@ class Grabber:
         StreamUnavailable, or NoPicture when no segment could be decoded.
         """
         stream = self._rendition(login)
+        segments = Segments(self._request, self._deadline_s, _bandwidth(stream))
         number, failure = 0, None
         for segment in self._content(stream, login, at_most, ad_wait_s):
             try:
-                jpeg = first_frame(self._segment(segment), self._img_size, self._jpeg_quality)
-            except (NoPicture, StreamUnavailable) as error:
+                with segments.opened(segment) as file:
+                    jpeg = first_frame(file, self._img_size, self._jpeg_quality)
+            except (NoPicture, StreamUnavailable, requests.RequestException) as error:
                 log.info("%s: segment %s left out: %s", login, segment.num, error)
-                failure = error
+                failure = _no_answer(error) if isinstance(error, requests.RequestException) else error
                 continue
             number += 1
             yield Frame(number, jpeg)
@@ -145,25 +147,35 @@ class Grabber:
         except _UNREADABLE as error:
             raise StreamUnavailable(f"{login}: its playlist cannot be read: {error}") from error
 
-    def _segment(self, segment: Any) -> bytes:
-        """A segment's bytes, for fMP4 with its init section in front: a fragment alone cannot be decoded."""
-        init = self._get(segment.map.uri, _SEGMENT_BYTES, segment.map.byterange) if segment.map else b""
-        return init + self._get(segment.uri, _SEGMENT_BYTES, segment.byterange)
+    def _get(self, url: str, limit_bytes: int) -> bytes:
+        """The whole of a small file."""
+        response = self._request(url, {})
+        try:
+            return web.read_body(response, self._deadline_s, limit_bytes)
+        except requests.RequestException as error:
+            raise _no_answer(error) from error
 
-    def _get(self, url: str, limit_bytes: int, byterange: Any = None) -> bytes:
-        start = byterange.offset or 0 if byterange else 0
-        end = start + byterange.range if byterange else None
-        headers = {"Range": f"bytes={start}-{end - 1}"} if end else {}  # both ends included
+    def _request(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+        """An answer whose body is still to be read. Raises StreamUnavailable."""
         try:
             response = self._streamlink.http.get(url, stream=True, headers=headers, raise_for_status=False)
-            if response.status_code >= 400:
-                response.close()
-                raise _HTTPStatus(response.status_code)
-            body = web.read_body(response, self._deadline_s, limit_bytes)
         except (StreamlinkError, requests.RequestException) as error:
-            cause = type(error.__cause__ or error).__name__  # Streamlink packs it
-            raise StreamUnavailable(f"the video server does not answer: {cause}") from error
-        return body if response.status_code == 206 else body[start:end]  # a server may send the whole file
+            raise _no_answer(error) from error
+        if response.status_code >= 400:
+            response.close()
+            raise _HTTPStatus(response.status_code)
+        return response
+
+
+def _no_answer(error: Exception) -> StreamUnavailable:
+    cause = type(error.__cause__ or error).__name__  # Streamlink packs it
+    return StreamUnavailable(f"the video server does not answer: {cause}")
+
+
+def _bandwidth(stream: HLSStream) -> int:
+    """What the multivariant playlist says of this rendition, bit/s; 0 where it says nothing."""
+    playlists = stream.multivariant.playlists if stream.multivariant else []
+    return next((p.stream_info.bandwidth or 0 for p in playlists if p.uri == stream.url), 0)
 
 
 class _HTTPStatus(StreamUnavailable):
@@ -175,13 +187,30 @@ class _HTTPStatus(StreamUnavailable):
 
 
 class _Channel(Twitch):
-    """Streamlink's Twitch plugin, told to keep apart what it reports as one: an empty token and an offline stream."""
+    """Streamlink's Twitch plugin, changed in two places.
+
+    It keeps apart what the plugin reports as one: no such channel, not live, and servers that fail or refuse. And
+    it fetches the multivariant playlist alone, where the plugin fetches each rendition's own besides, to see
+    whether the channel is live still: the grabber sees that by the one that it reads.
+    """
 
     def _access_token(self, is_live: bool, channel_or_vod: str) -> Any:
         try:
             return super()._access_token(is_live, channel_or_vod)
         except NoStreamsError as error:
             raise UnknownLogin(f"Twitch has no channel {channel_or_vod!r}, or it is banned") from error
+
+    def _get_hls_streams(self, url: str, restricted_bitrates: list[str], **extra_params: Any) -> Any:
+        del restricted_bitrates  # qualities for subscribers alone: the playlist does not list them
+        try:
+            return TwitchHLSStream.parse_variant_playlist(self.session, url, **extra_params)
+        except OSError as error:  # Streamlink's way to say that the request failed, the cause in its context
+            answer = getattr(error.__context__, "response", None)
+            status = getattr(answer, "status_code", 0)
+            if status == 404:
+                raise StreamOffline(f"{self.channel} is not live") from error
+            reason = f"answers {status}" if status else "does not answer"
+            raise StreamUnavailable(f"{self.channel}: Twitch's playlist server {reason}") from error
 
 
 def _with_offsets(playlist: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -71,4 +72,4 @@ def _seen(standin: Standin, before: int) -> list[np.ndarray]:
     fetched = {(r.path, r.host) for r in standin.requests[before:] if r.path.startswith("/v1/segment/")}
     oldest_first = sorted(fetched, key=lambda segment: int(PurePosixPath(segment[0]).stem))
     bodies = [standin.respond(Request("GET", host, path, {}, b"")).body for path, host in oldest_first]
-    return [decode(first_frame(body, _IMG_SIZE, _JPEG_QUALITY)) for body in bodies]
+    return [decode(first_frame(io.BytesIO(body), _IMG_SIZE, _JPEG_QUALITY)) for body in bodies]

@@ -21,7 +21,9 @@ from data.video import decode, scale
 from tests.footage import BLUE, GREEN, RED, flat, segment, split
 from tests.scripted import Reply, Scripted
 from tests.standin import Standin, World, looks_like_ad
+from tests.standin.media import TRANSCODES
 from tests.standin.playlist import MEDIA_HOST
+from tests.standin.server import SOURCE
 from tests.standin.world import BEHAVIOURS
 
 IMG_SIZE = 240
@@ -159,7 +161,7 @@ def test_ads_without_end_end_the_wait(twitch):
 @pytest.mark.parametrize(
     ("login", "error", "hosts"),
     [
-        ("offline", StreamOffline, "gql usher gql"),  # the plugin asks for a title, to log it
+        ("offline", StreamOffline, "gql usher"),
         ("nobody_of_that_name", UnknownLogin, "gql"),
         ("Live", UnknownLogin, ""),
         ("../live", UnknownLogin, ""),
@@ -198,10 +200,22 @@ def test_at_most_takes_the_newest(twitch, truth):
 
 
 def test_requests(twitch):
-    """One token, one playlist of renditions, each rendition looked at once, then one playlist and its segments."""
+    """At most 3 + n for n frames: one token, one playlist of renditions, one of segments, a part of each segment."""
     grab(twitch.url, "live", at_most=4)
-    assert Counter(r.host for r in twitch.requests) == {"gql.twitch.tv": 1, "usher.ttvnw.net": 1, MEDIA_HOST: 3 + 1 + 4}
-    assert {r.status for r in twitch.requests} == {200}
+    assert Counter(r.host for r in twitch.requests) == {"gql.twitch.tv": 1, "usher.ttvnw.net": 1, MEDIA_HOST: 1 + 4}
+    assert [r.status for r in twitch.requests] == [200] * 3 + [206] * 4
+
+
+@pytest.mark.parametrize(("login", "besides"), [("live", 3), ("source_only", 3), ("fmp4", 4)])
+def test_few_requests_and_bytes(twitch, login, besides):
+    """One request a frame, whatever the rendition (fMP4: one for the init section), and a part of each segment."""
+    frames = grab(twitch.url, login, at_most=10)
+    assert len(twitch.requests) <= besides + len(frames)
+    fetched = [r.bytes for r in twitch.requests if r.status == 206]
+    whole = twitch.transcoder.segment(
+        twitch.world.channel(login).file, SOURCE if login == "source_only" else TRANSCODES[0], 0
+    )
+    assert sum(fetched) / len(fetched) < len(whole) / 2
 
 
 def test_frames_come_as_they_are_made(twitch):
@@ -228,9 +242,10 @@ def test_one_grabber_serves_many_channels(twitch):
     [
         ("gql.twitch.tv", 500, 9, StreamUnavailable),
         ("usher.ttvnw.net", 404, 1, StreamOffline),
-        ("usher.ttvnw.net", 403, 1, StreamOffline),
-        (MEDIA_HOST, 404, 3, StreamOffline),
-        (MEDIA_HOST, 503, 99, StreamOffline),  # Streamlink drops what it cannot read, so nothing is left
+        ("usher.ttvnw.net", 403, 1, StreamUnavailable),
+        ("usher.ttvnw.net", 500, 1, StreamUnavailable),
+        (MEDIA_HOST, 404, 1, StreamOffline),
+        (MEDIA_HOST, 503, 99, StreamUnavailable),
     ],
 )
 def test_servers_that_fail(twitch, host, status, times, error):
@@ -287,7 +302,7 @@ def playlist(*kinds: str, first: int = 1, head: Sequence[str] = (), tail: Sequen
     return Reply(body="\n".join([*lines, *tail]).encode())
 
 
-LIVE = (TOKEN, renditions("360p"), playlist("live"))  # what comes before the playlist that is read
+LIVE = (TOKEN, renditions("360p"))  # what comes before the playlist that is read
 PICTURE = Reply(body=segment(flat(RED)))
 
 
@@ -343,7 +358,7 @@ def test_an_absurd_target_duration_makes_no_absurd_wait(duration):
 
 
 def test_byte_ranges():
-    """Segments that are parts of a file are asked for by Range; one without a start follows the one before."""
+    """Parts of a file are asked for by Range, the init section once; one without a start follows the one before."""
     init, red = split(segment(flat(RED), container="mp4"))
     _, blue = split(segment(flat(BLUE), container="mp4"))
     look = playlist(
@@ -353,13 +368,13 @@ def test_byte_ranges():
             *["#EXTINF:2.0,live", f"#EXT-X-BYTERANGE:{len(blue)}", "all.mp4"],
         ]
     )
-    parts = [Reply(206, part) for part in (init, red, init, blue)]
+    parts = [Reply(206, part) for part in (init, red, blue)]
     with Scripted([*LIVE, look, *parts]) as server:
         frames = grab(server.url, "someone")
         ranges = [headers.get("Range") for _, path, _, headers in server.requests if path == "/all.mp4"]
     ends = [len(init), len(init) + len(red), len(init) + len(red) + len(blue)]
     of_init, of_red, of_blue = f"0-{ends[0] - 1}", f"{ends[0]}-{ends[1] - 1}", f"{ends[1]}-{ends[2] - 1}"
-    assert ranges == [f"bytes={part}" for part in (of_init, of_red, of_init, of_blue)]
+    assert ranges == [f"bytes={part}" for part in (of_init, of_red, of_blue)]
     for frame, colour in zip(frames, (RED, BLUE), strict=True):
         assert difference(decode(frame.jpeg), flat(colour, IMG_SIZE, IMG_SIZE)) < 6
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from contextlib import suppress
 
@@ -9,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from data import video
 from data.errors import NoPicture
-from data.video import decode, encode, first_frame, scale
+from data.video import decode, encode, scale
 from tests.footage import BLUE, GREEN, RED, flat, segment, silence, split
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
@@ -21,6 +23,11 @@ def noise() -> np.ndarray:
     """A grey picture in which every place looks different: uint8 (144, 256, 3)."""
     coarse = np.random.default_rng(1).integers(0, 256, (9, 16, 1), dtype=np.uint8)
     return cv2.resize(coarse.repeat(3, axis=2), (256, 144), interpolation=cv2.INTER_CUBIC)
+
+
+def first_frame(data: bytes, img_size: int, jpeg_quality: int) -> bytes:
+    """The first frame of a file in memory."""
+    return video.first_frame(io.BytesIO(data), img_size, jpeg_quality)
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:

@@ -1,0 +1,56 @@
+"""One measured client, in a process of its own, so that the stand-in's work is not counted as its own.
+
+    python -m benchmarks._client ours|original STANDIN FRAMES LOGIN...
+
+Prints JSON: frames kept, CPU and wall seconds for them, without the imports.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+PARALLEL = 8
+
+
+def main() -> int:
+    """Grab, measure, print."""
+    way, standin, count, *logins = sys.argv[1:]
+    grab = _ours if way == "ours" else _original
+    import av  # noqa: F401 - both ways load it here, not while they are measured
+    import cv2  # noqa: F401
+    import streamlink  # noqa: F401
+
+    import data.grabber  # noqa: F401
+
+    cpu, wall = time.process_time(), time.perf_counter()
+    kept = sum(1 for _ in grab(standin, int(count), logins))
+    print(json.dumps({"frames": kept, "cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}))
+    return 0
+
+
+def _ours(standin: str, count: int, logins: list[str]) -> Iterator[bytes]:
+    from data.grabber import Grabber
+
+    with Grabber(img_size=240, jpeg_quality=95, standin=standin) as grabber:
+        if len(logins) == 1:
+            yield from (frame.jpeg for frame in grabber.frames(logins[0], count))
+            return
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            for frames in pool.map(lambda login: list(grabber.frames(login, count)), logins):
+                yield from (frame.jpeg for frame in frames)
+
+
+def _original(standin: str, count: int, logins: list[str]) -> Iterator[bytes]:
+    from benchmarks import _original
+
+    for login in logins:
+        yield from islice(_original.frames(standin, login), count)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

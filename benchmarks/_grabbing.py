@@ -1,0 +1,79 @@
+"""What the benchmarks of grabbing share: channels of a 1080p60 source, and clients that are measured in turn."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.standin import CLIPS, Standin, World
+from tests.standin.media import TRANSCODES
+from tests.standin.transcode import Rendition
+
+SOURCE = Rendition(1920, 1080, 60, 9_100_000)  # what Twitch's 1080p60 channels send, bit/s included
+FRAMES = 13  # of a window of 15: the last segments are new meanwhile
+ROUNDS = 5
+_CLIPS = ("stk_hacienda", "openarena_aggressor", "supertux_crystal_mine")  # fast 3D, fast and dark, flat 2D
+_REPOSITORY = Path(__file__).parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A client's work for each kept frame: CPU and wall seconds, bytes of every answer."""
+
+    cpu_s: float
+    wall_s: float
+    bytes: float
+
+
+@contextmanager
+def channels(count: int, behaviour: str = "live", clips: int = len(_CLIPS)) -> Iterator[tuple[Standin, list[str]]]:
+    """A stand-in with so many channels, their renditions made beforehand, and the channels' logins."""
+    world = World.load(CLIPS)
+    sources = [world.channel(login) for login in _CLIPS[:clips]]
+    made = [
+        dataclasses.replace(source, login=f"channel_{index}", behaviour=behaviour)
+        for index, source in zip(range(count), sources * count, strict=False)
+        if source
+    ]
+    with Standin(World(tuple(made)), source=SOURCE) as standin:
+        for file in {channel.file for channel in made}:
+            for rendition in (SOURCE, TRANSCODES[0]):
+                standin.transcoder.prepare(file, rendition)
+        yield standin, [channel.login for channel in made]
+
+
+def measured(standin: Standin, way: str, logins: list[str], frames: int = FRAMES) -> Measured:
+    """One client's run: `way` is ours or original."""
+    before = len(standin.requests)
+    command = [sys.executable, "-m", "benchmarks._client", way, standin.url, str(frames), *logins]
+    done = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, text=True, check=True)
+    result = json.loads(done.stdout)
+    if result["frames"] < frames * len(logins) * 0.9:
+        raise RuntimeError(f"{way} kept {result['frames']} frames of {frames * len(logins)}")
+    fetched = sum(request.bytes for request in standin.requests[before:])
+    return Measured(*(value / result["frames"] for value in (result["cpu_s"], result["wall_s"], fetched)))
+
+
+def in_turn(behaviour: str, figure: str) -> tuple[float, float]:
+    """Ours and the original's median of a figure of Measured, over rounds in which each runs once a clip."""
+    ours, original = [], []
+    with channels(len(_CLIPS), behaviour) as (standin, logins):
+        for _ in range(ROUNDS):
+            for login in logins:
+                ours.append(getattr(measured(standin, "ours", [login]), figure))
+                original.append(getattr(measured(standin, "original", [login]), figure))
+    return statistics.median(ours), statistics.median(original)
+
+
+def report(name: str, ours: float, original: float, unit: str) -> int:
+    """Print the benchmark's line. `ratio`: how many times less, or for rates more, ours is."""
+    ratio = ours / original if unit.endswith("/s") else original / ours
+    values = {"name": name, "ours": round(ours, 3), "original": round(original, 3), "ratio": round(ratio, 1)}
+    print(json.dumps({**values, "unit": unit}), flush=True)
+    return 0

@@ -1,0 +1,37 @@
+"""The way of the program of 2021, to measure against: each segment whole, of the best rendition, through a file.
+
+Its steps are those of its downloadFrames: Streamlink's `best`, the playlist's addresses, `requests.get` of a whole
+segment, a temporary file, OpenCV's VideoCapture, the first frame, INTER_AREA, JPEG; one stream at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+from streamlink import Streamlink
+
+from data import web
+
+
+def frames(standin: str, login: str, img_size: int = 240) -> Iterator[bytes]:
+    """JPEGs of the live window of a channel of the stand-in."""
+    session = Streamlink()
+    web.equip(session.http, 30.0, standin)
+    with web.new_session(30.0, standin) as http, tempfile.TemporaryDirectory() as folder:
+        playlist = http.get(session.streams(f"https://www.twitch.tv/{login}")["best"].url).text
+        for number, link in enumerate(re.findall(r"^(https?://\S+)", playlist, re.M)):
+            file = Path(folder) / f"segment{number}.ts"
+            file.write_bytes(http.get(link).content)
+            video = cv2.VideoCapture(str(file))
+            read, image = video.read()
+            video.release()
+            file.unlink()
+            if read:
+                small = cv2.resize(image, (img_size, img_size), interpolation=cv2.INTER_AREA)
+                jpeg = Path(folder) / "frame.jpg"
+                cv2.imwrite(str(jpeg), small)
+                yield jpeg.read_bytes()
