@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     """Streams to try at most for those."""
     frames_per_stream: int = Field(15, ge=1)
     """Frames to take from one stream at most; a live window holds about 15 segments."""
+    parallel_streams: int = Field(8, ge=1, le=64)
+    """Streams grabbed at the same time while downloading."""
     games_interval_s: float = Field(600.0, gt=0)
     """Seconds between two looks for more games, while there are fewer than max_games."""
     rest_s: float = Field(600.0, ge=0)

@@ -1,26 +1,29 @@
 """The download loop: always fill the game with the fewest frames, from streams chosen at random.
 
 while not stopped:
-    add popular games, while there are fewer than MAX_GAMES
-    take the game with the fewest frames
-    for up to 10 of its live streams, in random order, until 5 gave frames:
-        grab the stream's frames; save the files; add their rows
+    while fewer than PARALLEL_STREAMS are being grabbed:
+        add popular games, while there are fewer than MAX_GAMES
+        take the game with the fewest frames that no streams are being grabbed for
+        of up to 10 of its live streams, in random order, grab 5 in the background; for each that fails, another
+    wait for a grab to end; save its files; add their rows
+
+All of it happens in the caller's thread; only the grabs themselves run beside it, in `data.grabs`.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
-from data.entities import Frame, Game, StoredFrame, Stream
-from data.errors import HelixUnavailable, StreamError
+from data.entities import Game, StoredFrame, Stream
+from data.errors import HelixRefused, HelixUnavailable
+from data.grabs import Frames, Grab, Grabbed, Grabs, Stop, Stopped, Turn
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +33,6 @@ class Games(Protocol):
 
     def top_games(self, non_games: Iterable[int]) -> Iterator[Game]: ...
     def streams(self, game_id: int, at_most: int) -> list[Stream]: ...
-
-
-class Frames(Protocol):
-    """What the loop needs of `data.grabber.Grabber`."""
-
-    def frames(self, login: str, at_most: int) -> Iterator[Frame]: ...
 
 
 class Files(Protocol):
@@ -68,6 +65,7 @@ class Plan:
     games_interval_s: float
     rest_s: float
     helix_pause_s: float
+    parallel_streams: int
     frames: int | None = None  # stop after so many
 
 
@@ -85,19 +83,6 @@ class Tally:
         return sum(self.frames.values())
 
 
-class Stopped(Exception):
-    """The user, a signal or a limit asks the loop to end; raised from `Stop.pause` alone."""
-
-
-class Stop(threading.Event):
-    """Set when the run shall end. Waiting anywhere in a run is `pause`, so that a stop ends every wait."""
-
-    def pause(self, seconds: float) -> None:
-        """Wait; raises Stopped when the stop comes, or has come already."""
-        if self.wait(seconds):
-            raise Stopped
-
-
 class Collector:
     """The loop, with its collaborators as arguments; see the module's pseudocode."""
 
@@ -105,48 +90,106 @@ class Collector:
         self, *, helix: Games, grabber: Frames, folder: Files, catalog: Rows, plan: Plan, stop: Stop, rng: random.Random
     ) -> None:
         self._helix = helix
-        self._grabber = grabber
         self._folder = folder
         self._catalog = catalog
         self._plan = plan
         self._stop = stop
         self._rng = rng
+        self._grabs = Grabs(grabber, plan.parallel_streams, stop)
+        self._turns: list[Turn] = []  # under way, oldest first
         self._next_look = 0.0  # monotonic seconds
         self._resting: dict[int, float] = {}  # game id → until when, monotonic seconds
         self.tally = Tally()
 
     def run(self) -> Tally:
-        """Collect until stopped. Helix being down is waited for; trouble with one stream is counted.
+        """Collect until stopped; once. Helix being down is waited for; trouble with one stream is counted.
 
-        Raises HelixRefused, FolderError or CatalogUnavailable: they end the run, and nothing is lost.
+        Raises HelixRefused, FolderError or CatalogUnavailable: they end the run, and nothing saved is lost.
         """
-        try:
-            while not self._done():
-                try:
-                    self._turn()
-                except HelixUnavailable as error:
-                    log.warning("%s; waiting %.0f s", error, self._plan.helix_pause_s)
-                    self._wait("waiting for Twitch")
-        except Stopped:
-            pass
+        with self._grabs:
+            try:
+                self._loop()
+            except Stopped:
+                self._drain()
+            except HelixRefused:
+                self._drain()
+                raise
         return self.tally
 
-    def _turn(self) -> None:
-        self._add_games()
-        game = self._catalog.smallest_game(excluding=self._resting_games())
-        if game is None:
+    def _loop(self) -> None:
+        while not self._done():
+            try:
+                self._fill()
+            except HelixUnavailable as error:
+                log.warning("%s; waiting %.0f s", error, self._plan.helix_pause_s)
+                self._wait("waiting for Twitch")
+            else:
+                self._collect(self._plan.helix_pause_s)  # then look again: a game may have rested enough
+        self._drain()
+
+    def _fill(self) -> None:
+        """Start grabs until no more may run at once, the frames wanted are all on their way, or no game is left."""
+        while self._grabs.room and self._frames_wanted() > 0 and not self._done():
+            turn = next((turn for turn in self._turns if turn.wants), None) or self._next_turn()
+            if turn is None:
+                break
+            if turn.wants:
+                self._start(turn)
+            else:
+                self._end(turn)
+        if not self._grabs and not self._done():
             log.warning("no game has live streams to take; waiting %.0f s", self._plan.helix_pause_s)
-            return self._wait("waiting for live streams")
+            self._wait("waiting for live streams")
+
+    def _next_turn(self) -> Turn | None:
+        """A turn of the game with the fewest frames, of those not resting and not under way."""
+        self._add_games()
+        busy = {turn.game.id for turn in self._turns}
+        game = self._catalog.smallest_game(excluding=self._resting_games() | busy)
+        if game is None:
+            return None
         self.tally.doing = f"listing the streams of {game.name}"
         streams = self._helix.streams(game.id, at_most=100)
-        good = 0
-        for stream in self._rng.sample(streams, min(len(streams), self._plan.stream_tries)):
-            if good == self._plan.streams_per_game or self._done():
-                return None
-            good += self._take(game, stream)
-        if not good:
-            self._resting[game.id] = time.monotonic() + self._plan.rest_s
-        return None
+        chosen = self._rng.sample(streams, min(len(streams), self._plan.stream_tries))
+        self._turns.append(Turn(game, self._plan.streams_per_game, deque(chosen)))
+        return self._turns[-1]
+
+    def _start(self, turn: Turn) -> None:
+        self._grabs.start(Grab(turn, turn.left.popleft(), self._frames_wanted()))
+        turn.flying += 1
+        self.tally.streams += 1
+        self.tally.doing = self._grabs.doing
+
+    def _end(self, turn: Turn) -> None:
+        """A game whose turn gave nothing rests."""
+        self._turns.remove(turn)
+        if not turn.good:
+            self._resting[turn.game.id] = time.monotonic() + self._plan.rest_s
+
+    def _collect(self, timeout_s: float | None = None) -> None:
+        """Keep what the grabs that have ended gave; waits for one up to `timeout_s` seconds, or until there is one."""
+        for grab, grabbed in self._grabs.finished(timeout_s):
+            self._settle(grab, grabbed)
+
+    def _settle(self, grab: Grab, grabbed: Grabbed) -> None:
+        """Keep what a stream gave, also where it broke off, and count it for its turn."""
+        turn = grab.turn
+        turn.flying -= 1
+        turn.good += bool(grabbed.jpegs)
+        if grabbed.failure:
+            log.info("%s", grabbed.failure)
+            self.tally.failures[grabbed.failure.reason] += 1
+        if grabbed.jpegs:
+            self._keep(turn.game, grab.stream.login, grabbed.jpegs)
+        if turn.over:
+            self._end(turn)
+        self.tally.doing = self._grabs.doing
+
+    def _drain(self) -> None:
+        """Have what is in flight end at its next frame, and keep what it gave."""
+        self._grabs.halt()
+        while self._grabs:
+            self._collect()
 
     def _add_games(self) -> None:
         """Add popular games with enough live streams, at most once in `games_interval_s`."""
@@ -167,23 +210,6 @@ class Collector:
     def _has_streamers(self, game: Game) -> bool:
         return len(self._helix.streams(game.id, at_most=self._plan.min_streamers)) >= self._plan.min_streamers
 
-    def _take(self, game: Game, stream: Stream) -> bool:
-        """Grab a stream and keep what it gave, also where it broke off; whether that was anything."""
-        self.tally.streams += 1
-        self.tally.doing = f"{stream.login} ({game.name})"
-        jpegs: list[bytes] = []
-        try:
-            for frame in self._grabber.frames(stream.login, self._frames_wanted()):
-                jpegs.append(frame.jpeg)
-                if self._stop.is_set():
-                    break
-        except StreamError as error:
-            log.info("%s", error)
-            self.tally.failures[error.reason] += 1
-        if jpegs:
-            self._keep(game, stream.login, jpegs)
-        return bool(jpegs)
-
     def _keep(self, game: Game, login: str, jpegs: Sequence[bytes]) -> None:
         """Files first, then their rows; without rows the files go again. A kill in between is dbSync's to mend."""
         saved = self._folder.save(game.id, login, jpegs)
@@ -195,8 +221,10 @@ class Collector:
         self.tally.frames[game.name] += len(saved)
 
     def _frames_wanted(self) -> int:
-        left = self._plan.frames - self.tally.total if self._plan.frames else self._plan.frames_per_stream
-        return min(self._plan.frames_per_stream, left)
+        """How many frames the next grab may bring: those in flight are counted as if they brought all of theirs."""
+        if self._plan.frames is None:
+            return self._plan.frames_per_stream
+        return min(self._plan.frames_per_stream, self._plan.frames - self.tally.total - self._grabs.reserved)
 
     def _resting_games(self) -> set[int]:
         now = time.monotonic()
@@ -204,8 +232,16 @@ class Collector:
         return set(self._resting)
 
     def _wait(self, doing: str) -> None:
+        """Wait `helix_pause_s`, and keep meanwhile what the grabs in flight bring."""
+        left = self._plan.helix_pause_s
+        end = time.monotonic() + left
+        while self._grabs and left > 0:
+            self.tally.doing = f"{doing}; {self._grabs.doing}"
+            self._collect(left)
+            left = end - time.monotonic()
         self.tally.doing = doing
-        self._stop.pause(self._plan.helix_pause_s)
+        if not self._done():
+            self._stop.pause(max(left, 0))
 
     def _done(self) -> bool:
         enough = self._plan.frames is not None and self.tally.total >= self._plan.frames

@@ -15,8 +15,9 @@ from data import command
 if TYPE_CHECKING:
     from config import Settings
     from data.catalog import Catalog
-    from data.collector import Collector, Plan, Stop
+    from data.collector import Collector, Plan
     from data.folder import Folder
+    from data.grabs import Stop
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,8 +34,8 @@ def main(argv: list[str] | None = None) -> int:
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data import db
     from data.catalog import Catalog
-    from data.collector import Stop
     from data.folder import Folder
+    from data.grabs import Stop
 
     stop = Stop()
     folder = Folder(settings.download_path / "frames")

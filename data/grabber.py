@@ -7,10 +7,10 @@ frame, and one frame of each is kept. Ads are segments among them; Streamlink's 
 from __future__ import annotations
 
 import logging
-import re
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote
 
@@ -23,19 +23,21 @@ from streamlink.stream.hls import HLSStream, parse_m3u8
 from data import web
 from data.entities import Frame, is_login
 from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable, UnknownLogin
-from data.segments import Segments
+from data.segments import Segments, smallest_covering
 from data.video import first_frame
 
 _PLAYLIST_BYTES = 4 << 20
 _ENOUGH_FRAMES = 5  # ads are waited out only until this many frames are there
 _UNREADABLE = (ValueError, OverflowError)  # what Streamlink's parsers let pass; the latter for absurd dates
-_HEIGHT = re.compile(r"(\d+)p\d*")
 
 log = logging.getLogger(__name__)
 
 
 class Grabber:
-    """Takes frames from live channels. One instance keeps one connection pool; `close` ends it."""
+    """Takes frames from live channels. One instance keeps one connection pool; `close` ends it.
+
+    `frames` may be called from several threads at once.
+    """
 
     def __init__(
         self,
@@ -46,11 +48,13 @@ class Grabber:
         timeout_s: float = 10.0,
         deadline_s: float = 30.0,
         standin: str = "",
+        pool_size: int = 16,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """Take the settings of the same names; no request is made yet.
 
         `quality`: auto, best, worst or a rendition's name; a channel without it gives what auto would choose.
+        `pool_size`: connections kept open.
         `sleep`: how to wait for the next segments; true when there is no more waiting, as a stop event's `wait` is.
         """
         self._img_size = img_size
@@ -60,7 +64,20 @@ class Grabber:
         self._sleep = sleep
         # Without `webbrowser` False a refused token would start a Chromium on this machine.
         self._streamlink = Streamlink({"webbrowser": False, "http-timeout": timeout_s})
-        web.equip(self._streamlink.http, timeout_s, standin, deadline_s=deadline_s)
+        self._shareable()
+        web.equip(self._streamlink.http, timeout_s, standin, deadline_s=deadline_s, pool_size=pool_size)
+
+    def _shareable(self) -> None:
+        """Leave nothing to change in the session that every grab uses, so that threads may share it.
+
+        Of a session, requests reads headers and cookies for each request; another thread that adds or drops one just
+        then breaks that. Pools are locked. The plugin adds two headers (here already: it then sets equal values, which
+        adds nothing), Twitch sends cookies (it needs none back). Plugin, playlist and container belong to one grab.
+        """
+        self._streamlink.http.headers.update(
+            {"referer": "https://player.twitch.tv", "origin": "https://player.twitch.tv"}
+        )
+        self._streamlink.http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def close(self) -> None:
         """Close the connections; safe to call twice."""
@@ -223,15 +240,3 @@ def _with_offsets(playlist: Any) -> Any:
             ends[segment.uri] = start + segment.byterange.range
             segment.byterange = segment.byterange._replace(offset=start)
     return playlist
-
-
-def smallest_covering(names: list[str], img_size: int) -> str:
-    """Of renditions named like 720p60, the one with the fewest lines that are at least `img_size`; else the largest.
-
-    `best` counts where no name tells a height.
-    """
-    heights = {name: int(match[1]) for name in names if (match := _HEIGHT.fullmatch(name))}
-    if not heights:
-        return "best"
-    covering = {name: height for name, height in heights.items() if height >= img_size}
-    return min(covering, key=covering.__getitem__) if covering else max(heights, key=heights.__getitem__)

@@ -1,7 +1,11 @@
-"""A stream's segments, opened at their beginning: how far one has to be read is learnt from those before it."""
+"""Which rendition of a stream, and its segments, opened at their beginning.
+
+How far a segment has to be read is learnt from those before it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +20,7 @@ _LEAST, _MOST = 32 << 10, 1 << 20  # bytes to ask for at first
 _SHARE = 0.15  # of a two-second segment's bytes: what a first frame takes, or less
 _SLACK = 1.25  # asked for, over the most that one took so far
 _LIMIT_BYTES = 64 << 20  # two seconds at 250 Mbit/s
+_HEIGHT = re.compile(r"(\d+)p\d*")
 
 Request = Callable[[str, Mapping[str, str]], requests.Response]
 
@@ -72,3 +77,15 @@ def _place(byterange: Any) -> tuple[int, int | None]:
         return 0, None
     start = byterange.offset or 0
     return start, start + byterange.range
+
+
+def smallest_covering(names: list[str], img_size: int) -> str:
+    """Of renditions named like 720p60, the one with the fewest lines that are at least `img_size`; else the largest.
+
+    `best` counts where no name tells a height.
+    """
+    heights = {name: int(match[1]) for name in names if (match := _HEIGHT.fullmatch(name))}
+    if not heights:
+        return "best"
+    covering = {name: height for name, height in heights.items() if height >= img_size}
+    return min(covering, key=covering.__getitem__) if covering else max(heights, key=heights.__getitem__)

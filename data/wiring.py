@@ -40,5 +40,6 @@ def grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -
         timeout_s=settings.timeout_s,
         deadline_s=settings.deadline_s,
         standin=settings.twitch_standin,
+        pool_size=max(16, 2 * settings.parallel_streams),  # connections: a stream's playlists and its segments
         sleep=sleep,
     )

@@ -79,12 +79,12 @@ def test_a_download_of_every_behaviour(start, folder, catalog, twitch):
 
 
 def test_the_frames_are_balanced_over_the_games(start, folder):
-    """The game with the fewest frames comes next, so no game is more than one turn ahead."""
+    """The game with the fewest frames comes next; while a slow turn is under way a quick game may get a second one."""
     process = start("--frames", "120")
     process.communicate(timeout=120)
     counts = Counter(frame.game_id for frame in folder.frames())
     assert len(counts) == 4
-    assert max(counts.values()) - min(counts.values()) <= 15
+    assert max(counts.values()) - min(counts.values()) <= 30
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from data.errors import NoPicture, OnlyAds, StreamError, StreamOffline, StreamUnavailable, UnknownLogin
-from data.grabber import Grabber, smallest_covering
+from data.grabber import Grabber
+from data.segments import smallest_covering
 from data.video import decode, scale
 from tests.footage import BLUE, GREEN, RED, flat, segment, split
 from tests.scripted import Reply, Scripted
