@@ -48,8 +48,9 @@ def _ours(standin: str, count: int, logins: list[str]) -> Iterator[bytes]:
 def _original(standin: str, count: int, logins: list[str]) -> Iterator[bytes]:
     from benchmarks import _original
 
+    session = _original.new_session(standin)
     for login in logins:
-        yield from islice(_original.frames(standin, login), count)
+        yield from islice(_original.frames(session, standin, login), count)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,15 @@ from streamlink import Streamlink
 from data import web
 
 
-def frames(standin: str, login: str, img_size: int = 240) -> Iterator[bytes]:
-    """JPEGs of the live window of a channel of the stand-in."""
+def new_session(standin: str) -> Streamlink:
+    """A Streamlink that takes the stand-in for Twitch; it serves a whole run."""
     session = Streamlink()
     web.equip(session.http, 30.0, standin)
+    return session
+
+
+def frames(session: Streamlink, standin: str, login: str, img_size: int = 240) -> Iterator[bytes]:
+    """JPEGs of the live window of a channel of the stand-in."""
     with web.new_session(30.0, standin) as http, tempfile.TemporaryDirectory() as folder:
         playlist = http.get(session.streams(f"https://www.twitch.tv/{login}")["best"].url).text
         for number, link in enumerate(re.findall(r"^(https?://\S+)", playlist, re.M)):

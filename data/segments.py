@@ -18,7 +18,7 @@ from data.partial import Beginning, Joined, Readable
 
 _LEAST, _MOST = 32 << 10, 1 << 20  # bytes to ask for at first
 _SHARE = 0.15  # of a two-second segment's bytes: what a first frame takes, or less
-_SLACK = 1.25  # asked for, over the most that one took so far
+_SLACK = 1.5  # asked for, over the most that one took so far: a second request costs more than some kilobytes
 _LIMIT_BYTES = 64 << 20  # two seconds at 250 Mbit/s
 _HEIGHT = re.compile(r"(\d+)p\d*")
 
@@ -35,7 +35,6 @@ class Segments:
         self._request = request
         self._deadline_s = deadline_s
         self._guess = min(max(_LEAST, int(bandwidth / 8 * 2 * _SHARE)), _MOST)
-        self._most = 0
         self._inits: dict[tuple[str, Any], bytes] = {}
 
     @contextmanager
@@ -55,8 +54,7 @@ class Segments:
             end=end,
         ) as file:
             yield Joined(init, file)
-            self._most = max(self._most, file.used)
-            self._guess = max(_LEAST // 2, int(self._most * _SLACK))
+            self._guess = max(self._guess, int(file.used * _SLACK))
 
     def _init(self, section: Any) -> bytes:
         """The init section's bytes: a fragment alone cannot be decoded. Fetched once, for all segments share it."""
