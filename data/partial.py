@@ -44,6 +44,7 @@ class Beginning:
         self._guess = guess_bytes
         self._until = time.monotonic() + deadline_s
         self._limit = limit_bytes
+        self._start = start
         self._next = start  # the first byte not asked for yet
         self._end = end
         self._response: requests.Response | None = None
@@ -102,7 +103,7 @@ class Beginning:
             self._pieces = pieces
             self._next = int(found[2]) + 1
             self._whole = self._next >= (end if end is not None else int(found[2]) + 1)
-            self._guess = self._next
+            self._guess = self._next - self._start
         else:  # the whole resource, or, by a server that says 206 and not what of, just what was asked for
             self._pieces = pieces if response.status_code == 206 else _cut(pieces, self._next, self._end)
             self._whole = True
