@@ -9,16 +9,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import requests
 
-from data import web
 from data.partial import Beginning, Joined, Readable
+from data.playlist import Part, Segment
 
 _LEAST, _MOST = 32 << 10, 1 << 20  # bytes to ask for at first
 _SHARE = 0.15  # of a two-second segment's bytes: what a first frame takes, or less
 _SLACK = 1.5  # asked for, over the most that one took so far: a second request costs more than some kilobytes
+_INIT_BYTES = 1 << 16  # of an init section, a read
 _LIMIT_BYTES = 64 << 20  # two seconds at 250 Mbit/s
 _HEIGHT = re.compile(r"(\d+)p\d*")
 
@@ -35,46 +35,36 @@ class Segments:
         self._request = request
         self._deadline_s = deadline_s
         self._guess = min(max(_LEAST, int(bandwidth / 8 * 2 * _SHARE)), _MOST)
-        self._inits: dict[tuple[str, Any], bytes] = {}
+        self._init: tuple[Part, bytes] | None = None
 
     @contextmanager
-    def opened(self, segment: Any) -> Iterator[Readable]:
-        """The segment (`uri`, `map`, `byterange` as Streamlink parses them) as a file, fMP4 with its init section.
+    def opened(self, segment: Segment, *, whole: bool = False) -> Iterator[Readable]:
+        """The segment as a file, fMP4 with its init section; `whole`: all of it will be read.
 
         What `request` and data.web.iter_body raise passes through `read`.
         """
-        init = self._init(segment.map) if segment.map else b""
-        start, end = _place(segment.byterange)
-        with Beginning(
-            partial(self._request, segment.uri),
-            guess_bytes=self._guess,
+        init = self._initial(segment.init) if segment.init else b""
+        with self._beginning(segment.part, _LIMIT_BYTES if whole else self._guess) as file:
+            yield Joined(init, file)
+            if not whole:
+                self._guess = max(self._guess, int(file.used * _SLACK))
+
+    def _initial(self, part: Part) -> bytes:
+        """The init section's bytes: a fragment alone cannot be decoded. Fetched once, as long as it stays the same."""
+        if self._init is None or self._init[0] != part:
+            with self._beginning(part, _LIMIT_BYTES if part.end is None else part.end - part.start) as file:
+                self._init = part, b"".join(iter(partial(file.read, _INIT_BYTES), b""))
+        return self._init[1]
+
+    def _beginning(self, part: Part, guess_bytes: int) -> Beginning:
+        return Beginning(
+            partial(self._request, part.uri),
+            guess_bytes=guess_bytes,
             deadline_s=self._deadline_s,
             limit_bytes=_LIMIT_BYTES,
-            start=start,
-            end=end,
-        ) as file:
-            yield Joined(init, file)
-            self._guess = max(self._guess, int(file.used * _SLACK))
-
-    def _init(self, section: Any) -> bytes:
-        """The init section's bytes: a fragment alone cannot be decoded. Fetched once, for all segments share it."""
-        key = (section.uri, section.byterange)
-        if key not in self._inits:
-            start, end = _place(section.byterange)
-            headers = {"Range": f"bytes={start}-{end - 1}"} if end else {}
-            response = self._request(section.uri, headers)
-            body = web.read_body(response, self._deadline_s, _LIMIT_BYTES)
-            # A server may send the whole file all the same.
-            self._inits[key] = body if response.status_code == 206 else body[start:end]
-        return self._inits[key]
-
-
-def _place(byterange: Any) -> tuple[int, int | None]:
-    """Where a byte range starts, and where it ends (exclusive; None: with the file)."""
-    if byterange is None:
-        return 0, None
-    start = byterange.offset or 0
-    return start, start + byterange.range
+            start=part.start,
+            end=part.end,
+        )
 
 
 def smallest_covering(names: list[str], img_size: int) -> str:

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import IO
+
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from data.errors import NoPicture
 from data.partial import Joined, Readable
 
 _MAX_PIXELS = 4096 * 2304  # what Twitch can send at most; more is a bomb, not a stream
 _READ_BYTES = 8192  # FFmpeg reads in steps of it: what is fetched beyond the first frame is less than that
-# Without these FFmpeg reads on, up to 5 MB, to learn of frame rates and further tracks.
-_FIRST_ONLY = {"probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
+_FIRST_ONLY = {
+    # Without these FFmpeg reads on, up to 5 MB, to learn of frame rates and further tracks.
+    "probesize": "32",
+    "analyzeduration": "0",
+    "fpsprobesize": "0",
+    # No decoder for the demuxer: it would decode the first frame to describe the stream, and we again to have it.
+    "codec_whitelist": "none",
+}
+_DECODER = {
+    "max_pixels": str(_MAX_PIXELS),  # the container may have lied
+    # Block borders are left as they are: a quarter of the decoder's time, and nothing to be seen in a picture scaled
+    # down (benchmarks/grab_likeness.py measures it).
+    "skip_loop_filter": "all",
+}
+_CONTAINERS = "mov,matroska,webm,mpegts,flv,avi,ogg,asf"  # none that names other files to open, as playlists do
+_SEGMENT_S = 2.0
+_SEEK_S = 2.0  # a jump of so much is worth a seek, to the key frame before it
+_NEAR_S = 0.001  # times are fractions of a tick
+_PLANAR = {"yuv420p", "yuvj420p"}  # what Twitch sends: brightness, and two planes of colour at half its size
 
 
 def first_frame(segment: Readable, img_size: int, jpeg_quality: int) -> bytes:
@@ -22,43 +46,137 @@ def first_frame(segment: Readable, img_size: int, jpeg_quality: int) -> bytes:
     aspect, as the original did. Raises NoPicture when the bytes hold no decodable video; what `read` raises
     passes through.
     """
+    with _opened_segment(segment) as (container, stream):
+        return encode(scaled(_first(stream.codec_context, container.demux(stream)), img_size), jpeg_quality)
+
+
+def frames_at(segment: Readable, offsets_s: Iterable[float], img_size: int, jpeg_quality: int) -> Iterator[bytes]:
+    """The same for the frames shown so many seconds after the first one, in order; reads on to the last of them."""
+    with _opened_segment(segment) as (container, stream):
+        frames = container.decode(stream)
+        frame = next(frames, None)
+        start = frame.time if frame else 0.0
+        for offset in offsets_s:
+            while frame and frame.time - start < offset - _NEAR_S:
+                frame = next(frames, None)
+            if frame is None:
+                raise NoPicture("the segment holds no frame there")
+            yield encode(scaled(frame, img_size), jpeg_quality)
+
+
+def recorded(
+    file: IO[bytes], interval_s: float, at_most: int | None, img_size: int, jpeg_quality: int
+) -> Iterator[bytes]:
+    """Frames of a recording in a file, as JPEGs: one every `interval_s` seconds, or with 0 `at_most` spread over it.
+
+    `file`: open for reading and seeking, MP4, Matroska or another usual container. Raises NoPicture.
+    """
+    with _translated(), av.open(file, options={"format_whitelist": _CONTAINERS}) as container:
+        stream = _checked(container)
+        seconds = (container.duration or 0) / av.time_base
+        frames: Iterator[av.VideoFrame] = iter(())
+        position = -math.inf
+        for offset in _offsets(seconds, interval_s, at_most):
+            if not position <= offset < position + _SEEK_S:
+                container.seek(int(offset * av.time_base) + (container.start_time or 0))
+                frames = container.decode(stream)
+            start = (stream.start_time or 0) * stream.time_base
+            frame = next((f for f in frames if f.time - start >= offset - _NEAR_S), None)
+            if frame is None:
+                return
+            position = frame.time - start
+            yield encode(scaled(frame, img_size), jpeg_quality)
+
+
+def _offsets(seconds: float, interval_s: float, at_most: int | None) -> Iterator[float]:
+    """Where in a recording of so many seconds frames are taken; with neither interval nor number every two seconds."""
+    if not interval_s and at_most and seconds:
+        yield from (index * seconds / at_most for index in range(at_most))
+    else:
+        yield from (index * (interval_s or _SEGMENT_S) for index in (range(at_most) if at_most else itertools.count()))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
     try:
-        image = _decoded(segment).to_ndarray(format="rgb24")
+        yield
     except (av.FFmpegError, ValueError, EOFError) as error:
-        raise NoPicture(f"the segment cannot be decoded: {error}") from error
-    return encode(scale(image, img_size), jpeg_quality)
+        raise NoPicture(f"the video cannot be decoded: {error}") from error
 
 
-def _decoded(segment: Readable) -> av.VideoFrame:
+@contextmanager
+def _opened_segment(segment: Readable) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     start = segment.read(_READ_BYTES)
     # The container is told, not guessed: FFmpeg would open playlists and lists of files too, and what these name.
     container = "mpegts" if start[:1] == b"\x47" else "mp4"
     joined = Joined(start, segment)
-    with av.open(joined, format=container, options=_FIRST_ONLY, buffer_size=_READ_BYTES) as opened:
-        if not opened.streams.video:
-            raise NoPicture("the segment holds no video")
-        stream = opened.streams.video[0]
-        if stream.codec_context is None:  # damage can turn its codec into one that FFmpeg does not know
-            raise NoPicture("the video's codec is unknown")
-        if stream.width * stream.height > _MAX_PIXELS:
-            raise NoPicture(f"the video has {stream.width}x{stream.height} pixels")
-        stream.codec_context.thread_count = 1  # one frame: a second thread only delays it
-        picture = next(opened.decode(stream), None)
-    if picture is None:
-        raise NoPicture("the segment holds no frame")
-    if picture.width * picture.height > _MAX_PIXELS:
-        raise NoPicture(f"the video has {picture.width}x{picture.height} pixels")
-    return picture
+    with (
+        _translated(),
+        av.open(joined, format=container, options=_FIRST_ONLY, buffer_size=_READ_BYTES) as opened,
+    ):
+        yield opened, _checked(opened)
 
 
-def scale(image: np.ndarray, img_size: int) -> np.ndarray:
-    """A uint8 RGB image (height, width, 3) as (img_size, img_size, 3), by area averaging."""
-    return cv2.resize(image, (img_size, img_size), interpolation=cv2.INTER_AREA)
+def _checked(container: av.container.InputContainer) -> av.VideoStream:
+    """The video in it, set up to be decoded."""
+    if not container.streams.video:
+        raise NoPicture("there is no video in it")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:  # damage can turn its codec into one that FFmpeg does not know
+        raise NoPicture("the video's codec is unknown")
+    if stream.width * stream.height > _MAX_PIXELS:
+        raise NoPicture(f"the video has {stream.width}x{stream.height} pixels")
+    stream.codec_context.thread_count = 1  # for one frame: a second thread only delays it
+    stream.codec_context.options = _DECODER
+    return stream
+
+
+def _first(decoder: av.VideoCodecContext, packets: Iterable[av.Packet]) -> av.VideoFrame:
+    """The first key frame, without the two frames or so that a decoder wants to see before it gives one out.
+
+    It keeps back what B-frames may still have to come before; at the end of its input it gives out all. So each
+    key frame is its end.
+    """
+    for packet in packets:
+        if packet.is_keyframe:
+            if frames := decoder.decode(packet) or decoder.decode(None):
+                return frames[0]
+            decoder.flush_buffers()
+    raise NoPicture("the segment holds no key frame")
+
+
+def scaled(picture: av.VideoFrame, img_size: int) -> np.ndarray:
+    """A decoded frame as uint8 RGB (img_size, img_size, 3), by area averaging.
+
+    The planes are averaged as they were decoded and become RGB in the small: a third of the work of the other
+    order, and the same JPEG, which halves the colour planes anyway.
+    """
+    if picture.format.name not in _PLANAR:
+        picture = picture.reformat(format="yuv420p")
+    small = av.VideoFrame(img_size, img_size, picture.format.name)
+    for plane, target in zip(_planes(picture), _planes(small), strict=True):
+        _average(plane, target)
+    small.colorspace, small.color_range = picture.colorspace, picture.color_range
+    return VideoReformatter().reformat(small, format="rgb24", threads=1).to_ndarray()
+
+
+def _planes(picture: av.VideoFrame) -> list[np.ndarray]:
+    """The pixels of each plane, uint8 (height, width), in the frame's own memory."""
+    rows = [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in picture.planes]
+    return [row[: plane.height, : plane.width] for row, plane in zip(rows, picture.planes, strict=True)]
+
+
+def _average(plane: np.ndarray, target: np.ndarray) -> None:
+    """Fill `target` with the area averages of `plane`."""
+    (height, width), (rows, columns) = plane.shape, target.shape
+    if width % columns == 0 and height % rows:  # 1080p: OpenCV is three times as fast by whole numbers
+        plane = cv2.resize(plane, (columns, height), interpolation=cv2.INTER_AREA)
+    cv2.resize(plane, (columns, rows), dst=target, interpolation=cv2.INTER_AREA)
 
 
 def encode(image: np.ndarray, jpeg_quality: int) -> bytes:
     """A uint8 RGB image as JPEG bytes; `jpeg_quality` 1 to 100."""
-    done, jpeg = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
     if not done:
         raise NoPicture("the frame cannot be written as JPEG")
     return jpeg.tobytes()

@@ -6,6 +6,7 @@ import io
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 
 RED, GREEN, BLUE = (220, 30, 20), (30, 200, 40), (20, 40, 210)
@@ -16,6 +17,11 @@ _PADDING = (b"\x47\x1f\xff\x10" + b"\xff" * 184) * 10
 def flat(colour: tuple[int, int, int], width: int = 128, height: int = 72) -> np.ndarray:
     """A uint8 RGB image (height, width, 3) of one colour."""
     return np.full((height, width, 3), colour, np.uint8)
+
+
+def by_area(image: np.ndarray, size: int) -> np.ndarray:
+    """A uint8 RGB image (height, width, 3) as (size, size, 3), as the original scaled it: by area averaging."""
+    return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def segment(*images: np.ndarray, container: str = "mpegts") -> bytes:

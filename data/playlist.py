@@ -1,0 +1,96 @@
+"""What a media playlist says (RFC 8216), which of it is new, and when a picture is due. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes `start` to before `end` of the file at `uri`; None: to its end."""
+
+    uri: str
+    start: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment. `number`: its media sequence number. `init`: what an fMP4 fragment needs in front.
+
+    `seconds`: its length. `date`: of its first frame, epoch seconds, None where the playlist has none.
+    """
+
+    number: int
+    part: Part
+    init: Part | None
+    seconds: float
+    date: float | None
+    ad: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Playlist:
+    """The segments listed now, oldest first. `target_s`: the longest one's seconds. `over`: no more will come."""
+
+    segments: tuple[Segment, ...]
+    target_s: float
+    over: bool
+
+
+class Seen:
+    """Tells which segments of a stream are new, look by look: none twice, none lost."""
+
+    def __init__(self) -> None:
+        self._number = -1  # the newest seen
+        self._oldest = -1  # of the last look
+        self._date = 0.0
+        self._by_date = False
+
+    def fresh(self, playlist: Playlist) -> list[Segment]:
+        """The segments that no look showed before, oldest first; from now on they are seen."""
+        segments = playlist.segments
+        if segments and segments[-1].number < self._oldest:  # not an old copy: numbered anew
+            self.renumbered()
+        new = [s for s in segments if s.number > self._number and not self._dated_before(s)]
+        if segments:
+            self._oldest = segments[0].number
+            self._number = max(self._number, segments[-1].number)
+            self._date = max([self._date, *(s.date for s in segments if s.date is not None)])
+        return new
+
+    def renumbered(self) -> None:
+        """The numbers begin anew (another address of the stream, an encoder's restart): dates tell from now on."""
+        self._number, self._by_date = -1, True
+
+    def _dated_before(self, segment: Segment) -> bool:
+        return self._by_date and segment.date is not None and segment.date <= self._date
+
+
+class Pace:
+    """One picture every `interval_s` seconds of the stream itself; 0: the first one of each segment."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._elapsed_s = 0.0
+        self._due_s = 0.0
+
+    def due(self, segment: Segment) -> list[float]:
+        """The pictures to take of the next segment, seconds from its start; 0 alone where one of it is enough."""
+        start = self._elapsed_s
+        self._elapsed_s += segment.seconds
+        if not self._interval_s:
+            return [0.0]
+        offsets = []
+        while self._due_s < self._elapsed_s:
+            offsets.append(max(0.0, self._due_s - start))
+            self._due_s += self._interval_s
+        # The first picture costs a tenth of any other, which needs all of those before it.
+        return offsets if self._interval_s < segment.seconds else [0.0] * bool(offsets)
+
+
+def evenly(segments: Sequence[Segment], at_most: int) -> list[Segment]:
+    """At most so many of the segments, spread over all of them."""
+    count = min(at_most, len(segments))
+    return [segments[index * len(segments) // count] for index in range(count)]
