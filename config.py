@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     # --- Network --------------------------------------------------------------------------------
     quality: str = "auto"
     """Rendition: auto (the smallest that covers img_size), best, worst, or a name such as 360p."""
+    frame_interval_s: float = Field(0.0, ge=0)
+    """Seconds of a stream between two of its frames; 0: one of each segment, of a file as many as wanted, spread."""
     timeout_s: float = Field(10.0, gt=0)
     """Seconds to wait for a server to connect, or between two bytes."""
     deadline_s: float = Field(30.0, gt=0)

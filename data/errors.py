@@ -8,7 +8,7 @@
     ├── StreamError              this stream only              → take the next stream
     │   ├── StreamOffline        over, or not started          → exit 3
     │   ├── OnlyAds              nothing but ads so far        → exit 4
-    │   ├── UnknownLogin         no such channel               → exit 5
+    │   ├── UnknownLogin         no such channel or address    → exit 5
     │   ├── NoPicture            its video cannot be decoded   → exit 6
     │   └── StreamUnavailable    its servers fail or refuse    → exit 7
     ├── FolderError              files cannot be written/read  → exit 1, what is saved stays
@@ -71,7 +71,7 @@ class OnlyAds(StreamError):
 
 
 class UnknownLogin(StreamError):
-    """Twitch has no such channel."""
+    """Twitch has no such channel or recording, nobody knows such an address, there is no such file."""
 
     reason = "unknown login"
     exit_code = 5

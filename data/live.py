@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from typing import Generic, Protocol, TypeVar
 
 from data.errors import StreamOffline, StreamUnavailable
-from data.playlist import Seen, Segment
-from data.rendition import Rendition
+from data.playlist import Playlist, Seen, Segment
 
 _SILENT_TARGETS = 3  # no new segment for so many target durations: over, or a dead address (streamlink 3628, 5536)
 _OUTAGE_S = 60.0  # servers may fail for so long
@@ -17,39 +17,56 @@ _LEAST_S, _MOST_S = 1.0, 15.0  # between two looks, whatever a playlist says
 log = logging.getLogger(__name__)
 
 
-class Live:
-    """One stream. `reopen()` finds its rendition anew, as data.sources.Sources.open does.
+class Listed(Protocol):
+    """What is needed of a `data.rendition.Rendition`."""
 
-    `sleep`: how to wait; true when there is no more waiting.
+    name: str
+
+    def playlist(self) -> Playlist: ...
+
+
+_R = TypeVar("_R", bound=Listed)
+
+
+class Live(Generic[_R]):
+    """One stream. `reopen()` finds its rendition anew, as data.sources.Sources.stream does.
+
+    `sleep`: how to wait; true when there is no more waiting. `clock`: seconds that only grow.
     """
 
-    def __init__(self, rendition: Rendition, reopen: Callable[[], Rendition], sleep: Callable[[float], object]) -> None:
+    def __init__(
+        self,
+        rendition: _R,
+        reopen: Callable[[], _R],
+        sleep: Callable[[float], object],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._rendition = rendition
         self._reopen = reopen
         self._sleep = sleep
+        self._clock = clock
         self._seen = Seen()
         self._over = False
         self._renewed = False  # and nothing new came since
         self._target_s = _LEAST_S
-        self._heard_at = self._moved_at = time.monotonic()  # the last answer, and the last new segment
+        self._heard_at = self._moved_at = clock()  # the last answer, and the last new segment
 
-    def segments(self, at_first: int) -> Iterator[tuple[Rendition, Segment]]:
+    def segments(self, at_first: int) -> Iterator[tuple[_R, Segment]]:
         """Segments that are no ads, with what opens them; of the first look's, the newest `at_first`.
 
         Of a recording all. Ends with the stream. Raises StreamUnavailable when its servers fail for a minute.
         """
         first = True
         while not self._over:
-            looked_at = time.monotonic()
+            looked_at = self._clock()
             fresh = self._look()
             content = [segment for segment in fresh if not segment.ad]
-            if first and content and not self._over:
-                content = content[max(0, len(content) - at_first) :]
+            past = max(0, len(content) - at_first) if first and not self._over else 0
             first = first and not content
-            for segment in content:
+            for segment in content[past:]:
                 yield self._rendition, segment
             pause_s = self._target_s if fresh else self._target_s / 2  # RFC 8216, 6.3.4
-            if not self._over and self._sleep(max(0.0, looked_at + max(_LEAST_S, pause_s) - time.monotonic())):
+            if not self._over and self._sleep(max(0.0, looked_at + max(_LEAST_S, pause_s) - self._clock())):
                 return
 
     def _look(self) -> list[Segment]:
@@ -62,7 +79,7 @@ class Live:
         except StreamUnavailable as error:
             self._bear(error)
             return []
-        now = time.monotonic()
+        now = self._clock()
         self._heard_at, self._over = now, playlist.over
         self._target_s = min(playlist.target_s, _MOST_S)
         fresh = self._seen.fresh(playlist)
@@ -85,12 +102,12 @@ class Live:
                 self._bear(error)
             else:
                 self._renewed = True
-                self._heard_at = self._moved_at = time.monotonic()
+                self._heard_at = self._moved_at = self._clock()
                 self._seen.renumbered()
 
     def _bear(self, error: StreamUnavailable) -> None:
         """Servers in trouble are no end of the stream, for a while."""
-        now = time.monotonic()
+        now = self._clock()
         if now - self._heard_at > _OUTAGE_S:
             raise error
         log.info("%s; trying again", error)

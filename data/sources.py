@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from streamlink import Streamlink
 from streamlink.exceptions import NoPluginError, StreamlinkError
@@ -73,7 +73,7 @@ class Sources:
             return self._opened(source, self._channel(f"https://www.twitch.tv/{quote(source)}", source))
         if TwitchAddress.knows(source):
             return self._opened(source, self._channel(source, source))
-        if urlsplit(source).scheme in ("http", "https"):
+        if source.startswith(("http://", "https://")):
             return self._opened(source, self._elsewhere(source))
         if ("." in source or "/" in source) and Path(source).is_file():
             return File(source, lambda: Path(source).open("rb"))

@@ -26,12 +26,7 @@ _FIRST_ONLY = {
     # No decoder for the demuxer: it would decode the first frame to describe the stream, and we again to have it.
     "codec_whitelist": "none",
 }
-_DECODER = {
-    "max_pixels": str(_MAX_PIXELS),  # the container may have lied
-    # Block borders are left as they are: a quarter of the decoder's time, and nothing to be seen in a picture scaled
-    # down (benchmarks/grab_likeness.py measures it).
-    "skip_loop_filter": "all",
-}
+_DECODER = {"max_pixels": str(_MAX_PIXELS)}  # the container may have lied
 _CONTAINERS = "mov,matroska,webm,mpegts,flv,avi,ogg,asf"  # none that names other files to open, as playlists do
 _SEGMENT_S = 2.0
 _SEEK_S = 2.0  # a jump of so much is worth a seek, to the key frame before it

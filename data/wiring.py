@@ -37,6 +37,7 @@ def grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -
         img_size=settings.img_size,
         jpeg_quality=settings.jpeg_quality,
         quality=settings.quality,
+        frame_interval_s=settings.frame_interval_s,
         timeout_s=settings.timeout_s,
         deadline_s=settings.deadline_s,
         standin=settings.twitch_standin,

@@ -1,4 +1,4 @@
-"""python -m recognition.recognize login: what is this live stream showing?"""
+"""python -m recognition.recognize source: what is this live stream showing?"""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from data import command
+from data.entities import is_login
 
 if TYPE_CHECKING:
     from config import Settings
@@ -25,7 +26,11 @@ def main(argv: list[str] | None = None) -> int:
         "exit codes: 0 answered, 1 no model or other trouble, 2 settings, 3 offline, 4 only ads,\n"
         "            5 unknown login, 6 no picture, 7 video servers unavailable",
     )
-    parser.add_argument("login", help="the channel's login, the last part of its address")
+    parser.add_argument(
+        "source",
+        help="the channel's login, the last part of its address; or the address of a stream, a recording or a clip, "
+        "on Twitch or wherever Streamlink finds HLS; or a video file",
+    )
     return command.run(parser.parse_args(argv), _work)
 
 
@@ -35,9 +40,9 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     from model.classifier import Classifier
     from recognition.ahead import ahead
 
-    login, over = args.login.strip().lower(), threading.Event()
+    over = threading.Event()
     try:
-        with wiring.grabber(settings, over.wait) as grabber, ahead(_frames(grabber, login, settings)) as frames:
+        with wiring.grabber(settings, over.wait) as grabber, ahead(_frames(grabber, args.source, settings)) as frames:
             classifier = Classifier.load(settings.model_path)  # while the first frames travel
             if classifier.img_size != settings.img_size:
                 raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
@@ -48,8 +53,9 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _frames(grabber: Grabber, login: str, settings: Settings) -> Iterator[Frame]:
-    return grabber.frames(login, settings.frames_per_stream, settings.ad_wait_s)
+def _frames(grabber: Grabber, source: str, settings: Settings) -> Iterator[Frame]:
+    login = source.strip().lower()  # as people write it: with a capital letter
+    return grabber.frames(login if is_login(login) else source, settings.frames_per_stream, settings.ad_wait_s)
 
 
 def lines(frames: Iterable[Frame], classifier: Classifier) -> Iterator[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import threading
 import time
 from collections import Counter
@@ -16,9 +15,9 @@ import psutil
 import pytest
 
 from data.errors import NoPicture, OnlyAds, StreamError, StreamOffline, StreamUnavailable, UnknownLogin
-from data.grabber import Grabber
 from data.segments import smallest_covering
 from data.video import decode
+from tests.data.hls import IMG_SIZE, LIVE, PICTURE, TOKEN, VIDEO, Naps, grab, grabber, playlist, renditions
 from tests.footage import BLUE, GREEN, RED, by_area, flat, segment, split
 from tests.scripted import Reply, Scripted
 from tests.standin import Standin, World, looks_like_ad
@@ -27,32 +26,7 @@ from tests.standin.playlist import MEDIA_HOST
 from tests.standin.server import SOURCE
 from tests.standin.world import BEHAVIOURS
 
-IMG_SIZE = 240
 CLIP = "stk_hacienda"  # a race: no two of its seconds look the same
-
-
-class Naps:
-    """Waits that are noted down, and slept only as long as a test says."""
-
-    def __init__(self, at_most_s: float = 60.0) -> None:
-        self.slept: list[float] = []
-        self._at_most_s = at_most_s
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        time.sleep(min(seconds, self._at_most_s))
-
-
-def grabber(url: str, naps: Naps | None = None, timeout_s: float = 30, **options) -> Grabber:
-    """A grabber led to `url`; the timeout leaves the stand-in time to transcode."""
-    values = {"img_size": IMG_SIZE, "jpeg_quality": 95, "standin": url, "sleep": (naps or Naps()).sleep}
-    return Grabber(**{**values, "timeout_s": timeout_s, **options})
-
-
-def grab(url: str, login: str, at_most: int = 15, ad_wait_s: float = 0.0, **options) -> list:
-    """All frames of one grab."""
-    with grabber(url, **options) as open_grabber:
-        return list(open_grabber.frames(login, at_most, ad_wait_s))
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
@@ -275,36 +249,6 @@ def test_closing_leaves_nothing_behind(twitch):
 
 
 # --- scripted answers -----------------------------------------------------------------------------
-
-VIDEO = "https://video.example"
-TOKEN_VALUE = json.dumps({"chansub": {"restricted_bitrates": []}})
-TOKEN = Reply(body={"data": {"streamPlaybackAccessToken": {"value": TOKEN_VALUE, "signature": "s"}}})
-
-
-def renditions(*names: str) -> Reply:
-    """What usher says of a channel with these renditions."""
-    lines = ["#EXTM3U"]
-    for name in names:
-        size = "" if name.startswith("audio") else "RESOLUTION=640x360,FRAME-RATE=30.000,"
-        lines += [f'#EXT-X-STREAM-INF:BANDWIDTH=630000,{size}STABLE-VARIANT-ID="{name}"', f"{VIDEO}/{name}.m3u8"]
-    return Reply(body="\n".join(lines).encode())
-
-
-def playlist(*kinds: str, first: int = 1, head: Sequence[str] = (), tail: Sequence[str] = ()) -> Reply:
-    """A media playlist that reads as the situation: playlist("ad", "live", "live", "prefetch")."""
-    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", f"#EXT-X-MEDIA-SEQUENCE:{first}", *head]
-    for number, kind in enumerate(kinds, first):
-        if kind == "prefetch":
-            lines += [f"#EXT-X-TWITCH-PREFETCH:{VIDEO}/{number}.ts"]
-        else:
-            title = "Amazon|1" if kind == "ad" else kind
-            date = f"2026-01-01T00:{number // 30:02d}:{number % 30 * 2:02d}.000Z"
-            lines += [f"#EXT-X-PROGRAM-DATE-TIME:{date}", f"#EXTINF:2.000,{title}", f"{VIDEO}/{number}.ts"]
-    return Reply(body="\n".join([*lines, *tail]).encode())
-
-
-LIVE = (TOKEN, renditions("360p"))  # what comes before the playlist that is read
-PICTURE = Reply(body=segment(flat(RED)))
 
 
 def asked(server: Scripted) -> list[str]:

@@ -202,6 +202,15 @@ def test_the_answer(twitch, model_path, login, game):
     assert not hosts & {"api.twitch.tv", "id.twitch.tv"}
 
 
+def test_a_file_is_answered_too(twitch, model_path, world):
+    """A recording on the disk: as many frames as of a live window, from all of it, and no request."""
+    before = len(twitch.requests)
+    done = recognize(twitch, model_path, str(world.channel("etr_bumpy_ride").file))
+    expected = [f"Frame {number}: {BRIGHT.name} with a 100.00% confidence." for number in range(1, 16)]
+    assert done.stdout.splitlines() == [*expected, f"{BRIGHT.name} with a score of 15.0"]
+    assert (done.returncode, done.stderr, len(twitch.requests)) == (0, "", before)
+
+
 def test_fewer_frames_by_setting(twitch, model_path):
     """FRAMES_PER_STREAM is how many frames are looked at."""
     done = recognize(twitch, model_path, "dcss_minotaur_berserker", FRAMES_PER_STREAM="2")
@@ -214,7 +223,8 @@ def test_fewer_frames_by_setting(twitch, model_path):
         ("already_over", 3, "already_over is not live"),
         ("only_sponsors", 4, "only_sponsors shows nothing but ads"),
         ("nobody_of_that_name", 5, "nobody_of_that_name"),
-        ("https://www.twitch.tv/x", 5, "is no Twitch login"),
+        ("https://www.twitch.tv/already_over", 3, "already_over is not live"),
+        ("no such file.mp4", 5, "is no Twitch login"),
     ],
 )
 def test_no_answer(twitch, model_path, login, code, words):

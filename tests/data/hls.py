@@ -1,0 +1,68 @@
+"""What Twitch's video hosts answer, as a test writes it down, and grabbers led to a server of ours."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+
+from data.grabber import Grabber
+from tests.footage import RED, flat, segment
+from tests.scripted import Reply
+
+IMG_SIZE = 240
+
+
+class Naps:
+    """Waits that are noted down, and slept only as long as a test says."""
+
+    def __init__(self, at_most_s: float = 60.0) -> None:
+        self.slept: list[float] = []
+        self._at_most_s = at_most_s
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        time.sleep(min(seconds, self._at_most_s))
+
+
+def grabber(url: str, naps: Naps | None = None, timeout_s: float = 30, **options) -> Grabber:
+    """A grabber led to `url`; the timeout leaves the stand-in time to transcode."""
+    values = {"img_size": IMG_SIZE, "jpeg_quality": 95, "standin": url, "sleep": (naps or Naps()).sleep}
+    return Grabber(**{**values, "timeout_s": timeout_s, **options})
+
+
+def grab(url: str, login: str, at_most: int = 15, ad_wait_s: float = 0.0, **options) -> list:
+    """All frames of one grab."""
+    with grabber(url, **options) as open_grabber:
+        return list(open_grabber.frames(login, at_most, ad_wait_s))
+
+
+VIDEO = "https://video.example"
+TOKEN_VALUE = json.dumps({"chansub": {"restricted_bitrates": []}})
+TOKEN = Reply(body={"data": {"streamPlaybackAccessToken": {"value": TOKEN_VALUE, "signature": "s"}}})
+
+
+def renditions(*names: str) -> Reply:
+    """What usher says of a channel with these renditions."""
+    lines = ["#EXTM3U"]
+    for name in names:
+        size = "" if name.startswith("audio") else "RESOLUTION=640x360,FRAME-RATE=30.000,"
+        lines += [f'#EXT-X-STREAM-INF:BANDWIDTH=630000,{size}STABLE-VARIANT-ID="{name}"', f"{VIDEO}/{name}.m3u8"]
+    return Reply(body="\n".join(lines).encode())
+
+
+def playlist(*kinds: str, first: int = 1, head: Sequence[str] = (), tail: Sequence[str] = ()) -> Reply:
+    """A media playlist that reads as the situation: playlist("ad", "live", "live", "prefetch")."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", f"#EXT-X-MEDIA-SEQUENCE:{first}", *head]
+    for number, kind in enumerate(kinds, first):
+        if kind == "prefetch":
+            lines += [f"#EXT-X-TWITCH-PREFETCH:{VIDEO}/{number}.ts"]
+        else:
+            title = "Amazon|1" if kind == "ad" else kind
+            date = f"2026-01-01T00:{number // 30:02d}:{number % 30 * 2:02d}.000Z"
+            lines += [f"#EXT-X-PROGRAM-DATE-TIME:{date}", f"#EXTINF:2.000,{title}", f"{VIDEO}/{number}.ts"]
+    return Reply(body="\n".join([*lines, *tail]).encode())
+
+
+LIVE = (TOKEN, renditions("360p"))  # what comes before the playlist that is read
+PICTURE = Reply(body=segment(flat(RED)))

@@ -1,0 +1,84 @@
+"""data.playlist: which segments are new, and when a picture is due."""
+
+from __future__ import annotations
+
+import pytest
+
+from data.playlist import Pace, Part, Playlist, Seen, Segment, evenly
+
+START = 1_700_000_000.0
+
+
+def look(*numbers: int, dated: bool = True, shift_s: float = 0.0, over: bool = False) -> Playlist:
+    """A playlist of two-second segments; their dates follow their numbers, `shift_s` later."""
+    segments = [
+        Segment(number, Part(f"{number}.ts"), None, 2.0, START + 2 * number + shift_s if dated else None, ad=False)
+        for number in numbers
+    ]
+    return Playlist(tuple(segments), 2.0, over)
+
+
+def numbers(segments: list[Segment]) -> list[int]:
+    return [segment.number for segment in segments]
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_each_segment_is_new_once(dated):
+    """Overlapping looks, the same look twice and an empty one: every number comes once, in order."""
+    seen = Seen()
+    looks = [look(5, 6, 7, dated=dated), look(6, 7, 8, dated=dated), look(6, 7, 8, dated=dated), look(dated=dated)]
+    assert [numbers(seen.fresh(one)) for one in looks] == [[5, 6, 7], [8], [], []]
+    assert numbers(seen.fresh(look(9, 10, dated=dated))) == [9, 10]
+
+
+def test_an_old_copy_brings_nothing():
+    """A server that answers with the playlist of a moment ago does not make its segments new again."""
+    seen = Seen()
+    seen.fresh(look(5, 6, 7, dated=False))
+    seen.fresh(look(6, 7, 8, dated=False))
+    assert not seen.fresh(look(5, 6, 7, dated=False))
+    assert numbers(seen.fresh(look(7, 8, 9, dated=False))) == [9]
+
+
+def test_numbers_that_begin_anew():
+    """After an encoder's restart segments are numbered from 0: all of them are new, and again each once."""
+    seen = Seen()
+    seen.fresh(look(500, 501, 502))
+    assert numbers(seen.fresh(look(0, 1, shift_s=1006))) == [0, 1]
+    assert numbers(seen.fresh(look(0, 1, 2, shift_s=1006))) == [2]
+
+
+def test_dates_tell_what_another_address_repeats():
+    """At a new address the same segments have other numbers: by their dates none comes twice, and none is lost."""
+    seen = Seen()
+    seen.fresh(look(5, 6, 7))
+    seen.renumbered()
+    assert numbers(seen.fresh(look(105, 106, 107, 108, shift_s=-200))) == [108]
+    assert numbers(seen.fresh(look(106, 107, 108, 109, shift_s=-200))) == [109]
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "seconds", "expected"),
+    [
+        (0, 2.0, [[0.0]] * 6),
+        (2, 2.0, [[0.0]] * 6),
+        (4, 2.0, [[0.0], [], [0.0], [], [0.0], []]),
+        (5, 2.0, [[0.0], [], [0.0], [], [], [0.0]]),
+        (1, 2.0, [[0.0, 1.0]] * 6),
+        (1.5, 2.0, [[0.0, 1.5], [1.0], [0.5], [0.0, 1.5], [1.0], [0.5]]),
+        (30, 10.0, [[0.0], [], [], [0.0], [], []]),
+    ],
+)
+def test_pace(interval_s, seconds, expected):
+    """Of six segments, the places at which pictures are due; a long interval keeps to first pictures."""
+    pace = Pace(interval_s)
+    segment = Segment(1, Part("1.ts"), None, seconds, None, ad=False)
+    assert [pace.due(segment) for _ in range(6)] == expected
+
+
+def test_evenly():
+    """Of ten segments three are from start, middle and end; of three ten are all three."""
+    ten = look(*range(10)).segments
+    assert numbers(evenly(ten, 3)) == [0, 3, 6]
+    assert numbers(evenly(ten[:3], 10)) == [0, 1, 2]
+    assert not evenly(ten, 0)
