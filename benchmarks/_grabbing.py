@@ -20,7 +20,7 @@ PRESET = "veryfast"  # OBS's default: CABAC, deblocking, B-frames; all cost a de
 FRAMES = 13  # of a window of 15: the last segments are new meanwhile
 CHANNELS = 6  # in a run, over which what a run costs once is spread
 ROUNDS = 3
-_CLIPS = ("stk_hacienda", "openarena_aggressor", "supertux_crystal_mine")  # fast 3D, fast and dark, flat 2D
+CLIPS_1080 = ("stk_hacienda", "supertux_crystal_mine")  # fast 3D, flat 2D
 _REPOSITORY = Path(__file__).parent.parent
 
 
@@ -34,10 +34,10 @@ class Measured:
 
 
 @contextmanager
-def channels(count: int, behaviour: str = "live", clips: int = len(_CLIPS)) -> Iterator[tuple[Standin, list[str]]]:
+def channels(count: int, behaviour: str = "live", clips: int = len(CLIPS_1080)) -> Iterator[tuple[Standin, list[str]]]:
     """A stand-in with so many channels, their renditions made beforehand, and the channels' logins."""
     world = World.load(CLIPS)
-    sources = [world.channel(login) for login in _CLIPS[:clips]]
+    sources = [world.channel(login) for login in CLIPS_1080[:clips]]
     made = [
         dataclasses.replace(source, login=f"channel_{index}", behaviour=behaviour)
         for index, source in zip(range(count), sources * count, strict=False)

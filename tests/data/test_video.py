@@ -6,6 +6,7 @@ import io
 import random
 from contextlib import suppress
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ import pytest
 from data import video
 from data.errors import NoPicture
 from data.video import decode, encode
-from tests.footage import BLUE, GREEN, RED, flat, segment, silence, split
+from tests.footage import BLUE, GREEN, RED, by_area, flat, likeness, segment, silence, split, without_key_frames
+from tests.standin.media import TRANSCODES, Media, default_cache, segment_count
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
 
@@ -66,6 +68,41 @@ def test_all_pixels_are_averaged():
     checkers = np.indices((96, 96)).sum(axis=0) % 2 * 255
     jpeg = first_frame(segment(np.repeat(checkers[:, :, None], 3, axis=2).astype(np.uint8)), 48, 95)
     assert np.abs(decode(jpeg).astype(int) - 127).max() <= 3
+
+
+@pytest.mark.parametrize("login", ["stk_hacienda", "minetest_carpathian", "wesnoth_hamlets"])
+def test_it_is_the_picture_of_the_original(world, login):
+    """Of real play, fast, dark, and finely drawn: SSIM with full decoding and INTER_AREA is 0.98 at least."""
+    media, file = Media(default_cache()), world.channel(login).file
+    try:
+        for index in range(0, segment_count(file), 4):
+            data = media.segment(file, TRANSCODES[0], index)
+            with av.open(io.BytesIO(data), format="mpegts") as container:
+                truth = by_area(next(container.decode(video=0)).to_ndarray(format="rgb24"), 240)
+            assert likeness(decode(first_frame(data, 240, 95)), truth) >= 0.98
+    finally:
+        media.close()
+
+
+def test_frames_that_depend_on_it_are_not_waited_for():
+    """With B-frames a decoder wants to see two more frames before it gives one out: they are not even fetched."""
+    images = [np.random.default_rng(i).integers(0, 256, (144, 256, 3), dtype=np.uint8) for i in range(9)]
+    data = segment(*images, preset="veryfast")
+    file = io.BytesIO(data)
+    jpeg = video.first_frame(file, 144, 95)
+    with av.open(io.BytesIO(data), format="mpegts") as container:
+        assert container.streams.video[0].codec_context.has_b_frames
+        sizes = [packet.size for packet in container.demux(video=0)]
+    assert file.tell() < sizes[0] + sizes[1] / 2 + 20_000
+    assert difference(decode(jpeg), by_area(images[0], 144)) < 12
+
+
+def test_a_segment_without_a_key_frame_is_no_picture():
+    """Frames that only change what others showed are not taken for pictures."""
+    data = segment(*(np.roll(flat(RED), shift, axis=1) // (shift + 1) for shift in range(9)))
+    assert first_frame(data, 32, 95)
+    with pytest.raises(NoPicture, match="no key frame"):
+        first_frame(without_key_frames(data), 32, 95)
 
 
 def test_a_segment_that_was_cut_off_still_has_its_first_frame():

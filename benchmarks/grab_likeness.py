@@ -1,0 +1,79 @@
+"""How like the original's picture ours is: SSIM with the frame decoded in full and scaled by OpenCV's INTER_AREA.
+
+Of every segment of one clip of each game at 360p: of the rendition that we take, and, to say what taking 360p loses,
+of the 1080p60 source where one is there to compare with. The JPEG that the original made of its picture is set
+beside ours: what it loses no other way of scaling could keep.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import statistics
+from collections.abc import Iterator
+
+import av
+import numpy as np
+
+from benchmarks._grabbing import CLIPS_1080, PRESET, SOURCE
+from data.video import decode, encode, first_frame
+from tests.footage import by_area, likeness
+from tests.standin import CLIPS, World
+from tests.standin.media import TRANSCODES, Media, default_cache, segment_count
+from tests.standin.transcode import Rendition
+from tests.standin.world import Channel
+
+_SIZE, _QUALITY = 240, 95
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print; `argv` is empty."""
+    del argv
+    world, media = World.load(CLIPS), Media(default_cache(), PRESET)
+    games = {channel.game_id: channel for channel in reversed(world.channels) if channel.behaviour == "live"}
+    sources = [channel for channel in world.channels if channel.login in CLIPS_1080]
+    try:
+        _report("grab_likeness", [pair for channel in games.values() for pair in _same(media, channel, TRANSCODES[0])])
+        _report("grab_likeness_source_only", [pair for channel in sources for pair in _same(media, channel, SOURCE)])
+        _report("grab_likeness_360p_for_1080p", [pair for channel in sources for pair in _smaller(media, channel)])
+    finally:
+        media.close()
+    return 0
+
+
+def _same(media: Media, channel: Channel, rendition: Rendition) -> Iterator[tuple[float, float]]:
+    """For each segment the likeness of our JPEG, and of the original's, with the original's picture."""
+    for data in _segments(media, channel, rendition):
+        truth = _in_full(data)
+        yield likeness(_ours(data), truth), likeness(decode(encode(truth, _QUALITY)), truth)
+
+
+def _smaller(media: Media, channel: Channel) -> Iterator[tuple[float, float]]:
+    """The same, ours from 360p and the original's from the source."""
+    large, small = (_segments(media, channel, rendition) for rendition in (SOURCE, TRANSCODES[0]))
+    for data, reduced in zip(large, small, strict=True):
+        truth = _in_full(data)
+        yield likeness(_ours(reduced), truth), likeness(decode(encode(truth, _QUALITY)), truth)
+
+
+def _segments(media: Media, channel: Channel, rendition: Rendition) -> Iterator[bytes]:
+    media.prepare(channel.file, rendition)
+    return (media.segment(channel.file, rendition, index) for index in range(segment_count(channel.file)))
+
+
+def _ours(data: bytes) -> np.ndarray:
+    return decode(first_frame(io.BytesIO(data), _SIZE, _QUALITY))
+
+
+def _in_full(data: bytes) -> np.ndarray:
+    """What the original kept, before it became a JPEG."""
+    with av.open(io.BytesIO(data), format="mpegts") as container:
+        return by_area(next(container.decode(video=0)).to_ndarray(format="rgb24"), _SIZE)
+
+
+def _report(name: str, pairs: list[tuple[float, float]]) -> None:
+    """`ours` and `original`: the least likeness of all frames, with the medians beside them."""
+    ours, original = ([round(value, 4) for value in values] for values in zip(*pairs, strict=True))
+    values = {"name": name, "ours": min(ours), "original": min(original), "ratio": round(min(ours) / min(original), 3)}
+    medians = {"median_ours": statistics.median(ours), "median_original": statistics.median(original)}
+    print(json.dumps({**values, "unit": "SSIM, least", **medians, "frames": len(ours)}), flush=True)
