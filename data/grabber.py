@@ -15,7 +15,7 @@ from data.live import Live
 from data.playlist import Pace, Seen, Segment, evenly
 from data.rendition import Rendition, no_answer
 from data.sources import File, Sources
-from data.video import first_frame, frames_at, recorded
+from data.video import Decoder, first_frame, frames_at, recorded
 
 _ENOUGH_FRAMES = 5  # ads are waited out only until this many frames are there
 
@@ -132,10 +132,10 @@ class Grabber:
 
     def _taken(self, segments: Iterable[tuple[Rendition, Segment]], name: str) -> Iterator[bytes]:
         """JPEGs of the segments; an error only when there were segments, and not one gave a picture."""
-        pace, failure, good = Pace(self._interval_s), None, False
+        pace, decoder, failure, good = Pace(self._interval_s), Decoder(), None, False
         for rendition, segment in segments:
             try:
-                jpegs = self._jpegs(rendition, segment, pace.due(segment))
+                jpegs = self._jpegs(rendition, segment, pace.due(segment), decoder)
             except (NoPicture, StreamUnavailable, requests.RequestException) as error:
                 log.info("%s: segment %s left out: %s", name, segment.number, error)
                 failure = no_answer(error) if isinstance(error, requests.RequestException) else error
@@ -146,14 +146,16 @@ class Grabber:
             kind = NoPicture if isinstance(failure, NoPicture) else StreamUnavailable
             raise kind(f"{name}: not one segment gave a picture ({failure})") from failure
 
-    def _jpegs(self, rendition: Rendition, segment: Segment, offsets_s: Sequence[float]) -> list[bytes]:
+    def _jpegs(
+        self, rendition: Rendition, segment: Segment, offsets_s: Sequence[float], decoder: Decoder
+    ) -> list[bytes]:
         """The segment's pictures at these places. More is fetched of it than its start only where one is further on."""
         if not offsets_s:
             return []
         first_only = list(offsets_s) == [0.0]
         with rendition.opened(segment, whole=not first_only) as file:
             if first_only:
-                return [first_frame(file, self._img_size, self._jpeg_quality)]
+                return [first_frame(file, self._img_size, self._jpeg_quality, decoder)]
             return list(frames_at(file, offsets_s, self._img_size, self._jpeg_quality))
 
     def _recorded(self, file: File, at_most: int | None) -> Iterator[bytes]:

@@ -34,15 +34,51 @@ _NEAR_S = 0.001  # times are fractions of a tick
 _PLANAR = {"yuv420p", "yuvj420p"}  # what Twitch sends: brightness, and two planes of colour at half its size
 
 
-def first_frame(segment: Readable, img_size: int, jpeg_quality: int) -> bytes:
+class Decoder:
+    """FFmpeg's decoder of a rendition, kept from one segment to the next: making one takes a tenth of a frame's time.
+
+    For one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._kind: tuple[str, bytes | None] | None = None
+        self._context: av.VideoCodecContext | None = None
+
+    def first(self, container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
+        """The first key frame, without the two frames or so that a decoder wants to see before it gives one out.
+
+        It keeps back what B-frames may still have to come before; at the end of its input it gives out all. So each
+        key frame is its end.
+        """
+        context = self._for(stream)
+        for packet in container.demux(stream):
+            if packet.is_keyframe:
+                if frames := context.decode(packet) or context.decode(None):
+                    self._context = context  # it has proved its worth
+                    return frames[0]
+                context.flush_buffers()
+        raise NoPicture("the segment holds no key frame")
+
+    def _for(self, stream: av.VideoStream) -> av.VideoCodecContext:
+        """The kept one if it is of this stream's kind; it is let go of until it has decoded this frame, too."""
+        context, self._context = self._context, None
+        kind = (stream.codec_context.name, stream.codec_context.extradata)
+        if context is None or kind != self._kind:
+            self._kind = kind
+            return stream.codec_context
+        context.flush_buffers()
+        return context
+
+
+def first_frame(segment: Readable, img_size: int, jpeg_quality: int, decoder: Decoder | None = None) -> bytes:
     """The first frame of an MPEG-TS segment, or of an fMP4 one with its init section in front, as JPEG.
 
     Reads no further than that frame. Scaled by area averaging to `img_size` x `img_size` pixels, whatever the
     aspect, as the original did. Raises NoPicture when the bytes hold no decodable video; what `read` raises
-    passes through.
+    passes through. `decoder`: kept by who asks for many segments of a rendition.
     """
     with _opened_segment(segment) as (container, stream):
-        return encode(scaled(_first(stream.codec_context, container.demux(stream)), img_size), jpeg_quality)
+        return encode(scaled((decoder or Decoder()).first(container, stream), img_size), jpeg_quality)
 
 
 def frames_at(segment: Readable, offsets_s: Iterable[float], img_size: int, jpeg_quality: int) -> Iterator[bytes]:
@@ -124,20 +160,6 @@ def _checked(container: av.container.InputContainer) -> av.VideoStream:
     stream.codec_context.thread_count = 1  # for one frame: a second thread only delays it
     stream.codec_context.options = _DECODER
     return stream
-
-
-def _first(decoder: av.VideoCodecContext, packets: Iterable[av.Packet]) -> av.VideoFrame:
-    """The first key frame, without the two frames or so that a decoder wants to see before it gives one out.
-
-    It keeps back what B-frames may still have to come before; at the end of its input it gives out all. So each
-    key frame is its end.
-    """
-    for packet in packets:
-        if packet.is_keyframe:
-            if frames := decoder.decode(packet) or decoder.decode(None):
-                return frames[0]
-            decoder.flush_buffers()
-    raise NoPicture("the segment holds no key frame")
 
 
 def scaled(picture: av.VideoFrame, img_size: int) -> np.ndarray:

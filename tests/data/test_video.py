@@ -47,6 +47,31 @@ def test_a_red_frame_is_red(colour, container):
     assert np.abs(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[0, 0, ::-1] - [*colour]).max() < 12
 
 
+def test_a_decoder_serves_many_segments():
+    """Kept over segments of two sizes, TS and fMP4, whole and damaged: each frame is as a new one makes it."""
+    parts = [
+        segment(flat(RED)),
+        segment(flat(GREEN, 320, 180)),
+        segment(flat(BLUE), container="mp4"),
+        segment(flat(RED, 320, 180), container="mp4"),
+        segment(flat(GREEN))[:600],
+        without_key_frames(segment(flat(RED), flat(BLUE), flat(RED))),
+        segment(flat(BLUE)),
+        segment(flat(GREEN)),
+    ]
+
+    def made(part: bytes, decoder: video.Decoder) -> bytes | str:
+        try:
+            return video.first_frame(io.BytesIO(part), 32, 95, decoder)
+        except NoPicture as error:
+            return str(error)
+
+    kept = video.Decoder()
+    outcomes = [made(part, kept) for part in parts]
+    assert outcomes == [made(part, video.Decoder()) for part in parts]
+    assert [isinstance(outcome, bytes) for outcome in outcomes] == [True] * 4 + [False] * 2 + [True] * 2
+
+
 def test_it_is_the_first_frame():
     """Of red, green and blue frames it takes the red one."""
     assert difference(decode(first_frame(segment(flat(RED), flat(GREEN), flat(BLUE)), 32, 95)), flat(RED, 32, 32)) < 6
