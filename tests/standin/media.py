@@ -22,6 +22,7 @@ from tests.standin.transcode import (
     ad_frames,
     clip_frames,
     remove_abandoned,
+    still_frames,
 )
 
 TRANSCODES = (Rendition(640, 360, 30, 630_000), Rendition(284, 160, 30, 230_000))
@@ -55,6 +56,14 @@ class Media:
     def segment(self, file: Path, rendition: Rendition, index: int, *, fmp4: bool = False) -> bytes:
         """A segment of a clip, from 0 to segment_count - 1: MPEG-TS, or a fragment that needs `init` in front."""
         return self._read(file, rendition, f"{index}.{'m4s' if fmp4 else 'ts'}", index, fmp4)
+
+    def still(self, still: str, file: Path, rendition: Rendition, index: int) -> bytes:
+        """A segment of one of the stills in tests.standin.world, as long as the clip: MPEG-TS."""
+        folder = self._folder(f"{still}-{_content(file)}", rendition, False)
+        with contextlib.suppress(FileNotFoundError):
+            return (folder / f"{index}.ts").read_bytes()
+        frames = functools.partial(still_frames, still, file, rendition)
+        return self._transcode(folder, frames, segment_count(file), index, rendition).read(f"{index}.ts")
 
     def init(self, file: Path, rendition: Rendition, index: int) -> bytes:
         """The init section of a clip's fragments; `index` is the one that will be asked for first."""

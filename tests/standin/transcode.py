@@ -167,6 +167,42 @@ def clip_frames(file: Path, rendition: Rendition, first: int, last: int) -> Iter
                 number += 1
 
 
+def still_frames(still: str, file: Path, rendition: Rendition, first: int, last: int) -> Iterator[av.VideoFrame]:
+    """One picture for as long: black, a clip's first one (frozen), or a test card with a logo and a running clock."""
+    picture = _still(still, file, rendition)
+    for number in range(first * rendition.fps * SEGMENT_S, last * rendition.fps * SEGMENT_S):
+        image = picture.copy()
+        if still == "test_card":
+            _draw_clock(image, number // rendition.fps)
+        yield _at(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"), number, rendition.fps)
+
+
+def _still(still: str, file: Path, rendition: Rendition) -> np.ndarray:
+    """The picture without the clock: uint8 RGB (height, width, 3)."""
+    width, height = rendition.width, rendition.height
+    if still == "black":
+        return np.zeros((height, width, 3), np.uint8)
+    if still == "frozen":
+        with av.open(str(file)) as clip:
+            return next(clip.decode(video=0)).reformat(width, height).to_ndarray(format="rgb24")
+    graph = av.filter.Graph()
+    nodes = graph.add("smptebars", f"size={width}x{height}"), graph.add("format", "pix_fmts=rgb24")
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+    image = graph.vpull().to_ndarray(format="rgb24")
+    image[height // 8 : height // 4, width // 16 : width // 4] = (90, 20, 160)  # the channel's logo
+    return image
+
+
+def _draw_clock(image: np.ndarray, seconds: int) -> None:
+    """Eight white digits on black across the middle, in binary: those of the seconds."""
+    height, width = image.shape[:2]
+    image[height // 3 : height // 2, width // 4 : 3 * width // 4] = 0
+    for digit in range(8):
+        left = width // 4 + digit * width // 16
+        if seconds >> digit & 1:
+            image[height // 3 + 4 : height // 2 - 4, left + 4 : left + width // 16 - 4] = 255
+
+
 def ad_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
     """Two seconds of magenta with a grey bar that moves."""
     for number in range(rendition.fps * SEGMENT_S):

@@ -14,7 +14,7 @@ from tests.standin.http import Request, Response, answer, text
 from tests.standin.media import TRANSCODES, Media, segment_count
 from tests.standin.playlist import Session
 from tests.standin.transcode import Rendition
-from tests.standin.world import World
+from tests.standin.world import STILLS, World
 
 _HLS = "application/vnd.apple.mpegurl"
 _OPERATIONS = ("PlaybackAccessToken", "ChannelShell", "StreamMetadata")
@@ -131,7 +131,10 @@ class Video:
         if channel.behaviour == "broken" and number % 3 == 0:
             noise = hashlib.shake_256(str(number).encode()).digest(20_000)
             return Response(200, noise if number % 2 else b"<html>503 Service Unavailable</html>", "video/mp2t")
-        body = self._media.segment(channel.file, rendition, number % count, fmp4=fmp4)
+        if channel.behaviour in STILLS:
+            body = self._media.still(channel.behaviour, channel.file, rendition, number % count)
+        else:
+            body = self._media.segment(channel.file, rendition, number % count, fmp4=fmp4)
         return Response(200, body, "video/mp4" if fmp4 else "video/mp2t")
 
 

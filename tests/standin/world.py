@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 CLIPS = Path(__file__).resolve().parent / "clips"
-BEHAVIOURS = frozenset(
+STILLS = frozenset({"black", "frozen", "test_card"})  # one picture for ever, encoded as video
+BEHAVIOURS = STILLS | frozenset(
     {"live", "offline", "source_only", "preroll", "midroll", "only_ads", "fmp4", "broken"},
 )
 _NO_FRAMES = frozenset({"offline", "only_ads"})
