@@ -10,6 +10,7 @@
     │   ├── OnlyAds              nothing but ads so far        → exit 4
     │   ├── UnknownLogin         no such channel or address    → exit 5
     │   ├── NoPicture            its video cannot be decoded   → exit 6
+    │   ├── NothingToKeep        flat, frozen or a test card → downloads alone raise it
     │   └── StreamUnavailable    its servers fail or refuse    → exit 7
     ├── FolderError              files cannot be written/read  → exit 1, what is saved stays
     ├── CatalogUnavailable       PostgreSQL does not answer    → exit 1, nothing is lost
@@ -82,6 +83,12 @@ class NoPicture(StreamError):
 
     reason = "no picture"
     exit_code = 6
+
+
+class NothingToKeep(StreamError):
+    """Every frame was left out: black, frozen, a test card, or seen before."""
+
+    reason = "nothing to keep"
 
 
 class StreamUnavailable(StreamError):
