@@ -8,11 +8,13 @@ name in upper case, in the environment or in a file `.env` in the working direct
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
 from data.errors import SettingsError
@@ -34,6 +36,8 @@ NON_GAMES = frozenset({
     488190,  # Poker
     498566,  # Slots
 })  # fmt: skip
+
+_LANGUAGE = re.compile(r"[a-z]{2}|other")
 
 
 class Settings(BaseSettings):
@@ -82,6 +86,12 @@ class Settings(BaseSettings):
     """Streams to try at most for those."""
     frames_per_stream: int = Field(15, ge=1)
     """Frames to take from one stream at most; a live window holds about 15 segments."""
+    streamer_share: float = Field(0.1, gt=0, le=1)
+    """Share of a game's frames that may be one streamer's, who may give frames_per_stream in any case; 1: no limit."""
+    filter_frames: bool = True
+    """Leave out frames that are black or of one colour, repeat one of their stream, or show a test card."""
+    languages: Annotated[tuple[str, ...], NoDecode] = ()
+    """Languages of the streams to list: ISO 639-1 codes or other, as en,de or a JSON list. Empty: all."""
     parallel_streams: int = Field(8, ge=1, le=64)
     """Streams grabbed at the same time while downloading."""
     games_interval_s: float = Field(600.0, gt=0)
@@ -142,6 +152,25 @@ class Settings(BaseSettings):
     """Compute in float16 where there is a CUDA GPU; without one it changes nothing."""
     seed: int = 123
     """Seed of every random choice: split, shuffling, weights, dropout, and the download's choice of streams."""
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """Codes in small letters, from text with commas or a JSON list."""
+        if isinstance(value, str):
+            value = json.loads(value) if value.lstrip().startswith("[") else value.split(",")
+        return tuple(code.strip().lower() if isinstance(code, str) else code for code in value)
+
+    @field_validator("languages")
+    @classmethod
+    def _language_codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse what Helix would: anything but two letters or `other`, and more than a hundred of them."""
+        wrong = [code for code in value if not _LANGUAGE.fullmatch(code)]
+        if wrong:
+            raise ValueError(f"{', '.join(map(repr, wrong))}: not ISO 639-1, such as en, or other")
+        if len(value) > 100:
+            raise ValueError("Twitch takes a hundred at most")
+        return value
 
     @field_validator("twitch_standin")
     @classmethod

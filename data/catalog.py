@@ -87,6 +87,13 @@ class Catalog:
             row = connection.execute(query.order_by(db.games.c.frames, db.games.c.id).limit(1)).first()
         return Game(row.id, row.name) if row else None
 
+    def streamer_frames(self, game_id: int) -> dict[str, int]:
+        """How many frames of a game there are of each streamer who has any, by login."""
+        login = db.frames.c.user_login
+        query = select(login, func.count()).where(db.frames.c.game_id == game_id).group_by(login)
+        with translated(), self._engine.begin() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def add_frames(self, frames: Sequence[StoredFrame]) -> int:
         """Add rows for saved files and count them; returns how many were new. A frame that has a row is left alone.
 

@@ -4,7 +4,8 @@ while not stopped:
     while fewer than PARALLEL_STREAMS are being grabbed:
         add popular games, while there are fewer than MAX_GAMES
         take the game with the fewest frames that no streams are being grabbed for
-        of up to 10 of its live streams, in random order, grab 5 in the background; for each that fails, another
+        of up to 10 of its live streams, chosen at random, grab 5 in the background; for each that fails, another
+            streamers who have their share of the game's frames are passed over, those with few come first
     wait for a grab to end; save its files; add their rows
 
 All of it happens in the caller's thread; only the grabs themselves run beside it, in `data.grabs`.
@@ -15,15 +16,16 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
+from data.choice import Chooser
 from data.entities import Game, StoredFrame, Stream
 from data.errors import HelixRefused, HelixUnavailable
-from data.grabs import Frames, Grab, Grabbed, Grabs, Stop, Stopped, Turn
+from data.grabs import Frames, Grab, Grabbed, Grabs, Judge, Stop, Stopped, Turn
+from data.plan import Plan, Tally
 
 log = logging.getLogger(__name__)
 
@@ -49,53 +51,32 @@ class Rows(Protocol):
     def add_games(self, games: Iterable[Game]) -> list[Game]: ...
     def game_ids(self) -> set[int]: ...
     def smallest_game(self, excluding: Iterable[int]) -> Game | None: ...
+    def streamer_frames(self, game_id: int) -> Mapping[str, int]: ...
     def add_frames(self, frames: Sequence[StoredFrame]) -> object: ...
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much of what: the settings of the same names."""
-
-    max_games: int
-    min_streamers: int
-    non_games: frozenset[int]
-    streams_per_game: int
-    stream_tries: int
-    frames_per_stream: int
-    games_interval_s: float
-    rest_s: float
-    helix_pause_s: float
-    parallel_streams: int
-    frames: int | None = None  # stop after so many
-
-
-@dataclass
-class Tally:
-    """What a run has done so far; the display reads it while the loop writes it."""
-
-    frames: Counter[str] = field(default_factory=Counter)  # by game's name
-    streams: int = 0
-    failures: Counter[str] = field(default_factory=Counter)  # by reason
-    doing: str = "starting"
-
-    @property
-    def total(self) -> int:
-        return sum(self.frames.values())
 
 
 class Collector:
     """The loop, with its collaborators as arguments; see the module's pseudocode."""
 
     def __init__(
-        self, *, helix: Games, grabber: Frames, folder: Files, catalog: Rows, plan: Plan, stop: Stop, rng: random.Random
+        self,
+        *,
+        helix: Games,
+        grabber: Frames,
+        sieve: Judge,
+        folder: Files,
+        catalog: Rows,
+        plan: Plan,
+        stop: Stop,
+        rng: random.Random,
     ) -> None:
         self._helix = helix
         self._folder = folder
         self._catalog = catalog
         self._plan = plan
         self._stop = stop
-        self._rng = rng
-        self._grabs = Grabs(grabber, plan.parallel_streams, stop)
+        self._chooser = Chooser(plan.stream_tries, plan.frames_per_stream, plan.streamer_share, rng)
+        self._grabs = Grabs(grabber, sieve, plan.parallel_streams, stop)
         self._turns: list[Turn] = []  # under way, oldest first
         self._next_look = 0.0  # monotonic seconds
         self._resting: dict[int, float] = {}  # game id → until when, monotonic seconds
@@ -150,12 +131,14 @@ class Collector:
             return None
         self.tally.doing = f"listing the streams of {game.name}"
         streams = self._helix.streams(game.id, at_most=100)
-        chosen = self._rng.sample(streams, min(len(streams), self._plan.stream_tries))
-        self._turns.append(Turn(game, self._plan.streams_per_game, deque(chosen)))
+        choice = self._chooser.choose(streams, self._catalog.streamer_frames(game.id))
+        self.tally.passed_over |= choice.passed_over
+        self._turns.append(Turn(game, self._plan.streams_per_game, deque(choice.streams), choice.room))
         return self._turns[-1]
 
     def _start(self, turn: Turn) -> None:
-        self._grabs.start(Grab(turn, turn.left.popleft(), self._frames_wanted()))
+        stream = turn.left.popleft()
+        self._grabs.start(Grab(turn, stream, min(self._frames_wanted(), turn.room[stream.login])))
         turn.flying += 1
         self.tally.streams += 1
         self.tally.doing = self._grabs.doing
@@ -176,6 +159,7 @@ class Collector:
         turn = grab.turn
         turn.flying -= 1
         turn.good += bool(grabbed.jpegs)
+        self.tally.left_out.update(grabbed.left_out)
         if grabbed.failure:
             log.info("%s", grabbed.failure)
             self.tally.failures[grabbed.failure.reason] += 1

@@ -15,9 +15,10 @@ from data import command
 if TYPE_CHECKING:
     from config import Settings
     from data.catalog import Catalog
-    from data.collector import Collector, Plan
+    from data.collector import Collector
     from data.folder import Folder
     from data.grabs import Stop
+    from data.plan import Plan
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -63,6 +64,7 @@ def _collector(
         yield Collector(
             helix=wiring.helix(settings, session, stop.pause),
             grabber=grabber,
+            sieve=wiring.sieve(settings),
             folder=folder,
             catalog=catalog,
             plan=_plan(settings, frames),
@@ -74,7 +76,7 @@ def _collector(
 def _plan(settings: Settings, frames: int | None) -> Plan:
     from dataclasses import fields
 
-    from data.collector import Plan
+    from data.plan import Plan
 
     values = {field.name: getattr(settings, field.name) for field in fields(Plan) if field.name != "frames"}
     return Plan(**values, frames=frames)

@@ -1,20 +1,20 @@
 """Streams grabbed side by side: the only threads of a download's loop.
 
-A worker does nothing but take frames from the grabber; it touches no file, row or count. What it got
-waits in its future until the loop asks, so nothing else in the project has to be thread safe.
+A worker does nothing but take frames from the grabber, and ask the sieve which to keep; it touches no file, row or
+count. What it got waits in its future until the loop asks, so nothing else in the project has to be thread safe.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from data.entities import Frame, Game, Stream
-from data.errors import StreamError
+from data.errors import NothingToKeep, StreamError
 
 
 class Stopped(Exception):
@@ -36,13 +36,23 @@ class Frames(Protocol):
     def frames(self, login: str, at_most: int) -> Iterator[Frame]: ...
 
 
+class Judge(Protocol):
+    """What a worker needs of `data.sieve.Sieve`; several call it at once."""
+
+    def sift(self, login: str, jpeg: bytes) -> str: ...
+
+
 @dataclass
 class Turn:
-    """A game being filled: streams still to try, in order, and how many are hoped for, `enough` being the most."""
+    """A game being filled: streams still to try, in order, and how many are hoped for, `enough` being the most.
+
+    `room`: by login, how many frames the streamer may give.
+    """
 
     game: Game
     enough: int
     left: deque[Stream]
+    room: Mapping[str, int]
     flying: int = field(default=0, init=False)
     good: int = field(default=0, init=False)
 
@@ -59,9 +69,13 @@ class Turn:
 
 @dataclass(frozen=True)
 class Grabbed:
-    """What a stream gave before it ended, broke off (`failure`) or was stopped: JPEGs, oldest first."""
+    """What a stream gave before it ended, broke off (`failure`) or was stopped: JPEGs, oldest first.
+
+    `left_out`: how many frames were not kept, by reason.
+    """
 
     jpegs: tuple[bytes, ...]
+    left_out: Mapping[str, int]
     failure: StreamError | None = None
 
 
@@ -77,9 +91,10 @@ class Grab:
 class Grabs:
     """The streams in flight, `at_once` at most. A context manager: at its end no thread is left."""
 
-    def __init__(self, grabber: Frames, at_once: int, stop: Stop) -> None:
+    def __init__(self, grabber: Frames, sieve: Judge, at_once: int, stop: Stop) -> None:
         """No thread starts before the first grab."""
         self._grabber = grabber
+        self._sieve = sieve
         self._at_once = at_once
         self._stop = stop
         self._halted = threading.Event()
@@ -135,17 +150,29 @@ class Grabs:
 
     def _work(self, grab: Grab) -> Grabbed:
         jpegs: list[bytes] = []
+        left_out: Counter[str] = Counter()
         try:
             if not self._ending():
-                for frame in self._grabber.frames(grab.stream.login, grab.at_most):
-                    jpegs.append(frame.jpeg)
-                    if self._ending():
-                        break
+                self._take(grab, jpegs, left_out)
         except StreamError as error:
-            return Grabbed(tuple(jpegs), error)
+            return Grabbed(tuple(jpegs), left_out, error)
         except Stopped:  # the grabber waited for segments, and the stop ended that
             pass
-        return Grabbed(tuple(jpegs))
+        return Grabbed(tuple(jpegs), left_out)
+
+    def _take(self, grab: Grab, jpegs: list[bytes], left_out: Counter[str]) -> None:
+        """Add to `jpegs` and `left_out` until the stream or the run ends. Raises StreamError or Stopped."""
+        login = grab.stream.login
+        for frame in self._grabber.frames(login, grab.at_most):
+            if reason := self._sieve.sift(login, frame.jpeg):
+                left_out[reason] += 1
+            else:
+                jpegs.append(frame.jpeg)
+            if self._ending():
+                return
+        if left_out and not jpegs:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common())
+            raise NothingToKeep(f"{login}: of all its frames none is to be kept ({reasons})")
 
     def _ending(self) -> bool:
         return self._stop.is_set() or self._halted.is_set()

@@ -43,11 +43,13 @@ class Helix:
         client_secret: str = "",
         budget_s: float = 120.0,
         deadline_s: float = 30.0,
+        languages: Iterable[str] = (),
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """Take the credentials; nothing is asked yet.
 
         `budget_s`: what one request may spend on retries and waiting. `deadline_s`: for one answer.
+        `languages`: of the streams to list, ISO 639-1 codes or `other`, a hundred at most; none for all.
         `sleep`: how to wait; a download passes its stop event's `wait`, so that Enter ends it.
         Raises SettingsError when the credentials are incomplete.
         """
@@ -61,6 +63,7 @@ class Helix:
         self._secret = client_secret
         self._budget_s = budget_s
         self._deadline_s = deadline_s
+        self._languages = list(languages)
         self._sleep = sleep
         self._blocked_until = 0.0  # epoch seconds: the bucket is empty until then
 
@@ -84,7 +87,8 @@ class Helix:
     def streams(self, game_id: int, at_most: int = _PAGE) -> list[Stream]:
         """Live streams of a game, most viewers first, `at_most` of them. Some may be over already: the list lags."""
         streams: list[Stream] = []
-        for item in self._pages("streams", {"game_id": game_id, "type": "live"}, key="user_id"):
+        params = {"game_id": game_id, "type": "live", "language": self._languages}
+        for item in self._pages("streams", params, key="user_id"):
             stream = read_stream(item)
             if is_login(stream.login):
                 streams.append(stream)

@@ -1,14 +1,15 @@
-"""The download's display on a terminal: frames a game, speed, streams tried and failed by reason."""
+"""The download's display on a terminal: frames a game, speed, streams tried and failed, frames left out, by reason."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from data.collector import Tally
+from data.plan import Tally
 
 _MOST_GAMES = 30  # rows that fit a usual terminal
 
@@ -29,7 +30,7 @@ class Display:
         yield Group(table, Text(self.status()), Text(self._hint, style="dim"))
 
     def status(self) -> str:
-        """One line: frames, frames a second, streams tried, failures by reason, and what goes on now."""
+        """One line: frames, frames a second, streams tried, what failed or was left out, and what goes on now."""
         seconds = time.monotonic() - self._start
         tally = self._tally
         return (
@@ -47,7 +48,23 @@ class Display:
 
 
 def streams(tally: Tally) -> str:
-    """For example: 24 streams tried, 3 failed (2 offline, 1 only ads)."""
-    failed = sum(tally.failures.values())
-    reasons = ", ".join(f"{count} {reason}" for reason, count in tally.failures.most_common())
-    return f"{tally.streams} streams tried, {failed} failed" + (f" ({reasons})" if reasons else "")
+    """For example: 24 streams tried, 3 failed (2 offline, 1 only ads); 20 frames left out (12 frozen, 8 black)."""
+    parts = [f"{tally.streams} streams tried, {_counted(tally.failures)} failed{_reasons(tally.failures)}"]
+    if tally.left_out:
+        parts.append(f"{_number(_counted(tally.left_out), 'frame')} left out{_reasons(tally.left_out)}")
+    if tally.passed_over:
+        parts.append(f"{_number(len(tally.passed_over), 'streamer')} passed over for having a full share")
+    return "; ".join(parts)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _counted(counter: Counter[str]) -> int:
+    return sum(counter.values())
+
+
+def _reasons(counter: Counter[str]) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counter.most_common())
+    return f" ({reasons})" if reasons else ""

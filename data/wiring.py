@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from config import Settings
     from data.grabber import Grabber
     from data.helix import Helix
+    from data.sieve import OpenSieve, Sieve
 
 
 def helix(settings: Settings, session: requests.Session, sleep: Callable[[float], object] = time.sleep) -> Helix:
@@ -25,8 +26,16 @@ def helix(settings: Settings, session: requests.Session, sleep: Callable[[float]
         client_secret=settings.client_secret.get_secret_value(),
         budget_s=settings.helix_budget_s,
         deadline_s=settings.deadline_s,
+        languages=settings.languages,
         sleep=sleep,
     )
+
+
+def sieve(settings: Settings) -> Sieve | OpenSieve:
+    """What decides which frames are kept."""
+    from data.sieve import OpenSieve, Sieve
+
+    return Sieve() if settings.filter_frames else OpenSieve()
 
 
 def grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Grabber:

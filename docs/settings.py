@@ -38,6 +38,8 @@ def _type(annotation: Any) -> str:
         return "secret text"
     if get_args(annotation) and isinstance(get_args(annotation)[0], str):
         return "one of " + ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return "list of text, by commas or as JSON"
     names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}
     name = (get_origin(annotation) or annotation).__name__
     return names.get(name, "list of whole numbers, as JSON")
@@ -47,6 +49,8 @@ def _default(name: str, field: FieldInfo) -> str:
     if name == "non_games":
         return f"{len(field.default)} ids"
     value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+    if value == ():
+        return "empty"
     text = str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
     return f"`{text}`" if text else "empty"
 

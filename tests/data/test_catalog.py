@@ -65,6 +65,16 @@ def test_add_frames_counts_each_path_once(catalog: Catalog):
     assert not catalog.rows().miscounted
 
 
+def test_streamer_frames_counts_those_of_one_game(catalog: Catalog):
+    """By login, of that game alone; a game without frames, or an unknown one, has none."""
+    catalog.add_games([SEVEN, Game(8, "Eight")])
+    catalog.add_frames(_frames(7, "ann", 1, 2, 5) + _frames(7, "bob", 1) + _frames(8, "ann", 1))
+    assert catalog.streamer_frames(7) == {"ann": 3, "bob": 1}
+    assert catalog.streamer_frames(8) == {"ann": 1}
+    catalog.add_games([BIG])
+    assert catalog.streamer_frames(BIG.id) == catalog.streamer_frames(99) == {}
+
+
 def test_frames_of_a_game_that_went_bring_it_back(catalog: Catalog):
     """dbSync may remove a game while a download holds its frames: they are not lost for that."""
     catalog.add_frames(_frames(7, "ann", 1))

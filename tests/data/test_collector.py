@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from data.collector import Collector, Plan
+from data.collector import Collector
 from data.entities import Frame, Game, StoredFrame, Stream
 from data.errors import CatalogUnavailable, FolderError, HelixRefused, HelixUnavailable, OnlyAds, StreamOffline
 from data.grabs import Stop, Stopped
+from data.plan import Plan
 
 PLAN = Plan(
     max_games=3,
@@ -22,6 +23,7 @@ PLAN = Plan(
     streams_per_game=2,
     stream_tries=4,
     frames_per_stream=5,
+    streamer_share=1.0,
     games_interval_s=0,
     rest_s=60,
     helix_pause_s=0.001,
@@ -47,6 +49,7 @@ class FakeTwitch:
 
     def streams(self, game_id, at_most):
         self.asked["streams"] += 1
+        self.asked[f"streams of {game_id}"] += 1
         found = next(channels for game, channels in self.channels.items() if game.id == game_id)
         return [Stream(login, game_id, "", "en", 1) for login in found][:at_most]
 
@@ -93,10 +96,34 @@ class FakeStore:
         free = [game for game in self.games.values() if game.id not in set(excluding)]
         return min(free, key=lambda game: (counts[game.id], game.id), default=None)
 
+    def streamer_frames(self, game_id):
+        return Counter(row.login for row in self.rows if row.game_id == game_id)
+
     def add_frames(self, frames):
         if self.row_error:
             raise self.row_error
         self.rows |= set(frames)
+
+
+class FakeSieve:
+    """Leaves out the frames of the streamers given, for these reasons, but for their first ones in number."""
+
+    def __init__(self, reasons: dict[str, str], kept: int = 0) -> None:
+        self._reasons = reasons
+        self._kept = kept
+        self._seen: Counter[str] = Counter()
+
+    def sift(self, login, jpeg):
+        self._seen[login] += 1
+        return self._reasons.get(login, "") if self._seen[login] > self._kept else ""
+
+
+class EndingInsteadOfWaiting(Stop):
+    """Ends the run when there is nothing left to do."""
+
+    def pause(self, seconds):
+        self.set()
+        super().pause(seconds)
 
 
 @pytest.fixture(params=[1, 8])
@@ -110,9 +137,16 @@ def grab_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("grab")]
 
 
-def collector(twitch, store, plan=PLAN, stop=None):
+def collector(twitch, store, plan=PLAN, stop=None, sieve=None):
     return Collector(
-        helix=twitch, grabber=twitch, folder=store, catalog=store, plan=plan, stop=stop or Stop(), rng=random.Random(1)
+        helix=twitch,
+        grabber=twitch,
+        sieve=sieve or FakeSieve({}),
+        folder=store,
+        catalog=store,
+        plan=plan,
+        stop=stop or Stop(),
+        rng=random.Random(1),
     )
 
 
@@ -262,6 +296,120 @@ def test_no_game_at_all_means_waiting(plan):
     stop = Counting()
     assert collector(twitch, FakeStore(), plan, stop=stop).run().total == 0
     assert twitch.asked["top_games"] == 3
+
+
+def test_what_the_sieve_leaves_out_is_counted_and_not_saved(plan):
+    """Of five frames two are saved: the streams gave something. In the next turn all are left out: they failed."""
+    store = FakeStore()
+    sieve = FakeSieve({"a": "frozen", "b": "black"}, kept=2)
+    plan = replace(plan, frames=None)
+    tally = collector(FakeTwitch({A: {"a": 5, "b": 5}}), store, plan, EndingInsteadOfWaiting(), sieve).run()
+    assert Counter(row.login for row in store.rows) == {"a": 2, "b": 2}
+    assert store.rows == store.files
+    assert tally.left_out == {"frozen": 3 + 5, "black": 3 + 5}
+    assert tally.failures == {"nothing to keep": 2}
+
+
+def test_a_stream_of_which_all_is_left_out_has_failed(plan):
+    """It is counted by reason, and another stream takes its place in the turn."""
+    twitch = FakeTwitch({A: {"black": 5, "card": 5, "good": 5, "fine": 5}})
+    store = FakeStore()
+    sieve = FakeSieve({"black": "black", "card": "test card"})
+    tally = collector(twitch, store, replace(plan, frames=10), sieve=sieve).run()
+    assert {row.login for row in store.rows} == {"good", "fine"}
+    assert tally.failures.keys() <= {"nothing to keep"}
+    assert tally.left_out == {"black": 5 * ("black" in twitch.grabbed), "test card": 5 * ("card" in twitch.grabbed)}
+    assert sum(tally.left_out.values()) == 5 * tally.failures["nothing to keep"]
+
+
+def test_a_game_of_which_all_is_left_out_rests(plan):
+    """Its streams are tried in one turn, and not again while others are filled."""
+    twitch = FakeTwitch({A: {"a1": 5, "a2": 5}, B: {f"b{i}": 5 for i in range(4)}})
+    store = FakeStore()
+    tally = collector(twitch, store, plan, sieve=FakeSieve({"a1": "frozen", "a2": "frozen"})).run()
+    assert Counter(row.game_id for row in store.rows) == {2: 20}
+    assert Counter(twitch.grabbed)["a1"] == Counter(twitch.grabbed)["a2"] == 1
+    assert tally.failures == {"nothing to keep": 2}
+
+
+def test_a_stop_in_the_middle_of_a_frozen_stream_is_no_failure():
+    """What was not looked at could have been kept: nothing is said of the stream."""
+    stop = Stop()
+
+    class Stopping(FakeTwitch):
+        def frames(self, login, at_most):
+            stop.set()
+            yield from super().frames(login, at_most)
+
+    tally = collector(
+        Stopping({A: {"a": 5, "b": 5}}), FakeStore(), stop=stop, sieve=FakeSieve({"a": "frozen", "b": "frozen"})
+    ).run()
+    assert not tally.failures
+    assert tally.left_out == {"frozen": 1}
+
+
+SHARED = replace(PLAN, streamer_share=0.1, min_streamers=1, streams_per_game=5, stream_tries=10)
+
+
+@pytest.mark.parametrize("at_once", [1, 8])
+def test_no_streamer_fills_a_game(at_once):
+    """Of twenty streamers each gives FRAMES_PER_STREAM, and more only as far as it is a tenth of all frames."""
+    store = FakeStore()
+    plan = replace(SHARED, parallel_streams=at_once, frames=300)
+    assert collector(FakeTwitch({A: {f"a{i}": 9 for i in range(20)}}), store, plan).run().total == 300
+    given = Counter(row.login for row in store.rows)
+    assert len(given) == 20
+    assert max(given.values()) <= 30
+
+
+def test_streamers_without_frames_come_first():
+    """With all streams drawn, those that gave none are tried before the others: 4 x 5 frames of four streamers."""
+    store = FakeStore()
+    store.games[1] = A
+    store.add_frames([StoredFrame(1, f"a{i}", number) for i in range(4) for number in range(1, 5)])
+    twitch = FakeTwitch({A: {f"a{i}": 5 for i in range(8)}})
+    collector(twitch, store, replace(SHARED, streams_per_game=4, frames=20)).run()
+    assert set(twitch.grabbed) == {"a4", "a5", "a6", "a7"}
+
+
+def test_a_streamer_who_nearly_has_his_share_gives_the_rest_of_it():
+    """Two of five given: three are asked for, though Twitch has nine."""
+    store = FakeStore()
+    store.games[1] = A
+    store.add_frames([StoredFrame(1, "a", number) for number in (1, 2)])
+    asked = []
+
+    class Asked(FakeTwitch):
+        def frames(self, login, at_most):
+            asked.append((login, at_most))
+            yield from super().frames(login, at_most)
+
+    plan = replace(SHARED, frames=8, max_games=1)
+    collector(Asked({A: {"a": 9, "b": 9}}), store, plan).run()
+    assert sorted(asked) == [("a", 3), ("b", 5)]
+
+
+def test_a_game_whose_streamers_all_have_their_share_rests(plan):
+    """Nobody is grabbed, Helix is asked once, the others are filled, and who was passed over is counted."""
+    store = FakeStore()
+    store.games.update({1: A, 2: B})
+    store.add_frames([StoredFrame(1, login, number) for login in ("a1", "a2") for number in range(1, 6)])
+    store.add_frames([StoredFrame(2, f"old{i}", number) for i in range(20) for number in range(1, 6)])
+    twitch = FakeTwitch({A: {"a1": 5, "a2": 5}, B: {f"b{i}": 5 for i in range(10)}})
+    plan = replace(SHARED, parallel_streams=plan.parallel_streams, frames=20, max_games=2)
+    tally = collector(twitch, store, plan).run()
+    assert all(login.startswith("b") for login in twitch.grabbed)
+    assert twitch.asked["streams of 1"] == 1
+    assert tally.passed_over == {"a1", "a2"}
+    assert not tally.failures
+
+
+def test_where_nobody_may_give_more_the_loop_waits():
+    """A game of two streamers who have their share keeps no loop busy: it rests, and the loop waits."""
+    twitch = FakeTwitch({A: {"a": 5, "b": 5}})
+    tally = collector(twitch, FakeStore(), replace(SHARED, frames=100), EndingInsteadOfWaiting()).run()
+    assert tally.total == 10
+    assert twitch.asked["streams of 1"] == 3  # MIN_STREAMERS, the turn that gave, the turn in which nobody might
 
 
 EIGHT = replace(PLAN, parallel_streams=8, streams_per_game=8, stream_tries=10, min_streamers=1)

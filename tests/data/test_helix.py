@@ -73,6 +73,23 @@ def test_streams_of_a_game(standin, world):
     assert len(helix_of(standin).streams(int(channel.game_id), at_most=1)) == 1
 
 
+def test_streams_in_some_languages_alone(standin, world):
+    """Only channels in the languages given are listed, and all of them; every page asks for these languages."""
+    spoken = sorted({c.language for c in world.channels})
+    assert len(spoken) > 2
+    for game_id in {c.game_id for c in world.channels}:
+        expected = {c.login for c in world.channels if c.game_id == game_id and c.language in spoken[:2]}
+        assert {s.login for s in helix_of(standin, languages=spoken[:2]).streams(game_id)} == expected
+    asked = [r.query for r in standin.requests if r.path == "/helix/streams"]
+    assert {tuple(query["language"]) for query in asked} == {tuple(spoken[:2])}
+
+
+def test_without_languages_none_is_asked_for(standin, world):
+    """The parameter is absent, which means all."""
+    helix_of(standin).streams(world.channels[0].game_id)
+    assert "language" not in standin.requests[-1].query
+
+
 def test_names_of_many_ids_in_one_call(standin, world):
     """All names come in one request; an unknown id is simply absent."""
     games = {int(c.game_id): c.game for c in world.channels}
