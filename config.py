@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     def _listed(cls, value: Any) -> Any:
         """Codes in small letters, from text with commas or a JSON list."""
         if isinstance(value, str):
-            value = json.loads(value) if value.lstrip().startswith("[") else value.split(",")
+            value = json.loads(value) if value.startswith("[") else value.split(",") if value else ()
         return tuple(code.strip().lower() if isinstance(code, str) else code for code in value)
 
     @field_validator("languages")

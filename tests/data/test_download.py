@@ -21,6 +21,9 @@ from tests.standin import Standin, looks_like_ad
 
 CHANNELS = ["bzflag_ctf", "torcs_alpine_1", "supertux_crystal_mine", "openarena_oa_dm1"]  # live, fMP4, mid-roll, broken
 SICK = ["already_over", "only_sponsors", "ads_first", "just_talking"]
+STILL = ["screen_of_night", "hanging_since_noon", "bars_and_tone"]  # black, frozen, a test card
+# The stand-in's clips loop after 15 segments: runs that ask for more take what they have seen.
+GREEDY = {"FILTER_FRAMES": "false", "STREAMER_SHARE": "1"}
 
 
 @pytest.fixture
@@ -32,13 +35,22 @@ def twitch(world):
 
 
 @pytest.fixture
+def poor_twitch(world):
+    """A stand-in with one channel that moves, and three that do not."""
+    with Standin(world.only([CHANNELS[0], *STILL])) as running:
+        yield running
+    assert not running.unknown
+
+
+@pytest.fixture
 def start(server, folder: Folder, twitch):
     """Start a download in the background; it is gone when the test ends."""
     running: list[subprocess.Popen[str]] = []
 
     def start(*args: str, **options) -> subprocess.Popen[str]:
         changes = options.pop("env", {})
-        env = environment(**server, **twitch.environment, MIN_STREAMERS="1", DOWNLOAD_PATH=str(folder.root.parent))
+        dataset = {"MIN_STREAMERS": "1", "DOWNLOAD_PATH": str(folder.root.parent), **GREEDY}
+        env = environment(**server, **twitch.environment, **dataset)
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         command = [sys.executable, "-m", "data.download", *args]
         running.append(subprocess.Popen(command, cwd=REPOSITORY, env=env | changes, text=True, **options))
@@ -76,6 +88,30 @@ def test_a_download_of_every_behaviour(start, folder, catalog, twitch):
     assert not any(map(looks_like_ad, images))
     assert folder.names() == {s.game.id: s.game.name for s in catalog.games()}
     assert "Just Chatting" not in folder.names().values()
+
+
+def test_what_does_not_move_is_left_out(start, folder, catalog, poor_twitch):
+    """Black and a test card are left out and told by reason; of a frozen stream its first picture is kept."""
+    process = start("--frames", "16", env={**poor_twitch.environment, "FILTER_FRAMES": "true"})
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    frames = set(folder.frames())
+    assert Counter(frame.login for frame in frames) == {CHANNELS[0]: 15, "hanging_since_noon": 1}
+    assert rows(catalog) == frames
+    assert "4 streams tried, 2 failed (2 nothing to keep); 2 frames left out (1 black, 1 test card)." in stdout
+
+
+def test_a_streamers_share_ends_what_he_gives(start, folder, catalog, poor_twitch):
+    """Each of two streamers of two games gives 15 frames; then the run waits, and says whom it passes over."""
+    no_others = {"NON_GAMES": "[9000005, 9000011]"}
+    process = start(env={**poor_twitch.environment, "STREAMER_SHARE": "0.1", **no_others})
+    assert "no game has live streams to take; waiting" in process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0, stderr
+    assert set(Counter(frame.login for frame in folder.frames()).values()) == {15}
+    assert rows(catalog) == set(folder.frames())
+    assert "4 streams tried, 0 failed; 2 streamers passed over" in stdout or "2 streams tried, 0 failed; 2" in stdout
 
 
 def test_the_frames_are_balanced_over_the_games(start, folder):

@@ -14,7 +14,7 @@ STILLS = frozenset({"black", "frozen", "test_card"})  # one picture for ever, en
 BEHAVIOURS = STILLS | frozenset(
     {"live", "offline", "source_only", "preroll", "midroll", "only_ads", "fmp4", "broken"},
 )
-_NO_FRAMES = frozenset({"offline", "only_ads"})
+_NO_FRAMES = frozenset({"offline", "only_ads", "black", "test_card"})
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Channel:
 
     @property
     def gives_frames(self) -> bool:
-        """Whether a patient viewer sees the stream itself at some time."""
+        """Whether a patient viewer sees something of the game at some time."""
         return self.behaviour not in _NO_FRAMES
 
 
