@@ -28,7 +28,9 @@ CARDS = (
 )  # FFmpeg's sources of test cards
 
 _EDGE = 27  # cells, 3 % of them: so many may differ from the rest, for a small logo, or a clock
-_FLAT_LEVELS = 3  # of 255, from the darkest to the brightest of the other cells; a scene at a sixth of its light has 6
+_FLAT_LEVELS = (
+    3  # of 255, from the darkest to the brightest of the others; gameplay at a quarter of its light has 6 or more
+)
 _DARK = 32  # mean level of a flat frame that is called black
 _CARD_LEVELS = 40  # of 255: cards are shown at 75 % or 100 %, in the colours of SD or HD, and a little dimmed
 _CARD_SHARE = 0.5  # of the cells; logos, clocks and texts leave 60 % or more, gameplay has 30 % at most
