@@ -98,7 +98,7 @@ class _Cards:
     """Test cards, as the range of levels that each cell of a thumbnail may have."""
 
     def __init__(self, sources: Sequence[str]) -> None:
-        pictures = [video.scale(video.generated(source), video.CELLS) for source in sources]
+        pictures = [video.shrunk(video.generated(source)) for source in sources]
         planes = np.stack([self._planes(picture) for picture in pictures], axis=1).astype(np.int16)
         self._low = np.clip(planes - _CARD_LEVELS, 0, 255).astype(np.uint8)
         self._high = np.clip(planes + _CARD_LEVELS, 0, 255).astype(np.uint8)

@@ -16,6 +16,8 @@ from av.video.reformatter import VideoReformatter
 from data.errors import NoPicture
 from data.partial import Joined, Readable
 
+CELLS = 30  # in each row and column of a thumbnail; a 240 x 240 JPEG, decoded to an eighth, has just so many
+
 _MAX_PIXELS = 4096 * 2304  # what Twitch can send at most; more is a bomb, not a stream
 _READ_BYTES = 8192  # FFmpeg reads in steps of it: what is fetched beyond the first frame is less than that
 _FIRST_ONLY = {
@@ -201,13 +203,7 @@ def encode(image: np.ndarray, jpeg_quality: int) -> bytes:
 
 def decode(jpeg: bytes) -> np.ndarray:
     """JPEG bytes as a uint8 RGB image (height, width, 3). Raises NoPicture when they are none."""
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
-    if image is None:
-        raise NoPicture("the bytes are no JPEG")
-    return image[:, :, ::-1]
-
-
-CELLS = 30  # in each row and column of a thumbnail; a 240 x 240 JPEG, decoded to an eighth, has just so many
+    return _read(jpeg, cv2.IMREAD_COLOR)[:, :, ::-1]
 
 
 def thumbnail(jpeg: bytes) -> np.ndarray:
@@ -218,7 +214,12 @@ def thumbnail(jpeg: bytes) -> np.ndarray:
     image = _read(jpeg, cv2.IMREAD_REDUCED_COLOR_8)
     if min(image.shape[:2]) < CELLS:
         image = _read(jpeg, cv2.IMREAD_COLOR)
-    return cv2.resize(image, (CELLS, CELLS), interpolation=cv2.INTER_AREA)[:, :, ::-1]
+    return shrunk(image)[:, :, ::-1]
+
+
+def shrunk(image: np.ndarray) -> np.ndarray:
+    """A uint8 image (height, width, 3) as (CELLS, CELLS, 3), by area averaging."""
+    return cv2.resize(image, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
 
 
 def grey(image: np.ndarray) -> np.ndarray:
@@ -232,8 +233,7 @@ def generated(source: str) -> np.ndarray:
     https://ffmpeg.org/ffmpeg-filters.html#Video-Sources
     """
     graph = av.filter.Graph()
-    nodes = graph.add(source, "size=320x180"), graph.add("format", "pix_fmts=rgb24"), graph.add("buffersink")
-    graph.link_nodes(*nodes).configure()
+    graph.link_nodes(graph.add(source, "size=320x180"), graph.add("buffersink")).configure()
     return graph.vpull().to_ndarray(format="rgb24")
 
 

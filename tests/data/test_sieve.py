@@ -17,7 +17,7 @@ from data import sieve, video
 from data.errors import NoPicture
 from data.grabber import Grabber
 from data.sieve import BLACK, FROZEN, ONE_COLOUR, SEEN, TEST_CARD, OpenSieve, Sieve
-from tests.footage import BLUE, flat, segment
+from tests.footage import BLUE, by_area, flat, segment
 from tests.standin import Standin, World
 from tests.standin.world import STILLS
 
@@ -70,7 +70,7 @@ def first_frames(file) -> list[bytes]:
     with av.open(str(file)) as clip:
         every = round(2 * clip.streams.video[0].average_rate)
         pictures = [f for number, f in enumerate(clip.decode(video=0)) if number % every == 0]
-    return [video.encode(video.scale(p.to_ndarray(format="rgb24"), IMG_SIZE), 95) for p in pictures]
+    return [video.encode(by_area(p.to_ndarray(format="rgb24"), IMG_SIZE), 95) for p in pictures]
 
 
 def darker(jpeg: bytes, light: float) -> bytes:
@@ -172,7 +172,7 @@ def test_test_cards_are_left_out(name):
     with_clock[60:110, 90:230] = 0
     with_clock = text(text(with_clock, 100, 70, 14), 60, 150, 10)
     with_webcam = card.copy()
-    with_webcam[110:, :110] = video.scale(scene(), 110)[:70]
+    with_webcam[110:, :110] = by_area(scene(), 110)[:70]
     dimmed = (card * 0.9).astype(np.uint8)
     for number, image in enumerate((card, with_logo, with_clock, with_webcam, dimmed)):
         assert judge.sift(f"{name} {number}", frame(image)) == TEST_CARD, number
