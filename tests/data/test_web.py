@@ -89,6 +89,17 @@ def test_the_detour_keeps_host_path_and_method(make):
     ]
 
 
+@pytest.mark.parametrize("make", [requests.Session, lambda: Streamlink({"webbrowser": False}).http])
+def test_nothing_waits_for_more_to_send(make):
+    """TCP_NODELAY is on, also on Streamlink's sockets: a POST's body does not wait for the acknowledged headers."""
+    with Scripted([Reply()]) as server, make() as session:
+        web.equip(session, 5, server.url)
+        with session.post("https://gql.twitch.tv/gql", data=b"x", stream=True) as response:
+            descriptor = socket.socket(fileno=os.dup(response.raw._connection.sock.fileno()))
+            with descriptor as connection:
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_redirects_stay_within_the_detour():
     """A redirect to another host is followed to the stand-in, with that host's name and without the token."""
     moved = Reply(302, headers={"Location": "https://elsewhere.example/new?x=1"})
