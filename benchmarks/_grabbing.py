@@ -7,20 +7,25 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
+
 from tests.standin import CLIPS, Standin, World
 from tests.standin.media import TRANSCODES
 from tests.standin.transcode import Rendition
+from tests.standin.world import Channel
 
 SOURCE = Rendition(1920, 1080, 60, 9_100_000)  # what Twitch's 1080p60 channels send, bit/s included
 PRESET = "veryfast"  # OBS's default: CABAC, deblocking, B-frames; all cost a decoder time
 FRAMES = 13  # of a window of 15: the last segments are new meanwhile
 CHANNELS = 6  # in a run, over which what a run costs once is spread
 ROUNDS = 3
-CLIPS_1080 = ("stk_hacienda", "supertux_crystal_mine")  # fast 3D, flat 2D
+CLIPS_1080 = ("stk_hacienda", "openarena_aggressor", "supertux_crystal_mine")  # fast 3D, fast and dark, flat 2D
+_SECONDS = 16  # of each, over and over: transcoding to 1080p60 takes as long as it lasts, the first time
 _REPOSITORY = Path(__file__).parent.parent
 
 
@@ -36,18 +41,35 @@ class Measured:
 @contextmanager
 def channels(count: int, behaviour: str = "live", clips: int = len(CLIPS_1080)) -> Iterator[tuple[Standin, list[str]]]:
     """A stand-in with so many channels, their renditions made beforehand, and the channels' logins."""
-    world = World.load(CLIPS)
-    sources = [world.channel(login) for login in CLIPS_1080[:clips]]
-    made = [
-        dataclasses.replace(source, login=f"channel_{index}", behaviour=behaviour)
-        for index, source in zip(range(count), sources * count, strict=False)
-        if source
-    ]
-    with Standin(World(tuple(made)), source=SOURCE, preset=PRESET) as standin:
-        for file in {channel.file for channel in made}:
-            for rendition in (SOURCE, TRANSCODES[0]):
-                standin.transcoder.prepare(file, rendition)
-        yield standin, [channel.login for channel in made]
+    with tempfile.TemporaryDirectory(prefix="clips-") as folder:
+        sources = sources_1080(Path(folder))[:clips]
+        made = [
+            dataclasses.replace(source, login=f"channel_{index}", behaviour=behaviour)
+            for index, source in zip(range(count), sources * count, strict=False)
+        ]
+        with Standin(World(tuple(made)), source=SOURCE, preset=PRESET) as standin:
+            for channel in sources:
+                for rendition in (SOURCE, TRANSCODES[0]):
+                    standin.transcoder.prepare(channel.file, rendition)
+            yield standin, [channel.login for channel in made]
+
+
+def sources_1080(folder: Path) -> list[Channel]:
+    """The channels of CLIPS_1080, their clips cut short, into `folder`."""
+    channels = [channel for channel in World.load(CLIPS).channels if channel.login in CLIPS_1080]
+    return [dataclasses.replace(channel, file=_shortened(channel.file, folder)) for channel in channels]
+
+
+def _shortened(clip: Path, folder: Path) -> Path:
+    """Its first seconds, not encoded anew; the same bytes each time, so that transcodes are found again."""
+    short = folder / clip.name
+    with av.open(str(clip)) as source, av.open(str(short), "w", options={"fflags": "+bitexact"}) as output:
+        video = output.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux(video=0):
+            if packet.dts is not None and packet.dts * packet.time_base < _SECONDS:
+                packet.stream = video
+                output.mux(packet)
+    return short
 
 
 def measured(standin: Standin, way: str, logins: list[str], frames: int = FRAMES) -> Measured:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import io
 import json
 import statistics
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import av
 import numpy as np
 
-from benchmarks._grabbing import CLIPS_1080, PRESET, SOURCE
+from benchmarks._grabbing import PRESET, SOURCE, sources_1080
 from data.video import decode, encode, first_frame
 from tests.footage import by_area, likeness
 from tests.standin import CLIPS, World
@@ -31,13 +33,15 @@ def main(argv: list[str]) -> int:
     del argv
     world, media = World.load(CLIPS), Media(default_cache(), PRESET)
     games = {channel.game_id: channel for channel in reversed(world.channels) if channel.behaviour == "live"}
-    sources = [channel for channel in world.channels if channel.login in CLIPS_1080]
+    folder = tempfile.TemporaryDirectory(prefix="clips-")
+    sources = sources_1080(Path(folder.name))
     try:
         _report("grab_likeness", [pair for channel in games.values() for pair in _same(media, channel, TRANSCODES[0])])
         _report("grab_likeness_source_only", [pair for channel in sources for pair in _same(media, channel, SOURCE)])
         _report("grab_likeness_360p_for_1080p", [pair for channel in sources for pair in _smaller(media, channel)])
     finally:
         media.close()
+        folder.cleanup()
     return 0
 
 
