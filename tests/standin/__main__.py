@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from tests.standin import CLIPS, Standin, World
+from tests.standin.faults import Weather
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,18 +19,50 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="default: any free one")
     parser.add_argument("--cache", type=Path, help="folder for transcoded segments")
     parser.add_argument("--preroll", type=float, default=15.0, metavar="SECONDS", help="length of pre-roll ads")
+    parser.add_argument(
+        "--lives", type=float, default=4.0, metavar="SECONDS", help="until channels that end do, for each viewer"
+    )
+    parser.add_argument(
+        "--faults",
+        type=share,
+        metavar="SHARE",
+        help="of the requests meet a fault, from 0 to 1; counts are told at the end",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the faults: the same requests meet the same ones")
     args = parser.parse_args(argv)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with Standin(World.load(args.clips), args.port, args.cache, preroll_s=args.preroll) as standin:
+    weather = None if args.faults is None else Weather(args.faults, args.seed)
+    world, times = World.load(args.clips), {"preroll_s": args.preroll, "lives_s": args.lives}
+    with Standin(world, args.port, args.cache, **times, weather=weather) as standin:
         for name, value in standin.environment.items():
             print(f"export {name}={value}")
         print("export MIN_STREAMERS=1  # there are a few channels a game here, not hundreds", flush=True)
         stopped.wait()
         for request in standin.unknown:
             print(f"unknown: {request.method} {request.host}{request.path}", file=sys.stderr)
+        if weather:
+            print("\n".join(met(standin)), file=sys.stderr)
     return 0
+
+
+def met(standin: Standin) -> list[str]:
+    """How often each fault happened, and what became of Helix's budget."""
+    minutes = standin.helix_minutes
+    return [
+        *(f"fault: {times} {name}" for name, times in standin.faults_met.most_common()),
+        f"helix: {minutes.total()} requests, {max(minutes.values(), default=0)} in a minute at most, "
+        f"{standin.over_budget} over the budget",
+    ]
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, not {text}")
+    return value
 
 
 if __name__ == "__main__":

@@ -18,16 +18,26 @@ from tests.standin.world import Channel, World
 
 CLIENT_ID, CLIENT_SECRET = "standinclientid0123456789abcde", "standinclientsecret0123456789a"
 POINTS = 800  # a minute, for each client
+# How Helix's pages may be: three items each whatever `first` says; an empty one, with a cursor, after the first; a
+# last one whose cursor leads to the first; no cursor that works.
+PAGING = frozenset({"", "short", "empty", "loop", "invalid"})
+_SHORT = 3
+_EMPTY = -100  # where the empty page starts
 
 
 class Api:
     """Both hosts; it holds the tokens that are good, and the points that are left."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, paging: str = "") -> None:
+        if paging not in PAGING:
+            raise ValueError(f"no paging {paging!r}")
         self._world = world
+        self._paging = paging
         self._lock = threading.Lock()
         self._tokens: set[str] = set()
         self._points, self._points_at = float(POINTS), time.time()
+        self.minutes: Counter[int] = Counter()  # requests, by minutes since the epoch
+        self.over_budget = 0  # requests answered 429
         self._started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def new_token(self) -> str:
@@ -55,6 +65,8 @@ class Api:
 
     def helix(self, request: Request) -> Response | None:
         """Any request to api.twitch.tv; None for an endpoint that is not here."""
+        with self._lock:
+            self.minutes[int(time.time() // 60)] += 1
         endpoints = {
             "/helix/games/top": self._top_games,
             "/helix/games": self._games,
@@ -90,6 +102,7 @@ class Api:
             self._points_at = now
             allowed = self._points >= 1
             self._points -= allowed
+            self.over_budget += not allowed
             full = now + (POINTS - self._points) * 60 / POINTS
             headers = {"Limit": POINTS, "Remaining": int(self._points), "Reset": int(full) + 1}
         return allowed, {f"Ratelimit-{name}": str(value) for name, value in headers.items()}
@@ -99,7 +112,7 @@ class Api:
         for channel in self._world.channels:
             viewers[channel.game_id] += channel.viewers
         games = {channel.game_id: channel for channel in self._world.channels}
-        return _page(request, [_game(games[game_id]) for game_id, _ in viewers.most_common()])
+        return _page(request, [_game(games[game_id]) for game_id, _ in viewers.most_common()], self._paging)
 
     def _games(self, request: Request) -> Response:
         ids, names = request.query.get("id", []), request.query.get("name", [])
@@ -121,7 +134,7 @@ class Api:
             and (not languages or channel.language in languages)
         ]
         chosen.sort(key=lambda channel: -channel.viewers)
-        return _page(request, [self._stream(channel) for channel in chosen])
+        return _page(request, [self._stream(channel) for channel in chosen], self._paging)
 
     def _stream(self, channel: Channel) -> dict[str, Any]:
         return {
@@ -168,21 +181,33 @@ def _game(channel: Channel) -> dict[str, Any]:
     return {"id": str(channel.game_id), "name": channel.game, "box_art_url": box, "igdb_id": channel.igdb_id}
 
 
-def _page(request: Request, items: Sequence[dict[str, Any]]) -> Response:
+def _page(request: Request, items: Sequence[dict[str, Any]], paging: str) -> Response:
     """A page of `first` items after the cursor. The next one repeats this one's last item, as live lists do."""
     first = request.one("first", "20")
     if not first.isdigit() or not 1 <= int(first) <= 100:
         return _error(400, 'The parameter "first" was malformed: the value must be between 1 and 100')
+    size = min(int(first), _SHORT) if paging else int(first)
     try:
         start = int(base64.b64decode(request.one("after"), validate=True) or 0)
     except ValueError:
         start = -1
-    if start < 0:
+    if paging == "empty" and start == _EMPTY:
+        return answer({"data": [], "pagination": {"cursor": _cursor(size - 1)}})
+    if start < 0 or (paging == "invalid" and request.one("after")):
         return _error(400, "invalid cursor")
-    end = start + int(first)
-    following = end - 1 if int(first) > 1 else end
-    pagination = {"cursor": base64.b64encode(str(following).encode()).decode()} if end < len(items) else {}
+    end = start + size
+    following: int | None = max(start + 1, end - 1) if end < len(items) else None
+    if paging == "empty" and not start:
+        following = _EMPTY
+    if paging == "loop" and following is None:
+        following = 0
+    pagination = {} if following is None else {"cursor": _cursor(following)}
     return answer({"data": list(items[start:end]), "pagination": pagination})
+
+
+def _cursor(start: int) -> str:
+    """Leads to the page that starts there, or to one without items."""
+    return base64.b64encode(str(start).encode()).decode()
 
 
 def _error(status: int, message: str) -> Response:

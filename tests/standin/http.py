@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,6 +32,20 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """How an answer travels. Whatever is sent of the body, all of it is promised.
+
+    `silence_s`: before anything is sent. `byte_pause_s`: after each byte, those of the head included. `share`: of the
+    body is sent, then the connection ends. `reset`: nothing is sent, and the connection is reset.
+    """
+
+    silence_s: float = 0.0
+    byte_pause_s: float = 0.0
+    share: float = 1.0
+    reset: bool = False
+
+
+@dataclass(frozen=True)
 class Response:
     """One answer."""
 
@@ -39,6 +53,16 @@ class Response:
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
+    delivery: Delivery = Delivery()
+
+    def delivered(self, **how: Any) -> Response:
+        """The same answer, travelling so: the fields of Delivery."""
+        return replace(self, delivery=replace(self.delivery, **how))
+
+    @property
+    def sent(self) -> bytes:
+        """What is sent of the body."""
+        return b"" if self.delivery.reset else self.body[: int(len(self.body) * self.delivery.share)]
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -21,11 +21,13 @@ from tests.standin.transcode import (
     Transcode,
     ad_frames,
     clip_frames,
+    flat_frames,
     remove_abandoned,
     still_frames,
 )
 
 TRANSCODES = (Rendition(640, 360, 30, 630_000), Rendition(284, 160, 30, 230_000))
+BOMB = Rendition(7680, 4320, 1, 630_000)
 _VERSION = "4"  # part of the cache's key: raise it when the encoding changes
 
 
@@ -75,6 +77,13 @@ class Media:
         with contextlib.suppress(FileNotFoundError):
             return (folder / "0.ts").read_bytes()
         return self._transcode(folder, lambda *_: ad_frames(rendition), 1, 0, rendition).read("0.ts")
+
+    def bomb(self) -> bytes:
+        """A segment of 8K video: a few kilobytes that become a hundred megabytes for whoever decodes it."""
+        folder = self._folder("bomb", BOMB, False)
+        with contextlib.suppress(FileNotFoundError):
+            return (folder / "0.ts").read_bytes()
+        return self._transcode(folder, lambda *_: flat_frames(BOMB), 1, 0, BOMB).read("0.ts")
 
     def prepare(self, file: Path, rendition: Rendition, *, fmp4: bool = False) -> None:
         """Make all segments of a clip now, if they are missing: for measurements, which must not wait for them."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from tests.standin.transcode import SEGMENT_S, Rendition
-from tests.standin.world import Channel
+from tests.standin.world import ENDINGS, Channel
 
 MEDIA_HOST = "video-edge-1.standin.ttvnw.net"
 WINDOW = 15  # segments
 _BREAK_EVERY, _BREAK = 12, 4  # mid-roll: of every 12 segments the last 4 are an ad
+_DISCONTINUITY_EVERY = 5
+_SKIPPED_EVERY = 7
 
 
 @dataclass(frozen=True)
@@ -22,15 +24,39 @@ class Session:
     channel: Channel
     start: float
     preroll_s: float
+    lives_s: float
 
     def is_ad(self, number: int) -> bool:
         """Whether this viewer gets an ad instead of the stream's segment `number` (number x 2 s since the epoch)."""
         behaviour = self.channel.behaviour
         if behaviour == "preroll":
             return number * SEGMENT_S < self.start + self.preroll_s
-        if behaviour == "midroll":
+        if behaviour in ("midroll", "hidden_ad"):
             return number % _BREAK_EVERY >= _BREAK_EVERY - _BREAK
         return behaviour == "only_ads"
+
+    def is_over(self, now: float) -> bool:
+        """Whether the time has come for what the channel does in the end, if it is one that does something."""
+        return self.channel.behaviour in ENDINGS and now >= self.start + self.lives_s
+
+    def edge(self, now: float) -> int:
+        """The segment that is being made at `now`, or was when the stream stopped."""
+        stops = self.channel.behaviour in ("ended", "silent")
+        return current(min(now, self.start + self.lives_s) if stops else now)
+
+    def origin(self, now: float) -> int:
+        """The segment that has the number 0: the last one before the encoder began again, or else that of the epoch."""
+        restarted = self.channel.behaviour == "rewound" and self.is_over(now)
+        return current(self.start + self.lives_s) - 1 if restarted else 0
+
+    def is_listed(self, number: int) -> bool:
+        """Whether the playlist has this segment at all."""
+        return self.channel.behaviour != "skipping" or number % _SKIPPED_EVERY != 0
+
+    def sequence(self, number: int, now: float) -> int:
+        """Its media sequence number: that of listed segments, so that each keeps its own (RFC 8216 6.2.2)."""
+        skipped = number // _SKIPPED_EVERY if self.channel.behaviour == "skipping" else 0
+        return number - self.origin(now) - skipped
 
 
 def current(now: float) -> int:
@@ -54,14 +80,15 @@ def variants(session: Session, renditions: Iterable[Rendition]) -> str:
 
 def media(session: Session, rendition: Rendition, clip_segments: int, now: float) -> str:
     """The media playlist at `now`: the newest fifteen complete segments, and one to prefetch."""
-    last = current(now)
-    numbers = range(last - WINDOW, last)
+    last, origin = session.edge(now), session.origin(now)
+    numbers = [number for number in range(max(last - WINDOW, origin), last) if session.is_listed(number)]
+    first = session.sequence(numbers[0], now)
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:6",
         f"#EXT-X-TARGETDURATION:{SEGMENT_S}",
-        f"#EXT-X-MEDIA-SEQUENCE:{numbers[0]}",
-        f"#EXT-X-TWITCH-LIVE-SEQUENCE:{numbers[0]}",
+        f"#EXT-X-MEDIA-SEQUENCE:{first}",
+        f"#EXT-X-TWITCH-LIVE-SEQUENCE:{first}",
         f"#EXT-X-TWITCH-ELAPSED-SECS:{numbers[0] * SEGMENT_S - int(session.start) + 3600}.000",
         *_ad_dateranges(session, numbers),
     ]
@@ -70,22 +97,40 @@ def media(session: Session, rendition: Rendition, clip_segments: int, now: float
     lines += init
     for number in numbers:
         ad = session.is_ad(number)
-        if ad != was_ad or (not ad and number % clip_segments == 0):  # an ad's border, or the loop's seam
+        if ad != was_ad or (not ad and _is_seam(session, number, clip_segments)):
             lines += ["#EXT-X-DISCONTINUITY", *init]
         was_ad = ad
         lines += [
             f"#EXT-X-PROGRAM-DATE-TIME:{_date(number)}",
             f"#EXTINF:{SEGMENT_S}.000,{'Amazon|0123456789' if ad else 'live'}",
-            _address(session, rendition, _file(session, number)),
+            _address(session, rendition, f"{number - origin}.{suffix(session)}"),
         ]
-    if not was_ad and not session.is_ad(last):
-        lines.append(f"#EXT-X-TWITCH-PREFETCH:{_address(session, rendition, _file(session, last))}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_end(session, rendition, now)]) + "\n"
 
 
-def _ad_dateranges(session: Session, numbers: range) -> list[str]:
+def _is_seam(session: Session, number: int, clip_segments: int) -> bool:
+    """Whether the stream breaks before this segment without an ad: at its clip's start, and where the channel does."""
+    odd = session.channel.behaviour == "discontinuity" and number % _DISCONTINUITY_EVERY == 0
+    return odd or number % clip_segments == 0
+
+
+def _end(session: Session, rendition: Rendition, now: float) -> list[str]:
+    """What follows the last segment: the next one to prefetch, the playlist's end, or nothing."""
+    if session.is_over(now) and session.channel.behaviour in ("ended", "silent"):
+        return ["#EXT-X-ENDLIST"] * (session.channel.behaviour == "ended")
+    last = session.edge(now)
+    if session.is_ad(last - 1) or session.is_ad(last) or not session.is_listed(last):
+        return []
+    file = f"{last - session.origin(now)}.{suffix(session)}"
+    return [f"#EXT-X-TWITCH-PREFETCH:{_address(session, rendition, file)}"]
+
+
+def _ad_dateranges(session: Session, numbers: Sequence[int]) -> list[str]:
     """One DATERANGE for each run of ads in the window, from its first segment there to its last."""
-    tags, run = [], 0
+    tags: list[str] = []
+    run = 0
+    if session.channel.behaviour == "hidden_ad":
+        return tags
     for number in [*numbers, None]:
         if number is not None and session.is_ad(number):
             run += 1
@@ -105,10 +150,6 @@ def _ad_dateranges(session: Session, numbers: range) -> list[str]:
 def suffix(session: Session) -> str:
     """What the names of the segments end with: fragments of MP4, or MPEG-TS."""
     return "m4s" if session.channel.behaviour == "fmp4" else "ts"
-
-
-def _file(session: Session, number: int) -> str:
-    return f"{number}.{suffix(session)}"
 
 
 def _address(session: Session, rendition: Rendition, file: str) -> str:

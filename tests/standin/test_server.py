@@ -16,7 +16,7 @@ import pytest
 from data import web
 from tests.standin import CLIPS, Standin, World
 from tests.standin.clients import HELIX, channel_streams, helix_session, viewer
-from tests.standin.world import BEHAVIOURS
+from tests.standin.world import USUAL
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -94,8 +94,8 @@ def test_a_hidden_channel_does_not_exist(world, cache):
 
 
 def test_the_worlds_rules(world):
-    """Each behaviour occurs; one live channel a game is kept out, and its clip is no other channel's."""
-    assert {channel.behaviour for channel in world.channels} == BEHAVIOURS
+    """Each usual behaviour occurs; one live channel a game is kept out, and its clip is no other channel's."""
+    assert {channel.behaviour for channel in world.channels} == USUAL
     held_out = world.only(world.held_out).channels
     games = {channel.game_id for channel in world.channels if channel.igdb_id}
     assert {channel.game_id for channel in held_out} == games

@@ -21,7 +21,7 @@ import numpy as np
 
 SEGMENT_S = 2
 FAST = "ultrafast"  # x264's preset: half the time of the next, and 2 dB at most; a viewer waits for it
-AD_COLOUR = (255, 0, 200)  # RGB
+AD_COLOUR, FLAT_COLOUR = (255, 0, 200), (30, 90, 160)  # RGB
 _POLL_S = 0.02
 _WORK = ".making-"  # work folders start with this
 _ABANDONED_S = 3600
@@ -209,6 +209,13 @@ def ad_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
         image = np.full((rendition.height, rendition.width, 3), AD_COLOUR, np.uint8)
         left = number * rendition.width // (rendition.fps * SEGMENT_S)
         image[-rendition.height // 20 :, left : left + rendition.width // 20] = 128
+        yield _at(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"), number, rendition.fps)
+
+
+def flat_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
+    """Two seconds of one colour, which compress to next to nothing."""
+    image = np.full((rendition.height, rendition.width, 3), FLAT_COLOUR, np.uint8)
+    for number in range(rendition.fps * SEGMENT_S):
         yield _at(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"), number, rendition.fps)
 
 

@@ -13,21 +13,24 @@ from tests.standin import playlist
 from tests.standin.http import Request, Response, answer, text
 from tests.standin.media import TRANSCODES, Media, segment_count
 from tests.standin.playlist import Session
+from tests.standin.spoiled import spoiled
 from tests.standin.transcode import Rendition
 from tests.standin.world import STILLS, World
 
 _HLS = "application/vnd.apple.mpegurl"
+_CLOSED = {"gone": 404, "expired": 403}  # what their playlists answer in the end
 _OPERATIONS = ("PlaybackAccessToken", "ChannelShell", "StreamMetadata")
 
 
 class Video:
     """The three hosts; it holds the viewers' sessions."""
 
-    def __init__(self, world: World, media: Media, source: Rendition, preroll_s: float) -> None:
+    def __init__(self, world: World, media: Media, source: Rendition, preroll_s: float, lives_s: float) -> None:
         self._world = world
         self._media = media
         self._source = source
         self._preroll_s = preroll_s
+        self._lives_s = lives_s
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._key = secrets.token_hex(8)
@@ -85,7 +88,7 @@ class Video:
             return _usher_error(403, "nauth token is invalid")
         if channel is None or channel.behaviour == "offline":
             return _usher_error(404, "transcode does not exist")
-        session = Session(secrets.token_urlsafe(12), channel, time.time(), self._preroll_s)
+        session = Session(secrets.token_urlsafe(12), channel, time.time(), self._preroll_s, self._lives_s)
         with self._lock:
             self._sessions[session.id] = session
         return text(playlist.variants(session, self._renditions(session)), _HLS)
@@ -112,30 +115,34 @@ class Video:
         return (self._source,) if session.channel.behaviour == "source_only" else (self._source, *TRANSCODES)
 
     def _playlist(self, session: Session, rendition: Rendition) -> Response:
+        now, behaviour = time.time(), session.channel.behaviour
+        if session.is_over(now) and behaviour in _CLOSED:
+            return Response(_CLOSED[behaviour])
         # Nothing is transcoded for a playlist: Streamlink fetches those of all renditions, and uses one.
-        return text(playlist.media(session, rendition, segment_count(session.channel.file), time.time()), _HLS)
+        return text(playlist.media(session, rendition, segment_count(session.channel.file), now), _HLS)
 
     def _segment(self, session: Session, rendition: Rendition, file: str) -> Response:
         channel, (stem, _, suffix) = session.channel, file.partition(".")
         fmp4, count = channel.behaviour == "fmp4", segment_count(channel.file)
-        now = playlist.current(time.time())
+        now, origin = session.edge(time.time()), session.origin(time.time())
         if file == "init.mp4" and fmp4:
             return Response(
                 200, self._media.init(channel.file, rendition, (now - playlist.WINDOW) % count), "video/mp4"
             )
         number = int(stem) if stem.isdigit() else -1
+        if 0 <= number <= now - origin:  # after the encoder began again; before it, numbers were larger
+            number += origin
         if suffix != playlist.suffix(session) or not now - 2 * playlist.WINDOW <= number <= now:
             return Response(404)
         if session.is_ad(number):
             return Response(200, self._media.ad(rendition), "video/mp2t")
-        if channel.behaviour == "broken" and number % 3 == 0:
-            noise = hashlib.shake_256(str(number).encode()).digest(20_000)
-            return Response(200, noise if number % 2 else b"<html>503 Service Unavailable</html>", "video/mp2t")
+        if channel.behaviour == "bomb":
+            return Response(200, self._media.bomb(), "video/mp2t")
         if channel.behaviour in STILLS:
             body = self._media.still(channel.behaviour, channel.file, rendition, number % count)
         else:
             body = self._media.segment(channel.file, rendition, number % count, fmp4=fmp4)
-        return Response(200, body, "video/mp4" if fmp4 else "video/mp2t")
+        return spoiled(channel.behaviour, number, Response(200, body, "video/mp4" if fmp4 else "video/mp2t"))
 
 
 def _usher_error(status: int, message: str) -> Response:

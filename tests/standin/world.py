@@ -11,10 +11,29 @@ from typing import Any
 
 CLIPS = Path(__file__).resolve().parent / "clips"
 STILLS = frozenset({"black", "frozen", "test_card"})  # one picture for ever, encoded as video
-BEHAVIOURS = STILLS | frozenset(
-    {"live", "offline", "source_only", "preroll", "midroll", "only_ads", "fmp4", "broken"},
+# What the channels of clips.tsv do.
+USUAL = STILLS | {"live", "offline", "source_only", "preroll", "midroll", "only_ads", "fmp4", "broken"}
+# What may happen besides, and tests ask for. Of each viewer's session, after Standin's `lives_s`:
+ENDINGS = frozenset(
+    {
+        "ended",  # the playlist says that it ended, and stays
+        "silent",  # no new segment comes, and nothing says why
+        "gone",  # the playlist is a 404
+        "expired",  # the playlist's address is a 403; whoever asks for a new one goes on
+        "rewound",  # the encoder begins again: the numbers start at 0
+    }
 )
-_NO_FRAMES = frozenset({"offline", "only_ads", "black", "test_card"})
+ODD_PLAYLISTS = frozenset(
+    {
+        "discontinuity",  # now and then, without an ad
+        "hidden_ad",  # ads as in midroll, told by their titles alone
+        "skipping",  # now and then a segment is missing
+    }
+)
+# All segments are bad: 8K video, no frame to begin with, nothing, half of what is promised, a page, a 404.
+BAD_SEGMENTS = frozenset({"bomb", "no_key_frame", "empty", "cut_off", "not_video", "segment_404"})
+BEHAVIOURS = USUAL | ENDINGS | ODD_PLAYLISTS | BAD_SEGMENTS
+_NO_FRAMES = frozenset({"offline", "only_ads", "black", "test_card"}) | BAD_SEGMENTS
 
 
 @dataclass(frozen=True)
