@@ -59,7 +59,7 @@ def _collector(
     from data import web, wiring
     from data.collector import Collector
 
-    session = web.new_session(settings.timeout_s, settings.twitch_standin)
+    session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
     with session, wiring.grabber(settings, stop.pause) as grabber:
         yield Collector(
             helix=wiring.helix(settings, session, stop.pause),

@@ -6,6 +6,7 @@ https://dev.twitch.tv/docs/api/reference · rate limits: https://dev.twitch.tv/d
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +24,7 @@ TOKEN_URL = "https://id.twitch.tv/oauth2/token"
 
 _PAGE = 100  # items a page: Helix's maximum, and its maximum of ids in one call
 _ANSWER_BYTES = 8 << 20  # a page of 100 streams is about 100 kB
+_FULL_S = 60.0  # after which all points are back, whatever a header says
 _EMPTY_PAGES = 2  # Helix may send one empty page in the middle (twitchdev/issues 543)
 
 log = logging.getLogger(__name__)
@@ -197,9 +199,12 @@ class _BadRequest(HelixUnavailable):
 
 
 def _reset(header: str | None) -> float:
-    """When to send again, epoch seconds: the header may be absent, unreadable or in the past."""
+    """When to send again, epoch seconds: the header may be absent, unreadable, in the past or absurdly far away."""
+    now = time.time()
     try:
         reset = float(header or 0)
     except ValueError:
         reset = 0.0
-    return max(reset, time.time() + 1) + random.uniform(0, 0.5)
+    if not math.isfinite(reset):
+        reset = 0.0
+    return min(max(reset, now + 1), now + _FULL_S) + random.uniform(0, 0.5)

@@ -7,10 +7,13 @@ with its own `Host` header, so that the program above does not know the differen
 
 from __future__ import annotations
 
+import functools
+import http.client
 import ipaddress
+import math
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import requests
@@ -72,8 +75,57 @@ class _Adapter(HTTPAdapter):
     ) -> ConnectionPool:
         """The connection pool of the stand-in, or of the URL's own host: the hook that requests has for this."""
         if self._standin:
-            return self.poolmanager.connection_from_url(self._standin)
-        return super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+            pool = self.poolmanager.connection_from_url(self._standin)
+        else:
+            pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
+        pool.ConnectionCls = _bounded(type(pool).ConnectionCls, self._deadline_s)
+        return pool
+
+    def close(self) -> None:
+        """Close the connections: urllib3 leaves that to the garbage collector where an error still holds its answer."""
+        for key in self.poolmanager.pools.keys():  # noqa: SIM118 - this mapping has no iterator
+            if pool := self.poolmanager.pools.get(key):
+                pool.close()
+        super().close()
+
+
+@functools.cache
+def _bounded(connection: Any, deadline_s: float) -> Any:
+    """A class of connections like this one, whose answers have `deadline_s` seconds for their heads."""
+
+    class Response(http.client.HTTPResponse):
+        def begin(self) -> None:
+            lines = _Lines(self.fp, deadline_s)
+            self.fp = lines  # type: ignore[assignment]  # all of a file that http.client uses
+            super().begin()
+            lines.until = math.inf
+
+    return type(connection.__name__, (connection,), {"response_class": Response})
+
+
+class _Lines:
+    """A socket's file, of which no line takes longer than `deadline_s` seconds, nor all up to `until`, monotonic.
+
+    http.client reads the head, and later the sizes of chunks, by lines; the socket's timeout starts anew at each byte.
+    """
+
+    def __init__(self, file: BinaryIO, deadline_s: float) -> None:
+        self._file: Any = file
+        self._deadline_s = deadline_s
+        self.until = time.monotonic() + deadline_s
+
+    def readline(self, limit: int = -1) -> bytes:
+        """As a file's. Raises TimeoutError."""
+        until, line = min(self.until, time.monotonic() + self._deadline_s), b""
+        while not line.endswith(b"\n") and len(line) != limit and (there := self._file.peek(1)):
+            if time.monotonic() > until:
+                raise TimeoutError(f"the answer's head took longer than {self._deadline_s:g} s")
+            size = there.find(b"\n") + 1 or len(there)
+            line += self._file.read(size if limit < 0 else min(size, limit - len(line)))
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def equip(
@@ -82,7 +134,8 @@ def equip(
     """Give `session` (ours or Streamlink's) timeouts, connection retries and the detour; returns it.
 
     `timeout_s`: seconds to connect and between two reads. `standin`: "" or what `loopback_url` returned.
-    `deadline_s`: seconds for the whole body of a request without stream=True, which no caller can bound.
+    `deadline_s`: seconds for the head of any answer, and again for the body of a request without stream=True, which
+    no caller can bound.
     """
     adapter = _Adapter(timeout_s, deadline_s, standin, pool_size)
     session.mount("https://", adapter)
@@ -93,9 +146,9 @@ def equip(
     return session
 
 
-def new_session(timeout_s: float, standin: str = "") -> requests.Session:
+def new_session(timeout_s: float, standin: str = "", *, deadline_s: float = 30.0) -> requests.Session:
     """A session of our own; the caller closes it (it is a context manager)."""
-    session = equip(requests.Session(), timeout_s, standin)
+    session = equip(requests.Session(), timeout_s, standin, deadline_s=deadline_s)
     session.headers["User-Agent"] = "TwitchCategory (+https://github.com/molokhovdmitry/TwitchCategory)"
     return session
 

@@ -142,10 +142,14 @@ def test_paging_ends(replies, expected):
         assert server.left == 1
 
 
-@pytest.mark.parametrize("reset", ["future", "past", "absent", "nonsense"])
+@pytest.mark.parametrize("reset", ["future", "past", "absent", "nonsense", "nan", "inf", "1e400", "milliseconds"])
 def test_rate_limit(reset):
-    """After a 429 the same request is sent again, at the reset, or a second later where that says nothing."""
-    value = {"future": str(time.time() + 30), "past": "1", "nonsense": "soon"}.get(reset)
+    """After a 429 the same request is sent again, at the reset, or a second later where that says nothing.
+
+    All points are back in a minute: a reset further away, such as one in milliseconds, holds nobody longer.
+    """
+    times = {"future": str(time.time() + 30), "past": "1", "milliseconds": str(1000 * time.time()), "absent": None}
+    value = times.get(reset, reset)
     limited = Reply(429, {"status": 429, "message": "slow down"}, {"Ratelimit-Reset": value} if value else {})
     clock = Clock()
 
@@ -157,7 +161,7 @@ def test_rate_limit(reset):
     with Scripted([limited, page(1)]) as server:
         helix = client(server.url, Until())
         assert ids(helix.top_games()) == [1]
-    low, high = (28, 31) if reset == "future" else (0.5, 2)
+    low, high = {"future": (28, 31), "milliseconds": (58, 61)}.get(reset, (0.5, 2))
     assert len(clock.slept) == 1
     assert low < clock.slept[0] < high
 

@@ -17,6 +17,7 @@ from streamlink import Streamlink
 
 from data import web
 from tests.scripted import Reply, Scripted
+from tests.standin import Fault, faults
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -230,6 +231,52 @@ def test_a_trickle_cannot_hold_a_plain_request_either():
         with pytest.raises(web.AnswerTooSlow):
             session.get("https://gql.example/")
         assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_a_trickling_head_ends_at_the_deadline(standin, stream):
+    """A status line that comes a byte at a time resets the socket's timeout with each one; the deadline holds."""
+    standin.add_fault(Fault("trickle", faults.trickle(0.05)))
+    with requests.Session() as session:
+        web.equip(session, 1, standin.url, deadline_s=0.5)
+        start = time.monotonic()
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            session.get("https://api.twitch.tv/helix/games/top", stream=stream)
+        assert time.monotonic() - start < 3
+
+
+def test_a_trickling_size_of_a_chunk_ends_at_the_deadline():
+    """A line within the body, the size of a chunk, has no longer."""
+    reply = Reply(body=b"5;" + b"x" * 1000, headers={"Transfer-Encoding": "chunked"}, byte_pause_s=0.05)
+    with Scripted([reply]) as server, requests.Session() as session:
+        web.equip(session, 1, server.url, deadline_s=0.5)
+        start = time.monotonic()
+        with pytest.raises(requests.exceptions.RequestException):
+            session.get("https://gql.example/")
+        assert time.monotonic() - start < 3
+
+
+def test_chunks_and_long_heads_are_read_as_ever():
+    """Bounded heads are heads still: a long header, none, chunks, and one connection for two answers."""
+    body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (b"a" * 70, b"b", b""))
+    chunked = Reply(body=body, headers={"Transfer-Encoding": "chunked", "X-Long": "y" * 9000})
+    with Scripted([chunked, Reply(body=b"second")]) as server, web.new_session(2, server.url) as session:
+        first = session.get("https://a.example/")
+        assert (first.content, len(first.headers["X-Long"])) == (b"a" * 70 + b"b", 9000)
+        assert session.get("https://a.example/").content == b"second"
+
+
+def test_closing_a_session_closes_its_connections(standin):
+    """At once, even while an error's traceback holds an answer, and with it the pool that it came from."""
+    threads = set(threading.enumerate())
+    with web.new_session(2, standin.url) as session:
+        answer = session.get("https://api.twitch.tv/helix/games/top", stream=True)
+        web.read_body(answer, 2, 10**6)
+    end = time.monotonic() + 3
+    while set(threading.enumerate()) - threads and time.monotonic() < end:
+        time.sleep(0.02)
+    assert set(threading.enumerate()) == threads  # the server's thread has seen it
+    assert answer.raw is not None
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip bomb"])
