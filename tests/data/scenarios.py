@@ -347,9 +347,9 @@ _STREAMS = (
     _sick("stream: ended", "ended"),
     _sick("stream: silent, no ENDLIST", "silent"),
     _sick("stream: playlist 404", "gone", "offline"),
-    _sick("stream: playlist 404 in the middle", "gone", gives=_BOTH, lives_s=0.5, at_least_s=2.0),
+    _sick("stream: playlist 404, half a second on", "gone", gives=_BOTH, lives_s=0.5, at_least_s=2.0),
     _sick("stream: playlist 403", "expired", "offline"),
-    _sick("stream: playlist 403 in the middle", "expired", gives=_BOTH, lives_s=0.5, at_least_s=2.0),
+    _sick("stream: playlist 403, half a second on", "expired", gives=_BOTH, lives_s=0.5, at_least_s=2.0),
     _sick("stream: the encoder begins again", "rewound"),
 )
 
