@@ -83,7 +83,9 @@ class Media:
         folder = self._folder("bomb", BOMB, False)
         with contextlib.suppress(FileNotFoundError):
             return (folder / "0.ts").read_bytes()
-        return self._transcode(folder, lambda *_: flat_frames(BOMB), 1, 0, BOMB).read("0.ts")
+        transcode = self._transcode(folder, lambda *_: flat_frames(BOMB), 1, 0, BOMB)
+        transcode.join()  # until it has its place in the cache: this segment is all there is
+        return transcode.read("0.ts")
 
     def prepare(self, file: Path, rendition: Rendition, *, fmp4: bool = False) -> None:
         """Make all segments of a clip now, if they are missing: for measurements, which must not wait for them."""
