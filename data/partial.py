@@ -54,18 +54,24 @@ class Beginning:
         self.used = 0  # bytes read so far
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes, at least one; b"" at the file's end."""
-        while not self._buffer:
-            piece = next(self._pieces, b"")
-            if piece:
-                self._buffer = piece
-            elif self._whole:
-                return b""
-            else:
-                self._ask()
+        """Up to `size` bytes, at least one; b"" at the file's end, and after an error: demuxers read on then."""
+        try:
+            self._fill()
+        except BaseException:
+            self._let_go()
+            raise
         part, self._buffer = self._buffer[:size], self._buffer[size:]
         self.used += len(part)
         return part
+
+    def _fill(self) -> None:
+        """Have something in the buffer, unless the file is at its end."""
+        while not self._buffer:
+            self._buffer = next(self._pieces, b"")
+            if not self._buffer:
+                if self._whole:
+                    return
+                self._ask()
 
     def close(self) -> None:
         """End it. What was asked for and is on its way is read, so that the connection can serve again."""

@@ -125,8 +125,8 @@ class Sources:
         return streams
 
     def _session(self, plugins: bool) -> Streamlink:
-        # Without `webbrowser` False a refused token would start a Chromium on this machine.
-        options = {"webbrowser": False, "http-timeout": self._timeout_s}
+        # Without `webbrowser` False a refused token would start a Chromium on this machine. The cache is for its token.
+        options = {"webbrowser": False, "no-plugin-cache": True, "http-timeout": self._timeout_s}
         session = Streamlink(options, plugins_builtin=plugins)
         web.equip(session.http, self._timeout_s, **self._equipment)
         return session

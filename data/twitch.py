@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import Any
 
+from streamlink import Streamlink
 from streamlink.exceptions import NoStreamsError, PluginError
 from streamlink.plugins.twitch import Twitch, TwitchHLSStream
 from streamlink.stream.hls import parse_m3u8
@@ -18,6 +20,11 @@ class TwitchAddress(Twitch):
     it fetches the multivariant playlist alone, where the plugin fetches each rendition's own besides, to see
     whether the channel is live still: the grabber sees that by the one that it reads.
     """
+
+    def __init__(self, session: Streamlink, url: str) -> None:
+        super().__init__(session, url)
+        # Each plugin has its cache saved at exit, and would be kept until then: one for every stream ever tried.
+        atexit.unregister(self.cache._save)
 
     @classmethod
     def knows(cls, url: str) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 from pathlib import Path
 
@@ -271,6 +273,37 @@ def test_a_channel_that_is_not_live_cannot_be_followed():
     """The same errors as of a single grab, before the first frame."""
     with Scripted([TOKEN, Reply(404)]) as server, pytest.raises(StreamOffline, match="someone"):
         follow(server.url, "someone")
+
+
+FOLLOWED = ("live", "ended", "silent", "gone", "expired", "rewound", "skipping", "midroll")
+
+
+def test_channels_are_followed_through_what_happens_to_them(world):
+    """Eight channels for half a minute: no segment twice, and none lost but ads; one with ENDLIST ends.
+
+    What happens, happens to each viewer's session after four seconds: ENDLIST; silence, or a playlist that is gone,
+    where asking for a new one helps; numbers that begin anew.
+    """
+    stop, clip_ = threading.Event(), world.channel("stk_hacienda")
+
+    def followed(login: str) -> tuple[int, list[str], bool]:
+        channel = dataclasses.replace(clip_, login=login, behaviour=login)
+        with Standin(World((channel,)), lives_s=4.0) as twitch, grabber(twitch.url, sleep=stop.wait) as open_grabber:
+            count = sum(1 for _ in open_grabber.follow(login))
+            files = [r.path.rpartition("/")[2] for r in twitch.requests if "/segment/" in r.path]
+        return count, files, stop.is_set()
+
+    with ThreadPoolExecutor(len(FOLLOWED)) as pool:
+        running = {login: pool.submit(followed, login) for login in FOLLOWED}
+        wait(running.values(), timeout=30)
+        stop.set()
+    found = {login: future.result() for login, future in running.items()}
+    assert {login for login, (_, _, stopped) in found.items() if not stopped} == {"ended"}
+    for login, (count, files, _) in found.items():
+        assert count == len(files) == len(set(files)), login
+        steps = {b - a for a, b in pairwise(int(name.partition(".")[0]) for name in files)}
+        assert login in ("rewound", "skipping", "midroll") or steps == {1}, login
+        assert count >= {"ended": 2, "midroll": 7}.get(login, 12), login
 
 
 def test_following_a_live_channel(world):
