@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """Role to connect as."""
     db_password: SecretStr = SecretStr("")
     """The role's password."""
+    db_wait_s: float = Field(60.0, ge=0)
+    """Seconds to wait for a PostgreSQL that goes away, as at a restart; at a command's start it must be there."""
 
     # --- Dataset --------------------------------------------------------------------------------
     download_path: Path = Path("dataset")

@@ -1,8 +1,14 @@
-"""The catalogue: games and frames as rows, in the toolkit's words. One call is one transaction."""
+"""The catalogue: games and frames as rows, in the toolkit's words. One call is one transaction.
+
+A server that goes away in the middle, as one that is restarted does, is waited for, and the call is done again.
+It may be that only the answer to its commit was lost; so each call comes to the same when it is done twice.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -12,8 +18,12 @@ from sqlalchemy.dialects.postgresql import insert
 from data import db
 from data.db import translated
 from data.entities import Game, StoredFrame, one_line
+from data.errors import CatalogAway
 
 _T = TypeVar("_T")
+_LONGEST_PAUSE_S = 5.0  # between two tries to reach the server
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +57,25 @@ class Changes:
 class Catalog:
     """The rows behind an engine of `data.db.connect`. Every method raises CatalogUnavailable."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, wait_s: float = 0.0, sleep: Callable[[float], object] = time.sleep) -> None:
+        """`wait_s`: what one call may wait for a server that went away.
+
+        `sleep`: how to wait; a true answer ends it. A download passes its stop event's `wait`.
+        """
         self._engine = engine
+        self._wait_s = wait_s
+        self._sleep = sleep
 
     def add_games(self, games: Iterable[Game]) -> list[Game]:
         """Add games, or rename those that are there; returns the ones that were not, in the order given."""
         games = list(games)
-        with translated(), self._engine.begin() as connection:
+
+        def work(connection: Connection) -> list[Game]:
             known = set(connection.scalars(select(db.games.c.id).where(db.games.c.id.in_([g.id for g in games]))))
             _put_games(connection, games)
-        return [game for game in games if game.id not in known]
+            return [game for game in games if game.id not in known]
+
+        return self._done(work)
 
     def games(self) -> list[GameSummary]:
         """Every game, by id."""
@@ -66,25 +85,23 @@ class Catalog:
             .group_by(db.games.c.id)
             .order_by(db.games.c.id)
         )
-        with translated(), self._engine.begin() as connection:
-            rows = connection.execute(query).all()
+        rows = self._done(lambda connection: connection.execute(query).all())
         return [GameSummary(Game(row.id, row.name), row.frames, row.streamers) for row in rows]
 
     def game_count(self) -> int:
         """How many games there are."""
-        with translated(), self._engine.begin() as connection:
-            return connection.scalar(select(func.count()).select_from(db.games)) or 0
+        query = select(func.count()).select_from(db.games)
+        return self._done(lambda connection: connection.scalar(query)) or 0
 
     def game_ids(self) -> set[int]:
         """The ids of all games."""
-        with translated(), self._engine.begin() as connection:
-            return set(connection.scalars(select(db.games.c.id)))
+        return self._done(lambda connection: set(connection.scalars(select(db.games.c.id))))
 
     def smallest_game(self, excluding: Iterable[int] = ()) -> Game | None:
         """The game with the fewest frames, the lowest id among equals; None where all are in `excluding`."""
         query = select(db.games).where(db.games.c.id.not_in(list(excluding)))
-        with translated(), self._engine.begin() as connection:
-            row = connection.execute(query.order_by(db.games.c.frames, db.games.c.id).limit(1)).first()
+        query = query.order_by(db.games.c.frames, db.games.c.id).limit(1)
+        row = self._done(lambda connection: connection.execute(query).first())
         return Game(row.id, row.name) if row else None
 
     def streamer_frames(self, game_id: int) -> dict[str, int]:
@@ -99,25 +116,28 @@ class Catalog:
 
         A game that is not there (dbSync may just have removed it) comes back under its id for a name.
         """
-        with translated(), self._engine.begin() as connection:
-            return _put_frames(connection, frames)
+        return self._done(lambda connection: _put_frames(connection, frames))
 
     def rows(self) -> Rows:
         """All that dbSync compares with the folder."""
         counted = (
             select(db.games, func.count(db.frames.c.id).label("counted")).outerjoin(db.frames).group_by(db.games.c.id)
         )
-        # One snapshot for both queries, or a download in between would look like a wrong count.
-        engine = self._engine.execution_options(isolation_level="REPEATABLE READ")
-        with translated(), engine.begin() as connection:
+
+        def work(connection: Connection) -> Rows:
+            # One snapshot for both queries, or a download in between would look like a wrong count.
+            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             paths = frozenset(connection.scalars(select(db.frames.c.path)))
             games = connection.execute(counted).all()
-        miscounted = frozenset(row.id for row in games if row.frames != row.counted)
-        return Rows(paths, {row.id: Game(row.id, row.name) for row in games}, miscounted)
+            miscounted = frozenset(row.id for row in games if row.frames != row.counted)
+            return Rows(paths, {row.id: Game(row.id, row.name) for row in games}, miscounted)
+
+        return self._done(work)
 
     def apply(self, changes: Changes) -> None:
         """Make all these changes and set every count right, in one transaction: killed, it changed nothing."""
-        with translated(), self._engine.begin() as connection:
+
+        def work(connection: Connection) -> None:
             # Downloads wait until we are done: a count must not miss the rows they would add meanwhile.
             connection.execute(text("LOCK TABLE games, frames IN SHARE ROW EXCLUSIVE MODE"))
             for paths in _batches(changes.removed_paths):
@@ -127,6 +147,30 @@ class Catalog:
             for frames in _batches(changes.frames):
                 _put_frames(connection, frames)
             connection.execute(_COUNT)
+
+        self._done(work)
+
+    def _done(self, work: Callable[[Connection], _T]) -> _T:
+        """What `work` answers, in one transaction; while the server is away, tried again for up to `wait_s` seconds."""
+        end, tries = 0.0, 0
+        while True:
+            try:
+                with translated(), self._engine.begin() as connection:
+                    return work(connection)
+            except CatalogAway as error:
+                end = end or time.monotonic() + self._wait_s
+                tries = self._back_off(tries, end, error)
+
+    def _back_off(self, tries: int, end: float, error: CatalogAway) -> int:
+        """Wait 0.5, 1, 2 … s before the next try; raises `error` when that would be too late, or is ended."""
+        pause = min(0.5 * 2**tries, _LONGEST_PAUSE_S)
+        if time.monotonic() + pause > end:
+            raise error
+        if not tries:
+            log.warning("PostgreSQL went away; waiting up to %.0f s for it", self._wait_s)
+        if self._sleep(pause):
+            raise error
+        return tries + 1
 
 
 _BATCH = 20_000  # rows in one statement: a few megabytes of it

@@ -27,10 +27,10 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from data import embedded
-from data.errors import CatalogUnavailable
+from data.errors import CatalogAway, CatalogUnavailable
 
 if TYPE_CHECKING:
     from config import Settings
@@ -107,27 +107,46 @@ def _make_tables(engine: Engine) -> None:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn what SQLAlchemy and the driver raise in the block into CatalogUnavailable."""
+    """Turn what SQLAlchemy and the driver raise in the block into CatalogAway or, mostly, CatalogUnavailable."""
     try:
         yield
     except SQLAlchemyError as error:
-        raise CatalogUnavailable(_advice(error)) from error
+        raise _translation(error) from error
     except UnicodeDecodeError as error:  # psycopg2, given a refusal in the server's language and encoding
         raise CatalogUnavailable("PostgreSQL refused: check DB_NAME, DB_USER and DB_PASSWORD.") from error
 
 
 # The server's words, and what to do. A refused connection carries no error code, in psycopg2, only text.
-_TODO = (
+_REFUSED = (
     (("password", "authentication", "pg_hba", "role "), "check DB_USER and DB_PASSWORD"),
-    (("database ", "does not exist"), "make the database with createdb, or check DB_NAME"),
+    (('database "', "does not exist"), "make the database with createdb, or check DB_NAME"),
     (("permission denied",), "GRANT the role DB_USER the right to create and change tables there"),
     (("space left", "disk full"), "free some space on the server's disk"),
+)
+_AWAY = (
+    (("starting up", "shutting down", "recovery mode"), "try again when it has started"),
     (("connect", "translate host", "timeout", "refused"), "start the server, or check DB_HOST and DB_PORT"),
 )
 
 
-def _advice(error: SQLAlchemyError) -> str:
+def _translation(error: SQLAlchemyError) -> CatalogUnavailable:
+    """The same in a line that says what to do."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     said = (str(cause).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    todo = next((todo for words, todo in _TODO if any(word in said.lower() for word in words)), "try again")
-    return f"PostgreSQL: {said}: {todo}. The frames are safe; python -m data.dbSync rebuilds their rows."
+    refusal = _todo(said, _REFUSED)
+    todo = refusal or _todo(said, _AWAY) or "try again"
+    kind = CatalogAway if _lost(error) and not refusal else CatalogUnavailable
+    return kind(f"PostgreSQL: {said}: {todo}. The frames are safe; python -m data.dbSync rebuilds their rows.")
+
+
+def _lost(error: SQLAlchemyError) -> bool:
+    """Whether a connection broke, or could not be made: that has no code, and may be a refusal by its words."""
+    if not isinstance(error, DBAPIError):
+        return False
+    no_code = getattr(error.orig, "pgcode", None) is None
+    return error.connection_invalidated or (isinstance(error, OperationalError) and no_code)
+
+
+def _todo(said: str, table: tuple[tuple[tuple[str, ...], str], ...]) -> str:
+    """What the table's first line with a word of what was said asks for; "" without one."""
+    return next((todo for words, todo in table if any(word in said.lower() for word in words)), "")

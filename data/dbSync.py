@@ -69,7 +69,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
     folder = Folder(settings.download_path / "frames")
     with connect(settings) as engine:
-        catalog = Catalog(engine)
+        catalog = Catalog(engine, settings.db_wait_s)
         plan = compare(catalog.rows(), folder.scan(), folder.names())
         if not args.dry_run:
             carry_out(plan, folder, catalog)

@@ -7,10 +7,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from data import command
+from data.errors import CatalogUnavailable
 
 if TYPE_CHECKING:
     from config import Settings
@@ -41,7 +42,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     stop = Stop()
     folder = Folder(settings.download_path / "frames")
     with ExitStack() as stack:
-        catalog = Catalog(stack.enter_context(db.connect(settings)))
+        catalog = Catalog(stack.enter_context(db.connect(settings)), settings.db_wait_s, stop.wait)
         collector = stack.enter_context(_collector(settings, folder, catalog, stop, args.frames))
         stack.enter_context(_stopped_by_user(stop, args.minutes))
         totals = _shown(collector, settings, folder, catalog, stop)
@@ -95,7 +96,8 @@ def _shown(collector: Collector, settings: Settings, folder: Folder, catalog: Ca
 
     def tell() -> None:
         while not stop.wait(settings.info_interval_s):
-            console.print("\n".join([display.status(), *figures(folder, catalog)]), markup=False)
+            with suppress(CatalogUnavailable):  # the loop, which needs it more, says so
+                console.print("\n".join([display.status(), *figures(folder, catalog)]), markup=False)
 
     teller = threading.Thread(target=tell, name="figures", daemon=True)
     with Live(display, console=console, refresh_per_second=2, transient=True) if console.is_terminal else ExitStack():

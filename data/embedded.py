@@ -106,9 +106,9 @@ def _answers(socket: Path) -> bool:
 
 
 def _forget_dead_server(data: Path) -> None:
-    """Remove a postmaster.pid that no server of this cluster stands behind: PostgreSQL would refuse to start.
+    """Remove the two lock files if no server of this cluster stands behind them: PostgreSQL would refuse to start.
 
-    It does so if any process of the same user has the pid by now, or if a full disk left the file empty.
+    It does so if any process of the same user has the pid by now, or if a full disk left a file empty.
     """
     import psutil
 
@@ -120,7 +120,8 @@ def _forget_dead_server(data: Path) -> None:
         return
     except (ValueError, psutil.Error):
         pass
-    (data / "postmaster.pid").unlink(missing_ok=True)
+    for name in ("postmaster.pid", f".s.PGSQL.{PORT}.lock"):
+        (data / name).unlink(missing_ok=True)
 
 
 def _leave(users: IO[str], data: Path) -> None:

@@ -14,6 +14,7 @@
     │   └── StreamUnavailable    its servers fail or refuse    → exit 7
     ├── FolderError              files cannot be written/read  → exit 1, what is saved stays
     ├── CatalogUnavailable       PostgreSQL does not answer    → exit 1, nothing is lost
+    │   └── CatalogAway          it did before                 → wait for its restart, ask again
     ├── DatasetError             not enough to train on        → exit 1, the line says what is missing
     └── ModelError               missing or not matching       → exit 1, the line says how to make one
 
@@ -104,6 +105,10 @@ class FolderError(ToolkitError):
 
 class CatalogUnavailable(ToolkitError):
     """PostgreSQL cannot be reached or refuses us; the files are safe and dbSync rebuilds the rows."""
+
+
+class CatalogAway(CatalogUnavailable):
+    """The connection was lost, or none can be made, as at a restart: the same call may succeed later."""
 
 
 class DatasetError(ToolkitError):

@@ -22,7 +22,10 @@ class Stopped(Exception):
 
 
 class Stop(threading.Event):
-    """Set when the run shall end. Waiting anywhere in a run is `pause`, so that a stop ends every wait."""
+    """Set when the run shall end. Waiting anywhere in a run is `pause`, so that a stop ends every wait.
+
+    The catalogue waits by `wait`: to give up waiting for PostgreSQL is an error of its own.
+    """
 
     def pause(self, seconds: float) -> None:
         """Wait; raises Stopped when the stop comes, or has come already."""

@@ -68,7 +68,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
     folder = Folder(settings.download_path / "frames")
     with connect(settings) as engine:
-        found = report(folder, Catalog(engine))
+        found = report(folder, Catalog(engine, settings.db_wait_s))
     print(as_json(found) if args.json else "\n".join(lines(found)))
     return 0
 

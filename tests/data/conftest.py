@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,19 @@ from sqlalchemy import Engine, text
 from config import Settings
 from data import db, embedded
 from data.catalog import Catalog
+from data.entities import StoredFrame
 from data.folder import Folder
+from tests.standin import Standin, World
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
+CHANNELS = ["bzflag_ctf", "torcs_alpine_1", "supertux_crystal_mine", "openarena_oa_dm1"]  # live, fMP4, mid-roll, broken
+# The stand-in's clips loop after 15 segments: runs that ask for more take what they have seen.
+GREEDY = {"FILTER_FRAMES": "false", "STREAMER_SHARE": "1"}
+SICK = ["already_over", "only_sponsors", "ads_first", "just_talking"]
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +88,47 @@ def run(server: dict[str, str], folder: Folder) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def twitch(world: World) -> Iterator[Standin]:
+    """A stand-in with a channel of each behaviour."""
+    with Standin(world.only([*CHANNELS, *SICK]), preroll_s=600) as running:
+        yield running
+    assert not running.unknown
+
+
+@pytest.fixture
+def start(server: dict[str, str], folder: Folder, twitch: Standin) -> Iterator[Start]:
+    """Start a download in the background; it is gone when the test ends."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start(*args: str, **options: Any) -> subprocess.Popen[str]:
+        changes = options.pop("env", {})
+        dataset = {"MIN_STREAMERS": "1", "DOWNLOAD_PATH": str(folder.root.parent), **GREEDY}
+        env = environment(**server, **twitch.environment, **dataset)
+        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        command = [sys.executable, "-m", "data.download", *args]
+        running.append(subprocess.Popen(command, cwd=REPOSITORY, env=env | changes, text=True, **options))
+        return running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_frames(folder: Folder, count: int, timeout_s: float = 90) -> None:
+    """Return as soon as there are so many files."""
+    end = time.monotonic() + timeout_s
+    while len(list(folder.root.glob("*/*.jpg"))) < count:
+        assert time.monotonic() < end, f"no {count} frames in {timeout_s} s"
+        time.sleep(0.02)
+
+
+def rows(catalog: Catalog) -> set[StoredFrame]:
+    """The frames that have rows."""
+    return {StoredFrame.parse(path) for path in catalog.rows().paths}
 
 
 def settings(**values: Any) -> Settings:

@@ -5,33 +5,17 @@ from __future__ import annotations
 import os
 import pty
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 
 import pytest
 
-from data.catalog import Catalog
-from data.entities import StoredFrame
 from data.folder import Folder
 from data.video import decode
-from tests.data.conftest import REPOSITORY, environment
+from tests.data.conftest import CHANNELS, rows, wait_for_frames
 from tests.standin import Standin, looks_like_ad
 
-CHANNELS = ["bzflag_ctf", "torcs_alpine_1", "supertux_crystal_mine", "openarena_oa_dm1"]  # live, fMP4, mid-roll, broken
-SICK = ["already_over", "only_sponsors", "ads_first", "just_talking"]
 STILL = ["screen_of_night", "hanging_since_noon", "bars_and_tone"]  # black, frozen, a test card
-# The stand-in's clips loop after 15 segments: runs that ask for more take what they have seen.
-GREEDY = {"FILTER_FRAMES": "false", "STREAMER_SHARE": "1"}
-
-
-@pytest.fixture
-def twitch(world):
-    """A stand-in with a channel of each behaviour."""
-    with Standin(world.only([*CHANNELS, *SICK]), preroll_s=600) as running:
-        yield running
-    assert not running.unknown
 
 
 @pytest.fixture
@@ -40,37 +24,6 @@ def poor_twitch(world):
     with Standin(world.only([CHANNELS[0], *STILL])) as running:
         yield running
     assert not running.unknown
-
-
-@pytest.fixture
-def start(server, folder: Folder, twitch):
-    """Start a download in the background; it is gone when the test ends."""
-    running: list[subprocess.Popen[str]] = []
-
-    def start(*args: str, **options) -> subprocess.Popen[str]:
-        changes = options.pop("env", {})
-        dataset = {"MIN_STREAMERS": "1", "DOWNLOAD_PATH": str(folder.root.parent), **GREEDY}
-        env = environment(**server, **twitch.environment, **dataset)
-        options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-        command = [sys.executable, "-m", "data.download", *args]
-        running.append(subprocess.Popen(command, cwd=REPOSITORY, env=env | changes, text=True, **options))
-        return running[-1]
-
-    yield start
-    for process in running:
-        process.kill()
-        process.communicate()
-
-
-def wait_for_frames(folder: Folder, count: int, timeout_s: float = 90) -> None:
-    end = time.monotonic() + timeout_s
-    while len(list(folder.root.glob("*/*.jpg"))) < count:
-        assert time.monotonic() < end, f"no {count} frames in {timeout_s} s"
-        time.sleep(0.02)
-
-
-def rows(catalog: Catalog) -> set[StoredFrame]:
-    return {StoredFrame.parse(path) for path in catalog.rows().paths}
 
 
 def test_a_download_of_every_behaviour(start, folder, catalog, twitch):

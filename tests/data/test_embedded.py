@@ -20,6 +20,7 @@ from data.catalog import Catalog
 from data.entities import Game
 from data.errors import CatalogUnavailable
 from tests.data.conftest import REPOSITORY, environment, settings
+from tests.data.mortal import runs
 
 # Uses the server until its standard input ends.
 _USER = """
@@ -69,11 +70,6 @@ def _server(dataset: Path) -> psutil.Process:
     return psutil.Process(int(_pid_file(dataset).read_text().split()[0]))
 
 
-def _runs(process: psutil.Process) -> bool:
-    """Whether it runs; in a container without an init the dead stay listed."""
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
 def test_commands_started_at_once_on_nothing_share_one_server(dataset: Path):
     """Two make and start the same database at the same moment; the last to leave stops it."""
     users = [
@@ -97,9 +93,9 @@ def test_the_last_to_leave_stops_the_server(dataset: Path):
     server = _server(dataset)
     assert _games(dataset) == 1
     first.communicate()
-    assert _runs(server)
+    assert runs(server)
     second.communicate()
-    assert not _runs(server)
+    assert not runs(server)
 
 
 def test_a_user_killed_with_9_keeps_nobody_from_stopping_the_server(dataset: Path):
@@ -108,9 +104,9 @@ def test_a_user_killed_with_9_keeps_nobody_from_stopping_the_server(dataset: Pat
     server = _server(dataset)
     user.kill()
     user.communicate()
-    assert _runs(server)
+    assert runs(server)
     assert _games(dataset) == 1
-    assert not _runs(server)
+    assert not runs(server)
 
 
 def test_a_killed_server_starts_again_with_its_rows(dataset: Path):
@@ -127,9 +123,10 @@ def test_a_killed_server_starts_again_with_its_rows(dataset: Path):
 
 
 @pytest.mark.parametrize("content", ["", "no pid\n", "999999999\n", f"{os.getpid()}\n/x\n1\n5432\n.\n\n0 0\nready\n"])
-def test_a_stale_pid_file_does_not_keep_the_server_from_starting(dataset: Path, content: str):
-    """What a power cut leaves: an empty file, or a pid that another process has by now (this one)."""
-    _pid_file(dataset).write_text(content)
+def test_stale_lock_files_do_not_keep_the_server_from_starting(dataset: Path, content: str):
+    """What a power cut leaves: empty files, or a pid that another process has by now (this one)."""
+    for file in (_pid_file(dataset), _pid_file(dataset).with_name(".s.PGSQL.5432.lock")):
+        file.write_text(content)
     assert _games(dataset) == 1
     assert not _pid_file(dataset).exists()
 
@@ -185,4 +182,4 @@ def test_a_command_that_is_told_to_stop_stops_the_server(dataset: Path, number: 
     _, story = command.communicate()
     assert command.returncode in (0, 130)
     assert "Traceback" not in story
-    assert not _pid_file(dataset).exists() or not _runs(_server(dataset))
+    assert not _pid_file(dataset).exists() or not runs(_server(dataset))
