@@ -72,7 +72,7 @@ def _start(home: Path, socket: Path) -> None:
     with (home / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one command at a time; freed with the file
         if not (home / "data" / "PG_VERSION").exists():
-            _initialise(home)
+            _initialise(home, lock)
         if _answers(socket):
             return
         _forget_dead_server(home / "data")
@@ -81,8 +81,11 @@ def _start(home: Path, socket: Path) -> None:
         _run(home / "data", "pg_ctl", "start", "-D", ".", "-w", "-t", str(_START_S), "-l", "log", "-o", options)
 
 
-def _initialise(home: Path) -> None:
-    """Make the cluster under another name first, so that one whose making was cut short is never taken for one."""
+def _initialise(home: Path, lock: IO[str]) -> None:
+    """Make the cluster under another name first, so that one whose making was cut short is never taken for one.
+
+    initdb outlives our death by kill -9, and keeps the lock until it is done: nobody starts anew below its feet.
+    """
     new = home / "new"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
@@ -90,7 +93,7 @@ def _initialise(home: Path) -> None:
         _package().ensure_user_exists(_ROOTS_USER)
         shutil.chown(new, _ROOTS_USER, _ROOTS_USER)
         _open_way_to(home)
-    _run(new, "initdb", "-D", ".", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale")
+    _run(new, "initdb", "-D", ".", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", held=lock)
     new.rename(home / "data")
 
 
@@ -134,14 +137,16 @@ def _leave(users: IO[str], data: Path) -> None:
         _run(data, "pg_ctl", "stop", "-D", ".", "-w", "-t", str(_START_S), "-m", "fast")
 
 
-def _run(cluster: Path, program: str, *args: str) -> None:
+def _run(cluster: Path, program: str, *args: str, held: IO[str] | None = None) -> None:
     """Run one of PostgreSQL's programs in `cluster`, as its owner; so the path itself is never quoted for a shell.
 
-    In a session of its own, so that Ctrl-C reaches us and not the server. Raises CalledProcessError.
+    In a session of its own, so that Ctrl-C reaches us and not the server. An interrupt is raised when the program
+    has ended, within seconds: cut off, it would leave processes behind, and a server that nobody stops.
+    `held`: a locked file, which it holds too. Raises CalledProcessError, TimeoutExpired.
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
     as_root, owner = os.geteuid() == 0, cluster.stat()
-    subprocess.run(
+    with subprocess.Popen(
         [_bin() / program, *args],
         cwd=cluster,
         env=environment,
@@ -149,11 +154,26 @@ def _run(cluster: Path, program: str, *args: str) -> None:
         group=owner.st_gid if as_root else None,
         extra_groups=[] if as_root else None,
         start_new_session=True,
-        check=True,
-        capture_output=True,
+        pass_fds=(held.fileno(),) if held else (),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=2 * _START_S,
-    )
+    ) as process:
+        _, said = _ended(process)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, program, stderr=said)
+
+
+def _ended(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it said on stdout and stderr, when it has ended."""
+    try:
+        return process.communicate(timeout=2 * _START_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    except KeyboardInterrupt:
+        process.wait(2 * _START_S)
+        raise
 
 
 def _package() -> ModuleType:

@@ -20,6 +20,7 @@ from data.catalog import Catalog
 from data.entities import Game
 from data.errors import CatalogUnavailable
 from tests.data.conftest import REPOSITORY, environment, settings
+from tests.data.killing import Site
 from tests.data.mortal import runs
 
 # Uses the server until its standard input ends.
@@ -141,6 +142,26 @@ def test_making_the_database_again_after_it_was_cut_short():
         assert not (home / "new").exists()
     finally:
         shutil.rmtree(home.parent)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_killed_while_the_database_is_made_the_next_command_makes_it(number: signal.Signals):
+    """SIGTERM leaves no process; after kill -9 initdb runs on, and the next command waits until it is out of the way."""
+    folder = Path(tempfile.mkdtemp(prefix="dataset-"))
+    site = Site(folder, {})
+    command = site.command("data.info")
+    while not (folder / "postgres" / "new" / "base" / "4").exists() and command.poll() is None:
+        time.sleep(0.005)
+    command.send_signal(number)
+    _, story = command.communicate()
+    try:
+        if number == signal.SIGTERM:
+            assert (command.returncode, story) == (130, "error: Interrupted.\n")
+            assert not site.processes()
+        assert _games(folder) == 0
+        assert not site.processes()
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_a_database_that_cannot_start_says_why_and_where_to_look(dataset: Path):
