@@ -200,17 +200,25 @@ def _open_way_to(folder: Path) -> None:
 def _advice(error: Exception, home: Path) -> str:
     if isinstance(error, OSError):
         return f"Cannot use {error.filename or home}: {error.strerror}: check DOWNLOAD_PATH, and who owns it."
-    said = (getattr(error, "stderr", "") or str(error)).strip().splitlines() or ["no reason given"]
+    log = home / "data" / "log"
+    said = _reason(getattr(error, "stderr", "")) or _reason(_text(log)) or str(error).splitlines()[0]
+    if "No space left" in said:
+        return f"The embedded PostgreSQL cannot start: {said}: free some space. The frames are safe."
     return (
-        f"The embedded PostgreSQL cannot start: {_last_words(home) or said[0]}. See {home}/data/log; or delete {home} "
+        f"The embedded PostgreSQL cannot start: {said}. See {log}; or delete {home} "
         "and run python -m data.dbSync: it makes a new one from the frames, which are safe."
     )
 
 
-def _last_words(home: Path) -> str:
-    """Why the server gave up, by the end of its log; "" if that does not tell."""
+def _text(log: Path) -> str:
+    """The end of the server's log; "" if it has none."""
     try:
-        lines = (home / "data" / "log").read_text(errors="replace")[-2000:].splitlines()
+        return log.read_text(errors="replace")[-2000:]
     except OSError:
         return ""
-    return next((line.partition("FATAL:")[2].strip() for line in reversed(lines) if "FATAL:" in line), "")
+
+
+def _reason(said: str) -> str:
+    """Why a program of PostgreSQL gave up, by the last words of what it said; "" if that does not tell."""
+    fatal = (line.partition("FATAL:")[2].strip() for line in reversed(said.splitlines()) if "FATAL:" in line)
+    return next(fatal, "")

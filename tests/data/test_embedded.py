@@ -146,7 +146,7 @@ def test_making_the_database_again_after_it_was_cut_short():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_killed_while_the_database_is_made_the_next_command_makes_it(number: signal.Signals):
-    """SIGTERM leaves no process; after kill -9 initdb runs on, and the next command waits until it is out of the way."""
+    """SIGTERM leaves no process; after kill -9 initdb runs on, and the next command waits for its end."""
     folder = Path(tempfile.mkdtemp(prefix="dataset-"))
     site = Site(folder, {})
     command = site.command("data.info")
