@@ -37,13 +37,14 @@ def main(argv: list[str] | None = None) -> int:
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data import wiring
     from data.errors import ModelError
-    from model.classifier import Classifier
     from recognition.ahead import ahead
 
     over = threading.Event()
     try:
         with wiring.grabber(settings, over.wait) as grabber, ahead(_frames(grabber, args.source, settings)) as frames:
-            classifier = Classifier.load(settings.model_path)  # while the first frames travel
+            from model.classifier import Classifier  # ONNX Runtime is loaded, and the model, while the frames travel
+
+            classifier = Classifier.load(settings.model_path)
             if classifier.img_size != settings.img_size:
                 raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
             for line in lines(frames, classifier):
