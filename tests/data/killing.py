@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -50,14 +51,12 @@ class Site:
         """Its frames."""
         return Folder(self.dataset / "frames")
 
-    def command(self, module: str, *args: str) -> subprocess.Popen[str]:
+    def command(self, module: str, *args: str, stderr: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
         """Start `python -m module` on it."""
         env = environment(**self.variables, DOWNLOAD_PATH=str(self.dataset))
         command = [sys.executable, "-m", module, *args]
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            command, cwd=REPOSITORY, env=env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
-        )
+        nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
+        return subprocess.Popen(command, cwd=REPOSITORY, env=env, stdin=nothing, stdout=pipe, stderr=stderr, text=True)
 
     def processes(self) -> list[psutil.Process]:
         """What still runs for it: servers, which work in its folder, and commands."""

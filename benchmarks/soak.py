@@ -1,0 +1,209 @@
+"""A long download from a Twitch in bad weather: does its memory, do its threads and files stay as they are?
+
+    python -m benchmarks.soak --minutes 60 [--faults SHARE] [--seed N] [--keep FRAMES] [--folder DIR]
+
+The download and the stand-in are processes of their own; PostgreSQL is the embedded one. Meanwhile the oldest
+frames beyond `--keep` are deleted by hand, and data.dbSync is run, as users do. Prints one JSON object:
+
+    frames, streams, failures      kept, tried, and failed by reason: what the run's last line says
+    memory                         MB of the download, and of its PostgreSQL: early, at the end, and the highest;
+                                   early is after 5 minutes, in a shorter run at its half; growth is end / early
+    threads, open_files            early and at the end
+    helix                          requests in a minute at most; 429s because its 800 points were used up
+    faults                         how many requests the weather spoiled
+    deleted, syncs                 frames deleted by hand, runs of data.dbSync
+    wrong                          what was not as it must be, in words: rows = files, whole pictures, exit codes …
+
+Exit code 1 if something was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.data.killing import Site, faults
+
+_SAMPLE_S = 10
+_TIDY_S = 30  # between two deletions of old frames
+_EARLY_S = 300
+_REPOSITORY = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The download at one moment: `at_s` after its start; memory in MB."""
+
+    at_s: float
+    download_mb: float
+    postgres_mb: float
+    threads: int
+    open_files: int
+
+
+@dataclass
+class Tidying:
+    """What was done by hand meanwhile."""
+
+    deleted: int = 0
+    syncs: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Start all, watch, stop, look, print."""
+    parser = argparse.ArgumentParser(description="Watch a long download from a Twitch in bad weather.")
+    parser.add_argument("--minutes", type=float, default=2, help="default: %(default)s")
+    parser.add_argument("--faults", type=float, default=0.03, help="share of the requests that meet one (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults (%(default)s)")
+    parser.add_argument("--keep", type=int, default=5000, help="frames that are not deleted (%(default)s)")
+    parser.add_argument("--folder", type=Path, help="where the dataset lies (default: a temporary folder)")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="soak-", dir=args.folder) as name:
+        summary = _soaked(Path(name), args)
+    print(json.dumps({"name": "soak", "minutes": args.minutes, "faults_share": args.faults, **summary}), flush=True)
+    return int(bool(summary["wrong"]))
+
+
+def _soaked(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """The summary of a whole run."""
+    with _twitch(folder / "twitch", args.faults, args.seed) as twitch:
+        site = Site(folder / "dataset", {**_exported(twitch), "DB_HOST": ""})
+        site.folder.root.mkdir(parents=True)
+        stop, tidying = threading.Event(), Tidying()
+        tidier = threading.Thread(target=_tidy, args=(site, args.keep, stop, tidying))
+        with (folder / "story").open("w+") as story:
+            download = site.command("data.download", stderr=story)
+            tidier.start()
+            samples = list(_watched(site, download, 60 * args.minutes))
+            stop.set()
+            tidier.join()
+            download.send_signal(signal.SIGTERM)
+            said, _ = download.communicate(timeout=120)
+            story.seek(0)
+            wrong = tidying.wrong + (
+                [] if download.returncode == 0 else [f"it ended by itself: {story.read()[-2000:]}"]
+            )
+        wrong += faults(site)
+    weather = _weather((folder / "twitch").read_text())
+    if weather["helix"]["over_budget"]:
+        wrong.append("Helix's budget was used up")
+    done = {"deleted": tidying.deleted, "syncs": tidying.syncs, "wrong": wrong}
+    return {**_totals(said), **_course(samples), **weather, **done}
+
+
+@contextmanager
+def _twitch(story: Path, share: float, seed: int) -> Iterator[subprocess.Popen[str]]:
+    """The stand-in as a process; at its end `story` holds what it met."""
+    command = [sys.executable, "-m", "tests.standin", "--faults", str(share), "--seed", str(seed)]
+    with story.open("w") as stderr:
+        process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+def _exported(twitch: subprocess.Popen[str]) -> dict[str, str]:
+    """The variables that it prints as lines for a shell; MIN_STREAMERS is the last one."""
+    variables: dict[str, str] = {}
+    for line in twitch.stdout or []:
+        if match := re.match(r"export (\w+)=(\S*)", line):
+            variables[match[1]] = match[2]
+        if "MIN_STREAMERS" in variables:
+            break
+    return variables
+
+
+def _watched(site: Site, download: subprocess.Popen[str], seconds: float) -> Iterator[Sample]:
+    """A sample every ten seconds, until the time is over or the download is."""
+    process, start = psutil.Process(download.pid), time.monotonic()
+    while (at := time.monotonic() - start) < seconds:
+        with suppress(subprocess.TimeoutExpired):
+            download.wait(min(_SAMPLE_S, seconds - at))
+            return
+        memory = process.memory_info().rss / 1e6
+        at = time.monotonic() - start
+        yield Sample(at, memory, _postgres_mb(site), process.num_threads(), process.num_fds())
+
+
+def _postgres_mb(site: Site) -> float:
+    """Memory of the embedded server's processes; what they share, where the system tells, is counted once."""
+    used = 0.0
+    with suppress(OSError, ValueError, psutil.Error):
+        server = psutil.Process(int((site.dataset / "postgres/data/postmaster.pid").read_text().split("\n")[0]))
+        for process in (server, *server.children(recursive=True)):
+            with suppress(psutil.Error):
+                memory = process.memory_full_info()
+                used += getattr(memory, "pss", memory.rss) / 1e6
+    return used
+
+
+def _tidy(site: Site, keep: int, stop: threading.Event, tidying: Tidying) -> None:
+    """Now and then delete the oldest frames, and make the catalogue match."""
+    while not stop.wait(_TIDY_S):
+        files = sorted(site.folder.root.glob("*/*.jpg"), key=lambda path: path.stat().st_mtime)
+        for path in files[:-keep]:
+            path.unlink()
+            tidying.deleted += 1
+        sync = site.command("data.dbSync")
+        _, story = sync.communicate(timeout=300)
+        tidying.syncs += 1
+        if sync.returncode:
+            tidying.wrong.append(f"data.dbSync beside the download ended with {sync.returncode}: {story}")
+
+
+def _totals(line: str) -> dict[str, Any]:
+    """The numbers in the download's last line, and the line itself."""
+    frames, streams = re.search(r"Downloaded (\d+) frames", line), re.search(r"(\d+) streams tried", line)
+    reasons = re.search(r"failed \(([^)]*)\)", line)
+    failures = {reason: int(count) for count, reason in re.findall(r"(\d+) ([^,]+)", reasons[1] if reasons else "")}
+    counts = {"frames": int(frames[1]) if frames else 0, "streams": int(streams[1]) if streams else 0}
+    return {"totals": line.strip(), **counts, "failures": failures}
+
+
+def _course(samples: list[Sample]) -> dict[str, Any]:
+    """Early, at the end, and the highest."""
+    if not samples:
+        return {}
+    early_s = min(_EARLY_S, samples[-1].at_s / 2)
+    early, end = next(sample for sample in samples if sample.at_s >= early_s), samples[-1]
+    memory = {
+        name: {
+            "early": round(getattr(early, name)),
+            "end": round(getattr(end, name)),
+            "highest": round(max(getattr(sample, name) for sample in samples)),
+            "growth": round(getattr(end, name) / getattr(early, name), 3),
+        }
+        for name in ("download_mb", "postgres_mb")
+    }
+    counts = {name: [getattr(early, name), getattr(end, name)] for name in ("threads", "open_files")}
+    return {"early_s": round(early.at_s), "memory": memory, **counts}
+
+
+def _weather(story: str) -> dict[str, Any]:
+    """What the stand-in says at its end."""
+    met = {name: int(times) for times, name in re.findall(r"^fault: (\d+) (.+)$", story, re.M)}
+    helix = re.search(r"^helix: \d+ requests, (\d+) in a minute at most, (\d+) over the budget$", story, re.M)
+    if helix is None:
+        raise RuntimeError(f"the stand-in said {story}")
+    return {"helix": {"most_a_minute": int(helix[1]), "over_budget": int(helix[2])}, "faults": met}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
