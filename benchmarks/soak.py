@@ -8,6 +8,7 @@ frames beyond `--keep` are deleted by hand, and data.dbSync is run, as users do.
     frames, streams, failures      kept, tried, and failed by reason: what the run's last line says
     memory                         MB of the download, and of its PostgreSQL: early, at the end, and the highest;
                                    early is after 5 minutes, in a shorter run at its half; growth is end / early
+    course_mb                      the download's memory, at a dozen moments
     threads, open_files            early and at the end
     helix                          requests in a minute at most; 429s because its 800 points were used up
     faults                         how many requests the weather spoiled
@@ -192,8 +193,9 @@ def _course(samples: list[Sample]) -> dict[str, Any]:
         }
         for name in ("download_mb", "postgres_mb")
     }
+    course = [round(sample.download_mb) for sample in samples[:: max(1, len(samples) // 12)]]
     counts = {name: [getattr(early, name), getattr(end, name)] for name in ("threads", "open_files")}
-    return {"early_s": round(early.at_s), "memory": memory, **counts}
+    return {"early_s": round(early.at_s), "memory": memory, "course_mb": course, **counts}
 
 
 def _weather(story: str) -> dict[str, Any]:

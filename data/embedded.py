@@ -201,7 +201,8 @@ def _advice(error: Exception, home: Path) -> str:
     if isinstance(error, OSError):
         return f"Cannot use {error.filename or home}: {error.strerror}: check DOWNLOAD_PATH, and who owns it."
     log = home / "data" / "log"
-    said = _reason(getattr(error, "stderr", "")) or _reason(_text(log)) or str(error).splitlines()[0]
+    output = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
+    said = _reason(output) or _reason(_text(log)) or (output.splitlines() or ["no reason given"])[0]
     if "No space left" in said:
         return f"The embedded PostgreSQL cannot start: {said}: free some space. The frames are safe."
     return (

@@ -18,7 +18,7 @@ import pytest
 from tests.data.killing import Site, faults, kill, moments
 from tests.standin import Standin
 
-KILLS = int(os.environ.get("KILLS", "10"))  # python -m benchmarks.kills: fifty of them
+KILLS = int(os.environ.get("KILLS", "8"))  # python -m benchmarks.kills: fifty of them
 
 Disk = Callable[[int], Path]
 
@@ -66,7 +66,7 @@ def test_killed_at_random_moments(sites: dict[bool, Site], engine: object):
     assert any(site.folder.frames() for site in sites.values())
 
 
-@pytest.mark.parametrize(("embedded", "megabytes"), [(False, 4), (True, 44)])
+@pytest.mark.parametrize(("embedded", "megabytes"), [(False, 3), (True, 44)])
 def test_a_full_disk_ends_the_run_and_spoils_nothing(
     disk: Disk, sites: dict[bool, Site], engine: object, embedded: bool, megabytes: int
 ):
