@@ -19,7 +19,7 @@ from data.atomic import is_temporary
 from data.catalog import Catalog
 from data.folder import Folder
 from data.video import decode
-from tests.data.conftest import REPOSITORY, environment, settings
+from tests.data.conftest import GREEDY, REPOSITORY, environment, settings
 from tests.data.mortal import runs
 
 _LATE_S = 2.5  # after the process's start: interpreter, imports, PostgreSQL's start, the first requests
@@ -53,7 +53,7 @@ class Site:
 
     def command(self, module: str, *args: str, stderr: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
         """Start `python -m module` on it."""
-        env = environment(**self.variables, DOWNLOAD_PATH=str(self.dataset))
+        env = environment(**GREEDY, **self.variables, DOWNLOAD_PATH=str(self.dataset))
         command = [sys.executable, "-m", module, *args]
         nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
         return subprocess.Popen(command, cwd=REPOSITORY, env=env, stdin=nothing, stdout=pipe, stderr=stderr, text=True)
