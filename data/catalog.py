@@ -108,8 +108,7 @@ class Catalog:
         """How many frames of a game there are of each streamer who has any, by login."""
         login = db.frames.c.user_login
         query = select(login, func.count()).where(db.frames.c.game_id == game_id).group_by(login)
-        with translated(), self._engine.begin() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
+        return self._done(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
 
     def add_frames(self, frames: Sequence[StoredFrame]) -> int:
         """Add rows for saved files and count them; returns how many were new. A frame that has a row is left alone.
