@@ -68,7 +68,7 @@ class Tidying:
 def main(argv: list[str] | None = None) -> int:
     """Start all, watch, stop, look, print."""
     parser = argparse.ArgumentParser(description="Watch a long download from a Twitch in bad weather.")
-    parser.add_argument("--minutes", type=float, default=2, help="default: %(default)s")
+    parser.add_argument("--minutes", type=float, default=1, help="default: %(default)s")
     parser.add_argument("--faults", type=float, default=0.03, help="share of the requests that meet one (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the faults (%(default)s)")
     parser.add_argument("--keep", type=int, default=5000, help="frames that are not deleted (%(default)s)")

@@ -75,7 +75,7 @@ class Sources:
             return self._opened(source, self._channel(source, source))
         if source.startswith(("http://", "https://")):
             return self._opened(source, self._elsewhere(source))
-        if ("." in source or "/" in source) and Path(source).is_file():
+        if ("." in source or "/" in source) and _is_file(source):
             return File(source, lambda: Path(source).open("rb"))
         raise UnknownLogin(
             f"{source!r} is no Twitch login (1 to 25 lower-case letters, digits or _), no address and no file"
@@ -130,6 +130,14 @@ class Sources:
         session = Streamlink(options, plugins_builtin=plugins)
         web.equip(session.http, self._timeout_s, **self._equipment)
         return session
+
+
+def _is_file(path: str) -> bool:
+    """Whether there is such a file; a name that is too long for one is none."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False
 
 
 def _brief(error: Exception) -> str:

@@ -151,7 +151,8 @@ def test_an_address_without_a_stream(address, error):
 
 
 @pytest.mark.parametrize(
-    "source", ["film.mp4", "./film", "ftp://x/y.mp4", "/etc", "a b", "no such.mkv", "~", "\x1b[2J.mp4"]
+    "source",
+    ["film.mp4", "./film", "ftp://x/y.mp4", "/etc", "a b", "no such.mkv", "~", "\x1b[2J.mp4", 5000 * "x" + ".mp4"],
 )
 def test_what_is_no_source(source):
     """Neither a login, nor an address, nor a file: said in a line that can be printed, without a request."""
