@@ -125,7 +125,7 @@ def test_killed_again_and_again_no_frame_is_lost_or_counted_twice(mortal: Mortal
     time.sleep(1)
     stop.set()
     writer.join(60)
-    assert written > 50
+    assert written > 5
     assert [(summary.game.id, summary.frames) for summary in catalog.games()] == [(7, written), (8, written)]
     assert not catalog.rows().miscounted
 
