@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data import db
+    from data import db, memory
     from data.catalog import Catalog
     from data.folder import Folder
     from data.grabs import Stop
@@ -42,6 +42,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     stop = Stop()
     folder = Folder(settings.download_path / "frames")
     with ExitStack() as stack:
+        stack.enter_context(memory.given_back())
         catalog = Catalog(stack.enter_context(db.connect(settings)), settings.db_wait_s, stop.wait)
         collector = stack.enter_context(_collector(settings, folder, catalog, stop, args.frames))
         stack.enter_context(_stopped_by_user(stop, args.minutes))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 
 import requests
@@ -53,6 +55,7 @@ class Grabber:
         self._interval_s = frame_interval_s
         self._deadline_s = deadline_s
         self._sleep = sleep
+        self._decoders: deque[Decoder] = deque()
         self._sources = Sources(
             img_size=img_size,
             quality=quality,
@@ -132,10 +135,10 @@ class Grabber:
 
     def _taken(self, segments: Iterable[tuple[Rendition, Segment]], name: str) -> Iterator[bytes]:
         """JPEGs of the segments; an error only when there were segments, and not one gave a picture."""
-        pace, decoder, failure, good = Pace(self._interval_s), Decoder(), None, False
+        pace, failure, good = Pace(self._interval_s), None, False
         for rendition, segment in segments:
             try:
-                jpegs = self._jpegs(rendition, segment, pace.due(segment), decoder)
+                jpegs = self._jpegs(rendition, segment, pace.due(segment))
             except (NoPicture, StreamUnavailable, requests.RequestException) as error:
                 log.info("%s: segment %s left out: %s", name, segment.number, error)
                 failure = no_answer(error) if isinstance(error, requests.RequestException) else error
@@ -146,17 +149,28 @@ class Grabber:
             kind = NoPicture if isinstance(failure, NoPicture) else StreamUnavailable
             raise kind(f"{name}: not one segment gave a picture ({failure})") from failure
 
-    def _jpegs(
-        self, rendition: Rendition, segment: Segment, offsets_s: Sequence[float], decoder: Decoder
-    ) -> list[bytes]:
+    def _jpegs(self, rendition: Rendition, segment: Segment, offsets_s: Sequence[float]) -> list[bytes]:
         """The segment's pictures at these places. More is fetched of it than its start only where one is further on."""
         if not offsets_s:
             return []
         first_only = list(offsets_s) == [0.0]
         with rendition.opened(segment, whole=not first_only) as file:
             if first_only:
-                return [first_frame(file, self._img_size, self._jpeg_quality, decoder)]
+                with self._decoder() as decoder:
+                    return [first_frame(file, self._img_size, self._jpeg_quality, decoder)]
             return list(frames_at(file, offsets_s, self._img_size, self._jpeg_quality))
+
+    @contextmanager
+    def _decoder(self) -> Iterator[Decoder]:
+        """A decoder that nobody else uses meanwhile. They are kept: those of streams before serve those that come."""
+        try:
+            decoder = self._decoders.pop()
+        except IndexError:
+            decoder = Decoder()
+        try:
+            yield decoder
+        finally:
+            self._decoders.append(decoder)
 
     def _recorded(self, file: File, at_most: int | None) -> Iterator[bytes]:
         """JPEGs of a recording in one file: `at_most` spread over it, or one each interval."""
