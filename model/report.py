@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +45,9 @@ def metrics(
         "seed": settings["seed"],
         "accuracy_by_frame": evaluation.by_frame,
         "accuracy_by_stream": evaluation.by_stream,
+        "top3_by_frame": evaluation.top3,
+        "nll": evaluation.nll,
+        "ece": evaluation.ece,
         "best_epoch": training.best_epoch,
         "epochs": len(training.history["loss"]),
         "history": training.history,
@@ -54,12 +59,23 @@ def metrics(
             "streams": evaluation.streams,
             "logins": sorted({frame.login for frame in sides.validation}),
         },
-        "games": [
-            {"id": game.id, "name": game.name, "accuracy_by_frame": accuracy}
-            for game, accuracy in zip(classes, evaluation.per_game, strict=True)
-        ],
+        "games": games(classes, evaluation),
+        "reliability": [asdict(step) for step in evaluation.bins],
         "confusion": evaluation.confusion.tolist(),
     }
+
+
+def games(classes: Sequence[Game], evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Each class and how well it was recognised, ready for JSON: null where it had no frame."""
+    shares = zip(classes, evaluation.per_game, evaluation.per_game_streams, strict=True)
+    return [
+        {"id": game.id, "name": game.name, "accuracy_by_frame": _number(frames), "accuracy_by_stream": _number(streams)}
+        for game, frames, streams in shares
+    ]
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # JSON has no NaN
 
 
 def write(folder: Path, figures: dict[str, Any], draw: bool) -> None:

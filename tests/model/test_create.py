@@ -33,6 +33,10 @@ def test_the_results_can_be_checked(trained):
     assert len(figures["validation"]["logins"]) == figures["validation"]["streamers"]
     assert [game["name"] for game in figures["games"]] == [game.name for game in GAMES]
     assert figures["accuracy_by_frame"] == figures["accuracy_by_stream"] == 1.0
+    assert figures["top3_by_frame"] == 1.0
+    assert 0 <= figures["ece"] <= 1
+    assert sum(step["frames"] for step in figures["reliability"]) == figures["validation"]["frames"]
+    assert [game["accuracy_by_stream"] for game in figures["games"]] == [1.0] * 3
     assert {len(values) for values in figures["history"].values()} == {figures["epochs"]}
     assert 1 <= figures["best_epoch"] <= figures["epochs"] <= 8
     assert figures["settings"]["epochs"] == 8
