@@ -148,6 +148,8 @@ class Settings(BaseSettings):
     """Batches prepared ahead of the training step."""
     refit: bool = False
     """In the end train anew on all frames, with those of validation, for as many epochs as were best on the split."""
+    unknown_share: float = Field(0.05, ge=0, lt=1)
+    """Share of the validation frames that may count as unknown: the higher, the pickier. 0: nothing ever does."""
     visualize_results: bool = True
     """Draw the curves and the confusion matrix after training."""
     mixed_precision: bool = True

@@ -11,25 +11,30 @@ import onnxruntime
 from data.entities import Game
 from data.errors import ModelError
 from model import classes as class_list
+from model.calibration import Calibration
 
 FILE = "model.onnx"
 CLASSES_KEY = "classes"  # model.onnx's metadata: the game ids in output order, separated by commas
 
 
 class Classifier:
-    """A trained model. `classes`: the games in output order. `img_size`: pixels."""
+    """A trained model. `classes`: the games in output order. `img_size`: pixels. `calibration`: of its logits."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, classes: tuple[Game, ...]) -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, classes: tuple[Game, ...], calibration: Calibration
+    ) -> None:
         self._session = session
         self._input = session.get_inputs()[0].name
         self.classes = classes
+        self.calibration = calibration
         self.img_size: int = session.get_inputs()[0].shape[1]
 
     @classmethod
     def load(cls, model_path: Path, threads: int = 0) -> Classifier:
         """The model in the folder `model_path`; `threads` to compute with, 0 for one a core.
 
-        Raises ModelError: a file is missing or unreadable, or the two do not belong together.
+        Raises ModelError: a file is missing or unreadable, or the two do not belong together. A model without a
+        calibration, as from an older version, has the default one.
         """
         path = model_path / FILE
         if not path.is_file():
@@ -37,10 +42,10 @@ class Classifier:
         classes = class_list.read(model_path / class_list.FILE)
         session = _session(path, threads or _cores())
         _require_match(session, path, classes)
-        return cls(session, classes)
+        return cls(session, classes, Calibration.parse(session.get_modelmeta().custom_metadata_map))
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """float32 (n, classes) for uint8 `images` (n, img_size, img_size, 3), RGB."""
+        """float32 (n, classes), as the network gives them, for uint8 `images` (n, img_size, img_size, 3), RGB."""
         if images.dtype != np.uint8 or images.shape[1:] != (self.img_size, self.img_size, 3):
             wanted = f"uint8 (n, {self.img_size}, {self.img_size}, 3)"
             raise ValueError(f"images must be {wanted}, not {images.dtype} {images.shape}")

@@ -22,6 +22,7 @@ from data.errors import DatasetError
 if TYPE_CHECKING:
     from config import Settings
     from data.folder import Folder
+    from model.calibration import Calibration
     from model.evaluation import Evaluation
     from model.images import Images
     from model.split import Sides
@@ -32,6 +33,7 @@ LEARNING_RATE DROPOUT VALIDATION_SPLIT BATCH_SIZE IMG_SIZE REFIT SEED VISUALIZE_
 _NUMBERS_DEPEND_ON = (
     "architecture", "initial_weights", "fine_tune", "img_size", "epochs", "patience", "learning_rate", "dropout",
     "validation_split", "batch_size", "shuffle_buffer", "prefetch_buffer", "mixed_precision", "refit", "seed",
+    "unknown_share",
 )  # fmt: skip
 _VERIFIED_FRAMES = 32
 
@@ -63,7 +65,7 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     folder = Folder(settings.download_path / "frames")
     frames, classes = _dataset(folder)
     _load_tensorflow(settings, show=args.verbose > 1)
-    from model import evaluation, export, network, report
+    from model import export, report
 
     sides = _sides(folder, frames, classes, settings, tell)
     model = _network(settings, len(classes))
@@ -71,22 +73,21 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     learning, validation = (_images(folder, side, classes, settings) for side in (sides.training, sides.validation))
     trainer = _trainer(model, learning, validation, settings, tell)
     training = trainer.train()
-    logits = network.in_float32(model).predict(validation.in_order(), verbose=0)
-    judged = evaluation.evaluate(logits, sides.validation, classes)
+    calibration, judged = _judged(model, validation, settings)
     if settings.refit:
         tell("once more, on all frames:")
         trainer.refit(training.best_epoch)
-    final = network.in_float32(model)
-    with export.replacing(settings.model_path) as new:
-        export.write(final, classes, new)
-        export.verify(final, new, validation.first(_VERIFIED_FRAMES))
-        used = settings.model_dump(mode="json", include=set(_NUMBERS_DEPEND_ON))
-        seconds = time.monotonic() - started
-        figures = report.metrics(
-            used, classes=classes, sides=sides, training=training, evaluation=judged, seconds=seconds
-        )
-        report.write(new / export.RESULTS, figures, settings.visualize_results)
-    _print_result(settings, training, judged)
+    figures = report.metrics(
+        settings.model_dump(mode="json", include=set(_NUMBERS_DEPEND_ON)),
+        classes=classes,
+        sides=sides,
+        training=training,
+        evaluation=judged,
+        calibration=calibration,
+        seconds=time.monotonic() - started,
+    )
+    _save(model, validation, calibration, figures, settings)
+    _print_result(settings, training, judged, calibration.temperature)
     return 0
 
 
@@ -198,13 +199,36 @@ def _trainer(
     return Trainer(model, learning, validation, plan, tell=tell, bar=bar)
 
 
-def _print_result(settings: Settings, training: Training, judged: Evaluation) -> None:
+def _judged(model: Any, validation: Images, settings: Settings) -> tuple[Calibration, Evaluation]:
+    """How sure the model may be, fitted on the validation side, and how good it is, with that, on the same side."""
+    from model import calibration, evaluation, network
+
+    logits = network.in_float32(model).predict(validation.in_order(), verbose=0)
+    fitted = calibration.fit(logits, validation.labels, settings.unknown_share)
+    return fitted, evaluation.evaluate(fitted.tempered(logits), validation.frames, validation.classes)
+
+
+def _save(
+    model: Any, validation: Images, calibration: Calibration, figures: dict[str, Any], settings: Settings
+) -> None:
+    """Write all files in place of the old ones, once they have proved equal. `figures`: for metrics.json."""
+    from model import export, network, report
+
+    final = network.in_float32(model)
+    with export.replacing(settings.model_path) as new:
+        export.write(final, validation.classes, new, calibration)
+        export.verify(final, new, validation.first(_VERIFIED_FRAMES))
+        report.write(new / export.RESULTS, figures, settings.visualize_results)
+
+
+def _print_result(settings: Settings, training: Training, judged: Evaluation, temperature: float) -> None:
     print(
         f"Validation: {judged.by_frame:.1%} of {judged.frames} frames right, "
         f"{judged.by_stream:.1%} of {judged.streams} streams, by streamers not trained on."
     )
     loss = training.history["val_loss"]
     print(f"Epoch {training.best_epoch} of {len(loss)} was best, validation loss {loss[training.best_epoch - 1]:.4f}.")
+    print(f"There a confidence is off by {judged.ece:.1%} on average, at a temperature of {temperature:.2f}.")
     if settings.refit:
         print(f"The saved model was trained anew for {training.best_epoch} epochs on all frames, those included.")
     print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, results/")

@@ -22,6 +22,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 from data.entities import Game
 from data.errors import ModelError, SettingsError
 from model import classes as class_list
+from model.calibration import Calibration
 from model.classifier import CLASSES_KEY, Classifier
 from model.classifier import FILE as ONNX
 
@@ -29,6 +30,7 @@ H5 = "model.h5"
 RESULTS = "results"
 _PICTURES = ("curves.png", "confusion.png")
 _NEW = ".new-"
+_UNCALIBRATED = Calibration()
 
 
 def prepare(model_path: Path, parameters: int) -> None:
@@ -101,20 +103,20 @@ def _move_in(new: Path, model_path: Path) -> None:
         (new / name).replace(model_path / name)
 
 
-def write(model: keras.Model, classes: Sequence[Game], folder: Path) -> None:
+def write(model: keras.Model, classes: Sequence[Game], folder: Path, calibration: Calibration = _UNCALIBRATED) -> None:
     """Write model.h5, model.onnx and classes.txt for a float32 `model` trained with labels in this order.
 
     model.h5 is a whole Keras model without the optimizer's state. model.onnx: input `image`, float32
-    (n, img_size, img_size, 3), RGB, 0 to 255; output `logits`, float32 (n, classes). Raises OSError,
-    ModelError: the network does not survive the conversion.
+    (n, img_size, img_size, 3), RGB, 0 to 255; output `logits`, float32 (n, classes). Both hold the game ids and
+    the `calibration` as metadata. Raises OSError, ModelError: the network does not survive the conversion.
     """
-    ids = ",".join(str(game.id) for game in classes)
-    _write_h5(model, ids, folder / H5)
-    _write_onnx(model, ids, folder / ONNX)
+    words = {CLASSES_KEY: ",".join(str(game.id) for game in classes)} | calibration.words()
+    _write_h5(model, words, folder / H5)
+    _write_onnx(model, words, folder / ONNX)
     class_list.write(folder / class_list.FILE, classes)
 
 
-def _write_h5(model: keras.Model, ids: str, path: Path) -> None:
+def _write_h5(model: keras.Model, words: dict[str, str], path: Path) -> None:
     """Through memory: HDF5 itself dies of a full disk when it closes its file, by a segmentation fault.
 
     Keras' public `save` takes a path alone; the function below it takes an open file.
@@ -122,17 +124,17 @@ def _write_h5(model: keras.Model, ids: str, path: Path) -> None:
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
         save_model_to_hdf5(model, file, include_optimizer=False)
-        file.attrs[CLASSES_KEY] = ids
+        file.attrs.update(words)
     path.write_bytes(memory.getbuffer())
 
 
-def _write_onnx(model: keras.Model, ids: str, path: Path) -> None:
+def _write_onnx(model: keras.Model, words: dict[str, str], path: Path) -> None:
     model.export(path, format="onnx", verbose=False, input_signature=[_signature(model)])
     graph = onnx.load(path)
     _rename_output(graph.graph, "logits")
     for value in (graph.graph.input[0], graph.graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
-    onnx.helper.set_model_props(graph, {CLASSES_KEY: ids})
+    onnx.helper.set_model_props(graph, words)
     try:
         onnx.checker.check_model(graph, full_check=True)
     except onnx.checker.ValidationError as error:

@@ -17,7 +17,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:  # drawing needs no TensorFlow
-    from data.entities import Game
+    from data.entities import Game, StoredFrame
+    from model.calibration import Calibration
     from model.evaluation import Evaluation
     from model.split import Sides
     from model.training import Training
@@ -35,6 +36,7 @@ def metrics(
     sides: Sides,
     training: Training,
     evaluation: Evaluation,
+    calibration: Calibration,
     seconds: float,
 ) -> dict[str, Any]:
     """Everything measured and what is needed to measure it again, ready for JSON. `settings`: no secrets."""
@@ -48,21 +50,30 @@ def metrics(
         "top3_by_frame": evaluation.top3,
         "nll": evaluation.nll,
         "ece": evaluation.ece,
+        "temperature": calibration.temperature,
+        "unknown": {
+            "score": calibration.score,
+            "threshold": _number(calibration.threshold),
+            "share": calibration.share,
+        },
         "best_epoch": training.best_epoch,
         "epochs": len(training.history["loss"]),
         "history": training.history,
         "seconds": {"training": round(training.seconds, 2), "total": round(seconds, 2)},
-        "training": {"frames": len(sides.training), "streamers": len({frame.login for frame in sides.training})},
-        "validation": {
-            "frames": len(sides.validation),
-            "streamers": len({frame.login for frame in sides.validation}),
-            "streams": evaluation.streams,
-            "logins": sorted({frame.login for frame in sides.validation}),
-        },
+        "training": _side(sides.training),
+        "validation": {"streams": evaluation.streams, **_side(sides.validation), "logins": _logins(sides.validation)},
         "games": games(classes, evaluation),
         "reliability": [asdict(step) for step in evaluation.bins],
         "confusion": evaluation.confusion.tolist(),
     }
+
+
+def _side(frames: Sequence[StoredFrame]) -> dict[str, Any]:
+    return {"frames": len(frames), "streamers": len(_logins(frames))}
+
+
+def _logins(frames: Sequence[StoredFrame]) -> list[str]:
+    return sorted({frame.login for frame in frames})
 
 
 def games(classes: Sequence[Game], evaluation: Evaluation) -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ def lines(frames: Iterable[Frame], classifier: Classifier) -> Iterator[str]:
     from data.video import decode
     from recognition.verdict import Jury
 
-    jury = Jury(classifier.classes)
+    jury = Jury(classifier.classes, classifier.calibration)
     judged = False
     try:
         for frame in frames:

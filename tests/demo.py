@@ -92,7 +92,7 @@ def recognised(channel: Channel, environment: dict[str, str]) -> Result:
     """Ask the recogniser about one channel, and read the verdict off its last line."""
     last = run(["recognition.recognize", channel.login], environment).splitlines()[-1]
     answer, _, score = last.partition(" with a score of ")
-    return Result(channel.login, channel.game, answer, score)
+    return Result(channel.login, channel.game, answer, score.partition(" ")[0])  # Unknown names the closest after it
 
 
 def check_nothing_shared(seen: World, kept_out: World) -> None:

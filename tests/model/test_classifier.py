@@ -13,7 +13,8 @@ import pytest
 from data.entities import Game
 from data.errors import ModelError
 from model import classes
-from model.classifier import Classifier
+from model.calibration import Calibration
+from model.classifier import CLASSES_KEY, Classifier
 from tests.model.conftest import GAMES, GREEN, ROOT, SIZE, picture
 
 
@@ -88,6 +89,15 @@ def test_a_model_without_its_list_is_detected(copied):
     onnx.save(model, copied / "model.onnx")
     with pytest.raises(ModelError, match="do not belong together"):
         Classifier.load(copied)
+
+
+def test_a_model_of_before_calibration_stays_valid(copied):
+    """Nothing but the classes in its metadata: logits as they are, and every frame is known."""
+    assert Classifier.load(copied).calibration.share == 0.05
+    model = onnx.load(copied / "model.onnx")
+    onnx.helper.set_model_props(model, {CLASSES_KEY: "9,10,100"})
+    onnx.save(model, copied / "model.onnx")
+    assert Classifier.load(copied).calibration == Calibration()
 
 
 def test_a_game_may_be_renamed(copied):

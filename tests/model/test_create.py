@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -14,9 +15,12 @@ from tests.model.conftest import BLUE, GAMES, GREEN, RED, create, paint_everythi
 def test_a_run_says_what_it_did(trained):
     """Exit code 0; results on stdout, and on stderr the story alone: nothing of TensorFlow's chatter."""
     assert trained.run.returncode == 0, trained.run.stderr
-    first, second, third = trained.run.stdout.splitlines()
+    first, second, calibrated, third = trained.run.stdout.splitlines()
     assert first.startswith("Validation: 100.0% of ")
     assert second.startswith("Epoch ")
+    assert re.fullmatch(
+        r"There a confidence is off by \d+\.\d% on average, at a temperature of \d+\.\d\d\.", calibrated
+    )
     assert third.startswith(f"{trained.path}: model.h5, model.onnx, classes.txt")
     told = trained.run.stderr.splitlines()
     assert "red_ann-99.jpg cannot be decoded" in told[0]
@@ -33,6 +37,8 @@ def test_the_results_can_be_checked(trained):
     assert len(figures["validation"]["logins"]) == figures["validation"]["streamers"]
     assert [game["name"] for game in figures["games"]] == [game.name for game in GAMES]
     assert figures["accuracy_by_frame"] == figures["accuracy_by_stream"] == 1.0
+    assert figures["temperature"] > 0
+    assert figures["unknown"]["share"] == 0.05
     assert figures["top3_by_frame"] == 1.0
     assert 0 <= figures["ece"] <= 1
     assert sum(step["frames"] for step in figures["reliability"]) == figures["validation"]["frames"]

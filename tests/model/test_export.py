@@ -15,6 +15,7 @@ import pytest
 
 from data.errors import ModelError, SettingsError
 from model import export, network
+from model.calibration import Calibration
 from model.classifier import Classifier
 from tests.model.conftest import GAMES, SIZE, picture
 
@@ -52,6 +53,17 @@ def test_the_files_agree(model, tmp_path):
     assert np.allclose(classifier.logits(IMAGES[1:2]), expected[1:2], atol=1e-4)
     with h5py.File(tmp_path / "model.h5") as file:
         assert file.attrs["classes"] == "9,10,100"
+
+
+def test_the_calibration_travels_with_the_model(model, tmp_path):
+    """In model.onnx, where the classifier finds it, and in model.h5; the logits themselves are the network's."""
+    calibration = Calibration(1.7, "max_logit", 0.25, 0.05)
+    export.write(model, GAMES, tmp_path, calibration)
+    classifier = Classifier.load(tmp_path)
+    assert classifier.calibration == calibration
+    assert np.allclose(classifier.logits(IMAGES), model.predict(IMAGES, verbose=0), atol=1e-4)
+    with h5py.File(tmp_path / "model.h5") as file:
+        assert Calibration.parse(file.attrs) == calibration
 
 
 def test_the_onnx_models_interface(model, tmp_path):

@@ -22,6 +22,7 @@ from data.entities import Frame, Game
 from data.errors import NoPicture, OnlyAds, StreamError, StreamOffline, StreamUnavailable
 from data.video import encode
 from model import classes as class_list
+from model.calibration import Calibration
 from model.classifier import CLASSES_KEY, FILE, Classifier
 from recognition.recognize import lines
 from tests.footage import BLUE, GREEN, RED, flat
@@ -40,8 +41,9 @@ class ByColour:
     classes = (Game(1, "Red Game"), Game(2, "Green: the Sequel"), Game(3, "Bleu pâle"))
     img_size = 16
 
-    def __init__(self, sure: float = 2.0) -> None:
+    def __init__(self, sure: float = 2.0, calibration: Calibration | None = None) -> None:
         self._sure = sure
+        self.calibration = calibration or Calibration()
         self.shapes: list[tuple[int, ...]] = []
 
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -76,6 +78,17 @@ def test_the_words():
         f"Green: the Sequel with a score of {score:.1f}",
     ]
     assert classifier.shapes == [(1, 16, 16, 3)] * 3
+
+
+def test_a_stream_of_nothing_known():
+    """Every frame is below the threshold: the last line says so, and what comes closest."""
+    classifier = ByColour(calibration=Calibration(score="max_logit", threshold=3.0, share=0.05))
+    top = np.exp(2) / (np.exp(2) + 2)
+    assert spoken(frames(GREEN, GREEN), classifier) == [
+        f"Frame 1: Unknown (closest: Green: the Sequel with a {100 * top:.2f}% confidence).",
+        f"Frame 2: Unknown (closest: Green: the Sequel with a {100 * top:.2f}% confidence).",
+        "Unknown with a score of 2.0 (closest: Green: the Sequel)",
+    ]
 
 
 def test_the_classifier_sees_rgb():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data.entities import Game
+from model.calibration import Calibration
 from recognition.verdict import Jury, softmax
 
 VALORANT, CHESS, TETRIS = Game(516575, "VALORANT"), Game(743, "Chess"), Game(9, "Tetris")
@@ -32,6 +33,44 @@ def test_the_sum_decides_not_the_count():
     assert verdict.score == pytest.approx(expected)
     assert verdict.confidence == pytest.approx(expected / 3)
     assert [p.game for p in verdict.predictions] == [CHESS, CHESS, VALORANT]
+
+
+def test_confidences_are_over_the_temperature():
+    """Logits twice as sure as they should be, at temperature 2, print what they should."""
+    logit = 2 * np.log(0.9 / 0.1)
+    jury = Jury([CHESS, VALORANT], Calibration(temperature=2.0))
+    assert jury.hear(np.array([0.0, logit])).line(3) == "Frame 3: VALORANT with a 90.00% confidence."
+    assert jury.verdict().line() == "VALORANT with a score of 0.9"
+
+
+SURE, STRANGE = np.array([0.0, 9.0]), np.array([0.0, 0.5])
+PICKY = Calibration(score="max_logit", threshold=3.0, share=0.05)
+
+
+def test_a_frame_like_none_of_the_games():
+    """It is unknown, in words of its own that still say what is closest; the others keep the original's words."""
+    jury = Jury([CHESS, VALORANT], PICKY)
+    assert jury.hear(STRANGE).line(1) == "Frame 1: Unknown (closest: VALORANT with a 62.25% confidence)."
+    assert jury.hear(SURE).line(2) == "Frame 2: VALORANT with a 99.99% confidence."
+
+
+@pytest.mark.parametrize(
+    ("strange", "sure", "line"),
+    [
+        (0, 2, "VALORANT with a score of 2.0"),
+        (2, 2, "VALORANT with a score of 3.2"),
+        (3, 2, "Unknown with a score of 3.0 (closest: VALORANT)"),
+        (15, 0, "Unknown with a score of 15.0 (closest: VALORANT)"),
+    ],
+)
+def test_most_of_the_frames_decide_whether_a_stream_is_known(strange, sure, line):
+    """Up to half of them may be loading screens; unknown frames score a point each."""
+    jury = Jury([CHESS, VALORANT], PICKY)
+    for logits in [STRANGE] * strange + [SURE] * sure:
+        jury.hear(logits)
+    verdict = jury.verdict()
+    assert verdict.line() == line
+    assert verdict.unknown == strange
 
 
 def test_class_order_is_the_logits_order():
