@@ -150,6 +150,8 @@ class Settings(BaseSettings):
     """In the end train anew on all frames, with those of validation, for as many epochs as were best on the split."""
     unknown_share: float = Field(0.05, ge=0, lt=1)
     """Share of the validation frames that may count as unknown: the higher, the pickier. 0: nothing ever does."""
+    unknown_score: Literal["likeness", "energy", "max_logit", "max_probability"] = "likeness"
+    """What tells known frames from unknown ones: the network's features (likeness), or its outputs alone."""
     visualize_results: bool = True
     """Draw the curves and the confusion matrix after training."""
     mixed_precision: bool = True

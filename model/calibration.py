@@ -1,7 +1,8 @@
 """How sure the model may be: the temperature of its logits, and the score below which it knows nothing. numpy only.
 
 Temperature scaling: Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Energy: Liu et al.,
-Energy-based Out-of-distribution Detection, NeurIPS 2020. Largest logit: Hendrycks et al., ICML 2022.
+Energy-based Out-of-distribution Detection, NeurIPS 2020. Largest logit: Hendrycks et al., ICML 2022. Likeness looks
+at the network's features instead: model.likeness.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from data.errors import ModelError
 from model.evaluation import log_softmax
+from model.likeness import Likeness
 
 _COLDEST, _HOTTEST = 0.05, 20.0
 _HALVINGS = 40  # of the logarithms between: to twelve digits
@@ -36,7 +38,8 @@ def max_probability(logits: np.ndarray) -> np.ndarray:
 
 
 # The score tells pictures that the model knows (high) from those that it does not. It is stored by its name.
-SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+LIKENESS = "likeness"
+OF_LOGITS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "energy": energy,
     "max_logit": max_logit,
     "max_probability": max_probability,
@@ -44,29 +47,34 @@ SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """Frames' `logits` over the temperature, float64 (n, classes); their `scores`, float64 (n,); bool (n,) `known`."""
+
+    logits: np.ndarray
+    scores: np.ndarray
+    known: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """Stored with a model; without one, as here, logits are taken as they are and everything counts as known.
 
-    `temperature`: what logits are divided by. `score`: a key of SCORES. `threshold`: frames whose score is
-    below it are unknown. `share`: of the validation frames, 0 to 1, that the threshold was made to call unknown.
+    `temperature`: what logits are divided by. `score`: a key of OF_LOGITS, or LIKENESS, which `likeness` then
+    gives. `threshold`: frames whose score is below it are unknown. `share`: of the validation frames, 0 to 1, that the
+    threshold was made to call unknown.
     """
 
     temperature: float = 1.0
     score: str = "energy"
     threshold: float = -math.inf
     share: float = 0.0
+    likeness: Likeness | None = None
 
-    def tempered(self, logits: np.ndarray) -> np.ndarray:
-        """float64 (…, classes): logits whose softmax is to be believed."""
-        return logits.astype(np.float64) / self.temperature
-
-    def scores(self, logits: np.ndarray) -> np.ndarray:
-        """float64 (…): each frame's score, from its logits as the model gives them."""
-        return SCORES[self.score](self.tempered(logits))
-
-    def known(self, logits: np.ndarray) -> np.ndarray:
-        """bool (…): whether each frame is like those that the model was made for."""
-        return self.scores(logits) >= self.threshold
+    def judge(self, logits: np.ndarray, features: np.ndarray) -> Judged:
+        """Frames by what the network gives of them: `logits` (n, classes), `features` (n, d)."""
+        tempered = logits.astype(np.float64) / self.temperature
+        scores = self.likeness.scores(features) if self.likeness else OF_LOGITS[self.score](tempered)
+        return Judged(tempered, scores, scores >= self.threshold)
 
     def words(self) -> dict[str, str]:
         """As a model's metadata, which `parse` reads."""
@@ -77,6 +85,8 @@ class Calibration:
                 "unknown_threshold": repr(self.threshold),
                 "unknown_share": repr(self.share),
             }
+        if self.likeness:
+            words[LIKENESS] = self.likeness.word()
         return words
 
     @classmethod
@@ -91,25 +101,34 @@ class Calibration:
                 score=words.get("unknown_score", cls().score),
                 threshold=float(words.get("unknown_threshold", cls().threshold)),
                 share=float(words.get("unknown_share", cls().share)),
+                likeness=Likeness.parse(words[LIKENESS]) if LIKENESS in words else None,
             )
         except ValueError as error:
             raise ModelError(f"The model's calibration cannot be read: {error}") from error
         if not 0 < read.temperature < math.inf or math.isnan(read.threshold):
             raise ModelError(f"The model's calibration makes no sense: {read}")
-        if read.score not in SCORES:
+        if read.score not in {*OF_LOGITS, *([LIKENESS] if read.likeness else [])}:
             raise ModelError(f"The model's unknown score is {read.score!r}, of which this version knows nothing.")
         return read
 
 
-def fit(logits: np.ndarray, labels: np.ndarray, share: float, score: str = "energy") -> Calibration:
-    """Calibrate on `logits` (n, classes) and `labels` (n,) of frames that the model was not trained on.
+def fit(
+    logits: np.ndarray,
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    share: float,
+    score: str = "energy",
+    likeness: Likeness | None = None,
+) -> Calibration:
+    """Calibrate on `logits` (n, classes), `features` (n, d) and `labels` (n,) of frames that it did not train on.
 
-    At most `share` of these frames, 0 to 1, are called unknown; with 0 none ever is.
+    At most `share` of these frames, 0 to 1, are called unknown; with 0 none ever is. `likeness`: for that score.
     """
-    calibration = Calibration(fit_temperature(logits, labels), score)
+    calibration = Calibration(fit_temperature(logits, labels), score, likeness=likeness)
     if share == 0:
         return calibration
-    threshold = float(np.quantile(calibration.scores(logits), share, method="lower"))
+    threshold = float(np.quantile(calibration.judge(logits, features).scores, share, method="lower"))
     return replace(calibration, threshold=threshold, share=share)
 
 

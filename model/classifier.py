@@ -11,9 +11,11 @@ import onnxruntime
 from data.entities import Game
 from data.errors import ModelError
 from model import classes as class_list
-from model.calibration import Calibration
+from model.calibration import Calibration, Judged
 
 FILE = "model.onnx"
+OUTPUTS = ("logits", "features")  # model.onnx's; files of before there was the second have the first alone
+_BATCH = 32  # pictures at once: a network's layers of so many fit the memory of any machine
 CLASSES_KEY = "classes"  # model.onnx's metadata: the game ids in output order, separated by commas
 
 
@@ -27,6 +29,7 @@ class Classifier:
         self._input = session.get_inputs()[0].name
         self.classes = classes
         self.calibration = calibration
+        self._names = [output.name for output in session.get_outputs()]
         self.img_size: int = session.get_inputs()[0].shape[1]
 
     @classmethod
@@ -41,15 +44,29 @@ class Classifier:
             raise ModelError(f"{path} is missing: python -m model.create makes it.")
         classes = class_list.read(model_path / class_list.FILE)
         session = _session(path, threads or _cores())
-        _require_match(session, path, classes)
-        return cls(session, classes, Calibration.parse(session.get_modelmeta().custom_metadata_map))
+        calibration = Calibration.parse(session.get_modelmeta().custom_metadata_map)
+        _require_match(session, path, classes, calibration)
+        return cls(session, classes, calibration)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """float32 (n, classes), as the network gives them, for uint8 `images` (n, img_size, img_size, 3), RGB."""
+        return self._outputs(images)[0]
+
+    def judge(self, images: np.ndarray) -> Judged:
+        """The same images judged by the model's calibration: logits to be believed, and what is unknown."""
+        outputs = self._outputs(images)
+        return self.calibration.judge(outputs[0], outputs[-1])  # without features no score looks at them
+
+    def _outputs(self, images: np.ndarray) -> list[np.ndarray]:
         if images.dtype != np.uint8 or images.shape[1:] != (self.img_size, self.img_size, 3):
             wanted = f"uint8 (n, {self.img_size}, {self.img_size}, 3)"
             raise ValueError(f"images must be {wanted}, not {images.dtype} {images.shape}")
-        return np.asarray(self._session.run(None, {self._input: images.astype(np.float32)})[0])
+        starts = range(0, max(len(images), 1), _BATCH)
+        batches = [self._session.run(self._names, self._fed(images[start : start + _BATCH])) for start in starts]
+        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+
+    def _fed(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return {self._input: images.astype(np.float32)}
 
 
 def _cores() -> int:
@@ -67,11 +84,15 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         raise ModelError(f"{path} cannot be loaded ({error}): python -m model.create makes it anew.") from error
 
 
-def _require_match(session: onnxruntime.InferenceSession, path: Path, classes: tuple[Game, ...]) -> None:
-    """Raise ModelError unless the model was trained on these classes in this order."""
+def _require_match(
+    session: onnxruntime.InferenceSession, path: Path, classes: tuple[Game, ...], calibration: Calibration
+) -> None:
+    """Raise ModelError unless the model was trained on these classes in this order, and gives what it is judged by."""
     trained = session.get_modelmeta().custom_metadata_map.get(CLASSES_KEY, "")
     listed = ",".join(str(game.id) for game in classes)
-    if trained != listed or session.get_outputs()[0].shape[-1] != len(classes):
+    widths = [output.shape[-1] for output in session.get_outputs()]
+    wanted = [len(classes), *([calibration.likeness.means.shape[1]] if calibration.likeness else [])]
+    if trained != listed or widths[: len(wanted)] != wanted:
         raise ModelError(
             f"{path} and {class_list.FILE} beside it do not belong together (a save that was cut off?): "
             "python -m model.create makes both anew."

@@ -33,7 +33,7 @@ LEARNING_RATE DROPOUT VALIDATION_SPLIT BATCH_SIZE IMG_SIZE REFIT SEED VISUALIZE_
 _NUMBERS_DEPEND_ON = (
     "architecture", "initial_weights", "fine_tune", "img_size", "epochs", "patience", "learning_rate", "dropout",
     "validation_split", "batch_size", "shuffle_buffer", "prefetch_buffer", "mixed_precision", "refit", "seed",
-    "unknown_share",
+    "unknown_share", "unknown_score",
 )  # fmt: skip
 _VERIFIED_FRAMES = 32
 
@@ -65,18 +65,20 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     folder = Folder(settings.download_path / "frames")
     frames, classes = _dataset(folder)
     _load_tensorflow(settings, show=args.verbose > 1)
-    from model import export, report
+    from model import files, judging, report
 
     sides = _sides(folder, frames, classes, settings, tell)
     model = _network(settings, len(classes))
-    export.prepare(settings.model_path, model.count_params())
+    files.prepare(settings.model_path, model.count_params())
     learning, validation = (_images(folder, side, classes, settings) for side in (sides.training, sides.validation))
     trainer = _trainer(model, learning, validation, settings, tell)
     training = trainer.train()
-    calibration, judged = _judged(model, validation, settings)
+    share, score = settings.unknown_share, settings.unknown_score
+    calibration, judged = judging.judged(model, learning, validation, share=share, score=score)
     if settings.refit:
         tell("once more, on all frames:")
         trainer.refit(training.best_epoch)
+        calibration = judging.anew(calibration, model, learning)
     figures = report.metrics(
         settings.model_dump(mode="json", include=set(_NUMBERS_DEPEND_ON)),
         classes=classes,
@@ -199,26 +201,17 @@ def _trainer(
     return Trainer(model, learning, validation, plan, tell=tell, bar=bar)
 
 
-def _judged(model: Any, validation: Images, settings: Settings) -> tuple[Calibration, Evaluation]:
-    """How sure the model may be, fitted on the validation side, and how good it is, with that, on the same side."""
-    from model import calibration, evaluation, network
-
-    logits = network.in_float32(model).predict(validation.in_order(), verbose=0)
-    fitted = calibration.fit(logits, validation.labels, settings.unknown_share)
-    return fitted, evaluation.evaluate(fitted.tempered(logits), validation.frames, validation.classes)
-
-
 def _save(
     model: Any, validation: Images, calibration: Calibration, figures: dict[str, Any], settings: Settings
 ) -> None:
     """Write all files in place of the old ones, once they have proved equal. `figures`: for metrics.json."""
-    from model import export, network, report
+    from model import files, network, report
 
     final = network.in_float32(model)
-    with export.replacing(settings.model_path) as new:
-        export.write(final, validation.classes, new, calibration)
-        export.verify(final, new, validation.first(_VERIFIED_FRAMES))
-        report.write(new / export.RESULTS, figures, settings.visualize_results)
+    with files.replacing(settings.model_path) as new:
+        files.write(final, validation.classes, new, calibration)
+        files.verify(final, new, validation.first(_VERIFIED_FRAMES))
+        report.write(new / files.RESULTS, figures, settings.visualize_results)
 
 
 def _print_result(settings: Settings, training: Training, judged: Evaluation, temperature: float) -> None:

@@ -68,15 +68,15 @@ def lines(frames: Iterable[Frame], classifier: Classifier) -> Iterator[str]:
     from data.video import decode
     from recognition.verdict import Jury
 
-    jury = Jury(classifier.classes, classifier.calibration)
-    judged = False
+    jury = Jury(classifier.classes)
+    heard = False
     try:
         for frame in frames:
-            logits = classifier.logits(decode(frame.jpeg)[None])
-            yield jury.hear(logits[0]).line(frame.number)
-            judged = True
+            judged = classifier.judge(decode(frame.jpeg)[None])
+            yield jury.hear(judged.logits[0], bool(judged.known[0])).line(frame.number)
+            heard = True
     except StreamError as error:
-        if not judged:
+        if not heard:
             raise
         command.log.warning("%s; the verdict is of the frames so far", error)
     yield jury.verdict().line()

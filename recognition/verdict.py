@@ -13,10 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.entities import Game
-from model.calibration import Calibration
 from model.evaluation import log_softmax
-
-_UNCALIBRATED = Calibration()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +66,21 @@ class Verdict:
 class Jury:
     """Adds up the softmax outputs of a stream's frames as they come."""
 
-    def __init__(self, classes: Sequence[Game], calibration: Calibration = _UNCALIBRATED) -> None:
-        """`classes[i]` is the game of logit i; there is one at least. `calibration`: of these logits."""
+    def __init__(self, classes: Sequence[Game]) -> None:
+        """`classes[i]` is the game of logit i; there is one at least."""
         self._classes = tuple(classes)
-        self._calibration = calibration
         self._sum = np.zeros(len(self._classes))
         self._predictions: list[Prediction] = []
 
-    def hear(self, logits: np.ndarray) -> Prediction:
-        """Judge one frame by its logits, shape (classes,). Raises ValueError for another shape."""
+    def hear(self, logits: np.ndarray, known: bool = True) -> Prediction:
+        """Judge one frame by its logits, shape (classes,), over the temperature; `known`: whether it is like any game.
+
+        Raises ValueError for another shape.
+        """
         if logits.shape != self._sum.shape:
             raise ValueError(f"{logits.shape} logits for {len(self._classes)} classes")
-        probabilities = softmax(self._calibration.tempered(logits))
+        probabilities = softmax(logits)
         winner = int(probabilities.argmax())
-        known = bool(self._calibration.known(logits))
         prediction = Prediction(self._classes[winner], float(probabilities[winner]), known)
         self._sum += probabilities
         self._predictions.append(prediction)

@@ -22,7 +22,7 @@ from data.entities import Frame, Game
 from data.errors import NoPicture, OnlyAds, StreamError, StreamOffline, StreamUnavailable
 from data.video import encode
 from model import classes as class_list
-from model.calibration import Calibration
+from model.calibration import Calibration, Judged
 from model.classifier import CLASSES_KEY, FILE, Classifier
 from recognition.recognize import lines
 from tests.footage import BLUE, GREEN, RED, flat
@@ -43,14 +43,15 @@ class ByColour:
 
     def __init__(self, sure: float = 2.0, calibration: Calibration | None = None) -> None:
         self._sure = sure
-        self.calibration = calibration or Calibration()
+        self._calibration = calibration or Calibration()
         self.shapes: list[tuple[int, ...]] = []
 
-    def logits(self, images: np.ndarray) -> np.ndarray:
+    def judge(self, images: np.ndarray) -> Judged:
         assert images.dtype == np.uint8
         self.shapes.append(images.shape)
         means = images.mean(axis=(1, 2))
-        return self._sure * (means == means.max(axis=1, keepdims=True)).astype(np.float32)
+        logits = self._sure * (means == means.max(axis=1, keepdims=True)).astype(np.float32)
+        return self._calibration.judge(logits, logits)
 
 
 def frames(*colours: tuple[int, int, int], then: StreamError | None = None) -> Iterable[Frame]:
@@ -89,6 +90,13 @@ def test_a_stream_of_nothing_known():
         f"Frame 2: Unknown (closest: Green: the Sequel with a {100 * top:.2f}% confidence).",
         "Unknown with a score of 2.0 (closest: Green: the Sequel)",
     ]
+
+
+def test_confidences_are_over_the_temperature():
+    """Logits twice as sure as they should be, at temperature 2, print what they should."""
+    top = np.exp(2) / (np.exp(2) + 2)
+    said = spoken(frames(GREEN), ByColour(sure=4.0, calibration=Calibration(temperature=2.0)))
+    assert said[0] == f"Frame 1: Green: the Sequel with a {100 * top:.2f}% confidence."
 
 
 def test_the_classifier_sees_rgb():

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from data.entities import Game
-from model.calibration import Calibration
 from recognition.verdict import Jury, softmax
 
 VALORANT, CHESS, TETRIS = Game(516575, "VALORANT"), Game(743, "Chess"), Game(9, "Tetris")
@@ -35,22 +34,13 @@ def test_the_sum_decides_not_the_count():
     assert [p.game for p in verdict.predictions] == [CHESS, CHESS, VALORANT]
 
 
-def test_confidences_are_over_the_temperature():
-    """Logits twice as sure as they should be, at temperature 2, print what they should."""
-    logit = 2 * np.log(0.9 / 0.1)
-    jury = Jury([CHESS, VALORANT], Calibration(temperature=2.0))
-    assert jury.hear(np.array([0.0, logit])).line(3) == "Frame 3: VALORANT with a 90.00% confidence."
-    assert jury.verdict().line() == "VALORANT with a score of 0.9"
-
-
 SURE, STRANGE = np.array([0.0, 9.0]), np.array([0.0, 0.5])
-PICKY = Calibration(score="max_logit", threshold=3.0, share=0.05)
 
 
 def test_a_frame_like_none_of_the_games():
     """It is unknown, in words of its own that still say what is closest; the others keep the original's words."""
-    jury = Jury([CHESS, VALORANT], PICKY)
-    assert jury.hear(STRANGE).line(1) == "Frame 1: Unknown (closest: VALORANT with a 62.25% confidence)."
+    jury = Jury([CHESS, VALORANT])
+    assert jury.hear(STRANGE, known=False).line(1) == "Frame 1: Unknown (closest: VALORANT with a 62.25% confidence)."
     assert jury.hear(SURE).line(2) == "Frame 2: VALORANT with a 99.99% confidence."
 
 
@@ -65,9 +55,9 @@ def test_a_frame_like_none_of_the_games():
 )
 def test_most_of_the_frames_decide_whether_a_stream_is_known(strange, sure, line):
     """Up to half of them may be loading screens; unknown frames score a point each."""
-    jury = Jury([CHESS, VALORANT], PICKY)
-    for logits in [STRANGE] * strange + [SURE] * sure:
-        jury.hear(logits)
+    jury = Jury([CHESS, VALORANT])
+    for known in [False] * strange + [True] * sure:
+        jury.hear(SURE if known else STRANGE, known)
     verdict = jury.verdict()
     assert verdict.line() == line
     assert verdict.unknown == strange

@@ -23,7 +23,7 @@ from data.entities import Game
 from data.errors import ModelError, SettingsError
 from model import classes as class_list
 from model.calibration import Calibration
-from model.classifier import CLASSES_KEY, Classifier
+from model.classifier import CLASSES_KEY, OUTPUTS, Classifier
 from model.classifier import FILE as ONNX
 
 H5 = "model.h5"
@@ -107,16 +107,22 @@ def write(model: keras.Model, classes: Sequence[Game], folder: Path, calibration
     """Write model.h5, model.onnx and classes.txt for a float32 `model` trained with labels in this order.
 
     model.h5 is a whole Keras model without the optimizer's state. model.onnx: input `image`, float32
-    (n, img_size, img_size, 3), RGB, 0 to 255; output `logits`, float32 (n, classes). Both hold the game ids and
-    the `calibration` as metadata. Raises OSError, ModelError: the network does not survive the conversion.
+    (n, img_size, img_size, 3), RGB, 0 to 255; outputs `logits`, float32 (n, classes), and `features`, float32
+    (n, d). Both hold the game ids and the `calibration`. Raises OSError, ModelError: the network does not survive the
+    conversion.
     """
-    words = {CLASSES_KEY: ",".join(str(game.id) for game in classes)} | calibration.words()
-    _write_h5(model, words, folder / H5)
-    _write_onnx(model, words, folder / ONNX)
+    ids = ",".join(str(game.id) for game in classes)
+    _write_h5(model, ids, calibration, folder / H5)
+    _write_onnx(with_features(model), {CLASSES_KEY: ids} | calibration.words(), folder / ONNX)
     class_list.write(folder / class_list.FILE, classes)
 
 
-def _write_h5(model: keras.Model, words: dict[str, str], path: Path) -> None:
+def with_features(model: keras.Model) -> keras.Model:
+    """`model` with two outputs: its logits, and the features that its last layer makes them from."""
+    return keras.Model(model.input, [model.output, model.get_layer("logits").input])
+
+
+def _write_h5(model: keras.Model, ids: str, calibration: Calibration, path: Path) -> None:
     """Through memory: HDF5 itself dies of a full disk when it closes its file, by a segmentation fault.
 
     Keras' public `save` takes a path alone; the function below it takes an open file.
@@ -124,15 +130,25 @@ def _write_h5(model: keras.Model, words: dict[str, str], path: Path) -> None:
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
         save_model_to_hdf5(model, file, include_optimizer=False)
-        file.attrs.update(words)
+        file.attrs[CLASSES_KEY] = ids
+        for name, word in calibration.words().items():  # some are longer than HDF5's attributes may be
+            file[f"calibration/{name}"] = word
     path.write_bytes(memory.getbuffer())
+
+
+def calibration_of(h5: Path) -> Calibration:
+    """What `write` stored with the Keras model in this file. Raises OSError, ModelError."""
+    with h5py.File(h5) as file:
+        words = file.get("calibration", {})
+        return Calibration.parse({name: words[name].asstr()[()] for name in words})
 
 
 def _write_onnx(model: keras.Model, words: dict[str, str], path: Path) -> None:
     model.export(path, format="onnx", verbose=False, input_signature=[_signature(model)])
     graph = onnx.load(path)
-    _rename_output(graph.graph, "logits")
-    for value in (graph.graph.input[0], graph.graph.output[0]):
+    for place, name in enumerate(OUTPUTS):
+        _rename_output(graph.graph, place, name)
+    for value in (*graph.graph.input, *graph.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
     onnx.helper.set_model_props(graph, words)
     try:
@@ -146,13 +162,13 @@ def _signature(model: keras.Model) -> keras.InputSpec:
     return keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="image")
 
 
-def _rename_output(graph: onnx.GraphProto, name: str) -> None:
-    """tf2onnx calls it after TensorFlow's last operation, `Identity:0`."""
+def _rename_output(graph: onnx.GraphProto, place: int, name: str) -> None:
+    """tf2onnx calls them after TensorFlow's last operations, `Identity:0`. Other nodes may read an output as well."""
+    old = graph.output[place].name
     for node in graph.node:
-        for place, output in enumerate(node.output):
-            if output == graph.output[0].name:
-                node.output[place] = name
-    graph.output[0].name = name
+        for values in (node.input, node.output):
+            values[:] = [name if value == old else value for value in values]
+    graph.output[place].name = name
 
 
 def verify(model: keras.Model, folder: Path, images: np.ndarray) -> None:

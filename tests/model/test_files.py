@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 from data.errors import ModelError, SettingsError
-from model import export, network
+from model import files, likeness, network
 from model.calibration import Calibration
 from model.classifier import Classifier
 from tests.model.conftest import GAMES, SIZE, picture
@@ -32,8 +32,8 @@ def model() -> keras.Model:
 
 def save(model: keras.Model, folder: Path) -> None:
     """All that the command saves."""
-    with export.replacing(folder) as new:
-        export.write(model, GAMES, new)
+    with files.replacing(folder) as new:
+        files.write(model, GAMES, new)
         (new / "results").mkdir()
         (new / "results" / "metrics.json").write_text("{}")
 
@@ -58,31 +58,44 @@ def test_the_files_agree(model, tmp_path):
 def test_the_calibration_travels_with_the_model(model, tmp_path):
     """In model.onnx, where the classifier finds it, and in model.h5; the logits themselves are the network's."""
     calibration = Calibration(1.7, "max_logit", 0.25, 0.05)
-    export.write(model, GAMES, tmp_path, calibration)
+    files.write(model, GAMES, tmp_path, calibration)
     classifier = Classifier.load(tmp_path)
     assert classifier.calibration == calibration
     assert np.allclose(classifier.logits(IMAGES), model.predict(IMAGES, verbose=0), atol=1e-4)
-    with h5py.File(tmp_path / "model.h5") as file:
-        assert Calibration.parse(file.attrs) == calibration
+    assert files.calibration_of(tmp_path / "model.h5") == calibration
+
+
+def test_the_likeness_travels_too(model, tmp_path):
+    """Large as it is, in both files; the classifier scores a picture by the features of its own run."""
+    features = files.with_features(model).predict(IMAGES, verbose=0)[1]
+    seen = likeness.fit(np.repeat(features, 2, axis=0), np.repeat([0, 1, 2], 2), 3)
+    files.write(model, GAMES, tmp_path, Calibration(1.7, "likeness", 0.9, 0.05, seen))
+    judged = Classifier.load(tmp_path).judge(IMAGES)
+    assert judged.scores == pytest.approx([1, 1, 1], abs=1e-3)
+    assert judged.known.all()
+    stored = files.calibration_of(tmp_path / "model.h5").likeness
+    assert stored is not None
+    assert (stored.scores(features) == seen.scores(features)).all()
+    keras.models.load_model(tmp_path / "model.h5")
 
 
 def test_the_onnx_models_interface(model, tmp_path):
-    """`image` float32 (n, size, size, 3) → `logits` float32 (n, classes), as documented."""
+    """`image` float32 (n, size, size, 3) → `logits` float32 (n, classes), `features` float32 (n, d), as documented."""
     save(model, tmp_path)
     graph = onnx.load(tmp_path / "model.onnx").graph
     found = [(value.name, value.type.tensor_type) for value in (*graph.input, *graph.output)]
-    assert [name for name, _ in found] == ["image", "logits"]
+    assert [name for name, _ in found] == ["image", "logits", "features"]
     assert {kind.elem_type for _, kind in found} == {onnx.TensorProto.FLOAT}
     shapes = [[d.dim_param or d.dim_value for d in kind.shape.dim] for _, kind in found]
-    assert shapes == [["n", SIZE, SIZE, 3], ["n", 3]]
+    assert shapes == [["n", SIZE, SIZE, 3], ["n", 3], ["n", 256]]
 
 
 def test_a_model_that_differs_is_not_accepted(model, tmp_path):
     """`verify` passes for the model that was written and for no other."""
     save(model, tmp_path)
-    export.verify(model, tmp_path, IMAGES)
+    files.verify(model, tmp_path, IMAGES)
     with pytest.raises(ModelError, match="differs"):
-        export.verify(network.build("cnn", SIZE, 3), tmp_path, IMAGES)
+        files.verify(network.build("cnn", SIZE, 3), tmp_path, IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +107,8 @@ def test_what_fails_leaves_the_old_model(model, tmp_path, trouble, seen):
     before = contents(tmp_path)
 
     def fail() -> None:
-        with export.replacing(tmp_path) as new:
-            export.write(network.build("cnn", SIZE, 3), GAMES, new)
+        with files.replacing(tmp_path) as new:
+            files.write(network.build("cnn", SIZE, 3), GAMES, new)
             raise trouble
 
     with pytest.raises(seen):
@@ -162,7 +175,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
     (tmp_path / f".new-{gone.pid}").mkdir()
     (tmp_path / f".new-{gone.pid}" / "model.h5").write_text("half")
     (tmp_path / f".new-{os.getppid()}").mkdir()
-    export.prepare(tmp_path, 1000)
+    files.prepare(tmp_path, 1000)
     assert [path.name for path in tmp_path.iterdir()] == [f".new-{os.getppid()}"]
 
 
@@ -170,6 +183,6 @@ def test_a_folder_that_cannot_be_used_is_known_before_training(small_disk, tmp_p
     """A file in its place, or a disk too small: before hours of training, not after."""
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match=r"^MODEL_PATH: "):
-        export.prepare(tmp_path / "file", 1000)
+        files.prepare(tmp_path / "file", 1000)
     with pytest.raises(ModelError, match="MB free"):
-        export.prepare(small_disk, 1000)
+        files.prepare(small_disk, 1000)
