@@ -70,9 +70,13 @@ class Calibration:
     share: float = 0.0
     likeness: Likeness | None = None
 
+    def tempered(self, logits: np.ndarray) -> np.ndarray:
+        """float64 (n, classes): logits whose softmax is to be believed."""
+        return logits.astype(np.float64) / self.temperature
+
     def judge(self, logits: np.ndarray, features: np.ndarray) -> Judged:
         """Frames by what the network gives of them: `logits` (n, classes), `features` (n, d)."""
-        tempered = logits.astype(np.float64) / self.temperature
+        tempered = self.tempered(logits)
         scores = self.likeness.scores(features) if self.likeness else OF_LOGITS[self.score](tempered)
         return Judged(tempered, scores, scores >= self.threshold)
 
@@ -113,22 +117,18 @@ class Calibration:
 
 
 def fit(
-    logits: np.ndarray,
-    features: np.ndarray,
-    labels: np.ndarray,
-    *,
-    share: float,
-    score: str = "energy",
-    likeness: Likeness | None = None,
+    logits: np.ndarray, likeness: np.ndarray, labels: np.ndarray, *, share: float, score: str = LIKENESS
 ) -> Calibration:
-    """Calibrate on `logits` (n, classes), `features` (n, d) and `labels` (n,) of frames that it did not train on.
+    """Calibrate on the `logits` (n, classes), `likeness` (n,) and `labels` (n,) of frames that it did not train on.
 
-    At most `share` of these frames, 0 to 1, are called unknown; with 0 none ever is. `likeness`: for that score.
+    At most `share` of these frames, 0 to 1, are called unknown; with 0 none ever is. Before frames can be judged by
+    their likeness, the answer wants the model's own: `dataclasses.replace(answer, likeness=...)`.
     """
-    calibration = Calibration(fit_temperature(logits, labels), score, likeness=likeness)
+    calibration = Calibration(fit_temperature(logits, labels), score)
     if share == 0:
         return calibration
-    threshold = float(np.quantile(calibration.judge(logits, features).scores, share, method="lower"))
+    scores = likeness if score == LIKENESS else OF_LOGITS[score](calibration.tempered(logits))
+    threshold = float(np.quantile(scores, share, method="lower"))
     return replace(calibration, threshold=threshold, share=share)
 
 

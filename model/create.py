@@ -74,11 +74,11 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     trainer = _trainer(model, learning, validation, settings, tell)
     training = trainer.train()
     share, score = settings.unknown_share, settings.unknown_score
-    calibration, judged = judging.judged(model, learning, validation, share=share, score=score)
+    heard = judging.said(model, learning, validation)
+    calibration, judged = judging.judged(heard, sides.validation, classes, share=share, score=score)
     if settings.refit:
         tell("once more, on all frames:")
         trainer.refit(training.best_epoch)
-        calibration = judging.anew(calibration, model, learning)
     figures = report.metrics(
         settings.model_dump(mode="json", include=set(_NUMBERS_DEPEND_ON)),
         classes=classes,
@@ -88,7 +88,7 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
         calibration=calibration,
         seconds=time.monotonic() - started,
     )
-    _save(model, validation, calibration, figures, settings)
+    _save(model, validation, judging.completed(calibration, model, learning), figures, settings)
     _print_result(settings, training, judged, calibration.temperature)
     return 0
 

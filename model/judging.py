@@ -1,4 +1,4 @@
-"""A trained network, judged on the side that it did not train on. Imports Keras.
+"""What a trained network says of frames that it did not train on, and what that is worth. Imports Keras.
 
 First how sure it may be and what it does not know (model.calibration), then how good it is (model.evaluation).
 """
@@ -6,12 +6,13 @@ First how sure it may be and what it does not know (model.calibration), then how
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
-from data.entities import StoredFrame
+from data.entities import Game, StoredFrame
 from model import calibration, evaluation, files, likeness, network
 from model.calibration import Calibration
 from model.evaluation import Evaluation
@@ -21,20 +22,35 @@ from model.likeness import Likeness
 _LIKENESS_FRAMES = 200  # of each game at most, from all its streamers: a pass of these is short beside an epoch
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What a network says of frames: its `logits` (n, classes), and their `likeness` (n,) to those it trained on.
+
+    Of several networks, each asked about other frames, it may be put together: neither is on a scale of its own.
+    """
+
+    logits: np.ndarray
+    likeness: np.ndarray
+
+
+def said(model: keras.Model, learning: Images, asked: Images) -> Said:
+    """What `model`, trained on `learning`, says of the frames of `asked`, in their order."""
+    logits, features = _outputs(model, asked)
+    return Said(logits, _likeness(model, learning).scores(features))
+
+
 def judged(
-    model: keras.Model, learning: Images, validation: Images, *, share: float, score: str
+    heard: Said, frames: Sequence[StoredFrame], classes: Sequence[Game], *, share: float, score: str
 ) -> tuple[Calibration, Evaluation]:
-    """Both fitted and measured on `validation`; `share` and `score`: the settings unknown_share and unknown_score."""
-    seen = _likeness(model, learning) if score == calibration.LIKENESS else None
-    logits, features = _outputs(model, validation)
-    fitted = calibration.fit(logits, features, validation.labels, share=share, score=score, likeness=seen)
-    tempered = fitted.judge(logits, features).logits
-    return fitted, evaluation.evaluate(tempered, validation.frames, validation.classes)
+    """Both from the same `frames`; `share` and `score`: the settings unknown_share and unknown_score."""
+    labels = evaluation.labels_of(frames, classes)
+    fitted = calibration.fit(heard.logits, heard.likeness, labels, share=share, score=score)
+    return fitted, evaluation.evaluate(fitted.tempered(heard.logits), frames, classes)
 
 
-def anew(old: Calibration, model: keras.Model, learning: Images) -> Calibration:
-    """`old` for a model that was trained anew on all frames: none is left to fit on, but its features have moved."""
-    return replace(old, likeness=_likeness(model, learning)) if old.likeness else old
+def completed(fitted: Calibration, model: keras.Model, learning: Images) -> Calibration:
+    """`fitted` with what the score needs of the `model` that is saved, which trained on `learning`."""
+    return replace(fitted, likeness=_likeness(model, learning)) if fitted.score == calibration.LIKENESS else fitted
 
 
 def _likeness(model: keras.Model, learning: Images) -> Likeness:

@@ -23,8 +23,8 @@ def drawn(count: int, temperature: float, classes: int = 6) -> tuple[np.ndarray,
 
 
 def calibrated(logits: np.ndarray, labels: np.ndarray, share: float = 0.05, score: str = "energy") -> Calibration:
-    """Fitted without features: the scores of logits look at none."""
-    return fit(logits, logits, labels, share=share, score=score)
+    """Fitted without a likeness: the scores of logits look at none."""
+    return fit(logits, np.zeros(len(labels)), labels, share=share, score=score)
 
 
 def judged(calibration: Calibration, logits: np.ndarray) -> Judged:
@@ -75,6 +75,14 @@ def test_so_many_known_frames_are_called_unknown(score, share):
     assert (~judged(calibration, again).known).mean() == pytest.approx(share, abs=0.025)
     few, labels = drawn(30, 1.5)
     assert (~judged(calibrated(few, labels, share, score), few).known).sum() == math.floor(share * 29)
+
+
+def test_the_threshold_of_a_likeness():
+    """It is taken from the likeness, not from the logits."""
+    logits, labels = drawn(101, 1.0)
+    likeness = CHANCE.permutation(np.linspace(0, 1, 101))
+    fitted = fit(logits, likeness, labels, share=0.05, score="likeness")
+    assert (likeness < fitted.threshold).sum() == 5
 
 
 @pytest.mark.parametrize("score", OF_LOGITS)
