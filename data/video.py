@@ -206,6 +206,11 @@ def decode(jpeg: bytes) -> np.ndarray:
     return _read(jpeg, cv2.IMREAD_COLOR)[:, :, ::-1]
 
 
+def fitted(picture: bytes, img_size: int) -> np.ndarray:
+    """A JPEG, PNG or WebP as uint8 RGB (img_size, img_size, 3), by area averaging. Raises NoPicture when it is none."""
+    return cv2.resize(decode(picture), (img_size, img_size), interpolation=cv2.INTER_AREA)
+
+
 def thumbnail(jpeg: bytes) -> np.ndarray:
     """What a JPEG looks like from afar: uint8 RGB (CELLS, CELLS, 3). Raises NoPicture when the bytes are none.
 

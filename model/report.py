@@ -121,8 +121,8 @@ def curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
     return figure
 
 
-def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
-    """`counts` (classes, classes) of validation frames: a row is a true game, a column what was predicted.
+def confusion(counts: np.ndarray, names: Sequence[str], title: str = "Validation frames, %") -> Figure:
+    """`counts` (classes, classes) of frames: a row is a true game, a column what was predicted.
 
     A cell is coloured by its share of the row, and says it in per cent of that game's frames.
     """
@@ -153,7 +153,7 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Figure:
     axes.set_yticks(places, labels, fontsize=8, parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title("Validation frames, %", loc="left", fontweight="bold")
+    axes.set_title(title, loc="left", fontweight="bold")
     return figure
 
 
