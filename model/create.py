@@ -205,13 +205,14 @@ def _save(
     model: Any, validation: Images, calibration: Calibration, figures: dict[str, Any], settings: Settings
 ) -> None:
     """Write all files in place of the old ones, once they have proved equal. `figures`: for metrics.json."""
-    from model import files, network, report
+    from model import card, files, network, report
 
     final = network.in_float32(model)
     with files.replacing(settings.model_path) as new:
         files.write(final, validation.classes, new, calibration)
         files.verify(final, new, validation.first(_VERIFIED_FRAMES))
         report.write(new / files.RESULTS, figures, settings.visualize_results)
+        card.write(new, figures, files.MODEL)
 
 
 def _print_result(settings: Settings, training: Training, judged: Evaluation, temperature: float) -> None:
@@ -224,7 +225,7 @@ def _print_result(settings: Settings, training: Training, judged: Evaluation, te
     print(f"There a confidence is off by {judged.ece:.1%} on average, at a temperature of {temperature:.2f}.")
     if settings.refit:
         print(f"The saved model was trained anew for {training.best_epoch} epochs on all frames, those included.")
-    print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, results/")
+    print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, model_card.md, results/")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
 from data.entities import Game
 from data.errors import ModelError, SettingsError
+from model import card
 from model import classes as class_list
 from model.calibration import Calibration
 from model.classifier import CLASSES_KEY, OUTPUTS, Classifier
@@ -28,7 +29,9 @@ from model.classifier import FILE as ONNX
 
 H5 = "model.h5"
 RESULTS = "results"
+MODEL = (H5, ONNX, class_list.FILE)
 _PICTURES = ("curves.png", "confusion.png")
+DERIVED = ("model.int8.onnx", "model.tflite")  # what model.export makes of the model
 _NEW = ".new-"
 _UNCALIBRATED = Calibration()
 
@@ -99,8 +102,11 @@ def _move_in(new: Path, model_path: Path) -> None:
             (model_path / RESULTS / picture).unlink(missing_ok=True)
     for path in (new / RESULTS).glob("*"):
         path.replace(model_path / RESULTS / path.name)
-    for name in (H5, ONNX, class_list.FILE):
-        (new / name).replace(model_path / name)
+    for name in (*DERIVED, card.FILE):  # nor may those of another model stay
+        (model_path / name).unlink(missing_ok=True)
+    for name in (*MODEL, card.FILE):
+        if name in MODEL or (new / name).exists():
+            (new / name).replace(model_path / name)
 
 
 def write(model: keras.Model, classes: Sequence[Game], folder: Path, calibration: Calibration = _UNCALIBRATED) -> None:

@@ -62,7 +62,7 @@ def metrics(
         "seconds": {"training": round(training.seconds, 2), "total": round(seconds, 2)},
         "training": _side(sides.training),
         "validation": {"streams": evaluation.streams, **_side(sides.validation), "logins": _logins(sides.validation)},
-        "games": games(classes, evaluation),
+        "games": _games(classes, evaluation, sides),
         "reliability": [asdict(step) for step in evaluation.bins],
         "confusion": evaluation.confusion.tolist(),
     }
@@ -76,11 +76,18 @@ def _logins(frames: Sequence[StoredFrame]) -> list[str]:
     return sorted({frame.login for frame in frames})
 
 
-def games(classes: Sequence[Game], evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Each class and how well it was recognised, ready for JSON: null where it had no frame."""
+def _games(classes: Sequence[Game], evaluation: Evaluation, sides: Sides) -> list[dict[str, Any]]:
+    """Each class, what there was of it, and how well it was recognised: null where no frame tells."""
     shares = zip(classes, evaluation.per_game, evaluation.per_game_streams, strict=True)
     return [
-        {"id": game.id, "name": game.name, "accuracy_by_frame": _number(frames), "accuracy_by_stream": _number(streams)}
+        {
+            "id": game.id,
+            "name": game.name,
+            "accuracy_by_frame": _number(frames),
+            "accuracy_by_stream": _number(streams),
+            "training": _side([frame for frame in sides.training if frame.game_id == game.id]),
+            "validation": _side([frame for frame in sides.validation if frame.game_id == game.id]),
+        }
         for game, frames, streams in shares
     ]
 

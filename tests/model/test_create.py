@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -51,6 +52,20 @@ def test_the_results_can_be_checked(trained):
     assert {path.name for path in (trained.path / "results").iterdir()} == {
         "curves.png", "confusion.png", "metrics.json"
     }  # fmt: skip
+
+
+def test_the_card_says_what_was_saved(trained):
+    """Beside the model: its games, its numbers, and hashes that are those of the files."""
+    card = (trained.path / "model_card.md").read_text(encoding="utf-8")
+    figures = json.loads((trained.path / "results" / "metrics.json").read_text(encoding="utf-8"))
+    for name in ("model.h5", "model.onnx", "classes.txt"):
+        assert f"| `{name}` | `{hashlib.sha256((trained.path / name).read_bytes()).hexdigest()}` |" in card
+    green = figures["games"][1]
+    counts = [green[side][what] for side in ("training", "validation") for what in ("frames", "streamers")]
+    assert f"| Green | 10 | {' | '.join(map(str, counts))} |" in card
+    assert counts[0] + counts[2] == 16
+    assert f"| frames right | {figures['accuracy_by_frame']:.1%} |" in card
+    assert "| `EPOCHS` | 8 |" in card
 
 
 def test_the_same_seed_gives_the_same_model(trained, tmp_path):

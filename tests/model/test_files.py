@@ -119,7 +119,8 @@ def test_what_fails_leaves_the_old_model(model, tmp_path, trouble, seen):
 def test_pictures_of_another_model_do_not_stay(model, tmp_path):
     """Results are replaced; what the user put beside them is not touched."""
     (tmp_path / "results").mkdir()
-    for name in ("results/curves.png", "results/metrics.json", "results/notes.txt", "mine.txt"):
+    others = ("results/curves.png", "results/metrics.json", "model.int8.onnx", "model.tflite", "model_card.md")
+    for name in (*others, "results/notes.txt", "mine.txt"):
         (tmp_path / name).write_text("old")
     save(model, tmp_path)
     found = contents(tmp_path)
