@@ -152,6 +152,8 @@ class Settings(BaseSettings):
     """Share of the validation frames that may count as unknown: the higher, the pickier. 0: nothing ever does."""
     unknown_score: Literal["likeness", "energy", "max_logit", "max_probability"] = "likeness"
     """What tells known frames from unknown ones: the network's features (likeness), or its outputs alone."""
+    int8: bool = False
+    """Recognise with the 8-bit model that python -m model.export makes, where it is: faster, nearly as good."""
     visualize_results: bool = True
     """Draw the curves and the confusion matrix after training."""
     mixed_precision: bool = True

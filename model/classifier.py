@@ -14,6 +14,7 @@ from model import classes as class_list
 from model.calibration import Calibration, Judged
 
 FILE = "model.onnx"
+INT8_FILE = "model.int8.onnx"  # the same in 8-bit integers, made by model.export
 OUTPUTS = ("logits", "features")  # model.onnx's; files of before there was the second have the first alone
 _BATCH = 32  # pictures at once: a network's layers of so many fit the memory of any machine
 CLASSES_KEY = "classes"  # model.onnx's metadata: the game ids in output order, separated by commas
@@ -33,13 +34,13 @@ class Classifier:
         self.img_size: int = session.get_inputs()[0].shape[1]
 
     @classmethod
-    def load(cls, model_path: Path, threads: int = 0) -> Classifier:
-        """The model in the folder `model_path`; `threads` to compute with, 0 for one a core.
+    def load(cls, model_path: Path, threads: int = 0, file: str = FILE) -> Classifier:
+        """The model in the folder `model_path`, in `file` there; `threads` to compute with, 0 for one a core.
 
         Raises ModelError: a file is missing or unreadable, or the two do not belong together. A model without a
         calibration, as from an older version, has the default one.
         """
-        path = model_path / FILE
+        path = model_path / file
         if not path.is_file():
             raise ModelError(f"{path} is missing: python -m model.create makes it.")
         classes = class_list.read(model_path / class_list.FILE)
@@ -67,6 +68,11 @@ class Classifier:
 
     def _fed(self, images: np.ndarray) -> dict[str, np.ndarray]:
         return {self._input: images.astype(np.float32)}
+
+
+def file_of(model_path: Path, int8: bool) -> str:
+    """The name of the file to load: with the setting `int8` the smaller and faster one, where it was made."""
+    return INT8_FILE if int8 and (model_path / INT8_FILE).is_file() else FILE
 
 
 def _cores() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 _EPILOG = """\
 FOLDER holds a folder for each game, named by its id or its name as in classes.txt, with pictures in it:
 JPEG, PNG or WebP, <stream>-<n>.jpg. Folders of other names count as games that the model does not know.
-settings: DOWNLOAD_PATH MODEL_PATH VISUALIZE_RESULTS"""
+settings: DOWNLOAD_PATH MODEL_PATH INT8 VISUALIZE_RESULTS"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,13 +32,14 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from data.errors import ModelError
     from data.folder import Folder
     from model import gallery, page, trial
-    from model.classifier import Classifier
+    from model.classifier import Classifier, file_of
 
-    classifier = Classifier.load(settings.model_path)
+    file = file_of(settings.model_path, settings.int8)
+    classifier = Classifier.load(settings.model_path, file=file)
     root: Path = args.folder or settings.download_path / "frames"
     pictures = gallery.pictures(root, classifier.classes, Folder(root).names())
     done = trial.run(classifier, pictures)
-    figures = _about(root, settings.model_path) | done.figures()
+    figures = _about(root, settings.model_path / file) | done.figures()
     out: Path = args.out or settings.model_path / "results" / "evaluation"
     try:
         written = page.write(out, done, classifier.calibration.threshold, figures, settings.visualize_results)
@@ -50,15 +50,15 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def _about(root: Path, model_path: Path) -> dict[str, Any]:
+def _about(root: Path, model: Path) -> dict[str, Any]:
     """What was judged, by which file, and when."""
-    from model.classifier import FILE
+    from model.card import sha256
 
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "folder": str(root),
-        "model": str(model_path),
-        "sha256": hashlib.sha256((model_path / FILE).read_bytes()).hexdigest(),
+        "model": str(model),
+        "sha256": sha256(model),
     }
 
 

@@ -24,14 +24,14 @@ from data.errors import ModelError, SettingsError
 from model import card
 from model import classes as class_list
 from model.calibration import Calibration
-from model.classifier import CLASSES_KEY, OUTPUTS, Classifier
+from model.classifier import CLASSES_KEY, INT8_FILE, OUTPUTS, Classifier
 from model.classifier import FILE as ONNX
 
 H5 = "model.h5"
 RESULTS = "results"
 MODEL = (H5, ONNX, class_list.FILE)
 _PICTURES = ("curves.png", "confusion.png")
-DERIVED = ("model.int8.onnx", "model.tflite")  # what model.export makes of the model
+DERIVED = (INT8_FILE, "model.tflite")  # what model.export makes of the model
 _NEW = ".new-"
 _UNCALIBRATED = Calibration()
 
@@ -117,10 +117,13 @@ def write(model: keras.Model, classes: Sequence[Game], folder: Path, calibration
     (n, d). Both hold the game ids and the `calibration`. Raises OSError, ModelError: the network does not survive the
     conversion.
     """
-    ids = ",".join(str(game.id) for game in classes)
-    _write_h5(model, ids, calibration, folder / H5)
-    _write_onnx(with_features(model), {CLASSES_KEY: ids} | calibration.words(), folder / ONNX)
+    _write_h5(model, _ids(classes), calibration, folder / H5)
+    write_onnx(model, classes, calibration, folder / ONNX)
     class_list.write(folder / class_list.FILE, classes)
+
+
+def _ids(classes: Sequence[Game]) -> str:
+    return ",".join(str(game.id) for game in classes)
 
 
 def with_features(model: keras.Model) -> keras.Model:
@@ -149,14 +152,16 @@ def calibration_of(h5: Path) -> Calibration:
         return Calibration.parse({name: words[name].asstr()[()] for name in words})
 
 
-def _write_onnx(model: keras.Model, words: dict[str, str], path: Path) -> None:
-    model.export(path, format="onnx", verbose=False, input_signature=[_signature(model)])
+def write_onnx(model: keras.Model, classes: Sequence[Game], calibration: Calibration, path: Path) -> None:
+    """model.onnx alone, as `write` does. Raises OSError, ModelError."""
+    both = with_features(model)
+    both.export(path, format="onnx", verbose=False, input_signature=[_signature(model)])
     graph = onnx.load(path)
     for place, name in enumerate(OUTPUTS):
         _rename_output(graph.graph, place, name)
     for value in (*graph.graph.input, *graph.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
-    onnx.helper.set_model_props(graph, words)
+    onnx.helper.set_model_props(graph, {CLASSES_KEY: _ids(classes)} | calibration.words())
     try:
         onnx.checker.check_model(graph, full_check=True)
     except onnx.checker.ValidationError as error:

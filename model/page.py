@@ -71,7 +71,7 @@ _SECTIONS = {
 def _html(figures: dict[str, Any], pictures: dict[str, bytes]) -> str:
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation</title><style>{_STYLE}</style>",
-        f"<h1>Evaluation</h1><p>{html.escape(figures['folder'])}, by the model of {html.escape(figures['model'])}",
+        f"<h1>Evaluation</h1><p>{html.escape(figures['folder'])}, by {html.escape(figures['model'])}",
         f"<br><small>{figures['date']}, sha256 {figures['sha256']}</small>",
         _table([("", ""), *summary(figures)]),
         _table(rows(figures)),

@@ -42,9 +42,12 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     over = threading.Event()
     try:
         with wiring.grabber(settings, over.wait) as grabber, ahead(_frames(grabber, args.source, settings)) as frames:
-            from model.classifier import Classifier  # ONNX Runtime is loaded, and the model, while the frames travel
+            from model.classifier import (
+                Classifier,
+                file_of,
+            )  # ONNX Runtime is loaded, and the model, while the frames travel
 
-            classifier = Classifier.load(settings.model_path)
+            classifier = Classifier.load(settings.model_path, file=file_of(settings.model_path, settings.int8))
             if classifier.img_size != settings.img_size:
                 raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
             for line in lines(frames, classifier):

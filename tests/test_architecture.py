@@ -12,7 +12,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for name in ("data", "model", "recognition") for path in (ROOT / name).rglob("*.py"))
-COMMANDS = ["data.download", "data.info", "data.dbSync", "model.create", "model.evaluate", "recognition.recognize"]
+COMMANDS = [
+    "data.download",
+    "data.info",
+    "data.dbSync",
+    "model.create",
+    "model.evaluate",
+    "model.export",
+    "recognition.recognize",
+]
 
 # One owner for each heavy library: any other module goes through it.
 OWNERS = {
@@ -29,6 +37,7 @@ OWNERS = {
         "model.training",
         "model.files",
         "model.judging",
+        "model.conversion",
     },
     "keras": {
         "model.images",
@@ -38,8 +47,9 @@ OWNERS = {
         "model.training",
         "model.files",
         "model.judging",
+        "model.conversion",
     },
-    "onnxruntime": {"model.classifier"},
+    "onnxruntime": {"model.classifier", "model.conversion"},
     "matplotlib": {"model.report", "model.plots"},
 }
 # "data" stands for `from data import x`; x is looked at by its own name.
