@@ -124,28 +124,64 @@ class Settings(BaseSettings):
     # --- Model ----------------------------------------------------------------------------------
     model_path: Path = Path("model")
     """Folder of model.h5, model.onnx, classes.txt and the results."""
-    architecture: Literal["cnn", "mobilenet_v2"] = "cnn"
-    """Network: cnn (the original's four convolutions) or mobilenet_v2 (keras.applications)."""
-    initial_weights: str = ""
-    """Starting weights of mobilenet_v2: a weights file, imagenet (downloaded by Keras), or empty for random ones."""
-    fine_tune: bool = False
-    """With initial_weights: train the whole network, not the head alone. Batch normalisation stays as loaded."""
+    architecture: Literal["cnn", "mobilenet_v2", "efficientnet_v2_b0"] = "mobilenet_v2"
+    """Network: cnn (the original's four convolutions), or one of keras.applications."""
+    initial_weights: str = "shipped"
+    """Starting weights: shipped (mobilenet_v2 has some, the others none), a file, imagenet (downloaded), none."""
+    fine_tune: str = "upper"
+    """What trains after the head, from starting weights: upper (blocks), all, the layer to begin with, or none."""
     epochs: int = Field(10, ge=1)
-    """Passes over the training set at most."""
+    """Passes over the training set at most; of the head alone where there are starting weights."""
+    fine_tune_epochs: int = Field(10, ge=1)
+    """Passes at most of the head with the layers of fine_tune."""
     patience: int = Field(4, ge=1)
     """Epochs without a better validation loss before training stops; the best epoch is kept."""
+    time_limit_min: float = Field(0.0, ge=0)
+    """Minutes of training in which the last epoch must end; 0: no limit. refit repeats the epochs besides."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's step size."""
+    fine_tune_learning_rate: float = Field(1e-4, gt=0)
+    """Adam's step size while the layers of fine_tune train."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the step size goes over the epochs: down to 0 along a cosine, or not at all."""
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """Share of the steps over which a cosine's step size first rises."""
     dropout: float = Field(0.5, ge=0, lt=1)
     """Share of the last hidden layer's units dropped while training."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of each label that is spread over all games."""
+    balance: Literal["streamers", "games", "none"] = "streamers"
+    """What every epoch draws evenly from: games and within each its streamers, games alone, or frames as they are."""
+    class_weights: bool = False
+    """Weigh each game's frames in the loss by how few they are."""
     validation_split: float = Field(0.2, gt=0, lt=1)
     """Share of each game's streamers kept for validation, one at least."""
-    batch_size: int = Field(16, ge=1)
-    """Images in a training step."""
-    shuffle_buffer: int = Field(250, ge=1)
-    """Decoded images held for shuffling; every epoch reads the files in a new random order besides."""
-    prefetch_buffer: int = Field(1, ge=1)
+    batch_size: int = Field(0, ge=0)
+    """Images in a training step, of all devices together; 0: 16 on a CPU, on a GPU what its memory holds, up to 128."""
+    prefetch_buffer: int = Field(2, ge=1)
     """Batches prepared ahead of the training step."""
+    cache_memory_gb: float = Field(2.0, ge=0)
+    """Frames are kept decoded in memory if they all take this many GB at most: 12,000 of 240 pixels take 2."""
+    cache_disk_gb: float = Field(20.0, ge=0)
+    """Otherwise in a file in model_path if they take so many, and half of the free disk, at most; else decoded anew."""
+    augment: bool = True
+    """Change pictures while training as other streams might look, each picture anew in each epoch."""
+    augment_crop: float = Field(0.5, ge=0, le=1)
+    """Share of them that are cropped, by a fifth of the sides at most, and enlarged."""
+    augment_color: float = Field(0.5, ge=0, le=1)
+    """Share with other brightness, contrast and colours."""
+    augment_webcam: float = Field(0.3, ge=0, le=1)
+    """Share with a camera in a corner or at an edge."""
+    augment_chat: float = Field(0.2, ge=0, le=1)
+    """Share with a column of chat."""
+    augment_alert: float = Field(0.2, ge=0, le=1)
+    """Share with an alert's box."""
+    augment_banner: float = Field(0.15, ge=0, le=1)
+    """Share with a banner along the top or bottom."""
+    augment_blur: float = Field(0.2, ge=0, le=1)
+    """Share that are blurred, as by a rendition of a third to nine tenths of the size."""
+    augment_jpeg: float = Field(0.3, ge=0, le=1)
+    """Share that are compressed anew, with a JPEG quality of 15 to 70."""
     refit: bool = False
     """In the end train anew on all frames, with those of validation, for as many epochs as were best on the split."""
     unknown_share: float = Field(0.05, ge=0, lt=1)
@@ -156,8 +192,14 @@ class Settings(BaseSettings):
     """Recognise with the 8-bit model that python -m model.export makes, where it is: faster, nearly as good."""
     visualize_results: bool = True
     """Draw the curves and the confusion matrix after training."""
+    tensorboard_path: str = ""
+    """Folder for TensorBoard's logs; empty: none are written."""
     mixed_precision: bool = True
     """Compute in float16 where there is a CUDA GPU; without one it changes nothing."""
+    xla: bool = True
+    """Compile the training step with XLA where there is one GPU."""
+    all_gpus: bool = True
+    """Train on all GPUs of the machine, not on the first one alone. Several machines: set TF_CONFIG on each."""
     seed: int = 123
     """Seed of every random choice: split, shuffling, weights, dropout, and the download's choice of streams."""
 

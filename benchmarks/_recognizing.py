@@ -25,7 +25,8 @@ def measure(name: str, architecture: str) -> int:
     ours, original = [], []
     with _grabbing.channels(6) as (standin, logins), tempfile.TemporaryDirectory() as folder:
         settings = {"DOWNLOAD_PATH": f"{folder}/dataset", "MODEL_PATH": f"{folder}/model", "EPOCHS": "1"}
-        environment = {**os.environ, **standin.environment, **settings, "ARCHITECTURE": architecture}
+        settings |= {"ARCHITECTURE": architecture, "INITIAL_WEIGHTS": "none", "AUGMENT": "false"}
+        environment = {**os.environ, **standin.environment, **settings}
         _make_model(standin.url, logins, Folder(Path(folder) / "dataset" / "frames"), environment)
         for _ in range(_ROUNDS):
             ours.append(_seconds(environment, "recognition.recognize", logins[0]))

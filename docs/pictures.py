@@ -30,6 +30,8 @@ def main(argv: list[str] | None = None) -> int:
 def draw(demo: Path, images: Path) -> None:
     """Draw every picture into the folder `images`."""
     from data.db import metadata
+    from data.folder import Folder
+    from docs.changes import sheet
     from docs.figures import data_path, recognition
     from docs.schema import svg
     from docs.streams import recognised
@@ -38,6 +40,7 @@ def draw(demo: Path, images: Path) -> None:
     draw_curves(demo / "model" / "results" / "metrics.json", images / "model.png")
     streams = recognised(STREAMS, demo / "model")
     recognition(streams).save(images / "recognition.png")
+    sheet(Folder(demo / "dataset" / "frames")).save(images / "augmentation.png")
     data_path(demo / "dataset" / "frames", streams[-1]).save(images / "data.png")
 
 

@@ -7,11 +7,9 @@ model.onnx, classes.txt and results/ in MODEL_PATH.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +22,21 @@ if TYPE_CHECKING:
     from data.folder import Folder
     from model.calibration import Calibration
     from model.evaluation import Evaluation
+    from model.hardware import Hardware
     from model.images import Images
+    from model.outcome import Outcome
     from model.split import Sides
-    from model.training import Trainer, Training
+    from model.wiring import Workshop
 
-_EPILOG = """settings: DOWNLOAD_PATH MODEL_PATH ARCHITECTURE INITIAL_WEIGHTS FINE_TUNE EPOCHS PATIENCE
-LEARNING_RATE DROPOUT VALIDATION_SPLIT BATCH_SIZE IMG_SIZE REFIT SEED VISUALIZE_RESULTS ... (config.py explains each)"""
+_EPILOG = """settings: DOWNLOAD_PATH MODEL_PATH ARCHITECTURE INITIAL_WEIGHTS FINE_TUNE EPOCHS FINE_TUNE_EPOCHS PATIENCE
+TIME_LIMIT_MIN LEARNING_RATE BALANCE AUGMENT VALIDATION_SPLIT BATCH_SIZE IMG_SIZE REFIT ... (config.py explains each)"""
+_ARCHITECTURES = ("cnn", "mobilenet_v2", "efficientnet_v2_b0")
 _NUMBERS_DEPEND_ON = (
-    "architecture", "initial_weights", "fine_tune", "img_size", "epochs", "patience", "learning_rate", "dropout",
-    "validation_split", "batch_size", "shuffle_buffer", "prefetch_buffer", "mixed_precision", "refit", "seed",
-    "unknown_share", "unknown_score",
+    "architecture", "initial_weights", "fine_tune", "img_size", "epochs", "fine_tune_epochs", "patience",
+    "time_limit_min", "learning_rate", "fine_tune_learning_rate", "schedule", "warmup", "dropout", "label_smoothing",
+    "balance", "class_weights", "validation_split", "batch_size", "augment", "augment_crop", "augment_color",
+    "augment_webcam", "augment_chat", "augment_alert", "augment_banner", "augment_blur", "augment_jpeg",
+    "mixed_precision", "xla", "refit", "seed", "unknown_share", "unknown_score",
 )  # fmt: skip
 _VERIFIED_FRAMES = 32
 
@@ -42,15 +45,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = command.parser("model.create", "Train the model on the frames in DOWNLOAD_PATH.", _EPILOG)
     parser.add_argument("--epochs", type=_positive, help="passes over the training set at most (EPOCHS)")
-    parser.add_argument("--architecture", choices=("cnn", "mobilenet_v2"), help="the network (ARCHITECTURE)")
+    parser.add_argument("--architecture", choices=_ARCHITECTURES, help="the network (ARCHITECTURE)")
+    parser.add_argument("--folds", type=_several, default=0, help="cross-validation: validate on each streamer once")
+    parser.add_argument("--resume", action="store_true", help="go on with a training that was interrupted")
     return command.run(parser.parse_args(argv), _create)
 
 
-def _positive(text: str) -> int:
+def _positive(text: str, least: int = 1) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{number} is less than {least}")
     return number
+
+
+def _several(text: str) -> int:
+    return _positive(text, least=2)
 
 
 def _create(args: argparse.Namespace, settings: Settings) -> int:
@@ -60,37 +69,108 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     started = time.monotonic()
     chosen = {name: value for name in ("epochs", "architecture") if (value := getattr(args, name)) is not None}
     settings = settings.model_copy(update=chosen)
-    tell = _silent if args.quiet else partial(print, file=sys.stderr, flush=True)
-
     folder = Folder(settings.download_path / "frames")
     frames, classes = _dataset(folder)
-    _load_tensorflow(settings, show=args.verbose > 1)
-    from model import files, judging, report
+    machine = _machine(settings, show=args.verbose > 1)
+    tell = _silent if args.quiet or not machine.chief else partial(print, file=sys.stderr, flush=True)
+    from model import images, outcome
 
-    sides = _sides(folder, frames, classes, settings, tell)
-    model = _network(settings, len(classes))
+    frames = images.readable(folder.root, frames)
+    parts = _parts(frames, classes, args.folds, settings, tell)
+    model, shop = _shop(settings, images.Images(folder.root, frames, classes, settings.img_size), machine, tell)
+    _begin(shop, args, tell)
+    if args.folds:
+        came_out = outcome.crossed(shop, model, parts)
+    else:
+        came_out = outcome.held_out(shop, model, parts[0], settings.refit)
+    if machine.chief:
+        _finish(came_out, shop, settings, started)
+    return 0
+
+
+def _machine(settings: Settings, show: bool) -> Hardware:
+    from model import hardware
+
+    precision, gpus = settings.mixed_precision, settings.all_gpus
+    return hardware.load(settings.seed, mixed_precision=precision, all_gpus=gpus, show=show)
+
+
+def _parts(
+    frames: Sequence[StoredFrame], classes: Sequence[Game], count: int, settings: Settings, tell: Callable[[str], None]
+) -> list[Sides]:
+    """The frames split by streamer, once or in folds."""
+    from model import split
+
+    if count:
+        tell(f"{len(classes)} games; {count} folds of {_count(frames)}")
+        return split.folds(frames, classes, count, settings.seed)
+    sides = split.split(frames, classes, settings.validation_split, settings.seed)
+    tell(f"{len(classes)} games; training: {_count(sides.training)}; validation: {_count(sides.validation)}")
+    return [sides]
+
+
+def _count(frames: Sequence[StoredFrame]) -> str:
+    return f"{len(frames)} frames of {len({frame.login for frame in frames})} streamers"
+
+
+def _shop(settings: Settings, pictures: Images, machine: Hardware, tell: Callable[[str], None]) -> tuple[Any, Workshop]:
+    """A network, and what it and others like it are trained with; MODEL_PATH is ready for them."""
+    from model import checkpoint, files, network, wiring
+
+    model = wiring.network(settings, len(pictures.classes), machine)
     files.prepare(settings.model_path, model.count_params())
-    learning, validation = (_images(folder, side, classes, settings) for side in (sides.training, sides.validation))
-    trainer = _trainer(model, learning, validation, settings, tell)
-    training = trainer.train()
+    pictures = wiring.prepared(settings, pictures, machine, network.bytes_per_image(model))
+    kept = checkpoint.Checkpoints(settings.model_path / checkpoint.FOLDER, write=machine.chief)
+    bar = tell is not _silent and sys.stderr.isatty()
+    return model, wiring.Workshop(settings, pictures, machine, kept, tell, bar)
+
+
+def _begin(shop: Workshop, args: argparse.Namespace, tell: Callable[[str], None]) -> None:
+    """Go on with what an interrupted run left, or begin anew. Raises ModelError: that run was another one."""
+    paths = sorted(frame.path for frame in shop.pictures.frames)
+    resumed = shop.checkpoints.begin([_used(shop.settings), args.folds, paths], args.resume)
+    if args.resume and not resumed:
+        tell("There is no training to go on with: this one begins.")
+
+
+def _finish(outcome: Outcome, shop: Workshop, settings: Settings, started: float) -> None:
+    """Judge what was said of frames that were not trained on; write everything, and print it."""
+    from model import judging, report
+    from model.outcome import told
+
+    classes, sides = shop.pictures.classes, outcome.sides
     share, score = settings.unknown_share, settings.unknown_score
-    heard = judging.said(model, learning, validation)
-    calibration, judged = judging.judged(heard, sides.validation, classes, share=share, score=score)
-    if settings.refit:
-        tell("once more, on all frames:")
-        trainer.refit(training.best_epoch)
+    calibration, judged = judging.judged(outcome.heard, sides.validation, classes, share=share, score=score)
     figures = report.metrics(
-        settings.model_dump(mode="json", include=set(_NUMBERS_DEPEND_ON)),
+        _used(settings),
         classes=classes,
         sides=sides,
-        training=training,
+        training=outcome.training,
         evaluation=judged,
         calibration=calibration,
         seconds=time.monotonic() - started,
     )
-    _save(model, validation, judging.completed(calibration, model, learning), figures, settings)
-    _print_result(settings, training, judged, calibration.temperature)
-    return 0
+    if outcome.folds:
+        figures["cross_validation"] = told(outcome.folds)
+    _save(outcome, shop, judging.completed(calibration, outcome.model, shop.side(sides.training)), figures)
+    shop.checkpoints.end()
+    _print_result(settings, outcome, judged, calibration.temperature)
+
+
+def _save(outcome: Outcome, shop: Workshop, calibration: Calibration, figures: dict[str, Any]) -> None:
+    """Write all files in place of the old ones, once they have proved equal. `figures`: for metrics.json."""
+    from model import card, files, report
+
+    few = shop.side(outcome.sides.validation).first(_VERIFIED_FRAMES)
+    with files.replacing(shop.settings.model_path) as new:
+        files.write(outcome.model, shop.pictures.classes, new, calibration)
+        files.verify(outcome.model, new, few)
+        report.write(new / files.RESULTS, figures, shop.settings.visualize_results)
+        card.write(new, figures, files.MODEL)
+
+
+def _used(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump(mode="json", include=set(_NUMBERS_DEPEND_ON))
 
 
 def _silent(_line: str) -> None:
@@ -113,119 +193,33 @@ def _dataset(folder: Folder) -> tuple[list[StoredFrame], tuple[Game, ...]]:
     return frames, classes
 
 
-def _load_tensorflow(settings: Settings, show: bool) -> None:
-    """Import TensorFlow, silently unless `show`; set seeds, GPU memory that grows as needed, and precision."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if show else "3")
-    with contextlib.nullcontext() if show else _no_stderr():
-        import tensorflow as tf
-    import keras
-
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    if gpus and settings.mixed_precision:
-        keras.config.set_dtype_policy("mixed_float16")
-    keras.utils.set_random_seed(settings.seed)
-
-
-@contextlib.contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Nothing reaches file descriptor 2: TensorFlow's C++ greets there before its log level is read."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _sides(
-    folder: Folder,
-    frames: list[StoredFrame],
-    classes: Sequence[Game],
-    settings: Settings,
-    tell: Callable[[str], None],
-) -> Sides:
-    """The readable frames, split by streamer."""
-    from model import images
-    from model.split import split
-
-    sides = split(images.readable(folder.root, frames), classes, settings.validation_split, settings.seed)
-    tell(f"{len(classes)} games; training: {_count(sides.training)}; validation: {_count(sides.validation)}")
-    return sides
-
-
-def _count(frames: Sequence[StoredFrame]) -> str:
-    return f"{len(frames)} frames of {len({frame.login for frame in frames})} streamers"
-
-
-def _network(settings: Settings, classes: int) -> Any:
-    from model import network
-
-    return network.build(
-        settings.architecture,
-        settings.img_size,
-        classes,
-        dropout=settings.dropout,
-        initial_weights=settings.initial_weights,
-        fine_tune=settings.fine_tune,
-        learning_rate=settings.learning_rate,
-    )
-
-
-def _images(folder: Folder, frames: Sequence[StoredFrame], classes: Sequence[Game], settings: Settings) -> Images:
-    from model.images import Images
-
-    return Images(
-        folder.root,
-        frames,
-        classes,
-        settings.img_size,
-        batch_size=settings.batch_size,
-        shuffle_buffer=settings.shuffle_buffer,
-        prefetch_buffer=settings.prefetch_buffer,
-    )
-
-
-def _trainer(
-    model: Any, learning: Images, validation: Images, settings: Settings, tell: Callable[[str], None]
-) -> Trainer:
-    from model.training import Plan, Trainer
-
-    plan = Plan(settings.epochs, settings.patience, settings.learning_rate, settings.seed)
-    bar = tell is not _silent and sys.stderr.isatty()
-    return Trainer(model, learning, validation, plan, tell=tell, bar=bar)
-
-
-def _save(
-    model: Any, validation: Images, calibration: Calibration, figures: dict[str, Any], settings: Settings
-) -> None:
-    """Write all files in place of the old ones, once they have proved equal. `figures`: for metrics.json."""
-    from model import card, files, network, report
-
-    final = network.in_float32(model)
-    with files.replacing(settings.model_path) as new:
-        files.write(final, validation.classes, new, calibration)
-        files.verify(final, new, validation.first(_VERIFIED_FRAMES))
-        report.write(new / files.RESULTS, figures, settings.visualize_results)
-        card.write(new, figures, files.MODEL)
-
-
-def _print_result(settings: Settings, training: Training, judged: Evaluation, temperature: float) -> None:
-    print(
-        f"Validation: {judged.by_frame:.1%} of {judged.frames} frames right, "
-        f"{judged.by_stream:.1%} of {judged.streams} streams, by streamers not trained on."
-    )
-    loss = training.history["val_loss"]
-    print(f"Epoch {training.best_epoch} of {len(loss)} was best, validation loss {loss[training.best_epoch - 1]:.4f}.")
+def _print_result(settings: Settings, outcome: Outcome, judged: Evaluation, temperature: float) -> None:
+    training = outcome.training
+    if outcome.folds:
+        _print_folds(outcome)
+    else:
+        print(
+            f"Validation: {judged.by_frame:.1%} of {judged.frames} frames right, "
+            f"{judged.by_stream:.1%} of {judged.streams} streams, by streamers not trained on."
+        )
+        loss, best = training.history["val_loss"], training.best_epoch
+        print(f"Epoch {best} of {len(loss)} was best, validation loss {loss[best - 1]:.4f}.")
     print(f"There a confidence is off by {judged.ece:.1%} on average, at a temperature of {temperature:.2f}.")
-    if settings.refit:
-        print(f"The saved model was trained anew for {training.best_epoch} epochs on all frames, those included.")
+    if settings.refit or outcome.folds:
+        epochs = " and ".join(str(count) for count in training.kept)
+        print(f"The saved model was trained anew for {epochs} epochs on all frames, those included.")
     print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, model_card.md, results/")
+
+
+def _print_folds(outcome: Outcome) -> None:
+    from model.outcome import told
+
+    sides = [(words["mean"], words["spread"]) for words in told(outcome.folds).values()]
+    (frames, frames_spread), (streams, streams_spread) = sides
+    print(
+        f"Cross-validation, {len(outcome.folds)} folds: {frames:.1%} ± {frames_spread:.1%} of frames right, "
+        f"{streams:.1%} ± {streams_spread:.1%} of streams, by streamers not trained on."
+    )
 
 
 if __name__ == "__main__":

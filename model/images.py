@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from data.entities import Game, StoredFrame
+from model import augment
+from model.augment import Augmentation
+from model.cache import Cache, Limits, filled
+from model.order import Order
 
 log = logging.getLogger(__name__)
 
-# 12,400 pictures of 240 x 240 pixels; with more on a side every epoch decodes its files again.
-CACHE_BYTES = 2 << 30
 _NAMED = 10
+_Load = Callable[..., tuple[tf.Tensor, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,8 @@ class Images:
     """One side's pictures and labels.
 
     `classes`: the games in the order of the model's outputs; a frame's label is its game's place there.
-    `img_size`: pixels; other sizes are scaled to it by area averaging. `shuffle_buffer`: pictures,
-    `prefetch_buffer`: batches. `cache_bytes`: decoded pictures of this many bytes are kept in memory.
+    `img_size`: pixels; other sizes are scaled to it by area averaging. `prefetch_buffer`: batches.
+    `cache`: where the frames lie decoded; without one every epoch decodes their files again.
     """
 
     root: Path
@@ -34,9 +37,8 @@ class Images:
     classes: Sequence[Game]
     img_size: int
     batch_size: int = 16
-    shuffle_buffer: int = 250
-    prefetch_buffer: int = 1
-    cache_bytes: int = CACHE_BYTES
+    prefetch_buffer: int = 2
+    cache: Cache | None = None
 
     @property
     def labels(self) -> np.ndarray:
@@ -46,44 +48,95 @@ class Images:
 
     def in_order(self) -> tf.data.Dataset:
         """Batches of (uint8 (b, img_size, img_size, 3) RGB, int64 (b,)) in the order of `frames`."""
-        pairs = self._pairs().map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
-        return self._batches(pairs.cache() if self._fits() else pairs)
+        rows = tf.data.Dataset.range(len(self.frames))
+        batches = self._pictures(tf.data.Dataset.zip(rows, rows), self.batch_size)
+        return batches.map(lambda images, labels, _places: (images, labels)).prefetch(self.prefetch_buffer)
 
-    def shuffled(self, seed: int) -> tf.data.Dataset:
-        """The same batches in a new random order of all frames each epoch; `seed` makes it repeatable."""
-        everything = len(self.frames)
-        if self._fits():
-            # The buffer refers to the cached pictures: all of them shuffled cost no memory besides.
-            decoded = self._pairs().map(self._decode, num_parallel_calls=tf.data.AUTOTUNE).cache()
-            return self._batches(decoded.shuffle(everything, seed=seed))
-        pairs = self._pairs().shuffle(everything, seed=seed)
-        decoded = pairs.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
-        return self._batches(decoded.shuffle(self.shuffle_buffer, seed=seed))
+    def shuffled(
+        self,
+        order: Order,
+        first_epoch: int = 0,
+        augmentation: Augmentation | None = None,
+        weights: np.ndarray | None = None,
+    ) -> tf.data.Dataset:
+        """The batches that `order` draws of `frames`, epoch after epoch from `first_epoch` on, without end.
+
+        `augmentation` changes the pictures; `weights` (classes,) adds each picture's weight as a third value.
+        """
+
+        def finished(images: tf.Tensor, labels: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            if augmentation:
+                images = augment.batch(images, places, augmentation)
+            return (images, labels) if weights is None else (images, labels, tf.gather(weights, labels))
+
+        def epoch(number: tf.Tensor) -> tf.data.Dataset:
+            return self._pictures(drawn(order, number), order.local_batch).map(finished, tf.data.AUTOTUNE)
+
+        return tf.data.Dataset.counter(first_epoch).flat_map(epoch).prefetch(self.prefetch_buffer)
 
     def first(self, count: int) -> np.ndarray:
         """uint8 (count or all, img_size, img_size, 3): the first of `frames`, decoded."""
         few = replace(self, frames=self.frames[:count], batch_size=count)
         return next(few.in_order().as_numpy_iterator())[0]
 
-    def _pairs(self) -> tf.data.Dataset:
-        paths = [str(self.root / frame.path) for frame in self.frames]
-        return tf.data.Dataset.from_tensor_slices((paths, self.labels))
+    def cached(self, limits: Limits) -> Images:
+        """The same with its frames decoded once and kept, where `limits` allow it. Raises ModelError."""
+        batches = (images for images, _labels in self.in_order().as_numpy_iterator())
+        return replace(self, cache=filled(self.frames, self.img_size, batches, limits))
 
-    def _batches(self, pairs: tf.data.Dataset) -> tf.data.Dataset:
-        return pairs.batch(self.batch_size).prefetch(self.prefetch_buffer)
+    def _pictures(self, rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        """Batches of (images, labels, places) for pairs of a row of `frames` and its place in the course of things."""
+        if self.cache:
+            return rows.batch(batch_size).map(self._from_cache(self.cache), tf.data.AUTOTUNE)
+        return rows.map(self._from_files(), tf.data.AUTOTUNE).batch(batch_size)
 
-    def _fits(self) -> bool:
-        return len(self.frames) * self.img_size**2 * 3 <= self.cache_bytes
+    def _from_cache(self, cache: Cache) -> _Load:
+        kept, labels = tf.constant(cache.rows(self.frames)), tf.constant(self.labels)
 
-    def _decode(self, path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = _decoded(path)
+        def load(rows: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            images = tf.numpy_function(cache.take, [tf.gather(kept, rows)], tf.uint8)
+            return tf.ensure_shape(images, (None, self.img_size, self.img_size, 3)), tf.gather(labels, rows), places
+
+        return load
+
+    def _from_files(self) -> _Load:
+        paths, labels = tf.constant([str(self.root / frame.path) for frame in self.frames]), tf.constant(self.labels)
+
+        def load(row: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return self._fitted(_decoded(paths[row])), labels[row], place
+
+        return load
+
+    def _fitted(self, image: tf.Tensor) -> tf.Tensor:
         right = tf.reduce_all(tf.shape(image) == [self.img_size, self.img_size, 3])
         image = tf.cond(right, lambda: image, lambda: self._scaled(image))
-        return tf.ensure_shape(image, (self.img_size, self.img_size, 3)), label
+        return tf.ensure_shape(image, (self.img_size, self.img_size, 3))
 
     def _scaled(self, image: tf.Tensor) -> tf.Tensor:
         scaled = tf.image.resize(image, (self.img_size, self.img_size), method="area")
         return tf.cast(tf.round(scaled), tf.uint8)
+
+
+def drawn(order: Order, epoch: tf.Tensor) -> tf.data.Dataset:
+    """The pairs of row and place that `order` draws for an epoch."""
+    rows, places = tf.numpy_function(order.epoch, [epoch], (tf.int64, tf.int64))
+    return tf.data.Dataset.from_tensor_slices((tf.ensure_shape(rows, (None,)), tf.ensure_shape(places, (None,))))
+
+
+def drawn_from(
+    values: np.ndarray, labels: np.ndarray, order: Order, first_epoch: int = 0, weights: np.ndarray | None = None
+) -> tf.data.Dataset:
+    """As `Images.shuffled`, of rows of an array (n, ...) with `labels` (n,)."""
+
+    def take(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        found = tf.ensure_shape(tf.numpy_function(lambda r: values[r], [rows], values.dtype), (None, *values.shape[1:]))
+        kinds = tf.gather(labels, rows)
+        return (found, kinds) if weights is None else (found, kinds, tf.gather(weights, kinds))
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        return drawn(order, number).map(lambda rows, _places: rows).batch(order.local_batch).map(take)
+
+    return tf.data.Dataset.counter(first_epoch).flat_map(epoch).prefetch(2)
 
 
 def _decoded(path: str | tf.Tensor) -> tf.Tensor:

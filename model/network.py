@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
+import math
+from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from data.errors import SettingsError
+from model import backbones
 
-IMAGENET = "imagenet"
+HEAD, UPPER, ALL = "none", "upper", "all"  # how far down from the head a network trains; or a layer's name
 
 
 def build(
@@ -19,38 +20,74 @@ def build(
     classes: int,
     *,
     dropout: float = 0.5,
-    initial_weights: str = "",
-    fine_tune: bool = False,
-    learning_rate: float = 1e-3,
+    initial_weights: str = backbones.NONE,
+    kind: type[keras.Model] = keras.Model,
 ) -> keras.Model:
-    """A compiled model: images (n, img_size, img_size, 3), RGB, 0 to 255, any dtype → float32 logits (n, classes).
+    """A model: images (n, img_size, img_size, 3), RGB, 0 to 255, any dtype → float32 logits (n, classes).
 
-    Scaling is part of the model. `architecture`: cnn, or mobilenet_v2 with `initial_weights`: a weights file of
-    its backbone, imagenet, or "" for random ones. With them the backbone stays as loaded and the head alone
-    trains; `fine_tune` trains the backbone too, but its batch normalisation. The last layer computes in
-    float32 under any policy. Raises SettingsError: initial_weights cannot be had, or do not fit.
+    Scaling is part of the model. `architecture`: cnn, mobilenet_v2 or efficientnet_v2_b0. `initial_weights`:
+    shipped, imagenet, a weights file of the backbone, or none for random ones. With them the head alone
+    trains, until `train_from` says otherwise. The last layer computes in float32 under any policy.
+    Raises SettingsError: initial_weights cannot be had, or do not fit.
     """
+    weights = backbones.starting_weights(architecture, initial_weights)
     images = keras.Input((img_size, img_size, 3), name="image")
-    if architecture == "cnn":
-        if initial_weights:
-            raise SettingsError("INITIAL_WEIGHTS: ARCHITECTURE=mobilenet_v2 alone has them; leave it empty for cnn.")
-        hidden = _convolutions(images)
-    else:
-        hidden = _mobilenet_v2(images, img_size, initial_weights, fine_tune)
+    hidden = _convolutions(images) if architecture == "cnn" else _features(images, architecture, img_size, weights)
     hidden = layers.Dropout(dropout, name="dropout")(hidden)
     logits = layers.Dense(classes, name="logits", dtype="float32")(hidden)
-    model = keras.Model(images, logits, name=architecture)
-    compile_for(model, learning_rate)
-    return model
+    return kind(images, logits, name=architecture)
 
 
-def compile_for(model: keras.Model, learning_rate: float) -> None:
-    """Adam on the cross-entropy between the model's logits and the labels (integers); accuracy besides."""
+def compile_for(
+    model: keras.Model, learning_rate: Any, *, label_smoothing: float = 0.0, jit_compile: bool | str = "auto"
+) -> None:
+    """Adam on the cross-entropy between the model's logits and the labels (integers); accuracy besides.
+
+    `learning_rate`: a number or a Keras schedule. `label_smoothing`: 0 to 1, the share of a label that is
+    spread over all classes. `jit_compile`: as Keras has it; auto means XLA on a single GPU.
+    """
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        loss=_smoothed(label_smoothing),
+        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
+        jit_compile=jit_compile,
     )
+
+
+def _smoothed(share: float) -> Any:
+    """The loss; Keras' own smoothing takes labels as rows of zeros and a one alone."""
+    if not share:
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def loss(labels: Any, logits: Any) -> Any:
+        rows = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), logits.shape[-1])
+        return keras.losses.categorical_crossentropy(rows, logits, from_logits=True, label_smoothing=share)
+
+    return loss
+
+
+def train_from(model: keras.Model, block: str) -> None:
+    """Let the head of a `model` with starting weights train, and its backbone from `block` on.
+
+    `block`: none for the head alone, upper for the architecture's usual blocks, all, or the beginning of a
+    layer's name. Batch normalisation never trains: a few steps on small batches in training mode replace
+    the statistics that the weights were trained with, and the features collapse. Compile afterwards.
+    Raises SettingsError: there is no such layer.
+    """
+    backbone = model.get_layer(backbones.NAME)
+    usual = backbones.backbone(model.name)
+    start = usual.upper if usual and block == UPPER else block
+    names = [layer.name for layer in backbone.layers]
+    first = {HEAD: len(names), ALL: 0}.get(start, _place(names, start))
+    if first is None:
+        raise SettingsError(f"FINE_TUNE: {model.name} has no layer whose name begins with {start}.")
+    backbone.trainable = True
+    for place, layer in enumerate(backbone.layers):
+        layer.trainable = place >= first and not isinstance(layer, layers.BatchNormalization)
+
+
+def _place(names: list[str], beginning: str) -> int | None:
+    return next((place for place, name in enumerate(names) if name.startswith(beginning)), None)
 
 
 def head(model: keras.Model) -> tuple[keras.Model, keras.Model] | None:
@@ -67,15 +104,27 @@ def head(model: keras.Model) -> tuple[keras.Model, keras.Model] | None:
     return backbone, keras.Model(values, model.get_layer("logits")(model.get_layer("dropout")(values)))
 
 
-def in_float32(model: keras.Model) -> keras.Model:
+def bytes_per_image(model: keras.Model) -> int:
+    """What the outputs of all layers take for one image, in the types that they have."""
+    layered = [part for layer in model.layers for part in getattr(layer, "layers", [layer])]
+    outputs = [(layer.output.shape[1:], layer.compute_dtype) for layer in layered]
+    return sum(math.prod(shape) * (2 if "16" in dtype else 4) for shape, dtype in outputs)
+
+
+def in_float32(model: keras.Model, anew: bool = False) -> keras.Model:
     """`model`, or where it computes in float16 the same one with the same weights in float32.
 
-    Files are for any machine: float16 is slow without a GPU, and ONNX export wants float32.
+    Files are for any machine: float16 is slow without a GPU, and ONNX export wants float32. `anew`: a copy
+    in any case, for a model whose variables lie on several devices.
     """
-    if model.dtype_policy.name == "float32":
+    if model.dtype_policy.name == "float32" and not anew:
         return model
+    policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
-    copy = build(model.name, model.input_shape[1], model.output_shape[-1])
+    try:
+        copy = build(model.name, model.input_shape[1], model.output_shape[-1])
+    finally:
+        keras.config.set_dtype_policy(policy)
     copy.set_weights(model.get_weights())
     return copy
 
@@ -89,40 +138,11 @@ def _convolutions(images: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Dense(256, activation="relu")(layers.Flatten()(hidden))
 
 
-def _mobilenet_v2(images: keras.KerasTensor, img_size: int, initial_weights: str, fine_tune: bool) -> keras.KerasTensor:
-    """MobileNetV2 (width 1.0) up to its 1280 averaged features; it expects -1 to 1."""
-    backbone = _backbone(img_size, initial_weights)
-    if initial_weights:
-        backbone.trainable = fine_tune
-        for layer in backbone.layers:
-            # A few steps on batches of 16 in training mode replace the statistics that the weights were
-            # trained with, and the features collapse.
-            if isinstance(layer, layers.BatchNormalization):
-                layer.trainable = False
-    return backbone(layers.Rescaling(1 / 127.5, offset=-1)(images))
-
-
-def _backbone(img_size: int, initial_weights: str) -> keras.Model:
-    weights = IMAGENET if initial_weights == IMAGENET else None
-    try:
-        with warnings.catch_warnings():  # Keras warns that 240 is not 224: the network is convolutional
-            warnings.simplefilter("ignore")
-            backbone = keras.applications.MobileNetV2(
-                input_shape=(img_size, img_size, 3), include_top=False, pooling="avg", weights=weights, name="backbone"
-            )
-    except Exception as error:  # get_file wraps what failed in a bare one
-        raise SettingsError(f"INITIAL_WEIGHTS: imagenet cannot be downloaded: {error}") from error
-    if initial_weights and weights is None:
-        _load(backbone, Path(initial_weights))
-    return backbone
-
-
-def _load(backbone: keras.Model, path: Path) -> None:
-    """Fill the backbone from `path`, a `.weights.h5` in float32 or, to save space, float16."""
-    if not path.is_file():
-        raise SettingsError(f"INITIAL_WEIGHTS: there is no file {path}.")
-    try:
-        backbone.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingsError(f"INITIAL_WEIGHTS: {path} does not fit MobileNetV2 without its top: {reason}") from error
+def _features(images: keras.KerasTensor, architecture: str, img_size: int, weights: str) -> keras.KerasTensor:
+    """A backbone's 1280 averaged features; with starting weights it stays as it is."""
+    model = backbones.made(architecture, img_size, weights)
+    if weights != backbones.NONE:
+        for layer in model.layers:
+            layer.trainable = False
+    kind = backbones.backbone(architecture)
+    return model(layers.Rescaling(kind.scale, offset=kind.offset)(images)) if kind else images

@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # drawing needs no TensorFlow
     from data.entities import Game, StoredFrame
     from model.calibration import Calibration
     from model.evaluation import Evaluation
+    from model.plan import Training
     from model.split import Sides
-    from model.training import Training
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "tf2onnx")
 _DPI = 144

@@ -15,6 +15,10 @@ from data.entities import Game, StoredFrame
 from data.errors import DatasetError
 
 _TRIES = 200
+_SHARED = (
+    "The streamers cannot be split so that every game has some on each side: too many play the same games. "
+    "Collect more streamers with python -m data.download."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +37,63 @@ def split(frames: Sequence[StoredFrame], games: Sequence[Game], validation_split
     seed give the same sides. Raises DatasetError: a game has fewer than two streamers, or streamers that
     share games leave no way to part them.
     """
-    logins = {game: sorted({frame.login for frame in frames if frame.game_id == game.id}) for game in games}
-    few = [f"{game.name} ({len(found)})" for game, found in logins.items() if len(found) < 2]
-    if few:
-        raise DatasetError(
-            f"Too few streamers with readable frames to split: {', '.join(few)}. Two are needed, one to train on and "
-            "one to validate: collect more with python -m data.download, or move the folders of these games away."
-        )
+    logins = _streamers(frames, games)
     chooser = random.Random(seed)
     for _ in range(_TRIES):
         validating = _choose(list(logins.values()), validation_split, chooser)
         if all(0 < len(validating.intersection(found)) < len(found) for found in logins.values()):
             return _sides(frames, validating)
-    raise DatasetError(
-        "The streamers cannot be split so that every game has some on each side: too many play the same games. "
-        "Collect more streamers with python -m data.download."
-    )
+    raise DatasetError(_SHARED)
+
+
+def folds(frames: Sequence[StoredFrame], games: Sequence[Game], count: int, seed: int) -> list[Sides]:
+    """`count` pairs of sides: each streamer validates in one of them and trains in all others.
+
+    Every game of `games` gets streamers to train on in each; one with fewer streamers than folds is not
+    validated in all of them. The same frames and seed give the same folds. Raises DatasetError: there are
+    too few streamers, or those that share games leave no way to part them.
+    """
+    logins = _streamers(frames, games)
+    everybody = sorted(set().union(*logins.values()))
+    if len(everybody) < count:
+        raise DatasetError(f"{len(everybody)} streamers are too few for {count} folds: lower --folds.")
+    chooser = random.Random(seed)
+    for _ in range(_TRIES):
+        places = _deal(everybody, list(logins.values()), count, chooser)
+        parts = [{login for login in everybody if places[login] == fold} for fold in range(count)]
+        if all(parts) and not any(part.issuperset(found) for part in parts for found in logins.values()):
+            return [_sides(frames, part) for part in parts]
+    raise DatasetError(_SHARED)
+
+
+def _deal(everybody: list[str], games: list[list[str]], count: int, chooser: random.Random) -> dict[str, int]:
+    """Each login's fold: where its games have the fewest streamers so far, and then where the fewest are."""
+    played = {login: [place for place, logins in enumerate(games) if login in logins] for login in everybody}
+    in_fold = [[0] * len(games) for _ in range(count)]
+    sizes = [0] * count
+    places = {}
+    for login in chooser.sample(everybody, len(everybody)):
+        crowds = [(sum(in_fold[fold][game] for game in played[login]), sizes[fold]) for fold in range(count)]
+        places[login] = chooser.choice([fold for fold in range(count) if crowds[fold] == min(crowds)])
+        sizes[places[login]] += 1
+        for game in played[login]:
+            in_fold[places[login]][game] += 1
+    return places
+
+
+def _streamers(frames: Sequence[StoredFrame], games: Sequence[Game]) -> dict[Game, list[str]]:
+    """Each game's logins, sorted. Raises DatasetError: a game has fewer than two."""
+    found: dict[int, set[str]] = {game.id: set() for game in games}
+    for frame in frames:
+        found[frame.game_id].add(frame.login)
+    logins = {game: sorted(found[game.id]) for game in games}
+    few = [f"{game.name} ({len(names)})" for game, names in logins.items() if len(names) < 2]
+    if few:
+        raise DatasetError(
+            f"Too few streamers with readable frames to split: {', '.join(few)}. Two are needed, one to train on and "
+            "one to validate: collect more with python -m data.download, or move the folders of these games away."
+        )
+    return logins
 
 
 def _choose(games: list[list[str]], share: float, chooser: random.Random) -> set[str]:

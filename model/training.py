@@ -1,4 +1,4 @@
-"""Training: epochs until the validation loss stops falling, and the best of them kept. Imports Keras."""
+"""Training: stages of epochs until the validation loss stops falling, and the best of them kept. Imports Keras."""
 
 from __future__ import annotations
 
@@ -6,131 +6,199 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from data.errors import ModelError
-from model import network
-from model.images import Images
+from model import callbacks, network
+from model.augment import Augmentation
+from model.checkpoint import Checkpoints, Course, State
+from model.features import Features
+from model.hardware import Hardware
+from model.images import Images, drawn_from
+from model.order import Order
+from model.plan import Plan, Stage, Training, class_weights, stages
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """How it went. `history`: loss, accuracy (0 to 1), val_loss, val_accuracy, a value an epoch each.
+class _Leg:
+    """A stage under way: what it trains, where it stands, the courses before it, and its epochs."""
 
-    `best_epoch` counts from 1: the model holds the weights of its end. `seconds`: the features' time included.
-    """
-
-    history: dict[str, list[float]]
-    best_epoch: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The settings of the same names, for a Trainer."""
-
+    stage: Stage
+    trained: keras.Model
+    course: Course
+    before: tuple[Course, ...]
     epochs: int
-    patience: int
-    learning_rate: float
-    seed: int
 
 
 class Trainer:
     """Trains `model` in place, on `learning`, judged on `validation` after each epoch.
 
     `tell` gets a line an epoch, or with `bar` Keras' progress bar shows on stderr. Where nothing but the
-    head trains, the backbone sees each picture once instead of once an epoch: with no augmentation its
-    features are the same every time, and the trained model is the same, many times sooner.
+    head trains and another stage follows or nothing is augmented, the backbone sees each picture once
+    instead of once an epoch: `features`. With `checkpoints` a training of the same `name` goes on where it
+    was stopped. `logs`: TensorBoard's folder.
     """
 
     def __init__(
         self,
         model: keras.Model,
         learning: Images,
-        validation: Images,
+        validation: Images | None,
         plan: Plan,
         *,
         tell: Callable[[str], None],
         bar: bool = False,
+        augmentation: Augmentation | None = None,
+        hardware: Hardware | None = None,
+        features: Features | None = None,
+        checkpoints: Checkpoints | None = None,
+        name: str = "model",
+        logs: Path | None = None,
     ) -> None:
-        self._started = time.monotonic()
+        self._began = time.monotonic()
+        self._model = model
         self._sides = (learning, validation)
         self._plan = plan
         self._tell = tell
         self._bar = bar
-        parts = network.head(model)
-        self._trained = parts[1] if parts else model
-        self._features = [self._features_of(parts[0], side) for side in self._sides] if parts else []
-        self._start = self._trained.get_weights()
+        self._augmentation = augmentation or Augmentation()
+        self._hardware = hardware or Hardware()
+        self._features = features or Features(tell, bar)
+        self._checkpoints = checkpoints
+        self._name = name
+        self._logs = logs
+        self._stages = stages(plan, network.head(model) is not None)
+        self._start = model.get_weights()
 
     def train(self) -> Training:
-        """Train until the validation loss stops falling, and go back to the best epoch.
+        """Train until the validation loss stops falling, stage by stage, and go back to the best epoch.
 
         Raises ModelError: the loss became infinite or no number.
         """
-        stop = keras.callbacks.EarlyStopping(
-            "val_loss", patience=self._plan.patience, mode="min", restore_best_weights=True
-        )
-        history = self._fit({**self._data(), "validation_data": self._validation_data()}, self._plan.epochs, [stop])
-        if not math.isfinite(stop.best):
+        seconds = 60 * self._plan.minutes or math.inf
+        training = self._run(self._name, [stage.epochs for stage in self._stages], seconds)
+        if self._sides[1] and not math.isfinite(training.courses[-1].best):
             raise ModelError("The training diverged, its loss is no number: lower LEARNING_RATE. The old model stays.")
-        return Training(history, stop.best_epoch + 1, time.monotonic() - self._started)
+        return training
 
-    def refit(self, epochs: int) -> None:
-        """Train anew from the weights of the beginning, on both sides together, for so many epochs."""
-        self._trained.set_weights(self._start)
-        self._fit(self._data(with_validation=True), epochs, [])
+    def refit(self, epochs: Sequence[int]) -> Training:
+        """Train anew from the weights of the beginning, on both sides together, for so many epochs of each stage."""
+        learning, validation = self._sides
+        both = replace(learning, frames=[*learning.frames, *validation.frames]) if validation else learning
+        self._sides = (both, None)
+        with self._hardware.scope():
+            self._model.set_weights(self._start)
+        return self._run(f"{self._name}-refit", list(epochs), math.inf)
 
-    def _fit(self, data: dict[str, Any], epochs: int, callbacks: list[Any]) -> dict[str, list[float]]:
-        network.compile_for(self._trained, self._plan.learning_rate)
-        lines = [] if self._bar else [_Lines(self._tell, epochs)]
+    def _run(self, name: str, epochs: Sequence[int], seconds: float) -> Training:
+        """All stages, from the checkpoint of this name on if there is one."""
+        state = self._checkpoints.load(name) if self._checkpoints else None
+        began = self._began - (state.seconds if state else 0)
+        courses = list(state.before) if state else []
+        for number, stage in list(enumerate(self._stages))[len(courses) :]:
+            trained = self._compiled(stage)
+            leg = _Leg(stage, trained, Course(), tuple(courses), epochs[number])
+            if state and number == len(state.before):
+                leg = replace(leg, course=state.course)
+                self._assign(leg, state)
+            elif self._sides[1]:
+                leg = replace(leg, course=_after(courses, trained))
+            self._through(leg, began + seconds, partial(self._save, name, began, leg))
+            courses.append(leg.course)
+        return Training(tuple(courses), time.monotonic() - began)
+
+    def _through(self, leg: _Leg, until: float, save: Callable[[], None]) -> None:
+        """All of its epochs, or those that are left, and back to the best."""
+        if leg.course.ended:
+            return
+        late = leg.before and until < math.inf and self._hardware.any(time.monotonic() > until)
+        if leg.course.epoch < leg.epochs and not late:
+            self._fit(leg, until, save)
+        leg.course.ended = True
+        if leg.course.weights:
+            with self._hardware.scope():
+                leg.trained.set_weights(leg.course.weights)
+        save()
+
+    def _compiled(self, stage: Stage) -> keras.Model:
+        """What a stage trains: the model, or its head alone."""
+        with self._hardware.scope():
+            if stage.block:
+                network.train_from(self._model, stage.block)
+            parts = network.head(self._model) if self._on_features(stage) else None
+            trained = parts[1] if parts else self._model
+            order = self._order()
+            rate = callbacks.schedule(
+                self._plan.schedule, stage.learning_rate, self._plan.warmup, stage.epochs * order.steps
+            )
+            smoothing, xla = self._plan.label_smoothing, "auto" if self._plan.xla else False
+            network.compile_for(trained, rate, label_smoothing=smoothing, jit_compile=xla)
+        return trained
+
+    def _on_features(self, stage: Stage) -> bool:
+        """Whether the backbone may see each picture once: it stays, its pictures too, and there is one device."""
+        return stage.block == network.HEAD and not self._augmented(stage) and self._hardware.strategy is None
+
+    def _augmented(self, stage: Stage) -> bool:
+        """A head that is only the start of fine-tuning sees the pictures as they are, which is many times sooner."""
+        return bool(self._augmentation) and (stage.block != network.HEAD or len(self._stages) == 1)
+
+    def _fit(self, leg: _Leg, until: float, save: Callable[[], None]) -> None:
+        watching: list[Any] = [callbacks.Keeper(leg.course, self._plan.patience, save)]
+        watching += [] if until == math.inf else [callbacks.Clock(until, self._hardware.any)]
+        watching += [] if self._bar else [callbacks.Lines(self._tell, leg.epochs)]
+        if self._logs and self._hardware.chief:
+            watching.append(keras.callbacks.TensorBoard(self._logs / self._name / (leg.stage.block or "all")))
+        options = {"epochs": leg.epochs, "initial_epoch": leg.course.epoch, "verbose": int(self._bar)}
         with contextlib.redirect_stdout(sys.stderr):  # Keras' bars go to stdout, which is for results
-            fitted = self._trained.fit(**data, epochs=epochs, callbacks=callbacks + lines, verbose=int(self._bar))
-        return {name: [float(value) for value in values] for name, values in fitted.history.items()}
+            leg.trained.fit(**self._data(leg), **options, callbacks=watching)
 
-    def _data(self, with_validation: bool = False) -> dict[str, Any]:
-        """`fit`'s arguments for the training side, or for both; features it shuffles anew each epoch itself."""
-        count = 2 if with_validation else 1
-        learning = self._sides[0]
-        if self._features:
-            labels = np.concatenate([side.labels for side in self._sides[:count]])
-            return {"x": np.concatenate(self._features[:count]), "y": labels, "batch_size": learning.batch_size}
-        frames = [frame for side in self._sides[:count] for frame in side.frames]
-        return {"x": replace(learning, frames=frames).shuffled(self._plan.seed)}
+    def _data(self, leg: _Leg) -> dict[str, Any]:
+        """`fit`'s arguments for both sides."""
+        learning, validation = self._sides
+        order = self._order()
+        ids = [game.id for game in learning.classes]
+        weights = class_weights(learning.frames, ids) if self._plan.class_weights else None
+        if leg.trained is not self._model:
+            x = drawn_from(self._features_of(learning), learning.labels, order, leg.course.epoch, weights)
+            judged = (self._features_of(validation), validation.labels) if validation else None
+        else:
+            augmentation = self._augmentation if self._augmented(leg.stage) else None
+            x = self._hardware.parts(lambda: learning.shuffled(order, leg.course.epoch, augmentation, weights))
+            judged = self._hardware.whole(validation.in_order()) if validation else None
+        return {"x": x, "steps_per_epoch": order.steps, "validation_data": judged}
 
-    def _validation_data(self) -> Any:
-        validation = self._sides[1]
-        return (self._features[1], validation.labels) if self._features else validation.in_order()
+    def _features_of(self, side: Images) -> np.ndarray:
+        parts = network.head(self._model)
+        if parts is None:
+            raise ValueError("the backbone trains")
+        return self._features.of(side, parts[0])
 
-    def _features_of(self, backbone: keras.Model, side: Images) -> np.ndarray:
-        """float (n, features) of a side's frames, in their order."""
-        self._tell(f"backbone: {len(side.frames)} frames, once")
-        with contextlib.redirect_stdout(sys.stderr):
-            return np.asarray(backbone.predict(side.in_order(), verbose=int(self._bar)))
+    def _order(self) -> Order:
+        side, hardware = self._sides[0], self._hardware
+        share = {"workers": hardware.workers, "worker": hardware.worker, "devices": hardware.devices}
+        return Order(side.frames, side.batch_size, self._plan.seed, balance=self._plan.balance, **share)
+
+    def _assign(self, leg: _Leg, state: State) -> None:
+        self._tell(f"going on after epoch {state.course.epoch} of {leg.epochs}")
+        with self._hardware.scope():
+            callbacks.assign(leg.trained, state.variables)
+
+    def _save(self, name: str, began: float, leg: _Leg) -> None:
+        if self._checkpoints:
+            state = State(leg.course, leg.before, callbacks.values(leg.trained), time.monotonic() - began)
+            self._checkpoints.save(name, state)
 
 
-class _Lines(keras.callbacks.Callback):
-    """A line an epoch, for logs."""
-
-    def __init__(self, tell: Callable[[str], None], epochs: int) -> None:
-        super().__init__()
-        self._tell = tell
-        self._epochs = epochs
-        self._started = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Start the clock."""
-        self._started = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Tell the epoch's figures."""
-        figures = logs or {}
-        line = f"epoch {epoch + 1}/{self._epochs}: loss {figures['loss']:.4f}, accuracy {figures['accuracy']:.1%}"
-        if "val_loss" in figures:
-            line += f"; validation: loss {figures['val_loss']:.4f}, accuracy {figures['val_accuracy']:.1%}"
-        self._tell(f"{line}; {time.monotonic() - self._started:.1f} s")
+def _after(courses: list[Course], trained: keras.Model) -> Course:
+    """The course of a stage that has to be better than the one before."""
+    if not courses:
+        return Course()
+    return Course(best=courses[-1].best, weights=trained.get_weights())

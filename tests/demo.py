@@ -60,6 +60,8 @@ def main(argv: list[str] | None = None) -> int:
         "ARCHITECTURE": "mobilenet_v2",
         "INITIAL_WEIGHTS": str(WEIGHTS),
         "REFIT": "true",  # two streamers a game are too few to keep one for validation alone
+        "FINE_TUNE": "none",
+        "AUGMENT": "false",
         "EPOCHS": "30",
     }
     with Standin(seen) as standin:

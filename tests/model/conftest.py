@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,13 +83,23 @@ def paint_everything(dataset: Painted) -> Painted:
     return dataset
 
 
-def create(dataset: Path, model_path: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m model.create` as a user would, with settings from the environment alone."""
-    command = [sys.executable, "-m", "model.create", *words]
+def environment(dataset: Path, model_path: Path, **settings: str) -> dict[str, str]:
+    """For `python -m model.create`: settings from the environment alone; those given go first."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
-    environment = {"DOWNLOAD_PATH": str(dataset), "MODEL_PATH": str(model_path), "IMG_SIZE": str(SIZE)}
-    environment |= {"CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "error::UserWarning"} | kept | settings
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    variables = {"DOWNLOAD_PATH": str(dataset), "MODEL_PATH": str(model_path), "IMG_SIZE": str(SIZE)}
+    variables |= {"ARCHITECTURE": "cnn", "AUGMENT": "false"}
+    return variables | {"CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "error::UserWarning"} | kept | settings
+
+
+def create(dataset: Path, model_path: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m model.create` as a user would."""
+    command, variables = [sys.executable, "-m", "model.create", *words], environment(dataset, model_path, **settings)
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=240, check=False)
+
+
+def figures(model_path: Path) -> dict[str, Any]:
+    """What metrics.json says."""
+    return json.loads((model_path / "results" / "metrics.json").read_text(encoding="utf-8"))
 
 
 @dataclass

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from model import create as command
-from tests.model.conftest import BLUE, GAMES, GREEN, RED, create, paint_everything
+from model.classifier import Classifier
+from tests.model.conftest import BLUE, GAMES, GREEN, RED, create, figures, paint_everything
 
 
 def test_a_run_says_what_it_did(trained):
@@ -31,24 +32,24 @@ def test_a_run_says_what_it_did(trained):
 
 def test_the_results_can_be_checked(trained):
     """metrics.json: who validated, every figure, and what made them; no secret and no login on both sides."""
-    figures = json.loads((trained.path / "results" / "metrics.json").read_text(encoding="utf-8"))
-    assert figures["validation"]["frames"] == sum(map(sum, figures["confusion"]))
-    assert figures["training"]["frames"] + figures["validation"]["frames"] == 48
-    assert figures["training"]["streamers"] + figures["validation"]["streamers"] == 11
-    assert len(figures["validation"]["logins"]) == figures["validation"]["streamers"]
-    assert [game["name"] for game in figures["games"]] == [game.name for game in GAMES]
-    assert figures["accuracy_by_frame"] == figures["accuracy_by_stream"] == 1.0
-    assert figures["temperature"] > 0
-    assert figures["unknown"]["share"] == 0.05
-    assert figures["top3_by_frame"] == 1.0
-    assert 0 <= figures["ece"] <= 1
-    assert sum(step["frames"] for step in figures["reliability"]) == figures["validation"]["frames"]
-    assert [game["accuracy_by_stream"] for game in figures["games"]] == [1.0] * 3
-    assert {len(values) for values in figures["history"].values()} == {figures["epochs"]}
-    assert 1 <= figures["best_epoch"] <= figures["epochs"] <= 8
-    assert figures["settings"]["epochs"] == 8
-    assert figures["versions"]["keras"]
-    assert "token" not in json.dumps(figures)
+    told = figures(trained.path)
+    assert told["validation"]["frames"] == sum(map(sum, told["confusion"]))
+    assert told["training"]["frames"] + told["validation"]["frames"] == 48
+    assert told["training"]["streamers"] + told["validation"]["streamers"] == 11
+    assert len(told["validation"]["logins"]) == told["validation"]["streamers"]
+    assert [game["name"] for game in told["games"]] == [game.name for game in GAMES]
+    assert told["accuracy_by_frame"] == told["accuracy_by_stream"] == 1.0
+    assert told["temperature"] > 0
+    assert told["unknown"]["share"] == 0.05
+    assert told["top3_by_frame"] == 1.0
+    assert 0 <= told["ece"] <= 1
+    assert sum(step["frames"] for step in told["reliability"]) == told["validation"]["frames"]
+    assert [game["accuracy_by_stream"] for game in told["games"]] == [1.0] * 3
+    assert {len(values) for values in told["history"].values()} == {told["epochs"]}
+    assert 1 <= told["best_epoch"] <= told["epochs"] <= 8
+    assert told["settings"]["epochs"] == 8
+    assert told["versions"]["keras"]
+    assert "token" not in json.dumps(told)
     assert {path.name for path in (trained.path / "results").iterdir()} == {
         "curves.png", "confusion.png", "metrics.json"
     }  # fmt: skip
@@ -73,18 +74,46 @@ def test_the_same_seed_gives_the_same_model(trained, tmp_path):
     settings = {"EPOCHS": "99", "VISUALIZE_RESULTS": "false"}
     again = create(trained.dataset.download_path, tmp_path, "-q", "--epochs", "8", **settings)
     assert (again.returncode, again.stderr) == (0, "")
-    first, second = (json.loads((path / "results" / "metrics.json").read_text()) for path in (trained.path, tmp_path))
+    first, second = figures(trained.path), figures(tmp_path)
     assert first["validation"] == second["validation"]
     assert first["history"] == second["history"]
     assert not (tmp_path / "results" / "curves.png").exists()
 
 
-def run(monkeypatch, dataset, model_path, **settings: str) -> int:
+def test_by_default_it_fine_tunes_what_it_comes_with(trained, tmp_path):
+    """The shipped backbone: its features once for the head, then upper blocks on changed pictures; and all is saved."""
+    settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "3", "FINE_TUNE_EPOCHS": "2"}
+    run = create(trained.dataset.download_path, tmp_path, VISUALIZE_RESULTS="false", **settings)
+    assert run.returncode == 0, run.stderr
+    told = figures(tmp_path)
+    assert told["settings"]["architecture"] == "mobilenet_v2"
+    assert told["epochs"] == 3 + 2
+    assert [line.split(":")[0] for line in run.stderr.splitlines() if line.startswith("backbone")] == ["backbone"] * 2
+    assert Classifier.load(tmp_path).classes == GAMES
+
+
+def test_in_folds_each_streamer_is_validated_once(trained, tmp_path):
+    """Mean and spread are printed and written; the confusion matrix has every frame; the model is of all of them."""
+    run = create(trained.dataset.download_path, tmp_path, "--folds", "3", EPOCHS="8", VISUALIZE_RESULTS="false")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("Cross-validation, 3 folds: ")
+    told = figures(tmp_path)
+    assert sum(map(sum, told["confusion"])) == told["training"]["frames"] == 48
+    assert len(told["validation"]["logins"]) == 11
+    for side in ("by_frame", "by_stream"):
+        each = told["cross_validation"][side]
+        assert len(each["folds"]) == 3
+        assert each["mean"] == pytest.approx(sum(each["folds"]) / 3)
+    assert told["accuracy_by_frame"] > 0.9
+    assert Classifier.load(tmp_path).classes == GAMES
+
+
+def run(monkeypatch, dataset, model_path, *words: str, **settings: str) -> int:
     """The command in this process: for what ends before TensorFlow matters."""
     chosen = {"DOWNLOAD_PATH": str(dataset), "MODEL_PATH": str(model_path), "IMG_SIZE": "32"} | settings
     for name, value in chosen.items():
         monkeypatch.setenv(name, value)
-    return command.main([])
+    return command.main(list(words))
 
 
 def one_line(capsys) -> str:
@@ -135,7 +164,14 @@ def test_a_streamer_whose_frames_are_all_unreadable_does_not_count(monkeypatch, 
 
 @pytest.mark.parametrize(
     "setting",
-    [("EPOCHS", "0"), ("VALIDATION_SPLIT", "1.5"), ("ARCHITECTURE", "vgg"), ("INITIAL_WEIGHTS", "nowhere.weights.h5")],
+    [
+        ("EPOCHS", "0"),
+        ("VALIDATION_SPLIT", "1.5"),
+        ("ARCHITECTURE", "vgg"),
+        ("INITIAL_WEIGHTS", "nowhere.weights.h5"),
+        ("FINE_TUNE", "block_99"),
+        ("TF_CONFIG", '{"cluster": {}}'),
+    ],
 )
 def test_a_wrong_setting_is_named(monkeypatch, capsys, painted, tmp_path, setting):
     """Exit code 2, and the line starts with the setting."""

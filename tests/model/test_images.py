@@ -8,7 +8,10 @@ import pytest
 from data import video
 from data.entities import StoredFrame
 from model import images
-from model.images import Images
+from model.augment import Augmentation
+from model.cache import Limits
+from model.images import Images, drawn_from
+from model.order import Order
 from tests.footage import by_area
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, SIZE, picture
 
@@ -43,20 +46,51 @@ def test_other_sizes_are_scaled_by_area(painted):
     assert np.abs(pixels.astype(int) - expected).max() <= 1
 
 
-@pytest.mark.parametrize("cache_bytes", [images.CACHE_BYTES, 0])
-def test_every_epoch_has_all_frames_in_a_new_order(side, cache_bytes):
-    """Kept in memory or read again; and the same seed gives the same orders."""
+@pytest.fixture(params=[(2**30, 0), (0, 2**30), (0, 0)], ids=["memory", "disk", "files"])
+def kept(request, side, tmp_path) -> Images:
+    """The same, decoded beforehand or not."""
+    memory, disk = request.param
+    return side.cached(Limits(memory, disk, tmp_path))
 
-    def epochs(seed):
-        source = Images(side.root, side.frames, GAMES, SIZE, batch_size=12, cache_bytes=cache_bytes, shuffle_buffer=3)
-        shuffled = source.shuffled(seed)
-        return [gathered(shuffled)[0].reshape(12, -1).tolist() for _ in range(2)]
 
-    first, second = epochs(1)
+def epochs(source: Images, count: int, seed: int = 1, **options) -> list[list]:
+    """The first epochs of a shuffled side, as lists of pictures."""
+    order = Order(source.frames, source.batch_size, seed, balance="none")
+    batches = source.shuffled(order, **options).take(count * order.steps).as_numpy_iterator()
+    pictures = np.concatenate([batch[0] for batch in batches]).reshape(count, 12, -1)
+    return [epoch.tolist() for epoch in pictures]
+
+
+def test_kept_or_not_the_pixels_are_the_same(side, kept):
+    """A cache in memory, one on disk and none give what the files hold."""
+    for ours, theirs in zip(gathered(kept.in_order()), gathered(side.in_order()), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_every_epoch_has_all_frames_in_a_new_order(side, kept):
+    """The same seed gives the same orders, another one others; a training that begins later gets the later ones."""
+    first, second = epochs(kept, 2)
     assert first != second
     assert sorted(first) == sorted(second) == sorted(gathered(side.in_order())[0].reshape(12, -1).tolist())
-    assert epochs(1) == [first, second]
-    assert epochs(2) != [first, second]
+    assert epochs(kept, 2) == [first, second]
+    assert epochs(kept, 1, first_epoch=1) == [second]
+    assert epochs(kept, 2, seed=2) != [first, second]
+
+
+def test_changed_pictures_are_changed_anew_and_yet_the_same_again(kept):
+    """Two epochs have no picture in common; another run has the same ones, from wherever they are read."""
+    augmentation = Augmentation(color=1.0, seed=4)
+    first, second = epochs(kept, 2, augmentation=augmentation)
+    assert not {tuple(p) for p in first} & {tuple(p) for p in second}
+    assert epochs(kept, 1, first_epoch=1, augmentation=augmentation) == [second]
+
+
+def test_weights_go_with_the_labels(side):
+    """Each picture's third value is its class's weight; of arrays as of pictures."""
+    weights, order = np.array([1.0, 2.0, 4.0], np.float32), Order(side.frames, 5, 1)
+    for batches in (side.shuffled(order, weights=weights), drawn_from(np.eye(12), side.labels, order, 0, weights)):
+        _, labels, weighed = next(batches.as_numpy_iterator())
+        assert weighed.tolist() == weights[labels].tolist()
 
 
 def test_unreadable_images_are_named_and_left_out(painted, caplog):

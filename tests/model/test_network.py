@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import h5py
 import keras
 import numpy as np
@@ -11,6 +17,8 @@ from keras import layers
 from data.errors import SettingsError
 from model import network
 
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "model" / "weights" / "mobilenet_v2_gameplay.weights.h5"
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 
 
@@ -50,6 +58,7 @@ def same(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
 
 
 def fit(model: keras.Model) -> None:
+    network.compile_for(model, 1e-3)
     model.run_eagerly = True  # two steps do not pay for a graph
     model.fit(IMAGES, np.array([0, 1, 1]), epochs=2, verbose=0)
 
@@ -70,7 +79,7 @@ def test_cnn_is_the_originals():
     assert model.output_shape == (None, 50)
 
 
-@pytest.mark.parametrize("architecture", ["cnn", "mobilenet_v2"])
+@pytest.mark.parametrize("architecture", ["cnn", "mobilenet_v2", "efficientnet_v2_b0"])
 def test_scaling_is_part_of_the_model(architecture):
     """Pixels go in as they are, bytes or floats of 0 to 255, and float32 logits come out."""
     model = network.build(architecture, 32, 4)
@@ -80,8 +89,19 @@ def test_scaling_is_part_of_the_model(architecture):
     assert np.allclose(from_bytes, from_floats, atol=1e-6)
 
 
+def test_efficientnet_is_scaled_as_its_own_layers_would():
+    """Three means and deviations of ImageNet, by channel: what its preprocessing layers make of the same pixels."""
+    ours = next(
+        each for each in network.build("efficientnet_v2_b0", 32, 2).layers if isinstance(each, layers.Rescaling)
+    )
+    theirs = keras.applications.EfficientNetV2B0(input_shape=(32, 32, 3), include_top=False, weights=None)
+    scaled = theirs.layers[2](theirs.layers[1](IMAGES.astype(np.float32)))
+    assert isinstance(theirs.layers[2], layers.Normalization)
+    assert np.allclose(keras.ops.convert_to_numpy(ours(IMAGES)), keras.ops.convert_to_numpy(scaled), atol=1e-4)
+
+
 def test_a_loaded_backbone_stays_and_the_head_trains(weights):
-    """Without fine_tune two variables train: the head's kernel and bias."""
+    """Until told otherwise two variables train: the head's kernel and bias."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     before, head = values(model.get_layer("backbone")), values(model.get_layer("logits"))
     fit(model)
@@ -92,13 +112,57 @@ def test_a_loaded_backbone_stays_and_the_head_trains(weights):
 
 def test_fine_tuning_leaves_batch_normalisation_alone(weights):
     """Its statistics stay to the bit while the convolutions change."""
-    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights), fine_tune=True)
+    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    network.train_from(model, network.ALL)
     convolution = model.get_layer("backbone").get_layer("Conv1")
     before, kernel = normalisations(model), values(convolution)
     fit(model)
     assert same(before, normalisations(model))
     assert not same(kernel, values(convolution))
     assert network.head(model) is None
+
+
+@pytest.mark.parametrize(("block", "first"), [("upper", "block_13_expand"), ("block_16", "block_16_expand")])
+def test_fine_tuning_begins_with_a_block(weights, block, first):
+    """The named layer trains and those after it, none before; and the head alone again when told so."""
+    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    network.train_from(model, block)
+    backbone = model.get_layer("backbone")
+    place = [layer.name for layer in backbone.layers].index(first)
+    assert not [layer.name for layer in backbone.layers[:place] if layer.trainable_weights]
+    assert backbone.layers[place].trainable_weights
+    before, kernel, lower = normalisations(model), values(backbone.layers[place]), values(backbone.get_layer("Conv1"))
+    fit(model)
+    assert same(before + lower, normalisations(model) + values(backbone.get_layer("Conv1")))
+    assert not same(kernel, values(backbone.layers[place]))
+    network.train_from(model, network.HEAD)
+    assert len(model.trainable_weights) == 2
+
+
+def test_a_block_that_is_none_names_the_setting(weights):
+    """What FINE_TUNE may be called is the network's business."""
+    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    with pytest.raises(SettingsError, match=r"^FINE_TUNE: mobilenet_v2 has no layer .* block_99\.$"):
+        network.train_from(model, "block_99")
+
+
+def test_shipped_weights_are_those_of_the_project():
+    """mobilenet_v2 starts from them, frozen; the cnn, which has none, from random ones that train."""
+    shipped = network.build("mobilenet_v2", 32, 2, initial_weights="shipped")
+    same_file = network.build("mobilenet_v2", 32, 2, initial_weights=str(SHIPPED))
+    assert same(values(shipped.get_layer("backbone")), values(same_file.get_layer("backbone")))
+    assert network.head(shipped) is not None
+    assert network.head(network.build("cnn", 32, 2, initial_weights="shipped")) is None
+
+
+def test_smoothed_labels_are_the_mean_of_all_classes_and_the_own():
+    """With a tenth spread over three classes the loss is that of Keras on rows of 1/30, 1/30 and 28/30."""
+    logits = np.array([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]], np.float32)
+    model = network.build("cnn", 32, 3)
+    network.compile_for(model, 1e-3, label_smoothing=0.1)
+    rows = np.array([[1, 1, 28], [28, 1, 1]], np.float32) / 30
+    expected = keras.losses.categorical_crossentropy(rows, logits, from_logits=True)
+    assert np.allclose(model.compute_loss(y=np.array([2, 0]), y_pred=logits), np.mean(expected), atol=1e-6)
 
 
 def test_from_random_weights_everything_trains():
@@ -121,6 +185,27 @@ def test_the_head_is_the_models_own(weights):
     head.fit(features, np.array([0, 1, 1]), epochs=3, verbose=0)
     assert np.allclose(answers(head, features), answers(model, IMAGES), atol=1e-5)
     assert network.head(network.build("cnn", 32, 2)) is None
+
+
+def test_the_networks_run_on_jax():
+    """They are Keras' own operations: with another backend one is built, learns a little and predicts."""
+    if not importlib.util.find_spec("jax"):
+        pytest.skip("jax is not installed: pip install jax, which the project itself does not need")
+    code = (
+        "import keras, numpy as np\n"
+        "from model import network\n"
+        "keras.utils.set_random_seed(1)\n"
+        "images, labels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)), np.array([0, 1, 1, 0])\n"
+        "for name in ('cnn', 'mobilenet_v2'):\n"
+        "    model = network.build(name, 32, 2, dropout=0.0, initial_weights='shipped')\n"
+        "    network.compile_for(model, 1e-3, label_smoothing=0.1)\n"
+        "    losses = model.fit(images, labels, epochs=3, verbose=0).history['loss']\n"
+        "    print(keras.backend.backend(), losses[-1] < losses[0], model.predict(images, verbose=0).shape)"
+    )
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["jax True (4, 2)"] * 2, done.stderr
 
 
 def test_weights_in_half_precision_load(weights, tmp_path):
@@ -152,7 +237,7 @@ def test_weights_that_cannot_be_had_name_the_setting(tmp_path):
         with pytest.raises(SettingsError, match=r"^INITIAL_WEIGHTS: [^\n]+$"):
             network.build("mobilenet_v2", 32, 2, initial_weights=str(path))
     with pytest.raises(SettingsError, match=r"^INITIAL_WEIGHTS: "):
-        network.build("cnn", 32, 2, initial_weights=network.IMAGENET)
+        network.build("cnn", 32, 2, initial_weights="imagenet")
 
 
 def test_what_computed_in_half_precision_is_saved_in_single():
@@ -164,6 +249,7 @@ def test_what_computed_in_half_precision_is_saved_in_single():
         assert mixed.get_layer("logits").compute_dtype == "float32"
         fit(mixed)
         single = network.in_float32(mixed)
+        assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy("float32")
     assert {layer.compute_dtype for layer in single.layers} == {"float32"}

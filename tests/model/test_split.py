@@ -8,7 +8,7 @@ import pytest
 
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
-from model.split import Sides, split
+from model.split import Sides, folds, split
 
 
 def dataset(seed: int) -> tuple[list[StoredFrame], list[Game]]:
@@ -94,3 +94,31 @@ def test_streamers_that_cannot_be_parted_are_an_error():
     frames = [StoredFrame(game_id, login, 1) for game_id, pair in pairs.items() for login in pair]
     with pytest.raises(DatasetError, match="cannot be split"):
         split(frames, [Game(game_id, str(game_id)) for game_id in pairs], 0.5, 0)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_in_folds_each_streamer_validates_once(seed):
+    """No login is on both sides of a fold, each frame is validated once, every game always has some to train on."""
+    frames, games = dataset(seed)
+    made = folds(frames, games, 2, seed)
+    assert sorted((frame for sides in made for frame in sides.validation), key=repr) == sorted(frames, key=repr)
+    for sides in made:
+        assert not logins(sides.training) & logins(sides.validation)
+        assert all(logins(sides.training, game) for game in games)
+        assert len(sides.training) + len(sides.validation) == len(frames)
+    assert made == folds(random.Random(1).sample(frames, len(frames)), games, 2, seed)
+
+
+def test_folds_share_out_each_games_streamers():
+    """Ten streamers of each of three games in five folds: two of each game validate in every one."""
+    games = [Game(number, f"game {number}") for number in (1, 2, 3)]
+    frames = [StoredFrame(game.id, f"s{game.id}_{n}", 1) for game in games for n in range(10)]
+    for sides in folds(frames, games, 5, 3):
+        assert [len(logins(sides.validation, game)) for game in games] == [2, 2, 2]
+
+
+def test_more_folds_than_streamers_are_too_many():
+    """The error says what to change."""
+    frames = [StoredFrame(game_id, f"{name}{game_id}", 1) for game_id in (1, 2) for name in "ab"]
+    with pytest.raises(DatasetError, match="lower --folds"):
+        folds(frames, [Game(1, "one"), Game(2, "two")], 5, 0)

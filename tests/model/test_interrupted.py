@@ -1,0 +1,51 @@
+"""Trainings that are killed and taken up again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from model import create as command
+from tests.model.conftest import ROOT, create, environment, figures
+
+
+def test_killed_in_the_middle_of_an_epoch_it_ends_as_if_it_had_not_been(trained, tmp_path):
+    """kill -9 after the third of eight epochs, while the fourth runs: with --resume the same figures, each epoch."""
+    settings = {"EPOCHS": "8", "VISUALIZE_RESULTS": "false"}
+    variables = environment(trained.dataset.download_path, tmp_path, **settings)
+    words = [sys.executable, "-m", "model.create"]
+    with subprocess.Popen(words, cwd=ROOT, env=variables, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr or []:
+            if line.startswith("epoch 3/8"):
+                process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert [path.name for path in tmp_path.iterdir()] == ["unfinished"]
+
+    resumed = create(trained.dataset.download_path, tmp_path, "--resume", **settings)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on after epoch 3 of 8" in resumed.stderr
+    assert "epoch 3/8" not in resumed.stderr
+    assert figures(tmp_path)["history"] == figures(trained.path)["history"]
+    assert figures(tmp_path)["accuracy_by_frame"] == figures(trained.path)["accuracy_by_frame"]
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_what_was_left_by_other_settings_is_not_gone_on_with(trained, tmp_path, monkeypatch, capsys):
+    """One line says what to do; without --resume it would be cleared away."""
+    unfinished = tmp_path / "unfinished"
+    unfinished.mkdir()
+    (unfinished / "made_of").write_text("other settings")
+    settings = environment(trained.dataset.download_path, tmp_path)
+    for name in ("DOWNLOAD_PATH", "MODEL_PATH", "IMG_SIZE", "ARCHITECTURE"):
+        monkeypatch.setenv(name, settings[name])
+    assert command.main(["--resume"]) == 1
+    assert "other settings or frames" in capsys.readouterr().err
+    assert unfinished.exists()
+
+
+def test_with_nothing_to_go_on_with_it_begins(trained, tmp_path):
+    """--resume may stand in a script that is started again and again."""
+    run = create(trained.dataset.download_path, tmp_path, "--resume", EPOCHS="1", VISUALIZE_RESULTS="false")
+    assert run.returncode == 0, run.stderr
+    assert "There is no training to go on with" in run.stderr

@@ -1,0 +1,109 @@
+"""One model on several devices and in several processes."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from data.errors import SettingsError
+from model import hardware
+from model.hardware import Hardware
+from tests.model.conftest import ROOT, create, environment, figures
+
+# Dropout draws for each process by itself: without it two and one compute the same.
+SETTINGS = {"EPOCHS": "4", "BATCH_SIZE": "12", "DROPOUT": "0", "VISUALIZE_RESULTS": "false", "AUGMENT": "true"}
+SETTINGS |= {"TIME_LIMIT_MIN": "60"}  # which processes have to agree on
+SETTINGS |= {"AUGMENT_WEBCAM": "0"}  # a camera shows the next picture of a process's own part
+
+
+def free_ports(count: int) -> list[int]:
+    taken = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [server.getsockname()[1] for server in taken]
+    for server in taken:
+        server.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def alone(trained, tmp_path_factory) -> dict:
+    """What one process comes to."""
+    path = tmp_path_factory.mktemp("alone")
+    run = create(trained.dataset.download_path, path, **SETTINGS)
+    assert run.returncode == 0, run.stderr
+    return figures(path)
+
+
+def test_two_processes_train_one_model(trained, alone, tmp_path):
+    """By TF_CONFIG, on loopback, half of each batch each: the figures of one process; and the first alone writes."""
+    workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    processes = []
+    for number in (0, 1):
+        config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}}
+        settings = SETTINGS | {"TF_CONFIG": json.dumps(config)}
+        variables = environment(trained.dataset.download_path, tmp_path / f"{number}", **settings)
+        words = [sys.executable, "-m", "model.create"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        processes.append(subprocess.Popen(words, cwd=ROOT, env=variables, text=True, **pipes))
+    outputs = [process.communicate(timeout=280) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    together = figures(tmp_path / "0")
+    for name, values in alone["history"].items():
+        assert np.allclose(together["history"][name], values, rtol=1e-3), name
+    assert together["accuracy_by_frame"] == alone["accuracy_by_frame"]
+    assert (outputs[1][0], list((tmp_path / "1").iterdir())) == ("", [])
+
+
+def test_two_devices_train_one_model(trained, alone):
+    """MirroredStrategy, as on a machine with two GPUs, here with two devices that share a CPU: the same figures."""
+    code = (
+        "import sys, tensorflow as tf\n"
+        "cpu, = tf.config.list_physical_devices('CPU')\n"
+        "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)\n"
+        "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
+        "import config, json\n"
+        "from data.folder import Folder\n"
+        "from model import checkpoint, create, images, outcome, wiring\n"
+        "from model.hardware import Hardware\n"
+        "settings, machine = config.load(), Hardware(strategy)\n"
+        "folder = Folder(settings.download_path / 'frames')\n"
+        "frames, classes = create._dataset(folder)\n"
+        "frames = images.readable(folder.root, frames)\n"
+        "sides, = create._parts(frames, classes, 0, settings, print)\n"
+        "pictures = images.Images(folder.root, frames, classes, settings.img_size, settings.batch_size)\n"
+        "model = wiring.network(settings, len(classes), machine)\n"
+        "kept = checkpoint.Checkpoints(settings.model_path, write=False)\n"
+        "shop = wiring.Workshop(settings, pictures, machine, kept, print, False)\n"
+        "done = outcome.held_out(shop, model, sides, False)\n"
+        "print(json.dumps([machine.devices, done.training.history]))"
+    )
+    variables = environment(trained.dataset.download_path, trained.path, **SETTINGS)
+    words = [sys.executable, "-c", code]
+    run = subprocess.run(words, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=280, check=False)
+    assert run.returncode == 0, run.stderr
+    devices, history = json.loads(run.stdout.splitlines()[-1])
+    assert devices == 2
+    for name, values in alone["history"].items():
+        assert np.allclose(history[name], values, rtol=1e-3), name
+
+
+def test_batches_fit_the_memory():
+    """A power of two, 16 at most on a CPU; fewer where a picture's outputs take a lot; what is asked for otherwise."""
+    plain = Hardware()
+    assert hardware.batch_size(0, plain, 1, 10_000) == 16
+    assert hardware.batch_size(0, plain, 10**15, 10_000) == 1
+    assert hardware.batch_size(24, plain, 1, 10_000) == 24
+
+
+@pytest.mark.parametrize(
+    "config",
+    ["no JSON", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'],
+)
+def test_a_cluster_that_is_none_names_the_setting(config):
+    """Whatever TF_CONFIG holds, it is one line."""
+    with pytest.raises(SettingsError, match=r"^TF_CONFIG: "):
+        hardware._cluster(config)
