@@ -1,0 +1,65 @@
+"""One training, in a process of its own, so that its memory is its own: `ours` or `original`.
+
+Both train the same network for the same epochs, from the start to the end, and print one JSON line. The original's
+pipeline is the one of 2021: image_dataset_from_directory, batches of 16, one of them prefetched, nothing kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+BATCH, SIZE = 16, 240
+
+
+def main(argv: list[str]) -> int:
+    """`argv`: the way, the folder of the frames, the architecture, and how many epochs."""
+    way, folder, architecture = argv[:3]
+    epochs = int(argv[3])
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    from data.folder import Folder
+    from model import network
+
+    frames = sorted(Folder(Path(folder)).frames(), key=lambda frame: frame.path)
+    games = {frame.game_id for frame in frames}
+    model = network.build(architecture, SIZE, len(games), initial_weights="shipped")
+    start = time.monotonic()
+    _ours(model, Path(folder), frames, epochs) if way == "ours" else _original(model, folder, epochs)
+    seconds = time.monotonic() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
+    print(json.dumps({"images_s": epochs * len(frames) / seconds, "peak_mb": peak}))
+    return 0
+
+
+def _ours(model: Any, root: Path, frames: list[Any], epochs: int) -> None:
+    from data.entities import Game
+    from model.cache import Limits
+    from model.images import Images
+    from model.plan import Plan
+    from model.training import Trainer
+
+    games = sorted({frame.game_id for frame in frames})
+    side = Images(root, frames, [Game(game, str(game)) for game in games], SIZE, BATCH)
+    kept = side.cached(Limits(2 << 30, 0, root))
+    Trainer(model, kept, None, Plan(epochs, epochs, 1e-3, 1), tell=lambda _line: None).train()
+
+
+def _original(model: Any, folder: str, epochs: int) -> None:
+    import keras
+
+    from model import network
+
+    pictures = keras.utils.image_dataset_from_directory(
+        folder, image_size=(SIZE, SIZE), batch_size=BATCH, seed=1, verbose=False
+    )
+    network.compile_for(model, 1e-3)
+    model.fit(pictures.prefetch(1), epochs=epochs, verbose=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
