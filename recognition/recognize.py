@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from data import command
@@ -36,25 +38,42 @@ def main(argv: list[str] | None = None) -> int:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data import wiring
-    from data.errors import ModelError
     from recognition.ahead import ahead
 
     over = threading.Event()
-    try:
-        with wiring.grabber(settings, over.wait) as grabber, ahead(_frames(grabber, args.source, settings)) as frames:
-            from model.classifier import (
-                Classifier,
-                file_of,
-            )  # ONNX Runtime is loaded, and the model, while the frames travel
-
-            classifier = Classifier.load(settings.model_path, file=file_of(settings.model_path, settings.int8))
-            if classifier.img_size != settings.img_size:
-                raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
-            for line in lines(frames, classifier):
-                print(line, flush=True)
-    finally:
-        over.set()  # ads are waited for in another thread, which would outlive Ctrl-C
+    with ExitStack() as stack:
+        stack.callback(over.set)  # ads are waited for in another thread, which would outlive Ctrl-C
+        with _undisturbed():
+            grabber = stack.enter_context(wiring.grabber(settings, over.wait))
+            frames = stack.enter_context(ahead(_frames(grabber, args.source, settings)))
+            classifier = _classifier(settings)  # while the first frames travel
+        for line in lines(frames, classifier):
+            print(line, flush=True)
     return 0
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the block's end: in the middle of a C library's import they may be lost.
+
+    Threads that start meanwhile leave them to this one for ever.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _classifier(settings: Settings) -> Classifier:
+    """The model in MODEL_PATH. Raises ModelError."""
+    from data.errors import ModelError
+    from model.classifier import Classifier, file_of
+
+    classifier = Classifier.load(settings.model_path, file=file_of(settings.model_path, settings.int8))
+    if classifier.img_size != settings.img_size:
+        raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
+    return classifier
 
 
 def _frames(grabber: Grabber, source: str, settings: Settings) -> Iterator[Frame]:

