@@ -103,8 +103,8 @@ def _limits(figures: dict[str, Any]) -> str:
     )
     return "\n".join([
         f"- It knows these {len(figures['games'])} games and no other. {threshold}",
-        f"- Of {_cell(fewest['name'])} it was judged by {fewest['validation']['streamers']} streamers: "
-        "with so few, another split gives other numbers.",
+        f"- Fewest streamers judged it in {_cell(fewest['name'])}: {fewest['validation']['streamers']}. The fewer, the "
+        "more its numbers depend on the split.",
         "- Temperature and threshold were fitted on the frames that the numbers are of.",
         "- It judges frames as the toolkit grabs them, scaled to a square. Games change with updates, and streams with "
         "fashions: numbers are of the day that the frames were collected.",
