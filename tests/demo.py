@@ -67,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
     with Standin(seen) as standin:
         clips = {channel.file for channel in seen.channels if channel.igdb_id and channel.gives_frames}
         run(["data.download", "--frames", str(_FRAMES_PER_CLIP * len(clips))], environment | standin.environment)
+        while alone(folder / "dataset" / "frames"):  # on a busy machine a stream may have failed every time
+            run(["data.download", "--frames", "10", "--minutes", "1"], environment | standin.environment)
         run(["data.info"], environment | standin.environment)
     check_nothing_leaked(folder / "dataset" / "frames", kept_out)
     run(["model.create"], environment)
@@ -96,6 +98,12 @@ def recognised(channel: Channel, environment: dict[str, str]) -> Result:
     last = run(["recognition.recognize", channel.login], environment).splitlines()[-1]
     answer, _, score = last.partition(" with a score of ")
     return Result(channel.login, channel.game, answer, score.partition(" ")[0])  # Unknown names the closest after it
+
+
+def alone(frames: Path) -> list[str]:
+    """Games of one streamer: nobody would be left to validate with."""
+    games = [game for game in frames.iterdir() if game.is_dir()]
+    return [game.name for game in games if len({file.name.rpartition("-")[0] for file in game.glob("*.jpg")}) < 2]
 
 
 def check_nothing_shared(seen: World, kept_out: World) -> None:
