@@ -16,7 +16,7 @@ _M_ARENA_MAX = -8  # malloc.h
 
 
 @contextmanager
-def given_back(every_s: float = 30.0) -> Iterator[None]:
+def given_back(every_s: float = 10.0) -> Iterator[None]:
     """In the block, one arena for the threads that start from now on, and free pages returned every so many seconds.
 
     mallopt(3), malloc_trim(3). Where the system's library has neither, nothing happens.
