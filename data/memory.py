@@ -1,8 +1,8 @@
 """Freed memory goes back to the system, in a process that runs for days.
 
 glibc keeps what is freed, in an arena for each thread. Frames of a hundred sizes come and go in them beside small
-things that stay, so that ever more of an arena is free in pieces that nothing fits: after an hour a download held
-three times what it used, and went on growing, though what it used stayed the same (mallinfo(3)).
+things that stay, so that ever more of an arena is free in pieces that nothing fits: a download grew from 275 to 355 MB
+in a quarter of an hour, and went on growing, though what it used stayed the same (mallinfo(3)).
 """
 
 from __future__ import annotations

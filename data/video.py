@@ -37,7 +37,7 @@ _PLANAR = {"yuv420p", "yuvj420p"}  # what Twitch sends: brightness, and two plan
 
 
 class Decoder:
-    """FFmpeg's decoder of a rendition, kept from one segment to the next: making one takes a tenth of a frame's time.
+    """FFmpeg's decoder, kept from one segment to the next, of any stream: making one takes a tenth of a frame's time.
 
     For one thread at a time.
     """
@@ -77,7 +77,7 @@ def first_frame(segment: Readable, img_size: int, jpeg_quality: int, decoder: De
 
     Reads no further than that frame. Scaled by area averaging to `img_size` x `img_size` pixels, whatever the
     aspect, as the original did. Raises NoPicture when the bytes hold no decodable video; what `read` raises
-    passes through. `decoder`: kept by who asks for many segments of a rendition.
+    passes through. `decoder`: kept by who asks for many segments.
     """
     with _opened_segment(segment) as (container, stream):
         return encode(scaled((decoder or Decoder()).first(container, stream), img_size), jpeg_quality)
