@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 import tensorflow as tf
 
-from model import overlays
+from model import drawing, overlays
 from model.chance import Chance
 
 _Change = Callable[[tf.Tensor, tf.Tensor, Chance], tf.Tensor]
@@ -21,6 +21,7 @@ _Change = Callable[[tf.Tensor, tf.Tensor, Chance], tf.Tensor]
 class Augmentation:
     """The share of pictures, 0 to 1, that each change is made to; `seed` of all of them."""
 
+    scene: float = 0.0
     crop: float = 0.0
     color: float = 0.0
     webcam: float = 0.0
@@ -38,6 +39,7 @@ class Augmentation:
 NAMES = tuple(field.name for field in fields(Augmentation) if field.name != "seed")  # in the order they are made in
 
 
+@tf.autograph.experimental.do_not_convert  # there is no Python flow to convert, and looking takes seconds
 def batch(images: tf.Tensor, places: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
     """uint8 (b, h, w, 3) for `images` of that kind; `places`: int64 (b,), tell one picture's chances from another's.
 
@@ -63,6 +65,27 @@ def _changed(image: tf.Tensor, other: tf.Tensor, chance: Chance, augmentation: A
 def _perhaps(change: _Change, image: tf.Tensor, other: tf.Tensor, chance: Chance, share: float) -> tf.Tensor:
     changed = tf.cond(chance.of(0).number() < share, lambda: change(image, other, chance.of(1)), lambda: image)
     return tf.ensure_shape(changed, image.shape)
+
+
+def _scene(image: tf.Tensor, other: tf.Tensor, chance: Chance) -> tf.Tensor:
+    """Another scene within the same rim, where games have their displays: they are all that two maps may share.
+
+    What takes the middle's place, from 5 to 25 % to 75 to 95 % of either side: part of `other`, a pattern, a
+    gradient, or the middle itself mirrored.
+    """
+    top, left = chance.of(0).number(0.05, 0.25), chance.of(1).number(0.05, 0.25)
+    bottom, right = chance.of(2).number(0.75, 0.95), chance.of(3).number(0.75, 0.95)
+    middle = tf.image.crop_and_resize(image[None], [[top, left, bottom, right]], [0], [drawing.SIDE] * 2)[0]
+    kinds = [
+        lambda: drawing.part(other, chance.of(4)),
+        lambda: drawing.pattern(chance.of(5)),
+        lambda: drawing.gradient(chance.of(6)),
+        lambda: middle[:, ::-1],
+    ]
+    patch = tf.switch_case(chance.of(7).among(_SCENES), kinds)
+    light = tf.where(chance.of(8).number() < 0.5, chance.of(9).number(0.3, 1.3), 1.0)
+    place = drawing.box(image, top, left, bottom - top, right - left)
+    return drawing.pasted(image, patch * light, place, drawing.soft(place, chance.of(10)))
 
 
 def _crop(image: tf.Tensor, _other: tf.Tensor, chance: Chance) -> tf.Tensor:
@@ -96,7 +119,9 @@ def _jpeg(image: tf.Tensor, _other: tf.Tensor, chance: Chance) -> tf.Tensor:
     return tf.image.adjust_jpeg_quality(image, tf.cast(chance.number(15, 70), tf.int32))
 
 
+_SCENES = (0.35, 0.3, 0.2, 0.15)  # the shares of its kinds
 _CHANGES: dict[str, _Change] = {
+    "scene": _scene,
     "crop": _crop,
     "color": _color,
     "webcam": overlays.webcam,

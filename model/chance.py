@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -22,6 +23,10 @@ class Chance:
     def number(self, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
         """A float32 scalar, uniform between the two."""
         return self.numbers((), low, high)
+
+    def among(self, shares: Sequence[float]) -> tf.Tensor:
+        """An int32 scalar, drawn by `shares`, which add up to 1: 0 for the first of them."""
+        return tf.reduce_sum(tf.cast(self.number() >= tf.cumsum(tf.constant(shares))[:-1], tf.int32))
 
     def numbers(self, shape: tuple[int, ...], low: float = 0.0, high: float = 1.0) -> tf.Tensor:
         """float32 of this shape, uniform between the two."""

@@ -54,6 +54,16 @@ def test_what_is_laid_over_leaves_most_of_the_picture_as_it_was(name):
     assert (different < 0.34).all()
 
 
+def test_another_scene_leaves_the_rim():
+    """A twentieth along each edge, where a display may lie, stays to the bit; most of the middle is another."""
+    different = (changed(scene=1.0) != IMAGES).any(-1)
+    rim = SIZE // 20 - 1
+    inner = np.zeros((SIZE, SIZE), bool)
+    inner[rim:-rim, rim:-rim] = True
+    assert not different[:, ~inner].any()
+    assert (different[:, 30:66, 30:66].mean(axis=(1, 2)) > 0.5).all()
+
+
 def test_a_camera_shows_parts_of_other_pictures():
     """Beside one of pure red, blue pictures get some red: more than a texture has."""
     blue, red = (np.broadcast_to(np.array(color, np.uint8), (SIZE, SIZE, 3)) for color in ([0, 0, 255], [255, 0, 0]))
@@ -65,7 +75,7 @@ def test_a_camera_shows_parts_of_other_pictures():
 
 def test_the_same_seed_and_place_give_the_same_picture():
     """Alone or in a batch, and not that of another place: what two processes that share a batch rely on."""
-    every = dict.fromkeys(NAMES, 0.5) | {"webcam": 0.0}
+    every = dict.fromkeys(NAMES, 0.5) | {"webcam": 0.0, "scene": 0.0}  # they show others of the batch
     batch = changed(**every)
     assert np.array_equal(batch, changed(**every))
     assert np.array_equal(changed(IMAGES[3:4], PLACES[3:4], **every)[0], batch[3])
