@@ -46,6 +46,21 @@ def split(frames: Sequence[StoredFrame], games: Sequence[Game], validation_split
     raise DatasetError(_SHARED)
 
 
+def named(frames: Sequence[StoredFrame], games: Sequence[Game], logins: Sequence[str]) -> Sides:
+    """Validate on the streamers of these `logins` and train on all others, as whoever compares trainings wants it.
+
+    Raises DatasetError: there is no frame of one of them, or a game has nobody else to train on.
+    """
+    strangers = set(logins) - {frame.login for frame in frames}
+    if strangers:
+        raise DatasetError(f"VALIDATION_STREAMERS: no frame is of {', '.join(sorted(strangers))}.")
+    sides = _sides(frames, set(logins))
+    taught = {frame.game_id for frame in sides.training}
+    if untaught := [game.name for game in games if game.id not in taught]:
+        raise DatasetError(f"VALIDATION_STREAMERS: they leave nobody to train on of {', '.join(untaught)}.")
+    return sides
+
+
 def folds(frames: Sequence[StoredFrame], games: Sequence[Game], count: int, seed: int) -> list[Sides]:
     """`count` pairs of sides: each streamer validates in one of them and trains in all others.
 

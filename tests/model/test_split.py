@@ -8,7 +8,7 @@ import pytest
 
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
-from model.split import Sides, folds, split
+from model.split import Sides, folds, named, split
 
 
 def dataset(seed: int) -> tuple[list[StoredFrame], list[Game]]:
@@ -122,3 +122,17 @@ def test_more_folds_than_streamers_are_too_many():
     frames = [StoredFrame(game_id, f"{name}{game_id}", 1) for game_id in (1, 2) for name in "ab"]
     with pytest.raises(DatasetError, match="lower --folds"):
         folds(frames, [Game(1, "one"), Game(2, "two")], 5, 0)
+
+
+def test_named_streamers_validate():
+    """Those and no others, in all their games; a game that only they play, or a login without frames, is refused."""
+    frames = [StoredFrame(game, login, n) for game, login in ((1, "a"), (1, "b"), (2, "a"), (2, "c")) for n in (1, 2)]
+    games = [Game(1, "one"), Game(2, "two")]
+    sides = named(frames, games, ["a"])
+    assert logins(sides.validation) == {"a"}
+    assert len(sides.validation) == 4
+    assert logins(sides.training) == {"b", "c"}
+    with pytest.raises(DatasetError, match=r"^VALIDATION_STREAMERS: no frame is of zoe\."):
+        named(frames, games, ["a", "zoe"])
+    with pytest.raises(DatasetError, match=r"nobody to train on of two\."):
+        named(frames, games, ["a", "c"])
