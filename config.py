@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     """Network: cnn (the original's four convolutions), or one of keras.applications."""
     initial_weights: str = "shipped"
     """Starting weights: shipped (mobilenet_v2 has some, the others none), a file, imagenet (downloaded), none."""
-    fine_tune: str = "upper"
+    fine_tune: str = "none"
     """What trains after the head, from starting weights: upper (blocks), all, the layer to begin with, or none."""
     epochs: int = Field(10, ge=1)
     """Passes over the training set at most; of the head alone where there are starting weights."""
@@ -146,16 +146,20 @@ class Settings(BaseSettings):
     """How the step size goes over the epochs: down to 0 along a cosine, or not at all."""
     warmup: float = Field(0.05, ge=0, lt=1)
     """Share of the steps over which a cosine's step size first rises."""
-    dropout: float = Field(0.5, ge=0, lt=1)
+    dropout: float = Field(0.3, ge=0, lt=1)
     """Share of the last hidden layer's units dropped while training."""
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
     """Share of each label that is spread over all games."""
+    weight_decay: float = Field(1e-3, ge=0)
+    """Share of the weights, times the step size, taken away in each step, as AdamW does."""
     balance: Literal["streamers", "games", "none"] = "streamers"
     """What every epoch draws evenly from: games and within each its streamers, games alone, or frames as they are."""
     class_weights: bool = False
     """Weigh each game's frames in the loss by how few they are."""
     validation_split: float = Field(0.2, gt=0, lt=1)
     """Share of each game's streamers kept for validation, one at least."""
+    validation_streamers: Annotated[tuple[str, ...], NoDecode] = ()
+    """Logins to validate with, by commas or as JSON, instead of a share drawn by seed: so that trainings compare."""
     batch_size: int = Field(0, ge=0)
     """Images in a training step, of all devices together; 0: 16 on a CPU, on a GPU what its memory holds, up to 128."""
     prefetch_buffer: int = Field(2, ge=1)
@@ -165,7 +169,13 @@ class Settings(BaseSettings):
     cache_disk_gb: float = Field(20.0, ge=0)
     """Otherwise in a file in model_path if they take so many, and half of the free disk, at most; else decoded anew."""
     augment: bool = True
-    """Change pictures while training as other streams might look, each picture anew in each epoch."""
+    """Change pictures while training as other streams might look; where the whole network trains, each epoch anew."""
+    augment_views: int = Field(3, ge=1)
+    """Where the head alone trains: so many changed versions of each picture, made once, instead of one an epoch."""
+    augment_screens: bool = True
+    """There it also learns from made-up screens that show no game (desktops, cameras, noise) to be sure of nothing."""
+    augment_scene: float = Field(0.67, ge=0, le=1)
+    """Share whose middle is replaced: what lies around it, as a game's display does, has to tell the game too."""
     augment_crop: float = Field(0.5, ge=0, le=1)
     """Share of them that are cropped, by a fifth of the sides at most, and enlarged."""
     augment_color: float = Field(0.5, ge=0, le=1)
@@ -184,9 +194,9 @@ class Settings(BaseSettings):
     """Share that are compressed anew, with a JPEG quality of 15 to 70."""
     refit: bool = False
     """In the end train anew on all frames, with those of validation, for as many epochs as were best on the split."""
-    unknown_share: float = Field(0.05, ge=0, lt=1)
-    """Share of the validation frames that may count as unknown: the higher, the pickier. 0: nothing ever does."""
-    unknown_score: Literal["likeness", "energy", "max_logit", "max_probability"] = "likeness"
+    unknown_share: float = Field(0.1, ge=0, lt=1)
+    """Share of the validation frames, as they are and with overlays, that count as unknown. 0: nothing ever does."""
+    unknown_score: Literal["likeness", "energy", "max_logit", "max_probability"] = "max_logit"
     """What tells known frames from unknown ones: the network's features (likeness), or its outputs alone."""
     int8: bool = False
     """Recognise with the 8-bit model that python -m model.export makes, where it is: faster, nearly as good."""
@@ -203,10 +213,10 @@ class Settings(BaseSettings):
     seed: int = 123
     """Seed of every random choice: split, shuffling, weights, dropout, and the download's choice of streams."""
 
-    @field_validator("languages", mode="before")
+    @field_validator("languages", "validation_streamers", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """Codes in small letters, from text with commas or a JSON list."""
+        """Codes and logins in small letters, from text with commas or a JSON list."""
         if isinstance(value, str):
             value = json.loads(value) if value.startswith("[") else value.split(",") if value else ()
         return tuple(code.strip().lower() if isinstance(code, str) else code for code in value)

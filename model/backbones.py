@@ -20,13 +20,15 @@ _WEIGHTS = Path(__file__).parent / "weights"
 class Backbone:
     """`make`: the application. `scale`, `offset`: what it expects of pixels from 0 to 255, by channel or for all.
 
-    `upper`: the layer from which on fine-tuning trains it. `shipped`: weights that come with the project.
+    `upper`: the layer from which on fine-tuning trains it. `grid`: one whose output is a sixteenth of the picture
+    along a side, and still knows where things are. `shipped`: weights that come with the project.
     """
 
     make: Callable[..., keras.Model]
     scale: list[float] | float
     offset: list[float] | float
     upper: str
+    grid: str
     shipped: Path | None = None
     options: tuple[tuple[str, bool], ...] = ()
 
@@ -35,14 +37,14 @@ def backbone(architecture: str) -> Backbone | None:
     """What stands before the head of `architecture`; None for the cnn, which has no backbone."""
     if architecture == "mobilenet_v2":
         shipped = _WEIGHTS / "mobilenet_v2_gameplay.weights.h5"
-        return Backbone(keras.applications.MobileNetV2, 1 / 127.5, -1.0, "block_13", shipped)
+        return Backbone(keras.applications.MobileNetV2, 1 / 127.5, -1.0, "block_13", "block_12_add", shipped)
     if architecture == "efficientnet_v2_b0":
         # ImageNet's means and deviations, as its own preprocessing has them in a layer of state.
         means, deviations = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
         scale = [1 / (255 * deviation) for deviation in deviations]
         offset = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
         options = (("include_preprocessing", False),)
-        return Backbone(keras.applications.EfficientNetV2B0, scale, offset, "block6", None, options)
+        return Backbone(keras.applications.EfficientNetV2B0, scale, offset, "block6", "block5e_add", None, options)
     return None
 
 
@@ -61,7 +63,7 @@ def starting_weights(architecture: str, initial_weights: str) -> str:
 
 
 def made(architecture: str, img_size: int, weights: str) -> keras.Model:
-    """The backbone, images → averaged features. `weights` as `starting_weights` gives them.
+    """The backbone: images → its averaged features (n, 1280), and its grid. `weights` as `starting_weights` gives them.
 
     Raises SettingsError: they cannot be had, or do not fit.
     """
@@ -71,7 +73,8 @@ def made(architecture: str, img_size: int, weights: str) -> keras.Model:
     with warnings.catch_warnings():  # Keras warns that 240 is not 224: the networks are convolutional
         warnings.simplefilter("ignore")
         model = _application(kind, img_size, weights)
-    model.name = NAME  # EfficientNetV2 takes a name for the key of its blocks
+        # named here: EfficientNetV2 takes a name for the key of its blocks
+        model = keras.Model(model.input, [model.output, model.get_layer(kind.grid).output], name=NAME)
     if weights not in (IMAGENET, NONE):
         _load(model, Path(weights), architecture)
     return model

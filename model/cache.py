@@ -23,7 +23,7 @@ class Limits:
 
     memory_bytes: int
     disk_bytes: int
-    folder: Path
+    folder: Path | None = None
 
 
 class Cache:
@@ -44,7 +44,7 @@ class Cache:
 
 def filled(frames: Sequence[StoredFrame], img_size: int, batches: Iterable[np.ndarray], limits: Limits) -> Cache | None:
     """A cache of `frames`, whose pixels `batches` gives in their order; None where it would exceed the limits."""
-    pixels = _room((len(frames), img_size, img_size, 3), limits)
+    pixels = room((len(frames), img_size, img_size, 3), np.dtype(np.uint8), limits)
     if pixels is None:
         return None
     start = 0
@@ -54,18 +54,20 @@ def filled(frames: Sequence[StoredFrame], img_size: int, batches: Iterable[np.nd
     return Cache(pixels, frames)
 
 
-def _room(shape: tuple[int, ...], limits: Limits) -> np.ndarray | None:
-    size = int(np.prod(shape))
+def room(shape: tuple[int, ...], kind: np.dtype, limits: Limits) -> np.ndarray | None:
+    """An array that may be filled, in memory or in a file; None where it would exceed the limits."""
+    size = int(np.prod(shape)) * kind.itemsize
     if size <= limits.memory_bytes:
-        return np.empty(shape, np.uint8)
-    if size > limits.disk_bytes or size > shutil.disk_usage(limits.folder).free / 2:
+        return np.empty(shape, kind)
+    folder = limits.folder
+    if folder is None or size > limits.disk_bytes or size > shutil.disk_usage(folder).free / 2:
         return None
     try:
-        with tempfile.TemporaryFile(dir=limits.folder) as file:  # the map outlives the name, and the bytes the map
+        with tempfile.TemporaryFile(dir=folder) as file:  # the map outlives the name, and the bytes the map
             _reserve(file.fileno(), size)
-            return np.memmap(file, np.uint8, "r+", shape=shape)
+            return np.memmap(file, kind, "r+", shape=shape)
     except OSError as error:
-        log.warning("No cache in %s: %s.", limits.folder, error.strerror)
+        log.warning("No cache in %s: %s.", folder, error.strerror)
         return None
 
 

@@ -33,8 +33,9 @@ TIME_LIMIT_MIN LEARNING_RATE BALANCE AUGMENT VALIDATION_SPLIT BATCH_SIZE IMG_SIZ
 _ARCHITECTURES = ("cnn", "mobilenet_v2", "efficientnet_v2_b0")
 _NUMBERS_DEPEND_ON = (
     "architecture", "initial_weights", "fine_tune", "img_size", "epochs", "fine_tune_epochs", "patience",
-    "time_limit_min", "learning_rate", "fine_tune_learning_rate", "schedule", "warmup", "dropout", "label_smoothing",
-    "balance", "class_weights", "validation_split", "batch_size", "augment", "augment_crop", "augment_color",
+    "time_limit_min", "learning_rate", "fine_tune_learning_rate", "schedule", "warmup", "dropout",
+    "label_smoothing", "weight_decay", "balance", "class_weights", "validation_split", "validation_streamers",
+    "batch_size", "augment", "augment_views", "augment_screens", "augment_scene", "augment_crop", "augment_color",
     "augment_webcam", "augment_chat", "augment_alert", "augment_banner", "augment_blur", "augment_jpeg",
     "mixed_precision", "xla", "refit", "seed", "unknown_share", "unknown_score",
 )  # fmt: skip
@@ -104,7 +105,10 @@ def _parts(
     if count:
         tell(f"{len(classes)} games; {count} folds of {_count(frames)}")
         return split.folds(frames, classes, count, settings.seed)
-    sides = split.split(frames, classes, settings.validation_split, settings.seed)
+    if settings.validation_streamers:
+        sides = split.named(frames, classes, settings.validation_streamers)
+    else:
+        sides = split.split(frames, classes, settings.validation_split, settings.seed)
     tell(f"{len(classes)} games; training: {_count(sides.training)}; validation: {_count(sides.validation)}")
     return [sides]
 

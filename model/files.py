@@ -21,7 +21,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
 from data.entities import Game
 from data.errors import ModelError, SettingsError
-from model import card
+from model import card, network
 from model import classes as class_list
 from model.calibration import Calibration
 from model.classifier import CLASSES_KEY, INT8_FILE, OUTPUTS, Classifier
@@ -127,8 +127,8 @@ def _ids(classes: Sequence[Game]) -> str:
 
 
 def with_features(model: keras.Model) -> keras.Model:
-    """`model` with two outputs: its logits, and the features that its last layer makes them from."""
-    return keras.Model(model.input, [model.output, model.get_layer("logits").input])
+    """`model` with two outputs: its logits, and the features that tell how much a picture is like others."""
+    return keras.Model(model.input, [model.output, network.likened(model)])
 
 
 def _write_h5(model: keras.Model, ids: str, calibration: Calibration, path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from data.entities import Game, StoredFrame
-from model import augment
+from model import augment, screens
 from model.augment import Augmentation
 from model.cache import Cache, Limits, filled
 from model.order import Order
@@ -51,6 +51,20 @@ class Images:
         rows = tf.data.Dataset.range(len(self.frames))
         batches = self._pictures(tf.data.Dataset.zip(rows, rows), self.batch_size)
         return batches.map(lambda images, labels, _places: (images, labels)).prefetch(self.prefetch_buffer)
+
+    def changed(self, places: np.ndarray, augmentation: Augmentation) -> tf.data.Dataset:
+        """As `in_order`, each picture changed; `places`, int64 (n,), tell their chances apart."""
+        return self._remade(places, lambda images, chances: augment.batch(images, chances, augmentation))
+
+    def as_screens(self, places: np.ndarray, seed: int) -> tf.data.Dataset:
+        """As `in_order`, but for screens without a game, some of them made of the pictures."""
+        return self._remade(places, lambda images, chances: screens.batch(images, chances, seed))
+
+    def _remade(self, places: np.ndarray, change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> tf.data.Dataset:
+        rows = tf.data.Dataset.from_tensor_slices((np.arange(len(self.frames)), places))
+        batches = self._pictures(rows, self.batch_size)
+        made = batches.map(lambda images, labels, chances: (change(images, chances), labels), tf.data.AUTOTUNE)
+        return made.prefetch(self.prefetch_buffer)
 
     def shuffled(
         self,
@@ -124,17 +138,22 @@ def drawn(order: Order, epoch: tf.Tensor) -> tf.data.Dataset:
 
 
 def drawn_from(
-    values: np.ndarray, labels: np.ndarray, order: Order, first_epoch: int = 0, weights: np.ndarray | None = None
+    take: Callable[[np.ndarray], np.ndarray],
+    labels: np.ndarray,
+    order: Order,
+    first_epoch: int = 0,
+    weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """As `Images.shuffled`, of rows of an array (n, ...) with `labels` (n,)."""
+    """As `Images.shuffled`, of what `take` gives for rows, int64 (b,) → float32 (b, d), with `labels` (n,)."""
+    width = take(np.zeros(1, np.int64)).shape[1]
 
-    def take(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        found = tf.ensure_shape(tf.numpy_function(lambda r: values[r], [rows], values.dtype), (None, *values.shape[1:]))
+    def made(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        found = tf.ensure_shape(tf.numpy_function(take, [rows], tf.float32), (None, width))
         kinds = tf.gather(labels, rows)
         return (found, kinds) if weights is None else (found, kinds, tf.gather(weights, kinds))
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        return drawn(order, number).map(lambda rows, _places: rows).batch(order.local_batch).map(take)
+        return drawn(order, number).map(lambda rows, _places: rows).batch(order.local_batch).map(made)
 
     return tf.data.Dataset.counter(first_epoch).flat_map(epoch).prefetch(2)
 

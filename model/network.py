@@ -6,12 +6,15 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from data.errors import SettingsError
 from model import backbones
 
 HEAD, UPPER, ALL = "none", "upper", "all"  # how far down from the head a network trains; or a layer's name
+_CELLS = 5  # of the grid, along a side: enough to tell a display in a corner from the scene
+_SPREAD = 0.3  # of standardised features; with it the head learns at the usual step sizes
 
 
 def build(
@@ -25,9 +28,11 @@ def build(
 ) -> keras.Model:
     """A model: images (n, img_size, img_size, 3), RGB, 0 to 255, any dtype → float32 logits (n, classes).
 
-    Scaling is part of the model. `architecture`: cnn, mobilenet_v2 or efficientnet_v2_b0. `initial_weights`:
-    shipped, imagenet, a weights file of the backbone, or none for random ones. With them the head alone
-    trains, until `train_from` says otherwise. The last layer computes in float32 under any policy.
+    Scaling is part of the model. Before a backbone's head stand its averaged features, which tell what is seen, and
+    those of a coarse grid, which tell where: a game's display, at least, is where it is on all maps.
+    `architecture`: cnn, mobilenet_v2 or efficientnet_v2_b0. `initial_weights`: shipped, imagenet, a weights file of
+    the backbone, or none for random ones. With them the head alone trains, until `train_from` says otherwise. The
+    last layer computes in float32 under any policy.
     Raises SettingsError: initial_weights cannot be had, or do not fit.
     """
     weights = backbones.starting_weights(architecture, initial_weights)
@@ -39,31 +44,44 @@ def build(
 
 
 def compile_for(
-    model: keras.Model, learning_rate: Any, *, label_smoothing: float = 0.0, jit_compile: bool | str = "auto"
+    model: keras.Model,
+    learning_rate: Any,
+    *,
+    label_smoothing: float = 0.0,
+    weight_decay: float = 0.0,
+    jit_compile: bool | str = "auto",
 ) -> None:
-    """Adam on the cross-entropy between the model's logits and the labels (integers); accuracy besides.
+    """AdamW on the cross-entropy between the model's logits and the labels (integers); accuracy besides.
 
+    A label that is the number of the classes says that the picture shows none of them: then all shall be alike.
     `learning_rate`: a number or a Keras schedule. `label_smoothing`: 0 to 1, the share of a label that is
-    spread over all classes. `jit_compile`: as Keras has it; auto means XLA on a single GPU.
+    spread over all classes. `weight_decay`: of kernels, not of biases; 0 is plain Adam. `jit_compile`: as Keras has it;
+    auto means XLA on a single GPU.
     """
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
-        loss=_smoothed(label_smoothing),
-        metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
-        jit_compile=jit_compile,
-    )
+    optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer, _loss(label_smoothing), metrics=[_Accuracy(name="accuracy")], jit_compile=jit_compile)
 
 
-def _smoothed(share: float) -> Any:
-    """The loss; Keras' own smoothing takes labels as rows of zeros and a one alone."""
-    if not share:
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
+def _loss(smoothing: float) -> Any:
     def loss(labels: Any, logits: Any) -> Any:
-        rows = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), logits.shape[-1])
-        return keras.losses.categorical_crossentropy(rows, logits, from_logits=True, label_smoothing=share)
+        classes = logits.shape[-1]
+        rows = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), classes)  # zeros where it is none of them
+        spread = 1 - (1 - smoothing) * ops.sum(rows, axis=-1, keepdims=True)
+        return keras.losses.categorical_crossentropy(
+            (1 - smoothing) * rows + spread / classes, logits, from_logits=True
+        )
 
     return loss
+
+
+class _Accuracy(keras.metrics.SparseCategoricalAccuracy):
+    """Of the pictures that show one of the classes."""
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:  # noqa: ARG002 - Keras' signature
+        """Unweighted: accuracy is of pictures."""
+        shown = ops.cast(ops.reshape(y_true, (-1,)) < y_pred.shape[-1], "float32")
+        return super().update_state(y_true, y_pred, shown)
 
 
 def train_from(model: keras.Model, block: str) -> None:
@@ -96,12 +114,13 @@ def head(model: keras.Model) -> tuple[keras.Model, keras.Model] | None:
     Both share the model's layers: to train the head is to train the model. None where the backbone
     trains too.
     """
-    features = model.get_layer("dropout").input
-    backbone = keras.Model(model.input, features)
-    if backbone.trainable_weights:
+    if model.name == "cnn" or model.get_layer(backbones.NAME).trainable_weights:
         return None
-    values = keras.Input(features.shape[1:])
-    return backbone, keras.Model(values, model.get_layer("logits")(model.get_layer("dropout")(values)))
+    features = model.get_layer("features").output
+    values = hidden = keras.Input(features.shape[1:])
+    for name in ("standardised", "dropout", "logits"):
+        hidden = model.get_layer(name)(hidden)
+    return keras.Model(model.input, features), keras.Model(values, hidden)
 
 
 def bytes_per_image(model: keras.Model) -> int:
@@ -139,10 +158,39 @@ def _convolutions(images: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def _features(images: keras.KerasTensor, architecture: str, img_size: int, weights: str) -> keras.KerasTensor:
-    """A backbone's 1280 averaged features; with starting weights it stays as it is."""
+    """A backbone's features, averaged and in cells, standardised; with starting weights it stays as it is."""
     model = backbones.made(architecture, img_size, weights)
     if weights != backbones.NONE:
         for layer in model.layers:
             layer.trainable = False
     kind = backbones.backbone(architecture)
-    return model(layers.Rescaling(kind.scale, offset=kind.offset)(images)) if kind else images
+    if kind is None:
+        raise ValueError(architecture)
+    averaged, grid = model(layers.Rescaling(kind.scale, offset=kind.offset)(images))
+    cells = layers.AveragePooling2D(max(1, grid.shape[1] // _CELLS), name="cells")(grid)
+    both = [layers.Identity(name="averaged")(averaged), layers.Flatten(name="placed")(cells)]
+    features = layers.Concatenate(name="features")(both)
+    fixed = layers.BatchNormalization(center=False, scale=False, epsilon=1e-6, name="standardised", trainable=False)
+    return fixed(features)
+
+
+def standardise(model: keras.Model, features: np.ndarray) -> None:
+    """Centre the features of a `model` with a backbone, and bring both kinds to one scale, by some (n, d) of them.
+
+    One factor for all of a kind: what hardly varies stays small. Nothing else ever changes it.
+    """
+    width = model.get_layer("averaged").output.shape[-1]
+    scales = [np.full(part.shape[1], part.std() * (part.shape[1] / width) ** 0.5) for part in _kinds(features, width)]
+    layer = model.get_layer("standardised")
+    layer.moving_mean.assign(features.mean(axis=0, dtype=np.float64))
+    layer.moving_variance.assign((np.concatenate(scales) / _SPREAD) ** 2)
+
+
+def _kinds(features: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    return features[:, :width], features[:, width:]
+
+
+def likened(model: keras.Model) -> keras.KerasTensor:
+    """The features, symbolic (n, d), by which pictures are like each other: averaged ones, or the cnn's hidden."""
+    named = {layer.name: layer for layer in model.layers}
+    return named["averaged"].output if "averaged" in named else model.get_layer("dropout").input

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from data.entities import StoredFrame
 from model import evaluation, judging, network
+from model.calibration import LIKENESS
 from model.judging import Said
 from model.plan import Training, averaged
 from model.split import Sides
@@ -42,14 +42,14 @@ def held_out(shop: Workshop, model: keras.Model, sides: Sides, refit: bool) -> O
 
 def crossed(shop: Workshop, model: keras.Model, folds: Sequence[Sides]) -> Outcome:
     """Train and judge once a fold; then train `model` on all frames, for the folds' median epochs."""
-    trainings, accuracies = [], []
-    said: dict[StoredFrame, tuple[np.ndarray, float]] = {}
+    trainings, accuracies, parts = [], [], []
+    prepare(shop, model, folds)
     for number, sides in enumerate(folds, start=1):
         shop.tell(f"fold {number} of {len(folds)}: {len(sides.training)} frames, validation: {len(sides.validation)}")
         learner = shop.network()
         trainings.append(shop.trainer(learner, sides.training, sides.validation, f"fold{number}").train())
         heard = _heard(shop, learner, sides)
-        said |= dict(zip(sides.validation, zip(heard.logits, heard.likeness, strict=True), strict=True))
+        parts.append(heard)
         judged = evaluation.evaluate(heard.logits, sides.validation, shop.pictures.classes)
         accuracies.append((judged.by_frame, judged.by_stream))
         shop.tell(f"fold {number}: {judged.by_frame:.1%} of frames right, {judged.by_stream:.1%} of streams")
@@ -57,13 +57,23 @@ def crossed(shop: Workshop, model: keras.Model, folds: Sequence[Sides]) -> Outco
     mean = averaged(trainings)
     everything = tuple(shop.pictures.frames)
     shop.trainer(model, everything, (), "all").refit(mean.kept)
-    logits, likeness = (np.stack(values) for values in zip(*(said[frame] for frame in everything), strict=True))
-    return Outcome(_final(shop, model), mean, Sides(everything, everything), Said(logits, likeness), tuple(accuracies))
+    place = {frame: row for row, frame in enumerate(frame for sides in folds for frame in sides.validation)}
+    heard = Said.joined(parts, np.array([place[frame] for frame in everything]))
+    return Outcome(_final(shop, model), mean, Sides(everything, everything), heard, tuple(accuracies))
+
+
+def prepare(shop: Workshop, model: keras.Model, folds: Sequence[Sides]) -> None:
+    """Make features fold by fold, so that no webcam in a picture to train on shows one to validate with."""
+    parts = network.head(model)
+    if parts and shop.hardware.strategy is None:
+        for sides in folds:
+            shop.features.learned(sides.validation, parts[0])
 
 
 def _heard(shop: Workshop, model: keras.Model, sides: Sides) -> Said:
     """What the model, trained on one side, says of the other."""
-    return judging.said(_final(shop, model), shop.side(sides.training), shop.side(sides.validation))
+    learning = shop.side(sides.training) if shop.settings.unknown_score == LIKENESS else None
+    return judging.said(_final(shop, model), shop.side(sides.validation), shop.overlays, learning)
 
 
 def _final(shop: Workshop, model: keras.Model) -> keras.Model:

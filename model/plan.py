@@ -26,6 +26,7 @@ class Plan:
     schedule: str = "constant"
     warmup: float = 0.0
     label_smoothing: float = 0.0
+    weight_decay: float = 0.0
     class_weights: bool = False
     balance: str = "none"
     minutes: float = 0.0

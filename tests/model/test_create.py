@@ -80,15 +80,25 @@ def test_the_same_seed_gives_the_same_model(trained, tmp_path):
     assert not (tmp_path / "results" / "curves.png").exists()
 
 
-def test_by_default_it_fine_tunes_what_it_comes_with(trained, tmp_path):
-    """The shipped backbone: its features once for the head, then upper blocks on changed pictures; and all is saved."""
-    settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "3", "FINE_TUNE_EPOCHS": "2"}
+def test_by_default_it_trains_the_head_of_what_it_comes_with(trained, tmp_path):
+    """The shipped backbone's features of the frames, of them changed in three ways, and of screens, once."""
+    settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "3"}
     run = create(trained.dataset.download_path, tmp_path, VISUALIZE_RESULTS="false", **settings)
     assert run.returncode == 0, run.stderr
     told = figures(tmp_path)
-    assert told["settings"]["architecture"] == "mobilenet_v2"
-    assert told["epochs"] == 3 + 2
-    assert [line.split(":")[0] for line in run.stderr.splitlines() if line.startswith("backbone")] == ["backbone"] * 2
+    assert (told["settings"]["architecture"], told["epochs"]) == ("mobilenet_v2", 3)
+    made = [line.rpartition("once, ")[2] for line in run.stderr.splitlines() if line.startswith("backbone")]
+    views = [f"changed, {view} of 3" for view in (1, 2, 3)]
+    assert sorted(made) == ["as screens without a game", "as they are", "as they are", *views]
+    assert Classifier.load(tmp_path).classes == GAMES
+
+
+def test_fine_tuning_goes_on_from_the_head(trained, tmp_path):
+    """FINE_TUNE=upper: afterwards the upper blocks on changed pictures; and all is saved."""
+    settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "2", "FINE_TUNE": "upper", "FINE_TUNE_EPOCHS": "1"}
+    run = create(trained.dataset.download_path, tmp_path, VISUALIZE_RESULTS="false", AUGMENT_VIEWS="1", **settings)
+    assert run.returncode == 0, run.stderr
+    assert figures(tmp_path)["epochs"] == 2 + 1
     assert Classifier.load(tmp_path).classes == GAMES
 
 

@@ -88,7 +88,10 @@ def test_changed_pictures_are_changed_anew_and_yet_the_same_again(kept):
 def test_weights_go_with_the_labels(side):
     """Each picture's third value is its class's weight; of arrays as of pictures."""
     weights, order = np.array([1.0, 2.0, 4.0], np.float32), Order(side.frames, 5, 1)
-    for batches in (side.shuffled(order, weights=weights), drawn_from(np.eye(12), side.labels, order, 0, weights)):
+    for batches in (
+        side.shuffled(order, weights=weights),
+        drawn_from(np.eye(12, dtype=np.float32).__getitem__, side.labels, order, 0, weights),
+    ):
         _, labels, weighed = next(batches.as_numpy_iterator())
         assert weighed.tolist() == weights[labels].tolist()
 

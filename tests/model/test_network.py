@@ -180,11 +180,52 @@ def test_the_head_is_the_models_own(weights):
     assert parts is not None
     backbone, head = parts
     features = answers(backbone, IMAGES)
-    assert features.shape == (3, 1280)
+    assert features.shape == (3, 1280 + 2 * 2 * 96)
     network.compile_for(head, 0.01)
     head.fit(features, np.array([0, 1, 1]), epochs=3, verbose=0)
     assert np.allclose(answers(head, features), answers(model, IMAGES), atol=1e-5)
     assert network.head(network.build("cnn", 32, 2)) is None
+
+
+def test_features_tell_where_things_are(weights):
+    """A picture and its mirror image have other features, much more so in the cells of the grid than on average."""
+    model = network.build("mobilenet_v2", 160, 2, initial_weights=str(weights))
+    picture = np.random.default_rng(1).integers(0, 60, (1, 160, 160, 3), dtype=np.uint8)
+    picture[:, :40, :40] += 190
+    backbone, _head = network.head(model) or (None, None)
+    one, other = (answers(backbone, each)[0] for each in (picture, picture[:, ::-1, ::-1]))
+    apart = np.abs(one - other) / np.abs(np.concatenate([one, other])).mean()
+    assert one.shape == (1280 + 5 * 5 * 96,)
+    assert apart[1280:].mean() > 3 * apart[:1280].mean()
+
+
+def test_features_are_brought_to_one_scale(weights):
+    """Afterwards both kinds are centred and weigh alike, and nothing that trains changes that."""
+    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    features = np.random.default_rng(2).normal(3, 1, (50, 1664)).astype(np.float32)
+    features[:, 1280:] *= 40
+    network.standardise(model, features)
+    standardised = model.get_layer("standardised")
+    made = answers(standardised, features)
+    assert np.allclose(made.mean(axis=0), 0, atol=1e-3)
+    sums = [float((part**2).sum()) for part in (made[:, :1280], made[:, 1280:])]
+    assert 0.3 < sums[0] / sums[1] < 3
+    before = values(standardised)
+    fit(model)
+    assert same(before, values(standardised))
+
+
+def test_a_picture_without_a_game_is_to_be_of_all_alike():
+    """The label after the last class: the loss is least for equal logits, and accuracy is of the other pictures."""
+    model = network.build("cnn", 32, 3)
+    network.compile_for(model, 1e-3, label_smoothing=0.1)
+    equal, sure = np.zeros((1, 3), np.float32), np.array([[5.0, 0, 0]], np.float32)
+    loss = [float(model.compute_loss(y=np.array([3]), y_pred=logits)) for logits in (equal, sure)]
+    assert loss[0] == pytest.approx(np.log(3), rel=1e-5)
+    assert loss[1] > loss[0]
+    metric = network._Accuracy(name="accuracy")
+    metric.update_state(np.array([0, 1, 3]), np.concatenate([sure, sure, sure]))
+    assert float(metric.result()) == 0.5
 
 
 def test_the_networks_run_on_jax():
