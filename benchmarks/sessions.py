@@ -1,0 +1,218 @@
+"""What models know of sessions that they never saw: 5 folds over the sessions of the stand-in's clips.
+
+Frames right and sessions right, as they are and under a webcam, a chat column and an alert; how well games that were
+left out of training are told from those that were not (AUROC by frame). For mobilenet_v2 as model.create trains it, for
+the cnn in the same way, and for the cnn as the original trained it: on a random split of frames, then on an honest one.
+
+Starting weights must not have seen the sessions, as those that come with the project have: imagenet, or a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks import _overlaid
+
+if TYPE_CHECKING:
+    from config import Settings
+    from data.entities import Game, StoredFrame
+    from model.split import Sides
+    from model.wiring import Workshop
+
+_FOLDS = 5
+WAYS = ("mobilenet_v2", "cnn", "original", "original_random")
+_SCREENS = 240
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure each way; a JSON line each."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sessions", description=__doc__)
+    parser.add_argument("--frames", type=Path, help="a folder of frames, a login a session, instead of the clips'")
+    parser.add_argument("--weights", default="imagenet", help="starting weights of mobilenet_v2")
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS, help="which of the trainings")
+    parser.add_argument("--folds", type=int, default=_FOLDS, help="how many of the five folds to run")
+    parser.add_argument("--every", type=int, default=1, help="use every nth frame only")
+    parser.add_argument("--epochs", type=int, default=10, help="the cnn's")
+    args = parser.parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with tempfile.TemporaryDirectory() as scratch:
+        root = args.frames or _collected(Path(scratch) / "frames")
+        for way in args.ways:
+            figures = _original(args, root, way) if way.startswith("original") else _ours(args, root, way, scratch)
+            sys.stdout.write(json.dumps({"name": f"sessions_{way}"} | figures) + "\n")
+            sys.stdout.flush()
+    return 0
+
+
+def _collected(root: Path) -> Path:
+    """A frame a second of each clip, as the grabber takes them."""
+    from data.folder import Folder
+    from data.grabber import Grabber
+    from tests.standin import CLIPS, World
+
+    with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=1.0) as grabber:
+        for channel in {
+            channel.file: channel for channel in World.load(CLIPS).channels if channel.gives_frames
+        }.values():
+            jpegs = [frame.jpeg for frame in grabber.frames(str(channel.file), 100)]
+            Folder(root).save(channel.game_id, channel.login, jpegs)
+    return root
+
+
+def _dataset(root: Path, every: int) -> tuple[list[StoredFrame], tuple[Game, ...]]:
+    from data.entities import Game
+    from data.folder import Folder
+
+    folder = Folder(root)
+    frames = sorted((frame for frame in folder.frames() if frame.number % every == 0), key=lambda frame: frame.path)
+    names = folder.names()
+    return frames, tuple(Game(game, names.get(game, str(game))) for game in sorted({f.game_id for f in frames}))
+
+
+def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str) -> dict[str, Any]:
+    from config import Settings
+    from model import outcome, split
+
+    frames, classes = _dataset(root, args.every)
+    weights = args.weights if architecture == "mobilenet_v2" else "none"
+    chosen = {"architecture": architecture, "initial_weights": weights, "epochs": args.epochs}
+    settings = Settings(model_path=Path(scratch) / architecture, _env_file=None, **chosen)
+    shop = _shop(settings, root, frames, classes)
+    folds = split.folds(frames, classes, _FOLDS, shop.settings.seed)[: args.folds]
+    outcome.prepare(shop, shop.network(), folds)
+    plain, laid = [], []
+    for number, sides in enumerate(folds, start=1):
+        model = shop.network()
+        shop.trainer(model, sides.training, sides.validation, f"fold{number}").train()
+        side = shop.side(sides.validation)
+        plain.append(np.asarray(model.predict(side.in_order(), verbose=0)))
+        laid.append(np.asarray(model.predict(_laid(side), verbose=0)))
+    figures = _right(plain, folds, classes) | {f"{k}_overlaid": v for k, v in _right(laid, folds, classes).items()}
+    figures |= {"frames": len(frames), "folds": len(folds), "start": Path(weights).name}
+    return figures | (_left_out(shop, folds) if architecture == "mobilenet_v2" else {})
+
+
+def _shop(settings: Settings, root: Path, frames: Sequence[StoredFrame], classes: tuple[Game, ...]) -> Workshop:
+    """As model.create makes it."""
+    from model import hardware, network, wiring
+    from model.checkpoint import Checkpoints
+    from model.images import Images
+
+    settings.model_path.mkdir()
+    machine = hardware.load(settings.seed, mixed_precision=True, all_gpus=False, show=False)
+    model = wiring.network(settings, len(classes), machine)
+    pictures = Images(root, frames, classes, settings.img_size)
+    pictures = wiring.prepared(settings, pictures, machine, network.bytes_per_image(model))
+    kept = Checkpoints(settings.model_path / "unfinished", write=False)
+    return wiring.Workshop(settings, pictures, machine, kept, _told, False)
+
+
+def _told(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _laid(side: Any) -> np.ndarray:
+    """The side's frames with overlays, each session with its own; webcams show other games of the side."""
+    pixels = side.first(len(side.frames))
+    logins = np.array([frame.login for frame in side.frames])
+    made = np.empty_like(pixels)
+    for number, login in enumerate(sorted(set(logins))):
+        own = logins == login
+        other = side.labels != side.labels[own][0]
+        made[own] = _overlaid.overlaid(pixels[own], pixels[other], (number, 777))
+    return made
+
+
+def _right(logits: Sequence[np.ndarray], folds: Sequence[Sides], classes: Sequence[Game]) -> dict[str, Any]:
+    from model import evaluation
+
+    frames = [frame for sides in folds for frame in sides.validation]
+    judged = evaluation.evaluate(np.concatenate(logits), frames, classes)
+    wrong = round((1 - judged.by_stream) * judged.streams)
+    return {"by_frame": round(judged.by_frame, 4), "sessions": f"{judged.streams - wrong}/{judged.streams}"}
+
+
+def _left_out(shop: Workshop, folds: Sequence[Sides]) -> dict[str, Any]:
+    """For each game: train on the others without one fold; their frames there are known, the game's are not."""
+    from model import evaluation
+    from model.calibration import OF_LOGITS
+
+    empty = _overlaid.screens(_SCREENS, shop.settings.img_size, seed=6)
+    unknown: dict[str, list[float]] = {name: [] for name in OF_LOGITS}
+    screens: dict[str, list[float]] = {name: [] for name in OF_LOGITS}
+    for number, game in enumerate(shop.pictures.classes):
+        own, others, shown = _said_without(shop, game, folds[number % len(folds)], empty)
+        for name, score in OF_LOGITS.items():
+            unknown[name].append(evaluation.auroc(score(others), score(own)))
+            screens[name].append(evaluation.auroc(score(others), score(shown)))
+        _told(f"{game.name} left out: {unknown['max_probability'][-1]:.3f}")
+    means = {name: round(float(np.mean(values)), 4) for name, values in unknown.items()}
+    worst = {name: round(min(values), 4) for name, values in unknown.items()}
+    of_screens = {name: round(float(np.mean(values)), 4) for name, values in screens.items()}
+    return {"auroc_left_out": means, "worst_game": worst, "auroc_screens": of_screens}
+
+
+def _said_without(shop: Workshop, game: Game, sides: Sides, empty: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Logits of a model that knows all games but one: of that game's frames, the others' validation, and screens."""
+    from model import network, wiring
+    from model.training import Trainer
+
+    others = tuple(other for other in shop.pictures.classes if other != game)
+    model = wiring.network(shop.settings, len(others), shop.hardware)
+    learning = replace(
+        shop.pictures, frames=[frame for frame in sides.training if frame.game_id != game.id], classes=others
+    )
+    changes, features = wiring.augmentation(shop.settings), shop.features
+    plan = wiring.plan(shop.settings)
+    Trainer(model, learning, None, plan, tell=_told, augmentation=changes, features=features).train()
+    parts = network.head(model)
+    if parts is None:
+        raise ValueError("the whole network trains")
+    own = [frame for frame in shop.pictures.frames if frame.game_id == game.id]
+    known = [frame for frame in sides.validation if frame.game_id != game.id]
+    said = [parts[1](features.take(features.plain(frames, parts[0])), training=False) for frames in (own, known)]
+    return tuple(np.asarray(values) for values in (*said, model.predict(empty, verbose=0)))
+
+
+def _original(args: argparse.Namespace, root: Path, way: str) -> dict[str, Any]:
+    """The cnn as in 2021: batches of 16, Adam, no augmentation, the last epoch kept."""
+    import keras
+
+    from model import network, split
+    from model.images import Images
+
+    frames, classes = _dataset(root, args.every)
+    folds = split.folds(frames, classes, _FOLDS, 123)[: args.folds]
+    if way == "original_random":
+        mixed = np.random.default_rng(123).permutation(len(frames))
+        parts = np.array_split(mixed, _FOLDS)[: args.folds]
+        folds = [
+            split.Sides(
+                tuple(frames[row] for row in mixed if row not in set(part.tolist())), tuple(frames[row] for row in part)
+            )
+            for part in parts
+        ]
+    said = []
+    for sides in folds:
+        keras.utils.set_random_seed(123)
+        model = network.build("cnn", 240, len(classes), dropout=0.5)
+        learning, asked = (Images(root, some, classes, 240) for some in (sides.training, sides.validation))
+        network.compile_for(model, 1e-3)
+        mixed_up = learning.in_order().unbatch().shuffle(len(learning.frames), seed=1).batch(16).prefetch(1)
+        model.fit(mixed_up, epochs=args.epochs, verbose=2)
+        said.append(np.asarray(model.predict(asked.in_order(), verbose=0)))
+    return _right(said, folds, classes) | {"frames": len(frames), "folds": len(folds)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
