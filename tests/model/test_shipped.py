@@ -1,0 +1,61 @@
+"""The model that comes with the project."""
+
+from __future__ import annotations
+
+import re
+
+import av
+import numpy as np
+import pytest
+
+from model import card, files, network
+from model.classifier import Classifier
+from recognition.verdict import Jury
+from tests.model.conftest import ROOT
+from tests.standin import CLIPS, World
+
+MODEL = ROOT / "model"
+CLIPS_OF_GAMES = {
+    channel.game_id: channel for channel in World.load(CLIPS).channels if channel.igdb_id and channel.gives_frames
+}
+
+
+def test_the_files_are_those_of_the_card():
+    """Their hashes stand there; together they are smaller than 25 MB."""
+    told = dict(re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", (MODEL / card.FILE).read_text(encoding="utf-8")))
+    assert told == {name: card.sha256(MODEL / name) for name in files.MODEL}
+    assert sum((MODEL / name).stat().st_size for name in (*files.MODEL, card.FILE)) < 25e6
+
+
+def test_its_backbone_is_what_training_starts_from():
+    """INITIAL_WEIGHTS=shipped, to the bit."""
+    import keras
+
+    shipped = keras.models.load_model(MODEL / files.H5).get_layer("backbone")
+    start = network.build("mobilenet_v2", 240, 2, initial_weights="shipped").get_layer("backbone")
+    assert all(np.array_equal(a, b) for a, b in zip(shipped.get_weights(), start.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("game", sorted(CLIPS_OF_GAMES), ids=lambda game: CLIPS_OF_GAMES[game].game)
+def test_it_knows_the_games_of_the_clips(game):
+    """Of frames two seconds apart it names the game, and says that it knows it."""
+    classifier = Classifier.load(MODEL)
+    jury = Jury(classifier.classes)
+    with av.open(str(CLIPS_OF_GAMES[game].file)) as clip:
+        shown = [frame for frame in clip.decode(video=0) if frame.key_frame][:10]
+    pictures = [
+        frame.reformat(width=240, height=240, format="rgb24", interpolation="AREA").to_ndarray() for frame in shown
+    ]
+    judged = classifier.judge(np.stack(pictures))
+    for logits, known in zip(judged.logits, judged.known, strict=True):
+        jury.hear(logits, bool(known))
+    verdict = jury.verdict()
+    assert (verdict.game.id, verdict.known) == (game, True)
+
+
+def test_a_screen_without_a_game_is_unknown_to_it():
+    """Black, white, noise."""
+    chance = np.random.default_rng(1)
+    noise = chance.integers(0, 256, (240, 240, 3), dtype=np.uint8)
+    pictures = np.stack([np.zeros_like(noise), np.full_like(noise, 255), noise])
+    assert not Classifier.load(MODEL).judge(pictures).known.any()
