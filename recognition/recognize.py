@@ -1,107 +1,148 @@
-"""python -m recognition.recognize source: what is this live stream showing?"""
+"""python -m recognition.recognize source…: what are these live streams showing?"""
 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from data import command
-from data.entities import is_login
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.entities import Frame
-    from data.grabber import Grabber
-    from model.classifier import Classifier
+
+_WATCH_ALONE = ("wait", "every", "minutes", "webhook", "metrics")
+_SURVEY_ALONE = ("game", "top_streams", "preview", "csv", "parquet", "parallel")  # any of them makes it a survey
+_ANSWER_ALONE = ("save",)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, wire, recognise, print; returns the exit code."""
+    """Parse, choose the way to go about it, go; returns the exit code."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if fault := _fault(args):
+        parser.error(fault)
+    return command.run(args, _work)
+
+
+def _work(args: argparse.Namespace, settings: Settings) -> int:
+    if args.watch:
+        from recognition.watching import run
+    elif _given(args, _SURVEY_ALONE):
+        from recognition.surveying import run
+    else:
+        from recognition.answering import run
+    return run(args, settings)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = command.parser(
         "recognition.recognize",
         "Say which game a live stream shows: a line for each frame, then the verdict.",
         "exit codes: 0 answered, 1 no model or other trouble, 2 settings, 3 offline, 4 only ads,\n"
-        "            5 unknown login, 6 no picture, 7 video servers unavailable",
+        "            5 unknown login, 6 no picture, 7 video servers unavailable, 8 unknown picture;\n"
+        "            of several sources: 0 all answered, what all failures share, or 1",
     )
     parser.add_argument(
         "source",
-        help="the channel's login, the last part of its address; or the address of a stream, a recording or a clip, "
-        "on Twitch or wherever Streamlink finds HLS; or a video file",
+        nargs="*",
+        help="a channel's login, the last part of its address; or the address of a stream, a recording or a clip, "
+        "on Twitch or wherever Streamlink finds HLS; or a video file; - reads them from stdin, one a line",
     )
-    return command.run(parser.parse_args(argv), _work)
+    parser.add_argument("--from", dest="sources_file", metavar="FILE", default="", help="sources from FILE, one a line")
+    _add_answers(parser.add_argument_group("answers"))
+    _add_watch(parser.add_argument_group("watching"))
+    _add_survey(parser.add_argument_group("many streams"))
+    return parser
 
 
-def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data import wiring
-    from recognition.ahead import ahead
-
-    over = threading.Event()
-    with ExitStack() as stack:
-        stack.callback(over.set)  # ads are waited for in another thread, which would outlive Ctrl-C
-        with _undisturbed():
-            grabber = stack.enter_context(wiring.grabber(settings, over.wait))
-            frames = stack.enter_context(ahead(_frames(grabber, args.source, settings)))
-            classifier = _classifier(settings)  # while the first frames travel
-        for line in lines(frames, classifier):
-            print(line, flush=True)
-    return 0
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the block's end: in the middle of a C library's import they may be lost.
-
-    Threads that start meanwhile leave them to this one for ever.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _add_answers(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--json", action="store_true", help="an object a line: docs/events.schema.json")
+    group.add_argument("--top", type=_count, metavar="N", default=1, help="the N most probable games (default: 1)")
+    group.add_argument(
+        "--min-confidence", type=_share, metavar="P", default=0.0, help="what is less sure is unknown: 0 to 1"
+    )
+    group.add_argument(
+        "--frames", type=_count, metavar="N", help="N frames of a stream at most, fewer once its answer is certain"
+    )
+    group.add_argument(
+        "--sure",
+        type=_share,
+        metavar="P",
+        help="how certain that is: P of the answers are those of all N frames (default: 0.99; 1: always look at all)",
+    )
+    group.add_argument("--save", metavar="DIR", help="keep the frames there, with what was recognised drawn on them")
+    group.add_argument(
+        "--category", action="store_true", help="what the streamer has set, beside the answer; asks Helix"
+    )
 
 
-def _classifier(settings: Settings) -> Classifier:
-    """The model in MODEL_PATH. Raises ModelError."""
-    from data.errors import ModelError
-    from model.classifier import Classifier, file_of
-
-    classifier = Classifier.load(settings.model_path, file=file_of(settings.model_path, settings.int8))
-    if classifier.img_size != settings.img_size:
-        raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
-    return classifier
+def _add_watch(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--watch", action="store_true", help="follow each stream to its end; say what changes")
+    group.add_argument("--wait", action="store_true", default=None, help="for streams to start, and to come back")
+    group.add_argument("--every", type=_seconds, metavar="S", help="look at a frame every S seconds, not each segment")
+    group.add_argument("--minutes", type=_seconds, metavar="M", help="stop after so many")
+    group.add_argument("--webhook", metavar="URL", help="post changes there as JSON")
+    group.add_argument("--metrics", type=_port, metavar="PORT", help="serve Prometheus there")
 
 
-def _frames(grabber: Grabber, source: str, settings: Settings) -> Iterator[Frame]:
-    login = source.strip().lower()  # as people write it: with a capital letter
-    return grabber.frames(login if is_login(login) else source, settings.frames_per_stream, settings.ad_wait_s)
+def _add_survey(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--game", metavar="NAME", help="the streams of this category; asks Helix")
+    group.add_argument("--top-streams", type=_count, metavar="N", help="the N streams with most viewers; asks Helix")
+    group.add_argument(
+        "--preview",
+        action="store_true",
+        default=None,
+        help="judge the preview picture; the stream where that is unsure",
+    )
+    group.add_argument("--csv", metavar="FILE", help="write the answers there")
+    group.add_argument("--parquet", metavar="FILE", help="write the answers there")
+    group.add_argument("--parallel", type=_count, metavar="N", help="look at N streams at a time")
 
 
-def lines(frames: Iterable[Frame], classifier: Classifier) -> Iterator[str]:
-    """The lines to print, each as soon as its frame has come; the verdict last.
+def _fault(args: argparse.Namespace) -> str:
+    """What does not go together; empty: nothing."""
+    survey, watch, answer = (_given(args, names) for names in (_SURVEY_ALONE, _WATCH_ALONE, _ANSWER_ALONE))
+    if watch and not args.watch:
+        return f"{watch} goes with --watch"
+    if args.watch and (survey or answer):
+        return f"{survey or answer} does not go with --watch"
+    if survey and answer:
+        return f"{answer} does not go with {survey}"
+    if args.sure is not None and args.frames is None:
+        return "--sure goes with --frames"
+    if not (args.source or args.sources_file or args.game or args.top_streams):
+        return "the following arguments are required: source"
+    return ""
 
-    Raises the frames' own error when there was no frame; later ones end the stream, and the verdict stands.
-    """
-    from data.errors import StreamError
-    from data.video import decode
-    from recognition.verdict import Jury
 
-    jury = Jury(classifier.classes)
-    heard = False
-    try:
-        for frame in frames:
-            judged = classifier.judge(decode(frame.jpeg)[None])
-            yield jury.hear(judged.logits[0], bool(judged.known[0])).line(frame.number)
-            heard = True
-    except StreamError as error:
-        if not heard:
-            raise
-        command.log.warning("%s; the verdict is of the frames so far", error)
-    yield jury.verdict().line()
+def _given(args: argparse.Namespace, names: tuple[str, ...]) -> str:
+    """The first of these options that was given, as it is written; empty: none was."""
+    return next((f"--{name.replace('_', '-')}" for name in names if getattr(args, name) is not None), "")
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
+def _share(text: str) -> float:
+    if not 0 <= (number := float(text)) <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    if not 0 < (number := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
+    return number
+
+
+def _port(text: str) -> int:
+    if not 0 <= (number := int(text)) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port")
+    return number
 
 
 if __name__ == "__main__":

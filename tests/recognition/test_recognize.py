@@ -8,9 +8,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -24,7 +27,9 @@ from data.video import encode
 from model import classes as class_list
 from model.calibration import Calibration, Judged
 from model.classifier import CLASSES_KEY, FILE, Classifier
-from recognition.recognize import lines
+from recognition import Recognizer
+from recognition.events import Answered, FrameSeen
+from recognition.printed import lines
 from tests.footage import BLUE, GREEN, RED, flat
 from tests.standin import Standin
 
@@ -62,9 +67,26 @@ def frames(*colours: tuple[int, int, int], then: StreamError | None = None) -> I
         raise then
 
 
+class Grabbed:
+    """A grabber of one grab, made before."""
+
+    def __init__(self, made: Iterable[Frame]) -> None:
+        self._made = made
+
+    def frames(self, source: str, at_most: int, ad_wait_s: float) -> Iterator[Frame]:
+        return islice(self._made, at_most)
+
+
+def events(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Iterator[FrameSeen | Answered]:
+    """What a recogniser says of this grab; the fakes stand for a Grabber and a Classifier."""
+    grabber: Any = Grabbed(made)
+    model: Any = classifier
+    return Recognizer(Settings(), grabber, lambda: model, over=threading.Event(), **wanted).events("x")
+
+
 def spoken(made: Iterable[Frame], classifier: ByColour) -> list[str]:
-    """The lines; the fake stands for a Classifier."""
-    return list(lines(made, classifier))  # type: ignore[arg-type]
+    """The lines printed of it."""
+    return [line for event in events(made, classifier) for line in lines(event)]
 
 
 def test_the_words():
@@ -105,17 +127,19 @@ def test_the_classifier_sees_rgb():
 
 
 def test_each_line_comes_with_its_frame():
-    """A line is there before the next frame is asked for."""
-    asked = []
+    """A line is there while the next frame is still to come."""
+    come = threading.Event()
 
-    def noted() -> Iterable[Frame]:
-        for frame in frames(RED, BLUE):
-            asked.append(frame.number)
-            yield frame
+    def slow() -> Iterable[Frame]:
+        first, second = frames(RED, BLUE)
+        yield first
+        assert come.wait(30)
+        yield second
 
-    said = lines(noted(), ByColour())
-    assert next(said).startswith("Frame 1: Red Game")
-    assert asked == [1]
+    said = events(slow(), ByColour())
+    assert next(said).source == "x"
+    come.set()
+    assert [type(event) for event in said] == [FrameSeen, Answered]
 
 
 @pytest.mark.parametrize("error", [StreamOffline("x is not live"), OnlyAds("x: ads"), NoPicture("x: none")])
@@ -294,9 +318,11 @@ def test_a_wrong_setting(twitch, model_path, name, value):
     assert re.match(rf"\w+: {name}: ", done.stderr)
 
 
-@pytest.mark.parametrize("words", [[], ["one", "two"], ["--login", "x"]], ids=["none", "two", "an option"])
+@pytest.mark.parametrize(
+    "words", [[], ["--login", "x"], ["x", "--every", "2"], ["x", "--watch", "--csv", "f"], ["x", "--sure", "0.9"]]
+)
 def test_a_wrong_command_line(twitch, model_path, words):
-    """Anything but one login is answered with the usage."""
+    """No source, an unknown option, and options that do not go together are answered with the usage."""
     done = recognize(twitch, model_path, *words)
     assert done.returncode == 2
     assert "usage: python -m recognition.recognize" in done.stderr

@@ -1,0 +1,147 @@
+"""The library: everything that the command does, for other programs.
+
+from recognition import Recognizer
+
+with Recognizer.load() as recognizer:
+    print(recognizer.recognize("some_login").game.name)
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from data.errors import ModelError, StreamError
+from recognition.ahead import ahead
+from recognition.asked import source as named
+from recognition.events import Answered, FrameSeen, now
+from recognition.interrupts import undisturbed
+from recognition.verdict import Jury, Verdict
+
+if TYPE_CHECKING:
+    from config import Settings
+    from data.entities import Frame
+    from data.grabber import Grabber
+    from model.classifier import Classifier
+
+log = logging.getLogger(__name__)
+
+
+class Recognizer:
+    """Says what streams show. Several threads may use one at once; `close` ends it, and every wait of it.
+
+    `top`: how many games each answer ranks. `min_confidence`, 0 to 1: an answer below it is unknown.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        grabber: Grabber,
+        model: Callable[[], Classifier],
+        *,
+        over: threading.Event,
+        top: int = 1,
+        min_confidence: float = 0.0,
+    ) -> None:
+        """`load` makes one. `model` loads what judges; `over`: set, it ends the grabber's waiting."""
+        self.settings = settings
+        self.grabber = grabber
+        self.over = over
+        self._model = model
+        self._top = top
+        self._min_confidence = min_confidence
+        self._classifier: Classifier | None = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, settings: Settings | None = None, *, top: int = 1, min_confidence: float = 0.0) -> Recognizer:
+        """With these settings, or those of the environment, `.env` and config.py.
+
+        The model is loaded when it is first needed, while the first frames travel. Raises SettingsError.
+        """
+        with undisturbed():
+            from config import load
+            from data import wiring
+
+            own = settings or load()
+            over = threading.Event()  # ads are waited for in another thread, which would outlive Ctrl-C
+            grabber = wiring.grabber(own, over.wait)
+        return cls(own, grabber, lambda: _classifier(own), over=over, top=top, min_confidence=min_confidence)
+
+    def close(self) -> None:
+        """End what waits, and close the connections; safe to call twice."""
+        self.over.set()
+        self.grabber.close()
+
+    def __enter__(self) -> Recognizer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def classifier(self) -> Classifier:
+        """The model in MODEL_PATH. Raises ModelError."""
+        with self._lock:
+            self._classifier = self._classifier or self._model()
+            return self._classifier
+
+    def jury(self) -> Jury:
+        """Whoever has judged frames hears their logits with it, one jury for each stream. Raises ModelError."""
+        return Jury(self.classifier.classes, self._top, self._min_confidence)
+
+    def recognize(self, source: str, at_most: int | None = None) -> Verdict:
+        """What `source` shows now. Raises as `events` does."""
+        *_, last = self.events(source, at_most)
+        assert isinstance(last, Answered)
+        return last.verdict
+
+    def frames(self, source: str, at_most: int | None = None) -> Iterator[FrameSeen]:
+        """The same frame by frame, each as soon as it has come."""
+        return (event for event in self.events(source, at_most) if isinstance(event, FrameSeen))
+
+    def events(self, source: str, at_most: int | None = None) -> Iterator[FrameSeen | Answered]:
+        """What `source` shows now: its frames as they come, `at_most` of them, or FRAMES_PER_STREAM; then the verdict.
+
+        Raises ModelError, and where there was no frame to judge the StreamError that says why; one that comes later
+        ends the stream, and the verdict stands.
+        """
+        from data.video import decode
+
+        source, count = named(source), at_most or self.settings.frames_per_stream
+        with ExitStack() as stack:
+            with undisturbed():
+                grabbed = self.grabber.frames(source, count, self.settings.ad_wait_s)
+                frames = stack.enter_context(ahead(grabbed))
+                classifier, jury = self.classifier, self.jury()  # while the first frame travels
+            for frame in _till_failure(frames):
+                judged = classifier.judge(decode(frame.jpeg)[None])
+                prediction = jury.hear(judged.logits[0], bool(judged.known[0]))
+                yield FrameSeen(source, now(), frame.number, prediction, frame.jpeg)
+            yield Answered(source, now(), jury.verdict())
+
+
+def _till_failure(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """The frames; an error is raised when it comes before the first one, and otherwise told and the end of them."""
+    heard = False
+    try:
+        for frame in frames:
+            yield frame
+            heard = True
+    except StreamError as error:
+        if not heard:
+            raise
+        log.warning("%s; the verdict is of the frames so far", error)
+
+
+def _classifier(settings: Settings) -> Classifier:
+    """The model in MODEL_PATH. Raises ModelError."""
+    from model.classifier import Classifier, file_of
+
+    classifier = Classifier.load(settings.model_path, file=file_of(settings.model_path, settings.int8))
+    if classifier.img_size != settings.img_size:
+        raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
+    return classifier
