@@ -57,10 +57,11 @@ def read_stream(item: dict[str, Any]) -> Stream:
     try:
         return Stream(
             login=str(item["user_login"]).lower(),
-            game_id=int(item["game_id"]),
+            game_id=int(item["game_id"] or 0),  # "" where no category is set
             title=str(item["title"]),
             language=str(item["language"]),
             viewers=int(item["viewer_count"]),
+            game=str(item.get("game_name", "")),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise HelixUnavailable(f"Twitch sent a stream that is none: {error!r}") from error

@@ -40,7 +40,7 @@ class Stream:
     """A live stream as Helix lists it.
 
     `login` is `user_login`: lower-case ASCII, the last part of the channel's address. The display
-    name may be empty or in any script and is no key for anything.
+    name may be empty or in any script and is no key for anything. `game_id`: 0 where the streamer has set no category.
     """
 
     login: str
@@ -48,6 +48,12 @@ class Stream:
     title: str
     language: str
     viewers: int
+    game: str = ""
+
+    @property
+    def category(self) -> Game | None:
+        """What the streamer says it shows, by the name that Twitch gives it; None: nothing."""
+        return Game(self.game_id, self.game) if self.game_id else None
 
 
 @dataclass(frozen=True, slots=True)

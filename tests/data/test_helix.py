@@ -99,6 +99,16 @@ def test_names_of_many_ids_in_one_call(standin, world):
     assert sum(r.path == "/helix/games" for r in standin.requests) == 1
 
 
+def test_categories_of_many_logins_in_one_call(standin, world):
+    """What each of these streamers has set, in one request; who is not live, or cannot be a login, is absent."""
+    logins = [c.login for c in world.channels]
+    live = helix_of(standin).live([*logins, "nobody_here", "Not A Login"])
+    assert {login: stream.category for login, stream in live.items()} == {
+        c.login: Game(c.game_id, c.game) for c in world.channels
+    }
+    assert sum(r.path == "/helix/streams" for r in standin.requests) == 1
+
+
 def test_a_revoked_token_is_renewed_once(standin):
     """A 401 leads to one new token, and the same request again."""
     helix = helix_of(standin)
@@ -275,6 +285,37 @@ def test_hostile_logins_never_leave_the_client():
     data = [{**good, "user_login": login, "user_id": str(i)} for i, login in enumerate(logins)]
     with Scripted([Reply(200, {"data": data, "pagination": {}})]) as server:
         assert [stream.login for stream in client(server.url).streams(1)] == ["ok_1", "ok_2"]
+
+
+def test_one_malformed_login_spoils_no_other():
+    """Twitch refuses a whole call for one login: the halves are asked, until the others are there."""
+
+    def stream(login: str, **changes: object) -> dict[str, object]:
+        return {"user_login": login, "user_id": login, "game_id": "7", "game_name": "Seven", "title": ""} | {
+            "language": "en",
+            "viewer_count": 1,
+            **changes,
+        }
+
+    def streams(*items: object) -> Reply:
+        return Reply(200, {"data": list(items), "pagination": {}})
+
+    bad = Reply(400, {"status": 400, "message": "Malformed query params."})
+    replies = [bad, streams(stream("a"), stream("b", game_id="", game_name="")), bad, bad, streams(stream("d"))]
+    with Scripted(replies) as server:
+        live = client(server.url).live(["d", "c", "b", "a"])
+        assert {login: stream.category for login, stream in live.items()} == {
+            "a": Game(7, "Seven"),
+            "b": None,
+            "d": Game(7, "Seven"),
+        }
+        assert [query["user_login"] for _, _, query, _ in server.requests] == [
+            ["a", "b", "c", "d"],
+            ["a", "b"],
+            ["c", "d"],
+            ["c"],
+            ["d"],
+        ]
 
 
 def test_ids_go_out_a_hundred_at_a_time():
