@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Pace:
         return offsets if self._interval_s < segment.seconds else [0.0] * bool(offsets)
 
 
-def evenly(segments: Sequence[Segment], at_most: int) -> list[Segment]:
-    """At most so many of the segments, spread over all of them."""
-    count = min(at_most, len(segments))
-    return [segments[index * len(segments) // count] for index in range(count)]
+def evenly(items: Sequence[_T], at_most: int) -> list[_T]:
+    """At most so many of them, spread over all, as segments over a recording."""
+    count = min(at_most, len(items))
+    return [items[index * len(items) // count] for index in range(count)]

@@ -1,21 +1,27 @@
-"""Answering: each source is looked at once, and its verdict printed."""
+"""Answering: each source is looked at once, one after the other, and its verdict printed."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import StreamError
 from recognition.asked import sources
 from recognition.events import Answered, Failed, Output, now
+from recognition.outputs import Outputs
 from recognition.printed import JsonLines, Lines
 from recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
     from config import Settings
+    from recognition.categories import Categories
 
 UNKNOWN = 8  # the exit code of an answer that is none; data.errors has the others
+SURE = 0.99  # how certain an answer is that needs no more frames
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -24,19 +30,50 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     with ExitStack() as stack:
         recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence)
         stack.enter_context(recognizer)
-        output: Output = JsonLines() if args.json else Lines(named=len(asked) > 1)
-        stack.callback(output.close)
-        codes = {_answer(recognizer, source, args, output) for source in asked}
-    failures = codes - {0}
+        categories = recognizer.categories(asked) if args.category else None
+        output = stack.enter_context(Outputs(_outputs(args, named=len(asked) > 1)))
+        return exit_code([_answer(recognizer, source, args, categories, output) for source in asked])
+
+
+def exit_code(codes: Sequence[int]) -> int:
+    """The exit code for several sources, each of which would have had its own: 0, what all failures share, or 1."""
+    failures = set(codes) - {0}
     return failures.pop() if len(failures) == 1 else int(bool(failures))
 
 
-def _answer(recognizer: Recognizer, source: str, args: argparse.Namespace, output: Output) -> int:
-    try:
-        for event in recognizer.events(source, args.frames):
-            output.tell(event)
-    except StreamError as error:
-        output.tell(Failed(source, now(), error))
-        return error.exit_code
-    assert isinstance(event, Answered)
+def code_of(event: Answered | Failed) -> int:
+    """The exit code for one source that ended with this event."""
+    if isinstance(event, Failed):
+        return event.error.exit_code
     return 0 if event.verdict.known else UNKNOWN
+
+
+def _answer(
+    recognizer: Recognizer,
+    source: str,
+    args: argparse.Namespace,
+    categories: Categories | None,
+    output: Output,
+) -> int:
+    """Tell of one source as it is looked at; returns its exit code."""
+    sure = 1.0 if args.frames is None else SURE if args.sure is None else args.sure
+    last: Answered | Failed
+    try:
+        for event in recognizer.events(source, args.frames, sure):
+            if isinstance(event, Answered):
+                last = replace(event, category=categories.of(source)) if categories else event
+            else:
+                output.tell(event)
+    except StreamError as error:
+        last = Failed(source, now(), error)
+    output.tell(last)
+    return code_of(last)
+
+
+def _outputs(args: argparse.Namespace, named: bool) -> list[Output]:
+    outputs: list[Output] = [JsonLines() if args.json else Lines(named)]
+    if args.save:
+        from recognition.album import Album
+
+        outputs.append(Album(Path(args.save)))
+    return outputs

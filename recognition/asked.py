@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from data.entities import is_login
 from data.errors import SettingsError
 
 STDIN = "-"
+
+_CHANNEL = re.compile(r"(?:https?://)?(?:www\.|m\.)?twitch\.tv/([A-Za-z0-9_]+)/?")
 
 
 def sources(words: Sequence[str], file: str = "", stdin: TextIO | None = None) -> tuple[str, ...]:
@@ -32,6 +35,13 @@ def source(text: str) -> str:
     """A source as the toolkit writes it: a login in small letters, whatever people write; the rest as it is."""
     login = text.strip().lower()
     return login if is_login(login) else text
+
+
+def login_of(source: str) -> str:
+    """The login of a source that is a channel on Twitch, by itself or in its address; "" for any other."""
+    match = _CHANNEL.fullmatch(source)
+    login = (match[1] if match else source).lower()
+    return login if is_login(login) else ""
 
 
 def _read(file: str) -> list[str]:

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class Lines:
-    """For people. With one source the original's lines; `named`: each line begins with its source."""
+    """For people. `named`: each line begins with its source; without, they are the original's."""
 
     def __init__(self, named: bool) -> None:
         self._named = named
@@ -30,7 +30,7 @@ class Lines:
 
 
 class JsonLines:
-    """For programs: docs/events.schema.json."""
+    """For programs: an object a line, as docs/events.schema.json has it."""
 
     def tell(self, event: Event) -> None:
         """Print it."""
@@ -41,12 +41,33 @@ class JsonLines:
 
 
 def lines(event: FrameSeen | Answered | Changed) -> Iterator[str]:
-    """What is said of an event."""
+    """What is said of an event: the original's line, and behind it what was asked for besides."""
     if isinstance(event, FrameSeen):
-        yield event.prediction.line(event.number)
+        yield event.prediction.line(event.number) + _others(event)
     elif isinstance(event, Answered):
-        yield event.verdict.line()
+        yield event.verdict.line() + _others(event) + _remarks(event)
     elif event.after:
         yield f"Now {event.after.name} (frame {event.number})"
     else:
         yield f"Now Unknown (frame {event.number})"
+
+
+def _others(event: FrameSeen | Answered) -> str:
+    """The games after the first, where a ranking of more was asked for: a frame's in percent, a verdict's as scores."""
+    said = event.prediction if isinstance(event, FrameSeen) else event.verdict
+    if len(said.ranking) < 2:
+        return ""
+    if isinstance(event, FrameSeen):
+        return " Then " + ", ".join(f"{r.game.name} {100 * r.confidence:.2f}%" for r in said.ranking[1:]) + "."
+    frames = len(event.verdict.predictions)
+    return ", then " + ", ".join(f"{r.game.name} with {frames * r.confidence:.1f}" for r in said.ranking[1:])
+
+
+def _remarks(event: Answered) -> str:
+    """In brackets, how many frames it took where that was open, and what the streamer says."""
+    remarks = [f"certain after {len(event.verdict.predictions)} frames"] if event.early else []
+    if event.category:
+        remarks.append(f"category: {event.category.name}")
+    if event.mismatch:
+        remarks.append("mismatch")
+    return f" ({', '.join(remarks)})" if remarks else ""

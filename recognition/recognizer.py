@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from data.entities import Frame
     from data.grabber import Grabber
     from model.classifier import Classifier
+    from recognition.categories import Categories
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ class Recognizer:
         self._min_confidence = min_confidence
         self._classifier: Classifier | None = None
         self._lock = threading.Lock()
+        self._closing = ExitStack()
+        self._closing.callback(grabber.close)
 
     @classmethod
     def load(cls, settings: Settings | None = None, *, top: int = 1, min_confidence: float = 0.0) -> Recognizer:
@@ -74,7 +77,7 @@ class Recognizer:
     def close(self) -> None:
         """End what waits, and close the connections; safe to call twice."""
         self.over.set()
-        self.grabber.close()
+        self._closing.close()
 
     def __enter__(self) -> Recognizer:
         return self
@@ -93,25 +96,37 @@ class Recognizer:
         """Whoever has judged frames hears their logits with it, one jury for each stream. Raises ModelError."""
         return Jury(self.classifier.classes, self._top, self._min_confidence)
 
-    def recognize(self, source: str, at_most: int | None = None) -> Verdict:
+    def categories(self, sources: Iterable[str]) -> Categories:
+        """What the streamers of these sources say they show. Raises SettingsError: the credentials are incomplete."""
+        from data import web, wiring
+        from recognition.categories import Categories
+
+        settings = self.settings
+        session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
+        self._closing.enter_context(session)
+        return Categories(wiring.helix(settings, session, self.over.wait), sources)
+
+    def recognize(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Verdict:
         """What `source` shows now. Raises as `events` does."""
-        *_, last = self.events(source, at_most)
+        *_, last = self.events(source, at_most, sure)
         assert isinstance(last, Answered)
         return last.verdict
 
-    def frames(self, source: str, at_most: int | None = None) -> Iterator[FrameSeen]:
+    def frames(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Iterator[FrameSeen]:
         """The same frame by frame, each as soon as it has come."""
-        return (event for event in self.events(source, at_most) if isinstance(event, FrameSeen))
+        return (event for event in self.events(source, at_most, sure) if isinstance(event, FrameSeen))
 
-    def events(self, source: str, at_most: int | None = None) -> Iterator[FrameSeen | Answered]:
+    def events(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Iterator[FrameSeen | Answered]:
         """What `source` shows now: its frames as they come, `at_most` of them, or FRAMES_PER_STREAM; then the verdict.
 
+        `sure`: below 1, it stops once the verdict is that of all of these frames with such a probability.
         Raises ModelError, and where there was no frame to judge the StreamError that says why; one that comes later
         ends the stream, and the verdict stands.
         """
         from data.video import decode
 
         source, count = named(source), at_most or self.settings.frames_per_stream
+        early = False
         with ExitStack() as stack:
             with undisturbed():
                 grabbed = self.grabber.frames(source, count, self.settings.ad_wait_s)
@@ -121,7 +136,9 @@ class Recognizer:
                 judged = classifier.judge(decode(frame.jpeg)[None])
                 prediction = jury.hear(judged.logits[0], bool(judged.known[0]))
                 yield FrameSeen(source, now(), frame.number, prediction, frame.jpeg)
-            yield Answered(source, now(), jury.verdict())
+                if early := sure < 1 and frame.number < count and jury.doubt(count) <= 1 - sure:
+                    break
+            yield Answered(source, now(), jury.verdict(), early=early)
 
 
 def _till_failure(frames: Iterable[Frame]) -> Iterator[Frame]:

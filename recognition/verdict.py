@@ -15,6 +15,7 @@ import numpy as np
 
 from data.entities import Game
 from model.evaluation import log_softmax
+from recognition.certainty import doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,10 @@ class Jury:
         return Verdict(
             ranking[0].game, float(self._sum.max()), confidence, frames, ranking, confidence >= self._min_confidence
         )
+
+    def doubt(self, frames: int) -> float:
+        """How likely it is, 0 to 1, that the verdict of `frames` frames will not be this one."""
+        return doubt(self.verdict(), frames, self._min_confidence)
 
     def _ranking(self, shares: np.ndarray) -> tuple[Ranked, ...]:
         """The games with the largest shares, best first; of equal ones the first in the classes' order."""

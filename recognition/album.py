@@ -1,0 +1,79 @@
+"""What was recognised, as pictures: a folder for each source, with its frames and a sheet of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data.errors import FolderError
+from data.playlist import evenly
+from recognition.drawing import captioned, sheet
+from recognition.events import Answered, Event, FrameSeen
+from recognition.printed import lines
+
+SHEET = "sheet.jpg"
+_FRAMES = re.compile(r"frame-[0-9]+\.jpg")
+_ON_A_SHEET = 60  # frames at most, spread over all of them
+_STRANGE = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST = 80  # characters of a folder's name
+
+
+class Album:
+    """An output that writes `<folder>/<source>/frame-<number>.jpg`, and `sheet.jpg` there with the verdict.
+
+    Every call raises FolderError where that cannot be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is written yet."""
+        self._folder = folder
+        self._folders: dict[str, Path] = {}
+        self._frames: dict[str, list[Path]] = {}
+
+    def tell(self, event: Event) -> None:
+        """Save a frame; with the verdict, the sheet."""
+        with _translated():
+            if isinstance(event, FrameSeen):
+                path = self._of(event.source) / f"frame-{event.number:03}.jpg"
+                path.write_bytes(captioned(event.jpeg, event.number, event.prediction))
+                self._frames[event.source].append(path)
+            elif isinstance(event, Answered) and event.source in self._frames:
+                frames = self._frames.pop(event.source)
+                jpegs = [path.read_bytes() for path in evenly(frames, _ON_A_SHEET)]
+                (self._of(event.source) / SHEET).write_bytes(sheet(jpegs, [event.source, *lines(event)]))
+
+    def close(self) -> None:
+        """Everything is written already."""
+
+    def _of(self, source: str) -> Path:
+        """The source's folder, which a new one finds empty of the frames that an earlier run left there."""
+        if source not in self._folders:
+            folder = self._unused(folder_name(source))
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in [*folder.iterdir()]:
+                if _FRAMES.fullmatch(path.name) or path.name == SHEET:
+                    path.unlink()
+            self._folders[source] = folder
+        self._frames.setdefault(source, [])
+        return self._folders[source]
+
+    def _unused(self, name: str) -> Path:
+        """A folder of this name, or of the first one with a number that no other source has."""
+        taken = set(self._folders.values())
+        names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))]
+        return next(path for path in map(self._folder.joinpath, names) if path not in taken)
+
+
+def folder_name(source: str) -> str:
+    """A name for a folder made from a login, an address or a path: what is strange in it becomes `_`."""
+    return _STRANGE.sub("_", source.partition("://")[2] or source).strip("._")[-_LONGEST:] or "_"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FolderError(f"--save: {error}") from error
