@@ -1,4 +1,4 @@
-"""A Twitch on loopback: Helix, tokens, GQL, usher and HLS, played from recorded clips."""
+"""A Twitch on loopback: Helix, tokens, GQL, usher, HLS and previews, played from recorded clips."""
 
 from tests.standin.faults import Fault, Weather
 from tests.standin.media import looks_like_ad

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 from data.entities import is_login
 from tests.standin.http import Request, Response, answer
+from tests.standin.preview import HOST as PREVIEW_HOST
 from tests.standin.world import Channel, World
 
 CLIENT_ID, CLIENT_SECRET = "standinclientid0123456789abcde", "standinclientsecret0123456789a"
@@ -52,8 +53,10 @@ class Api:
         with self._lock:
             self._tokens.clear()
 
-    def token(self, request: Request) -> Response:
-        """POST /oauth2/token. Errors of this host have no `error` key."""
+    def token(self, request: Request) -> Response | None:
+        """POST /oauth2/token; None for another path. Errors of this host have no `error` key."""
+        if request.path != "/oauth2/token":
+            return None
         form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
         if form.get("grant_type") != "client_credentials":
             return answer({"status": 400, "message": "invalid grant type"}, 400)
@@ -64,7 +67,7 @@ class Api:
         return answer({"access_token": self.new_token(), "expires_in": 5011271, "token_type": "bearer"})
 
     def helix(self, request: Request) -> Response | None:
-        """Any request to api.twitch.tv; None for an endpoint that is not here."""
+        """A GET from api.twitch.tv; None for an endpoint that is not here."""
         with self._lock:
             self.minutes[int(time.time() // 60)] += 1
         endpoints = {
@@ -74,7 +77,7 @@ class Api:
             "/helix/users": self._users,
         }
         endpoint = endpoints.get(request.path)
-        if endpoint is None or request.method != "GET":
+        if endpoint is None:
             return None
         if refused := self._refused(request):
             return refused
@@ -150,7 +153,7 @@ class Api:
             "viewer_count": channel.viewers,
             "started_at": self._started,
             "language": channel.language,
-            "thumbnail_url": f"https://static-cdn.jtvnw.net/previews-ttv/live_user_{channel.login}-{{width}}x{{height}}.jpg",
+            "thumbnail_url": f"https://{PREVIEW_HOST}/previews-ttv/live_user_{channel.login}-{{width}}x{{height}}.jpg",
             "tag_ids": [],
             "is_mature": False,
         }

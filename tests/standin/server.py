@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,8 @@ from tests.standin.faults import Fault, Faults, Weather, status
 from tests.standin.http import Request, Response, answer
 from tests.standin.media import Media, default_cache
 from tests.standin.playlist import MEDIA_HOST
+from tests.standin.preview import HOST as PREVIEW_HOST
+from tests.standin.preview import Previews
 from tests.standin.transcode import FAST, Rendition
 from tests.standin.video import Video
 from tests.standin.world import World
@@ -75,7 +77,15 @@ class Standin:
         self._faults = Faults(faults, weather)
         self._lock = threading.Lock()
         self._api = Api(world, paging)
-        self._video = Video(world, self.transcoder, source, preroll_s, lives_s)
+        video = Video(world, self.transcoder, source, preroll_s, lives_s)
+        self._parts: dict[tuple[str, str], Callable[[Request], Response | None]] = {
+            ("POST", "id.twitch.tv"): self._api.token,
+            ("GET", "api.twitch.tv"): self._api.helix,
+            ("POST", "gql.twitch.tv"): video.gql,
+            ("GET", "usher.ttvnw.net"): video.usher,
+            ("GET", MEDIA_HOST): lambda request: _part(request, video.media(request)),
+            ("GET", PREVIEW_HOST): Previews(world).answer,
+        }
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self), bind_and_activate=False)
         self._server.daemon_threads = True
         self._server.request_queue_size = 128
@@ -155,17 +165,8 @@ class Standin:
         return response
 
     def _dispatch(self, request: Request) -> Response | None:
-        if request.host == "id.twitch.tv" and (request.method, request.path) == ("POST", "/oauth2/token"):
-            return self._api.token(request)
-        if request.host == "api.twitch.tv":
-            return self._api.helix(request)
-        if request.host == "gql.twitch.tv" and (request.method, request.path) == ("POST", "/gql"):
-            return self._video.gql(request)
-        if request.method == "GET" and request.host == "usher.ttvnw.net":
-            return self._video.usher(request)
-        if request.method == "GET" and request.host == MEDIA_HOST:
-            return _part(request, self._video.media(request))
-        return None
+        part = self._parts.get((request.method, request.host))
+        return part(request) if part else None
 
 
 def _part(request: Request, response: Response | None) -> Response | None:

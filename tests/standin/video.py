@@ -37,6 +37,8 @@ class Video:
 
     def gql(self, request: Request) -> Response | None:
         """POST /gql: persisted queries by name, one or a list of them; None for a name that is not here."""
+        if request.path != "/gql":
+            return None
         try:
             queries = json.loads(request.body)
         except ValueError:

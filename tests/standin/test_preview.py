@@ -1,0 +1,97 @@
+"""Previews of the stand-in: what a channel showed when its preview was last made."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import av
+import numpy as np
+import pytest
+
+from data import web
+from tests.standin.clients import HELIX, channel_streams, frames_of, helix_session, window_of
+from tests.standin.clients import picture as picture_of
+from tests.standin.media import TRANSCODES, segment_count
+from tests.standin.preview import EVERY_S, HOST, made, picture
+from tests.standin.transcode import SEGMENT_S, clip_frames
+
+_URL = f"https://{HOST}/previews-ttv/live_user_{{}}-{{}}x{{}}.jpg"
+
+
+def seen(jpeg: bytes) -> np.ndarray:
+    """A JPEG as uint8 RGB."""
+    return frames_of(jpeg)[0].to_ndarray(format="rgb24")
+
+
+def test_helix_tells_the_address(standin, world):
+    """`thumbnail_url`, with a size in place of {width} and {height}, is a JPEG of just that size."""
+    login = world.channels[0].login
+    with helix_session(standin) as session:
+        [stream] = session.get(f"{HELIX}/streams", params={"user_login": login}).json()["data"]
+        answer = session.get(stream["thumbnail_url"].replace("{width}", "440").replace("{height}", "248"))
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg")
+    assert seen(answer.content).shape == (248, 440, 3)
+    assert len(answer.content) < 100_000
+
+
+def test_it_is_a_picture_of_the_channel_of_the_last_five_minutes(standin, world):
+    """The first frame of the segment that was complete when the last five minutes began; for all the same one."""
+    channel = next(channel for channel in world.channels if channel.behaviour == "live")
+    moment = time.time()
+    with web.new_session(20, standin.url) as session:
+        jpeg = session.get(_URL.format(channel.login, 640, 360)).content
+    number = made(moment)
+    assert moment - EVERY_S - 2 * SEGMENT_S < number * SEGMENT_S <= moment - SEGMENT_S
+    frame = next(clip_frames(channel.file, TRANSCODES[0], number % segment_count(channel.file), 100))
+    difference = seen(jpeg).astype(int) - frame.to_ndarray(format="rgb24")
+    assert np.abs(difference).mean() < 5
+    assert picture(channel.file, "", made(moment), 640, 360) == jpeg
+
+
+def test_a_new_one_is_made_every_five_minutes():
+    """Within five minutes it stays, then it is another one."""
+    start = 1_800_000_000 // EVERY_S * EVERY_S
+    assert {made(start + second) for second in range(EVERY_S)} == {start // SEGMENT_S - 1}
+    assert made(start + EVERY_S) == (start + EVERY_S) // SEGMENT_S - 1
+
+
+@pytest.mark.parametrize("still", ["black", "test_card"])
+def test_stills_are_shown_as_they_are(running, streamlink, http, still):
+    """A channel that sends one picture for ever has it as its preview, too."""
+    preview = seen(http.get(_URL.format(still, 284, 160)).content).astype(int)
+    sent = picture_of(streamlink, window_of(streamlink, channel_streams(streamlink, still)["worst"])[0])
+    assert np.abs(preview - sent).mean() < 10
+    assert (preview.mean() < 2) == (still == "black")
+
+
+@pytest.mark.parametrize("login", ["offline", "nobody_of_that_name"])
+def test_without_a_stream_it_leads_to_a_grey_picture(http, login):
+    """302, as Twitch does; who follows gets a picture and a 200, and learns nothing."""
+    answer = http.get(_URL.format(login, 320, 180), allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (
+        302,
+        f"https://{HOST}/ttv-static/404_preview-320x180.jpg",
+    )
+    followed = http.get(_URL.format(login, 320, 180))
+    assert (followed.status_code, seen(followed.content).shape) == (200, (180, 320, 3))
+    assert seen(followed.content).std() == 0
+
+
+@pytest.mark.parametrize("size", [(0, 180), (9000, 180), (320, 4)])
+def test_sizes_that_make_no_sense(http, size):
+    """They are not served."""
+    assert http.get(_URL.format("live", *size)).status_code == 404
+
+
+def test_ads_are_not_in_previews(http, running):
+    """They are shown to viewers, each their own; the channel's picture has none."""
+    assert np.array_equal(
+        seen(http.get(_URL.format("only_ads", 320, 180)).content), seen(http.get(_URL.format("live", 320, 180)).content)
+    )
+
+
+def test_pictures_are_plain_jpegs(http, running):
+    """Any decoder reads them: FFmpeg's calls it mjpeg."""
+    with av.open(io.BytesIO(http.get(_URL.format("live", 440, 248)).content)) as file:
+        assert file.streams.video[0].codec_context.name == "mjpeg"
