@@ -146,9 +146,11 @@ def equip(
     return session
 
 
-def new_session(timeout_s: float, standin: str = "", *, deadline_s: float = 30.0) -> requests.Session:
-    """A session of our own; the caller closes it (it is a context manager)."""
-    session = equip(requests.Session(), timeout_s, standin, deadline_s=deadline_s)
+def new_session(
+    timeout_s: float, standin: str = "", *, deadline_s: float = 30.0, pool_size: int = 16
+) -> requests.Session:
+    """A session of our own; the caller closes it (it is a context manager). `pool_size`: connections kept open."""
+    session = equip(requests.Session(), timeout_s, standin, deadline_s=deadline_s, pool_size=pool_size)
     session.headers["User-Agent"] = "TwitchCategory (+https://github.com/molokhovdmitry/TwitchCategory)"
     return session
 

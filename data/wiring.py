@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from config import Settings
     from data.grabber import Grabber
     from data.helix import Helix
+    from data.preview import Previews
     from data.sieve import OpenSieve, Sieve
 
 
@@ -52,4 +53,18 @@ def grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -
         standin=settings.twitch_standin,
         pool_size=max(16, 2 * settings.parallel_streams),  # connections: a stream's playlists and its segments
         sleep=sleep,
+    )
+
+
+def previews(settings: Settings) -> Previews:
+    """What fetches previews; the caller closes it."""
+    from data.preview import Previews
+
+    return Previews(
+        img_size=settings.img_size,
+        jpeg_quality=settings.jpeg_quality,
+        timeout_s=settings.timeout_s,
+        deadline_s=settings.deadline_s,
+        standin=settings.twitch_standin,
+        pool_size=max(16, settings.parallel_streams),
     )
