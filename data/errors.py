@@ -4,7 +4,8 @@
     ├── SettingsError            a setting is wrong            → exit 2, the line names it
     ├── HelixError               the API
     │   ├── HelixUnavailable     down, slow, over its limits   → wait and ask again
-    │   └── HelixRefused         credentials not accepted      → exit 1, the line says what to fix
+    │   ├── HelixRefused         credentials not accepted      → exit 1, the line says what to fix
+    │   └── UnknownGame          no category of that name      → exit 2, the line names it
     ├── StreamError              this stream only              → take the next stream
     │   ├── StreamOffline        over, or not started          → exit 3
     │   ├── OnlyAds              nothing but ads so far        → exit 4
@@ -50,6 +51,12 @@ class HelixUnavailable(HelixError):
 
 class HelixRefused(HelixError):
     """The credentials were refused, after one renewal where that is possible."""
+
+
+class UnknownGame(HelixError):
+    """Twitch has no category of that name."""
+
+    exit_code = 2
 
 
 class StreamError(ToolkitError):

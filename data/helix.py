@@ -10,13 +10,14 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import requests
 
 from data.answers import Answer, read_cursor, read_game, read_items, read_stream
 from data.entities import Game, Stream, is_login
-from data.errors import HelixRefused, HelixUnavailable, SettingsError
+from data.errors import HelixRefused, HelixUnavailable, SettingsError, UnknownGame
 from data.web import read_body
 
 HELIX_URL = "https://api.twitch.tv/helix/"
@@ -86,17 +87,24 @@ class Helix:
             found.update({game.id: game for game in map(read_game, read_items(answer))})
         return found
 
+    def game(self, name: str) -> Game:
+        """The category of this name, written as Twitch writes it. Raises UnknownGame."""
+        games = [read_game(item) for item in read_items(self._get("games", {"name": name}))]
+        if not games:
+            raise UnknownGame(f"Twitch has no category {name!r}; the name must be written as Twitch writes it")
+        return games[0]
+
     def streams(self, game_id: int, at_most: int = _PAGE) -> list[Stream]:
         """Live streams of a game, most viewers first, `at_most` of them. Some may be over already: the list lags."""
-        streams: list[Stream] = []
-        params = {"game_id": game_id, "type": "live", "language": self._languages}
-        for item in self._pages("streams", params, key="user_id"):
+        return list(islice(self.listed(game_id), at_most))
+
+    def listed(self, game_id: int | None = None) -> Iterator[Stream]:
+        """The same of any number, or of all games; a page is asked for when it is needed."""
+        game = {} if game_id is None else {"game_id": game_id}
+        for item in self._pages("streams", {**game, "type": "live", "language": self._languages}, key="user_id"):
             stream = read_stream(item)
             if is_login(stream.login):
-                streams.append(stream)
-            if len(streams) >= at_most:
-                break
-        return streams
+                yield stream
 
     def live(self, logins: Iterable[str]) -> dict[str, Stream]:
         """The streams of these logins that are live, a hundred in one call. Others are absent; the list lags."""

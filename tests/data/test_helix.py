@@ -9,7 +9,7 @@ import requests
 
 from data import web
 from data.entities import Game
-from data.errors import HelixRefused, HelixUnavailable, SettingsError
+from data.errors import HelixRefused, HelixUnavailable, SettingsError, UnknownGame
 from data.helix import Helix
 from tests.scripted import Reply, Scripted
 
@@ -71,6 +71,35 @@ def test_streams_of_a_game(standin, world):
     assert {stream.login for stream in streams} == expected
     assert [s.viewers for s in streams] == sorted((s.viewers for s in streams), reverse=True)
     assert len(helix_of(standin).streams(int(channel.game_id), at_most=1)) == 1
+
+
+def test_streams_of_all_games(standin, world):
+    """Every channel of the world, whatever it shows, most viewers first; pages are asked for as they are needed."""
+    listed = helix_of(standin).listed()
+    first = next(listed)
+    assert first.viewers == max(channel.viewers for channel in world.channels)
+    streams = [first, *listed]
+    assert {stream.login for stream in streams} == {channel.login for channel in world.channels}
+    assert [stream.viewers for stream in streams] == sorted((s.viewers for s in streams), reverse=True)
+    assert {stream.category for stream in streams} == {Game(c.game_id, c.game) for c in world.channels}
+
+
+def test_pages_are_asked_for_as_they_are_needed():
+    """Who draws the streams of the first page alone makes one request, however many pages there are."""
+    item = {"user_login": "one", "user_id": "1", "game_id": "", "game_name": "", "title": "", "language": "en"}
+    reply = Reply(body={"data": [{**item, "viewer_count": 3}], "pagination": {"cursor": "more"}})
+    with Scripted([reply]) as server:
+        assert next(client(server.url).listed()).category is None
+        assert len(server.requests) == 1
+
+
+def test_a_category_by_its_name(standin, world):
+    """The name is Twitch's own; another one is an error that repeats it."""
+    channel = world.channels[0]
+    assert helix_of(standin).game(channel.game) == Game(channel.game_id, channel.game)
+    with pytest.raises(UnknownGame, match="'No Such Game'") as raised:
+        helix_of(standin).game("No Such Game")
+    assert raised.value.exit_code == 2
 
 
 def test_streams_in_some_languages_alone(standin, world):
