@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from data.entities import Game
 from model.calibration import Judged
 
 _MOST = 32  # pictures at once, as model.classifier
@@ -23,6 +24,7 @@ _MOST = 32  # pictures at once, as model.classifier
 class Judge(Protocol):
     """What is needed of a `model.classifier.Classifier`."""
 
+    classes: tuple[Game, ...]
     img_size: int
 
     def judge(self, images: np.ndarray) -> Judged: ...
@@ -122,3 +124,17 @@ def _one(judged: Judged, index: int) -> Judged:
     """One of the pictures."""
     own = slice(index, index + 1)
     return Judged(judged.logits[own], judged.scores[own], judged.known[own])
+
+
+class Batched:
+    """A batcher in place of the classifier that it works with, for whoever judges one picture after the other."""
+
+    def __init__(self, classifier: Judge, batcher: Batcher) -> None:
+        self.classes = classifier.classes
+        self.img_size = classifier.img_size
+        self._batcher = batcher
+
+    def judge(self, images: np.ndarray) -> Judged:
+        """One picture, uint8 (1, img_size, img_size, 3), RGB. Raises as `Batcher.judge` does."""
+        [image] = images
+        return self._batcher.judge(image)

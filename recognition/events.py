@@ -37,7 +37,8 @@ class FrameSeen:
 class Answered:
     """A source has its verdict. `category`: what its streamer says it shows; None: not asked for, or not known.
 
-    `early`: whether the verdict was certain before all the frames that were asked for had come.
+    `early`: whether the verdict was certain before all the frames that were asked for had come. `preview`: whether it
+    is of the channel's preview picture alone.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Answered:
     verdict: Verdict
     category: Game | None = None
     early: bool = False
+    preview: bool = False
 
     @property
     def mismatch(self) -> bool | None:
@@ -145,6 +147,7 @@ def _verdict(event: Answered) -> dict[str, Any]:
         "frames": len(verdict.predictions),
         "unknown_frames": verdict.unknown,
         "early": event.early,
+        "preview": event.preview,
         "category": _game(event.category),
         "mismatch": event.mismatch,
     }

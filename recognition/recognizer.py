@@ -8,6 +8,7 @@ with Recognizer.load() as recognizer:
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -17,16 +18,19 @@ from typing import TYPE_CHECKING
 from data.errors import ModelError, StreamError
 from recognition.ahead import ahead
 from recognition.asked import source as named
-from recognition.events import Answered, FrameSeen, now
+from recognition.events import Answered, Failed, FrameSeen, now
 from recognition.interrupts import undisturbed
 from recognition.verdict import Jury, Verdict
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.entities import Frame
+    from data.entities import Frame, Stream
     from data.grabber import Grabber
     from model.classifier import Classifier
+    from recognition.batching import Judge
     from recognition.categories import Categories
+
+Frames = Callable[[str, int, float], Iterator["Frame"]]  # of a source: at most so many, an ad waited for so long
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +45,7 @@ class Recognizer:
         self,
         settings: Settings,
         grabber: Grabber,
-        model: Callable[[], Classifier],
+        model: Callable[[], Judge],
         *,
         over: threading.Event,
         top: int = 1,
@@ -50,11 +54,12 @@ class Recognizer:
         """`load` makes one. `model` loads what judges; `over`: set, it ends the grabber's waiting."""
         self.settings = settings
         self.grabber = grabber
+        self._frames: Frames = grabber.frames
         self.over = over
         self._model = model
         self._top = top
         self._min_confidence = min_confidence
-        self._classifier: Classifier | None = None
+        self._classifier: Judge | None = None
         self._lock = threading.Lock()
         self._closing = ExitStack()
         self._closing.callback(grabber.close)
@@ -86,7 +91,7 @@ class Recognizer:
         self.close()
 
     @property
-    def classifier(self) -> Classifier:
+    def classifier(self) -> Judge:
         """The model in MODEL_PATH. Raises ModelError."""
         with self._lock:
             self._classifier = self._classifier or self._model()
@@ -105,6 +110,36 @@ class Recognizer:
         session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
         self._closing.enter_context(session)
         return Categories(wiring.helix(settings, session, self.over.wait), sources)
+
+    def survey(
+        self,
+        sources: Iterable[str | Stream],
+        at_most: int | None = None,
+        *,
+        preview: bool = False,
+        at_once: int | None = None,
+    ) -> Iterator[Answered | Failed]:
+        """What many sources show, each as soon as it is known; one that fails stops no other.
+
+        `sources` may be streams as Helix lists them, and are drawn as they are needed. `preview`: where a login's
+        preview picture leaves no doubt, the stream itself is not looked at. `at_once`: so many are looked at side by
+        side; PARALLEL_STREAMS, if nothing is said. Raises ModelError.
+        """
+        from recognition import survey
+
+        count = at_once or self.settings.parallel_streams
+        return survey.survey(self, sources, at_most=at_most, preview=preview, at_once=count)
+
+    def judging_by(self, judge: Judge, frames: Frames | None = None, sure: float = 0.0) -> Recognizer:
+        """The same with this judge, which the caller closes.
+
+        `frames`: what gives a source's frames, instead of the grabber. `sure`: `min_confidence`, if none is set.
+        """
+        other = copy.copy(self)
+        other._classifier = judge
+        other._frames = frames or self._frames
+        other._min_confidence = self._min_confidence or sure
+        return other
 
     def recognize(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Verdict:
         """What `source` shows now. Raises as `events` does."""
@@ -129,7 +164,7 @@ class Recognizer:
         early = False
         with ExitStack() as stack:
             with undisturbed():
-                grabbed = self.grabber.frames(source, count, self.settings.ad_wait_s)
+                grabbed = self._frames(source, count, self.settings.ad_wait_s)
                 frames = stack.enter_context(ahead(grabbed))
                 classifier, jury = self.classifier, self.jury()  # while the first frame travels
             for frame in _till_failure(frames):

@@ -1,0 +1,103 @@
+"""A survey: many sources looked at side by side, one answer each.
+
+Threads take frames, and one thread judges those of all (recognition.batching). At any time no more sources are in the
+making than twice the threads, so their number does not matter; nor does a source that fails.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from data import wiring
+from data.entities import Stream, is_login
+from data.errors import StreamError
+from recognition.batching import Batched, Batcher
+from recognition.events import Answered, Failed, FrameSeen, now
+
+if TYPE_CHECKING:
+    from recognition.recognizer import Recognizer
+
+SURE = 0.9  # how confident an answer by a preview must be, where nothing more is asked for
+
+Result = Answered | Failed
+_Look = Callable[[str], Iterable[FrameSeen | Answered]]  # at one source: its frames, then its verdict
+
+
+class Ended(Exception):
+    """The survey is over; raised in its threads alone."""
+
+
+class Survey:
+    """Looks at sources side by side. `look` may be called by several threads at once; raises StreamError."""
+
+    def __init__(self, look: _Look, at_once: int) -> None:
+        self._look = look
+        self._at_once = at_once
+        self._over = threading.Event()
+
+    def results(self, sources: Iterable[str | Stream]) -> Iterator[Result]:
+        """One for each source, as soon as it is there; for a Stream as Helix lists it, its category beside the answer.
+
+        Sources are drawn as they are needed. Leaving the iterator early ends those in the making at their next frame.
+        """
+        pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="survey")
+        flying: set[Future[Result]] = set()
+        try:
+            for source in sources:
+                flying.add(pool.submit(self._result, source))
+                if len(flying) >= 2 * self._at_once:
+                    done, flying = wait(flying, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            while flying:
+                done, flying = wait(flying, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            self._over.set()
+            pool.shutdown(wait=False, cancel_futures=True)  # who waits for an ad's end is told so by the recogniser
+
+    def _result(self, source: str | Stream) -> Result:
+        name, category = (source.login, source.category) if isinstance(source, Stream) else (source, None)
+        try:
+            answered = self._answered(name)
+        except StreamError as error:
+            return Failed(name, now(), error)
+        return replace(answered, category=category or answered.category)
+
+    def _answered(self, source: str) -> Answered:
+        for event in self._look(source):
+            if self._over.is_set():
+                raise Ended
+            last = event
+        assert isinstance(last, Answered)
+        return last
+
+
+def survey(
+    recognizer: Recognizer, sources: Iterable[str | Stream], *, at_most: int | None, preview: bool, at_once: int
+) -> Iterator[Result]:
+    """`recognition.recognizer.Recognizer.survey`. Raises ModelError."""
+    with ExitStack() as stack:
+        batched = Batched(recognizer.classifier, stack.enter_context(Batcher(recognizer.classifier)))
+        look = partial(recognizer.judging_by(batched).events, at_most=at_most)
+        if preview:
+            previews = stack.enter_context(wiring.previews(recognizer.settings))
+            glance = recognizer.judging_by(batched, lambda login, *_: iter([previews.frame(login)]), SURE).events
+            look = partial(_glance_first, glance, look)
+        yield from Survey(look, at_once).results(sources)
+
+
+def _glance_first(glance: _Look, look: _Look, source: str) -> Iterator[FrameSeen | Answered]:
+    """What a login's preview shows; what the stream itself does where that says nothing, or leaves doubt."""
+    if is_login(source):
+        with suppress(StreamError):  # no preview: the stream may have one nevertheless, or has just begun
+            for event in glance(source):
+                if isinstance(event, Answered) and event.verdict.known:
+                    yield replace(event, preview=True)
+                    return
+    yield from look(source)
