@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -118,12 +118,13 @@ class Recognizer:
         *,
         preview: bool = False,
         at_once: int | None = None,
-    ) -> Iterator[Answered | Failed]:
+    ) -> Generator[Answered | Failed, None, None]:
         """What many sources show, each as soon as it is known; one that fails stops no other.
 
         `sources` may be streams as Helix lists them, and are drawn as they are needed. `preview`: where a login's
         preview picture leaves no doubt, the stream itself is not looked at. `at_once`: so many are looked at side by
-        side; PARALLEL_STREAMS, if nothing is said. Raises ModelError.
+        side; PARALLEL_STREAMS, if nothing is said. Raises ModelError, and
+        in the end what broke `sources` off.
         """
         from recognition import survey
 

@@ -7,7 +7,7 @@ making than twice the threads, so their number does not matter; nor does a sourc
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from data import wiring
 from data.entities import Stream, is_login
-from data.errors import StreamError
+from data.errors import HelixError, StreamError
 from recognition.batching import Batched, Batcher
 from recognition.events import Answered, Failed, FrameSeen, now
 
@@ -41,25 +41,35 @@ class Survey:
         self._at_once = at_once
         self._over = threading.Event()
 
-    def results(self, sources: Iterable[str | Stream]) -> Iterator[Result]:
+    def results(self, sources: Iterable[str | Stream]) -> Generator[Result, None, None]:
         """One for each source, as soon as it is there; for a Stream as Helix lists it, its category beside the answer.
 
-        Sources are drawn as they are needed. Leaving the iterator early ends those in the making at their next frame.
+        Sources are drawn as they are needed; a HelixError of theirs is raised in the end. Leaving the iterator early
+        ends those in the making at their next frame.
         """
         pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="survey")
+        try:
+            yield from self._side_by_side(pool, sources)
+        finally:
+            self._over.set()
+            pool.shutdown(wait=False, cancel_futures=True)  # who waits for an ad's end is told so by the recogniser
+
+    def _side_by_side(self, pool: ThreadPoolExecutor, sources: Iterable[str | Stream]) -> Iterator[Result]:
         flying: set[Future[Result]] = set()
+        failure: HelixError | None = None
         try:
             for source in sources:
                 flying.add(pool.submit(self._result, source))
                 if len(flying) >= 2 * self._at_once:
                     done, flying = wait(flying, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in done)
-            while flying:
-                done, flying = wait(flying, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        finally:
-            self._over.set()
-            pool.shutdown(wait=False, cancel_futures=True)  # who waits for an ad's end is told so by the recogniser
+        except HelixError as error:  # the listing broke off: what is in the making comes first
+            failure = error
+        while flying:
+            done, flying = wait(flying, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+        if failure:
+            raise failure
 
     def _result(self, source: str | Stream) -> Result:
         name, category = (source.login, source.category) if isinstance(source, Stream) else (source, None)
@@ -80,7 +90,7 @@ class Survey:
 
 def survey(
     recognizer: Recognizer, sources: Iterable[str | Stream], *, at_most: int | None, preview: bool, at_once: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """`recognition.recognizer.Recognizer.survey`. Raises ModelError."""
     with ExitStack() as stack:
         batched = Batched(recognizer.classifier, stack.enter_context(Batcher(recognizer.classifier)))

@@ -1,18 +1,126 @@
-"""Surveying: many streams, one answer each."""
+"""Surveying: what many streams show, as a table, lines or files, and a summary."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from data.errors import SettingsError
+from data.errors import StreamOffline
+from recognition.answering import UNKNOWN
 from recognition.asked import sources
+from recognition.events import Answered, Failed, Output
+from recognition.printed import JsonLines, Lines
+from recognition.recognizer import Recognizer
+from recognition.tally import Tally
 
 if TYPE_CHECKING:
     from config import Settings
+    from data.entities import Stream
+    from data.helix import Helix
+
+_CALL = 100  # logins whose categories one call asks for
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Survey what `args` names; returns the exit code."""
-    asked = sources(args.source, args.sources_file)
-    raise SettingsError(f"--game: not yet for {len(asked)} sources and {settings.model_path}")
+    """Survey what `args` names; returns the exit code: 0 where a game was recognised, what all share, or 1."""
+    if args.parallel:
+        settings = settings.model_copy(update={"parallel_streams": args.parallel})
+    tally, codes = Tally(), set()
+    with ExitStack() as stack:
+        recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence)
+        stack.enter_context(recognizer)
+        asked, total = _asked(args, settings, stack)
+        stack.callback(_say, tally, args.quiet)
+        outputs = [_kept(stack, output) for output in _outputs(args, tally, total)]
+        results = recognizer.survey(asked, args.frames, preview=bool(args.preview))
+        for result in stack.enter_context(closing(results)):
+            tally.count(result)
+            codes.add(_code(result))
+            for output in outputs:
+                output.tell(result)
+    if not codes:
+        raise StreamOffline("there is no such stream now")
+    return 0 if 0 in codes else codes.pop() if len(codes) == 1 else 1
+
+
+def _kept(stack: ExitStack, output: Output) -> Output:
+    stack.callback(output.close)
+    return output
+
+
+def _code(result: Answered | Failed) -> int:
+    if isinstance(result, Failed):
+        return result.error.exit_code
+    return 0 if result.verdict.known else UNKNOWN
+
+
+def _say(tally: Tally, quiet: bool) -> None:
+    """The summary on stderr, also of a survey that was ended early."""
+    if tally.sources and not quiet:
+        print(*tally.summary(), sep="\n", file=sys.stderr)
+
+
+def _asked(args: argparse.Namespace, settings: Settings, stack: ExitStack) -> tuple[Iterable[str | Stream], int | None]:
+    """What to look at, and how much that is; None: nobody knows beforehand. Raises SettingsError, HelixError."""
+    named = sources(args.source, args.sources_file) if args.source or args.sources_file else ()
+    listing = args.game or args.top_streams
+    if not (listing or args.category):
+        return named, len(named)
+    helix = _helix(settings, stack)
+    wanted = _with_categories(helix, named) if args.category else named
+    if not listing:
+        return wanted, len(named)
+    game_id = helix.game(args.game).id if args.game else None
+    listed = islice(helix.listed(game_id), args.top_streams)
+    return chain(wanted, listed), args.top_streams and args.top_streams + len(named)
+
+
+def _with_categories(helix: Helix, named: Iterable[str]) -> Iterator[str | Stream]:
+    """The sources, those that are live as Helix lists them; a hundred are asked for when the first one is needed."""
+    names = iter(named)
+    while some := list(islice(names, _CALL)):
+        live = helix.live(some)
+        yield from (live.get(name, name) for name in some)
+
+
+def _helix(settings: Settings, stack: ExitStack) -> Helix:
+    from data import web, wiring
+
+    session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
+    return wiring.helix(settings, stack.enter_context(session))
+
+
+def _outputs(args: argparse.Namespace, tally: Tally, total: int | None) -> Iterator[Output]:
+    """Where results go. Each is begun when the one before it is in good hands. Raises FolderError."""
+    if args.csv:
+        from recognition.rows import Csv
+
+        yield Csv(Path(args.csv))
+    if args.parquet:
+        from recognition.parquet import Parquet
+
+        yield Parquet(Path(args.parquet))
+    if args.json:
+        yield JsonLines()
+    elif sys.stdout.isatty():
+        yield from _on_terminal(tally, total, rows=True, stderr=False)
+    else:
+        yield Lines(named=True)
+        if sys.stderr.isatty():
+            yield from _on_terminal(tally, total, rows=False, stderr=True)
+
+
+def _on_terminal(tally: Tally, total: int | None, *, rows: bool, stderr: bool) -> Iterator[Output]:
+    from rich.console import Console
+
+    from recognition.table import Progressing, Rows
+
+    console: Any = Console(stderr=stderr, highlight=False)
+    if rows:
+        yield Rows(console)
+    yield Progressing(console, tally, total)
