@@ -115,6 +115,7 @@ class Recognizer:
         self,
         sources: Iterable[str | Stream],
         at_most: int | None = None,
+        sure: float = 1.0,
         *,
         preview: bool = False,
         at_once: int | None = None,
@@ -129,7 +130,7 @@ class Recognizer:
         from recognition import survey
 
         count = at_once or self.settings.parallel_streams
-        return survey.survey(self, sources, at_most=at_most, preview=preview, at_once=count)
+        return survey.survey(self, sources, at_most=at_most, sure=sure, preview=preview, at_once=count)
 
     def judging_by(self, judge: Judge, frames: Frames | None = None, sure: float = 0.0) -> Recognizer:
         """The same with this judge, which the caller closes.

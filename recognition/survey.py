@@ -15,15 +15,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from data import wiring
-from data.entities import Stream, is_login
+from data.entities import Stream
 from data.errors import HelixError, StreamError
+from recognition.asked import login_of
 from recognition.batching import Batched, Batcher
 from recognition.events import Answered, Failed, FrameSeen, now
 
 if TYPE_CHECKING:
     from recognition.recognizer import Recognizer
 
-SURE = 0.9  # how confident an answer by a preview must be, where nothing more is asked for
+_SURE = 0.9  # how confident an answer by a preview must be, where nothing more is asked for
 
 Result = Answered | Failed
 _Look = Callable[[str], Iterable[FrameSeen | Answered]]  # at one source: its frames, then its verdict
@@ -89,25 +90,31 @@ class Survey:
 
 
 def survey(
-    recognizer: Recognizer, sources: Iterable[str | Stream], *, at_most: int | None, preview: bool, at_once: int
+    recognizer: Recognizer,
+    sources: Iterable[str | Stream],
+    *,
+    at_most: int | None,
+    sure: float,
+    preview: bool,
+    at_once: int,
 ) -> Generator[Result, None, None]:
     """`recognition.recognizer.Recognizer.survey`. Raises ModelError."""
     with ExitStack() as stack:
         batched = Batched(recognizer.classifier, stack.enter_context(Batcher(recognizer.classifier)))
-        look = partial(recognizer.judging_by(batched).events, at_most=at_most)
+        look = partial(recognizer.judging_by(batched).events, at_most=at_most, sure=sure)
         if preview:
             previews = stack.enter_context(wiring.previews(recognizer.settings))
-            glance = recognizer.judging_by(batched, lambda login, *_: iter([previews.frame(login)]), SURE).events
+            glance = recognizer.judging_by(batched, lambda login, *_: iter([previews.frame(login)]), _SURE).events
             look = partial(_glance_first, glance, look)
         yield from Survey(look, at_once).results(sources)
 
 
 def _glance_first(glance: _Look, look: _Look, source: str) -> Iterator[FrameSeen | Answered]:
     """What a login's preview shows; what the stream itself does where that says nothing, or leaves doubt."""
-    if is_login(source):
+    if login := login_of(source):
         with suppress(StreamError):  # no preview: the stream may have one nevertheless, or has just begun
-            for event in glance(source):
+            for event in glance(login):
                 if isinstance(event, Answered) and event.verdict.known:
-                    yield replace(event, preview=True)
+                    yield replace(event, source=source, preview=True)
                     return
     yield from look(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -10,10 +11,11 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import StreamOffline
-from recognition.answering import UNKNOWN
-from recognition.asked import sources
-from recognition.events import Answered, Failed, Output
+from data.errors import HelixError, StreamOffline
+from recognition.answering import SURE, code_of, exit_code
+from recognition.asked import login_of, sources
+from recognition.events import Output
+from recognition.outputs import Outputs
 from recognition.printed import JsonLines, Lines
 from recognition.recognizer import Recognizer
 from recognition.tally import Tally
@@ -25,38 +27,29 @@ if TYPE_CHECKING:
 
 _CALL = 100  # logins whose categories one call asks for
 
+log = logging.getLogger(__name__)
+
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Survey what `args` names; returns the exit code: 0 where a game was recognised, what all share, or 1."""
+    """Survey what `args` names; returns the exit code: 0 where anything was answered, what all failures share, or 1."""
     if args.parallel:
         settings = settings.model_copy(update={"parallel_streams": args.parallel})
     tally, codes = Tally(), set()
+    sure = 1.0 if args.frames is None else SURE if args.sure is None else args.sure
     with ExitStack() as stack:
         recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence)
         stack.enter_context(recognizer)
         asked, total = _asked(args, settings, stack)
         stack.callback(_say, tally, args.quiet)
-        outputs = [_kept(stack, output) for output in _outputs(args, tally, total)]
-        results = recognizer.survey(asked, args.frames, preview=bool(args.preview))
+        output = stack.enter_context(Outputs(list(_outputs(args, tally, total))))
+        results = recognizer.survey(asked, args.frames, sure, preview=bool(args.preview))
         for result in stack.enter_context(closing(results)):
             tally.count(result)
-            codes.add(_code(result))
-            for output in outputs:
-                output.tell(result)
+            codes.add(code_of(result))
+            output.tell(result)
     if not codes:
         raise StreamOffline("there is no such stream now")
-    return 0 if 0 in codes else codes.pop() if len(codes) == 1 else 1
-
-
-def _kept(stack: ExitStack, output: Output) -> Output:
-    stack.callback(output.close)
-    return output
-
-
-def _code(result: Answered | Failed) -> int:
-    if isinstance(result, Failed):
-        return result.error.exit_code
-    return 0 if result.verdict.known else UNKNOWN
+    return 0 if 0 in codes else exit_code(list(codes))
 
 
 def _say(tally: Tally, quiet: bool) -> None:
@@ -81,11 +74,19 @@ def _asked(args: argparse.Namespace, settings: Settings, stack: ExitStack) -> tu
 
 
 def _with_categories(helix: Helix, named: Iterable[str]) -> Iterator[str | Stream]:
-    """The sources, those that are live as Helix lists them; a hundred are asked for when the first one is needed."""
+    """The sources, those that are live as Helix lists them; a hundred are asked for when the first one is needed.
+
+    Where Helix gives no answer they come as they are: the recogniser's own does not depend on it.
+    """
     names = iter(named)
     while some := list(islice(names, _CALL)):
-        live = helix.live(some)
-        yield from (live.get(name, name) for name in some)
+        try:
+            live = helix.live(filter(None, map(login_of, some)))
+        except HelixError as error:
+            log.warning("%s; the answers stand without categories", error)
+            yield from chain(some, names)
+            return
+        yield from (live.get(login_of(name), name) for name in some)
 
 
 def _helix(settings: Settings, stack: ExitStack) -> Helix:
@@ -96,7 +97,7 @@ def _helix(settings: Settings, stack: ExitStack) -> Helix:
 
 
 def _outputs(args: argparse.Namespace, tally: Tally, total: int | None) -> Iterator[Output]:
-    """Where results go. Each is begun when the one before it is in good hands. Raises FolderError."""
+    """Where results go. Raises FolderError."""
     if args.csv:
         from recognition.rows import Csv
 
