@@ -61,10 +61,12 @@ class Frame:
     """One picture of a stream.
 
     `number` counts from 1 within one grab. `jpeg` holds img_size x img_size pixels, RGB content.
+    `date`: when its segment was made, epoch seconds by the stream's own clock; None where the stream does not say.
     """
 
     number: int
     jpeg: bytes
+    date: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
-
-import requests
 
 from data.entities import Frame
 from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable
 from data.live import Live
-from data.playlist import Pace, Seen, Segment, evenly
-from data.rendition import Rendition, no_answer
+from data.playlist import Seen, Segment, evenly
+from data.rendition import Rendition
 from data.sources import File, Sources
+from data.tail import FileTail, LiveTail, Tail, Taking
 from data.video import Decoder, first_frame, frames_at, recorded
 
 _ENOUGH_FRAMES = 5  # ads are waited out only until this many frames are there
@@ -85,10 +84,11 @@ class Grabber:
         """
         found = self._sources.open(source)
         if isinstance(found, File):
-            jpegs = self._recorded(found, at_most)
-        else:
-            jpegs = self._taken(self._window(found, at_most, ad_wait_s), found.name)
-        yield from _numbered(islice(jpegs, at_most))
+            yield from islice(self._recorded(found, at_most), at_most)
+            return
+        taking = self._taking(found)
+        yield from islice(taking.frames(self._window(found, at_most, ad_wait_s)), at_most)
+        taking.end()
 
     def follow(self, source: str, at_first: int = 1) -> Iterator[Frame]:
         """Each new segment's frame from now until the stream ends, no segment twice and none lost.
@@ -97,13 +97,20 @@ class Grabber:
         start. Ads and segments that fail are left out; an address that dies is renewed; servers that fail are tried
         again for a minute. Raises as `frames` does, but OnlyAds; StreamUnavailable also later.
         """
+        tail = self.tail(source, at_first)
+        while not tail.over:
+            looked_at = time.monotonic()
+            yield from tail.look()
+            if not tail.over and self._sleep(max(0.0, looked_at + tail.pause_s - time.monotonic())):
+                return
+
+    def tail(self, source: str, at_first: int = 1) -> Tail:
+        """The same look by look, for who follows many sources: whoever asks does the waiting."""
         found = self._sources.open(source)
         if isinstance(found, File):
-            jpegs = self._recorded(found, None)
-        else:
-            live = Live(found, lambda: self._sources.stream(source), self._sleep)
-            jpegs = self._taken(live.segments(at_first), found.name)
-        yield from _numbered(jpegs)
+            return FileTail(self._recorded(found, None))
+        live = Live(found, lambda: self._sources.stream(source), self._sleep)
+        return LiveTail(live, self._taking(found), at_first, self._interval_s)
 
     def _window(self, rendition: Rendition, at_most: int, ad_wait_s: float) -> Iterator[tuple[Rendition, Segment]]:
         """Segments of the stream itself, oldest first: the window's, and while ads hide too many, those to come."""
@@ -133,21 +140,8 @@ class Grabber:
             return content
         return evenly(content, wanted) if over else content[max(0, len(content) - wanted) :]
 
-    def _taken(self, segments: Iterable[tuple[Rendition, Segment]], name: str) -> Iterator[bytes]:
-        """JPEGs of the segments; an error only when there were segments, and not one gave a picture."""
-        pace, failure, good = Pace(self._interval_s), None, False
-        for rendition, segment in segments:
-            try:
-                jpegs = self._jpegs(rendition, segment, pace.due(segment))
-            except (NoPicture, StreamUnavailable, requests.RequestException) as error:
-                log.info("%s: segment %s left out: %s", name, segment.number, error)
-                failure = no_answer(error) if isinstance(error, requests.RequestException) else error
-                continue
-            good = good or bool(jpegs)
-            yield from jpegs
-        if failure and not good:
-            kind = NoPicture if isinstance(failure, NoPicture) else StreamUnavailable
-            raise kind(f"{name}: not one segment gave a picture ({failure})") from failure
+    def _taking(self, rendition: Rendition) -> Taking:
+        return Taking(rendition.name, self._jpegs, self._interval_s)
 
     def _jpegs(self, rendition: Rendition, segment: Segment, offsets_s: Sequence[float]) -> list[bytes]:
         """The segment's pictures at these places. More is fetched of it than its start only where one is further on."""
@@ -172,16 +166,13 @@ class Grabber:
         finally:
             self._decoders.append(decoder)
 
-    def _recorded(self, file: File, at_most: int | None) -> Iterator[bytes]:
-        """JPEGs of a recording in one file: `at_most` spread over it, or one each interval."""
+    def _recorded(self, file: File, at_most: int | None) -> Iterator[Frame]:
+        """Frames of a recording in one file: `at_most` spread over it, or one each interval."""
         try:
             with file.opened() as video:
-                yield from recorded(video, self._interval_s, at_most, self._img_size, self._jpeg_quality)
+                jpegs = recorded(video, self._interval_s, at_most, self._img_size, self._jpeg_quality)
+                yield from (Frame(number, jpeg) for number, jpeg in enumerate(jpegs, 1))
         except NoPicture as error:
             raise NoPicture(f"{file.name}: {error}") from error
         except (OSError, StreamUnavailable) as error:
             raise StreamUnavailable(f"{file.name}: {error}") from error
-
-
-def _numbered(jpegs: Iterable[bytes]) -> Iterator[Frame]:
-    return (Frame(number, jpeg) for number, jpeg in enumerate(jpegs, 1))

@@ -31,6 +31,7 @@ _R = TypeVar("_R", bound=Listed)
 class Live(Generic[_R]):
     """One stream. `reopen()` finds its rendition anew, as data.sources.Sources.stream does.
 
+    `over`: nothing more will come. `pause_s`: seconds after a look at which the next one should come.
     `sleep`: how to wait; true when there is no more waiting. `clock`: seconds that only grow.
     """
 
@@ -46,28 +47,37 @@ class Live(Generic[_R]):
         self._sleep = sleep
         self._clock = clock
         self._seen = Seen()
-        self._over = False
+        self.over = False
+        self.pause_s = _LEAST_S
+        self._first = True  # nothing but ads was seen
         self._renewed = False  # and nothing new came since
         self._target_s = _LEAST_S
         self._heard_at = self._moved_at = clock()  # the last answer, and the last new segment
 
-    def segments(self, at_first: int) -> Iterator[tuple[_R, Segment]]:
-        """Segments that are no ads, with what opens them; of the first look's, the newest `at_first`.
+    @property
+    def lost(self) -> int:
+        """Segments that had come and gone between two looks."""
+        return self._seen.lost
 
-        Of a recording all. Ends with the stream. Raises StreamUnavailable when its servers fail for a minute.
-        """
-        first = True
-        while not self._over:
+    def segments(self, at_first: int) -> Iterator[tuple[_R, Segment]]:
+        """What `look` gives, look after look, until the stream ends."""
+        while not self.over:
             looked_at = self._clock()
-            fresh = self._look()
-            content = [segment for segment in fresh if not segment.ad]
-            past = max(0, len(content) - at_first) if first and not self._over else 0
-            first = first and not content
-            for segment in content[past:]:
-                yield self._rendition, segment
-            pause_s = self._target_s if fresh else self._target_s / 2  # RFC 8216, 6.3.4
-            if not self._over and self._sleep(max(0.0, looked_at + max(_LEAST_S, pause_s) - self._clock())):
+            yield from self.look(at_first)
+            if not self.over and self._sleep(max(0.0, looked_at + self.pause_s - self._clock())):
                 return
+
+    def look(self, at_first: int) -> list[tuple[_R, Segment]]:
+        """New segments that are no ads, with what opens them; of a live stream's first ones, the newest `at_first`.
+
+        Of a recording all. Raises StreamUnavailable when its servers have failed for a minute.
+        """
+        fresh = self._look()
+        content = [segment for segment in fresh if not segment.ad]
+        past = max(0, len(content) - at_first) if self._first and not self.over else 0
+        self._first = self._first and not content
+        self.pause_s = max(_LEAST_S, self._target_s if fresh else self._target_s / 2)  # RFC 8216, 6.3.4
+        return [(self._rendition, segment) for segment in content[past:]]
 
     def _look(self) -> list[Segment]:
         """What is new in the playlist; notes what that says of the stream."""
@@ -80,7 +90,7 @@ class Live(Generic[_R]):
             self._bear(error)
             return []
         now = self._clock()
-        self._heard_at, self._over = now, playlist.over
+        self._heard_at, self.over = now, playlist.over
         self._target_s = min(playlist.target_s, _MOST_S)
         fresh = self._seen.fresh(playlist)
         if fresh:
@@ -92,12 +102,12 @@ class Live(Generic[_R]):
     def _renew(self, reason: StreamOffline) -> None:
         """Go on at a new address: the old one dies after a day or so. If that one gave nothing either, it is over."""
         log.info("%s", reason)
-        self._over = self._renewed
-        if not self._over:
+        self.over = self._renewed
+        if not self.over:
             try:
                 self._rendition = self._reopen()
             except StreamOffline:
-                self._over = True
+                self.over = True
             except StreamUnavailable as error:
                 self._bear(error)
             else:

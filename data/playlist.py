@@ -43,9 +43,13 @@ class Playlist:
 
 
 class Seen:
-    """Tells which segments of a stream are new, look by look: none twice, none lost."""
+    """Tells which segments of a stream are new, look by look: none twice, none lost as long as looks come in time.
+
+    `lost`: how many had come and gone between two looks, ads among them.
+    """
 
     def __init__(self) -> None:
+        self.lost = 0
         self._number = -1  # the newest seen
         self._oldest = -1  # of the last look
         self._date = 0.0
@@ -58,6 +62,8 @@ class Seen:
             self.renumbered()
         new = [s for s in segments if s.number > self._number and not self._dated_before(s)]
         if segments:
+            if self._number >= 0:
+                self.lost += max(0, segments[0].number - self._number - 1)
             self._oldest = segments[0].number
             self._number = max(self._number, segments[-1].number)
             self._date = max([self._date, *(s.date for s in segments if s.date is not None)])

@@ -82,3 +82,13 @@ def test_evenly():
     assert numbers(evenly(ten, 3)) == [0, 3, 6]
     assert numbers(evenly(ten[:3], 10)) == [0, 1, 2]
     assert not evenly(ten, 0)
+
+
+def test_what_came_and_went_between_two_looks_is_counted():
+    """A look that comes too late misses segments: so many are lost. Numbers that begin anew lose none."""
+    seen = Seen()
+    for one in (look(5, 6, 7), look(7, 8, 9), look(12, 13), look(13, 14), look(20, 21)):
+        seen.fresh(one)
+    assert seen.lost == 2 + 5
+    seen.fresh(look(0, 1, shift_s=5000))
+    assert seen.lost == 7

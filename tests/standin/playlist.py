@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -78,8 +78,11 @@ def variants(session: Session, renditions: Iterable[Rendition]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def media(session: Session, rendition: Rendition, clip_segments: int, now: float) -> str:
-    """The media playlist at `now`: the newest fifteen complete segments, and one to prefetch."""
+def media(session: Session, rendition: Rendition, begins: Callable[[int], bool], now: float) -> str:
+    """The media playlist at `now`: the newest fifteen complete segments, and one to prefetch.
+
+    `begins(number)`: whether a clip begins with this segment.
+    """
     last, origin = session.edge(now), session.origin(now)
     numbers = [number for number in range(max(last - WINDOW, origin), last) if session.is_listed(number)]
     first = session.sequence(numbers[0], now)
@@ -97,7 +100,7 @@ def media(session: Session, rendition: Rendition, clip_segments: int, now: float
     lines += init
     for number in numbers:
         ad = session.is_ad(number)
-        if ad != was_ad or (not ad and _is_seam(session, number, clip_segments)):
+        if ad != was_ad or (not ad and _is_seam(session, number, begins)):
             lines += ["#EXT-X-DISCONTINUITY", *init]
         was_ad = ad
         lines += [
@@ -108,10 +111,10 @@ def media(session: Session, rendition: Rendition, clip_segments: int, now: float
     return "\n".join([*lines, *_end(session, rendition, now)]) + "\n"
 
 
-def _is_seam(session: Session, number: int, clip_segments: int) -> bool:
+def _is_seam(session: Session, number: int, begins: Callable[[int], bool]) -> bool:
     """Whether the stream breaks before this segment without an ad: at its clip's start, and where the channel does."""
     odd = session.channel.behaviour == "discontinuity" and number % _DISCONTINUITY_EVERY == 0
-    return odd or number % clip_segments == 0
+    return odd or begins(number)
 
 
 def _end(session: Session, rendition: Rendition, now: float) -> list[str]:

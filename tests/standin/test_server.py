@@ -185,3 +185,20 @@ def test_what_killed_transcodes_left_is_removed(zoo, tmp_path):
     os.utime(old, (time.time() - 7200,) * 2)
     with Standin(zoo, cache=tmp_path):
         assert (old.exists(), fresh.exists()) == (False, True)
+
+
+def test_channels_that_switch_are_read_from_a_file(world, tmp_path):
+    """switches.tsv beside clips.tsv: who, when, to whose game; what comes first comes first. A slip is named."""
+    one, other = world.channels[0], world.channel("stk_hacienda")
+    columns = [name for name in vars(one) if name != "switches"]
+    lines = ["\t".join(columns), *("\t".join(str(getattr(c, name)) for name in columns) for c in (one, other))]
+    (tmp_path / "clips.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    plan = ["login\tat\tplays", f"{one.login}\t2000\t{one.login}", f"{one.login}\t1000\t{other.login}"]
+    (tmp_path / "switches.tsv").write_text("\n".join(plan) + "\n")
+    channel = World.load(tmp_path).channel(one.login)
+    assert channel
+    assert [channel.file_at(at) for at in (999, 1000, 1999, 2000)] == [one.file, other.file, other.file, one.file]
+    assert [(s.at, s.game) for s in channel.switches] == [(1000, other.game), (2000, one.game)]
+    (tmp_path / "switches.tsv").write_text("login\tat\tplays\nnobody\t1\tnobody\n")
+    with pytest.raises(ValueError, match="nobody"):
+        World.load(tmp_path)

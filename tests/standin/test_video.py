@@ -6,7 +6,7 @@ import itertools
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import av
 import numpy as np
@@ -247,3 +247,19 @@ def test_order_does_not_change_the_pictures(zoo, tmp_path):
         pictures.append([frames[0].to_ndarray(format="rgb24").astype(int) for frames in segments])
         media.close()
     assert max(np.abs(a - b).mean() for a, b in zip(*pictures, strict=True)) < 3
+
+
+def test_a_channel_switches_its_game_when_it_was_planned(world, cache):
+    """From the planted segment on, and no earlier, the other clip is played, after a discontinuity."""
+    one, other = world.channel("etr_bumpy_ride"), world.channel("dcss_minotaur_berserker")
+    at = (time.time() // 2 - 5) * 2  # in the middle of the window
+    with Standin(world.switching([(one.login, at, other.login)]), cache=cache) as standin, viewer(standin) as session:
+        stream = channel_streams(session, one.login)["worst"]
+        window, text = window_of(session, stream), session.http.get(stream.url).text
+        pictures = [picture(session, segment) for segment in window]
+        of_the_other = picture(session, window_of(session, channel_streams(session, other.login)["worst"])[-1])
+    later = [segment.date.timestamp() >= at for segment in window]
+    assert 3 < sum(later) < 12
+    assert [image.mean() < (pictures[0].mean() + of_the_other.mean()) / 2 for image in pictures] == later
+    date = datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    assert f"#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:{date}" in text

@@ -7,6 +7,8 @@ import json
 import secrets
 import threading
 import time
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tests.standin import playlist
@@ -14,8 +16,8 @@ from tests.standin.http import Request, Response, answer, text
 from tests.standin.media import TRANSCODES, Media, segment_count
 from tests.standin.playlist import Session
 from tests.standin.spoiled import spoiled
-from tests.standin.transcode import Rendition
-from tests.standin.world import STILLS, World
+from tests.standin.transcode import SEGMENT_S, Rendition
+from tests.standin.world import STILLS, Channel, World
 
 _HLS = "application/vnd.apple.mpegurl"
 _CLOSED = {"gone": 404, "expired": 403}  # what their playlists answer in the end
@@ -121,16 +123,15 @@ class Video:
         if session.is_over(now) and behaviour in _CLOSED:
             return Response(_CLOSED[behaviour])
         # Nothing is transcoded for a playlist: Streamlink fetches those of all renditions, and uses one.
-        return text(playlist.media(session, rendition, segment_count(session.channel.file), now), _HLS)
+        return text(playlist.media(session, rendition, partial(_begins, session.channel), now), _HLS)
 
     def _segment(self, session: Session, rendition: Rendition, file: str) -> Response:
         channel, (stem, _, suffix) = session.channel, file.partition(".")
-        fmp4, count = channel.behaviour == "fmp4", segment_count(channel.file)
+        fmp4 = channel.behaviour == "fmp4"
         now, origin = session.edge(time.time()), session.origin(time.time())
         if file == "init.mp4" and fmp4:
-            return Response(
-                200, self._media.init(channel.file, rendition, (now - playlist.WINDOW) % count), "video/mp4"
-            )
+            clip, index = _played(channel, now - playlist.WINDOW)
+            return Response(200, self._media.init(clip, rendition, index), "video/mp4")
         number = int(stem) if stem.isdigit() else -1
         if 0 <= number <= now - origin:  # after the encoder began again; before it, numbers were larger
             number += origin
@@ -140,11 +141,24 @@ class Video:
             return Response(200, self._media.ad(rendition), "video/mp2t")
         if channel.behaviour == "bomb":
             return Response(200, self._media.bomb(), "video/mp2t")
+        clip, index = _played(channel, number)
         if channel.behaviour in STILLS:
-            body = self._media.still(channel.behaviour, channel.file, rendition, number % count)
+            body = self._media.still(channel.behaviour, clip, rendition, index)
         else:
-            body = self._media.segment(channel.file, rendition, number % count, fmp4=fmp4)
+            body = self._media.segment(clip, rendition, index, fmp4=fmp4)
         return spoiled(channel.behaviour, number, Response(200, body, "video/mp4" if fmp4 else "video/mp2t"))
+
+
+def _played(channel: Channel, number: int) -> tuple[Path, int]:
+    """The clip that the channel's segment is taken from, and which one of its segments that is."""
+    clip = channel.file_at(number * SEGMENT_S)
+    return clip, number % segment_count(clip)
+
+
+def _begins(channel: Channel, number: int) -> bool:
+    """Whether a clip begins with the channel's segment, again or another one."""
+    clip, index = _played(channel, number)
+    return index == 0 or clip != _played(channel, number - 1)[0]
 
 
 def _usher_error(status: int, message: str) -> Response:

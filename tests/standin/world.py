@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,21 @@ _NO_FRAMES = frozenset({"offline", "only_ads", "black", "test_card"}) | BAD_SEGM
 
 
 @dataclass(frozen=True)
+class Switch:
+    """A channel goes over to another clip, of `game`, with its first segment that starts at `at`, epoch seconds."""
+
+    at: float
+    game_id: int
+    game: str
+    file: Path
+
+
+@dataclass(frozen=True)
 class Channel:
-    """A row of clips.tsv. `igdb_id` is "" for a category that is no game; `file` is absolute."""
+    """A row of clips.tsv. `igdb_id` is "" for a category that is no game; `file` is absolute.
+
+    `switches`: what it plays later, in the order of time. Helix goes on naming the first game: streamers forget.
+    """
 
     game_id: int
     game: str
@@ -50,6 +64,11 @@ class Channel:
     title: str
     file: Path
     behaviour: str
+    switches: tuple[Switch, ...] = ()
+
+    def file_at(self, at: float) -> Path:
+        """The clip that it plays at this time, epoch seconds."""
+        return next((switch.file for switch in reversed(self.switches) if switch.at <= at), self.file)
 
     @property
     def user_id(self) -> str:
@@ -71,14 +90,33 @@ class World:
 
     @classmethod
     def load(cls, folder: Path) -> World:
-        """Read `folder`/clips.tsv and, if it is there, `folder`/held_out.txt. Raises ValueError naming the line."""
+        """Read `folder`/clips.tsv, and held_out.txt and switches.tsv if they are there. Raises ValueError for a slip.
+
+        switches.tsv says who switches (`login`), when (`at`, epoch seconds) and whose game is played then (`plays`).
+        """
         with (folder / "clips.tsv").open(encoding="utf-8", newline="") as file:
             channels = tuple(_channel(row, folder) for row in csv.DictReader(file, delimiter="\t"))
         logins = [channel.login for channel in channels]
         if twice := {login for login in logins if logins.count(login) > 1}:
             raise ValueError(f"{folder}/clips.tsv: {sorted(twice)} stand there twice")
-        held_out = folder / "held_out.txt"
-        return cls(channels, frozenset(held_out.read_text().split()) if held_out.exists() else frozenset())
+        held_out, switches = folder / "held_out.txt", folder / "switches.tsv"
+        world = cls(channels, frozenset(held_out.read_text().split()) if held_out.exists() else frozenset())
+        return world.switching(_rows(switches)) if switches.exists() else world
+
+    def switching(self, plan: Iterable[tuple[str, float, str]]) -> World:
+        """The world in which channels switch: of each switch the login, the epoch seconds, and the login it then plays.
+
+        Raises ValueError for a login that is none.
+        """
+        known = {channel.login: channel for channel in self.channels}
+        switches: dict[str, list[Switch]] = {login: [] for login in known}
+        for login, at, played in sorted(plan, key=itemgetter(1)):
+            if login not in known or played not in known:
+                raise ValueError(f"no channel {login!r} can switch to {played!r}")
+            other = known[played]
+            switches[login].append(Switch(at, other.game_id, other.game, other.file))
+        switching = (replace(c, switches=(*c.switches, *switches[c.login])) for c in self.channels)
+        return World(tuple(switching), self.held_out)
 
     def without(self, logins: Collection[str]) -> World:
         """The world in which these channels do not exist."""
@@ -102,3 +140,9 @@ def _channel(row: dict[str, str], folder: Path) -> Channel:
     numbers = {"game_id": int(row["game_id"]), "viewers": int(row["viewers"])}
     values: dict[str, Any] = {**row, **numbers, "file": file}
     return Channel(**values)
+
+
+def _rows(file: Path) -> Iterator[tuple[str, float, str]]:
+    with file.open(encoding="utf-8", newline="") as text:
+        for row in csv.DictReader(text, delimiter="\t"):
+            yield row["login"], float(row["at"]), row["plays"]
