@@ -24,7 +24,7 @@ def doubt(verdict: Verdict, frames: int, min_confidence: float = 0.0) -> float:
 
     `min_confidence`: what the verdict was asked for. Of an unknown stream the closest game may change all the same.
     """
-    seen = len(verdict.predictions)
+    seen = verdict.frames
     left = max(0, frames - seen)
     others = seen - verdict.score
     strange = _above(frames / 2, verdict.unknown, seen, left)

@@ -144,7 +144,7 @@ def _verdict(event: Answered) -> dict[str, Any]:
     verdict = event.verdict
     return _answer(verdict) | {
         "score": verdict.score if verdict.known else verdict.unknown_score,
-        "frames": len(verdict.predictions),
+        "frames": verdict.frames,
         "unknown_frames": verdict.unknown,
         "early": event.early,
         "preview": event.preview,

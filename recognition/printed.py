@@ -59,13 +59,13 @@ def _others(event: FrameSeen | Answered) -> str:
         return ""
     if isinstance(event, FrameSeen):
         return " Then " + ", ".join(f"{r.game.name} {100 * r.confidence:.2f}%" for r in said.ranking[1:]) + "."
-    frames = len(event.verdict.predictions)
+    frames = event.verdict.frames
     return ", then " + ", ".join(f"{r.game.name} with {frames * r.confidence:.1f}" for r in said.ranking[1:])
 
 
 def _remarks(event: Answered) -> str:
     """In brackets, how many frames it took where that was open, and what the streamer says."""
-    remarks = [f"certain after {len(event.verdict.predictions)} frames"] if event.early else []
+    remarks = [f"certain after {event.verdict.frames} frames"] if event.early else []
     if event.category:
         remarks.append(f"category: {event.category.name}")
     if event.mismatch:

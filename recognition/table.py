@@ -69,7 +69,7 @@ def _cells(answered: Answered) -> list[Text]:
     shows = (
         Text(verdict.game.name) if verdict.known else Text(f"Unknown (closest: {verdict.game.name})", style="yellow")
     )
-    frames = "preview" if answered.preview else str(len(verdict.predictions))
+    frames = "preview" if answered.preview else str(verdict.frames)
     category = answered.category.name if answered.category else ""
     mark = Text(f"{_OTHER}{category}", style="bold red") if answered.mismatch else Text(category)
     return [Text(answered.source), shows, Text(f"{verdict.confidence:.1%}"), Text(frames), mark]

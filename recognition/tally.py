@@ -35,7 +35,7 @@ class Tally:
         if isinstance(result, Failed):
             self.failures[result.error.reason] += 1
             return
-        self.frames += len(result.verdict.predictions)
+        self.frames += result.verdict.frames
         self.previews += result.preview
         if not result.verdict.known:
             self.unknown += 1

@@ -8,6 +8,7 @@ Who wants more than that says how confident an answer must be: a frame's that is
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ import numpy as np
 from data.entities import Game
 from model.evaluation import log_softmax
 from recognition.certainty import doubt
+
+_KEPT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class Verdict:
     """What the stream shows.
 
     `score`: the winner's probabilities, summed over the frames, so at most their number.
-    `confidence`: the score for one frame, 0 to 1. `predictions`: the frames' own, in order.
+    `confidence`: the score for one frame, 0 to 1. `frames`: how many there were; `unknown`: how many of them are.
+    `predictions`: the frames' own, in order; of a stream that is watched for hours, those of the newest hundred.
     `ranking`: the games with the largest sums, best first, as many as were asked for, each with its sum for one frame.
     `sure`: whether the confidence is as high as was asked for.
     """
@@ -58,14 +62,11 @@ class Verdict:
     game: Game
     score: float
     confidence: float
+    frames: int
+    unknown: int
     predictions: tuple[Prediction, ...]
     ranking: tuple[Ranked, ...] = ()
     sure: bool = True
-
-    @property
-    def unknown(self) -> int:
-        """How many of the frames are unknown."""
-        return sum(not prediction.known for prediction in self.predictions)
 
     @property
     def known(self) -> bool:
@@ -78,11 +79,11 @@ class Verdict:
 
         Of frames that are known and disagree, what they leave to games that did not win.
         """
-        return float(self.unknown) if not self._mostly_known else len(self.predictions) - self.score
+        return float(self.unknown) if not self._mostly_known else self.frames - self.score
 
     @property
     def _mostly_known(self) -> bool:
-        return 2 * self.unknown <= len(self.predictions)
+        return 2 * self.unknown <= self.frames
 
     def line(self) -> str:
         """The last line printed for a stream."""
@@ -103,7 +104,8 @@ class Jury:
         self._top = top
         self._min_confidence = min_confidence
         self._sum = np.zeros(len(self._classes))
-        self._predictions: list[Prediction] = []
+        self._frames = self._unknown = 0
+        self._predictions: deque[Prediction] = deque(maxlen=_KEPT)
 
     def hear(self, logits: np.ndarray, known: bool = True) -> Prediction:
         """Judge one frame by its logits, shape (classes,), over the temperature; `known`: whether it is like any game.
@@ -117,18 +119,26 @@ class Jury:
         best = ranking[0]
         prediction = Prediction(best.game, best.confidence, known and best.confidence >= self._min_confidence, ranking)
         self._sum += probabilities
+        self._frames += 1
+        self._unknown += not prediction.known
         self._predictions.append(prediction)
         return prediction
 
     def verdict(self) -> Verdict:
         """The stream's verdict so far. Raises ValueError before the first frame."""
-        frames = tuple(self._predictions)
-        if not frames:
+        if not self._frames:
             raise ValueError("no frame was judged")
-        ranking = self._ranking(self._sum / len(frames))
-        confidence = ranking[0].confidence
+        ranking = self._ranking(self._sum / self._frames)
+        best = ranking[0]
         return Verdict(
-            ranking[0].game, float(self._sum.max()), confidence, frames, ranking, confidence >= self._min_confidence
+            best.game,
+            score=float(self._sum.max()),
+            confidence=best.confidence,
+            frames=self._frames,
+            unknown=self._unknown,
+            predictions=tuple(self._predictions),
+            ranking=ranking,
+            sure=best.confidence >= self._min_confidence,
         )
 
     def doubt(self, frames: int) -> float:

@@ -82,3 +82,13 @@ def test_a_jury_refuses_what_it_cannot_judge():
         jury.hear(np.zeros(3))
     with pytest.raises(ValueError, match="no frame"):
         jury.verdict()
+
+
+def test_a_jury_that_hears_for_hours_keeps_no_more():
+    """Every frame counts, but only the newest hundred are kept."""
+    jury = Jury([CHESS, VALORANT])
+    for known in [False] * 3 + [True] * 1000:
+        jury.hear(SURE, known)
+    verdict = jury.verdict()
+    assert (verdict.frames, verdict.unknown, len(verdict.predictions)) == (1003, 3, 100)
+    assert verdict.confidence == pytest.approx(softmax(SURE).max())
