@@ -1,10 +1,10 @@
 """What a stream shows now: its newest frames, and what they must say before the answer changes. NumPy only.
 
-Each frame speaks for the games by their probabilities; one that is unknown speaks for no game, but for unknown. What
-leads everything else by `margin` in sum, over the newest frame or the newest few, `frames` at most, is the answer from
-then on. A frame has one vote to give: with a margin of 2 a new game wins by its third frame where the model is sure
-and nothing speaks for the old one, later where it is not so sure, and never by two frames of something else. Taking
-the newest few, as many as are best for what is new, is Page's CUSUM test (Biometrika 41, 1954) with a bounded memory.
+Each frame speaks for the games by their probabilities; one that is unknown speaks for unknown alone. What leads
+everything else by a margin in sum, over the newest frame or the newest few, is the answer from then on. A frame has one
+vote to give. With a margin of 2.1 two frames of something else, a glance at a menu or a mistake, never change the
+answer; a third does where the model is sure, a later one where it is less so. Taking as many of the newest frames as
+are best for what is new is Page's CUSUM test (Biometrika 41, 1954), with a memory of `FRAMES`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 from data.entities import Game
 
 FRAMES = 8
-MARGIN = 2.0
-UNKNOWN_MARGIN = 5.0  # loading screens, menus and breaks are unknown too, for some seconds, and the game is the same
+MARGIN = 2.1  # frames; at one each two seconds the third comes within ten seconds of a new game's first picture
+UNKNOWN_MARGIN = 5.1  # for loading screens and breaks, which are unknown for some seconds while the game is the same
 
 
 class Window:
