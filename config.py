@@ -121,6 +121,12 @@ class Settings(BaseSettings):
     twitch_standin: str = ""
     """Loopback address of a stand-in for Twitch, such as http://127.0.0.1:8080. Tests and the demo use it."""
 
+    # --- Recognition ----------------------------------------------------------------------------
+    webhook_secret: SecretStr = SecretStr("")
+    """Secret that signs what --webhook posts, by HMAC-SHA256. Empty: it is not signed."""
+    metrics_host: str = "127.0.0.1"
+    """Address of this machine at which --metrics listens; 0.0.0.0: all of them."""
+
     # --- Model ----------------------------------------------------------------------------------
     model_path: Path = Path("model")
     """Folder of model.h5, model.onnx, classes.txt and the results."""

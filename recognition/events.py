@@ -23,7 +23,9 @@ SCHEMA = 1  # of the JSON; what a reader of this version would misread is anothe
 class FrameSeen:
     """A frame was judged. `at`: when, with its time zone. `number` counts from 1 within the source.
 
-    `jpeg`: the frame, img_size x img_size pixels, for those who show or keep it.
+    `jpeg`: the frame, img_size x img_size pixels, for those who show or keep it. `lag_s`: how long ago its segment was
+    made, seconds, None where that is not known; `lost`: how many segments before it came and went unseen, of a stream
+    that is watched.
     """
 
     source: str
@@ -31,6 +33,8 @@ class FrameSeen:
     number: int
     prediction: Prediction
     jpeg: bytes = field(default=b"", repr=False)
+    lag_s: float | None = None
+    lost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ def now() -> datetime:
 def as_json(event: Event) -> dict[str, Any]:
     """The event as docs/events.schema.json describes it."""
     if isinstance(event, FrameSeen):
-        return _head("frame", event) | {"number": event.number} | _answer(event.prediction)
+        return _head("frame", event) | _frame(event) | _answer(event.prediction)
     if isinstance(event, Answered):
         return _head("verdict", event) | _verdict(event)
     if isinstance(event, Changed):
@@ -138,6 +142,11 @@ def _answer(said: Prediction | Verdict) -> dict[str, Any]:
         "confidence": said.confidence,
         "top": _ranking(said.ranking),
     }
+
+
+def _frame(event: FrameSeen) -> dict[str, Any]:
+    lag_s = None if event.lag_s is None else round(event.lag_s, 3)
+    return {"number": event.number, "lag_s": lag_s, "lost": event.lost}
 
 
 def _verdict(event: Answered) -> dict[str, Any]:

@@ -29,6 +29,21 @@ class Lines:
         """Nothing is kept."""
 
 
+class Changes:
+    """For people who watch: changes, verdicts and failures, each line with its time of day here; no frames."""
+
+    def tell(self, event: Event) -> None:
+        """Print what there is to say of it; a failure's line goes to stderr."""
+        if isinstance(event, Failed):
+            log.error("%s", event.error)
+        elif not isinstance(event, FrameSeen):
+            for line in lines(event):
+                print(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S} {event.source}: {line}", flush=True)
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
 class JsonLines:
     """For programs: an object a line, as docs/events.schema.json has it."""
 
@@ -46,10 +61,9 @@ def lines(event: FrameSeen | Answered | Changed) -> Iterator[str]:
         yield event.prediction.line(event.number) + _others(event)
     elif isinstance(event, Answered):
         yield event.verdict.line() + _others(event) + _remarks(event)
-    elif event.after:
-        yield f"Now {event.after.name} (frame {event.number})"
     else:
-        yield f"Now Unknown (frame {event.number})"
+        game = event.after.name if event.after else "Unknown"
+        yield f"Now {game} ({100 * event.confidence:.1f}%, frame {event.number})"
 
 
 def _others(event: FrameSeen | Answered) -> str:

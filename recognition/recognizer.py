@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from model.classifier import Classifier
     from recognition.batching import Judge
     from recognition.categories import Categories
+    from recognition.events import Event
 
 Frames = Callable[[str, int, float], Iterator["Frame"]]  # of a source: at most so many, an ad waited for so long
 
@@ -131,6 +132,18 @@ class Recognizer:
 
         count = at_once or self.settings.parallel_streams
         return survey.survey(self, sources, at_most=at_most, sure=sure, preview=preview, at_once=count)
+
+    def watch(
+        self, sources: Iterable[str], *, wait: bool = False, stop: threading.Event | None = None
+    ) -> Generator[Event, None, None]:
+        """Follow streams side by side, each to its end: frames, changes of what they show, verdicts, failures.
+
+        Of each FRAME_INTERVAL_S seconds of a stream a frame; 0: of each segment. `wait`: for streams that are not live
+        yet or have ended, as long as it takes. `stop`, once set, ends it with the verdicts so far. Raises ModelError.
+        """
+        from recognition import watch
+
+        return watch.watch(self, sources, wait=wait, stop=stop or threading.Event())
 
     def judging_by(self, judge: Judge, frames: Frames | None = None, sure: float = 0.0) -> Recognizer:
         """The same with this judge, which the caller closes.

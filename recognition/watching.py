@@ -1,18 +1,96 @@
-"""Watching: streams followed for hours."""
+"""Watching: streams followed for hours; what changes is printed, posted and counted."""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from typing import TYPE_CHECKING, Any
 
-from data.errors import SettingsError
+from data import memory
+from recognition.answering import code_of, exit_code
 from recognition.asked import sources
+from recognition.events import Answered, Failed, Output
+from recognition.outputs import Outputs
+from recognition.printed import Changes, JsonLines
+from recognition.recognizer import Recognizer
+from recognition.watch import AT_ONCE
 
 if TYPE_CHECKING:
     from config import Settings
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Watch what `args` names; returns the exit code."""
+    """Watch what `args` names; returns the exit code: 0 where all had an answer, what all failures share, or 1."""
     asked = sources(args.source, args.sources_file)
-    raise SettingsError(f"--watch: not yet for {len(asked)} sources and {settings.model_path}")
+    codes: dict[str, int] = {}  # by source, of its last stream
+    with ExitStack() as stack:
+        stop = stack.enter_context(_stopped_by_user(args.minutes))
+        stack.enter_context(memory.given_back())
+        recognizer = Recognizer.load(
+            _fitted(settings, args, len(asked)), top=args.top, min_confidence=args.min_confidence
+        )
+        stack.enter_context(recognizer)
+        outputs, recognizer = _outputs(args, settings, stack, recognizer)
+        output = stack.enter_context(Outputs(outputs))
+        events = recognizer.watch(asked, wait=bool(args.wait), stop=stop)
+        for event in stack.enter_context(closing(events)):
+            if isinstance(event, Answered | Failed):
+                codes[event.source] = code_of(event)
+            output.tell(event)
+    return exit_code(list(codes.values()))
+
+
+def _fitted(settings: Settings, args: argparse.Namespace, count: int) -> Settings:
+    """The settings with the frames' interval that was asked for, and as many connections as there are streams."""
+    interval_s = args.every or settings.frame_interval_s
+    return settings.model_copy(
+        update={"frame_interval_s": interval_s, "parallel_streams": min(AT_ONCE, max(count, settings.parallel_streams))}
+    )
+
+
+def _outputs(
+    args: argparse.Namespace, settings: Settings, stack: ExitStack, recognizer: Recognizer
+) -> tuple[list[Output], Recognizer]:
+    """Where events go, and the recogniser, timed where there are metrics. Raises SettingsError, ModelError."""
+    outputs: list[Output] = [JsonLines() if args.json else Changes()]
+    if args.webhook:
+        from data import web
+        from recognition.webhook import Webhook
+
+        # Not led to a stand-in: only Twitch has one.
+        session = stack.enter_context(web.new_session(settings.timeout_s, deadline_s=settings.deadline_s))
+        secret = settings.webhook_secret.get_secret_value()
+        outputs.append(Webhook(args.webhook, session, secret=secret, deadline_s=settings.deadline_s))
+    if args.metrics is not None:
+        from recognition.metrics import Metrics
+
+        metrics = Metrics(args.metrics, settings.metrics_host)
+        outputs.append(metrics)
+        recognizer = recognizer.judging_by(metrics.timed(recognizer.classifier))
+    return outputs, recognizer
+
+
+@contextmanager
+def _stopped_by_user(minutes: float | None) -> Iterator[threading.Event]:
+    """An event that is set at Ctrl-C, SIGTERM, or after `minutes`; a second Ctrl-C interrupts hard."""
+    stop = threading.Event()
+
+    def on_signal(number: int, _: Any) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    timer = threading.Timer(minutes * 60 if minutes else threading.TIMEOUT_MAX, stop.set)
+    timer.daemon = True
+    if minutes:
+        timer.start()
+    try:
+        yield stop
+    finally:
+        timer.cancel()
+        for number, handler in previous.items():
+            signal.signal(number, handler)

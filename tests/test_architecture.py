@@ -39,6 +39,7 @@ OWNERS = {
     "onnxruntime": {"model.classifier", "model.conversion"},
     "matplotlib": {"model.report", "model.plots"},
     "arro3": {"recognition.parquet"},
+    "prometheus_client": {"recognition.metrics"},
 }
 # "data" stands for `from data import x`; x is looked at by its own name.
 GROUND = {"config", "data.entities", "data.errors", "data.web", "data.command", "data.atomic"}
