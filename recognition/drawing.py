@@ -27,7 +27,10 @@ _QUALITY = 90
 
 
 def captioned(jpeg: bytes, number: int, prediction: Prediction) -> bytes:
-    """The frame as a JPEG, at least 240 pixels high and wide, with its number, game and confidence along the bottom."""
+    """The frame as a JPEG, at least 240 pixels high and wide, with its number, game and confidence along the bottom.
+
+    Of an unknown frame the closest game, with a question mark, and an orange bar instead of a green one.
+    """
     image = _tile(decode(jpeg))
     height, width = image.shape[:2]
     strip = image[height - _STRIP :]
@@ -36,7 +39,7 @@ def captioned(jpeg: bytes, number: int, prediction: Prediction) -> bytes:
     strip[-_BAR:, : round(width * prediction.confidence)] = colour
     percent = f"{100 * prediction.confidence:.1f}%"
     room = width - 3 * _PAD - _width(percent)
-    name = prediction.game.name if prediction.known else f"Unknown ({prediction.game.name}?)"
+    name = prediction.game.name if prediction.known else f"{prediction.game.name}?"
     baseline = height - _BAR - _PAD - 3
     _write(image, _fitting(f"{number} {name}", room), _PAD, baseline, _WHITE)
     _write(image, percent, width - _PAD - _width(percent), baseline, _WHITE)

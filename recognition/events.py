@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recognition.verdict import Prediction, Ranked, Verdict
 
 SCHEMA = 1  # of the JSON; what a reader of this version would misread is another version
+_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ def as_json(event: Event) -> dict[str, Any]:
             "known": event.known,
             "game": _game(event.after),
             "before": _game(event.before),
-            "confidence": event.confidence,
+            "confidence": _share(event.confidence),
         }
     return _head("failure", event) | {
         "reason": event.error.reason,
@@ -139,7 +140,7 @@ def _answer(said: Prediction | Verdict) -> dict[str, Any]:
         "known": said.known,
         "game": _game(said.game if said.known else None),
         "closest": _game(said.game),
-        "confidence": said.confidence,
+        "confidence": _share(said.confidence),
         "top": _ranking(said.ranking),
     }
 
@@ -152,7 +153,7 @@ def _frame(event: FrameSeen) -> dict[str, Any]:
 def _verdict(event: Answered) -> dict[str, Any]:
     verdict = event.verdict
     return _answer(verdict) | {
-        "score": verdict.score if verdict.known else verdict.unknown_score,
+        "score": round(verdict.score if verdict.known else verdict.unknown_score, _DIGITS),
         "frames": verdict.frames,
         "unknown_frames": verdict.unknown,
         "early": event.early,
@@ -167,4 +168,9 @@ def _game(game: Game | None) -> dict[str, Any] | None:
 
 
 def _ranking(ranking: Sequence[Ranked]) -> list[dict[str, Any]]:
-    return [{"id": one.game.id, "name": one.game.name, "confidence": one.confidence} for one in ranking]
+    return [{"id": one.game.id, "name": one.game.name, "confidence": _share(one.confidence)} for one in ranking]
+
+
+def _share(value: float) -> float:
+    """A probability; sums of many may exceed 1 in the last digit."""
+    return round(min(value, 1.0), _DIGITS)

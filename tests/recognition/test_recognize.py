@@ -3,88 +3,28 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
-from config import Settings
-from data.entities import Frame, Game
-from data.errors import NoPicture, OnlyAds, StreamError, StreamOffline, StreamUnavailable
-from data.video import encode
-from model import classes as class_list
-from model.calibration import Calibration, Judged
-from model.classifier import CLASSES_KEY, FILE, Classifier
-from recognition import Recognizer
+from data.entities import Frame
+from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable
+from model.calibration import Calibration
+from model.classifier import Classifier
 from recognition.events import Answered, FrameSeen
 from recognition.printed import lines
 from tests.footage import BLUE, GREEN, RED, flat
+from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize, save_model
+from tests.recognition.fakes import ByColour, events, frames
 from tests.standin import Standin
 
-ROOT = Path(__file__).resolve().parents[2]
-DARK, BRIGHT = Game(9000003, "Dungeon Crawl Stone Soup"), Game(9000004, "Extreme Tux Racer")
-
-
 # --- the lines, on fakes --------------------------------------------------------------------------
-
-
-class ByColour:
-    """A classifier that is as sure as its `sure` says of the game of the brightest channel."""
-
-    classes = (Game(1, "Red Game"), Game(2, "Green: the Sequel"), Game(3, "Bleu pâle"))
-    img_size = 16
-
-    def __init__(self, sure: float = 2.0, calibration: Calibration | None = None) -> None:
-        self._sure = sure
-        self._calibration = calibration or Calibration()
-        self.shapes: list[tuple[int, ...]] = []
-
-    def judge(self, images: np.ndarray) -> Judged:
-        assert images.dtype == np.uint8
-        self.shapes.append(images.shape)
-        means = images.mean(axis=(1, 2))
-        logits = self._sure * (means == means.max(axis=1, keepdims=True)).astype(np.float32)
-        return self._calibration.judge(logits, logits)
-
-
-def frames(*colours: tuple[int, int, int], then: StreamError | None = None) -> Iterable[Frame]:
-    """A grab of frames of these colours, which `then` fails."""
-    for number, colour in enumerate(colours, start=1):
-        yield Frame(number, encode(flat(colour, 16, 16), 95))
-    if then:
-        raise then
-
-
-class Grabbed:
-    """A grabber of one grab, made before."""
-
-    def __init__(self, made: Iterable[Frame]) -> None:
-        self._made = made
-
-    def frames(self, source: str, at_most: int, ad_wait_s: float) -> Iterator[Frame]:
-        return islice(self._made, at_most)
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-
-def events(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Iterator[FrameSeen | Answered]:
-    """What a recogniser says of this grab; the fakes stand for a Grabber and a Classifier."""
-    grabber: Any = Grabbed(made)
-    model: Any = classifier
-    return Recognizer(Settings(), grabber, lambda: model, over=threading.Event(), **wanted).events("x")
 
 
 def spoken(made: Iterable[Frame], classifier: ByColour) -> list[str]:
@@ -165,45 +105,6 @@ def test_an_error_after_some_frames_is_a_warning(caplog):
 # --- the command ----------------------------------------------------------------------------------
 
 
-def save_model(folder: Path, games: tuple[Game, ...], img_size: int = 240) -> Path:
-    """A model.onnx that tells dark pictures (the first game) from bright ones, with its classes.txt; the folder.
-
-    It is sure: of the mean of all channels, 0 to 255, what exceeds 110 counts a hundredfold.
-    """
-    weight = np.array([[-100.0, 100.0]], np.float32)
-    bias = np.array([110.0 * 100, -110.0 * 100], np.float32)
-    axes = numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes")
-    graph = helper.make_graph(
-        [
-            helper.make_node("ReduceMean", ["images", "axes"], ["mean"], keepdims=0),
-            helper.make_node("Unsqueeze", ["mean", "last"], ["column"]),
-            helper.make_node("MatMul", ["column", "weight"], ["product"]),
-            helper.make_node("Add", ["product", "bias"], ["logits"]),
-        ],
-        "brightness",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [None, img_size, img_size, 3])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [None, len(games)])],
-        [
-            axes,
-            numpy_helper.from_array(np.array([1], np.int64), "last"),
-            numpy_helper.from_array(weight, "weight"),
-            numpy_helper.from_array(bias, "bias"),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(model, {CLASSES_KEY: ",".join(str(game.id) for game in games)})
-    folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, folder / FILE)
-    class_list.write(folder / class_list.FILE, games)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model_path(tmp_path_factory) -> Path:
-    """The folder of a model that knows a dark game and a bright one."""
-    return save_model(tmp_path_factory.mktemp("model"), (DARK, BRIGHT))
-
-
 @pytest.fixture(scope="module")
 def twitch(world):
     """The stand-in, with the channels that are recognised here."""
@@ -211,23 +112,6 @@ def twitch(world):
     with Standin(world.only(logins)) as running:
         yield running
     assert not running.unknown
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "recognition.recognize", *words]
-
-
-def environment(standin: Standin, model_path: Path, **changes: str) -> dict[str, str]:
-    """This process's environment with the stand-in and the model, and no other setting of the toolkit."""
-    own = {name.upper() for name in Settings.model_fields}
-    kept = {name: value for name, value in os.environ.items() if name not in own}
-    return {**kept, "TWITCH_STANDIN": standin.url, "MODEL_PATH": str(model_path), **changes}
-
-
-def recognize(standin, model_path, *words, cwd=ROOT, **changes) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user would."""
-    env = environment(standin, model_path, **changes)
-    return subprocess.run(command(*words), cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False)
 
 
 def test_the_model_of_this_test_is_a_classifier(model_path):
