@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recognition.verdict import Verdict
 
+_TIE = 1e-9  # of two games with half of it each, either may win
+
 
 def doubt(verdict: Verdict, frames: int, min_confidence: float = 0.0) -> float:
     """The probability, 0 to 1, that the verdict of all `frames` differs from this one, which is of the first of them.
@@ -32,15 +34,21 @@ def doubt(verdict: Verdict, frames: int, min_confidence: float = 0.0) -> float:
         return 1 - strange
     if not verdict.sure:
         return 1 - _above(frames * (1 - min_confidence), others, seen, left)
-    return min(1.0, strange + _above(frames * min(0.5, 1 - min_confidence), others, seen, left))
+    most = min(frames / 2 - _TIE, frames * (1 - min_confidence))
+    return min(1.0, strange + _above(most, others, seen, left))
 
 
 def _above(line: float, against: float, seen: int, left: int) -> float:
     """The probability that more than `line` of all frames go against it, as `against` of the `seen` ones did."""
     a, b = against + 1, seen - against + 1
     least = max(0, math.floor(line - against) + 1)
-    ways = (math.comb(left, k) * math.exp(_log_beta(a + k, b + left - k)) for k in range(least, left + 1))
-    return sum(ways) / math.exp(_log_beta(a, b))
+    before = _log_beta(a, b)
+    return sum(math.exp(_log_ways(left, k) + _log_beta(a + k, b + left - k) - before) for k in range(least, left + 1))
+
+
+def _log_ways(n: int, k: int) -> float:
+    """The logarithm of how many ways there are to choose k of n."""
+    return -math.log(n + 1) - _log_beta(k + 1, n - k + 1)
 
 
 def _log_beta(a: float, b: float) -> float:

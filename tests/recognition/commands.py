@@ -21,13 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 DARK, BRIGHT = Game(9000003, "Dungeon Crawl Stone Soup"), Game(9000004, "Extreme Tux Racer")
 
 
-def save_model(folder: Path, games: tuple[Game, ...], img_size: int = 240) -> Path:
+def save_model(folder: Path, games: tuple[Game, ...], img_size: int = 240, sure: float = 100.0) -> Path:
     """A model.onnx that tells dark pictures (the first game) from bright ones, with its classes.txt; the folder.
 
-    It is sure: of the mean of all channels, 0 to 255, what exceeds 110 counts a hundredfold.
+    Of the mean of all channels, 0 to 255, what exceeds 110 counts `sure` times.
     """
-    weight = np.array([[-100.0, 100.0]], np.float32)
-    bias = np.array([110.0 * 100, -110.0 * 100], np.float32)
+    weight = np.array([[-sure, sure]], np.float32)
+    bias = np.array([110.0 * sure, -110.0 * sure], np.float32)
     axes = numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes")
     graph = helper.make_graph(
         [

@@ -59,8 +59,13 @@ class Grabbed:
         """There is nothing to close."""
 
 
-def events(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Iterator[FrameSeen | Answered]:
-    """What a recogniser says of this grab; the fakes stand for a Grabber and a Classifier."""
+def recognizer(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Recognizer:
+    """A recogniser of this grab; the fakes stand for a Grabber and a Classifier."""
     grabber: Any = Grabbed(made)
     model: Any = classifier
-    return Recognizer(Settings(), grabber, lambda: model, over=threading.Event(), **wanted).events("x")
+    return Recognizer(Settings(), grabber, lambda: model, over=threading.Event(), **wanted)
+
+
+def events(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Iterator[FrameSeen | Answered]:
+    """What such a recogniser says of it."""
+    return recognizer(made, classifier, **wanted).events("x")
