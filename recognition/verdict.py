@@ -53,8 +53,8 @@ class Verdict:
     """What the stream shows.
 
     `score`: the winner's probabilities, summed over the frames, so at most their number.
-    `confidence`: the score for one frame, 0 to 1. `frames`: how many there were; `unknown`: how many of them are.
-    `predictions`: the frames' own, in order; of a stream that is watched for hours, those of the newest hundred.
+    `confidence`: the score for one frame, 0 to 1. `predictions`: the frames' own, in order; of a stream that is watched
+    for hours the newest hundred, behind `past` frames of which `past_unknown` were unknown.
     `ranking`: the games with the largest sums, best first, as many as were asked for, each with its sum for one frame.
     `sure`: whether the confidence is as high as was asked for.
     """
@@ -62,11 +62,21 @@ class Verdict:
     game: Game
     score: float
     confidence: float
-    frames: int
-    unknown: int
     predictions: tuple[Prediction, ...]
     ranking: tuple[Ranked, ...] = ()
     sure: bool = True
+    past: int = 0
+    past_unknown: int = 0
+
+    @property
+    def frames(self) -> int:
+        """How many there were."""
+        return self.past + len(self.predictions)
+
+    @property
+    def unknown(self) -> int:
+        """How many of the frames are unknown."""
+        return self.past_unknown + sum(not prediction.known for prediction in self.predictions)
 
     @property
     def known(self) -> bool:
@@ -104,8 +114,8 @@ class Jury:
         self._top = top
         self._min_confidence = min_confidence
         self._sum = np.zeros(len(self._classes))
-        self._frames = self._unknown = 0
-        self._predictions: deque[Prediction] = deque(maxlen=_KEPT)
+        self._past = self._past_unknown = 0
+        self._predictions: deque[Prediction] = deque()
 
     def hear(self, logits: np.ndarray, known: bool = True) -> Prediction:
         """Judge one frame by its logits, shape (classes,), over the temperature; `known`: whether it is like any game.
@@ -119,27 +129,21 @@ class Jury:
         best = ranking[0]
         prediction = Prediction(best.game, best.confidence, known and best.confidence >= self._min_confidence, ranking)
         self._sum += probabilities
-        self._frames += 1
-        self._unknown += not prediction.known
         self._predictions.append(prediction)
+        if len(self._predictions) > _KEPT:
+            self._past_unknown += not self._predictions.popleft().known
+            self._past += 1
         return prediction
 
     def verdict(self) -> Verdict:
         """The stream's verdict so far. Raises ValueError before the first frame."""
-        if not self._frames:
+        kept = tuple(self._predictions)
+        if not kept:
             raise ValueError("no frame was judged")
-        ranking = self._ranking(self._sum / self._frames)
-        best = ranking[0]
-        return Verdict(
-            best.game,
-            score=float(self._sum.max()),
-            confidence=best.confidence,
-            frames=self._frames,
-            unknown=self._unknown,
-            predictions=tuple(self._predictions),
-            ranking=ranking,
-            sure=best.confidence >= self._min_confidence,
-        )
+        ranking = self._ranking(self._sum / (self._past + len(kept)))
+        best, score = ranking[0], float(self._sum.max())
+        sure = best.confidence >= self._min_confidence
+        return Verdict(best.game, score, best.confidence, kept, ranking, sure, self._past, self._past_unknown)
 
     def doubt(self, frames: int) -> float:
         """How likely it is, 0 to 1, that the verdict of `frames` frames will not be this one."""
