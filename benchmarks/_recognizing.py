@@ -8,12 +8,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import _grabbing
 from data.entities import Game
 from data.folder import Folder
 from data.grabber import Grabber
+from tests.standin import Standin
 
 _ROUNDS = 3
 _FRAMES = 4  # of each channel, to make a model of: what it is worth does not matter here
@@ -21,17 +24,45 @@ _REPOSITORY = Path(__file__).parent.parent
 
 
 def measure(name: str, architecture: str) -> int:
-    """Make a model of this architecture, then measure both on it; prints the benchmark's line."""
+    """Measure both on a model of this architecture; prints the benchmark's line."""
     ours, original = [], []
+    with ready(architecture) as (standin, logins, environment):
+        for _ in range(_ROUNDS):
+            ours.append(_seconds(environment, "recognition.recognize", logins[0]))
+            original.append(
+                _seconds(environment, "benchmarks._recognizer", *original_arguments(standin, logins, environment))
+            )
+    return _grabbing.report(name, statistics.median(ours), statistics.median(original), "s a channel")
+
+
+@contextmanager
+def ready(architecture: str) -> Iterator[tuple[Standin, list[str], dict[str, str]]]:
+    """A stand-in with channels of a 1080p60 source, their logins, and the environment for a model made of them."""
     with _grabbing.channels(6) as (standin, logins), tempfile.TemporaryDirectory() as folder:
         settings = {"DOWNLOAD_PATH": f"{folder}/dataset", "MODEL_PATH": f"{folder}/model", "EPOCHS": "1"}
         settings |= {"ARCHITECTURE": architecture, "INITIAL_WEIGHTS": "none", "AUGMENT": "false"}
         environment = {**os.environ, **standin.environment, **settings}
         _make_model(standin.url, logins, Folder(Path(folder) / "dataset" / "frames"), environment)
-        for _ in range(_ROUNDS):
-            ours.append(_seconds(environment, "recognition.recognize", logins[0]))
-            original.append(_seconds(environment, "benchmarks._recognizer", standin.url, logins[0], f"{folder}/model"))
-    return _grabbing.report(name, statistics.median(ours), statistics.median(original), "s a channel")
+        yield standin, logins, environment
+
+
+def first_line(environment: dict[str, str], module: str, *args: str) -> float:
+    """Wall time from a process's start to the first line that it prints."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", module, *args]
+    with subprocess.Popen(command, cwd=_REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - start
+        process.stdout.read()
+    if not line.startswith("Frame 1: ") or process.returncode:
+        raise RuntimeError(f"{module} ended with {process.returncode}, having said {line}")
+    return seconds
+
+
+def original_arguments(standin: Standin, logins: list[str], environment: dict[str, str]) -> tuple[str, str, str]:
+    """Of benchmarks._recognizer, for the first channel."""
+    return standin.url, logins[0], environment["MODEL_PATH"]
 
 
 def _make_model(standin: str, logins: list[str], folder: Folder, environment: dict[str, str]) -> None:

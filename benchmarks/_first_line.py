@@ -1,0 +1,88 @@
+"""What a first line is made of, one part after the other, in a process of its own.
+
+    python -m benchmarks._first_line STARTED LOGIN
+
+STARTED: epoch seconds, when the process was asked for. Prints JSON: seconds by part. The command does some of these
+side by side; here each is waited for, so that it can be told what it takes.
+"""
+
+from __future__ import annotations
+
+import time
+
+_BEGUN = time.time()
+
+import json  # noqa: E402 - the clock is read before anything is imported
+import sys  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
+
+if TYPE_CHECKING:
+    from data.partial import Readable
+
+
+class Fetched:
+    """A file that is read, and how long its reader waited for it."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self.seconds = 0.0
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes."""
+        start = time.perf_counter()
+        try:
+            return self._file.read(size)
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+def main() -> int:
+    """Do each part of the way to a first line, measure, print."""
+    started, login = float(sys.argv[1]), sys.argv[2]
+    parts = {"interpreter": _BEGUN - started}
+
+    @contextmanager
+    def timed(name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        parts[name] = parts.get(name, 0.0) + time.perf_counter() - start
+
+    with timed("imports"):
+        import config
+        from data.sources import File, Sources
+        from data.video import decode, first_frame
+        from model.classifier import Classifier
+        from recognition import Recognizer  # noqa: F401 - loads what the command loads
+        from recognition.verdict import Jury
+    with timed("settings"):
+        settings = config.load()
+    with timed("model"):
+        classifier = Classifier.load(settings.model_path)
+    sources = Sources(
+        img_size=settings.img_size,
+        quality=settings.quality,
+        timeout_s=settings.timeout_s,
+        deadline_s=settings.deadline_s,
+        standin=settings.twitch_standin,
+        pool_size=16,
+    )
+    with timed("twitch"):
+        found = sources.open(login)
+        assert not isinstance(found, File)
+        segments = [segment for segment in found.playlist().segments if not segment.ad]
+    with timed("decode"), found.opened(segments[0]) as file:
+        fetched = Fetched(file)
+        jpeg = first_frame(fetched, settings.img_size, settings.jpeg_quality)
+    parts |= {"segment": fetched.seconds, "decode": parts["decode"] - fetched.seconds}
+    with timed("inference"):
+        judged = classifier.judge(decode(jpeg)[None])
+        Jury(classifier.classes).hear(judged.logits[0]).line(1)
+    sources.close()
+    print(json.dumps(parts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
