@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from data import command
 
@@ -14,6 +15,29 @@ if TYPE_CHECKING:
 _WATCH_ALONE = ("wait", "every", "minutes", "webhook", "metrics")
 _SURVEY_ALONE = ("game", "top_streams", "preview", "csv", "parquet", "parallel")  # any of them makes it a survey
 _ANSWER_ALONE = ("save",)
+
+_Number = TypeVar("_Number", int, float)
+
+
+def _number(kind: Callable[[str], _Number], words: str, fits: Callable[[_Number], bool]) -> Callable[[str], _Number]:
+    """What reads an option's number, and says of another that it is not `words`."""
+
+    def read(text: str) -> _Number:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = kind("-1")  # none of them may be below 0
+        if not fits(number):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {words}")
+        return number
+
+    return read
+
+
+_COUNT = _number(int, "a whole number from 1 on", lambda count: count >= 1)
+_SHARE = _number(float, "a number from 0 to 1", lambda share: 0 <= share <= 1)
+_TIME = _number(float, "a number above 0", lambda time: 0 < time < float("inf"))
+_PORT = _number(int, "a port, 0 to 65535", lambda port: 0 <= port <= 65535)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,16 +82,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_answers(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--json", action="store_true", help="an object a line: docs/events.schema.json")
-    group.add_argument("--top", type=_count, metavar="N", default=1, help="the N most probable games (default: 1)")
+    group.add_argument("--top", type=_COUNT, metavar="N", default=1, help="the N most probable games (default: 1)")
     group.add_argument(
-        "--min-confidence", type=_share, metavar="P", default=0.0, help="what is less sure is unknown: 0 to 1"
+        "--min-confidence", type=_SHARE, metavar="P", default=0.0, help="what is less sure is unknown: 0 to 1"
     )
     group.add_argument(
-        "--frames", type=_count, metavar="N", help="N frames of a stream at most, fewer once its answer is certain"
+        "--frames", type=_COUNT, metavar="N", help="N frames of a stream at most, fewer once its answer is certain"
     )
     group.add_argument(
         "--sure",
-        type=_share,
+        type=_SHARE,
         metavar="P",
         help="how certain that is: P of the answers are those of all N frames (default: 0.99; 1: always look at all)",
     )
@@ -80,15 +104,15 @@ def _add_answers(group: argparse._ArgumentGroup) -> None:
 def _add_watch(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--watch", action="store_true", help="follow each stream to its end; say what changes")
     group.add_argument("--wait", action="store_true", default=None, help="for streams to start, and to come back")
-    group.add_argument("--every", type=_seconds, metavar="S", help="look at a frame every S seconds, not each segment")
-    group.add_argument("--minutes", type=_seconds, metavar="M", help="stop after so many")
+    group.add_argument("--every", type=_TIME, metavar="S", help="look at a frame every S seconds, not each segment")
+    group.add_argument("--minutes", type=_TIME, metavar="M", help="stop after so many")
     group.add_argument("--webhook", metavar="URL", help="post changes there as JSON")
-    group.add_argument("--metrics", type=_port, metavar="PORT", help="serve Prometheus there")
+    group.add_argument("--metrics", type=_PORT, metavar="PORT", help="serve Prometheus there")
 
 
 def _add_survey(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--game", metavar="NAME", help="the streams of this category; asks Helix")
-    group.add_argument("--top-streams", type=_count, metavar="N", help="the N streams with most viewers; asks Helix")
+    group.add_argument("--top-streams", type=_COUNT, metavar="N", help="the N streams with most viewers; asks Helix")
     group.add_argument(
         "--preview",
         action="store_true",
@@ -97,7 +121,7 @@ def _add_survey(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--csv", metavar="FILE", help="write the answers there")
     group.add_argument("--parquet", metavar="FILE", help="write the answers there")
-    group.add_argument("--parallel", type=_count, metavar="N", help="look at N streams at a time")
+    group.add_argument("--parallel", type=_COUNT, metavar="N", help="look at N streams at a time")
 
 
 def _fault(args: argparse.Namespace) -> str:
@@ -119,30 +143,6 @@ def _fault(args: argparse.Namespace) -> str:
 def _given(args: argparse.Namespace, names: tuple[str, ...]) -> str:
     """The first of these options that was given, as it is written; empty: none was."""
     return next((f"--{name.replace('_', '-')}" for name in names if getattr(args, name) is not None), "")
-
-
-def _count(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
-
-
-def _share(text: str) -> float:
-    if not 0 <= (number := float(text)) <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
-    return number
-
-
-def _seconds(text: str) -> float:
-    if not 0 < (number := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not more than 0")
-    return number
-
-
-def _port(text: str) -> int:
-    if not 0 <= (number := int(text)) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port")
-    return number
 
 
 if __name__ == "__main__":

@@ -150,11 +150,12 @@ def test_frames_are_saved(twitch, model_path, tmp_path):
 @pytest.mark.parametrize(
     ("words", "fault"),
     [
-        (["x", "--top", "0"], "--top: 0 is less than 1"),
-        (["x", "--min-confidence", "90"], "--min-confidence: 90 is not from 0 to 1"),
-        (["x", "--frames", "many"], "--frames: invalid _count value: 'many'"),
-        (["x", "--watch", "--every", "0"], "--every: 0 is not more than 0"),
-        (["x", "--metrics", "70000"], "--metrics: 70000 is no port"),
+        (["x", "--top", "0"], "--top: '0' is not a whole number from 1 on"),
+        (["x", "--min-confidence", "90"], "--min-confidence: '90' is not a number from 0 to 1"),
+        (["x", "--min-confidence", "nan"], "--min-confidence: 'nan' is not a number"),
+        (["x", "--frames", "many"], "--frames: 'many' is not a whole number"),
+        (["x", "--watch", "--every", "0"], "--every: '0' is not a number above 0"),
+        (["x", "--metrics", "70000"], "--metrics: '70000' is not a port"),
         (["x", "--webhook", "http://a"], "--webhook goes with --watch"),
         (["x", "--watch", "--preview"], "--preview does not go with --watch"),
         (["--game", "x", "--save", "d"], "--save does not go with --game"),
