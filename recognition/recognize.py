@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _WATCH_ALONE = ("wait", "every", "minutes", "webhook", "metrics")
 _SURVEY_ALONE = ("game", "top_streams", "preview", "csv", "parquet", "parallel")  # any of them makes it a survey
 _ANSWER_ALONE = ("save",)
+_NEVER_WATCH = ("frames", "sure", "category", *_ANSWER_ALONE, *_SURVEY_ALONE)
 
 _Number = TypeVar("_Number", int, float)
 
@@ -97,7 +98,7 @@ def _add_answers(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--save", metavar="DIR", help="keep the frames there, with what was recognised drawn on them")
     group.add_argument(
-        "--category", action="store_true", help="what the streamer has set, beside the answer; asks Helix"
+        "--category", action="store_true", default=None, help="what the streamer has set, beside the answer; asks Helix"
     )
 
 
@@ -126,12 +127,11 @@ def _add_survey(group: argparse._ArgumentGroup) -> None:
 
 def _fault(args: argparse.Namespace) -> str:
     """What does not go together; empty: nothing."""
-    survey, watch, answer = (_given(args, names) for names in (_SURVEY_ALONE, _WATCH_ALONE, _ANSWER_ALONE))
-    if watch and not args.watch:
-        return f"{watch} goes with --watch"
-    if args.watch and (survey or answer):
-        return f"{survey or answer} does not go with --watch"
-    if survey and answer:
+    if not args.watch and (watching := _given(args, _WATCH_ALONE)):
+        return f"{watching} goes with --watch"
+    if args.watch and (other := _given(args, _NEVER_WATCH)):
+        return f"{other} does not go with --watch"
+    if (survey := _given(args, _SURVEY_ALONE)) and (answer := _given(args, _ANSWER_ALONE)):
         return f"{answer} does not go with {survey}"
     if args.sure is not None and args.frames is None:
         return "--sure goes with --frames"
