@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from docs.settings import README, with_table
+from tests.recognition.commands import BRIGHT, DARK, environment, save_model
+from tests.standin import Standin
 
 ROOT = README.parent
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md", *ROOT.glob("*/*/*.md")]
@@ -42,6 +44,27 @@ def test_each_link_leads_to_a_file(page: Path):
     targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
     missing = [t for t in targets if not t.startswith("http") and not (page.parent / t).exists()]
     assert not missing
+
+
+def test_the_library_does_what_its_example_says(world, tmp_path):
+    """The README's Python runs as it stands, against the stand-in: an answer, frames, a survey and a change."""
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.M | re.S))
+    logins = {"stk_snowmountain", "stk_hacienda", "torcs_forza", "already_over"}
+    model = save_model(tmp_path, (DARK, BRIGHT))
+    with Standin(world.only(logins)) as standin:
+        env = environment(standin, model)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout.splitlines()
+    game = f"({re.escape(DARK.name)}|{re.escape(BRIGHT.name)})"
+    assert re.match(game, said[0])
+    assert [line for number, line in enumerate(said[1:4], 1) if re.fullmatch(f"{number} {game}", line)] == said[1:4]
+    assert {line.partition(" ")[0] for line in said[4:7]} == logins - {"stk_snowmountain"}
+    assert "already_over already_over is not live" in said[4:7]
+    assert re.fullmatch(f"(stk_hacienda|torcs_forza) {game}", said[7])
+    assert len(said) == 8
 
 
 def test_the_printed_words_are_the_programs_own():
