@@ -66,9 +66,12 @@ class Recognizer:
         self._closing.callback(grabber.close)
 
     @classmethod
-    def load(cls, settings: Settings | None = None, *, top: int = 1, min_confidence: float = 0.0) -> Recognizer:
+    def load(
+        cls, settings: Settings | None = None, *, top: int = 1, min_confidence: float = 0.0, threads: int = 0
+    ) -> Recognizer:
         """With these settings, or those of the environment, `.env` and config.py.
 
+        `threads`: for the network, 0: one a core; one alone takes less of the cores in all, where there is no hurry.
         The model is loaded when it is first needed, while the first frames travel. Raises SettingsError.
         """
         with undisturbed():
@@ -78,7 +81,7 @@ class Recognizer:
             own = settings or load()
             over = threading.Event()  # ads are waited for in another thread, which would outlive Ctrl-C
             grabber = wiring.grabber(own, over.wait)
-        return cls(own, grabber, lambda: _classifier(own), over=over, top=top, min_confidence=min_confidence)
+        return cls(own, grabber, lambda: _classifier(own, threads), over=over, top=top, min_confidence=min_confidence)
 
     def close(self) -> None:
         """End what waits, and close the connections; safe to call twice."""
@@ -204,11 +207,11 @@ def _till_failure(frames: Iterable[Frame]) -> Iterator[Frame]:
         log.warning("%s; the verdict is of the frames so far", error)
 
 
-def _classifier(settings: Settings) -> Classifier:
+def _classifier(settings: Settings, threads: int) -> Classifier:
     """The model in MODEL_PATH. Raises ModelError."""
     from model.classifier import Classifier, file_of
 
-    classifier = Classifier.load(settings.model_path, file=file_of(settings.model_path, settings.int8))
+    classifier = Classifier.load(settings.model_path, threads, file_of(settings.model_path, settings.int8))
     if classifier.img_size != settings.img_size:
         raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
     return classifier

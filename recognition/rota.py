@@ -41,11 +41,13 @@ class Rota(Generic[_T]):
     def __iter__(self) -> Rota[_T]:
         return self
 
-    def __next__(self) -> _T:
+    def __next__(self) -> tuple[float, _T]:
+        """When the next item is due, and the item; not before that time."""
         with self._changed:
             while not self._closed:
                 left = self._items[0][0] - self._clock() if self._items else None
                 if left is not None and left <= 0:
-                    return heapq.heappop(self._items)[2]
+                    at, _, item = heapq.heappop(self._items)
+                    return at, item
                 self._changed.wait(left)
         raise StopIteration

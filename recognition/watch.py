@@ -1,8 +1,8 @@
 """Many sources watched side by side, by a bounded number of threads.
 
-A stream is looked at every two seconds, for a tenth of a second: so its watching is a row of turns, which a few threads
-take as they come due. The pictures of all are judged by one more (recognition.batching). A server that hangs holds up
-the threads that wait for it, until their requests' deadlines, and with fewer sources than threads nobody else.
+A stream is looked at every two seconds, for a tenth of a second: so its watching is a row of turns, which threads take
+as they come due. The pictures of all are judged by one more (recognition.batching). A server that hangs holds up the
+threads that wait for it, until their requests' deadlines; with no more sources than threads it holds up no other.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from recognition.recognizer import Recognizer
 
 AT_ONCE = 64  # threads at most
+_BATCH = 4  # frames: of larger batches each takes as long, all of them more memory, and the first one waits
 _EVENTS = 1000  # that nobody has taken yet; who sees more waits
 _POLL_S = 0.2  # in which a stop is noticed
 _APART_S = 0.02  # sources begin one after the other
@@ -76,14 +77,17 @@ class Watch:
         for index, watched in enumerate(self._watched):
             self._rota.put(watched, start + index * _APART_S)
         with ThreadPoolExecutor(self._at_once, thread_name_prefix="watch") as pool:
-            for watched in self._rota:
-                pool.submit(self._turn, watched)
+            for due, watched in self._rota:
+                pool.submit(self._turn, due, watched)
         for watched in self._watched:
             watched.close(self._events.put)
         self._running = False
 
-    def _turn(self, watched: Watched) -> None:
-        start = time.monotonic()
+    def _turn(self, due: float, watched: Watched) -> None:
+        """One turn, which was due at this time; the next one follows from that, not from when there was time for it.
+
+        Otherwise all that were held up together would be due together for ever.
+        """
         try:
             pause_s = watched.turn(self._events.put, self._stop)
         except BaseException as error:  # noqa: BLE001 - raised by `events`
@@ -91,7 +95,7 @@ class Watch:
             self._stop.set()
             return
         if not watched.over:
-            self._rota.put(watched, start + pause_s)
+            self._rota.put(watched, max(due + pause_s, time.monotonic()))
             return
         with self._lock:
             self._left -= 1
@@ -104,7 +108,8 @@ def watch(
 ) -> Generator[Event, None, None]:
     """`recognition.recognizer.Recognizer.watch`. Raises ModelError."""
     with ExitStack() as stack:
-        batched = Batched(recognizer.classifier, stack.enter_context(Batcher(recognizer.classifier)))
+        batcher = stack.enter_context(Batcher(recognizer.classifier, _BATCH))
+        batched = Batched(recognizer.classifier, batcher)
         watched = [
             Watched(source, recognizer.grabber.tail, batched, recognizer.jury, wait=wait)
             for source in dict.fromkeys(map(named, sources))

@@ -21,6 +21,9 @@ from recognition.watch import AT_ONCE
 if TYPE_CHECKING:
     from config import Settings
 
+SEGMENT_S = 2.0
+_ONE_CORE = 50  # frames a second: MobileNetV2 on one core of a small machine judges twice as many
+
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Watch what `args` names; returns the exit code: 0 where all had an answer, what all failures share, or 1."""
@@ -29,10 +32,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     with ExitStack() as stack:
         stop = stack.enter_context(_stopped_by_user(args.minutes))
         stack.enter_context(memory.given_back())
-        recognizer = Recognizer.load(
-            _fitted(settings, args, len(asked)), top=args.top, min_confidence=args.min_confidence
-        )
-        stack.enter_context(recognizer)
+        recognizer = stack.enter_context(_recognizer(args, settings, len(asked)))
         outputs, recognizer = _outputs(args, settings, stack, recognizer)
         output = stack.enter_context(Outputs(outputs))
         events = recognizer.watch(asked, wait=bool(args.wait), stop=stop)
@@ -43,12 +43,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     return exit_code(list(codes.values()))
 
 
-def _fitted(settings: Settings, args: argparse.Namespace, count: int) -> Settings:
-    """The settings with the frames' interval that was asked for, and as many connections as there are streams."""
+def _recognizer(args: argparse.Namespace, settings: Settings, count: int) -> Recognizer:
+    """One for so many streams: with as many connections, and no more threads for the network than it needs."""
     interval_s = args.every or settings.frame_interval_s
-    return settings.model_copy(
-        update={"frame_interval_s": interval_s, "parallel_streams": min(AT_ONCE, max(count, settings.parallel_streams))}
-    )
+    at_once = min(AT_ONCE, max(count, settings.parallel_streams))
+    fitted = settings.model_copy(update={"frame_interval_s": interval_s, "parallel_streams": at_once})
+    hurry = count / (interval_s or SEGMENT_S) > _ONE_CORE
+    return Recognizer.load(fitted, top=args.top, min_confidence=args.min_confidence, threads=0 if hurry else 1)
 
 
 def _outputs(

@@ -1,0 +1,179 @@
+"""--watch on many channels that switch their games at planted times: what it costs, and what it finds.
+
+    python -m benchmarks.watch --minutes 20 [--channels 50] [--every S] [--seed N]
+
+The command and the stand-in are processes of their own, on the model in MODEL_PATH; channels play the clips that the
+demo's dataset does not contain, and one in five never switches. Prints one JSON object:
+
+    cores                    that the command used on average, and the stand-in besides
+    memory, course_mb        MB of the command: early, at the end, the highest; and at a dozen moments
+    threads                  the most that it had
+    frames                   judged; of how many segments that there were; lost segments; late frames (8 s or more)
+    lag_s                    from a segment's beginning to its answer: median, 99th percentile, worst
+    inference                ms a frame, and frames a batch
+    switches                 planted, found, missed, false; seconds from a game's first picture until it was told
+
+A switch may be told until the channel's next one. False is each change to what the channel does not play, the change
+back is not counted. Exit code 1 if one was missed or false, or not told within ten seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import config
+from benchmarks import _planted
+from data import web
+from model.classifier import FILE
+
+_SAMPLE_S = 5
+_WARM_S = 20  # opening all streams is not what it costs to watch them
+_LATE_S = 8
+_REPOSITORY = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The command and the stand-in at one moment: `at` monotonic, CPU seconds so far, MB, threads."""
+
+    at: float
+    cpu_s: float
+    twitch_cpu_s: float
+    memory_mb: float
+    threads: int
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Plan, start all, watch, stop, compare, print."""
+    parser = argparse.ArgumentParser(description="Watch many channels that switch their games.")
+    parser.add_argument("--minutes", type=float, default=2, help="default: %(default)s")
+    parser.add_argument("--channels", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--every", type=float, help="seconds between two frames of a channel (each segment)")
+    parser.add_argument("--seed", type=int, default=0, help="of the switches (%(default)s)")
+    args = parser.parse_args(argv)
+    model = config.load().model_path
+    if not (model / FILE).is_file():
+        parser.error(f"MODEL_PATH: {model / FILE} is missing")
+    with tempfile.TemporaryDirectory(prefix="watch-") as folder:
+        summary = _measured(Path(folder), args)
+    print(json.dumps({"name": "watch", "minutes": args.minutes, "channels": args.channels, **summary}), flush=True)
+    switches = summary["switches"]
+    return int(bool(switches["missed"] or switches["false"] or switches["within_10_s"] < switches["planted"]))
+
+
+def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """The summary of a whole run."""
+    _planted.write(_planted.planned(args.channels, 0, 0, args.seed), folder)  # makes segments, which takes time
+    plan = _planted.planned(args.channels, time.time(), 60 * args.minutes, args.seed)
+    _planted.write(plan, folder)
+    (folder / "logins").write_text("\n".join(plan.played))
+    command = [sys.executable, "-m", "recognition.recognize", "--watch", "--json", "--from", str(folder / "logins")]
+    command += ["--metrics", str(port := _free_port()), *(["--every", str(args.every)] if args.every else [])]
+    with (folder / "events").open("w") as events, _twitch(folder) as (twitch, variables):
+        environment = {**os.environ, **variables}
+        watching = subprocess.Popen(command, cwd=_REPOSITORY, stdout=events, env=environment)
+        try:
+            samples = list(_sampled(watching, twitch, 60 * args.minutes))
+            metrics = _scraped(port)
+        finally:
+            watching.send_signal(signal.SIGTERM)
+            code = watching.wait(60)
+    told = [json.loads(line) for line in (folder / "events").read_text().splitlines()]
+    if code or sum(event["event"] == "verdict" for event in told) < args.channels:
+        raise RuntimeError(f"it ended with {code}, and {[e for e in told if e['event'] == 'failure'][:3]}")
+    changes = [event for event in told if event["event"] == "change"]
+    frames = [event for event in told if event["event"] == "frame"]
+    return {**_cost(samples), **_frames(frames), **metrics, "switches": _planted.compared(plan, changes)}
+
+
+@contextmanager
+def _twitch(folder: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    """The stand-in as a process, and the settings that lead to it."""
+    command = [sys.executable, "-m", "tests.standin", "--clips", str(folder)]
+    process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        lines = [process.stdout.readline() for _ in range(4)]
+        yield psutil.Process(process.pid), dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def _sampled(watching: subprocess.Popen[bytes], twitch: psutil.Process, seconds: float) -> Iterator[Sample]:
+    """A sample every few seconds; raises RuntimeError when the command ends by itself."""
+    process, end = psutil.Process(watching.pid), time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(_SAMPLE_S)
+        if watching.poll() is not None:
+            raise RuntimeError(f"it ended with {watching.returncode}")
+        cpu, twitch_cpu = (sum(one.cpu_times()[:2]) for one in (process, twitch))
+        memory_mb = process.memory_info().rss / 1e6
+        yield Sample(time.monotonic(), cpu, twitch_cpu, memory_mb, process.num_threads())
+
+
+def _cost(samples: list[Sample]) -> dict[str, Any]:
+    warm = [sample for sample in samples if sample.at - samples[0].at >= _WARM_S] or samples
+    first, last = warm[0], warm[-1]
+    wall_s = last.at - first.at
+    course = [round(sample.memory_mb) for sample in warm]
+    return {
+        "cores": {
+            "command": round((last.cpu_s - first.cpu_s) / wall_s, 3),
+            "standin": round((last.twitch_cpu_s - first.twitch_cpu_s) / wall_s, 3),
+        },
+        "memory": {"early": course[0], "end": course[-1], "highest": max(course)},
+        "course_mb": course[:: max(1, len(course) // 12)],
+        "threads": max(sample.threads for sample in samples),
+    }
+
+
+def _frames(frames: list[dict[str, Any]]) -> dict[str, Any]:
+    lags = sorted(frame["lag_s"] for frame in frames if frame["number"] > 4)  # the first four are the past
+    lost = sum(frame["lost"] for frame in frames)
+    return {
+        "frames": {"judged": len(frames), "lost": lost, "late": sum(lag >= _LATE_S for lag in lags)},
+        "lag_s": {
+            "median": round(statistics.median(lags), 2),
+            "p99": round(lags[int(len(lags) * 0.99)], 2),
+            "worst": round(lags[-1], 2),
+        },
+    }
+
+
+def _scraped(port: int) -> dict[str, Any]:
+    """What Prometheus would read."""
+    with web.new_session(10) as session:
+        text = session.get(f"http://127.0.0.1:{port}/metrics").text
+    found = dict(re.findall(r"^twitchcategory_(infer\w+) (\S+)$", text, re.M))
+    seconds, batches, images = (
+        float(found[name]) for name in ("inference_seconds_sum", "inference_seconds_count", "inferred_frames_total")
+    )
+    return {"inference": {"ms_a_frame": round(1e3 * seconds / images, 2), "frames_a_batch": round(images / batches, 2)}}
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
