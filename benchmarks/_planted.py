@@ -17,6 +17,7 @@ from tests.standin.world import Channel
 
 _APART_S = (40, 120)  # seconds from one switch of a channel to the next
 _STEADY = 5  # one channel in so many never switches
+_SLOW_S = 10.0
 _MARGIN_S = 30  # neither at the beginning nor at the end
 
 
@@ -26,6 +27,11 @@ class Plan:
 
     channels: tuple[Channel, ...]
     played: dict[str, list[tuple[float, int]]]
+
+    @property
+    def clips(self) -> dict[int, str]:
+        """By game, the name of its clip."""
+        return {channel.game_id: channel.file.stem for channel in self.channels}
 
     @property
     def switches(self) -> int:
@@ -72,27 +78,42 @@ def _write(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> No
 
 def compared(plan: Plan, changes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The switches found, missed, and made up, and how late they were told. `changes`: as --json prints them."""
-    delays: list[float] = []
-    wrong: list[dict[str, Any]] = []
-    told: dict[str, list[tuple[float, dict[str, Any]]]] = {login: [] for login in plan.played}
+    told: dict[str, list[dict[str, Any]]] = {login: [] for login in plan.played}
     for change in changes:
-        told[change["source"]].append((datetime.fromisoformat(change["time"][:-1] + "+00:00").timestamp(), change))
+        told[change["source"]].append(change)
+    delays: list[tuple[float, str]] = []
+    wrong: list[str] = []
     for login, games in plan.played.items():
         ends = [at for at, _ in games[1:]] + [float("inf")]
         for (at, game), end in zip(games, ends, strict=True):
-            here = [(time, change) for time, change in told[login] if at <= time < end]
-            right = [time for time, change in here if (change["game"] or {}).get("id") == game]
-            wrong += [change for time, change in here if (change["game"] or {}).get("id") != game]
-            delays += [right[0] - at] if right and at else []
+            here = [change for change in told[login] if at <= _time(change) < end]
+            right = [change for change in here if _game(change) == game]
+            wrong += [
+                f"{change['time']} {_name(change)} on {plan.clips[game]}" for change in here if _game(change) != game
+            ]
+            if right and at:
+                delays.append((round(_time(right[0]) - at, 1), f"to {plan.clips[game]}"))
     delays.sort()
+    slow = [delay for delay in delays if delay[0] > _SLOW_S]
     return {
         "planted": plan.switches,
         "found": len(delays),
         "missed": plan.switches - len(delays),
         "false": len(wrong),
-        "delay_s": {"median": round(delays[len(delays) // 2], 1), "worst": round(delays[-1], 1)} if delays else {},
-        "within_10_s": sum(delay <= 10 for delay in delays),
-        "false_ones": [
-            [c["source"], c["time"], (c["before"] or {}).get("name"), (c["game"] or {}).get("name")] for c in wrong
-        ],
+        "delay_s": {"median": delays[len(delays) // 2][0], "worst": delays[-1][0]} if delays else {},
+        "within_10_s": len(delays) - len(slow),
+        "slow_ones": slow,
+        "false_ones": wrong,
     }
+
+
+def _time(change: dict[str, Any]) -> float:
+    return datetime.fromisoformat(change["time"].replace("Z", "+00:00")).timestamp()
+
+
+def _game(change: dict[str, Any]) -> int:
+    return change["game"]["id"] if change["known"] else 0
+
+
+def _name(change: dict[str, Any]) -> str:
+    return change["game"]["name"] if change["known"] else "Unknown"

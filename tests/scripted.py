@@ -31,6 +31,7 @@ class Scripted:
     def __init__(self, replies: Iterable[Reply]) -> None:
         self._replies = deque(replies)
         self.requests: list[tuple[str, str, dict[str, list[str]], dict[str, str]]] = []
+        self.bodies: list[bytes] = []  # the requests' own, in the same order
         script = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,7 +39,7 @@ class Scripted:
             disable_nagle_algorithm = True  # headers and body are two writes: 40 ms otherwise
 
             def do_GET(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                script.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
                 parts = urlsplit(self.path)
                 host = self.headers.get("Host", "")
                 script.requests.append((host, parts.path, parse_qs(parts.query), dict(self.headers)))
