@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from data.errors import HelixError
+from data.errors import HelixError, HelixRefused
 from recognition.asked import login_of
 from recognition.interrupts import undisturbed
 
@@ -43,3 +44,34 @@ class Categories:
             self._told = True
             return None
         return stream.category if stream else None
+
+
+class CurrentCategories:
+    """Asks for all `sources` again and again, for streams that are watched: streamers change what they say."""
+
+    def __init__(self, helix: Helix, sources: Iterable[str], over: threading.Event, every_s: float = 60.0) -> None:
+        """The asking begins, and ends when `over` is set."""
+        self._helix = helix
+        self._logins = [login for source in sources if (login := login_of(source))]
+        self._over = over
+        self._every_s = every_s
+        self._found: dict[str, Stream] = {}
+        threading.Thread(target=self._work, name="categories", daemon=True).start()
+
+    def of(self, source: str) -> Game | None:
+        """What the streamer had set when Helix was last asked, or answered; None as in Categories. It never waits."""
+        stream = self._found.get(login_of(source))
+        return stream.category if stream else None
+
+    def _work(self) -> None:
+        well = True
+        while not self._over.is_set():
+            try:
+                self._found, well = self._helix.live(self._logins), True
+            except HelixError as error:
+                if well:
+                    log.warning("%s; changes are told without categories", error)
+                well = False
+                if isinstance(error, HelixRefused):
+                    return
+            self._over.wait(self._every_s)

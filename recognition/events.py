@@ -55,13 +55,8 @@ class Answered:
 
     @property
     def mismatch(self) -> bool | None:
-        """Whether streamer and recogniser name different games; None where one of them names none.
-
-        By Twitch's ids: a game's name may have changed, or be spelled in another way.
-        """
-        if self.category is None or not self.verdict.known:
-            return None
-        return self.category.id != self.verdict.game.id
+        """Whether streamer and recogniser name different games; None where one of them names none."""
+        return _mismatch(self.category, self.verdict.game if self.verdict.known else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +64,7 @@ class Changed:
     """A source shows something else. `before`: None at the beginning, and where the picture was unknown until now.
 
     `after`: None where the picture is unknown, and then alone `known` is false. `number`: of the frame that settled it.
-    `confidence`: of what it shows now, 0 to 1.
+    `confidence`: of what it shows now, 0 to 1. `category`: what its streamer says, as in Answered.
     """
 
     source: str
@@ -79,6 +74,12 @@ class Changed:
     known: bool
     number: int
     confidence: float
+    category: Game | None = None
+
+    @property
+    def mismatch(self) -> bool | None:
+        """As in Answered, of what it shows now."""
+        return _mismatch(self.category, self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,11 @@ class Output(Protocol):
 
     def close(self) -> None:
         """Everything told is out; safe to call twice."""
+
+
+def _mismatch(category: Game | None, game: Game | None) -> bool | None:
+    """By Twitch's ids: a game's name may have changed, or be spelled in another way."""
+    return category.id != game.id if category and game else None
 
 
 def now() -> datetime:

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from config import Settings
     from data.entities import Frame, Stream
     from data.grabber import Grabber
+    from data.helix import Helix
     from model.classifier import Classifier
     from recognition.batching import Judge
-    from recognition.categories import Categories
+    from recognition.categories import Categories, CurrentCategories
     from recognition.events import Event
 
 Frames = Callable[[str, int, float], Iterator["Frame"]]  # of a source: at most so many, an ad waited for so long
@@ -107,13 +108,24 @@ class Recognizer:
 
     def categories(self, sources: Iterable[str]) -> Categories:
         """What the streamers of these sources say they show. Raises SettingsError: the credentials are incomplete."""
-        from data import web, wiring
         from recognition.categories import Categories
+
+        return Categories(self._helix(), sources)
+
+    def current_categories(self, sources: Iterable[str]) -> CurrentCategories:
+        """The same, asked anew every minute until `close`."""
+        from recognition.categories import CurrentCategories
+
+        return CurrentCategories(self._helix(), sources, self.over)
+
+    def _helix(self) -> Helix:
+        """A client whose session is closed with the recogniser."""
+        from data import web, wiring
 
         settings = self.settings
         session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
         self._closing.enter_context(session)
-        return Categories(wiring.helix(settings, session, self.over.wait), sources)
+        return wiring.helix(settings, session, self.over.wait)
 
     def survey(
         self,
