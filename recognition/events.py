@@ -127,6 +127,7 @@ def as_json(event: Event) -> dict[str, Any]:
             "game": _game(event.after),
             "before": _game(event.before),
             "confidence": _share(event.confidence),
+            **_category(event),
         }
     return _head("failure", event) | {
         "reason": event.error.reason,
@@ -164,9 +165,12 @@ def _verdict(event: Answered) -> dict[str, Any]:
         "unknown_frames": verdict.unknown,
         "early": event.early,
         "preview": event.preview,
-        "category": _game(event.category),
-        "mismatch": event.mismatch,
+        **_category(event),
     }
+
+
+def _category(event: Answered | Changed) -> dict[str, Any]:
+    return {"category": _game(event.category), "mismatch": event.mismatch}
 
 
 def _game(game: Game | None) -> dict[str, Any] | None:

@@ -37,6 +37,7 @@ class Metrics:
         self._shown = self._gauge(
             "showing", "The confidence of what a stream shows; game is empty where unknown.", "game"
         )
+        self._mismatch = self._gauge("mismatch", "1 where a stream showed another game than its streamer had set.")
         self._lags = self._histogram("frame_lag_seconds", "From a segment's beginning to its frame's answer.", _LAGS_S)
         self._batches = self._histogram("inference_seconds", "What the network took for a batch.", _BATCHES_S)
         self._images = Counter("twitchcategory_inferred_frames", "Frames in batches.", registry=self._registry)
@@ -55,6 +56,7 @@ class Metrics:
         elif isinstance(event, Changed):
             self._changes.labels(source).inc()
             self._show(source, event.after, event.confidence)
+            self._mismatch.labels(source).set(bool(event.mismatch))
         elif isinstance(event, Failed):
             self._failures.labels(source, event.error.reason).inc()
             self._end(source)

@@ -63,7 +63,7 @@ def lines(event: FrameSeen | Answered | Changed) -> Iterator[str]:
         yield event.verdict.line() + _others(event) + _remarks(event)
     else:
         game = event.after.name if event.after else "Unknown"
-        yield f"Now {game} ({100 * event.confidence:.1f}%, frame {event.number})"
+        yield f"Now {game} ({', '.join([f'{100 * event.confidence:.1f}%', f'frame {event.number}', *_word(event)])})"
 
 
 def _others(event: FrameSeen | Answered) -> str:
@@ -80,8 +80,11 @@ def _others(event: FrameSeen | Answered) -> str:
 def _remarks(event: Answered) -> str:
     """In brackets, how many frames it took where that was open, and what the streamer says."""
     remarks = [f"certain after {event.verdict.frames} frames"] if event.early else []
-    if event.category:
-        remarks.append(f"category: {event.category.name}")
-    if event.mismatch:
-        remarks.append("mismatch")
+    remarks += _word(event)
     return f" ({', '.join(remarks)})" if remarks else ""
+
+
+def _word(event: Answered | Changed) -> list[str]:
+    """What the streamer says, and whether that is something else."""
+    named = [f"category: {event.category.name}"] if event.category else []
+    return named + ["mismatch"] * bool(event.mismatch)

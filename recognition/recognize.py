@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _WATCH_ALONE = ("wait", "every", "minutes", "webhook", "metrics")
 _SURVEY_ALONE = ("game", "top_streams", "preview", "csv", "parquet", "parallel")  # any of them makes it a survey
 _ANSWER_ALONE = ("save",)
-_NEVER_WATCH = ("frames", "sure", "category", *_ANSWER_ALONE, *_SURVEY_ALONE)
+_NEVER_WATCH = ("frames", "sure", *_ANSWER_ALONE, *_SURVEY_ALONE)
 
 _Number = TypeVar("_Number", int, float)
 

@@ -7,12 +7,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from data import memory
 from recognition.answering import code_of, exit_code
 from recognition.asked import sources
-from recognition.events import Answered, Failed, Output
+from recognition.events import Answered, Changed, Event, Failed, Output
 from recognition.outputs import Outputs
 from recognition.printed import Changes, JsonLines
 from recognition.recognizer import Recognizer
@@ -20,6 +21,7 @@ from recognition.watch import AT_ONCE
 
 if TYPE_CHECKING:
     from config import Settings
+    from recognition.categories import CurrentCategories
 
 SEGMENT_S = 2.0
 _ONE_CORE = 50  # frames a second: MobileNetV2 on one core of a small machine judges twice as many
@@ -35,12 +37,20 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         recognizer = stack.enter_context(_recognizer(args, settings, len(asked)))
         outputs, recognizer = _outputs(args, settings, stack, recognizer)
         output = stack.enter_context(Outputs(outputs))
+        categories = recognizer.current_categories(asked) if args.category else None
         events = recognizer.watch(asked, wait=bool(args.wait), stop=stop)
         for event in stack.enter_context(closing(events)):
             if isinstance(event, Answered | Failed):
                 codes[event.source] = code_of(event)
-            output.tell(event)
+            output.tell(_with_category(event, categories))
     return exit_code(list(codes.values()))
+
+
+def _with_category(event: Event, categories: CurrentCategories | None) -> Event:
+    """The event with the streamer's own word beside the answer, where it is one."""
+    if categories and isinstance(event, Answered | Changed):
+        return replace(event, category=categories.of(event.source))
+    return event
 
 
 def _recognizer(args: argparse.Namespace, settings: Settings, count: int) -> Recognizer:

@@ -159,7 +159,6 @@ def test_frames_are_saved(twitch, model_path, tmp_path):
         (["x", "--webhook", "http://a"], "--webhook goes with --watch"),
         (["x", "--watch", "--preview"], "--preview does not go with --watch"),
         (["x", "--watch", "--frames", "3"], "--frames does not go with --watch"),
-        (["x", "--watch", "--category"], "--category does not go with --watch"),
         (["--game", "x", "--save", "d"], "--save does not go with --game"),
         (["x", "--sure", "0.5"], "--sure goes with --frames"),
         ([], "required: source"),
