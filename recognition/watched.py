@@ -93,10 +93,16 @@ class Watched:
         for frame in tail.look():
             if stop.is_set():
                 return
-            date = frame.date or 0.0
-            if not self._newest - _REPEATED_S < date <= self._newest:
-                self._newest = date
+            if not self._was_seen(frame):
                 self._see(frame, tail, tell)
+
+    def _was_seen(self, frame: Frame) -> bool:
+        """Whether it came already, at the stream's address before this one."""
+        if frame.date is None:
+            return False
+        seen = self._newest - _REPEATED_S < frame.date <= self._newest
+        self._newest = self._newest if seen else frame.date
+        return seen
 
     def _see(self, frame: Frame, tail: Tail, tell: Tell) -> None:
         judged = self._judge.judge(decode(frame.jpeg)[None])
