@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,14 +38,21 @@ class Album:
             if isinstance(event, FrameSeen):
                 path = self._of(event.source) / f"frame-{event.number:03}.jpg"
                 path.write_bytes(captioned(event.jpeg, event.number, event.prediction))
-                self._frames[event.source].append(path)
+                self._frames.setdefault(event.source, []).append(path)
             elif isinstance(event, Answered) and event.source in self._frames:
-                frames = self._frames.pop(event.source)
-                jpegs = [path.read_bytes() for path in evenly(frames, _ON_A_SHEET)]
-                (self._of(event.source) / SHEET).write_bytes(sheet(jpegs, [event.source, *lines(event)]))
+                self._finish(event.source, [event.source, *lines(event)])
 
     def close(self) -> None:
-        """Everything is written already."""
+        """Make the sheets of sources that were broken off; safe to call twice."""
+        with _translated():
+            for source in [*self._frames]:
+                self._finish(source, [source])
+
+    def _finish(self, source: str, titles: Sequence[str]) -> None:
+        """Make the source's sheet, with these lines above it."""
+        frames = self._frames.pop(source)
+        jpegs = [path.read_bytes() for path in evenly(frames, _ON_A_SHEET)]
+        (self._folders[source] / SHEET).write_bytes(sheet(jpegs, titles))
 
     def _of(self, source: str) -> Path:
         """The source's folder, which a new one finds empty of the frames that an earlier run left there."""
@@ -56,7 +63,6 @@ class Album:
                 if _FRAMES.fullmatch(path.name) or path.name == SHEET:
                     path.unlink()
             self._folders[source] = folder
-        self._frames.setdefault(source, [])
         return self._folders[source]
 
     def _unused(self, name: str) -> Path:

@@ -21,10 +21,9 @@ def sources(words: Sequence[str], file: str = "", stdin: TextIO | None = None) -
 
     Raises SettingsError: the file cannot be read, or there is no source at all.
     """
-    listed = [*words, *([file] if file == STDIN else [])]
-    named = [name for word in listed for name in (_lines(stdin or sys.stdin) if word == STDIN else [word])]
-    if file and file != STDIN:
-        named += _read(file)
+    named = [name for word in words for name in (_read(word, stdin) if word == STDIN else [word])]
+    if file:
+        named += _read(file, stdin)
     found = tuple(dict.fromkeys(map(source, named)))
     if not found:
         raise SettingsError("sources: none is named")
@@ -44,8 +43,11 @@ def login_of(source: str) -> str:
     return login if is_login(login) else ""
 
 
-def _read(file: str) -> list[str]:
+def _read(file: str, stdin: TextIO | None) -> list[str]:
+    """The sources in the file, or in stdin where it is `-`."""
     try:
+        if file == STDIN:
+            return list(_lines(stdin or sys.stdin))
         return list(_lines(Path(file).read_text(encoding="utf-8").splitlines()))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--from: {file} cannot be read: {error}") from error

@@ -98,6 +98,16 @@ def test_a_folder_for_each_source(tmp_path):
     ]
 
 
+def test_a_source_that_is_broken_off(tmp_path):
+    """Without a verdict, as after Ctrl-C, the sheet comes at the end."""
+    album = Album(tmp_path)
+    album.tell(FrameSeen("one", now(), 1, Prediction(TETRIS, 0.9), frame(RED)))
+    assert not (tmp_path / "one" / "sheet.jpg").exists()
+    album.close()
+    album.close()
+    assert (tmp_path / "one" / "sheet.jpg").exists()
+
+
 def test_an_earlier_run_leaves_no_frames_among_new_ones(tmp_path):
     """Fewer frames than last time: those left over go, and what else lies there stays."""
     told(Album(tmp_path), "one", 3)

@@ -34,6 +34,12 @@ def test_a_file_that_cannot_be_read(tmp_path, content):
         sources([], str(file))
 
 
+def test_a_stdin_that_is_no_text():
+    """Bytes that are no UTF-8 are an error of one line as well."""
+    with pytest.raises(SettingsError, match="--from: - cannot be read"):
+        sources(["-"], "", io.TextIOWrapper(io.BytesIO(b"ab\xff\n"), encoding="utf-8"))
+
+
 def test_nothing_named():
     """A file without sources is an error, not an empty answer."""
     with pytest.raises(SettingsError, match="none"):
