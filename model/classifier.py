@@ -44,7 +44,7 @@ class Classifier:
         if not path.is_file():
             raise ModelError(f"{path} is missing: python -m model.create makes it.")
         classes = class_list.read(model_path / class_list.FILE)
-        session = _session(path, threads or _cores())
+        session = _session(path, threads or cores())
         calibration = Calibration.parse(session.get_modelmeta().custom_metadata_map)
         _require_match(session, path, classes, calibration)
         return cls(session, classes, calibration)
@@ -75,7 +75,7 @@ def file_of(model_path: Path, int8: bool) -> str:
     return INT8_FILE if int8 and (model_path / INT8_FILE).is_file() else FILE
 
 
-def _cores() -> int:
+def cores() -> int:
     """The cores this process may use, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

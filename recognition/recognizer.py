@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from data.grabber import Grabber
     from data.helix import Helix
     from model.classifier import Classifier
-    from recognition.batching import Judge
+    from recognition.batching import Batcher, Judge
     from recognition.categories import Categories, CurrentCategories
     from recognition.events import Event
 
@@ -52,12 +52,14 @@ class Recognizer:
         over: threading.Event,
         top: int = 1,
         min_confidence: float = 0.0,
+        threads: int = 0,
     ) -> None:
         """`load` makes one. `model` loads what judges; `over`: set, it ends the grabber's waiting."""
         self.settings = settings
         self.grabber = grabber
         self._frames: Frames = grabber.frames
         self.over = over
+        self._threads = threads
         self._model = model
         self._top = top
         self._min_confidence = min_confidence
@@ -72,7 +74,8 @@ class Recognizer:
     ) -> Recognizer:
         """With these settings, or those of the environment, `.env` and config.py.
 
-        `threads`: for the network, 0: one a core; one alone takes less of the cores in all, where there is no hurry.
+        `threads`: of the network for a picture, 0: one a core. With one it takes less of the cores in all, and where
+        many streams are looked at each core judges a picture of its own.
         The model is loaded when it is first needed, while the first frames travel. Raises SettingsError.
         """
         with undisturbed():
@@ -82,7 +85,9 @@ class Recognizer:
             own = settings or load()
             over = threading.Event()  # ads are waited for in another thread, which would outlive Ctrl-C
             grabber = wiring.grabber(own, over.wait)
-        return cls(own, grabber, lambda: _classifier(own, threads), over=over, top=top, min_confidence=min_confidence)
+        made = cls(own, grabber, lambda: _classifier(own, threads), over=over, top=top, min_confidence=min_confidence)
+        made._threads = threads
+        return made
 
     def close(self) -> None:
         """End what waits, and close the connections; safe to call twice."""
@@ -101,6 +106,13 @@ class Recognizer:
         with self._lock:
             self._classifier = self._classifier or self._model()
             return self._classifier
+
+    def batcher(self) -> Batcher:
+        """What judges for many threads, which the caller closes. Raises ModelError."""
+        from model.classifier import cores
+        from recognition.batching import Batcher
+
+        return Batcher(self.classifier, workers=cores() // self._threads or 1 if self._threads else 1)
 
     def jury(self) -> Jury:
         """Whoever has judged frames hears their logits with it, one jury for each stream. Raises ModelError."""
@@ -140,8 +152,8 @@ class Recognizer:
 
         `sources` may be streams as Helix lists them, and are drawn as they are needed. `preview`: where a login's
         preview picture leaves no doubt, the stream itself is not looked at. `at_once`: so many are looked at side by
-        side; PARALLEL_STREAMS, if nothing is said. Raises ModelError, and
-        in the end what broke `sources` off.
+        side; PARALLEL_STREAMS, if nothing is said. Raises ModelError, and in the end the HelixError that broke
+        `sources` off.
         """
         from recognition import survey
 
@@ -220,7 +232,7 @@ def _till_failure(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def _classifier(settings: Settings, threads: int) -> Classifier:
-    """The model in MODEL_PATH. Raises ModelError."""
+    """The model in MODEL_PATH, which takes so many threads for a picture; 0: one a core. Raises ModelError."""
     from model.classifier import Classifier, file_of
 
     classifier = Classifier.load(settings.model_path, threads, file_of(settings.model_path, settings.int8))

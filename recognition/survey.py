@@ -18,7 +18,7 @@ from data import wiring
 from data.entities import Stream
 from data.errors import HelixError, StreamError
 from recognition.asked import login_of
-from recognition.batching import Batched, Batcher
+from recognition.batching import Batched
 from recognition.events import Answered, Failed, FrameSeen, now
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def survey(
 ) -> Generator[Result, None, None]:
     """`recognition.recognizer.Recognizer.survey`. Raises ModelError."""
     with ExitStack() as stack:
-        batched = Batched(recognizer.classifier, stack.enter_context(Batcher(recognizer.classifier)))
+        batched = Batched(recognizer.classifier, stack.enter_context(recognizer.batcher()))
         look = partial(recognizer.judging_by(batched).events, at_most=at_most, sure=sure)
         if preview:
             previews = stack.enter_context(wiring.previews(recognizer.settings))

@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data import memory
 from data.errors import HelixError, StreamOffline
 from recognition.answering import SURE, code_of, exit_code
 from recognition.asked import login_of, sources
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     tally, codes = Tally(), set()
     sure = 1.0 if args.frames is None else SURE if args.sure is None else args.sure
     with ExitStack() as stack:
-        recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence)
+        stack.enter_context(memory.given_back())
+        recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence, threads=1)
         stack.enter_context(recognizer)
         asked, total = _asked(args, settings, stack)
         stack.callback(_say, tally, args.quiet)
