@@ -10,7 +10,7 @@ from rich.text import Text
 from recognition.events import Answered, Event, Failed
 from recognition.tally import Tally
 
-_RATIOS = {"Source": 5, "Shows": 6, "Confidence": 2, "Frames": 2, "Category": 6}
+_RATIOS = {"Source": 5, "Shows": 6, "Sure": None, "Frames": None, "Category": 6}  # None: as wide as `preview`
 _OTHER = "≠ "
 
 
@@ -57,9 +57,11 @@ class Rows:
 
     def _print(self, *cells: Text) -> None:
         table = Table(box=None, show_header=False, expand=True, padding=(0, 1), pad_edge=False)
-        for name, ratio in _RATIOS.items():
-            justify = "right" if name in ("Confidence", "Frames") else "left"
-            table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis", justify=justify)  # type: ignore[arg-type]
+        for ratio in _RATIOS.values():
+            if ratio:
+                table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
+            else:
+                table.add_column(width=len("preview"), no_wrap=True, justify="right")
         table.add_row(*cells)
         self._console.print(table)
 

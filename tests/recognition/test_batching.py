@@ -75,6 +75,22 @@ def test_what_comes_while_the_network_works_is_one_batch():
     assert batcher.done.seconds > 0
 
 
+def test_several_threads_judge():
+    """As many batches are judged at once as there are workers; each answer is still its picture's own."""
+    both = threading.Barrier(2, timeout=30)
+
+    class Meeting(Echo):
+        def judge(self, images: np.ndarray) -> Judged:
+            if images.max() < 2:  # the first two come at the same time
+                both.wait()
+            return super().judge(images)
+
+    with Batcher(Meeting(), most=1, workers=2) as batcher, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda level: batcher.judge(picture(level)), range(100)))
+    assert [float(answer.scores[0]) for answer in answers] == list(map(float, range(100)))
+    assert (batcher.done.images, batcher.done.batches) == (100, 100)
+
+
 def test_an_error_reaches_those_whose_batch_it_was():
     """It is raised where the answer is waited for, and the batcher goes on."""
     with Batcher(Broken()) as batcher:
