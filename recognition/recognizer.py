@@ -13,6 +13,7 @@ import logging
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from data.errors import ModelError, StreamError
@@ -54,7 +55,7 @@ class Recognizer:
         min_confidence: float = 0.0,
         threads: int = 0,
     ) -> None:
-        """`load` makes one. `model` loads what judges; `over`: set, it ends the grabber's waiting."""
+        """`load` makes one. `model` loads what judges, by `threads` a picture; `over`: set, it ends all waiting."""
         self.settings = settings
         self.grabber = grabber
         self._frames: Frames = grabber.frames
@@ -85,9 +86,8 @@ class Recognizer:
             own = settings or load()
             over = threading.Event()  # ads are waited for in another thread, which would outlive Ctrl-C
             grabber = wiring.grabber(own, over.wait)
-        made = cls(own, grabber, lambda: _classifier(own, threads), over=over, top=top, min_confidence=min_confidence)
-        made._threads = threads
-        return made
+        model = partial(_classifier, own, threads)
+        return cls(own, grabber, model, over=over, top=top, min_confidence=min_confidence, threads=threads)
 
     def close(self) -> None:
         """End what waits, and close the connections; safe to call twice."""

@@ -214,10 +214,10 @@ def test_real_streams(made):
     }
 
 
-@pytest.mark.parametrize("many", [False, True])
-def test_many_cores(made, many):
+@pytest.mark.parametrize("threads", [0, 1])
+def test_many_cores(made, threads):
     """One thread that judges for all, or one a core: the answers are the same."""
-    answers = said(made(many=many).survey(LOGINS * 3, 2, at_once=4))
+    answers = said(made(threads=threads).survey(LOGINS * 3, 2, at_once=4))
     assert answers == {LOGINS[0]: (DARK, 2, False), LOGINS[1]: (BRIGHT, 2, False)}
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from tests.standin.http import Request, Response
 from tests.standin.media import segment_count
 from tests.standin.playlist import current
-from tests.standin.transcode import Rendition, clip_frames, still_frames
+from tests.standin.transcode import SEGMENT_S, Rendition, clip_frames, still_frames
 from tests.standin.world import STILLS, World
 
 HOST = "static-cdn.jtvnw.net"
@@ -48,8 +48,8 @@ class Previews:
         channel = self._world.channel(login)
         if channel is None or channel.behaviour == "offline":
             return Response(302, headers={"Location": f"https://{HOST}/ttv-static/404_preview-{width}x{height}.jpg"})
-        still = channel.behaviour if channel.behaviour in STILLS else ""
-        return _jpeg(picture(channel.file, still, made(time.time()), width, height))
+        still, number = channel.behaviour if channel.behaviour in STILLS else "", made(time.time())
+        return _jpeg(picture(channel.file_at(number * SEGMENT_S), still, number, width, height))
 
 
 def made(now: float) -> int:

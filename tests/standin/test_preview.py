@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from data import web
+from tests.standin import Standin
 from tests.standin.clients import HELIX, channel_streams, frames_of, helix_session, window_of
 from tests.standin.clients import picture as picture_of
 from tests.standin.media import TRANSCODES, segment_count
@@ -47,6 +48,17 @@ def test_it_is_a_picture_of_the_channel_of_the_last_five_minutes(standin, world)
     difference = seen(jpeg).astype(int) - frame.to_ndarray(format="rgb24")
     assert np.abs(difference).mean() < 5
     assert picture(channel.file, "", made(moment), 640, 360) == jpeg
+
+
+def test_a_channel_that_switches_has_a_preview_of_what_it_showed(world):
+    """What it plays since its preview was made is not in it yet."""
+    one, other = [channel for channel in world.channels if channel.behaviour == "live"][:2]
+    shown = made(time.time()) * SEGMENT_S
+    for at, file in ((shown, other.file), (shown + SEGMENT_S, one.file)):
+        switching = world.only({one.login, other.login}).switching([(one.login, at, other.login)])
+        with Standin(switching) as standin, web.new_session(20, standin.url) as session:
+            jpeg = session.get(_URL.format(one.login, 320, 180)).content
+        assert jpeg == picture(file, "", shown // SEGMENT_S, 320, 180)
 
 
 def test_a_new_one_is_made_every_five_minutes():
