@@ -1,10 +1,4 @@
-"""The library: everything that the command does, for other programs.
-
-from recognition import Recognizer
-
-with Recognizer.load() as recognizer:
-    print(recognizer.recognize("some_login").game.name)
-"""
+"""The library: everything that the command does, for other programs. The README has an example, which its test runs."""
 
 from __future__ import annotations
 
