@@ -58,7 +58,7 @@ class Sieve:
         thumbnail = video.thumbnail(jpeg)
         grey = video.grey(thumbnail)
         contrast = _contrast(grey)
-        if contrast <= _FLAT_LEVELS:
+        if contrast <= _FLAT_LEVELS:  # as in `is_flat`
             return BLACK if grey.mean() < _DARK else ONE_COLOUR
         if self._cards.match(thumbnail):
             return TEST_CARD
@@ -113,6 +113,11 @@ class _Cards:
     def _planes(thumbnail: np.ndarray) -> np.ndarray:
         """uint8 (3, cells): channels first, since NumPy is quickest along the last axis."""
         return np.ascontiguousarray(thumbnail[::_CARD_ROWS].reshape(-1, 3).T)
+
+
+def is_flat(jpeg: bytes) -> bool:
+    """Whether a frame is black or of one colour, which no game is. Raises NoPicture when the bytes are no JPEG."""
+    return _contrast(video.grey(video.thumbnail(jpeg))) <= _FLAT_LEVELS
 
 
 def _contrast(grey: np.ndarray) -> int:

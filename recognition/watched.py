@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from data.entities import Frame
 from data.errors import StreamError, StreamOffline, StreamUnavailable, UnknownLogin
+from data.sieve import is_flat
 from data.tail import Tail
 from data.video import decode
 from recognition.batching import Judge
@@ -113,7 +114,7 @@ class Watched:
         lost, self._lost = tail.lost - self._lost, tail.lost
         tell(FrameSeen(self.source, now(), self._number, prediction, frame.jpeg, lag_s, lost))
         before = self._window.game
-        if self._window.hear(softmax(logits), prediction.known):
+        if self._window.hear(softmax(logits), prediction.known and not is_flat(frame.jpeg)):
             game, confidence = self._window.game, self._window.confidence
             tell(Changed(self.source, now(), before, game, game is not None, self._number, confidence))
 

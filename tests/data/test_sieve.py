@@ -281,3 +281,11 @@ def test_channels_as_they_are_grabbed(twitch, login, expected):
     judge = Sieve()
     with Grabber(img_size=IMG_SIZE, jpeg_quality=95, timeout_s=30, standin=twitch.url) as grabber:
         assert Counter(judge.sift(login, f.jpeg) for f in grabber.frames(login, 15)) == expected
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"), [(flat((0, 0, 0)), True), (flat(BLUE), True), (scene(), False), (scene() // 8, False)]
+)
+def test_what_is_flat(picture, expected):
+    """Black and one colour are; a scene is not, nor in the dark."""
+    assert sieve.is_flat(frame(picture)) == expected

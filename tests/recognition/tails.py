@@ -50,6 +50,12 @@ class Twitch:
 
 
 def shown(*colours: tuple[int, int, int], first: float | None = None) -> list[Frame]:
-    """Frames of these colours; `first`: the date of the first one, the others follow every two seconds."""
+    """Frames of these colours, half of each in shadow; `first`: the date of the first one, the others 2 s apart."""
     dates = [None if first is None else first + 2 * index for index in range(len(colours))]
-    return [Frame(0, encode(flat(colour, 16, 16), 95), date) for colour, date in zip(colours, dates, strict=True)]
+    return [Frame(0, _shaded(colour), date) for colour, date in zip(colours, dates, strict=True)]
+
+
+def _shaded(colour: tuple[int, int, int]) -> bytes:
+    image = flat(colour, 16, 16)
+    image[:, :8] //= 2
+    return encode(image, 95)

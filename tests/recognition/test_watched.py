@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from data.entities import Frame
 from data.errors import NoPicture, StreamOffline, StreamUnavailable, UnknownLogin
+from data.video import encode
 from recognition.events import Answered, Changed, Event, Failed, FrameSeen
 from recognition.verdict import Jury
 from recognition.watched import Watched
-from tests.footage import BLUE, GREEN, RED
+from tests.footage import BLUE, GREEN, RED, flat
 from tests.recognition.fakes import ByColour
 from tests.recognition.tails import FakeTail, Twitch, shown
 
@@ -202,3 +204,10 @@ def test_unknown_and_what_is_less_sure():
     assert kinds(told)[0] == "now unknown"
     [change] = [event for event in told if isinstance(event, Changed)]
     assert (change.before, change.after, change.known) == (None, None, False)
+
+
+def test_what_is_of_one_colour_is_no_game():
+    """A network that knows no doubt is sure of black pictures as well: for what a stream shows they say nothing."""
+    black = [Frame(0, encode(flat((9, 0, 0), 16, 16), 95)) for _ in range(5)]
+    watching = Watching(Twitch(FakeTail(shown(BLUE, BLUE, BLUE), black, shown(BLUE))))
+    assert kinds(watching.turn(9)) == ["now Bleu pâle", "Red Game with a score of 5.0 in 9"]

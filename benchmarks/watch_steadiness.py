@@ -1,0 +1,176 @@
+"""An hour of each game as --watch sees it: how often it is wrong about it, and how soon it sees another one.
+
+    python -m benchmarks.watch_steadiness [--minutes 60] [--seed N]
+
+The answers are those of the model in MODEL_PATH to frames of the clips that the demo's dataset does not contain. Each
+is drawn at random and changed as other streams might look (model.augment: cameras, chat, alerts, banners, colours, a
+worse encoder). Once a minute comes a loading screen of one to five frames, dark or of one colour, and often with a bar.
+There is no stream and no server: what is measured is the window. Prints one JSON object:
+
+    hours, frames            of how many games together
+    wrong, unknown           share of the game's frames that are taken for another one, or for none; of the screens,
+    screens                  how many there are, and the share that is unknown
+    false                    changes from a game to another one, or to unknown, that there were not
+    switches                 from one game into another: how many, found, and the frames until it was told (one in two
+                             seconds): median, worst, and the share that took no more than three, four, and five
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import statistics
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import config
+from data.entities import Game
+from data.sieve import is_flat
+from data.video import decode, encode, recorded
+from model.augment import Augmentation, batch
+from model.classifier import FILE, Classifier
+from recognition.verdict import softmax
+from recognition.window import Window
+from tests.standin import CLIPS, World
+from tests.standin.world import Channel
+
+_LOOKS = {"webcam": 0.3, "chat": 0.2, "alert": 0.2, "banner": 0.15, "blur": 0.3, "jpeg": 0.3, "color": 0.3}
+_BATCH = 50
+_MINUTE = 30  # frames
+_LONGEST = 5  # frames of a loading screen
+_COLOURS = (0, 0, 0), (18, 18, 24), (120, 30, 160), (240, 240, 240)
+_FOUND = 15  # frames in which a switch should be found
+_SWITCHES = 500
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What is said of a game's frames, in their order: probabilities (n, classes), known (n,), screens (n,)."""
+
+    game: int
+    probabilities: np.ndarray
+    known: np.ndarray
+    screens: np.ndarray
+
+    def wrong(self, classes: tuple[Game, ...]) -> np.ndarray:
+        """Which of the game's frames are taken for another one."""
+        ids = np.array([game.id for game in classes])
+        return self.known & ~self.screens & (ids[self.probabilities.argmax(axis=1)] != self.game)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Judge, watch, print."""
+    parser = argparse.ArgumentParser(description="Watch made-up hours of games.")
+    parser.add_argument("--minutes", type=int, default=60, help="of each game (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of all chances (%(default)s)")
+    args = parser.parse_args(argv)
+    folder = config.load().model_path
+    if not (folder / FILE).is_file():
+        parser.error(f"MODEL_PATH: {folder / FILE} is missing")
+    classifier, world = Classifier.load(folder), World.load(CLIPS)
+    channels = [channel for channel in world.channels if channel.login in world.held_out]
+    count = -(-args.minutes * _MINUTE // _BATCH) * _BATCH  # whole batches
+    hours = [_hour(classifier, channel, count, args.seed + number) for number, channel in enumerate(channels)]
+    print(json.dumps({"name": "watch_steadiness", **_summary(hours, classifier.classes, args.seed)}), flush=True)
+    return 0
+
+
+def _hour(classifier: Classifier, channel: Channel, count: int, seed: int) -> Hour:
+    """So many frames of a channel's clip, and what the model says of them."""
+    chance = random.Random(seed)
+    with channel.file.open("rb") as file:
+        images = [decode(jpeg) for jpeg in recorded(file, 0.1, None, classifier.img_size, 95)]
+    screens = _screens(count, chance)
+    looks = tf.function(partial(batch, augmentation=Augmentation(**_LOOKS, seed=seed)))
+    probabilities, known = [], []
+    for start in range(0, count, _BATCH):
+        places = np.arange(start, start + _BATCH)
+        pictures = looks(np.stack([chance.choice(images) for _ in places]), places).numpy()
+        for index in np.flatnonzero(screens[places]):
+            pictures[index] = _screen(classifier.img_size, chance)
+        judged = classifier.judge(pictures)
+        probabilities.append(softmax(judged.logits))
+        known.append(judged.known & [not is_flat(encode(picture, 95)) for picture in pictures])
+    return Hour(channel.game_id, np.concatenate(probabilities), np.concatenate(known), screens)
+
+
+def _screens(count: int, chance: random.Random) -> np.ndarray:
+    """Which frames are loading screens: bool (count,)."""
+    screens = np.zeros(count, bool)
+    for minute in range(0, count, _MINUTE):
+        start = minute + chance.randrange(_MINUTE - _LONGEST - 1)
+        screens[start : start + chance.randint(1, _LONGEST)] = True
+    return screens
+
+
+def _screen(size: int, chance: random.Random) -> np.ndarray:
+    """A loading screen: uint8 (size, size, 3)."""
+    picture = np.full((size, size, 3), chance.choice(_COLOURS), np.uint8)
+    if chance.random() < 1 / 2:
+        picture[size * 8 // 10 : size * 8 // 10 + 8, size // 4 : chance.randint(size // 3, size * 3 // 4)] = 160
+    return picture
+
+
+def _summary(hours: list[Hour], classes: tuple[Game, ...], seed: int) -> dict[str, Any]:
+    screens, known = (np.concatenate([getattr(hour, name) for hour in hours]) for name in ("screens", "known"))
+    frames = len(known)
+    false = [(change, hour.game) for hour in hours for change in _false(hour, classes)]
+    delays = sorted(_delays(hours, classes, random.Random(seed)))
+    found = [delay for delay in delays if delay <= _FOUND]
+    return {
+        "hours": round(frames / 60 / _MINUTE, 1),
+        "frames": frames,
+        "wrong": round(float(sum(hour.wrong(classes).sum() for hour in hours) / (~screens).sum()), 4),
+        "unknown": round(float((~known[~screens]).mean()), 4),
+        "screens": {"shown": int(screens.sum()), "unknown": round(float((~known[screens]).mean()), 4)},
+        "false": {
+            "to another game": sum(change is not None for change, _ in false),
+            "to unknown": sum(change is None for change, _ in false),
+        },
+        "switches": {
+            "made": len(delays),
+            "found": len(found),
+            "frames": {"median": statistics.median(delays), "worst": found[-1]},
+            **{f"within {n}": round(sum(delay <= n for delay in delays) / len(delays), 3) for n in (3, 4, 5)},
+        },
+    }
+
+
+def _false(hour: Hour, classes: tuple[Game, ...]) -> Iterator[Game | None]:
+    """What it was taken for, wrongly, at each change to that."""
+    window = Window(classes)
+    for probabilities, known in zip(hour.probabilities, hour.known, strict=True):
+        if window.hear(probabilities, bool(known)) and (window.game is None or window.game.id != hour.game):
+            yield window.game
+
+
+def _delays(hours: list[Hour], classes: tuple[Game, ...], chance: random.Random) -> Iterator[int]:
+    """After how many frames of a new game it is told, for switches between them all; more than _FOUND: it is not."""
+    pairs = list(itertools.permutations(hours, 2))
+    for before, after in chance.choices(pairs, k=_SWITCHES):
+        window, start = Window(classes), chance.randrange(len(after.known) - _FOUND)
+        for probabilities, known in zip(before.probabilities[:30], before.known[:30], strict=True):
+            window.hear(probabilities, bool(known))
+        here = slice(start, start + _FOUND)
+        yield 1 + next(
+            (
+                number
+                for number, (probabilities, known) in enumerate(
+                    zip(after.probabilities[here], after.known[here], strict=True)
+                )
+                if window.hear(probabilities, bool(known)) and window.game and window.game.id == after.game
+            ),
+            _FOUND,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
