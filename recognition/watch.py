@@ -1,8 +1,9 @@
 """Many sources watched side by side, by a bounded number of threads.
 
 A stream is looked at every two seconds, for a tenth of a second: so its watching is a row of turns, which threads take
-as they come due. The pictures of all are judged by one more (recognition.batching). A server that hangs holds up the
-threads that wait for it, until their requests' deadlines; with no more sources than threads it holds up no other.
+as they come due. The pictures of all are judged by as many threads as there are cores (recognition.batching). A server
+that hangs holds up the threads that wait for it, until their requests' deadlines; with no more sources than threads it
+holds up no other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from recognition.asked import source as named
-from recognition.batching import Batched, Batcher
+from recognition.batching import Batched
 from recognition.events import Event
 from recognition.rota import Rota
 from recognition.watched import Watched
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from recognition.recognizer import Recognizer
 
 AT_ONCE = 64  # threads at most
-_BATCH = 4  # frames: of larger batches each takes as long, all of them more memory, and the first one waits
 _EVENTS = 1000  # that nobody has taken yet; who sees more waits
 _POLL_S = 0.2  # in which a stop is noticed
 _APART_S = 0.02  # sources begin one after the other
@@ -108,8 +108,7 @@ def watch(
 ) -> Generator[Event, None, None]:
     """`recognition.recognizer.Recognizer.watch`. Raises ModelError."""
     with ExitStack() as stack:
-        batcher = stack.enter_context(Batcher(recognizer.classifier, _BATCH))
-        batched = Batched(recognizer.classifier, batcher)
+        batched = Batched(recognizer.classifier, stack.enter_context(recognizer.batcher()))
         watched = [
             Watched(source, recognizer.grabber.tail, batched, recognizer.jury, wait=wait)
             for source in dict.fromkeys(map(named, sources))

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from config import Settings
     from recognition.categories import CurrentCategories
 
-SEGMENT_S = 2.0
-_ONE_CORE = 50  # frames a second: MobileNetV2 on one core of a small machine judges twice as many
-
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Watch what `args` names; returns the exit code: 0 where all had an answer, what all failures share, or 1."""
@@ -54,12 +51,13 @@ def _with_category(event: Event, categories: CurrentCategories | None) -> Event:
 
 
 def _recognizer(args: argparse.Namespace, settings: Settings, count: int) -> Recognizer:
-    """One for so many streams: with as many connections, and no more threads for the network than it needs."""
-    interval_s = args.every or settings.frame_interval_s
-    at_once = min(AT_ONCE, max(count, settings.parallel_streams))
-    fitted = settings.model_copy(update={"frame_interval_s": interval_s, "parallel_streams": at_once})
-    hurry = count / (interval_s or SEGMENT_S) > _ONE_CORE
-    return Recognizer.load(fitted, top=args.top, min_confidence=args.min_confidence, threads=0 if hurry else 1)
+    """One for so many streams: with as many connections."""
+    update = {
+        "frame_interval_s": args.every or settings.frame_interval_s,
+        "parallel_streams": min(AT_ONCE, max(count, settings.parallel_streams)),
+    }
+    fitted = settings.model_copy(update=update)
+    return Recognizer.load(fitted, top=args.top, min_confidence=args.min_confidence, threads=1)
 
 
 def _outputs(

@@ -23,7 +23,8 @@ from recognition.events import Changed, FrameSeen
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize
 from tests.recognition.schema import valid
 from tests.scripted import Reply, Scripted
-from tests.standin import Standin, World
+from tests.standin import Fault, Standin, World
+from tests.standin.faults import status
 
 LIVES_S = 8.0
 BEHAVIOURS = ("live", "ended", "expired", "rewound", "midroll", "broken", "offline")
@@ -107,6 +108,20 @@ def test_everything_that_may_happen_to_streams(channels, model_path):
     assert f'twitchcategory_showing{{game="{DARK.name}",source="live"}} 1.0' in metrics
     assert "twitchcategory_inference_seconds_count" in metrics
     assert (watching.returncode, "Traceback" in err) == (3, False)
+
+
+def test_twitch_in_trouble(channels, model_path):
+    """For ten seconds every server fails: nothing is told of it, no segment is lost, and what was on goes on."""
+    faults = [Fault("down", status(503), skip=14, for_s=20)]
+    with Standin(channels.only({"live"}), lives_s=3600, faults=faults) as twitch:
+        done = recognize(twitch, model_path, "--watch", "--json", "--minutes", "0.6", "live")
+        assert twitch.faults_met["down"] >= 3
+    events = [valid(json.loads(line)) for line in done.stdout.splitlines()]
+    assert [event["event"] for event in events if event["event"] != "frame"] == ["change", "verdict"]
+    frames = [event for event in events if event["event"] == "frame"]
+    assert not any(event["lost"] for event in frames)
+    assert len(frames) >= 14
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
