@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -26,7 +27,7 @@ CHANNELS = 6  # in a run, over which what a run costs once is spread
 ROUNDS = 3
 CLIPS_1080 = ("stk_hacienda", "openarena_aggressor", "supertux_crystal_mine")  # fast 3D, fast and dark, flat 2D
 _SECONDS = 16  # of each, over and over: transcoding to 1080p60 takes as long as it lasts, the first time
-_REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parent.parent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +77,7 @@ def measured(standin: Standin, way: str, logins: list[str], frames: int = FRAMES
     """One client's run: `way` is ours or original."""
     before = len(standin.requests)
     command = [sys.executable, "-m", "benchmarks._client", way, standin.url, str(frames), *logins]
-    done = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     result = json.loads(done.stdout)
     if result["frames"] < frames * len(logins) * 0.9:
         raise RuntimeError(f"{way} kept {result['frames']} frames of {frames * len(logins)}")
@@ -94,9 +95,9 @@ def in_turn(behaviour: str, figure: str) -> tuple[float, float]:
     return statistics.median(ours), statistics.median(original)
 
 
-def report(name: str, ours: float, original: float, unit: str, **more: float) -> int:
+def report(name: str, ours: float, original: float, unit: str, **more: Any) -> int:
     """Print the benchmark's line. `ratio`: how many times less, or for rates more, ours is; `more`: at its end."""
-    ratio = ours / original if unit.endswith("/s") else original / ours
+    ratio = ours / original if unit.endswith(("/s", "/min")) else original / ours
     values = {"name": name, "ours": round(ours, 3), "original": round(original, 3), "ratio": round(ratio, 1)}
     print(json.dumps({**values, "unit": unit, **more}), flush=True)
     return 0

@@ -1,0 +1,138 @@
+"""One measured survey, in a process of its own, on two cores at most.
+
+    python -m benchmarks._surveyor all|early|preview|original STANDIN < logins
+
+Judges by the model in MODEL_PATH. Prints JSON: `answers` by login (the game's id, 0 for unknown; None: it failed), the
+`frames` they are of, wall and CPU seconds for it without imports and the model's loading, `inference_s` of the CPU's,
+and `memory_mb`, the most that it ever had.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from config import Settings
+    from model.calibration import Judged
+    from recognition.batching import Judge
+
+FRAMES = 13  # of a window of 15: the last segments are new meanwhile
+_CORES = 2
+
+Answer = tuple[str, int | None, int]  # login, game, frames
+
+
+def main() -> int:
+    """Survey, measure, print."""
+    way, standin = sys.argv[1:]
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:_CORES])
+    from config import load
+
+    settings = load().model_copy(update={"twitch_standin": standin})
+    survey = _Original(settings) if way == "original" else _Ours(settings, way)
+    logins = sys.stdin.read().split()
+    wall, cpu = time.perf_counter(), time.process_time()
+    answers = list(survey.answers(logins))
+    result = {
+        "answers": {login: game for login, game, _ in answers},
+        "frames": sum(frames for *_, frames in answers),
+        "wall_s": time.perf_counter() - wall,
+        "cpu_s": time.process_time() - cpu,
+        "inference_s": survey.inference_s,
+        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+    }
+    print(json.dumps(result))
+    return 0
+
+
+class Timed:
+    """A classifier, and the CPU seconds that it took of the threads that called it."""
+
+    def __init__(self, classifier: Judge) -> None:
+        self._classifier = classifier
+        self._lock = threading.Lock()
+        self.classes, self.img_size = classifier.classes, classifier.img_size
+        self.seconds = 0.0
+
+    def judge(self, images: np.ndarray) -> Judged:
+        """What the classifier says."""
+        start = time.thread_time()
+        judged = self._classifier.judge(images)
+        with self._lock:
+            self.seconds += time.thread_time() - start
+        return judged
+
+
+class _Ours:
+    """The library, as the command uses it. `way`: all frames, an early stop, or previews first."""
+
+    def __init__(self, settings: Settings, way: str) -> None:
+        from recognition import Recognizer
+        from recognition.answering import SURE
+
+        self._recognizer = Recognizer.load(settings, threads=1)
+        self._timed = Timed(self._recognizer.classifier)
+        self._how: dict[str, Any] = {"preview": way == "preview", "sure": SURE if way == "early" else 1.0}
+
+    def answers(self, logins: Iterable[str]) -> Iterator[Answer]:
+        """Side by side, as they come."""
+        from recognition.events import Failed
+
+        with self._recognizer as recognizer:
+            for result in recognizer.judging_by(self._timed).survey(logins, FRAMES, **self._how):
+                if isinstance(result, Failed):
+                    yield result.source, None, 0
+                else:
+                    verdict = result.verdict
+                    yield result.source, verdict.game.id if verdict.known else 0, verdict.frames
+
+    @property
+    def inference_s(self) -> float:
+        """CPU seconds of the network: with one thread a picture it runs in the one that asks."""
+        return self._timed.seconds
+
+
+class _Original:
+    """The original's steps, one stream after the other, in one process: it started TensorFlow for each stream."""
+
+    def __init__(self, settings: Settings) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        import keras
+
+        from benchmarks import _original
+        from model import classes
+
+        self._classes = classes.read(settings.model_path / classes.FILE)
+        self._model = keras.models.load_model(settings.model_path / "model.h5", compile=False)
+        self._standin = settings.twitch_standin
+        self._session = _original.new_session(self._standin)
+        self.inference_s = 0.0
+
+    def answers(self, logins: Iterable[str]) -> Iterator[Answer]:
+        """In turn: the whole window, then a prediction a frame."""
+        from benchmarks import _original
+        from data.video import decode
+        from recognition.verdict import Jury
+
+        for login in logins:
+            jury = Jury(self._classes)
+            jpegs = list(islice(_original.frames(self._session, self._standin, login), FRAMES))
+            start = time.process_time()
+            for jpeg in jpegs:
+                jury.hear(self._model.predict(decode(jpeg)[None], verbose=0)[0])
+            self.inference_s += time.process_time() - start
+            yield login, jury.verdict().game.id, len(jpegs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
