@@ -1,8 +1,8 @@
 """One measured survey, in a process of its own, on two cores at most.
 
-    python -m benchmarks._surveyor all|early|preview|original STANDIN < logins
+    python -m benchmarks._surveyor all|early|preview|int8|original STANDIN < logins
 
-Judges by the model in MODEL_PATH. Prints JSON: `answers` by login (the game's id, 0 for unknown; None: it failed), the
+Judges by the model in MODEL_PATH, `int8` by its 8-bit form. Prints JSON: `answers` by login (the game's id, 0 for unknown; None: it failed), the
 `frames` they are of, wall and CPU seconds for it without imports and the model's loading, `inference_s` of the CPU's,
 and `memory_mb`, the most that it ever had.
 """
@@ -38,7 +38,7 @@ def main() -> int:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:_CORES])
     from config import load
 
-    settings = load().model_copy(update={"twitch_standin": standin})
+    settings = load().model_copy(update={"twitch_standin": standin, "int8": way == "int8"})
     survey = _Original(settings) if way == "original" else _Ours(settings, way)
     logins = sys.stdin.read().split()
     wall, cpu = time.perf_counter(), time.process_time()

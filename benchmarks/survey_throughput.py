@@ -2,15 +2,16 @@
 
     python -m benchmarks.survey_throughput [--channels 200] [--few 3]
 
-A survey is a process of its own, on the model in MODEL_PATH; so is the stand-in, which has the same cores: `ours` is what
-comes with it there, `alone` what would without its share of the CPU time. `original` is the original's way, on a few
-of the channels in the same run, in one process (it started one for each); `original_commands` is that as well, a process
-for each stream. Prints one JSON object more than others do:
+A survey is a process of its own, on the model in MODEL_PATH; so is the stand-in, which has the same cores: `ours` is
+what comes with it there, `alone` what would without its share of the CPU time. `original` is the original's way, on a
+few of the channels in the same run, in one process; `original_commands` the same as it was used, a process a stream.
+Prints besides:
 
-    cpu_ms          for a stream, and of it in percent: decoding (bytes to JPEG, measured by itself), inference, the rest
-    memory_mb       the most that a survey had
-    early, preview  how many times less CPU, and time, than all frames; frames a stream; streams a minute; how many
-                    of the answers are others
+    cpu_ms          for a stream, and of it in percent: decoding (bytes to JPEG, measured by itself), inference, and
+                    the rest; the stand-in's besides
+    memory_mb       the most that the survey had
+    early, preview  and int8, where that model is there: how many times less CPU, and time, than all frames by the usual
+                    model; frames a stream; streams a minute; how many of the answers are others
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 from benchmarks import _grabbing
 from benchmarks._surveying import Surveyed, channels, decoding_s, differing, surveyed
 from config import load
+from model.classifier import INT8_FILE
 from tests.standin import Standin
 
 
@@ -38,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
         ours = surveyed(standin, "all", logins)
         original = surveyed(standin, "original", best[: args.few])
         commands = _commands_a_minute(standin, best[: args.few])
-        ways = {way: surveyed(standin, way, logins) for way in ("early", "preview")}
+        int8 = ["int8"] if (load().model_path / INT8_FILE).is_file() else []
+        ways = {way: surveyed(standin, way, logins) for way in ("early", "preview", *int8)}
         more = {
             "alone": round(ours.a_minute_alone),
             "original_commands": round(commands, 2),

@@ -24,7 +24,7 @@ from recognition.events import Answered, Failed, FrameSeen, now
 if TYPE_CHECKING:
     from recognition.recognizer import Recognizer
 
-_SURE = 0.9  # how confident an answer by a preview must be, where nothing more is asked for
+SURE = 0.9  # how confident an answer by a preview must be, where nothing more is asked for
 
 Result = Answered | Failed
 _Look = Callable[[str], Iterable[FrameSeen | Answered]]  # at one source: its frames, then its verdict
@@ -104,7 +104,7 @@ def survey(
         look = partial(recognizer.judging_by(batched).events, at_most=at_most, sure=sure)
         if preview:
             previews = stack.enter_context(wiring.previews(recognizer.settings))
-            glance = recognizer.judging_by(batched, lambda login, *_: iter([previews.frame(login)]), _SURE).events
+            glance = recognizer.judging_by(batched, lambda login, *_: iter([previews.frame(login)]), SURE).events
             look = partial(_glance_first, glance, look)
         yield from Survey(look, at_once).results(sources)
 

@@ -11,6 +11,7 @@ import re
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -64,6 +65,11 @@ def picture(file: Path, still: str, number: int, width: int, height: int) -> byt
     rendition = Rendition(width, height, 1, 0)
     first_only = (rendition, index, index + 1)
     frame = next(still_frames(still, file, *first_only) if still else clip_frames(file, *first_only))
+    return as_preview(frame)
+
+
+def as_preview(frame: av.VideoFrame) -> bytes:
+    """The frame as previews are encoded."""
     return _encoded(frame.to_ndarray(format="bgr24"))
 
 

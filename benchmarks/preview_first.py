@@ -1,0 +1,113 @@
+"""How often a preview picture is enough for an answer, and how often that is another than the stream's own.
+
+Of each game's clip every two seconds make a preview, as the stand-in encodes them, and the 13 frames that follow make
+the stream's answer; both are judged by the model in MODEL_PATH. For each confidence that may be asked of a preview:
+`enough`, the share of previews that are taken for the answer, and `differ`, the share of these that say something else
+than the stream. `held_out`: the same for the channels that are kept out of the demo's dataset. `streams` gives how many
+times fewer frames it takes with the confidence that the survey asks for, of which a preview counts as one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._grabbing import FRAMES, PRESET
+from config import load
+from data.video import Decoder, decode, encode, first_frame, fitted
+from model.classifier import Classifier
+from recognition.survey import SURE
+from recognition.verdict import Jury, Verdict
+from tests.standin import CLIPS, World
+from tests.standin.media import TRANSCODES, Media, default_cache, segment_count
+from tests.standin.preview import as_preview
+from tests.standin.transcode import SEGMENT_S, Rendition, clip_frames
+
+_ASKED = sorted({0.0, 0.5, 0.8, SURE, 0.95, 0.99})
+_PREVIEW = Rendition(440, 248, 1, 0)
+_SIZE, _QUALITY = 240, 95
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a preview says, and what the stream."""
+
+    preview: Verdict
+    stream: Verdict
+    held_out: bool
+
+    def enough(self, confidence: float) -> bool:
+        """Whether the preview is taken for the answer where so much is asked for."""
+        return self.preview.known and self.preview.confidence >= confidence
+
+    @property
+    def differ(self) -> bool:
+        """Whether the stream's answer is another; of unknown streams the closest game does not matter."""
+        return not self.stream.known or self.preview.game != self.stream.game
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print; `argv` is empty."""
+    del argv
+    world, classifier = World.load(CLIPS), Classifier.load(load().model_path)
+    media = Media(default_cache(), PRESET)
+    channels = [channel for channel in world.channels if channel.igdb_id and channel.gives_frames]
+    clips = {channel.file: channel.login in world.held_out for channel in reversed(channels)}
+    pairs = [pair for file, held_out in clips.items() for pair in _pairs(media, classifier, file, held_out)]
+    media.close()
+    result = {str(confidence): _shares(pairs, confidence) for confidence in _ASKED}
+    taken = np.mean([1 if pair.enough(SURE) else 1 + FRAMES for pair in pairs])
+    ratio = {"ours": round(float(taken), 2), "original": FRAMES, "ratio": round(FRAMES / float(taken), 1)}
+    print(json.dumps({"name": "preview_first", **ratio, "unit": "frames", "streams": len(pairs), **result}), flush=True)
+    return 0
+
+
+def _pairs(media: Media, classifier: Classifier, file: Path, held_out: bool) -> Iterator[Pair]:
+    count = segment_count(file)
+    previews = [encode(fitted(picture, _SIZE), _QUALITY) for picture in _previews(file, count)]
+    decoder = Decoder()
+    segments = (io.BytesIO(media.segment(file, TRANSCODES[0], index)) for index in range(count))
+    frames = [first_frame(segment, _SIZE, _QUALITY, decoder) for segment in segments]
+    seen, shown = (_judged(classifier, jpegs) for jpegs in (previews, frames))
+    for index in range(count):
+        following = [shown[(index + 1 + step) % count] for step in range(FRAMES)]
+        yield Pair(_verdict(classifier, [seen[index]]), _verdict(classifier, following), held_out)
+
+
+def _previews(file: Path, count: int) -> Iterator[bytes]:
+    """The preview of each segment's first picture."""
+    for number, frame in enumerate(clip_frames(file, _PREVIEW, 0, count)):
+        if number % SEGMENT_S == 0:
+            yield as_preview(frame)
+
+
+def _judged(classifier: Classifier, jpegs: Sequence[bytes]) -> list[tuple[np.ndarray, bool]]:
+    judged = classifier.judge(np.stack([decode(jpeg) for jpeg in jpegs]))
+    return list(zip(judged.logits, map(bool, judged.known), strict=True))
+
+
+def _verdict(classifier: Classifier, judged: Sequence[tuple[np.ndarray, bool]]) -> Verdict:
+    jury = Jury(classifier.classes)
+    for logits, known in judged:
+        jury.hear(logits, known)
+    return jury.verdict()
+
+
+def _shares(pairs: Sequence[Pair], confidence: float) -> dict[str, float]:
+    """Rounded to four digits; `differ` of those that are enough."""
+    found = {}
+    for prefix, some in (("", pairs), ("held_out_", [pair for pair in pairs if pair.held_out])):
+        taken = [pair for pair in some if pair.enough(confidence)]
+        found[f"{prefix}enough"] = round(len(taken) / len(some), 4)
+        found[f"{prefix}differ"] = round(sum(pair.differ for pair in taken) / max(1, len(taken)), 4)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main([]))
