@@ -26,7 +26,7 @@ _SEGMENTS = 3  # of each clip, to see what decoding takes
 
 @dataclasses.dataclass(frozen=True)
 class Surveyed:
-    """A survey's cost, for a stream: wall and CPU seconds, frames, bytes of every answer. `answers`: by login, game ids.
+    """A survey's cost, for a stream: wall and CPU seconds, frames, bytes of all answers. `answers`: game ids by login.
 
     `standin_s`: what the stand-in took of the CPU meanwhile; `inference_s`: the network, of `cpu_s`.
     """

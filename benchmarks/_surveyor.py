@@ -2,9 +2,9 @@
 
     python -m benchmarks._surveyor all|early|preview|int8|original STANDIN < logins
 
-Judges by the model in MODEL_PATH, `int8` by its 8-bit form. Prints JSON: `answers` by login (the game's id, 0 for unknown; None: it failed), the
-`frames` they are of, wall and CPU seconds for it without imports and the model's loading, `inference_s` of the CPU's,
-and `memory_mb`, the most that it ever had.
+Judges by the model in MODEL_PATH, `int8` by its 8-bit form. Prints JSON: `answers` by login (the game's id, 0 for
+unknown, null where it failed), the `frames` they are of, wall and CPU seconds for it without imports and the model's
+loading, `inference_s` of the CPU's, and `memory_mb`, the most that it ever had.
 """
 
 from __future__ import annotations

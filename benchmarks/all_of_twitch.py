@@ -3,8 +3,8 @@
     python -m benchmarks.all_of_twitch [--channels 60] [--live 100000]
 
 The few are surveyed as benchmarks.survey_throughput does it, each way: all 13 frames, with an early stop, by previews
-first. By way: `frames` and `gigabytes` in all; `cores` and `mbit_s` to come round once an hour. `helix_min`: minutes that
-listing the channels takes, a hundred in a call, of which Twitch allows 800 a minute.
+first. By way: `frames` and `gigabytes` in all; `cores` and `mbit_s` to come round once an hour. `helix_min`: minutes
+that listing the channels takes, a hundred in a call, of which Twitch allows 800 a minute.
 """
 
 from __future__ import annotations
