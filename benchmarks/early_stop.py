@@ -3,15 +3,15 @@
 Of each channel of the stand-in the live window is grabbed once, fifteen frames; streams of 13 frames are cut out of
 it from each of its frames on, as if one had come at that time. The recogniser answers each of them in full and with an
 early stop, on the very same frames, with the model in MODEL_PATH. `ours` is what the command's own certainty takes;
-`held_out`: the same for the channels that are kept out of the demo's dataset; `original` looks at all frames.
+`original` looks at all frames. `held_out`: the channels that are kept out of the demo's dataset; `switch`: streams that
+go over to another game while they are looked at, after one frame to twelve.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from config import load
 from data import wiring
 from data.entities import Frame
 from data.errors import StreamError
+from data.playlist import scattered
 from model.calibration import Judged
 from recognition import Recognizer
 from recognition.answering import SURE
@@ -29,18 +30,20 @@ from tests.standin import CLIPS, Standin, World
 
 _OTHERS = (0.9, 0.95, 0.999)  # what else one may ask for
 _WINDOW = 15
+_FURTHER_ON = 5  # channels, which are listed by their games: no game has more
 
 
 class Grabbed:
-    """A grabber of frames that are there already."""
+    """A grabber of frames that are there already, as JPEGs."""
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
-        self._frames = frames
+    def __init__(self, jpegs: Sequence[bytes]) -> None:
+        self._jpegs = jpegs
 
-    def frames(self, source: str, at_most: int, ad_wait_s: float) -> Iterator[Frame]:
-        """The first of them."""
+    def frames(self, source: str, at_most: int, ad_wait_s: float, scatter: bool) -> Iterator[Frame]:
+        """The first of them, in the order in which a grabber gives them."""
         del source, ad_wait_s
-        return islice(self._frames, at_most)
+        taken = self._jpegs[:at_most]
+        return (Frame(number, jpeg) for number, jpeg in enumerate(scattered(taken) if scatter else taken, 1))
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -70,36 +73,48 @@ def main(argv: list[str]) -> int:
         windows = dict(_windows(standin, settings))
     with Recognizer.load(settings) as recognizer:
         classifier: Any = Remembering(recognizer.classifier)
-    streams = [Grabbed(_from(window, start)) for window in windows.values() for start in range(len(window))]
-    held_out = np.repeat([login in standin.world.held_out for login in windows], _WINDOW)
-    whole = [_answer(settings, stream, classifier, 1.0) for stream in streams]
-    more: dict[str, float] = {"streams": len(streams)}
-    for sure in (SURE, *_OTHERS):
-        early = [_answer(settings, stream, classifier, sure) for stream in streams]
-        frames = np.array([len(verdict.predictions) for verdict in early])
-        differ = np.array([_said(one) != _said(other) for one, other in zip(early, whole, strict=True)])
-        more |= {f"frames_{sure}": round(frames.mean(), 2), f"differ_{sure}": round(differ.mean(), 4)}
-        more |= {f"held_out_frames_{sure}": round(frames[held_out].mean(), 2)}
-        more |= {f"held_out_differ_{sure}": round(differ[held_out].mean(), 4)}
+    held_out = [window for login, window in windows.items() if login in standin.world.held_out]
+    groups = {
+        "": _steady([*windows.values()]),
+        "held_out_": _steady(held_out),
+        "switch_": _switching([*windows.values()]),
+    }
+    more: dict[str, float] = {f"{name}streams": len(streams) for name, streams in groups.items()}
+    for name, streams in groups.items():
+        whole = [_answer(settings, stream, classifier, 1.0) for stream in streams]
+        for sure in (SURE, *_OTHERS):
+            early = [_answer(settings, stream, classifier, sure) for stream in streams]
+            differ = [_said(one) != _said(other) for one, other in zip(early, whole, strict=True)]
+            more[f"{name}frames_{sure}"] = round(float(np.mean([verdict.frames for verdict in early])), 2)
+            more[f"{name}differ_{sure}"] = round(float(np.mean(differ)), 4)
     return _grabbing.report("early_stop", more[f"frames_{SURE}"], _grabbing.FRAMES, "frames", **more)
 
 
-def _windows(standin: Standin, settings: Any) -> Iterator[tuple[str, list[Frame]]]:
+def _windows(standin: Standin, settings: Any) -> Iterator[tuple[str, list[bytes]]]:
     """The login and the frames of each channel that gives a whole window."""
     with wiring.grabber(settings) as grabber:
         for channel in standin.world.channels:
             try:
-                frames = list(grabber.frames(channel.login, _WINDOW))
+                jpegs = [frame.jpeg for frame in grabber.frames(channel.login, _WINDOW)]
             except StreamError:
                 continue
-            if len(frames) == _WINDOW:
-                yield channel.login, frames
+            if len(jpegs) == _WINDOW:
+                yield channel.login, jpegs
 
 
-def _from(window: Sequence[Frame], start: int) -> list[Frame]:
-    """A stream that begins there; the clips are shown over and over."""
-    turned: Iterable[Frame] = [*window[start:], *window[:start]]
-    return [Frame(number, frame.jpeg) for number, frame in enumerate(turned, 1)]
+def _steady(windows: Sequence[list[bytes]]) -> list[Grabbed]:
+    """Streams of each window from each of its frames on: the clips are shown over and over."""
+    return [Grabbed([*window[start:], *window[:start]]) for window in windows for start in range(_WINDOW)]
+
+
+def _switching(windows: Sequence[list[bytes]]) -> list[Grabbed]:
+    """Streams that go over from each channel to one of another game, after each number of frames."""
+    others = [*windows[_FURTHER_ON:], *windows[:_FURTHER_ON]]
+    return [
+        Grabbed([*one[:count], *other[count:]])
+        for one, other in zip(windows, others, strict=True)
+        for count in range(1, _grabbing.FRAMES)
+    ]
 
 
 def _answer(settings: Any, grabbed: Any, classifier: Any, sure: float) -> Verdict:

@@ -12,7 +12,7 @@ from itertools import islice
 from data.entities import Frame
 from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable
 from data.live import Live
-from data.playlist import Seen, Segment, evenly
+from data.playlist import Seen, Segment, evenly, scattered
 from data.rendition import Rendition
 from data.sources import File, Sources
 from data.tail import FileTail, LiveTail, Tail, Taking
@@ -74,9 +74,10 @@ class Grabber:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def frames(self, source: str, at_most: int, ad_wait_s: float = 0.0) -> Iterator[Frame]:
+    def frames(self, source: str, at_most: int, ad_wait_s: float = 0.0, scatter: bool = False) -> Iterator[Frame]:
         """What `source` shows now, in up to `at_most` frames, oldest first.
 
+        `scatter`: in another order, the first few from all parts of it already; where an interval is set, oldest first.
         Of a live stream: of its window's newest segments; where ads have taken the window, it waits up to
         `ad_wait_s` seconds for more. Of a recording: spread over all of it, or from its start where frames come in an
         interval. A segment that fails is left out. Raises, at the first frame at the latest: UnknownLogin,
@@ -84,10 +85,10 @@ class Grabber:
         """
         found = self._sources.open(source)
         if isinstance(found, File):
-            yield from islice(self._recorded(found, at_most), at_most)
+            yield from islice(self._recorded(found, at_most, scatter), at_most)
             return
         taking = self._taking(found)
-        yield from islice(taking.frames(self._window(found, at_most, ad_wait_s)), at_most)
+        yield from islice(taking.frames(self._window(found, at_most, ad_wait_s, scatter)), at_most)
         taking.end()
 
     def follow(self, source: str, at_first: int = 1) -> Iterator[Frame]:
@@ -112,15 +113,18 @@ class Grabber:
         live = Live(found, lambda: self._sources.stream(source), self._sleep)
         return LiveTail(live, self._taking(found), at_first, self._interval_s)
 
-    def _window(self, rendition: Rendition, at_most: int, ad_wait_s: float) -> Iterator[tuple[Rendition, Segment]]:
-        """Segments of the stream itself, oldest first: the window's, and while ads hide too many, those to come."""
+    def _window(
+        self, rendition: Rendition, at_most: int, ad_wait_s: float, scatter: bool
+    ) -> Iterator[tuple[Rendition, Segment]]:
+        """Segments of the stream itself: the window's, and while ads hide too many, those to come."""
         end = time.monotonic() + ad_wait_s
         seen, count, ads = Seen(), 0, False
         while True:
             playlist = rendition.playlist()
             fresh = seen.fresh(playlist)
             ads = ads or any(segment.ad for segment in fresh)
-            for segment in self._chosen(fresh, at_most - count, playlist.over):
+            chosen = self._chosen(fresh, at_most - count, playlist.over)
+            for segment in scattered(chosen) if scatter and not self._interval_s else chosen:
                 count += 1
                 yield rendition, segment
             pause = max(1.0, playlist.target_s)
@@ -166,11 +170,11 @@ class Grabber:
         finally:
             self._decoders.append(decoder)
 
-    def _recorded(self, file: File, at_most: int | None) -> Iterator[Frame]:
+    def _recorded(self, file: File, at_most: int | None, scatter: bool = False) -> Iterator[Frame]:
         """Frames of a recording in one file: `at_most` spread over it, or one each interval."""
         try:
             with file.opened() as video:
-                jpegs = recorded(video, self._interval_s, at_most, self._img_size, self._jpeg_quality)
+                jpegs = recorded(video, self._interval_s, at_most, self._img_size, self._jpeg_quality, scatter=scatter)
                 yield from (Frame(number, jpeg) for number, jpeg in enumerate(jpegs, 1))
         except NoPicture as error:
             raise NoPicture(f"{file.name}: {error}") from error

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TypeVar
 
 _T = TypeVar("_T")
+
+_SEGMENT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +104,23 @@ class Pace:
 
 def evenly(items: Sequence[_T], at_most: int) -> list[_T]:
     """At most so many of them, spread over all, as segments over a recording."""
-    count = min(at_most, len(items))
-    return [items[index * len(items) // count] for index in range(count)]
+    kept = min(at_most, len(items))
+    return [items[index * len(items) // kept] for index in range(kept)]
+
+
+def scattered(items: Sequence[_T]) -> list[_T]:
+    """All of them, in an order whose every beginning is spread over all: van der Corput's, by the bits in reverse."""
+    bits = max(1, (len(items) - 1).bit_length())
+    return [items[index] for index in sorted(range(len(items)), key=lambda index: int(f"{index:0{bits}b}"[::-1], 2))]
+
+
+def places(seconds: float, interval_s: float, at_most: int | None, *, scatter: bool = False) -> Iterator[float]:
+    """Where in a recording of so many seconds pictures are taken: one each `interval_s`, or with 0 `at_most` of all.
+
+    With neither interval nor number one every two seconds. `scatter`: those of all in the order of `scattered`.
+    """
+    if not interval_s and at_most and seconds:
+        spread = [index * seconds / at_most for index in range(at_most)]
+        yield from scattered(spread) if scatter else spread
+    else:
+        yield from (index * (interval_s or _SEGMENT_S) for index in (range(at_most) if at_most else count()))

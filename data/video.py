@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from av.video.reformatter import VideoReformatter
 
 from data.errors import NoPicture
 from data.partial import Joined, Readable
+from data.playlist import places
 
 CELLS = 30  # in each row and column of a thumbnail; a 240 x 240 JPEG, decoded to an eighth, has just so many
 
@@ -30,7 +30,6 @@ _FIRST_ONLY = {
 }
 _DECODER = {"max_pixels": str(_MAX_PIXELS)}  # the container may have lied
 _CONTAINERS = "mov,matroska,webm,mpegts,flv,avi,ogg,asf"  # none that names other files to open, as playlists do
-_SEGMENT_S = 2.0
 _SEEK_S = 2.0  # a jump of so much is worth a seek, to the key frame before it
 _NEAR_S = 0.001  # times are fractions of a tick
 _PLANAR = {"yuv420p", "yuvj420p"}  # what Twitch sends: brightness, and two planes of colour at half its size
@@ -98,9 +97,9 @@ def frames_at(segment: Readable, offsets_s: Iterable[float], img_size: int, jpeg
 
 
 def recorded(
-    file: IO[bytes], interval_s: float, at_most: int | None, img_size: int, jpeg_quality: int
+    file: IO[bytes], interval_s: float, at_most: int | None, img_size: int, jpeg_quality: int, *, scatter: bool = False
 ) -> Iterator[bytes]:
-    """Frames of a recording in a file, as JPEGs: one every `interval_s` seconds, or with 0 `at_most` spread over it.
+    """Frames of a recording in a file, as JPEGs, at the `data.playlist.places` of these arguments.
 
     `file`: open for reading and seeking, MP4, Matroska or another usual container. Raises NoPicture.
     """
@@ -109,24 +108,19 @@ def recorded(
         seconds = (container.duration or 0) / av.time_base
         frames: Iterator[av.VideoFrame] = iter(())
         position = -math.inf
-        for offset in _offsets(seconds, interval_s, at_most):
+        for offset in places(seconds, interval_s, at_most, scatter=scatter):
             if not position <= offset < position + _SEEK_S:
                 container.seek(int(offset * av.time_base) + (container.start_time or 0))
                 frames = container.decode(stream)
             start = (stream.start_time or 0) * stream.time_base
             frame = next((f for f in frames if f.time - start >= offset - _NEAR_S), None)
+            if frame is None and scatter:  # it is shorter than it says; others may be there
+                position = -math.inf
+                continue
             if frame is None:
                 return
             position = frame.time - start
             yield encode(scaled(frame, img_size), jpeg_quality)
-
-
-def _offsets(seconds: float, interval_s: float, at_most: int | None) -> Iterator[float]:
-    """Where in a recording of so many seconds frames are taken; with neither interval nor number every two seconds."""
-    if not interval_s and at_most and seconds:
-        yield from (index * seconds / at_most for index in range(at_most))
-    else:
-        yield from (index * (interval_s or _SEGMENT_S) for index in (range(at_most) if at_most else itertools.count()))
 
 
 @contextmanager

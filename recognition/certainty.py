@@ -6,8 +6,9 @@ against it is then beta-binomial. A game wins for sure while no more than half o
 others, and a stream is known while no more than half of its frames are unknown: both are asked for how likely they
 come to an end. These are probabilities given what was seen, so the question may be put after each frame.
 
-What it takes for granted: frames come as if drawn from an urn. Those of a stream do nearly, so
-benchmarks/early_stop.py counts how often the answer differs from that of all frames.
+What it takes for granted: frames come as if drawn from an urn. In the order of time they do not, where a streamer goes
+from one game to another; so they come in that of data.playlist.scattered. benchmarks/early_stop.py counts how often the
+answer differs from that of all frames.
 """
 
 from __future__ import annotations

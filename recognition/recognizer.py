@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from recognition.categories import Categories, CurrentCategories
     from recognition.events import Event
 
-Frames = Callable[[str, int, float], Iterator["Frame"]]  # of a source: at most so many, an ad waited for so long
+# Of a source: at most so many, an ad waited for so long, the first few from all parts of it or in their order.
+Frames = Callable[[str, int, float, bool], Iterator["Frame"]]
 
 log = logging.getLogger(__name__)
 
@@ -190,7 +191,8 @@ class Recognizer:
     def events(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Iterator[FrameSeen | Answered]:
         """What `source` shows now: its frames as they come, `at_most` of them, or FRAMES_PER_STREAM; then the verdict.
 
-        `sure`: below 1, it stops once the verdict is that of all of these frames with such a probability.
+        `sure`: below 1, it stops once the verdict is that of all of these frames with such a probability; they come
+        from all parts of what there is, then, and not in their order.
         Raises ModelError, and where there was no frame to judge the StreamError that says why; one that comes later
         ends the stream, and the verdict stands.
         """
@@ -200,7 +202,7 @@ class Recognizer:
         early = False
         with ExitStack() as stack:
             with undisturbed():
-                grabbed = self._frames(source, count, self.settings.ad_wait_s)
+                grabbed = self._frames(source, count, self.settings.ad_wait_s, sure < 1)
                 frames = stack.enter_context(ahead(grabbed))
                 classifier, jury = self.classifier, self.jury()  # while the first frame travels
             for frame in _till_failure(frames):

@@ -31,10 +31,10 @@ def grabber(url: str, naps: Naps | None = None, timeout_s: float = 30, **options
     return Grabber(**{**values, "timeout_s": timeout_s, **options})
 
 
-def grab(url: str, login: str, at_most: int = 15, ad_wait_s: float = 0.0, **options) -> list:
+def grab(url: str, login: str, at_most: int = 15, ad_wait_s: float = 0.0, *, scatter: bool = False, **options) -> list:
     """All frames of one grab."""
     with grabber(url, **options) as open_grabber:
-        return list(open_grabber.frames(login, at_most, ad_wait_s))
+        return list(open_grabber.frames(login, at_most, ad_wait_s, scatter))
 
 
 VIDEO = "https://video.example"

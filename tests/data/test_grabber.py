@@ -263,6 +263,14 @@ def test_what_is_fetched_of_a_playlist():
         assert asked(server) == ["/360p.m3u8", "/3.ts", "/5.ts"]
 
 
+def test_scattered_frames_come_from_all_of_the_window():
+    """The newest segments, the first of them and the middle before those between; numbers count as they come."""
+    with Scripted([*LIVE, playlist(*["live"] * 10), *[PICTURE] * 8]) as server:
+        frames = grab(server.url, "someone", at_most=8, scatter=True)
+        assert asked(server)[1:] == [f"/{number}.ts" for number in (3, 7, 5, 9, 4, 8, 6, 10)]
+    assert [frame.number for frame in frames] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 def test_waiting_for_ads_keeps_to_at_most():
     """Frames from before and after a wait are together no more than asked for, and none comes twice."""
     looks = [playlist(*["live"] * 4, *["ad"] * 11), playlist(*["ad"] * 2, *["live"] * 13, first=14)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
-from data.playlist import Pace, Part, Playlist, Seen, Segment, evenly
+from data.playlist import Pace, Part, Playlist, Seen, Segment, evenly, places, scattered
 
 START = 1_700_000_000.0
 
@@ -82,6 +84,27 @@ def test_evenly():
     assert numbers(evenly(ten, 3)) == [0, 3, 6]
     assert numbers(evenly(ten[:3], 10)) == [0, 1, 2]
     assert not evenly(ten, 0)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 13, 15, 16, 100])
+def test_scattered(count):
+    """All are there, once; the first few of them, however few, leave no gap much larger than the others."""
+    order = scattered(range(count))
+    assert sorted(order) == list(range(count))
+    for few in range(2, count):
+        seen = sorted(order[:few])
+        gaps = [after - before for before, after in zip(seen, [*seen[1:], count], strict=True)]
+        assert max(gaps) <= 4 * count / few
+
+
+def test_places_in_a_recording():
+    """One each interval; or so many of all, in their order or scattered; or one every two seconds, on and on."""
+    assert list(places(100.0, 30.0, 3)) == [0, 30, 60]
+    assert list(places(100.0, 0.0, 4)) == [0, 25, 50, 75]
+    assert list(places(100.0, 0.0, 4, scatter=True)) == [0, 50, 25, 75]
+    assert list(places(100.0, 30.0, 3, scatter=True)) == [0, 30, 60]
+    assert list(places(0.0, 0.0, 3)) == [0, 2, 4]
+    assert list(islice(places(5.0, 0.0, None), 4)) == [0, 2, 4, 6]
 
 
 def test_what_came_and_went_between_two_looks_is_counted():

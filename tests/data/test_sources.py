@@ -182,6 +182,31 @@ def test_a_file_becomes_frames(film):
     assert [frame.number for frame in frames] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_file_scattered(film):
+    """The frames of its beginning and its middle come first; those that are not there leave the others."""
+    with Scripted([]) as server:
+        assert colours(grab(server.url, str(film), at_most=4, scatter=True)) == ["red", "green", "red", "blue"]
+
+
+def test_a_file_with_less_picture_than_sound(tmp_path):
+    """Scattered places where only sound is left have no frame; those before them have theirs nevertheless."""
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as file:
+        picture, sound = file.add_stream("libx264", rate=10), file.add_stream("aac", rate=48000)
+        picture.height, picture.width, picture.pix_fmt = 72, 128, "yuv420p"
+        for colour in [RED] * 10 + [GREEN] * 10:
+            file.mux(picture.encode(av.VideoFrame.from_ndarray(flat(colour), "rgb24")))
+        file.mux(picture.encode(None))
+        for number in range(190):  # four seconds
+            frame = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts = 48000, 1024 * number
+            file.mux(sound.encode(frame))
+        file.mux(sound.encode(None))
+    with Scripted([]) as server:
+        assert colours(grab(server.url, str(path), at_most=4, scatter=True)) == ["red", "green"]
+        assert colours(grab(server.url, str(path), at_most=4)) == ["red", "green"]
+
+
 @pytest.mark.parametrize(
     ("interval_s", "expected"), [(1.0, ["red", "green", "blue"]), (0.75, ["red", "red", "green", "blue"]), (9, ["red"])]
 )

@@ -52,7 +52,7 @@ class Grabbed:
     def __init__(self, made: Iterable[Frame]) -> None:
         self._made = made
 
-    def frames(self, source: str, at_most: int, ad_wait_s: float) -> Iterator[Frame]:
+    def frames(self, source: str, at_most: int, ad_wait_s: float, scatter: bool) -> Iterator[Frame]:
         return islice(self._made, at_most)
 
     def close(self) -> None:
