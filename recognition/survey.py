@@ -1,6 +1,6 @@
 """A survey: many sources looked at side by side, one answer each.
 
-Threads take frames, and one thread judges those of all (recognition.batching). At any time no more sources are in the
+Threads take frames, and a few judge those of all (recognition.batching). At any time no more sources are in the
 making than twice the threads, so their number does not matter; nor does a source that fails.
 """
 
