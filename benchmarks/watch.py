@@ -8,7 +8,7 @@ demo's dataset does not contain, and one in five never switches. Prints one JSON
     cores                    that the command used on average, and the stand-in besides
     memory, course_mb        MB of the command: early, at the end, the highest; and at a dozen moments
     threads                  the most that it had
-    frames                   judged; of how many segments that there were; lost segments; late frames (8 s or more)
+    frames                   judged; lost segments; late frames (8 s or more)
     lag_s                    from a segment's beginning to its answer: median, 99th percentile, worst
     inference                ms a frame, and frames a batch
     switches                 planted, found, missed, false; seconds from a game's first picture until it was told

@@ -105,13 +105,16 @@ class Grabber:
             if not tail.over and self._sleep(max(0.0, looked_at + tail.pause_s - time.monotonic())):
                 return
 
-    def tail(self, source: str, at_first: int = 1) -> Tail:
-        """The same look by look, for who follows many sources: whoever asks does the waiting."""
+    def tail(self, source: str, at_first: int = 1, behind: int | None = None) -> Tail:
+        """The same look by look, for who follows many sources: whoever asks does the waiting.
+
+        `behind`: segments of a live stream that are more than so many behind are passed over, when looks come late.
+        """
         found = self._sources.open(source)
         if isinstance(found, File):
             return FileTail(self._recorded(found, None))
         live = Live(found, lambda: self._sources.stream(source), self._sleep)
-        return LiveTail(live, self._taking(found), at_first, self._interval_s)
+        return LiveTail(live, self._taking(found), at_first, behind, self._interval_s)
 
     def _window(
         self, rendition: Rendition, at_most: int, ad_wait_s: float, scatter: bool

@@ -50,14 +50,15 @@ class Live(Generic[_R]):
         self.over = False
         self.pause_s = _LEAST_S
         self._first = True  # nothing but ads was seen
+        self._passed = 0
         self._renewed = False  # and nothing new came since
         self._target_s = _LEAST_S
         self._heard_at = self._moved_at = clock()  # the last answer, and the last new segment
 
     @property
     def lost(self) -> int:
-        """Segments that had come and gone between two looks."""
-        return self._seen.lost
+        """Segments that had come and gone between two looks, and those passed over."""
+        return self._seen.lost + self._passed
 
     def segments(self, at_first: int) -> Iterator[tuple[_R, Segment]]:
         """What `look` gives, look after look, until the stream ends."""
@@ -67,14 +68,17 @@ class Live(Generic[_R]):
             if not self.over and self._sleep(max(0.0, looked_at + self.pause_s - self._clock())):
                 return
 
-    def look(self, at_first: int) -> list[tuple[_R, Segment]]:
+    def look(self, at_first: int, at_most: int | None = None) -> list[tuple[_R, Segment]]:
         """New segments that are no ads, with what opens them; of a live stream's first ones, the newest `at_first`.
 
+        `at_most`: of later ones no more than so many, the newest, for whom being late is worse than missing some.
         Of a recording all. Raises StreamUnavailable when its servers have failed for a minute.
         """
         fresh = self._look()
         content = [segment for segment in fresh if not segment.ad]
-        past = max(0, len(content) - at_first) if self._first and not self.over else 0
+        most = len(content) if self.over else at_first if self._first else at_most
+        past = 0 if most is None else max(0, len(content) - most)
+        self._passed += 0 if self._first else past
         self._first = self._first and not content
         self.pause_s = max(_LEAST_S, self._target_s if fresh else self._target_s / 2)  # RFC 8216, 6.3.4
         return [(self._rendition, segment) for segment in content[past:]]

@@ -75,11 +75,14 @@ class Taking:
 class LiveTail:
     """A stream in segments, from now until it ends."""
 
-    def __init__(self, live: Live[Rendition], taking: Taking, at_first: int, interval_s: float) -> None:
+    def __init__(
+        self, live: Live[Rendition], taking: Taking, at_first: int, behind: int | None, interval_s: float
+    ) -> None:
         self.live = True
         self._stream = live
         self._taking = taking
         self._at_first = at_first
+        self._behind = behind
         self._interval_s = interval_s
         self._looked = False
 
@@ -95,17 +98,21 @@ class LiveTail:
 
     @property
     def lost(self) -> int:
-        """Segments that had come and gone between two looks."""
+        """Segments that had come and gone between two looks, or were too far behind."""
         return self._stream.lost
 
     def look(self) -> Iterator[Frame]:
         """See Tail."""
-        segments = self._stream.look(self._at_first)
+        segments = self._stream.look(self._at_first, self._at_most())
         self.live = self.live and (self._looked or not self.over)
         self._looked = True
         yield from self._taking.frames(segments)
         if self.over:
             self._taking.end()
+
+    def _at_most(self) -> int | None:
+        """How many new segments a look may bring: those of a pause, and so many that were left behind."""
+        return None if self._behind is None else max(1, int(self.pause_s / self._stream.pause_s)) + self._behind
 
 
 class FileTail:

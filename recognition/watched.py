@@ -19,6 +19,7 @@ from recognition.verdict import Jury, softmax
 from recognition.window import Window
 
 _FIRST = 4  # frames of the live window to begin with: one more than the window's answer takes
+_BEHIND = 2  # segments: where there is no time for all, what streams show now matters more than what they showed
 _ABSENT_S = 60.0  # between two looks for a stream that is not live
 _BEAR_S = 30.0  # servers may fail for so long before that is told
 _OUTAGE_S = 300.0  # and for so long before a stream that is not waited for is given up
@@ -33,14 +34,14 @@ Tell = Callable[[Event], None]
 class Watched:
     """A source. `over`: nothing more is to be seen of it. Its turns may be in any threads, one at a time.
 
-    `opened(source, at_first)`: what `data.grabber.Grabber.tail` gives. `wait`: for a stream that is not live yet, or
-    any more; without, it is over with its first stream. A recording is over with its end in any case.
+    `opened(source, at_first, behind)`: what `data.grabber.Grabber.tail` gives. `wait`: for a stream that is not live
+    yet, or any more; without, it is over with its first stream. A recording is over with its end in any case.
     """
 
     def __init__(
         self,
         source: str,
-        opened: Callable[[str, int], Tail],
+        opened: Callable[[str, int, int], Tail],
         judge: Judge,
         jury: Callable[[], Jury],
         *,
@@ -88,7 +89,7 @@ class Watched:
 
     def _open(self) -> Tail:
         self._lost = 0
-        return self._opened(self.source, _FIRST)
+        return self._opened(self.source, _FIRST, _BEHIND)
 
     def _look(self, tail: Tail, tell: Tell, stop: threading.Event) -> None:
         for frame in tail.look():

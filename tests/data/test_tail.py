@@ -50,6 +50,17 @@ def test_a_look_waits_for_nothing():
         assert [looked(tail), looked(tail)] == [[], [(1, 6.0)]]
 
 
+@pytest.mark.parametrize(("interval_s", "expected"), [(0.0, [7, 8, 9]), (4.0, [7, 9])])
+def test_who_is_late_may_catch_up(interval_s, expected):
+    """Of a look that brings more than one segment and two behind it the oldest are passed over, and count as lost."""
+    script = [playlist("live"), PICTURE, playlist(*["live"] * 8, first=2), *[PICTURE] * 3]
+    with Scripted([*LIVE, *script]) as server, grabber(server.url, frame_interval_s=interval_s) as opened:
+        tail = opened.tail("someone", behind=2)
+        assert [looked(tail), tail.lost] == [[(1, 2.0)], 0]
+        seen = [round(at / 2) for _, at in looked(tail)]
+    assert (seen, tail.lost) == (expected, 8 - (3 if interval_s == 0 else 4))
+
+
 @pytest.mark.parametrize(("interval_s", "pause_s"), [(2.0, 2.0), (6.0, 6.0), (60.0, 10.0)])
 def test_frames_that_come_seldom_are_looked_for_seldom(interval_s, pause_s):
     """As often as there are segments, or frames to take; but before the window has moved on."""

@@ -38,10 +38,10 @@ class Twitch:
 
     def __init__(self, *found: FakeTail | StreamError) -> None:
         self._found = deque(found)
-        self.opened: list[tuple[str, int]] = []
+        self.opened: list[tuple[str, int, int]] = []
 
-    def open(self, source: str, at_first: int) -> FakeTail:
-        self.opened.append((source, at_first))
+    def open(self, source: str, at_first: int, behind: int) -> FakeTail:
+        self.opened.append((source, at_first, behind))
         last = len(self._found) == 1 and isinstance(self._found[0], StreamError)
         found = self._found[0] if last else self._found.popleft()
         if isinstance(found, StreamError):

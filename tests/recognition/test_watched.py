@@ -71,7 +71,7 @@ def test_a_stream_from_beginning_to_end():
     assert [frame.number for frame in frames] == [*range(1, 8)]
     [_, change] = [event for event in watching.told if isinstance(event, Changed)]
     assert (change.before, change.after, change.number) == (RED_GAME, BLUE_GAME, 7)
-    assert twitch.opened == [("one", 4)]
+    assert twitch.opened == [("one", 4, 2)]
 
 
 def test_how_late_and_how_many_were_lost():
