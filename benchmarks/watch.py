@@ -146,7 +146,7 @@ def _cost(samples: list[Sample]) -> dict[str, Any]:
 
 
 def _frames(frames: list[dict[str, Any]]) -> dict[str, Any]:
-    lags = sorted(frame["lag_s"] for frame in frames if frame["number"] > 4)  # the first four are the past
+    lags = sorted(frame["lag_s"] for frame in frames if frame["lag_s"] is not None)
     lost = sum(frame["lost"] for frame in frames)
     return {
         "frames": {"judged": len(frames), "lost": lost, "late": sum(lag >= _LATE_S for lag in lags)},

@@ -76,6 +76,8 @@ class Watch:
         start = time.monotonic()
         for index, watched in enumerate(self._watched):
             self._rota.put(watched, start + index * _APART_S)
+        if not self._watched:
+            self._rota.close()
         with ThreadPoolExecutor(self._at_once, thread_name_prefix="watch") as pool:
             for due, watched in self._rota:
                 pool.submit(self._turn, due, watched)

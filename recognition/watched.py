@@ -58,6 +58,7 @@ class Watched:
         self._tail: Tail | None = None
         self._number = 0
         self._lost = 0  # of this tail's segments, as far as it was told
+        self._joined = False  # whether this tail gave a frame
         self._newest = 0.0  # the latest frame's date
         self._told = ""  # the failure that was told last, and no frame since
         self._tries, self._since = 0, 0.0  # of an outage: vain tries, and when the first one was
@@ -88,15 +89,17 @@ class Watched:
         self._heard = False
 
     def _open(self) -> Tail:
-        self._lost = 0
+        self._lost, self._joined = 0, False
         return self._opened(self.source, _FIRST, _BEHIND)
 
     def _look(self, tail: Tail, tell: Tell, stop: threading.Event) -> None:
+        known_age = self._joined and tail.live  # what is there at first is of any age
         for frame in tail.look():
             if stop.is_set():
                 return
             if not self._was_seen(frame):
-                self._see(frame, tail, tell)
+                self._joined = True
+                self._see(frame, frame.date if known_age else None, tail.lost, tell)
 
     def _was_seen(self, frame: Frame) -> bool:
         """Whether it came already, at the stream's address before this one."""
@@ -106,13 +109,14 @@ class Watched:
         self._newest = self._newest if seen else frame.date
         return seen
 
-    def _see(self, frame: Frame, tail: Tail, tell: Tell) -> None:
+    def _see(self, frame: Frame, made: float | None, lost: int, tell: Tell) -> None:
+        """Judge a frame, made then (epoch seconds), before which so many were lost; tell of it, and what it changes."""
         judged = self._judge.judge(decode(frame.jpeg)[None])
         logits = judged.logits[0]
         prediction = self._jury.hear(logits, bool(judged.known[0]))
         self._number, self._heard, self._told, self._tries = self._number + 1, True, "", 0
-        lag_s = max(0.0, time.time() - frame.date) if tail.live and frame.date else None
-        lost, self._lost = tail.lost - self._lost, tail.lost
+        lag_s = None if made is None else max(0.0, time.time() - made)
+        lost, self._lost = lost - self._lost, lost
         tell(FrameSeen(self.source, now(), self._number, prediction, frame.jpeg, lag_s, lost))
         before = self._window.game
         if self._window.hear(softmax(logits), prediction.known and not is_flat(frame.jpeg)):

@@ -83,6 +83,11 @@ def test_all_are_followed_to_their_ends():
     assert len(of(events, Answered)) == 30
 
 
+def test_nothing_to_watch():
+    """It is over at once."""
+    assert list(Watch([], threading.Event()).events()) == []
+
+
 def test_no_more_threads_than_asked_for():
     """Of twenty sources that are always due, no more than three are looked at at a time, and none waits for ever."""
     tails = [Endless(takes_s=0.01) for _ in range(20)]

@@ -75,16 +75,19 @@ def test_a_stream_from_beginning_to_end():
 
 
 def test_how_late_and_how_many_were_lost():
-    """Of a live stream each frame says how old it is, and what was missed before it; of a recording none does."""
-    live, recorded = FakeTail(shown(RED, RED, first=time.time() - 5)), FakeTail(shown(RED, first=5.0), live=False)
-    live.lost = 3
+    """Frames say how old they are, but for those that were there at first and recordings'; and what was missed."""
+    live = FakeTail(shown(RED, RED, first=time.time() - 9), shown(RED, RED, first=time.time() - 5))
+    recorded = FakeTail(shown(RED, first=5.0), shown(RED, first=7.0), live=False)
+    seen = {}
     for tail in (live, recorded):
         watching = Watching(Twitch(tail))
-        frames = [event for event in watching.turn() if isinstance(event, FrameSeen)]
-        if tail is live:
-            assert [(round(frame.lag_s or 0), frame.lost) for frame in frames] == [(5, 3), (3, 0)]
-        else:
-            assert [(frame.lag_s, frame.lost) for frame in frames] == [(None, 0)]
+        watching.turn()
+        tail.lost = 3
+        watching.turn()
+        frames = [event for event in watching.told if isinstance(event, FrameSeen)]
+        seen[tail] = [(None if frame.lag_s is None else round(frame.lag_s), frame.lost) for frame in frames]
+    assert seen[live] == [(None, 0), (None, 0), (5, 3), (3, 0)]
+    assert seen[recorded] == [(None, 0), (None, 3)]
 
 
 @pytest.mark.parametrize("error", [OFFLINE, NoPicture("one: encrypted"), UnknownLogin("nobody")])
