@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with tempfile.TemporaryDirectory() as scratch:
-        root = args.frames or _collected(Path(scratch) / "frames")
+        root = args.frames or collected(Path(scratch) / "frames")
         for way in args.ways:
             figures = _original(args, root, way) if way.startswith("original") else _ours(args, root, way, scratch)
             sys.stdout.write(json.dumps({"name": f"sessions_{way}"} | figures) + "\n")
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _collected(root: Path) -> Path:
+def collected(root: Path) -> Path:
     """A frame a second of each clip, as the grabber takes them."""
     from data.folder import Folder
     from data.grabber import Grabber
