@@ -7,8 +7,10 @@ import io
 import logging
 import signal
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from data.errors import ToolkitError
 
@@ -54,6 +56,28 @@ def run(args: argparse.Namespace, work: Callable[[argparse.Namespace, Settings],
     except BrokenPipeError:
         sys.stderr.close()  # the reader of stdout left: nothing to say, and nobody to say it to
         return 0
+
+
+@contextmanager
+def stopped_by_user(stop: threading.Event, minutes: float | None) -> Iterator[None]:
+    """Set `stop` at Ctrl-C, SIGTERM, or after `minutes`; a second Ctrl-C interrupts hard."""
+
+    def on_signal(number: int, _: Any) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    timer = threading.Timer(minutes * 60 if minutes else threading.TIMEOUT_MAX, stop.set)
+    timer.daemon = True
+    if minutes:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _print_any_name() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -45,7 +44,8 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         stack.enter_context(memory.given_back())
         catalog = Catalog(stack.enter_context(db.connect(settings)), settings.db_wait_s, stop.wait)
         collector = stack.enter_context(_collector(settings, folder, catalog, stop, args.frames))
-        stack.enter_context(_stopped_by_user(stop, args.minutes))
+        stack.enter_context(command.stopped_by_user(stop, args.minutes))
+        _stop_at_enter(stop)
         totals = _shown(collector, settings, folder, catalog, stop)
     print(totals)
     return 0
@@ -111,14 +111,8 @@ def _shown(collector: Collector, settings: Settings, folder: Folder, catalog: Ca
     return display.totals()
 
 
-@contextmanager
-def _stopped_by_user(stop: Stop, minutes: float | None) -> Iterator[None]:
-    """Set `stop` at Enter (on a terminal), Ctrl-C, SIGTERM, or after `minutes`; a second Ctrl-C interrupts hard."""
-
-    def on_signal(number: int, _: Any) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.set()
+def _stop_at_enter(stop: Stop) -> None:
+    """Set `stop` at Enter, where somebody is there to press it."""
 
     def on_enter() -> None:
         sys.stdin.readline()
@@ -126,19 +120,8 @@ def _stopped_by_user(stop: Stop, minutes: float | None) -> Iterator[None]:
             sys.stderr.write("\x1b[A")  # the echo of Enter moved the cursor from where the display left it
         stop.set()
 
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    timer = threading.Timer(minutes * 60 if minutes else threading.TIMEOUT_MAX, stop.set)
-    timer.daemon = True
-    if minutes:
-        timer.start()
     if sys.stdin and sys.stdin.isatty():
         threading.Thread(target=on_enter, name="enter", daemon=True).start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _positive(kind: type) -> Any:

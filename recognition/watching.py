@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from data import memory
+from data import command, memory
 from recognition.answering import code_of, exit_code
 from recognition.asked import sources
 from recognition.events import Answered, Changed, Event, Failed, Output
@@ -29,7 +27,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     asked = sources(args.source, args.sources_file)
     codes: dict[str, int] = {}  # by source, of its last stream
     with ExitStack() as stack:
-        stop = stack.enter_context(_stopped_by_user(args.minutes))
+        stop = threading.Event()
+        stack.enter_context(command.stopped_by_user(stop, args.minutes))
         stack.enter_context(memory.given_back())
         recognizer = stack.enter_context(_recognizer(args, settings, len(asked)))
         outputs, recognizer = _outputs(args, settings, stack, recognizer)
@@ -80,26 +79,3 @@ def _outputs(
         outputs.append(metrics)
         recognizer = recognizer.judging_by(metrics.timed(recognizer.classifier))
     return outputs, recognizer
-
-
-@contextmanager
-def _stopped_by_user(minutes: float | None) -> Iterator[threading.Event]:
-    """An event that is set at Ctrl-C, SIGTERM, or after `minutes`; a second Ctrl-C interrupts hard."""
-    stop = threading.Event()
-
-    def on_signal(number: int, _: Any) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.set()
-
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    timer = threading.Timer(minutes * 60 if minutes else threading.TIMEOUT_MAX, stop.set)
-    timer.daemon = True
-    if minutes:
-        timer.start()
-    try:
-        yield stop
-    finally:
-        timer.cancel()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
