@@ -20,6 +20,8 @@ from data.video import Decoder, first_frame, frames_at, recorded
 
 _ENOUGH_FRAMES = 5  # ads are waited out only until this many frames are there
 
+Sleep = Callable[[float], object]  # so many seconds; true when there is no more waiting
+
 log = logging.getLogger(__name__)
 
 
@@ -41,7 +43,7 @@ class Grabber:
         deadline_s: float = 30.0,
         standin: str = "",
         pool_size: int = 16,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Sleep = time.sleep,
     ) -> None:
         """Take the settings of the same names; no request is made yet.
 
@@ -74,21 +76,29 @@ class Grabber:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def frames(self, source: str, at_most: int, ad_wait_s: float = 0.0, scatter: bool = False) -> Iterator[Frame]:
+    def frames(
+        self,
+        source: str,
+        at_most: int,
+        ad_wait_s: float = 0.0,
+        scatter: bool = False,
+        sleep: Sleep | None = None,
+    ) -> Iterator[Frame]:
         """What `source` shows now, in up to `at_most` frames, oldest first.
 
         `scatter`: in another order, the first few from all parts of it already; where an interval is set, oldest first.
-        Of a live stream: of its window's newest segments; where ads have taken the window, it waits up to
-        `ad_wait_s` seconds for more. Of a recording: spread over all of it, or from its start where frames come in an
-        interval. A segment that fails is left out. Raises, at the first frame at the latest: UnknownLogin,
-        StreamOffline, OnlyAds, StreamUnavailable, or NoPicture when no segment could be decoded.
+        Of a live stream: of its window's newest segments; where ads have taken the window, it waits up to `ad_wait_s`
+        seconds for more, by `sleep` if one is given. Of a recording: spread over all of it, or from its start where
+        frames come in an interval. A segment that fails is left out. Raises, at the first frame at the latest:
+        UnknownLogin, StreamOffline, OnlyAds, StreamUnavailable, or NoPicture when no segment could be decoded.
         """
         found = self._sources.open(source)
         if isinstance(found, File):
             yield from islice(self._recorded(found, at_most, scatter), at_most)
             return
         taking = self._taking(found)
-        yield from islice(taking.frames(self._window(found, at_most, ad_wait_s, scatter)), at_most)
+        window = self._window(found, at_most, ad_wait_s, scatter, sleep or self._sleep)
+        yield from islice(taking.frames(window), at_most)
         taking.end()
 
     def follow(self, source: str, at_first: int = 1) -> Iterator[Frame]:
@@ -117,7 +127,7 @@ class Grabber:
         return LiveTail(live, self._taking(found), at_first, behind, self._interval_s)
 
     def _window(
-        self, rendition: Rendition, at_most: int, ad_wait_s: float, scatter: bool
+        self, rendition: Rendition, at_most: int, ad_wait_s: float, scatter: bool, sleep: Sleep
     ) -> Iterator[tuple[Rendition, Segment]]:
         """Segments of the stream itself: the window's, and while ads hide too many, those to come."""
         end = time.monotonic() + ad_wait_s
@@ -134,7 +144,7 @@ class Grabber:
             if count >= min(at_most, _ENOUGH_FRAMES) or not ads or playlist.over or time.monotonic() + pause > end:
                 break
             log.info("%s: ads; waiting for the stream", rendition.name)
-            if self._sleep(pause):
+            if sleep(pause):
                 break
         if not count:
             name = rendition.name

@@ -1,7 +1,8 @@
 """A survey: many sources looked at side by side, one answer each.
 
-Threads take frames, and a few judge those of all (recognition.batching). At any time no more sources are in the
-making than twice the threads, so their number does not matter; nor does a source that fails.
+Threads take frames, a few others judge those of all (recognition.batching). A stream that shows an ad is waited for,
+and another takes its place meanwhile. No more sources are in the making than there are threads and places, so their
+number does not matter; nor does a source that fails.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from data.errors import HelixError, StreamError
 from recognition.asked import login_of
 from recognition.batching import Batched
 from recognition.events import Answered, Failed, FrameSeen, now
+from recognition.places import Places
 
 if TYPE_CHECKING:
     from recognition.recognizer import Recognizer
 
+_CROWD, _MOST_THREADS = 8, 256  # threads for each place: most of them wait for an ad's end; and at most
 SURE = 0.9  # how confident an answer by a preview must be, where nothing more is asked for
 
 Result = Answered | Failed
@@ -35,11 +38,16 @@ class Ended(Exception):
 
 
 class Survey:
-    """Looks at sources side by side. `look` may be called by several threads at once; raises StreamError."""
+    """Looks at sources side by side. `look` may be called by several threads at once; raises StreamError.
 
-    def __init__(self, look: _Look, at_once: int) -> None:
+    `places`: what each look takes one of; `at_once`: how many there are.
+    """
+
+    def __init__(self, look: _Look, places: Places, at_once: int) -> None:
         self._look = look
-        self._at_once = at_once
+        self._places = places
+        self._threads = min(_CROWD * at_once, max(at_once, _MOST_THREADS))
+        self._most = self._threads + at_once
         self._over = threading.Event()
 
     def results(self, sources: Iterable[str | Stream]) -> Generator[Result, None, None]:
@@ -48,7 +56,7 @@ class Survey:
         Sources are drawn as they are needed; a HelixError of theirs is raised in the end. Leaving the iterator early
         ends those in the making at their next frame.
         """
-        pool = ThreadPoolExecutor(self._at_once, thread_name_prefix="survey")
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="survey")
         try:
             yield from self._side_by_side(pool, sources)
         finally:
@@ -61,7 +69,7 @@ class Survey:
         try:
             for source in sources:
                 flying.add(pool.submit(self._result, source))
-                if len(flying) >= 2 * self._at_once:
+                if len(flying) >= self._most:
                     done, flying = wait(flying, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in done)
         except HelixError as error:  # the listing broke off: what is in the making comes first
@@ -74,18 +82,22 @@ class Survey:
 
     def _result(self, source: str | Stream) -> Result:
         name, category = (source.login, source.category) if isinstance(source, Stream) else (source, None)
-        try:
-            answered = self._answered(name)
-        except StreamError as error:
-            return Failed(name, now(), error)
+        with self._places:
+            try:
+                answered = self._answered(name)
+            except StreamError as error:
+                return Failed(name, now(), error)
         return replace(answered, category=category or answered.category)
 
     def _answered(self, source: str) -> Answered:
-        for event in self._look(source):
-            if self._over.is_set():
-                raise Ended
-            last = event
-        assert isinstance(last, Answered)
+        last: FrameSeen | Answered | None = None
+        if not self._over.is_set():
+            for event in self._look(source):
+                last = event
+                if self._over.is_set():
+                    break
+        if not isinstance(last, Answered):
+            raise Ended
         return last
 
 
@@ -101,12 +113,14 @@ def survey(
     """`recognition.recognizer.Recognizer.survey`. Raises ModelError."""
     with ExitStack() as stack:
         batched = Batched(recognizer.classifier, stack.enter_context(recognizer.batcher()))
-        look = partial(recognizer.judging_by(batched).events, at_most=at_most, sure=sure)
+        places = Places(at_once, recognizer.over.wait)
+        frames = partial(recognizer.grabber.frames, sleep=places.wait)
+        look = partial(recognizer.judging_by(batched, frames).events, at_most=at_most, sure=sure)
         if preview:
             previews = stack.enter_context(wiring.previews(recognizer.settings))
             glance = recognizer.judging_by(batched, lambda login, *_: iter([previews.frame(login)]), SURE).events
             look = partial(_glance_first, glance, look)
-        yield from Survey(look, at_once).results(sources)
+        yield from Survey(look, places, at_once).results(sources)
 
 
 def _glance_first(glance: _Look, look: _Look, source: str) -> Iterator[FrameSeen | Answered]:

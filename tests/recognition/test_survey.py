@@ -18,11 +18,12 @@ from model.calibration import Judged
 from model.classifier import Classifier
 from recognition import Recognizer
 from recognition.events import Answered, Failed, FrameSeen, now
+from recognition.places import Places
 from recognition.survey import Survey
 from recognition.verdict import Jury, Prediction
 from tests.data.conftest import settings
 from tests.recognition.commands import BRIGHT, DARK
-from tests.standin import Standin
+from tests.standin import Standin, Weather, World
 from tests.standin.preview import HOST
 
 GAMES = (Game(1, "Chess"), Game(2, "Tetris"))
@@ -49,10 +50,14 @@ def stream(login: str, game: Game | None) -> Stream:
     return Stream(login, game.id if game else 0, "", "en", 1, game.name if game else "")
 
 
+def surveying(look: Callable[[str], Iterable[FrameSeen | Answered]], at_once: int = AT_ONCE) -> Survey:
+    return Survey(look, Places(at_once, time.sleep), at_once)
+
+
 def test_each_source_has_its_result():
     """Two hundred sources, a third of which fail at once and a third later: one result each."""
     names = [f"{kind}{number}" for kind in ("fine", "offline", "broken") for number in range(67)]
-    results = list(Survey(look, AT_ONCE).results(names))
+    results = list(surveying(look).results(names))
     assert sorted(result.source for result in results) == sorted(names)
     answered = {result.source for result in results if isinstance(result, Answered)}
     assert answered == {name for name in names if name.startswith("fine")}
@@ -63,7 +68,7 @@ def test_each_source_has_its_result():
 def test_streams_bring_their_category():
     """What Helix lists stands beside the answer, as a mismatch where the ids differ; a stream may have set none."""
     listed = [stream("one", GAMES[0]), stream("two", GAMES[1]), stream("three", None), "four"]
-    found = {r.source: r for r in Survey(look, AT_ONCE).results(listed) if isinstance(r, Answered)}
+    found = {r.source: r for r in surveying(look).results(listed) if isinstance(r, Answered)}
     assert {name: (r.category, r.mismatch) for name, r in found.items()} == {
         "one": (GAMES[0], False),
         "two": (GAMES[1], True),
@@ -73,7 +78,7 @@ def test_streams_bring_their_category():
 
 
 def test_side_by_side_and_no_more():
-    """So many are looked at at once as may be; sources are drawn as they are needed, twice as many at most."""
+    """So many are looked at at once as may be; sources are drawn as threads need them, whatever their number."""
     lock = threading.Lock()
     busy, most, drawn, done = 0, 0, 0, 0
 
@@ -89,14 +94,36 @@ def test_side_by_side_and_no_more():
 
     def names() -> Iterator[str]:
         nonlocal drawn
-        for number in range(60):
+        for number in range(200):
             drawn += 1
-            assert drawn - done <= 2 * AT_ONCE
+            assert drawn - done <= 9 * AT_ONCE
             yield f"n{number}"
 
-    for _ in Survey(counted, AT_ONCE).results(names()):
+    for _ in surveying(counted).results(names()):
         done += 1
-    assert (most, done) == (AT_ONCE, 60)
+    assert (most, done) == (AT_ONCE, 200)
+
+
+def test_who_waits_leaves_its_place():
+    """Sixteen sources that wait for half a second each, with two places: they wait together, and work in turn."""
+    places, lock, busy, most = Places(2, time.sleep), threading.Lock(), 0, 0
+
+    def patient(source: str) -> Iterator[Answered]:
+        nonlocal busy, most
+        for _ in range(2):
+            with lock:
+                busy += 1
+                most = max(most, busy)
+            time.sleep(0.01)
+            with lock:
+                busy -= 1
+            places.wait(0.25)
+        yield answer(source)
+
+    start = time.monotonic()
+    assert len(list(Survey(patient, places, 2).results(f"n{number}" for number in range(16)))) == 16
+    assert most == 2
+    assert time.monotonic() - start < 3  # in turn they would take four
 
 
 def test_a_listing_that_breaks_off():
@@ -106,7 +133,7 @@ def test_a_listing_that_breaks_off():
         yield from ("one", "two")
         raise HelixUnavailable("down")
 
-    results = Survey(look, AT_ONCE).results(names())
+    results = surveying(look).results(names())
     assert {next(results).source, next(results).source} == {"one", "two"}
     with pytest.raises(HelixUnavailable, match="down"):
         next(results)
@@ -119,7 +146,7 @@ def test_what_nobody_expects_is_not_hidden():
         raise ZeroDivisionError(source)
 
     with pytest.raises(ZeroDivisionError, match="one"):
-        list(Survey(faulty, AT_ONCE).results(["one"]))
+        list(surveying(faulty).results(["one"]))
 
 
 def test_leaving_early_ends_those_in_the_making():
@@ -138,12 +165,14 @@ def test_leaving_early_ends_those_in_the_making():
         finally:
             ended.release()
 
-    results = Survey(endless, 2).results(["first", "second", "third", "fourth", "fifth"])
+    results = surveying(endless, 2).results(["first", "second", "third", "fourth", "fifth"])
     assert next(results).source == "first"
     results.close()
     running = len(begun) - 1
     assert all(ended.acquire(timeout=10) for _ in range(running))
     assert set(begun) <= {"first", "second", "third"}
+    time.sleep(0.1)
+    assert len(begun) == 1 + running
 
 
 # --- with the stand-in ----------------------------------------------------------------------------
@@ -212,6 +241,30 @@ def test_real_streams(made):
         "already_over": (StreamOffline, 0, False),
         "no such file.mp4": (UnknownLogin, 0, False),
     }
+
+
+def test_streams_that_begin_with_an_ad(world, model_path):
+    """Eight pre-rolls of four seconds, one place: all are waited for at the same time."""
+    dark = world.channel("dcss_minotaur_berserker")
+    channels = tuple(replace(dark, login=f"n{number}", behaviour="preroll") for number in range(8))
+    start = time.monotonic()
+    with Standin(World(channels), preroll_s=4.0) as standin:
+        own = settings(TWITCH_STANDIN=standin.url, MODEL_PATH=str(model_path), FRAMES_PER_STREAM="1")
+        with Recognizer.load(own, threads=1) as recognizer:
+            results = said(recognizer.survey((channel.login for channel in channels), at_once=1))
+    assert results == {channel.login: (DARK, 1, False) for channel in channels}
+    assert time.monotonic() - start < 8 * 4 / 2
+
+
+def test_in_bad_weather(world, model_path):
+    """A fifth of all requests meets a fault, previews' too: every source has its result, and nothing else comes."""
+    logins = [channel.login for channel in world.channels]
+    with Standin(world, preroll_s=1.0, weather=Weather(0.2, seed=1)) as standin:
+        own = settings(TWITCH_STANDIN=standin.url, MODEL_PATH=str(model_path), FRAMES_PER_STREAM="2", AD_WAIT_S="3")
+        with Recognizer.load(own, threads=1) as recognizer:
+            results = said(recognizer.survey(logins, preview=True))
+        assert sum(standin.faults_met.values()) > 10
+    assert sorted(results) == sorted(logins)
 
 
 @pytest.mark.parametrize("threads", [0, 1])
