@@ -4,7 +4,8 @@ Each frame speaks for the games by their probabilities; one that is unknown spea
 everything else by a margin in sum, over the newest frame or the newest few, is the answer from then on. A frame has one
 vote to give. With a margin of 2.1 two frames of something else, a glance at a menu or a mistake, never change the
 answer; a third does where the model is sure, a later one where it is less so. Taking as many of the newest frames as
-are best for what is new is Page's CUSUM test (Biometrika 41, 1954), with a memory of `FRAMES`.
+are best for what is new is Page's CUSUM test (Biometrika 41, 1954), with a memory of `FRAMES`, and none of what was
+before the last change.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import numpy as np
 
 from data.entities import Game
 
-FRAMES = 8
+FRAMES = 12
 MARGIN = 2.1  # frames; at one each two seconds the third comes within ten seconds of a new game's first picture
-UNKNOWN_MARGIN = 5.1  # for loading screens and breaks, which are unknown for some seconds while the game is the same
+UNKNOWN_MARGIN = 9.1  # twenty seconds: menus and breaks are unknown as well, and one frame in twenty of any game is
 
 
 class Window:
@@ -66,7 +67,9 @@ class Window:
         decided = (ranked[:, -1] - ranked[:, -2] >= self._needed[winners]) & (winners != self._answer)
         if not decided.any():
             return False
-        frames = int(decided.argmax())
-        self._answer = int(winners[frames])
-        self.confidence = float(ranked[frames, -1] / (frames + 1))
+        row = int(decided.argmax())
+        self._answer = int(winners[row])
+        self.confidence = float(ranked[row, -1] / (row + 1))
+        while len(self._votes) > row + 1:  # what was before has lost: it does not vote again
+            self._votes.popleft()
         return True

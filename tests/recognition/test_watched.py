@@ -198,7 +198,7 @@ def test_unknown_and_what_is_less_sure():
     judge: Any = ByColour(sure=0.1)
     watched = Watched(
         "one",
-        Twitch(FakeTail(shown(*[RED] * 8))).open,
+        Twitch(FakeTail(shown(*[RED] * 12))).open,
         judge,
         lambda: Jury(judge.classes, min_confidence=0.9),
     )
