@@ -9,6 +9,7 @@ demo's dataset does not contain, and one in five never switches. Prints one JSON
     memory, course_mb        MB of the command: early, at the end, the highest; and at a dozen moments
     threads                  the most that it had
     frames                   judged; lost segments; late frames (8 s or more)
+    failures                 that were told, by reason: there should be none
     lag_s                    from a segment's beginning to its answer: median, 99th percentile, worst
     inference                ms a frame, and frames a batch
     switches                 planted, found, missed, false; seconds from a game's first picture until it was told
@@ -30,6 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,9 +100,11 @@ def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     told = [json.loads(line) for line in (folder / "events").read_text().splitlines()]
     if code or sum(event["event"] == "verdict" for event in told) < args.channels:
         raise RuntimeError(f"it ended with {code}, and {[e for e in told if e['event'] == 'failure'][:3]}")
+    failures = Counter(event["reason"] for event in told if event["event"] == "failure")
     changes = [event for event in told if event["event"] == "change"]
     frames = [event for event in told if event["event"] == "frame"]
-    return {**_cost(samples), **_frames(frames), **metrics, "switches": _planted.compared(plan, changes)}
+    costs = {**_cost(samples), **_frames(frames), "failures": failures, **metrics}
+    return {**costs, "switches": _planted.compared(plan, changes)}
 
 
 @contextmanager
@@ -150,12 +154,18 @@ def _frames(frames: list[dict[str, Any]]) -> dict[str, Any]:
     lost = sum(frame["lost"] for frame in frames)
     return {
         "frames": {"judged": len(frames), "lost": lost, "late": sum(lag >= _LATE_S for lag in lags)},
+        "frames_a_minute": _by_minute(frames),
         "lag_s": {
             "median": round(statistics.median(lags), 2),
             "p99": round(lags[int(len(lags) * 0.99)], 2),
             "worst": round(lags[-1], 2),
         },
     }
+
+
+def _by_minute(frames: list[dict[str, Any]]) -> list[int]:
+    """How many were judged in each minute of the clock."""
+    return [count for _, count in sorted(Counter(frame["time"][:16] for frame in frames).items())]
 
 
 def _scraped(port: int) -> dict[str, Any]:
