@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     languages: Annotated[tuple[str, ...], NoDecode] = ()
     """Languages of the streams to list: ISO 639-1 codes or other, as en,de or a JSON list. Empty: all."""
     parallel_streams: int = Field(8, ge=1, le=64)
-    """Streams grabbed at the same time while downloading."""
+    """Streams grabbed at the same time, by a download or a survey."""
     games_interval_s: float = Field(600.0, gt=0)
     """Seconds between two looks for more games, while there are fewer than max_games."""
     rest_s: float = Field(600.0, ge=0)
