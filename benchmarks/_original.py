@@ -10,6 +10,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 from streamlink import Streamlink
@@ -22,6 +23,19 @@ def new_session(standin: str) -> Streamlink:
     session = Streamlink()
     web.equip(session.http, 30.0, standin)
     return session
+
+
+def network(model_path: Path) -> Any:
+    """The Keras model in the folder; where there is an ONNX file alone, one like it: its answers are worth nothing."""
+    import keras
+
+    from model import classes, network
+
+    file = model_path / "model.h5"
+    if file.is_file():
+        return keras.models.load_model(file, compile=False)
+    games = classes.read(model_path / classes.FILE)
+    return network.build("mobilenet_v2", 240, len(games), initial_weights="none")
 
 
 def frames(session: Streamlink, standin: str, login: str, img_size: int = 240) -> Iterator[bytes]:

@@ -17,10 +17,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def main() -> int:
     """Load, download, predict, print."""
     standin, login, model_path = sys.argv[1:]
-    import keras
-
-    model = keras.models.load_model(Path(model_path) / "model.h5", compile=False)
     from benchmarks import _original
+
+    model = _original.network(Path(model_path))
     from data.video import decode
     from model import classes
     from recognition.verdict import Jury

@@ -107,13 +107,11 @@ class _Original:
 
     def __init__(self, settings: Settings) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        import keras
-
         from benchmarks import _original
         from model import classes
 
         self._classes = classes.read(settings.model_path / classes.FILE)
-        self._model = keras.models.load_model(settings.model_path / "model.h5", compile=False)
+        self._model = _original.network(settings.model_path)
         self._standin = settings.twitch_standin
         self._session = _original.new_session(self._standin)
         self.inference_s = 0.0
