@@ -93,7 +93,7 @@ def test_a_model_without_its_list_is_detected(copied):
 
 def test_a_model_of_before_calibration_stays_valid(copied):
     """Nothing but the classes in its metadata: logits as they are, and every frame is known."""
-    assert Classifier.load(copied).calibration.share == 0.05
+    assert Classifier.load(copied).calibration.share == 0.1
     model = onnx.load(copied / "model.onnx")
     onnx.helper.set_model_props(model, {CLASSES_KEY: "9,10,100"})
     onnx.save(model, copied / "model.onnx")

@@ -40,7 +40,7 @@ def test_the_results_can_be_checked(trained):
     assert [game["name"] for game in told["games"]] == [game.name for game in GAMES]
     assert told["accuracy_by_frame"] == told["accuracy_by_stream"] == 1.0
     assert told["temperature"] > 0
-    assert told["unknown"]["share"] == 0.05
+    assert told["unknown"]["share"] == 0.1
     assert told["top3_by_frame"] == 1.0
     assert 0 <= told["ece"] <= 1
     assert sum(step["frames"] for step in told["reliability"]) == told["validation"]["frames"]

@@ -18,7 +18,7 @@ from tests.model.conftest import ROOT, create, environment, figures
 # Dropout draws for each process by itself: without it two and one compute the same.
 SETTINGS = {"EPOCHS": "4", "BATCH_SIZE": "12", "DROPOUT": "0", "VISUALIZE_RESULTS": "false", "AUGMENT": "true"}
 SETTINGS |= {"TIME_LIMIT_MIN": "60"}  # which processes have to agree on
-SETTINGS |= {"AUGMENT_WEBCAM": "0"}  # a camera shows the next picture of a process's own part
+SETTINGS |= {"AUGMENT_WEBCAM": "0", "AUGMENT_SCENE": "0"}  # they show the next picture of a process's own part
 
 
 def free_ports(count: int) -> list[int]:
