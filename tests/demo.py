@@ -56,13 +56,9 @@ def main(argv: list[str] | None = None) -> int:
         "MODEL_PATH": str(folder / "model"),
         "MIN_STREAMERS": "1",  # the stand-in has a few channels a game, Twitch hundreds
         "REST_S": "5",  # a game has two streamers here: they are asked again before long
-        "UNKNOWN_SHARE": "0",  # one streamer a game to validate with cannot say how unlike another one may be
         "ARCHITECTURE": "mobilenet_v2",
         "INITIAL_WEIGHTS": str(WEIGHTS),
         "REFIT": "true",  # two streamers a game are too few to keep one for validation alone
-        "FINE_TUNE": "none",
-        "AUGMENT": "false",
-        "EPOCHS": "30",
     }
     with Standin(seen) as standin:
         clips = {channel.file for channel in seen.channels if channel.igdb_id and channel.gives_frames}

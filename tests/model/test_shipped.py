@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-import av
 import numpy as np
 import pytest
 
+from data.grabber import Grabber
+from data.video import decode
 from model import card, files, network
 from model.classifier import Classifier
 from recognition.verdict import Jury
@@ -41,11 +42,9 @@ def test_it_knows_the_games_of_the_clips(game):
     """Of frames two seconds apart it names the game, and says that it knows it."""
     classifier = Classifier.load(MODEL)
     jury = Jury(classifier.classes)
-    with av.open(str(CLIPS_OF_GAMES[game].file)) as clip:
-        shown = [frame for frame in clip.decode(video=0) if frame.key_frame][:10]
-    pictures = [
-        frame.reformat(width=240, height=240, format="rgb24", interpolation="AREA").to_ndarray() for frame in shown
-    ]
+    with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=2.0) as grabber:
+        pictures = [decode(frame.jpeg) for frame in grabber.frames(str(CLIPS_OF_GAMES[game].file), 10)]
+    assert len(pictures) == 10
     judged = classifier.judge(np.stack(pictures))
     for logits, known in zip(judged.logits, judged.known, strict=True):
         jury.hear(logits, bool(known))
