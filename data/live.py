@@ -14,6 +14,10 @@ _SILENT_TARGETS = 3  # no new segment for so many target durations: over, or a d
 _OUTAGE_S = 60.0  # servers may fail for so long
 _LEAST_S, _MOST_S = 1.0, 15.0  # between two looks, whatever a playlist says
 
+# Looks come a little oftener than segments do. So each comes sooner after its segment than the one before, until one is
+# too early and the next one follows after half the time: half a segment's length at most is lost to waiting.
+_EARLY = 0.95
+
 log = logging.getLogger(__name__)
 
 
@@ -52,7 +56,7 @@ class Live(Generic[_R]):
         self._first = True  # nothing but ads was seen
         self._passed = 0
         self._renewed = False  # and nothing new came since
-        self._target_s = _LEAST_S
+        self._target_s = self._beat_s = _LEAST_S
         self._heard_at = self._moved_at = clock()  # the last answer, and the last new segment
 
     @property
@@ -80,7 +84,7 @@ class Live(Generic[_R]):
         past = 0 if most is None else max(0, len(content) - most)
         self._passed += 0 if self._first else past
         self._first = self._first and not content
-        self.pause_s = max(_LEAST_S, self._target_s if fresh else self._target_s / 2)  # RFC 8216, 6.3.4
+        self.pause_s = max(_LEAST_S, self._beat_s * (_EARLY if fresh else 0.5))
         return [(self._rendition, segment) for segment in content[past:]]
 
     def _look(self) -> list[Segment]:
@@ -99,6 +103,7 @@ class Live(Generic[_R]):
         fresh = self._seen.fresh(playlist)
         if fresh:
             self._moved_at, self._renewed = now, False
+            self._beat_s = min(fresh[-1].seconds or self._target_s, self._target_s)
         elif now - self._moved_at > _SILENT_TARGETS * max(_LEAST_S, self._target_s):
             self._renew(StreamOffline(f"{self._rendition.name} has fallen silent"))
         return fresh

@@ -71,14 +71,31 @@ def test_every_segment_once_until_the_end():
     clock = Clock()
     stream = FakeRendition(look(1, 2, 3), look(2, 3, 4), look(4, 5, 6, over=True))
     assert followed(stream, clock=clock) == [1, 2, 3, 4, 5, 6]
-    assert clock.waits == [2.0, 2.0]
+    assert clock.waits == [1.9, 1.9]
 
 
 def test_it_looks_sooner_where_nothing_was_new():
-    """RFC 8216, 6.3.4: after a change a target duration, else half of it."""
+    """After a change nearly as long as its segments last, whatever the longest may be; else half as long as they do."""
     clock = Clock()
-    followed(FakeRendition(look(1), look(1), look(1, 2, target_s=4), look(2, 3, over=True)), clock=clock)
-    assert clock.waits == [2.0, 1.0, 4.0]
+    followed(FakeRendition(look(1), look(1), look(1, 2, target_s=6), look(2, 3, over=True)), clock=clock)
+    assert clock.waits == [1.9, 1.0, 1.9]
+
+
+def test_looks_come_soon_after_segments():
+    """Of a segment each two seconds: once a look was too early, none comes more than a second after its segment."""
+    clock, late = Clock(at_most=400), []
+
+    class Made:
+        name = "someone"
+
+        def playlist(self) -> Playlist:
+            return look(*range(int(clock.now / 2) + 1))
+
+    stream = Live(Made(), Made, clock.sleep, lambda: clock.now)
+    for _, segment in stream.segments(1):
+        late.append(clock.now - 2 * int(segment.part.uri))
+    assert len(late) > 300
+    assert max(late[25:]) <= 1.0 + 1e-6
 
 
 @pytest.mark.parametrize(("at_first", "expected"), [(0, [4]), (1, [3, 4]), (2, [2, 3, 4]), (9, [1, 2, 3, 4])])
