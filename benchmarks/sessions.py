@@ -104,7 +104,7 @@ def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str)
 
 def _shop(settings: Settings, root: Path, frames: Sequence[StoredFrame], classes: tuple[Game, ...]) -> Workshop:
     """As model.create makes it."""
-    from model import hardware, network, wiring
+    from model import hardware, wiring
     from model.checkpoint import Checkpoints
     from model.images import Images
 
@@ -112,7 +112,7 @@ def _shop(settings: Settings, root: Path, frames: Sequence[StoredFrame], classes
     machine = hardware.load(settings.seed, mixed_precision=True, all_gpus=False, show=False)
     model = wiring.network(settings, len(classes), machine)
     pictures = Images(root, frames, classes, settings.img_size)
-    pictures = wiring.prepared(settings, pictures, machine, network.bytes_per_image(model))
+    pictures = wiring.prepared(settings, pictures, machine, model)
     kept = Checkpoints(settings.model_path / "unfinished", write=False)
     return wiring.Workshop(settings, pictures, machine, kept, _told, False)
 

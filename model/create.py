@@ -119,11 +119,11 @@ def _count(frames: Sequence[StoredFrame]) -> str:
 
 def _shop(settings: Settings, pictures: Images, machine: Hardware, tell: Callable[[str], None]) -> tuple[Any, Workshop]:
     """A network, and what it and others like it are trained with; MODEL_PATH is ready for them."""
-    from model import checkpoint, files, network, wiring
+    from model import checkpoint, files, wiring
 
     model = wiring.network(settings, len(pictures.classes), machine)
     files.prepare(settings.model_path, model.count_params())
-    pictures = wiring.prepared(settings, pictures, machine, network.bytes_per_image(model))
+    pictures = wiring.prepared(settings, pictures, machine, model)
     kept = checkpoint.Checkpoints(settings.model_path / checkpoint.FOLDER, write=machine.chief)
     bar = tell is not _silent and sys.stderr.isatty()
     return model, wiring.Workshop(settings, pictures, machine, kept, tell, bar)

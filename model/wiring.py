@@ -103,11 +103,17 @@ def network(settings: Settings, classes: int, machine: Hardware) -> keras.Model:
     return model
 
 
-def prepared(settings: Settings, pictures: Images, machine: Hardware, bytes_per_image: int) -> Images:
-    """`pictures` in batches that fit the memory, decoded once where they may be kept. Raises ModelError."""
-    batch = hardware.batch_size(settings.batch_size, machine, bytes_per_image, len(pictures.frames))
+def prepared(settings: Settings, pictures: Images, machine: Hardware, model: keras.Model) -> Images:
+    """`pictures` in batches that fit the memory, decoded once if they may be kept and are read often.
+
+    A backbone that stays sees each a few times only, and takes many times as long as decoding does. Raises
+    ModelError.
+    """
+    size = networks.bytes_per_image(model)
+    batch = hardware.batch_size(settings.batch_size, machine, size, len(pictures.frames))
     fitting = replace(pictures, batch_size=batch, prefetch_buffer=settings.prefetch_buffer)
-    return fitting.cached(limits(settings))
+    seldom = networks.head(model) and settings.fine_tune == networks.HEAD and machine.strategy is None
+    return fitting if seldom else fitting.cached(limits(settings))
 
 
 def limits(settings: Settings) -> Limits:

@@ -30,10 +30,10 @@ def test_look_by_look():
         looks = [(looked(tail), tail.pause_s, tail.lost, tail.over) for _ in range(4)]
         assert server.left == 0
     assert looks == [
-        ([(1, 4.0), (2, 6.0)], 2.0, 0, False),
-        ([(3, 8.0)], 2.0, 0, False),
+        ([(1, 4.0), (2, 6.0)], 1.9, 0, False),
+        ([(3, 8.0)], 1.9, 0, False),
         ([], 1.0, 0, False),
-        ([(4, 18.0)], 2.0, 4, True),
+        ([(4, 18.0)], 1.9, 4, True),
     ]
     assert tail.live
 
