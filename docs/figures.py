@@ -38,7 +38,7 @@ def recognition(streams: Sequence[Stream]) -> Canvas:
                 canvas.box(x - 2, y - 2, _SIDE + 4, _SIDE + 4, fill=ORANGE, edge=ORANGE, radius=2)
             canvas.picture(x, y, _SIDE, image)
         for number in range(len(stream.lines)):
-            _line(canvas, 462, top + 41 + number * 16, stream, number)
+            _line(canvas, 454, top + 41 + number * 16, stream, number)
     return canvas
 
 
