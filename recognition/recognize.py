@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from data import command
+from recognition.interrupts import undisturbed
 
 if TYPE_CHECKING:
     from config import Settings
@@ -51,12 +52,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    if args.watch:
-        from recognition.watching import run
-    elif _given(args, _SURVEY_ALONE):
-        from recognition.surveying import run
-    else:
-        from recognition.answering import run
+    with undisturbed():  # numpy starts threads when it is imported: a signal that one of them takes may be lost
+        if args.watch:
+            from recognition.watching import run
+        elif _given(args, _SURVEY_ALONE):
+            from recognition.surveying import run
+        else:
+            from recognition.answering import run
     return run(args, settings)
 
 

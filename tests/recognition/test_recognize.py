@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,6 +216,13 @@ def test_a_wrong_command_line(twitch, model_path, words):
     assert "usage: python -m recognition.recognize" in done.stderr
 
 
+def takers(pid: int) -> list[str]:
+    """The threads of a process that would take SIGTERM; on Linux, elsewhere none are known."""
+    states = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    blocked = [int(line.split()[1], 16) for state in states for line in state.splitlines() if line.startswith("SigBlk")]
+    return [f"{mask:x}" for mask in blocked if not mask >> (signal.SIGTERM - 1) & 1]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_while_waiting_for_ads(twitch, model_path, number):
     """Ctrl-C and SIGTERM end the command at once, however long the ads would be waited for."""
@@ -224,6 +232,7 @@ def test_interrupted_while_waiting_for_ads(twitch, model_path, number):
     ) as process:
         assert process.stderr
         assert "waiting for the stream" in next(line for line in process.stderr if "ads" in line)
+        assert len(takers(process.pid)) <= 1  # while the main thread puts them off, nobody takes them
         start = time.monotonic()
         process.send_signal(number)
         assert process.wait(60) == 130
