@@ -13,14 +13,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks._grabbing import PRESET, SOURCE, sources_1080
+from benchmarks._grabbing import PRESET, REPOSITORY, SOURCE, sources_1080
 from data.video import Decoder, first_frame
 from tests.standin import CLIPS, Standin, World
 from tests.standin.media import TRANSCODES, segment_count
 from tests.standin.preview import made, picture
 from tests.standin.world import Channel
 
-_REPOSITORY = Path(__file__).parent.parent
 _SEGMENTS = 3  # of each clip, to see what decoding takes
 
 
@@ -81,7 +80,7 @@ def surveyed(standin: Standin, way: str, logins: Sequence[str]) -> Surveyed:
     requests, cpu = len(standin.requests), time.process_time()
     command = [sys.executable, "-m", "benchmarks._surveyor", way, standin.url]
     done = subprocess.run(
-        command, cwd=_REPOSITORY, input="\n".join(logins), stdout=subprocess.PIPE, text=True, check=True
+        command, cwd=REPOSITORY, input="\n".join(logins), stdout=subprocess.PIPE, text=True, check=True
     )
     spent = {**json.loads(done.stdout), "standin_s": time.process_time() - cpu}
     if failed := [login for login, game in spent["answers"].items() if game is None]:

@@ -16,11 +16,10 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks import sessions
+from benchmarks import _grabbing, sessions
 
 _FRAMES = 36 * 2_700
 _FEW, _MORE = 4, 24  # frames of each session: 176 and about 1,000
-_ROOT = Path(__file__).parent.parent
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,7 +57,7 @@ def _trained(root: Path, folder: Path, each: int) -> tuple[int, float]:
     settings = {"DOWNLOAD_PATH": str(folder), "MODEL_PATH": str(folder / "model"), "PATIENCE": "100"}
     start = time.monotonic()
     command = [sys.executable, "-m", "model.create", "-q"]
-    subprocess.run(command, cwd=_ROOT, env=os.environ | settings, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=_grabbing.REPOSITORY, env=os.environ | settings, check=True, stdout=subprocess.DEVNULL)
     return sum(taken.values()), time.monotonic() - start
 
 

@@ -43,7 +43,19 @@ class Keeper(keras.callbacks.Callback):
         self._save()
 
 
-class Clock(keras.callbacks.Callback):
+class _Timed(keras.callbacks.Callback):
+    """Knows when the epoch began."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
+        """Start the clock."""
+        self._began = time.monotonic()
+
+
+class Clock(_Timed):
     """No epoch begins that would end after `until`, a time of time.monotonic, if it takes as long as the last one.
 
     `agreed`: whether any of the processes that train together has to stop; then all do.
@@ -53,11 +65,6 @@ class Clock(keras.callbacks.Callback):
         super().__init__()
         self._until = until
         self._agreed = agreed
-        self._began = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Start the clock."""
-        self._began = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
         """Look at it."""
@@ -66,18 +73,13 @@ class Clock(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-class Lines(keras.callbacks.Callback):
+class Lines(_Timed):
     """A line an epoch, for logs."""
 
     def __init__(self, tell: Callable[[str], None], epochs: int) -> None:
         super().__init__()
         self._tell = tell
         self._epochs = epochs
-        self._started = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Start the clock."""
-        self._started = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Tell the epoch's figures."""
@@ -85,7 +87,7 @@ class Lines(keras.callbacks.Callback):
         line = f"epoch {epoch + 1}/{self._epochs}: loss {figures['loss']:.4f}, accuracy {figures['accuracy']:.1%}"
         if "val_loss" in figures:
             line += f"; validation: loss {figures['val_loss']:.4f}, accuracy {figures['val_accuracy']:.1%}"
-        self._tell(f"{line}; {time.monotonic() - self._started:.1f} s")
+        self._tell(f"{line}; {time.monotonic() - self._began:.1f} s")
 
 
 def schedule(kind: str, learning_rate: float, warmup: float, steps: int) -> Any:

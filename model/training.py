@@ -30,11 +30,21 @@ _HEAD_STEPS, _HEAD_BATCH = 50, 512
 
 
 @dataclass(frozen=True, slots=True)
+class _Lesson:
+    """What a stage trains: the model, or its head on what was `learned` of the pictures by the `backbone`, once."""
+
+    trained: keras.Model
+    order: Order
+    backbone: keras.Model | None = None
+    learned: Learned | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Leg:
     """A stage under way: what it trains, where it stands, the courses before it, and its epochs."""
 
     stage: Stage
-    trained: keras.Model
+    lesson: _Lesson
     course: Course
     before: tuple[Course, ...]
     epochs: int
@@ -105,13 +115,13 @@ class Trainer:
         began = self._began - (state.seconds if state else 0)
         courses = list(state.before) if state else []
         for number, stage in list(enumerate(self._stages))[len(courses) :]:
-            trained = self._compiled(stage)
-            leg = _Leg(stage, trained, Course(), tuple(courses), epochs[number])
+            lesson = self._compiled(stage)
+            leg = _Leg(stage, lesson, Course(), tuple(courses), epochs[number])
             if state and number == len(state.before):
                 leg = replace(leg, course=state.course)
                 self._assign(leg, state)
             elif self._sides[1]:
-                leg = replace(leg, course=_after(courses, trained))
+                leg = replace(leg, course=_after(courses, lesson.trained))
             self._through(leg, began + seconds, partial(self._save, name, began, leg))
             courses.append(leg.course)
         return Training(tuple(courses), time.monotonic() - began)
@@ -126,28 +136,37 @@ class Trainer:
         leg.course.ended = True
         if leg.course.weights:
             with self._hardware.scope():
-                leg.trained.set_weights(leg.course.weights)
+                leg.lesson.trained.set_weights(leg.course.weights)
         save()
 
-    def _compiled(self, stage: Stage) -> keras.Model:
-        """What a stage trains: the model, or its head alone."""
+    def _compiled(self, stage: Stage) -> _Lesson:
+        """The stage's lesson, ready to `fit`."""
         with self._hardware.scope():
-            if stage.block:
-                network.train_from(self._model, stage.block)
-            parts = network.head(self._model)
-            if parts and stage.block == network.HEAD:
-                network.standardise(self._model, self._sample(parts[0]))
-            trained = parts[1] if parts and self._on_features(stage) else self._model
-            steps = stage.epochs * self._order(trained).steps
+            lesson = self._lesson(stage)
+            steps = stage.epochs * lesson.order.steps
             rate = callbacks.schedule(self._plan.schedule, stage.learning_rate, self._plan.warmup, steps)
             network.compile_for(
-                trained,
+                lesson.trained,
                 rate,
                 label_smoothing=self._plan.label_smoothing,
                 weight_decay=self._plan.weight_decay,
                 jit_compile="auto" if self._plan.xla else False,
             )
-        return trained
+        return lesson
+
+    def _lesson(self, stage: Stage) -> _Lesson:
+        if stage.block:
+            network.train_from(self._model, stage.block)
+        side, plan, hardware = self._sides[0], self._plan, self._hardware
+        parts = network.head(self._model) if stage.block == network.HEAD else None
+        if parts:
+            network.standardise(self._model, self._sample(parts[0]))
+        if parts and hardware.strategy is None:
+            learned = self._features.learned(side.frames, parts[0])
+            batch = _head_batch(len(learned.frames), side.batch_size)
+            return _Lesson(parts[1], Order(learned.frames, batch, plan.seed, balance=plan.balance), parts[0], learned)
+        share = {"workers": hardware.workers, "worker": hardware.worker, "devices": hardware.devices}
+        return _Lesson(self._model, Order(side.frames, side.batch_size, plan.seed, balance=plan.balance, **share))
 
     def _sample(self, backbone: keras.Model) -> np.ndarray:
         """Features of training frames; of all of them where they are needed anyway."""
@@ -156,10 +175,6 @@ class Trainer:
             return self._features.take(self._features.plain(learning.frames, backbone)[:: _every(learning)])
         few = replace(learning, frames=learning.frames[:: _every(learning)])
         return np.concatenate([backbone(images, training=False) for images, _labels in few.in_order()])
-
-    def _on_features(self, stage: Stage) -> bool:
-        """Whether the backbone may see each picture a few times only: it stays, and there is one device."""
-        return stage.block == network.HEAD and self._hardware.strategy is None
 
     def _augmented(self, stage: Stage) -> bool:
         """On several devices a head that is only fine-tuning's start sees pictures as they are, which is sooner."""
@@ -173,58 +188,40 @@ class Trainer:
             watching.append(keras.callbacks.TensorBoard(self._logs / self._name / (leg.stage.block or "all")))
         options = {"epochs": leg.epochs, "initial_epoch": leg.course.epoch, "verbose": int(self._bar)}
         with contextlib.redirect_stdout(sys.stderr):  # Keras' bars go to stdout, which is for results
-            leg.trained.fit(**self._data(leg), **options, callbacks=watching)
+            leg.lesson.trained.fit(**self._data(leg), **options, callbacks=watching)
 
     def _data(self, leg: _Leg) -> dict[str, Any]:
         """`fit`'s arguments for both sides."""
         learning, validation = self._sides
-        order = self._order(leg.trained)
+        lesson, order, first = leg.lesson, leg.lesson.order, leg.course.epoch
         ids = [game.id for game in learning.classes]
         weights = class_weights(learning.frames, ids) if self._plan.class_weights else None
-        if leg.trained is not self._model:
-            learned, first = self._learned(), leg.course.epoch
+        if lesson.learned and lesson.backbone:
+            learned, features = lesson.learned, self._features
             full = learned.weights(np.ones(len(ids)) if weights is None else weights, self._plan.balance)
-            labels, features = learned.labels(learning.classes), self._features
 
             def take(rows: np.ndarray) -> np.ndarray:
                 return features.take(learned.rows[rows])
 
-            x = drawn_from(take, labels, order, first, full)
-            judged = (features.take(self._plain(validation)), validation.labels) if validation else None
+            x = drawn_from(take, learned.labels(learning.classes), order, first, full)
+            judged = None
+            if validation:
+                plain = features.plain(validation.frames, lesson.backbone)
+                judged = (features.take(plain), validation.labels)
         else:
             augmentation = self._augmentation if self._augmented(leg.stage) else None
-            x = self._hardware.parts(lambda: learning.shuffled(order, leg.course.epoch, augmentation, weights))
+            x = self._hardware.parts(lambda: learning.shuffled(order, first, augmentation, weights))
             judged = self._hardware.whole(validation.in_order()) if validation else None
         return {"x": x, "steps_per_epoch": order.steps, "validation_data": judged}
-
-    def _backbone(self) -> keras.Model:
-        parts = network.head(self._model)
-        if parts is None:
-            raise ValueError("the backbone trains")
-        return parts[0]
-
-    def _plain(self, side: Images) -> np.ndarray:
-        return self._features.plain(side.frames, self._backbone())
-
-    def _learned(self) -> Learned:
-        return self._features.learned(self._sides[0].frames, self._backbone())
-
-    def _order(self, trained: keras.Model) -> Order:
-        side, hardware, plan = self._sides[0], self._hardware, self._plan
-        if trained is not self._model:
-            frames = self._learned().frames
-            return Order(frames, _head_batch(len(frames), side.batch_size), plan.seed, balance=plan.balance)
-        share = {"workers": hardware.workers, "worker": hardware.worker, "devices": hardware.devices}
-        return Order(side.frames, side.batch_size, plan.seed, balance=plan.balance, **share)
 
     def _assign(self, leg: _Leg, state: State) -> None:
         self._tell(f"going on after epoch {state.course.epoch} of {leg.epochs}")
         with self._hardware.scope():
-            callbacks.assign(leg.trained, state.variables)
+            callbacks.assign(leg.lesson.trained, state.variables)
 
     def _save(self, name: str, began: float, leg: _Leg) -> None:
         if self._checkpoints:
-            state = State(leg.course, leg.before, callbacks.values(leg.trained), time.monotonic() - began)
+            state = State(leg.course, leg.before, callbacks.values(leg.lesson.trained), time.monotonic() - began)
             self._checkpoints.save(name, state)
 
 

@@ -48,6 +48,11 @@ def code_of(event: Answered | Failed) -> int:
     return 0 if event.verdict.known else UNKNOWN
 
 
+def certainty(args: argparse.Namespace) -> float:
+    """How certain an answer must be to need no more frames, 0 to 1; 1: all are looked at."""
+    return 1.0 if args.frames is None else SURE if args.sure is None else args.sure
+
+
 def _answer(
     recognizer: Recognizer,
     source: str,
@@ -56,10 +61,9 @@ def _answer(
     output: Output,
 ) -> int:
     """Tell of one source as it is looked at; returns its exit code."""
-    sure = 1.0 if args.frames is None else SURE if args.sure is None else args.sure
     last: Answered | Failed
     try:
-        for event in recognizer.events(source, args.frames, sure):
+        for event in recognizer.events(source, args.frames, certainty(args)):
             if isinstance(event, Answered):
                 last = replace(event, category=categories.of(source)) if categories else event
             else:

@@ -117,16 +117,16 @@ class Recognizer:
         """What the streamers of these sources say they show. Raises SettingsError: the credentials are incomplete."""
         from recognition.categories import Categories
 
-        return Categories(self._helix(), sources)
+        return Categories(self.helix(), sources)
 
     def current_categories(self, sources: Iterable[str]) -> CurrentCategories:
         """The same, asked anew every minute until `close`."""
         from recognition.categories import CurrentCategories
 
-        return CurrentCategories(self._helix(), sources, self.over)
+        return CurrentCategories(self.helix(), sources, self.over)
 
-    def _helix(self) -> Helix:
-        """A client whose session is closed with the recogniser."""
+    def helix(self) -> Helix:
+        """A client of the API, closed with the recogniser. Raises SettingsError: the credentials are incomplete."""
         from data import web, wiring
 
         settings = self.settings

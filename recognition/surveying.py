@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from data import memory
 from data.errors import HelixError, StreamOffline
-from recognition.answering import SURE, code_of, exit_code
+from recognition.answering import certainty, code_of, exit_code
 from recognition.asked import login_of, sources
 from recognition.events import Output
 from recognition.outputs import Outputs
@@ -36,15 +36,14 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if args.parallel:
         settings = settings.model_copy(update={"parallel_streams": args.parallel})
     tally, codes = Tally(), set()
-    sure = 1.0 if args.frames is None else SURE if args.sure is None else args.sure
     with ExitStack() as stack:
         stack.enter_context(memory.given_back())
         recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence, threads=1)
         stack.enter_context(recognizer)
-        asked, total = _asked(args, settings, stack)
+        asked, total = _asked(args, recognizer)
         stack.callback(_say, tally, args.quiet)
         output = stack.enter_context(Outputs(list(_outputs(args, tally, total))))
-        results = recognizer.survey(asked, args.frames, sure, preview=bool(args.preview))
+        results = recognizer.survey(asked, args.frames, certainty(args), preview=bool(args.preview))
         for result in stack.enter_context(closing(results)):
             tally.count(result)
             codes.add(code_of(result))
@@ -60,13 +59,13 @@ def _say(tally: Tally, quiet: bool) -> None:
         print(*tally.summary(), sep="\n", file=sys.stderr)
 
 
-def _asked(args: argparse.Namespace, settings: Settings, stack: ExitStack) -> tuple[Iterable[str | Stream], int | None]:
+def _asked(args: argparse.Namespace, recognizer: Recognizer) -> tuple[Iterable[str | Stream], int | None]:
     """What to look at, and how much that is; None: nobody knows beforehand. Raises SettingsError, HelixError."""
     named = sources(args.source, args.sources_file) if args.source or args.sources_file else ()
     listing = args.game or args.top_streams
     if not (listing or args.category):
         return named, len(named)
-    helix = _helix(settings, stack)
+    helix = recognizer.helix()
     wanted = _with_categories(helix, named) if args.category else named
     if not listing:
         return wanted, len(named)
@@ -89,13 +88,6 @@ def _with_categories(helix: Helix, named: Iterable[str]) -> Iterator[str | Strea
             yield from chain(some, names)
             return
         yield from (live.get(login_of(name), name) for name in some)
-
-
-def _helix(settings: Settings, stack: ExitStack) -> Helix:
-    from data import web, wiring
-
-    session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
-    return wiring.helix(settings, stack.enter_context(session))
 
 
 def _outputs(args: argparse.Namespace, tally: Tally, total: int | None) -> Iterator[Output]:
