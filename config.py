@@ -244,7 +244,7 @@ class Settings(BaseSettings):
         """Refuse a stand-in anywhere but on this machine: credentials would travel to it."""
         if not value:
             return ""
-        from data.web import loopback_url  # loads requests, which not every command needs
+        from data.http.session import loopback_url  # loads requests, which not every command needs
 
         return loopback_url(value)
 

@@ -25,7 +25,7 @@ def main() -> int:
     import cv2  # noqa: F401
     import streamlink  # noqa: F401
 
-    import data.grabber  # noqa: F401
+    import data.capture.grabber  # noqa: F401
 
     cpu, wall = time.process_time(), time.perf_counter()
     kept = sum(1 for _ in grab(standin, int(count), logins))
@@ -34,7 +34,7 @@ def main() -> int:
 
 
 def _ours(standin: str, count: int, logins: list[str]) -> Iterator[bytes]:
-    from data.grabber import Grabber
+    from data.capture.grabber import Grabber
 
     with Grabber(img_size=240, jpeg_quality=95, standin=standin) as grabber:
         if len(logins) == 1:

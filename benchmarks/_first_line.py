@@ -19,7 +19,7 @@ from contextlib import contextmanager  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
 if TYPE_CHECKING:
-    from data.partial import Readable
+    from data.http.range_reader import Readable
 
 
 class Fetched:
@@ -51,8 +51,8 @@ def main() -> int:
 
     with timed("imports"):
         import config
-        from data.sources import File, Sources
-        from data.video import decode, first_frame
+        from data.capture.source_resolver import File, Sources
+        from data.video.decoder import decode, first_frame
         from model.classifier import Classifier
         from recognition import Recognizer  # noqa: F401 - loads what the command loads
         from recognition.verdict import Jury

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 from streamlink import Streamlink
 
-from data import web
+from data.http import session as web
 
 
 def new_session(standin: str) -> Streamlink:

@@ -20,7 +20,7 @@ def main() -> int:
     from benchmarks import _original
 
     model = _original.network(Path(model_path))
-    from data.video import decode
+    from data.video.decoder import decode
     from model import classes
     from recognition.verdict import Jury
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from benchmarks import _grabbing
 from data.entities import Game
-from data.folder import Folder
-from data.grabber import Grabber
+from data.storage.frame_folder import Folder
+from data.capture.grabber import Grabber
 from tests.standin import Standin
 
 _ROUNDS = 3

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks._grabbing import PRESET, REPOSITORY, SOURCE, sources_1080
-from data.video import Decoder, first_frame
+from data.video.decoder import Decoder, first_frame
 from tests.standin import CLIPS, Standin, World
 from tests.standin.media import TRANSCODES, segment_count
 from tests.standin.preview import made, picture

@@ -119,7 +119,7 @@ class _Original:
     def answers(self, logins: Iterable[str]) -> Iterator[Answer]:
         """In turn: the whole window, then a prediction a frame."""
         from benchmarks import _original
-        from data.video import decode
+        from data.video.decoder import decode
         from recognition.verdict import Jury
 
         for login in logins:

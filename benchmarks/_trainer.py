@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     way, folder, architecture = argv[:3]
     epochs = int(argv[3])
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from data.folder import Folder
+    from data.storage.frame_folder import Folder
     from model import network
 
     frames = sorted(Folder(Path(folder)).frames(), key=lambda frame: frame.path)

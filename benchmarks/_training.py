@@ -12,8 +12,8 @@ from pathlib import Path
 import av
 
 from benchmarks import _grabbing
-from data.folder import Folder
-from data.video import encode
+from data.storage.frame_folder import Folder
+from data.video.decoder import encode
 from tests.standin import CLIPS, World
 
 _CHANNELS, _FRAMES = 8, 15  # of each

@@ -18,10 +18,10 @@ import numpy as np
 
 from benchmarks import _grabbing
 from config import load
-from data import wiring
+from data import factories
 from data.entities import Frame
 from data.errors import StreamError
-from data.playlist import scattered
+from data.hls.playlist import scattered
 from model.calibration import Judged
 from recognition import Recognizer
 from recognition.answering import SURE
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> int:
 
 def _windows(standin: Standin, settings: Any) -> Iterator[tuple[str, list[bytes]]]:
     """The login and the frames of each channel that gives a whole window."""
-    with wiring.grabber(settings) as grabber:
+    with factories.grabber(settings) as grabber:
         for channel in standin.world.channels:
             try:
                 jpegs = [frame.jpeg for frame in grabber.frames(channel.login, _WINDOW)]

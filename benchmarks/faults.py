@@ -15,9 +15,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from data import db, embedded
-from data.catalog import Catalog
-from data.folder import Folder
+from data.storage import database, embedded_postgres
+from data.storage.catalog import Catalog
+from data.storage.frame_folder import Folder
 from tests.data.conftest import settings
 from tests.data.scenarios import TABLE, Outcome, Scenario, emptied, played
 
@@ -53,11 +53,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _outcomes() -> Iterator[tuple[Scenario, Outcome]]:
     """Each line of the table, on a PostgreSQL of its own."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as home, embedded.server(Path(home) / "postgres") as socket:
+    with tempfile.TemporaryDirectory(prefix="faults-") as home, embedded_postgres.server(Path(home) / "postgres") as socket:
         folder = Folder(Path(home) / "frames")
         folder.root.mkdir()
-        server = settings(db_host=str(socket), db_port=embedded.PORT, db_name="postgres", db_user="postgres")
-        with db.connect(server) as engine:
+        server = settings(db_host=str(socket), db_port=embedded_postgres.PORT, db_name="postgres", db_user="postgres")
+        with database.connect(server) as engine:
             catalog = Catalog(engine)
             for scenario in TABLE:
                 yield scenario, played(scenario, catalog, folder)

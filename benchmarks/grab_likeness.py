@@ -18,7 +18,7 @@ import av
 import numpy as np
 
 from benchmarks._grabbing import PRESET, SOURCE, sources_1080
-from data.video import decode, encode, first_frame
+from data.video.decoder import decode, encode, first_frame
 from tests.footage import by_area, likeness
 from tests.standin import CLIPS, World
 from tests.standin.media import TRANSCODES, Media, default_cache, segment_count

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data import embedded
+from data.storage import embedded_postgres
 from tests.data.killing import Moment, Site, faults, kill, moments
 from tests.standin import CLIPS, Standin, World
 
@@ -46,11 +46,11 @@ def _sites() -> Iterator[tuple[Site, Iterator[Site]]]:
     with (
         tempfile.TemporaryDirectory(prefix="kills-") as name,
         Standin(World.load(CLIPS), preroll_s=600) as standin,
-        embedded.server(Path(name) / "server") as socket,
+        embedded_postgres.server(Path(name) / "server") as socket,
     ):
         folder = Path(name)
         variables = {**standin.environment, "MIN_STREAMERS": "1"}
-        server = {"DB_HOST": str(socket), "DB_NAME": "postgres", "DB_PORT": str(embedded.PORT)}
+        server = {"DB_HOST": str(socket), "DB_NAME": "postgres", "DB_PORT": str(embedded_postgres.PORT)}
         new_embedded = (Site(folder / str(number), {**variables, "DB_HOST": ""}) for number in range(1000))
         yield Site(folder / "own", {**variables, **server}), new_embedded
 

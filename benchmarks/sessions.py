@@ -56,8 +56,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def collected(root: Path) -> Path:
     """A frame a second of each clip, as the grabber takes them."""
-    from data.folder import Folder
-    from data.grabber import Grabber
+    from data.storage.frame_folder import Folder
+    from data.capture.grabber import Grabber
     from tests.standin import CLIPS, World
 
     with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=1.0) as grabber:
@@ -71,7 +71,7 @@ def collected(root: Path) -> Path:
 
 def _dataset(root: Path, every: int) -> tuple[list[StoredFrame], tuple[Game, ...]]:
     from data.entities import Game
-    from data.folder import Folder
+    from data.storage.frame_folder import Folder
 
     folder = Folder(root)
     frames = sorted((frame for frame in folder.frames() if frame.number % every == 0), key=lambda frame: frame.path)

@@ -42,7 +42,7 @@ import psutil
 
 import config
 from benchmarks import _planted
-from data import web
+from data.http import session as web
 from model.classifier import FILE
 
 _SAMPLE_S = 5

@@ -33,8 +33,8 @@ import tensorflow as tf
 
 import config
 from data.entities import Game
-from data.sieve import is_flat
-from data.video import decode, encode, recorded
+from data.filters.frame_filter import is_flat
+from data.video.decoder import decode, encode, recorded
 from model.augment import Augmentation, batch
 from model.classifier import FILE, Classifier
 from recognition.verdict import softmax

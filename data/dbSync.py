@@ -19,13 +19,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data import command
+from data import cli
 from data.entities import Game
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.catalog import Catalog, Changes, Rows
-    from data.folder import Contents, Folder
+    from data.storage.catalog import Catalog, Changes, Rows
+    from data.storage.frame_folder import Contents, Folder
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Plan:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, compare, mend, report; returns the exit code."""
-    parser = command.parser(
+    parser = cli.parser(
         "data.dbSync",
         "Make the catalogue match the folder: rows without a file and games without a folder go, files\n"
         "without a row are adopted, counts are set right. Foreign files are named and left alone.\n"
@@ -59,13 +59,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--dry-run", action="store_true", help="change nothing, say what would be done")
     args = parser.parse_args(argv)
-    return command.run(args, _work)
+    return cli.run(args, _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.catalog import Catalog
-    from data.db import connect
-    from data.folder import Folder
+    from data.storage.catalog import Catalog
+    from data.storage.database import connect
+    from data.storage.frame_folder import Folder
 
     folder = Folder(settings.download_path / "frames")
     with connect(settings) as engine:
@@ -83,7 +83,7 @@ def compare(rows: Rows, contents: Contents, names: Mapping[int, str]) -> Plan:
 
     The frames of a folder that could not be read are not touched: nothing is known of them.
     """
-    from data.catalog import Changes
+    from data.storage.catalog import Changes
 
     files = {frame.path: frame for frame in contents.frames}
     unknown = tuple(f"{name}/" for name in contents.unreadable)

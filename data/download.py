@@ -9,42 +9,43 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from data import command
+from data import cli
 from data.errors import CatalogUnavailable
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.catalog import Catalog
-    from data.collector import Collector
-    from data.folder import Folder
-    from data.grabs import Stop
-    from data.plan import Plan
+    from data.storage.catalog import Catalog
+    from data.collection.collector import Collector
+    from data.storage.frame_folder import Folder
+    from data.collection.grab_pool import Stop
+    from data.collection.state import Plan
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, wire, run, report; returns the exit code."""
-    parser = command.parser(
+    parser = cli.parser(
         "data.download",
         "Collect frames of live streams, always for the game with the fewest. Enter, Ctrl-C or SIGTERM stops.",
     )
     parser.add_argument("--minutes", type=_positive(float), help="stop after so many minutes")
     parser.add_argument("--frames", type=_positive(int), help="stop after so many frames")
-    return command.run(parser.parse_args(argv), _work)
+    return cli.run(parser.parse_args(argv), _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data import db, memory
-    from data.catalog import Catalog
-    from data.folder import Folder
-    from data.grabs import Stop
+    from data import memory
+    from data.storage import database
+    from data.storage.catalog import Catalog
+    from data.storage.frame_folder import Folder
+    from data.collection.grab_pool import Stop
 
     stop = Stop()
     folder = Folder(settings.download_path / "frames")
     with ExitStack() as stack:
         stack.enter_context(memory.given_back())
-        catalog = Catalog(stack.enter_context(db.connect(settings)), settings.db_wait_s, stop.wait)
+        catalog = Catalog(stack.enter_context(database.connect(settings)), settings.db_wait_s, stop.wait)
         collector = stack.enter_context(_collector(settings, folder, catalog, stop, args.frames))
-        stack.enter_context(command.stopped_by_user(stop, args.minutes))
+        stack.enter_context(cli.stopped_by_user(stop, args.minutes))
         _stop_at_enter(stop)
         totals = _shown(collector, settings, folder, catalog, stop)
     print(totals)
@@ -58,15 +59,16 @@ def _collector(
     """The loop with its real collaborators, closed afterwards."""
     import random
 
-    from data import web, wiring
-    from data.collector import Collector
+    from data import factories
+    from data.http import session as web
+    from data.collection.collector import Collector
 
     session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
-    with session, wiring.grabber(settings, stop.pause) as grabber:
+    with session, factories.grabber(settings, stop.pause) as grabber:
         yield Collector(
-            helix=wiring.helix(settings, session, stop.pause),
+            helix=factories.helix(settings, session, stop.pause),
             grabber=grabber,
-            sieve=wiring.sieve(settings),
+            sieve=factories.sieve(settings),
             folder=folder,
             catalog=catalog,
             plan=_plan(settings, frames),
@@ -78,7 +80,7 @@ def _collector(
 def _plan(settings: Settings, frames: int | None) -> Plan:
     from dataclasses import fields
 
-    from data.plan import Plan
+    from data.collection.state import Plan
 
     values = {field.name: getattr(settings, field.name) for field in fields(Plan) if field.name != "frames"}
     return Plan(**values, frames=frames)
@@ -90,7 +92,7 @@ def _shown(collector: Collector, settings: Settings, folder: Folder, catalog: Ca
     from rich.live import Live
 
     from data.info import figures
-    from data.progress import Display
+    from data.collection.progress import Display
 
     console = Console(stderr=True, highlight=False)
     display = Display(collector.tally, "Press Enter to stop." if sys.stdin.isatty() else "Ctrl-C or SIGTERM stops.")

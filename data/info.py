@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from data import command
+from data import cli
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.catalog import Catalog, GameSummary
-    from data.folder import Folder
+    from data.storage.catalog import Catalog, GameSummary
+    from data.storage.frame_folder import Folder
 
 _EPILOG = """\
 --json prints one object, with these keys:
@@ -55,16 +55,16 @@ class Report:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse, read, print; returns the exit code."""
-    parser = command.parser("data.info", "Show what the dataset holds.", _EPILOG)
+    parser = cli.parser("data.info", "Show what the dataset holds.", _EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
     args = parser.parse_args(argv)
-    return command.run(args, _work)
+    return cli.run(args, _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.catalog import Catalog
-    from data.db import connect
-    from data.folder import Folder
+    from data.storage.catalog import Catalog
+    from data.storage.database import connect
+    from data.storage.frame_folder import Folder
 
     folder = Folder(settings.download_path / "frames")
     with connect(settings) as engine:

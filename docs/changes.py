@@ -9,8 +9,8 @@ import numpy as np
 
 from config import Settings
 from data.entities import StoredFrame
-from data.folder import Folder
-from data.video import decode
+from data.storage.frame_folder import Folder
+from data.video.decoder import decode
 from docs.canvas import GREY, Canvas
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from data.entities import StoredFrame
-from data.folder import Folder
-from data.video import decode
+from data.storage.frame_folder import Folder
+from data.video.decoder import decode
 from docs.canvas import BLUE, GREEN, GREY, INK, ORANGE, PAPER, VIOLET, WIDTH, Canvas
 from docs.streams import Stream
 
@@ -84,7 +84,7 @@ def _grabbing(canvas: Canvas, images: Sequence[np.ndarray]) -> None:
     canvas.box(12, 170, WIDTH - 24, 80, edge=BLUE)
     canvas.arrow((130, 122), (130, 168))
     canvas.text(140, 157, "logins", size=12, color=GREY)
-    canvas.text(38, 195, "data.grabber", size=13, bold=True, color=BLUE)
+    canvas.text(38, 195, "data.capture.grabber", size=13, bold=True, color=BLUE)
     canvas.text(38, 215, "Streamlink; no ads; frames of", size=12, color=GREY)
     canvas.text(38, 232, "240 × 240 pixels, as JPEG", size=12, color=GREY)
     remaining = iter(images)

@@ -29,8 +29,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def draw(demo: Path, images: Path) -> None:
     """Draw every picture into the folder `images`."""
-    from data.db import metadata
-    from data.folder import Folder
+    from data.storage.database import metadata
+    from data.storage.frame_folder import Folder
     from docs.changes import sheet
     from docs.figures import data_path, recognition
     from docs.schema import svg

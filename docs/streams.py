@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from data.video import decode, first_frame
+from data.video.decoder import decode, first_frame
 from tests.standin import CLIPS, Standin, World
 from tests.standin.http import Request
 

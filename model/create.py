@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from data import command
+from data import cli
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.folder import Folder
+    from data.storage.frame_folder import Folder
     from model.calibration import Calibration
     from model.evaluation import Evaluation
     from model.hardware import Hardware
@@ -44,12 +44,12 @@ _VERIFIED_FRAMES = 32
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parser = command.parser("model.create", "Train the model on the frames in DOWNLOAD_PATH.", _EPILOG)
+    parser = cli.parser("model.create", "Train the model on the frames in DOWNLOAD_PATH.", _EPILOG)
     parser.add_argument("--epochs", type=_positive, help="passes over the training set at most (EPOCHS)")
     parser.add_argument("--architecture", choices=_ARCHITECTURES, help="the network (ARCHITECTURE)")
     parser.add_argument("--folds", type=_several, default=0, help="cross-validation: validate on each streamer once")
     parser.add_argument("--resume", action="store_true", help="go on with a training that was interrupted")
-    return command.run(parser.parse_args(argv), _create)
+    return cli.run(parser.parse_args(argv), _create)
 
 
 def _positive(text: str, least: int = 1) -> int:
@@ -65,7 +65,7 @@ def _several(text: str) -> int:
 
 def _create(args: argparse.Namespace, settings: Settings) -> int:
     """The training run."""
-    from data.folder import Folder
+    from data.storage.frame_folder import Folder
 
     started = time.monotonic()
     chosen = {name: value for name in ("epochs", "architecture") if (value := getattr(args, name)) is not None}

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data import command
+from data import cli
 
 if TYPE_CHECKING:
     from config import Settings
@@ -22,15 +22,15 @@ settings: DOWNLOAD_PATH MODEL_PATH INT8 VISUALIZE_RESULTS"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parser = command.parser("model.evaluate", "Judge the model by pictures whose games are known.", _EPILOG)
+    parser = cli.parser("model.evaluate", "Judge the model by pictures whose games are known.", _EPILOG)
     parser.add_argument("folder", nargs="?", type=Path, help="folder of pictures (DOWNLOAD_PATH's frames)")
     parser.add_argument("--out", type=Path, help="folder for the report (MODEL_PATH's results/evaluation)")
-    return command.run(parser.parse_args(argv), _evaluate)
+    return cli.run(parser.parse_args(argv), _evaluate)
 
 
 def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from data.errors import ModelError
-    from data.folder import Folder
+    from data.storage.frame_folder import Folder
     from model import gallery, page, trial
     from model.classifier import Classifier, file_of
 

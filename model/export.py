@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data import command
+from data import cli
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,8 @@ _RANGES, _COMPARED = 100, 300  # frames that show the activations' ranges, and f
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parser = command.parser("model.export", "Write the model in other forms, and compare their answers.", _EPILOG)
-    return command.run(parser.parse_args(argv), _export)
+    parser = cli.parser("model.export", "Write the model in other forms, and compare their answers.", _EPILOG)
+    return cli.run(parser.parse_args(argv), _export)
 
 
 def _export(args: argparse.Namespace, settings: Settings) -> int:

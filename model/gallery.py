@@ -13,7 +13,7 @@ import numpy as np
 
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError, NoPicture
-from data.video import fitted
+from data.video.decoder import fitted
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from data.video import fitted
+from data.video.decoder import fitted
 from model import plots, report
 from model.trial import Trial
 

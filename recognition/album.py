@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.errors import FolderError
-from data.playlist import evenly
+from data.hls.playlist import evenly
 from recognition.drawing import captioned, sheet
 from recognition.events import Answered, Event, FrameSeen
 from recognition.printed import lines

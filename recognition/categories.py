@@ -14,7 +14,7 @@ from recognition.interrupts import undisturbed
 
 if TYPE_CHECKING:
     from data.entities import Game, Stream
-    from data.helix import Helix
+    from data.twitch.helix import Helix
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ others, and a stream is known while no more than half of its frames are unknown:
 come to an end. These are probabilities given what was seen, so the question may be put after each frame.
 
 What it takes for granted: frames come as if drawn from an urn. In the order of time they do not, where a streamer goes
-from one game to another; so they come in that of data.playlist.scattered. benchmarks/early_stop.py counts how often the
+from one game to another; so they come in that of data.hls.playlist.scattered. benchmarks/early_stop.py counts how often the
 answer differs from that of all frames.
 """
 

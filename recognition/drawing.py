@@ -1,4 +1,4 @@
-"""Frames with their predictions drawn on them, and sheets of such frames. Owns cv2 beside data.video.
+"""Frames with their predictions drawn on them, and sheets of such frames. Owns cv2 beside data.video.decoder.
 
 OpenCV's letters are ASCII: accents are left out, and other scripts become question marks.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from data.video import decode, encode
+from data.video.decoder import decode, encode
 
 if TYPE_CHECKING:
     from recognition.verdict import Prediction

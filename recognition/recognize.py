@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from data import command
+from data import cli
 from recognition.interrupts import undisturbed
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if fault := _fault(args):
         parser.error(fault)
-    return command.run(args, _work)
+    return cli.run(args, _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
@@ -63,7 +63,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = command.parser(
+    parser = cli.parser(
         "recognition.recognize",
         "Say which game a live stream shows: a line for each frame, then the verdict.",
         "exit codes: 0 answered, 1 no model or other trouble, 2 settings, 3 offline, 4 only ads,\n"

@@ -20,8 +20,8 @@ from recognition.verdict import Jury, Verdict
 if TYPE_CHECKING:
     from config import Settings
     from data.entities import Frame, Stream
-    from data.grabber import Grabber
-    from data.helix import Helix
+    from data.capture.grabber import Grabber
+    from data.twitch.helix import Helix
     from model.classifier import Classifier
     from recognition.batching import Batcher, Judge
     from recognition.categories import Categories, CurrentCategories
@@ -76,11 +76,11 @@ class Recognizer:
         """
         with undisturbed():
             from config import load
-            from data import wiring
+            from data import factories
 
             own = settings or load()
             over = threading.Event()  # ads are waited for in another thread, which would outlive Ctrl-C
-            grabber = wiring.grabber(own, over.wait)
+            grabber = factories.grabber(own, over.wait)
         model = partial(_classifier, own, threads)
         return cls(own, grabber, model, over=over, top=top, min_confidence=min_confidence, threads=threads)
 
@@ -127,12 +127,13 @@ class Recognizer:
 
     def helix(self) -> Helix:
         """A client of the API, closed with the recogniser. Raises SettingsError: the credentials are incomplete."""
-        from data import web, wiring
+        from data import factories
+        from data.http import session as web
 
         settings = self.settings
         session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
         self._closing.enter_context(session)
-        return wiring.helix(settings, session, self.over.wait)
+        return factories.helix(settings, session, self.over.wait)
 
     def survey(
         self,
@@ -196,7 +197,7 @@ class Recognizer:
         Raises ModelError, and where there was no frame to judge the StreamError that says why; one that comes later
         ends the stream, and the verdict stands.
         """
-        from data.video import decode
+        from data.video.decoder import decode
 
         source, count = named(source), at_most or self.settings.frames_per_stream
         early = False

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from data import wiring
+from data import factories
 from data.entities import Stream
 from data.errors import HelixError, StreamError
 from recognition.asked import login_of
@@ -117,7 +117,7 @@ def survey(
         frames = partial(recognizer.grabber.frames, sleep=places.wait)
         look = partial(recognizer.judging_by(batched, frames).events, at_most=at_most, sure=sure)
         if preview:
-            previews = stack.enter_context(wiring.previews(recognizer.settings))
+            previews = stack.enter_context(factories.previews(recognizer.settings))
             glance = recognizer.judging_by(batched, lambda login, *_: iter([previews.frame(login)]), SURE).events
             look = partial(_glance_first, glance, look)
         yield from Survey(look, places, at_once).results(sources)

@@ -24,7 +24,7 @@ from recognition.tally import Tally
 if TYPE_CHECKING:
     from config import Settings
     from data.entities import Stream
-    from data.helix import Helix
+    from data.twitch.helix import Helix
 
 _CALL = 100  # logins whose categories one call asks for
 

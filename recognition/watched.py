@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from data.entities import Frame
 from data.errors import StreamError, StreamOffline, StreamUnavailable, UnknownLogin
-from data.sieve import is_flat
-from data.tail import Tail
-from data.video import decode
+from data.filters.frame_filter import is_flat
+from data.capture.follower import Tail
+from data.video.decoder import decode
 from recognition.batching import Judge
 from recognition.events import Answered, Changed, Event, Failed, FrameSeen, now
 from recognition.verdict import Jury, softmax
@@ -34,7 +34,7 @@ Tell = Callable[[Event], None]
 class Watched:
     """A source. `over`: nothing more is to be seen of it. Its turns may be in any threads, one at a time.
 
-    `opened(source, at_first, behind)`: what `data.grabber.Grabber.tail` gives. `wait`: for a stream that is not live
+    `opened(source, at_first, behind)`: what `data.capture.grabber.Grabber.tail` gives. `wait`: for a stream that is not live
     yet, or any more; without, it is over with its first stream. A recording is over with its end in any case.
     """
 

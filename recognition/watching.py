@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from data import command, memory
+from data import memory
+from data import cli
 from recognition.answering import code_of, exit_code
 from recognition.asked import sources
 from recognition.events import Answered, Changed, Event, Failed, Output
@@ -28,7 +29,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     codes: dict[str, int] = {}  # by source, of its last stream
     with ExitStack() as stack:
         stop = threading.Event()
-        stack.enter_context(command.stopped_by_user(stop, args.minutes))
+        stack.enter_context(cli.stopped_by_user(stop, args.minutes))
         stack.enter_context(memory.given_back())
         recognizer = stack.enter_context(_recognizer(args, settings, len(asked)))
         outputs, recognizer = _outputs(args, settings, stack, recognizer)
@@ -65,7 +66,7 @@ def _outputs(
     """Where events go, and the recogniser, timed where there are metrics. Raises SettingsError, ModelError."""
     outputs: list[Output] = [JsonLines() if args.json else Changes()]
     if args.webhook:
-        from data import web
+        from data.http import session as web
         from recognition.webhook import Webhook
 
         # Not led to a stand-in: only Twitch has one.

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import requests
 
 from data.errors import SettingsError
-from data.web import read_body
+from data.http.session import read_body
 from recognition.events import Changed, Event, as_json
 
 _PENDING = 1000  # changes that wait at most; the oldest give way

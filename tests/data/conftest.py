@@ -16,10 +16,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from config import Settings
-from data import db, embedded
-from data.catalog import Catalog
+from data.storage import database, embedded_postgres
+from data.storage.catalog import Catalog
 from data.entities import StoredFrame
-from data.folder import Folder
+from data.storage.frame_folder import Folder
 from tests.standin import Standin, World
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -44,10 +44,10 @@ def home() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def server(home: Path) -> Iterator[dict[str, str]]:
     """A running server, as the settings that name it: its socket's folder stands for the host."""
-    with embedded.server(home / "postgres") as socket:
+    with embedded_postgres.server(home / "postgres") as socket:
         yield {
             "DB_HOST": str(socket),
-            "DB_PORT": str(embedded.PORT),
+            "DB_PORT": str(embedded_postgres.PORT),
             "DB_NAME": "postgres",
             "DB_USER": "postgres",
             "DB_PASSWORD": "",
@@ -57,7 +57,7 @@ def server(home: Path) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def engine(server: dict[str, str]) -> Iterator[Engine]:
     """An engine on that server; the tables are there and empty."""
-    with db.connect(settings(**server)) as engine:
+    with database.connect(settings(**server)) as engine:
         with engine.begin() as connection:
             connection.execute(text("TRUNCATE games, frames RESTART IDENTITY"))
         yield engine

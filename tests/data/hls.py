@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 
-from data.grabber import Grabber
+from data.capture.grabber import Grabber
 from tests.footage import RED, flat, segment
 from tests.scripted import Reply
 

@@ -14,11 +14,11 @@ from typing import IO
 
 import psutil
 
-from data import db
+from data.storage import database
 from data.atomic import is_temporary
-from data.catalog import Catalog
-from data.folder import Folder
-from data.video import decode
+from data.storage.catalog import Catalog
+from data.storage.frame_folder import Folder
+from data.video.decoder import decode
 from tests.data.conftest import GREEDY, REPOSITORY, environment, settings
 from tests.data.mortal import runs
 
@@ -131,7 +131,7 @@ def _faults(site: Site) -> Iterator[str]:
     if site.variables["DB_HOST"] == "" and (left := site.processes()):
         yield f"still running: {left}"
     files = list(site.folder.frames())
-    with db.connect(settings(**site.variables, DOWNLOAD_PATH=str(site.dataset))) as engine:
+    with database.connect(settings(**site.variables, DOWNLOAD_PATH=str(site.dataset))) as engine:
         rows = Catalog(engine).rows()
     if rows.paths != {frame.path for frame in files}:
         yield f"{len(rows.paths)} rows and {len(files)} files"

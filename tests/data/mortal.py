@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from data import embedded
-from data.db import connect
+from data.storage import embedded_postgres
+from data.storage.database import connect
 from tests.data.conftest import settings
 
 
@@ -34,8 +34,8 @@ class Mortal:
 
     def start(self) -> None:
         """Have it run and answer; it may run already."""
-        socket = self._uses.enter_context(embedded.server(self._home))
-        names = {"DB_HOST": str(socket), "DB_PORT": str(embedded.PORT), "DB_NAME": "postgres", "DB_USER": "postgres"}
+        socket = self._uses.enter_context(embedded_postgres.server(self._home))
+        names = {"DB_HOST": str(socket), "DB_PORT": str(embedded_postgres.PORT), "DB_NAME": "postgres", "DB_USER": "postgres"}
         self.settings = {**names, "DB_PASSWORD": ""}
 
     def stop(self, number: signal.Signals) -> None:

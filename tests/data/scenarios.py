@@ -20,11 +20,11 @@ import numpy as np
 import psutil
 
 from data import dbSync, download
-from data.catalog import Catalog
+from data.storage.catalog import Catalog
 from data.errors import HelixRefused, NoPicture, ToolkitError
-from data.folder import Contents, Folder
-from data.grabs import Stop
-from data.video import decode
+from data.storage.frame_folder import Contents, Folder
+from data.collection.grab_pool import Stop
+from data.video.decoder import decode
 from tests.data.conftest import settings
 from tests.standin import CLIPS, Fault, Standin, Weather, World, faults, looks_like_ad
 from tests.standin.faults import GQL, HELIX, PLAYLISTS, SEGMENTS, TOKENS, USHER, Harm

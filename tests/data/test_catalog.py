@@ -1,4 +1,4 @@
-"""data.catalog: rows in a real PostgreSQL, transactions of several connections included."""
+"""data.storage.catalog: rows in a real PostgreSQL, transactions of several connections included."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from data.catalog import Catalog, Changes, GameSummary
+from data.storage.catalog import Catalog, Changes, GameSummary
 from data.entities import Game, StoredFrame
 from data.errors import CatalogUnavailable
 

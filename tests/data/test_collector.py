@@ -1,4 +1,4 @@
-"""data.collector: the loop, on fakes: what is chosen, what is kept, what ends it, what does not."""
+"""data.collection.collector: the loop, on fakes: what is chosen, what is kept, what ends it, what does not."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from data.collector import Collector
+from data.collection.collector import Collector
 from data.entities import Frame, Game, StoredFrame, Stream
 from data.errors import CatalogUnavailable, FolderError, HelixRefused, HelixUnavailable, OnlyAds, StreamOffline
-from data.grabs import Stop, Stopped
-from data.plan import Plan
+from data.collection.grab_pool import Stop, Stopped
+from data.collection.state import Plan
 
 PLAN = Plan(
     max_games=3,

@@ -10,8 +10,8 @@ from collections import Counter
 
 import pytest
 
-from data.folder import Folder
-from data.video import decode
+from data.storage.frame_folder import Folder
+from data.video.decoder import decode
 from tests.data.conftest import CHANNELS, rows, wait_for_frames
 from tests.standin import Standin, looks_like_ad
 

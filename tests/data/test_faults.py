@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from data.errors import StreamError
-from data.grabber import Grabber
+from data.capture.grabber import Grabber
 from tests.data.conftest import REPOSITORY, environment
 from tests.data.scenarios import MEMORY_FAULTS, TABLE, Scenario, emptied, everything, played, twitch_of
 from tests.standin import Fault, faults
@@ -51,7 +51,7 @@ COSTS = """
 import re, sys, time
 from pathlib import Path
 from data.errors import StreamError
-from data.grabber import Grabber
+from data.capture.grabber import Grabber
 
 costs, reasons = [], []
 with Grabber(img_size=240, jpeg_quality=95, standin=sys.argv[1]) as grabber:

@@ -1,4 +1,4 @@
-"""data.grabber: against the stand-in for how channels behave, against scripted answers for how servers misbehave."""
+"""data.capture.grabber: against the stand-in for how channels behave, against scripted answers for how servers misbehave."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from data.errors import NoPicture, OnlyAds, StreamError, StreamOffline, StreamUnavailable, UnknownLogin
-from data.segments import smallest_covering
-from data.video import decode
+from data.hls.segment_reader import smallest_covering
+from data.video.decoder import decode
 from tests.data.hls import IMG_SIZE, LIVE, PICTURE, TOKEN, VIDEO, Naps, grab, grabber, playlist, renditions
 from tests.footage import BLUE, GREEN, RED, by_area, flat, segment, split
 from tests.scripted import Reply, Scripted

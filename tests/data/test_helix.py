@@ -1,4 +1,4 @@
-"""data.helix: against the stand-in for how Twitch behaves, against scripted answers for how it misbehaves."""
+"""data.twitch.helix: against the stand-in for how Twitch behaves, against scripted answers for how it misbehaves."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 import pytest
 import requests
 
-from data import web
+from data.http import session
 from data.entities import Game
 from data.errors import HelixRefused, HelixUnavailable, SettingsError, UnknownGame
-from data.helix import Helix
+from data.twitch.helix import Helix
 from tests.scripted import Reply, Scripted
 
 
@@ -28,7 +28,7 @@ class Clock:
 def client(url: str, clock: Clock | None = None, timeout_s: float = 2, **options) -> Helix:
     if "client_secret" not in options:
         options["access_token"] = "token"
-    return Helix(web.new_session(timeout_s, url), "client", **options, sleep=(clock or Clock()).sleep)
+    return Helix(session.new_session(timeout_s, url), "client", **options, sleep=(clock or Clock()).sleep)
 
 
 def page(*ids: object, cursor: str = "") -> Reply:
@@ -47,7 +47,7 @@ def helix_of(standin, **options) -> Helix:
     """A client with the stand-in's own credentials."""
     env = standin.environment
     return Helix(
-        web.new_session(5, standin.url),
+        session.new_session(5, standin.url),
         env["CLIENT_ID"],
         client_secret=env["CLIENT_SECRET"],
         sleep=time.sleep,
@@ -149,7 +149,7 @@ def test_a_revoked_token_is_renewed_once(standin):
 
 def test_a_wrong_secret_is_refused_with_a_reason(standin):
     """Wrong credentials are no reason to wait: HelixRefused, saying which setting."""
-    helix = Helix(web.new_session(5, standin.url), standin.environment["CLIENT_ID"], client_secret="wrong")
+    helix = Helix(session.new_session(5, standin.url), standin.environment["CLIENT_ID"], client_secret="wrong")
     with pytest.raises(HelixRefused, match="CLIENT_SECRET"):
         list(helix.top_games())
 
@@ -211,7 +211,7 @@ def test_an_empty_bucket_is_waited_for_before_sending():
     last_point = page(1, cursor="a")
     last_point.headers = {"Ratelimit-Remaining": "0", "Ratelimit-Reset": str(time.time() + 1.5)}
     with Scripted([last_point, page(2)]) as server:
-        assert ids(Helix(web.new_session(2, server.url), "c", access_token="t", sleep=clock.sleep).top_games()) == [
+        assert ids(Helix(session.new_session(2, server.url), "c", access_token="t", sleep=clock.sleep).top_games()) == [
             1,
             2,
         ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from data.catalog import Catalog
+from data.storage.catalog import Catalog
 from data.entities import Game, StoredFrame
-from data.folder import Folder
+from data.storage.frame_folder import Folder
 from data.info import figures
 from tests.data.conftest import Run
 

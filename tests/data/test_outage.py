@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from data import db
-from data.catalog import Catalog, Changes, GameSummary
+from data.storage import database
+from data.storage.catalog import Catalog, Changes, GameSummary
 from data.entities import Game, StoredFrame
 from data.errors import CatalogAway, CatalogUnavailable
-from data.folder import Folder
+from data.storage.frame_folder import Folder
 from tests.data.conftest import Run, Start, rows, settings, wait_for_frames
 from tests.data.mortal import Lossy, Mortal
 
@@ -38,7 +38,7 @@ def cluster() -> Iterator[Mortal]:
 def mortal(cluster: Mortal) -> Iterator[Mortal]:
     """That server, running and empty at the test's start and running at its end."""
     cluster.start()
-    with db.connect(settings(**cluster.settings)) as engine, engine.begin() as connection:
+    with database.connect(settings(**cluster.settings)) as engine, engine.begin() as connection:
         connection.execute(text("TRUNCATE games, frames RESTART IDENTITY"))
     yield cluster
     cluster.start()
@@ -47,7 +47,7 @@ def mortal(cluster: Mortal) -> Iterator[Mortal]:
 @pytest.fixture
 def mortal_engine(mortal: Mortal) -> Iterator[Engine]:
     """An engine on it."""
-    with db.connect(settings(**mortal.settings)) as engine:
+    with database.connect(settings(**mortal.settings)) as engine:
         yield engine
 
 
@@ -66,7 +66,7 @@ def test_a_download_goes_on_after_a_restart(start: Start, mortal: Mortal, folder
     assert process.returncode == 0, stderr
     assert stdout.startswith("Downloaded ")
     assert stderr == "warning: PostgreSQL went away; waiting up to 60 s for it\n"
-    with db.connect(settings(**mortal.settings)) as engine:
+    with database.connect(settings(**mortal.settings)) as engine:
         assert rows(Catalog(engine)) == set(folder.frames())
         assert not Catalog(engine).rows().miscounted
 
@@ -75,7 +75,7 @@ def test_gone_for_good_it_ends_and_loses_nothing(start: Start, run: Run, mortal:
     """After DB_WAIT_S: exit 1, a line that says what to do; on a new start, dbSync finds all frames."""
     process = start(env={**mortal.settings, "DB_WAIT_S": "2"})
     wait_for_frames(folder, 20)
-    with db.connect(settings(**mortal.settings)) as engine:
+    with database.connect(settings(**mortal.settings)) as engine:
         before = rows(Catalog(engine))
     mortal.stop(signal.SIGKILL)
     _, stderr = process.communicate(timeout=60)
@@ -87,7 +87,7 @@ def test_gone_for_good_it_ends_and_loses_nothing(start: Start, run: Run, mortal:
     mortal.start()
     synced = run("data.dbSync", **mortal.settings)
     assert synced.returncode == 0, synced.stderr
-    with db.connect(settings(**mortal.settings)) as engine:
+    with database.connect(settings(**mortal.settings)) as engine:
         assert rows(Catalog(engine)) == set(folder.frames()) >= before > set()
         assert not Catalog(engine).rows().miscounted
 
@@ -133,7 +133,7 @@ def test_killed_again_and_again_no_frame_is_lost_or_counted_twice(mortal: Mortal
 def test_a_commit_whose_answer_is_lost_is_done_once(mortal: Mortal, mortal_engine: Engine):
     """The server committed, and we were not told: done again, each change is there once and counted once."""
     plain = Catalog(mortal_engine)
-    with Lossy(mortal.settings["DB_HOST"], 0) as way, db.connect(settings(**mortal.settings | way.settings)) as engine:
+    with Lossy(mortal.settings["DB_HOST"], 0) as way, database.connect(settings(**mortal.settings | way.settings)) as engine:
         catalog = Catalog(engine, 30)
         for change in (
             lambda: catalog.add_games([SEVEN]),
@@ -206,9 +206,9 @@ def test_a_refusal_is_not_waited_for(mortal: Mortal, mortal_engine: Engine, orde
             admin.execute(text(statement))
         admin.execute(text("CREATE ROLE guest LOGIN SUPERUSER"))
         admin.execute(text("CREATE DATABASE other"))
-        with db.connect(settings(**mortal.settings | {"DB_NAME": "other"})):
+        with database.connect(settings(**mortal.settings | {"DB_NAME": "other"})):
             pass  # the tables belong to postgres
-        with db.connect(settings(**mortal.settings | {"DB_NAME": "other", "DB_USER": "guest"})) as engine:
+        with database.connect(settings(**mortal.settings | {"DB_NAME": "other", "DB_USER": "guest"})) as engine:
             assert Catalog(engine).game_count() == 0
             admin.execute(text(order))
             admin.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"))

@@ -1,4 +1,4 @@
-"""data.playlist: which segments are new, and when a picture is due."""
+"""data.hls.playlist: which segments are new, and when a picture is due."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from data.playlist import Pace, Part, Playlist, Seen, Segment, evenly, places, scattered
+from data.hls.playlist import Pace, Part, Playlist, Seen, Segment, evenly, places, scattered
 
 START = 1_700_000_000.0
 

@@ -1,12 +1,12 @@
-"""data.progress: the lines that a download prints."""
+"""data.collection.progress: the lines that a download prints."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 
-from data.plan import Tally
-from data.progress import Display, streams
+from data.collection.state import Tally
+from data.collection.progress import Display, streams
 
 
 def test_where_nothing_was_left_out_nothing_is_said_of_it():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from data.entities import Game, StoredFrame
-from data.video import encode
+from data.video.decoder import encode
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 32

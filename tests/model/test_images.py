@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data import video
+from data.video import decoder
 from data.entities import StoredFrame
 from model import images
 from model.augment import Augmentation
@@ -31,7 +31,7 @@ def gathered(dataset) -> tuple[np.ndarray, np.ndarray]:
 def test_pixels_are_what_recognition_sees(side):
     """To the bit what OpenCV decodes, RGB, uint8: the model is asked about the pixels it was trained on."""
     pixels, labels = gathered(side.in_order())
-    expected = [video.decode((side.root / frame.path).read_bytes()) for frame in side.frames]
+    expected = [decoder.decode((side.root / frame.path).read_bytes()) for frame in side.frames]
     assert pixels.dtype == np.uint8
     assert np.array_equal(pixels, np.stack(expected))
     assert labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -41,7 +41,7 @@ def test_other_sizes_are_scaled_by_area(painted):
     """A dataset of 240 pixels trains a model of 32: within rounding what area averaging in OpenCV gives."""
     frames = painted.paint(RED, "ann", 2, size=96)
     pixels, _ = gathered(Images(painted.root, frames, GAMES, SIZE).in_order())
-    decoded = [video.decode((painted.root / frame.path).read_bytes()) for frame in frames]
+    decoded = [decoder.decode((painted.root / frame.path).read_bytes()) for frame in frames]
     expected = np.stack([by_area(image, SIZE) for image in decoded])
     assert np.abs(pixels.astype(int) - expected).max() <= 1
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data.video import decode, encode
+from data.video.decoder import decode, encode
 from model.classifier import Classifier
 from tests.model.conftest import GAMES, SIZE, picture
 

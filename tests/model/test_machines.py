@@ -66,7 +66,7 @@ def test_two_devices_train_one_model(trained, alone):
         "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)\n"
         "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
         "import config, json\n"
-        "from data.folder import Folder\n"
+        "from data.storage.frame_folder import Folder\n"
         "from model import checkpoint, create, images, outcome, wiring\n"
         "from model.hardware import Hardware\n"
         "settings, machine = config.load(), Hardware(strategy)\n"

@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from data.grabber import Grabber
-from data.video import decode
+from data.capture.grabber import Grabber
+from data.video.decoder import decode
 from model import card, files, network
 from model.classifier import Classifier
 from recognition.verdict import Jury

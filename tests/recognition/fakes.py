@@ -12,7 +12,7 @@ import numpy as np
 from config import Settings
 from data.entities import Frame, Game
 from data.errors import StreamError
-from data.video import encode
+from data.video.decoder import encode
 from model.calibration import Calibration, Judged
 from recognition import Recognizer
 from recognition.events import Answered, FrameSeen

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from data.entities import Frame
 from data.errors import StreamError
-from data.video import encode
+from data.video.decoder import encode
 from tests.footage import flat
 
 Look = Sequence[Frame] | StreamError  # what one look gives

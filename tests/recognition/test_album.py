@@ -7,7 +7,7 @@ import pytest
 
 from data.entities import Game
 from data.errors import FolderError, StreamOffline
-from data.video import decode, encode
+from data.video.decoder import decode, encode
 from recognition.album import Album, folder_name
 from recognition.drawing import KNOWN, UNKNOWN, captioned, sheet
 from recognition.events import Answered, Failed, FrameSeen, now

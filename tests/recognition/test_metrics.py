@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from data import web
+from data.http import session as web
 from data.entities import Game
 from data.errors import SettingsError, StreamOffline, StreamUnavailable
 from recognition.events import Answered, Changed, Event, Failed, FrameSeen, now

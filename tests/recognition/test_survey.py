@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data import wiring
+from data import factories
 from data.entities import Game, Stream
 from data.errors import HelixUnavailable, NoPicture, StreamError, StreamOffline, UnknownLogin
 from model.calibration import Judged
@@ -210,7 +210,7 @@ def made(twitch, model_path) -> Iterator[Made]:
     def make(judge: Callable[[Any], Any] = lambda classifier: classifier, **wanted: Any) -> Recognizer:
         over = threading.Event()
         classifier = judge(Classifier.load(model_path))
-        opened.append(Recognizer(own, wiring.grabber(own, over.wait), lambda: classifier, over=over, **wanted))
+        opened.append(Recognizer(own, factories.grabber(own, over.wait), lambda: classifier, over=over, **wanted))
         return opened[-1]
 
     yield make

@@ -10,7 +10,7 @@ import pytest
 
 from data.entities import Frame
 from data.errors import NoPicture, StreamOffline, StreamUnavailable, UnknownLogin
-from data.video import encode
+from data.video.decoder import encode
 from recognition.events import Answered, Changed, Event, Failed, FrameSeen
 from recognition.verdict import Jury
 from recognition.watched import Watched

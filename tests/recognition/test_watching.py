@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from config import Settings
-from data import web
+from data.http import session as web
 from recognition import Recognizer
 from recognition.events import Changed, FrameSeen
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from data import web
+from data.http import session as web
 from data.entities import Game
 from data.errors import SettingsError, StreamOffline
 from recognition.events import Changed, Failed, as_json, now

@@ -13,7 +13,7 @@ import requests
 from streamlink import Streamlink
 from streamlink.stream.hls import parse_m3u8
 
-from data import web
+from data.http import session as web
 from tests.standin import Standin
 
 HELIX = "https://api.twitch.tv/helix"

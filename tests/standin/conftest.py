@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from data import web
+from data.http import session as web
 from tests.standin import Standin, World
 from tests.standin.clients import viewer
 from tests.standin.transcode import Rendition

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from data import web
+from data.http import session as web
 from tests.standin import Standin
 from tests.standin.clients import HELIX, ask_token, helix_session
 

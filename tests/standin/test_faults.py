@@ -13,7 +13,7 @@ import time
 import pytest
 import requests
 
-from data import web
+from data.http import session as web
 from tests.standin import Standin, faults
 from tests.standin.clients import HELIX, helix_session
 from tests.standin.faults import Fault, Weather

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from data import web
+from data.http import session as web
 from tests.standin import Standin
 from tests.standin.clients import HELIX, channel_streams, frames_of, helix_session, window_of
 from tests.standin.clients import picture as picture_of

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from data import web
+from data.http import session as web
 from tests.standin import CLIPS, Standin, World
 from tests.standin.clients import HELIX, channel_streams, helix_session, viewer
 from tests.standin.world import USUAL
@@ -154,11 +154,11 @@ def test_the_program(tmp_path):
 
 
 CALL = """
-import config, data.wiring
+import config, data.factories
 from data import web
 settings = config.load()
 with web.new_session(5, settings.twitch_standin) as session:
-    print(*(game.name for game in data.wiring.helix(settings, session).top_games(config.NON_GAMES)), sep="\\n")
+    print(*(game.name for game in data.factories.helix(settings, session).top_games(config.NON_GAMES)), sep="\\n")
 """
 
 

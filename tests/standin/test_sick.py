@@ -9,7 +9,7 @@ import time
 import av
 import pytest
 
-from data import web
+from data.http import session as web
 from tests.standin import Standin, looks_like_ad
 from tests.standin.clients import channel_streams, listed, picture, playlist_of, viewer, window_of
 from tests.standin.faults import cut_off

@@ -1,0 +1,236 @@
+"""Helix, the Twitch API: popular games, their live streams, and the names of games.
+
+https://dev.twitch.tv/docs/api/reference · rate limits: https://dev.twitch.tv/docs/api/guide#twitch-rate-limits
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import requests
+
+from data.twitch.responses import Answer, read_cursor, read_game, read_items, read_stream
+from data.entities import Game, Stream, is_login
+from data.errors import HelixRefused, HelixUnavailable, SettingsError, UnknownGame
+from data.http.session import read_body
+
+HELIX_URL = "https://api.twitch.tv/helix/"
+TOKEN_URL = "https://id.twitch.tv/oauth2/token"
+
+_PAGE = 100  # items a page: Helix's maximum, and its maximum of ids in one call
+_ANSWER_BYTES = 8 << 20  # a page of 100 streams is about 100 kB
+_FULL_S = 60.0  # after which all points are back, whatever a header says
+_EMPTY_PAGES = 2  # Helix may send one empty page in the middle (twitchdev/issues 543)
+
+log = logging.getLogger(__name__)
+
+
+class Helix:
+    """A client of the API. It owns no session: the caller closes the one it passes.
+
+    Every method raises HelixUnavailable (ask again later) or HelixRefused (fix the credentials).
+    """
+
+    def __init__(
+        self,
+        session: requests.Session,
+        client_id: str,
+        *,
+        access_token: str = "",
+        client_secret: str = "",
+        budget_s: float = 120.0,
+        deadline_s: float = 30.0,
+        languages: Iterable[str] = (),
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """Take the credentials; nothing is asked yet.
+
+        `budget_s`: what one request may spend on retries and waiting. `deadline_s`: for one answer.
+        `languages`: of the streams to list, ISO 639-1 codes or `other`, a hundred at most; none for all.
+        `sleep`: how to wait; a download passes its stop event's `wait`, so that Enter ends it.
+        Raises SettingsError when the credentials are incomplete.
+        """
+        if not client_id:
+            raise SettingsError("CLIENT_ID: is empty; make an application at https://dev.twitch.tv/console/apps")
+        if not (access_token or client_secret):
+            raise SettingsError("ACCESS_TOKEN: is empty, and so is CLIENT_SECRET; one of them is needed")
+        self._session = session
+        self._client_id = client_id
+        self._token = access_token
+        self._secret = client_secret
+        self._budget_s = budget_s
+        self._deadline_s = deadline_s
+        self._languages = list(languages)
+        self._sleep = sleep
+        self._blocked_until = 0.0  # epoch seconds: the bucket is empty until then
+
+    def top_games(self, non_games: Iterable[int] = ()) -> Iterator[Game]:
+        """Games by viewers, most first; `non_games` and what has no IGDB id (Just Chatting, Music …) are left out."""
+        left_out = frozenset(non_games)
+        for item in self._pages("games/top", {}, key="id"):
+            game = read_game(item)
+            if item.get("igdb_id") and game.id not in left_out:
+                yield game
+
+    def games(self, ids: Iterable[int]) -> dict[int, Game]:
+        """The games of these ids, a hundred in one call. Ids that Helix does not know are absent."""
+        wanted = sorted(set(ids))
+        found: dict[int, Game] = {}
+        for start in range(0, len(wanted), _PAGE):
+            answer = self._get("games", {"id": wanted[start : start + _PAGE]})
+            found.update({game.id: game for game in map(read_game, read_items(answer))})
+        return found
+
+    def game(self, name: str) -> Game:
+        """The category of this name, written as Twitch writes it. Raises UnknownGame."""
+        games = [read_game(item) for item in read_items(self._get("games", {"name": name}))]
+        if not games:
+            raise UnknownGame(f"Twitch has no category {name!r}; the name must be written as Twitch writes it")
+        return games[0]
+
+    def streams(self, game_id: int, at_most: int = _PAGE) -> list[Stream]:
+        """Live streams of a game, most viewers first, `at_most` of them. Some may be over already: the list lags."""
+        return list(islice(self.listed(game_id), at_most))
+
+    def listed(self, game_id: int | None = None) -> Iterator[Stream]:
+        """The same of any number, or of all games; a page is asked for when it is needed."""
+        game = {} if game_id is None else {"game_id": game_id}
+        for item in self._pages("streams", {**game, "type": "live", "language": self._languages}, key="user_id"):
+            stream = read_stream(item)
+            if is_login(stream.login):
+                yield stream
+
+    def live(self, logins: Iterable[str]) -> dict[str, Stream]:
+        """The streams of these logins that are live, a hundred in one call. Others are absent; the list lags."""
+        wanted = sorted(filter(is_login, set(logins)))
+        found: dict[str, Stream] = {}
+        for start in range(0, len(wanted), _PAGE):
+            found.update({stream.login: stream for stream in self._live(wanted[start : start + _PAGE])})
+        return found
+
+    def _live(self, logins: Sequence[str]) -> list[Stream]:
+        """A login that Twitch takes for malformed spoils a call for others (twitchdev/issues 700): it is searched."""
+        try:
+            return [read_stream(item) for item in self._pages("streams", {"user_login": logins}, key="user_id")]
+        except _BadRequest:
+            if len(logins) == 1:
+                return []
+        half = len(logins) // 2
+        return [*self._live(logins[:half]), *self._live(logins[half:])]
+
+    def _pages(self, path: str, params: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
+        """Items of all pages, each once.
+
+        A short page is no end. It ends when the cursor is missing or repeats, after two empty pages,
+        on a page that brings nothing new, or on `invalid cursor` (twitchdev/issues 2, 91, 93, 240, 543).
+        """
+        seen: set[str] = set()
+        cursors: set[str] = set()
+        empty, cursor = 0, ""
+        while empty < _EMPTY_PAGES:
+            try:
+                answer = self._get(path, {**params, "first": _PAGE, **({"after": cursor} if cursor else {})})
+            except _BadRequest:
+                if not cursor:
+                    raise
+                return
+            items = read_items(answer)
+            fresh = {str(item.get(key)): item for item in items if str(item.get(key)) not in seen}
+            seen.update(fresh)
+            yield from fresh.values()
+            empty = 0 if items else empty + 1
+            cursor = read_cursor(answer)
+            if not cursor or cursor in cursors or (items and not fresh):
+                return
+            cursors.add(cursor)
+
+    def _get(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
+        """One answer, whatever it takes within the budget: rate limits waited for, failures tried again."""
+        end = time.monotonic() + self._budget_s
+        renewed, tries = False, 0
+        while True:
+            self._wait(self._blocked_until - time.time(), end)
+            try:
+                answer = self._send("GET", HELIX_URL + path, params=params, headers=self._headers())
+                if answer.status == 200:
+                    return answer.json_object()
+                if answer.status >= 500:
+                    raise HelixUnavailable(f"Twitch answers {answer.status}")
+            except HelixUnavailable as error:
+                tries = self._back_off(tries, end, error)
+                continue
+            if answer.status == 401 and self._secret and not renewed:
+                self._token, renewed = "", True  # revoked before its time: one new token, then give up
+            elif answer.status in (401, 403):
+                raise HelixRefused(f"Twitch refuses CLIENT_ID with this access token: {answer.message}; renew them")
+            elif answer.status != 429:  # after a 429 the wait at the top of the loop does what is needed
+                raise _BadRequest(f"Twitch refuses {path}: {answer.status} {answer.message}")
+
+    def _headers(self) -> dict[str, str]:
+        if not self._token:
+            self._token = self._new_token()
+        return {"Authorization": f"Bearer {self._token}", "Client-Id": self._client_id}
+
+    def _new_token(self) -> str:
+        """An app access token by client credentials; it has no refresh token, one asks again."""
+        form = {"client_id": self._client_id, "client_secret": self._secret, "grant_type": "client_credentials"}
+        answer = self._send("POST", TOKEN_URL, data=form)
+        if answer.status in (400, 401, 403):
+            raise HelixRefused(f"Twitch refuses CLIENT_ID and CLIENT_SECRET: {answer.message}")
+        if answer.status != 200:
+            raise HelixUnavailable(f"Twitch gives no token: {answer.status}")
+        token = answer.json_object().get("access_token")
+        if not isinstance(token, str) or not token:
+            raise HelixUnavailable("Twitch's answer holds no token")
+        return token
+
+    def _send(self, method: str, url: str, **kwargs: Any) -> Answer:
+        """One request, its whole body within the deadline, and what its headers say of the rate limit."""
+        try:
+            response = self._session.request(method, url, stream=True, **kwargs)
+            body = read_body(response, self._deadline_s, _ANSWER_BYTES)
+        except requests.RequestException as error:
+            raise HelixUnavailable(f"Twitch cannot be reached: {type(error).__name__}") from error
+        answer = Answer(response.status_code, body)
+        if response.headers.get("Ratelimit-Remaining") == "0" or answer.status == 429:
+            self._blocked_until = _reset(response.headers.get("Ratelimit-Reset"))
+        return answer
+
+    def _back_off(self, tries: int, end: float, error: HelixUnavailable) -> int:
+        """Wait 0.5, 1, 2 … s, with jitter, before the next try; raises `error` when the budget would not last."""
+        pause = 0.5 * 2**tries * random.uniform(1, 1.5)
+        if time.monotonic() + pause > end:
+            raise error
+        log.info("%s; again in %.1f s", error, pause)
+        self._sleep(pause)
+        return tries + 1
+
+    def _wait(self, pause: float, end: float) -> None:
+        if pause <= 0:
+            return
+        if time.monotonic() + pause > end:
+            raise HelixUnavailable(f"Twitch's rate limit is used up for another {pause:.0f} s")
+        log.info("rate limit used up; again in %.1f s", pause)
+        self._sleep(pause)
+
+
+class _BadRequest(HelixUnavailable):
+    """A 4xx that is about the request itself; the same one would fail again."""
+
+
+def _reset(header: str | None) -> float:
+    """When to send again, epoch seconds: the header may be absent, unreadable, in the past or absurdly far away."""
+    now = time.time()
+    try:
+        reset = float(header or 0)
+    except ValueError:
+        reset = 0.0
+    if not math.isfinite(reset):
+        reset = 0.0
+    return min(max(reset, now + 1), now + _FULL_S) + random.uniform(0, 0.5)

@@ -1,0 +1,134 @@
+"""data.storage.database: connecting to a server of the user's, and what is said when that does not work."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from data.storage import database
+from data.storage.catalog import Catalog
+from data.errors import CatalogUnavailable
+from tests.data.conftest import settings
+
+
+@pytest.fixture(scope="module")
+def guarded(home: Path, server: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The server, asking the role `guest` for a password, and a role `poor` that may not make tables."""
+    rules = home / "postgres" / "data" / "pg_hba.conf"
+    before = rules.read_text()
+    with database.connect(settings(**server)) as engine, engine.begin() as connection:
+        connection.execute(text("CREATE ROLE guest LOGIN SUPERUSER PASSWORD 'right'"))
+        connection.execute(text("CREATE ROLE poor LOGIN"))
+        rules.write_text("local all guest scram-sha-256\n" + before)
+        connection.execute(text("SELECT pg_reload_conf()"))
+    yield server
+    rules.write_text(before)
+    with database.connect(settings(**server)) as engine, engine.begin() as connection:
+        connection.execute(text("DROP ROLE guest, poor"))
+        connection.execute(text("SELECT pg_reload_conf()"))
+
+
+def _failure(**values: str) -> str:
+    with pytest.raises(CatalogUnavailable) as caught, database.connect(settings(**values)):
+        pass
+    line = str(caught.value)
+    assert "\n" not in line
+    assert "dbSync" in line
+    return line
+
+
+def test_the_right_password_opens_and_the_wrong_one_names_the_settings(guarded: dict[str, str], catalog: Catalog):
+    """DB_PASSWORD reaches the server; a refusal says which settings to look at, and not the password."""
+    with database.connect(settings(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "right"})) as engine:
+        assert Catalog(engine).game_count() == catalog.game_count() == 0
+    line = _failure(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "wrong one"})
+    assert "check DB_USER and DB_PASSWORD" in line
+    assert "wrong one" not in line
+
+
+def test_an_unknown_role_and_an_unknown_database_are_told_apart(guarded: dict[str, str]):
+    """Each names its own setting."""
+    assert "check DB_USER" in _failure(**guarded | {"DB_USER": "nobody_here"})
+    assert "check DB_NAME" in _failure(**guarded | {"DB_NAME": "not_there"})
+
+
+def test_a_role_without_the_right_to_the_tables_is_told_so(guarded: dict[str, str], catalog: Catalog):
+    """PostgreSQL 15 and later let no role make or change another's tables unasked."""
+    with pytest.raises(CatalogUnavailable, match="GRANT"), database.connect(settings(**guarded | {"DB_USER": "poor"})) as e:
+        Catalog(e).game_count()
+
+
+def test_a_server_that_is_down_or_nowhere_names_host_and_port(unused_port: int):
+    """Refused connections and unknown hosts are the same to the user: nothing answers there."""
+    assert "check DB_HOST and DB_PORT" in _failure(DB_HOST="127.0.0.1", DB_PORT=str(unused_port))
+    assert "check DB_HOST and DB_PORT" in _failure(DB_HOST="/nowhere", DB_PORT="5432")
+
+
+def test_a_server_that_never_answers_does_not_hang_us():
+    """Something else listens on that port and stays silent: TIMEOUT_S ends it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        line = _failure(DB_HOST="127.0.0.1", DB_PORT=str(port), TIMEOUT_S="2")
+    assert "check DB_HOST and DB_PORT" in line
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def test_commands_that_start_at_once_all_find_the_tables(server: dict[str, str], engine: Engine):
+    """Eight at the same moment on a database without tables: one makes them, none fails."""
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE frames, games"))
+    counts: list[int] = []
+
+    def use() -> None:
+        with database.connect(settings(**server)) as own:
+            counts.append(Catalog(own).game_count())
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counts == [0] * 8
+
+
+def test_a_connection_that_died_is_replaced(server: dict[str, str], catalog: Catalog):
+    """The server was restarted between two calls: the next one works."""
+    others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    catalog.game_count()
+    with database.connect(settings(**server)) as other, other.begin() as connection:
+        connection.execute(others)
+    assert catalog.game_count() == 0
+
+
+def test_the_tables_are_the_documented_ones(engine: Engine):
+    """Types, keys and indexes as the catalogue's users rely on them."""
+    query = """
+        SELECT table_name || '.' || column_name || ' ' || data_type || CASE is_nullable WHEN 'NO' THEN '' ELSE '?' END
+        FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position
+    """
+    with engine.begin() as connection:
+        columns = list(connection.scalars(text(query)))
+        indexes = set(connection.scalars(text("SELECT indexdef FROM pg_indexes WHERE tablename = 'frames'")))
+    assert columns == [
+        "frames.id bigint",
+        "frames.path text",
+        "frames.game_id bigint",
+        "frames.user_login text",
+        "frames.date timestamp with time zone",
+        "games.id bigint",
+        "games.name text",
+        "games.frames integer",
+    ]
+    assert any("UNIQUE" in index and "(path)" in index for index in indexes)
+    assert any("(game_id, user_login)" in index for index in indexes)

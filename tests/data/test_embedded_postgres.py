@@ -1,0 +1,206 @@
+"""data.storage.embedded_postgres: real servers, started, shared, killed and started again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from data.storage import database
+from data.storage.catalog import Catalog
+from data.entities import Game
+from data.errors import CatalogUnavailable
+from tests.data.conftest import REPOSITORY, environment, settings
+from tests.data.killing import Site
+from tests.data.mortal import runs
+
+# Uses the server until its standard input ends.
+_USER = """
+import sys
+from config import Settings
+from data.storage.catalog import Catalog
+from data.storage.database import connect
+with connect(Settings(_env_file=None)) as engine:
+    print(Catalog(engine).game_count(), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Iterator[Path]:
+    """A dataset's folder, whose path is hostile to shells and too long for a socket's."""
+    folder = Path(tempfile.mkdtemp(prefix="dataset-")) / f'it\'s $HOME "x" {"long " * 20}'
+    yield folder
+    shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def _user(dataset: Path) -> subprocess.Popen[str]:
+    """Another process that uses the server, by now; end it by `communicate`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _USER],
+        cwd=REPOSITORY,
+        env=environment(DOWNLOAD_PATH=str(dataset), TMPDIR=str(dataset.parent)),  # some are killed: nothing stays
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline().strip().isdigit()
+    return process
+
+
+def _games(dataset: Path) -> int:
+    with database.connect(settings(DOWNLOAD_PATH=str(dataset))) as engine:
+        return Catalog(engine).game_count()
+
+
+def _pid_file(dataset: Path) -> Path:
+    return dataset / "postgres" / "data" / "postmaster.pid"
+
+
+def _server(dataset: Path) -> psutil.Process:
+    return psutil.Process(int(_pid_file(dataset).read_text().split()[0]))
+
+
+def test_commands_started_at_once_on_nothing_share_one_server(dataset: Path):
+    """Two make and start the same database at the same moment; the last to leave stops it."""
+    users = [
+        subprocess.Popen(
+            [sys.executable, "-m", "data.info"],
+            cwd=REPOSITORY,
+            env=environment(DOWNLOAD_PATH=str(dataset)),
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+    assert [user.wait() for user in users] == [0, 0]
+    assert not _pid_file(dataset).exists()
+
+
+def test_the_last_to_leave_stops_the_server(dataset: Path):
+    """A command beside a longer one takes nothing from it; rows stay from one start to the next."""
+    with database.connect(settings(DOWNLOAD_PATH=str(dataset))) as engine:
+        Catalog(engine).add_games([Game(7, "Seven")])
+    first, second = _user(dataset), _user(dataset)
+    server = _server(dataset)
+    assert _games(dataset) == 1
+    first.communicate()
+    assert runs(server)
+    second.communicate()
+    assert not runs(server)
+
+
+def test_a_user_killed_with_9_keeps_nobody_from_stopping_the_server(dataset: Path):
+    """Its lock dies with it: the next command finds the server running, and stops it at its end."""
+    user = _user(dataset)
+    server = _server(dataset)
+    user.kill()
+    user.communicate()
+    assert runs(server)
+    assert _games(dataset) == 1
+    assert not runs(server)
+
+
+def test_a_killed_server_starts_again_with_its_rows(dataset: Path):
+    """kill -9 of PostgreSQL and of its user: the next start replays what was committed."""
+    user = _user(dataset)
+    server = _server(dataset)
+    backends = server.children(recursive=True)
+    server.kill()
+    user.kill()
+    user.communicate()
+    psutil.wait_procs([server, *backends], timeout=20)
+    assert _pid_file(dataset).exists()
+    assert _games(dataset) == 1
+
+
+@pytest.mark.parametrize("content", ["", "no pid\n", "999999999\n", f"{os.getpid()}\n/x\n1\n5432\n.\n\n0 0\nready\n"])
+def test_stale_lock_files_do_not_keep_the_server_from_starting(dataset: Path, content: str):
+    """What a power cut leaves: empty files, or a pid that another process has by now (this one)."""
+    for file in (_pid_file(dataset), _pid_file(dataset).with_name(".s.PGSQL.5432.lock")):
+        file.write_text(content)
+    assert _games(dataset) == 1
+    assert not _pid_file(dataset).exists()
+
+
+def test_making_the_database_again_after_it_was_cut_short():
+    """Half a cluster is not taken for one: the next command makes it from the start."""
+    home = Path(tempfile.mkdtemp(prefix="dataset-")) / "postgres"
+    (home / "new" / "base").mkdir(parents=True)
+    (home / "new" / "PG_VERSION").write_text("18\n")
+    try:
+        assert _games(home.parent) == 0
+        assert not (home / "new").exists()
+    finally:
+        shutil.rmtree(home.parent)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_killed_while_the_database_is_made_the_next_command_makes_it(number: signal.Signals):
+    """SIGTERM leaves no process; after kill -9 initdb runs on, and the next command waits for its end."""
+    folder = Path(tempfile.mkdtemp(prefix="dataset-"))
+    site = Site(folder, {})
+    command = site.command("data.info")
+    while not (folder / "postgres" / "new" / "base" / "4").exists() and command.poll() is None:
+        time.sleep(0.005)
+    command.send_signal(number)
+    _, story = command.communicate()
+    try:
+        if number == signal.SIGTERM:
+            assert (command.returncode, story) == (130, "error: Interrupted.\n")
+            assert not site.processes()
+        assert _games(folder) == 0
+        assert not site.processes()
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_database_that_cannot_start_says_why_and_where_to_look(dataset: Path):
+    """Made by another PostgreSQL: the server's own reason, in one line with the way out, since the frames are safe."""
+    version = dataset / "postgres" / "data" / "PG_VERSION"
+    before = version.read_text()
+    version.write_text("9.1\n")
+    try:
+        with pytest.raises(
+            CatalogUnavailable, match=r"cannot start: database files are incompatible.*dbSync"
+        ) as caught:
+            _games(dataset)
+        assert "\n" not in str(caught.value)
+    finally:
+        version.write_text(before)
+
+
+def test_a_place_that_cannot_be_used_names_the_setting(tmp_path: Path):
+    """A file where the dataset's folder should be."""
+    (tmp_path / "file").touch()
+    with pytest.raises(CatalogUnavailable, match="Not a directory: check DOWNLOAD_PATH"):
+        _games(tmp_path / "file")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_told_to_stop_stops_the_server(dataset: Path, number: signal.Signals):
+    """data.info, told to end while it works: no traceback, code 130 (or done already), no server left."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "data.info"],
+        cwd=REPOSITORY,
+        env=environment(DOWNLOAD_PATH=str(dataset)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not _pid_file(dataset).exists() and command.poll() is None:
+        time.sleep(0.005)
+    command.send_signal(number)
+    _, story = command.communicate()
+    assert command.returncode in (0, 130)
+    assert "Traceback" not in story
+    assert not _pid_file(dataset).exists() or not runs(_server(dataset))

@@ -1,0 +1,350 @@
+"""data.capture.source_resolver, as data.capture.grabber uses it: recordings, clips, other sites, files; streams followed to their end."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from data.errors import NoPicture, StreamOffline, StreamUnavailable, UnknownLogin
+from data.video.decoder import decode
+from tests.data.hls import IMG_SIZE, LIVE, PICTURE, TOKEN, TOKEN_VALUE, VIDEO, Naps, grab, grabber, playlist, renditions
+from tests.footage import BLUE, GREEN, RED, by_area, flat, segment
+from tests.scripted import Reply, Scripted
+from tests.standin import Standin, World
+
+COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
+RECORDING_TOKEN = Reply(body={"data": {"videoPlaybackAccessToken": {"value": TOKEN_VALUE, "signature": "s"}}})
+END = ["#EXT-X-ENDLIST"]
+
+
+def colours(frames: Sequence) -> list[str]:
+    """The colour that each frame shows."""
+    means = [decode(frame.jpeg).mean(axis=(0, 1)) for frame in frames]
+    return [min(COLOURS, key=lambda name: np.abs(COLOURS[name] - mean).sum()) for mean in means]
+
+
+def painted(*colours: str) -> list[Reply]:
+    """A segment of each colour."""
+    return [Reply(body=segment(flat(COLOURS[colour]))) for colour in colours]
+
+
+# --- recordings -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["https://www.twitch.tv/videos/123456", "https://twitch.tv/someone/v/123456"])
+def test_a_recording_is_spread_over_its_length(address):
+    """Of six segments three are taken, from all of it; of the others nothing is fetched."""
+    six = playlist(*["live"] * 6, tail=END)
+    with Scripted([RECORDING_TOKEN, renditions("360p"), six, *painted("red", "green", "blue")]) as server:
+        frames = grab(server.url, address, at_most=3)
+        fetched = [path for _, path, _, _ in server.requests[3:]]
+        assert server.requests[1][1] == "/vod/v2/123456.m3u8"
+    assert colours(frames) == ["red", "green", "blue"]
+    assert fetched == ["/1.ts", "/3.ts", "/5.ts"]
+
+
+def test_a_recordings_address_may_say_where_to_start():
+    """`?t=` skips what comes before."""
+    six = playlist(*["live"] * 6, tail=END)
+    with Scripted([RECORDING_TOKEN, renditions("360p"), six, *[PICTURE] * 3]) as server:
+        assert len(grab(server.url, "https://www.twitch.tv/videos/123456?t=0h0m6s")) == 3
+        assert [path for _, path, _, _ in server.requests[3:]] == ["/4.ts", "/5.ts", "/6.ts"]
+
+
+def test_an_unknown_recording_is_told():
+    """Twitch's null token, with the recording's number in the message."""
+    null = Reply(body={"data": {"videoPlaybackAccessToken": None}})
+    with Scripted([null]) as server, pytest.raises(UnknownLogin, match="no recording '123456'"):
+        grab(server.url, "https://www.twitch.tv/videos/123456")
+
+
+# --- clips ----------------------------------------------------------------------------------------
+
+
+def clip(*qualities: int) -> Reply:
+    """Twitch's answer for a clip of these heights."""
+    listed = [{"frameRate": 30, "quality": str(q), "sourceURL": f"{VIDEO}/{q}.mp4"} for q in qualities]
+    token = {"signature": "s", "value": json.dumps({})}
+    return Reply(body={"data": {"clip": {"playbackAccessToken": token, "videoQualities": listed}}})
+
+
+def test_a_clip_becomes_frames():
+    """The smallest MP4 that covers the image is fetched once, and its frames are spread over its length."""
+    film = segment(*[flat(RED)] * 30, *[flat(GREEN)] * 30, *[flat(BLUE)] * 30, container="mp4")
+    with Scripted([clip(1080, 720, 360), Reply(body=film)]) as server:
+        frames = grab(server.url, "https://clips.twitch.tv/BraveOwl", at_most=3)
+        assert [path for _, path, _, _ in server.requests] == ["/gql", "/360.mp4"]
+    assert colours(frames) == ["red", "green", "blue"]
+
+
+@pytest.mark.parametrize(
+    ("replies", "error"),
+    [
+        ([Reply(body={"data": {"clip": None}})], StreamOffline),
+        ([clip(360), Reply(404)], StreamUnavailable),
+        ([clip(360), Reply(body=b"<html>")], NoPicture),
+    ],
+    ids=["unknown", "file gone", "no video"],
+)
+def test_clips_that_are_no_use(replies, error):
+    """Each is an error that names the clip."""
+    with Scripted(replies) as server, pytest.raises(error, match="BraveOwl"):
+        grab(server.url, "https://clips.twitch.tv/BraveOwl")
+
+
+# --- other sites ----------------------------------------------------------------------------------
+
+
+def test_any_playlist_that_streamlink_knows():
+    """The address of a multivariant playlist: its rendition that covers the image, and its window's frames."""
+    with Scripted([renditions("360p", "160p"), playlist("live", "live"), *painted("red", "blue")]) as server:
+        frames = grab(server.url, "https://site.example/live/master.m3u8")
+        assert [path for _, path, _, _ in server.requests] == ["/live/master.m3u8", "/360p.m3u8", "/1.ts", "/2.ts"]
+    assert colours(frames) == ["red", "blue"]
+
+
+def test_sound_in_a_playlist_of_its_own_is_left_alone():
+    """Where picture and sound are apart, the picture's playlist is read."""
+    master = "\n".join([
+        "#EXTM3U",
+        f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="English",DEFAULT=YES,AUTOSELECT=YES,URI="{VIDEO}/sound.m3u8"',
+        '#EXT-X-STREAM-INF:BANDWIDTH=630000,RESOLUTION=640x360,AUDIO="a"',
+        f"{VIDEO}/picture.m3u8",
+    ])  # fmt: skip
+    with Scripted([Reply(body=master.encode()), playlist("live"), PICTURE]) as server:
+        assert len(grab(server.url, "https://site.example/master.m3u8")) == 1
+        assert [path for _, path, _, _ in server.requests] == ["/master.m3u8", "/picture.m3u8", "/1.ts"]
+
+
+def test_an_encrypted_stream_is_told():
+    """No key is asked for."""
+    key = '#EXT-X-KEY:METHOD=AES-128,URI="https://site.example/key"'
+    with Scripted([renditions("360p"), playlist("live", head=[key])]) as server:
+        with pytest.raises(NoPicture, match="encrypted"):
+            grab(server.url, "https://site.example/master.m3u8")
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [
+        ("https://site.example/", UnknownLogin),
+        ("https://site.example/a.html", UnknownLogin),
+        ("https://[/x", StreamUnavailable),
+    ],
+)
+def test_an_address_without_a_stream(address, error):
+    """Streamlink has no plugin for it, or cannot read it: an error that names it."""
+    with Scripted([]) as server, pytest.raises(error, match=re.escape(address)):
+        grab(server.url, address)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["film.mp4", "./film", "ftp://x/y.mp4", "/etc", "a b", "no such.mkv", "~", "\x1b[2J.mp4", 5000 * "x" + ".mp4"],
+)
+def test_what_is_no_source(source):
+    """Neither a login, nor an address, nor a file: said in a line that can be printed, without a request."""
+    with Scripted([]) as server, pytest.raises(UnknownLogin) as raised:
+        grab(server.url, source)
+    assert not server.requests
+    assert str(raised.value).isprintable()
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def film(tmp_path) -> Path:
+    """Three seconds: red, green, blue, a key frame at the start alone."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(segment(*[flat(RED)] * 30, *[flat(GREEN)] * 30, *[flat(BLUE)] * 30, container="mp4"))
+    return path
+
+
+def test_a_file_becomes_frames(film):
+    """As many as asked for, spread over it; the network is not asked."""
+    with Scripted([]) as server:
+        frames = grab(server.url, str(film), at_most=6)
+        assert not server.requests
+    assert colours(frames) == ["red", "red", "green", "green", "blue", "blue"]
+    assert [frame.number for frame in frames] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_file_scattered(film):
+    """The frames of its beginning and its middle come first; those that are not there leave the others."""
+    with Scripted([]) as server:
+        assert colours(grab(server.url, str(film), at_most=4, scatter=True)) == ["red", "green", "red", "blue"]
+
+
+def test_a_file_with_less_picture_than_sound(tmp_path):
+    """Scattered places where only sound is left have no frame; those before them have theirs nevertheless."""
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as file:
+        picture, sound = file.add_stream("libx264", rate=10), file.add_stream("aac", rate=48000)
+        picture.height, picture.width, picture.pix_fmt = 72, 128, "yuv420p"
+        for colour in [RED] * 10 + [GREEN] * 10:
+            file.mux(picture.encode(av.VideoFrame.from_ndarray(flat(colour), "rgb24")))
+        file.mux(picture.encode(None))
+        for number in range(190):  # four seconds
+            frame = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts = 48000, 1024 * number
+            file.mux(sound.encode(frame))
+        file.mux(sound.encode(None))
+    with Scripted([]) as server:
+        assert colours(grab(server.url, str(path), at_most=4, scatter=True)) == ["red", "green"]
+        assert colours(grab(server.url, str(path), at_most=4)) == ["red", "green"]
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "expected"), [(1.0, ["red", "green", "blue"]), (0.75, ["red", "red", "green", "blue"]), (9, ["red"])]
+)
+def test_a_file_in_an_interval(film, interval_s, expected):
+    """A frame every so many seconds, up to its end."""
+    with Scripted([]) as server:
+        assert colours(grab(server.url, str(film), at_most=50, frame_interval_s=interval_s)) == expected
+
+
+def test_a_real_recording_seeks_to_its_frames(world):
+    """Of 40 seconds of play, frames 7.3 s apart are those that decoding all of it finds there, to the pixel."""
+    path = world.channel("stk_hacienda").file
+    with av.open(str(path)) as whole:
+        truth = [by_area(f.to_ndarray(format="rgb24"), IMG_SIZE) for f in whole.decode(video=0) if f.time is not None]
+        rate = float(whole.streams.video[0].average_rate)
+    with Scripted([]) as server:
+        frames = grab(server.url, str(path), at_most=50, frame_interval_s=7.3)
+    assert len(frames) == 1 + int((len(truth) - 1) / rate / 7.3)
+    for index, frame in enumerate(frames):
+        near = [np.abs(decode(frame.jpeg).astype(int) - picture).mean() for picture in truth]
+        assert abs(int(np.argmin(near)) - 7.3 * index * rate) <= 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"#EXTM3U\n#EXTINF:2,\n/etc/passwd\n", b"ffconcat version 1.0\nfile x"]
+)
+def test_a_file_that_is_no_video(tmp_path, content):
+    """NoPicture that names it; a playlist on the disk is not followed to what it names."""
+    path = tmp_path / "film.m3u8"
+    path.write_bytes(content)
+    with Scripted([]) as server, pytest.raises(NoPicture, match=r"film\.m3u8"):
+        grab(server.url, str(path))
+
+
+# --- intervals ------------------------------------------------------------------------------------
+
+
+def test_a_long_interval_leaves_segments_out():
+    """Every four seconds: of six segments of two seconds three are fetched."""
+    with Scripted([*LIVE, playlist(*["live"] * 6), *painted("red", "green", "blue")]) as server:
+        assert colours(grab(server.url, "someone", frame_interval_s=4)) == ["red", "green", "blue"]
+        assert [path for _, path, _, _ in server.requests[3:]] == ["/1.ts", "/3.ts", "/5.ts"]
+
+
+def test_a_short_interval_reads_segments_to_the_end():
+    """Every second: a segment of two seconds gives two frames, its first and the one a second later."""
+    two = Reply(body=segment(*[flat(RED)] * 30, *[flat(BLUE)] * 30))
+    with Scripted([*LIVE, playlist("live", "live"), two, two]) as server:
+        frames = grab(server.url, "someone", frame_interval_s=1)
+    assert colours(frames) == ["red", "blue", "red", "blue"]
+
+
+# --- following ------------------------------------------------------------------------------------
+
+
+def follow(url: str, source: str, at_first: int = 1, **options) -> list:
+    """All frames until the stream ends."""
+    with grabber(url, **options) as open_grabber:
+        return list(open_grabber.follow(source, at_first))
+
+
+def test_a_stream_is_followed_to_its_end():
+    """The newest segment, then each new one once, across an ad and a segment that is gone."""
+    looks = [
+        playlist("live", "live", "live"),
+        playlist("live", "live", "ad", "live", first=2),
+        playlist("live", "live", "live", first=5, tail=END),
+    ]
+    script = [*LIVE, looks[0], PICTURE, looks[1], PICTURE, looks[2], Reply(404), PICTURE]
+    naps = Naps(0)
+    with Scripted(script) as server:
+        assert [frame.number for frame in follow(server.url, "someone", naps=naps)] == [1, 2, 3]
+        fetched = [path for _, path, _, _ in server.requests if path.endswith(".ts")]
+        assert server.left == 0
+    assert fetched == ["/3.ts", "/5.ts", "/6.ts", "/7.ts"]
+    assert len(naps.slept) == 2
+
+
+def test_a_stream_whose_address_dies_is_found_again():
+    """The playlist answers 403: a new token, a new playlist, and on; when the channel is over, the end."""
+    over = Reply(404, [{"error": "transcode does not exist"}])
+    first, second = playlist("live", "live"), playlist("live", "live", "live", first=1)
+    script = [*LIVE, first, PICTURE, Reply(403), *LIVE, second, PICTURE, Reply(404), TOKEN, over]
+    with Scripted(script) as server:
+        assert len(follow(server.url, "someone", naps=Naps(0))) == 2
+        assert server.left == 0
+
+
+def test_a_channel_that_is_not_live_cannot_be_followed():
+    """The same errors as of a single grab, before the first frame."""
+    with Scripted([TOKEN, Reply(404)]) as server, pytest.raises(StreamOffline, match="someone"):
+        follow(server.url, "someone")
+
+
+FOLLOWED = ("live", "ended", "silent", "gone", "expired", "rewound", "skipping", "midroll")
+
+
+def test_channels_are_followed_through_what_happens_to_them(world):
+    """Eight channels for half a minute: no segment twice, and none lost but ads; one with ENDLIST ends.
+
+    What happens, happens to each viewer's session after four seconds: ENDLIST; silence, or a playlist that is gone,
+    where asking for a new one helps; numbers that begin anew.
+    """
+    stop, clip_ = threading.Event(), world.channel("stk_hacienda")
+
+    def followed(login: str) -> tuple[int, list[str], bool]:
+        channel = dataclasses.replace(clip_, login=login, behaviour=login)
+        with Standin(World((channel,)), lives_s=4.0) as twitch, grabber(twitch.url, sleep=stop.wait) as open_grabber:
+            count = sum(1 for _ in open_grabber.follow(login))
+            files = [r.path.rpartition("/")[2] for r in twitch.requests if "/segment/" in r.path]
+        return count, files, stop.is_set()
+
+    with ThreadPoolExecutor(len(FOLLOWED)) as pool:
+        running = {login: pool.submit(followed, login) for login in FOLLOWED}
+        wait(running.values(), timeout=30)
+        stop.set()
+    found = {login: future.result() for login, future in running.items()}
+    assert {login for login, (_, _, stopped) in found.items() if not stopped} == {"ended"}
+    for login, (count, files, _) in found.items():
+        assert count == len(files) == len(set(files)), login
+        steps = {b - a for a, b in pairwise(int(name.partition(".")[0]) for name in files)}
+        assert login in ("rewound", "skipping", "midroll") or steps == {1}, login
+        assert count >= {"ended": 2, "midroll": 7}.get(login, 12), login
+
+
+def test_following_a_live_channel(world):
+    """Against the stand-in, in real time: one frame each two seconds, in the order of the clip, at a request each."""
+    clip_ = world.channel("stk_hacienda")
+    with Standin(World((dataclasses.replace(clip_, login="live", behaviour="live"),))) as twitch:
+        start, times = time.monotonic(), []
+        with grabber(twitch.url) as open_grabber:
+            for frame in open_grabber.follow("live"):
+                times.append(time.monotonic() - start)
+                if frame.number == 5:
+                    break
+        segments = [r.path for r in twitch.requests if "/segment/" in r.path]
+        looks = [r for r in twitch.requests if "/v1/playlist/" in r.path]
+    files = [int(Path(path).stem) for path in segments]
+    assert {b - a for a, b in pairwise(files)} == {1}
+    assert 6 <= times[-1] - times[0] <= 12
+    assert len(looks) <= 8
