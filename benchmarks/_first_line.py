@@ -53,7 +53,7 @@ def main() -> int:
         import config
         from data.capture.source_resolver import File, Sources
         from data.video.decoder import decode, first_frame
-        from model.classifier import Classifier
+        from model.inference.classifier import Classifier
         from recognition import Recognizer  # noqa: F401 - loads what the command loads
         from recognition.verdict import Jury
     with timed("settings"):

@@ -29,7 +29,8 @@ def network(model_path: Path) -> Any:
     """The Keras model in the folder; where there is an ONNX file alone, one like it: its answers are worth nothing."""
     import keras
 
-    from model import classes, network
+    from model.inference import classes
+    from model.networks import network
 
     file = model_path / "model.h5"
     if file.is_file():

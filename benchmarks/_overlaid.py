@@ -1,6 +1,6 @@
 """Test pictures: frames with what streamers lay over a game, and screens without one. Drawn with Pillow.
 
-On purpose of other make than what model.overlays and model.screens draw for training: real letters, other layouts.
+On purpose of other make than what model.augmentation.overlays and model.augmentation.synthetic_negatives draw for training: real letters, other layouts.
 """
 
 from __future__ import annotations

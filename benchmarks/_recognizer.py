@@ -21,7 +21,7 @@ def main() -> int:
 
     model = _original.network(Path(model_path))
     from data.video.decoder import decode
-    from model import classes
+    from model.inference import classes
     from recognition.verdict import Jury
 
     jury = Jury(classes.read(Path(model_path) / classes.FILE))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from config import Settings
-    from model.calibration import Judged
+    from model.inference.calibration import Judged
     from recognition.batching import Judge
 
 FRAMES = 13  # of a window of 15: the last segments are new meanwhile
@@ -108,7 +108,7 @@ class _Original:
     def __init__(self, settings: Settings) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         from benchmarks import _original
-        from model import classes
+        from model.inference import classes
 
         self._classes = classes.read(settings.model_path / classes.FILE)
         self._model = _original.network(settings.model_path)

@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
     epochs = int(argv[3])
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from data.storage.frame_folder import Folder
-    from model import network
+    from model.networks import network
 
     frames = sorted(Folder(Path(folder)).frames(), key=lambda frame: frame.path)
     games = {frame.game_id for frame in frames}
@@ -38,10 +38,10 @@ def main(argv: list[str]) -> int:
 
 def _ours(model: Any, root: Path, frames: list[Any], epochs: int) -> None:
     from data.entities import Game
-    from model.cache import Limits
-    from model.images import Images
-    from model.plan import Plan
-    from model.training import Trainer
+    from model.datasets.frame_cache import Limits
+    from model.datasets.image_dataset import Images
+    from model.training.plan import Plan
+    from model.training.trainer import Trainer
 
     games = sorted({frame.game_id for frame in frames})
     side = Images(root, frames, [Game(game, str(game)) for game in games], SIZE, BATCH)
@@ -52,7 +52,7 @@ def _ours(model: Any, root: Path, frames: list[Any], epochs: int) -> None:
 def _original(model: Any, folder: str, epochs: int) -> None:
     import keras
 
-    from model import network
+    from model.networks import network
 
     pictures = keras.utils.image_dataset_from_directory(
         folder, image_size=(SIZE, SIZE), batch_size=BATCH, seed=1, verbose=False

@@ -22,7 +22,7 @@ from data import factories
 from data.entities import Frame
 from data.errors import StreamError
 from data.hls.playlist import scattered
-from model.calibration import Judged
+from model.inference.calibration import Judged
 from recognition import Recognizer
 from recognition.answering import SURE
 from recognition.verdict import Verdict

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks._grabbing import FRAMES, PRESET
 from config import load
 from data.video.decoder import Decoder, decode, encode, first_frame, fitted
-from model.classifier import Classifier
+from model.inference.classifier import Classifier
 from recognition.survey import SURE
 from recognition.verdict import Jury, Verdict
 from tests.standin import CLIPS, World

@@ -26,8 +26,8 @@ from benchmarks import _overlaid
 if TYPE_CHECKING:
     from config import Settings
     from data.entities import Game, StoredFrame
-    from model.split import Sides
-    from model.wiring import Workshop
+    from model.datasets.split import Sides
+    from model.training.factories import Workshop
 
 _FOLDS = 5
 WAYS = ("mobilenet_v2", "cnn", "original", "original_random")
@@ -81,7 +81,8 @@ def _dataset(root: Path, every: int) -> tuple[list[StoredFrame], tuple[Game, ...
 
 def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str) -> dict[str, Any]:
     from config import Settings
-    from model import outcome, split
+    from model.datasets import split
+    from model.training import experiment
 
     frames, classes = _dataset(root, args.every)
     weights = args.weights if architecture == "mobilenet_v2" else "none"
@@ -89,7 +90,7 @@ def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str)
     settings = Settings(model_path=Path(scratch) / architecture, _env_file=None, **chosen)
     shop = _shop(settings, root, frames, classes)
     folds = split.folds(frames, classes, _FOLDS, shop.settings.seed)[: args.folds]
-    outcome.prepare(shop, shop.network(), folds)
+    experiment.prepare(shop, shop.network(), folds)
     plain, laid = [], []
     for number, sides in enumerate(folds, start=1):
         model = shop.network()
@@ -104,17 +105,17 @@ def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str)
 
 def _shop(settings: Settings, root: Path, frames: Sequence[StoredFrame], classes: tuple[Game, ...]) -> Workshop:
     """As model.create makes it."""
-    from model import hardware, wiring
-    from model.checkpoint import Checkpoints
-    from model.images import Images
+    from model.training import factories, hardware
+    from model.training.checkpoint import Checkpoints
+    from model.datasets.image_dataset import Images
 
     settings.model_path.mkdir()
     machine = hardware.load(settings.seed, mixed_precision=True, all_gpus=False, show=False)
-    model = wiring.network(settings, len(classes), machine)
+    model = factories.network(settings, len(classes), machine)
     pictures = Images(root, frames, classes, settings.img_size)
-    pictures = wiring.prepared(settings, pictures, machine, model)
+    pictures = factories.prepared(settings, pictures, machine, model)
     kept = Checkpoints(settings.model_path / "unfinished", write=False)
-    return wiring.Workshop(settings, pictures, machine, kept, _told, False)
+    return factories.Workshop(settings, pictures, machine, kept, _told, False)
 
 
 def _told(line: str) -> None:
@@ -134,18 +135,18 @@ def _laid(side: Any) -> np.ndarray:
 
 
 def _right(logits: Sequence[np.ndarray], folds: Sequence[Sides], classes: Sequence[Game]) -> dict[str, Any]:
-    from model import evaluation
+    from model.evaluation import metrics
 
     frames = [frame for sides in folds for frame in sides.validation]
-    judged = evaluation.evaluate(np.concatenate(logits), frames, classes)
+    judged = metrics.evaluate(np.concatenate(logits), frames, classes)
     wrong = round((1 - judged.by_stream) * judged.streams)
     return {"by_frame": round(judged.by_frame, 4), "sessions": f"{judged.streams - wrong}/{judged.streams}"}
 
 
 def _left_out(shop: Workshop, folds: Sequence[Sides]) -> dict[str, Any]:
     """For each game: train on the others without one fold; their frames there are known, the game's are not."""
-    from model import evaluation
-    from model.calibration import OF_LOGITS
+    from model.evaluation import metrics
+    from model.inference.calibration import OF_LOGITS
 
     empty = _overlaid.screens(_SCREENS, shop.settings.img_size, seed=6)
     unknown: dict[str, list[float]] = {name: [] for name in OF_LOGITS}
@@ -153,8 +154,8 @@ def _left_out(shop: Workshop, folds: Sequence[Sides]) -> dict[str, Any]:
     for number, game in enumerate(shop.pictures.classes):
         own, others, shown = _said_without(shop, game, folds[number % len(folds)], empty)
         for name, score in OF_LOGITS.items():
-            unknown[name].append(evaluation.auroc(score(others), score(own)))
-            screens[name].append(evaluation.auroc(score(others), score(shown)))
+            unknown[name].append(metrics.auroc(score(others), score(own)))
+            screens[name].append(metrics.auroc(score(others), score(shown)))
         _told(f"{game.name} left out: {unknown['max_probability'][-1]:.3f}")
     means = {name: round(float(np.mean(values)), 4) for name, values in unknown.items()}
     worst = {name: round(min(values), 4) for name, values in unknown.items()}
@@ -164,16 +165,17 @@ def _left_out(shop: Workshop, folds: Sequence[Sides]) -> dict[str, Any]:
 
 def _said_without(shop: Workshop, game: Game, sides: Sides, empty: np.ndarray) -> tuple[np.ndarray, ...]:
     """Logits of a model that knows all games but one: of that game's frames, the others' validation, and screens."""
-    from model import network, wiring
-    from model.training import Trainer
+    from model.networks import network
+    from model.training import factories
+    from model.training.trainer import Trainer
 
     others = tuple(other for other in shop.pictures.classes if other != game)
-    model = wiring.network(shop.settings, len(others), shop.hardware)
+    model = factories.network(shop.settings, len(others), shop.hardware)
     learning = replace(
         shop.pictures, frames=[frame for frame in sides.training if frame.game_id != game.id], classes=others
     )
-    changes, features = wiring.augmentation(shop.settings), shop.features
-    plan = wiring.plan(shop.settings)
+    changes, features = factories.augmentation(shop.settings), shop.features
+    plan = factories.plan(shop.settings)
     Trainer(model, learning, None, plan, tell=_told, augmentation=changes, features=features).train()
     parts = network.head(model)
     if parts is None:
@@ -188,8 +190,9 @@ def _original(args: argparse.Namespace, root: Path, way: str) -> dict[str, Any]:
     """The cnn as in 2021: batches of 16, Adam, no augmentation, the last epoch kept."""
     import keras
 
-    from model import network, split
-    from model.images import Images
+    from model.datasets import split
+    from model.networks import network
+    from model.datasets.image_dataset import Images
 
     frames, classes = _dataset(root, args.every)
     folds = split.folds(frames, classes, _FOLDS, 123)[: args.folds]

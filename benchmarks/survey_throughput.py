@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks import _grabbing
 from benchmarks._surveying import Surveyed, channels, decoding_s, differing, surveyed
 from config import load
-from model.classifier import INT8_FILE
+from model.inference.classifier import INT8_FILE
 from tests.standin import Standin
 
 

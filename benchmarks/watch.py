@@ -43,7 +43,7 @@ import psutil
 import config
 from benchmarks import _planted
 from data.http import session as web
-from model.classifier import FILE
+from model.inference.classifier import FILE
 
 _SAMPLE_S = 5
 _WARM_S = 20  # opening all streams is not what it costs to watch them

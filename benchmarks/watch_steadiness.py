@@ -3,7 +3,7 @@
     python -m benchmarks.watch_steadiness [--minutes 60] [--seed N]
 
 The answers are those of the model in MODEL_PATH to frames of the clips that the demo's dataset does not contain. Each
-is drawn at random and changed as other streams might look (model.augment: cameras, chat, alerts, banners, colours, a
+is drawn at random and changed as other streams might look (model.augmentation.pipeline: cameras, chat, alerts, banners, colours, a
 worse encoder). Once a minute comes a loading screen of one to five frames, dark or of one colour, and often with a bar.
 There is no stream and no server: what is measured is the window. Prints one JSON object:
 
@@ -35,8 +35,8 @@ import config
 from data.entities import Game
 from data.filters.frame_filter import is_flat
 from data.video.decoder import decode, encode, recorded
-from model.augment import Augmentation, batch
-from model.classifier import FILE, Classifier
+from model.augmentation.pipeline import Augmentation, batch
+from model.inference.classifier import FILE, Classifier
 from recognition.verdict import softmax
 from recognition.window import Window
 from tests.standin import CLIPS, World

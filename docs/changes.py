@@ -1,4 +1,4 @@
-"""The sheet of what model.augment does to pictures: a row for each change, and one for all of them together."""
+"""The sheet of what model.augmentation.pipeline does to pictures: a row for each change, and one for all of them together."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from data.video.decoder import decode
 from docs.canvas import GREY, Canvas
 
 if TYPE_CHECKING:
-    from model.augment import Augmentation
+    from model.augmentation.pipeline import Augmentation
 
 _COLUMNS, _SIDE, _BETWEEN, _LEFT = 6, 72.0, 4.0, 84.0
 
 
 def sheet(frames: Folder) -> Canvas:
     """One frame of each of the first games, as it is and changed. Needs TensorFlow."""
-    from model.augment import NAMES, Augmentation
+    from model.augmentation.pipeline import NAMES, Augmentation
 
     stored = sorted(frames.frames(), key=lambda frame: (frame.game_id, frame.login, frame.number))
     pictures = _pictures(frames, stored)
@@ -43,10 +43,10 @@ def _pictures(frames: Folder, stored: Sequence[StoredFrame]) -> np.ndarray:
 def _changed(pictures: np.ndarray, augmentation: Augmentation) -> np.ndarray:
     import tensorflow as tf
 
-    from model import augment
+    from model.augmentation import pipeline
 
     places = tf.range(len(pictures), dtype=tf.int64)
-    return np.asarray(augment.batch(tf.constant(pictures), places, augmentation))
+    return np.asarray(pipeline.batch(tf.constant(pictures), places, augmentation))
 
 
 def _row(canvas: Canvas, number: int, name: str, pictures: np.ndarray) -> None:

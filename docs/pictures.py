@@ -46,7 +46,7 @@ def draw(demo: Path, images: Path) -> None:
 
 def draw_curves(metrics: Path, picture: Path) -> None:
     """Draw the curves that model.create draws, of the training that `metrics` tells of."""
-    from model.report import curves
+    from model.reports.training_report import curves
 
     figures = json.loads(metrics.read_text(encoding="utf-8"))
     figure = curves(figures["history"], figures["best_epoch"])

@@ -20,13 +20,13 @@ from data.errors import DatasetError
 if TYPE_CHECKING:
     from config import Settings
     from data.storage.frame_folder import Folder
-    from model.calibration import Calibration
-    from model.evaluation import Evaluation
-    from model.hardware import Hardware
-    from model.images import Images
-    from model.outcome import Outcome
-    from model.split import Sides
-    from model.wiring import Workshop
+    from model.inference.calibration import Calibration
+    from model.evaluation.metrics import Evaluation
+    from model.training.hardware import Hardware
+    from model.datasets.image_dataset import Images
+    from model.training.experiment import Outcome
+    from model.datasets.split import Sides
+    from model.training.factories import Workshop
 
 _EPILOG = """settings: DOWNLOAD_PATH MODEL_PATH ARCHITECTURE INITIAL_WEIGHTS FINE_TUNE EPOCHS FINE_TUNE_EPOCHS PATIENCE
 TIME_LIMIT_MIN LEARNING_RATE BALANCE AUGMENT VALIDATION_SPLIT BATCH_SIZE IMG_SIZE REFIT ... (config.py explains each)"""
@@ -74,23 +74,24 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     frames, classes = _dataset(folder)
     machine = _machine(settings, show=args.verbose > 1)
     tell = _silent if args.quiet or not machine.chief else partial(print, file=sys.stderr, flush=True)
-    from model import images, outcome
+    from model.datasets import image_dataset
+    from model.training import experiment
 
-    frames = images.readable(folder.root, frames)
+    frames = image_dataset.readable(folder.root, frames)
     parts = _parts(frames, classes, args.folds, settings, tell)
-    model, shop = _shop(settings, images.Images(folder.root, frames, classes, settings.img_size), machine, tell)
+    model, shop = _shop(settings, image_dataset.Images(folder.root, frames, classes, settings.img_size), machine, tell)
     _begin(shop, args, tell)
     if args.folds:
-        came_out = outcome.crossed(shop, model, parts)
+        came_out = experiment.crossed(shop, model, parts)
     else:
-        came_out = outcome.held_out(shop, model, parts[0], settings.refit)
+        came_out = experiment.held_out(shop, model, parts[0], settings.refit)
     if machine.chief:
         _finish(came_out, shop, settings, started)
     return 0
 
 
 def _machine(settings: Settings, show: bool) -> Hardware:
-    from model import hardware
+    from model.training import hardware
 
     precision, gpus = settings.mixed_precision, settings.all_gpus
     return hardware.load(settings.seed, mixed_precision=precision, all_gpus=gpus, show=show)
@@ -100,7 +101,7 @@ def _parts(
     frames: Sequence[StoredFrame], classes: Sequence[Game], count: int, settings: Settings, tell: Callable[[str], None]
 ) -> list[Sides]:
     """The frames split by streamer, once or in folds."""
-    from model import split
+    from model.datasets import split
 
     if count:
         tell(f"{len(classes)} games; {count} folds of {_count(frames)}")
@@ -119,14 +120,15 @@ def _count(frames: Sequence[StoredFrame]) -> str:
 
 def _shop(settings: Settings, pictures: Images, machine: Hardware, tell: Callable[[str], None]) -> tuple[Any, Workshop]:
     """A network, and what it and others like it are trained with; MODEL_PATH is ready for them."""
-    from model import checkpoint, files, wiring
+    from model.artifacts import model_files
+    from model.training import checkpoint, factories
 
-    model = wiring.network(settings, len(pictures.classes), machine)
-    files.prepare(settings.model_path, model.count_params())
-    pictures = wiring.prepared(settings, pictures, machine, model)
+    model = factories.network(settings, len(pictures.classes), machine)
+    model_files.prepare(settings.model_path, model.count_params())
+    pictures = factories.prepared(settings, pictures, machine, model)
     kept = checkpoint.Checkpoints(settings.model_path / checkpoint.FOLDER, write=machine.chief)
     bar = tell is not _silent and sys.stderr.isatty()
-    return model, wiring.Workshop(settings, pictures, machine, kept, tell, bar)
+    return model, factories.Workshop(settings, pictures, machine, kept, tell, bar)
 
 
 def _begin(shop: Workshop, args: argparse.Namespace, tell: Callable[[str], None]) -> None:
@@ -139,38 +141,40 @@ def _begin(shop: Workshop, args: argparse.Namespace, tell: Callable[[str], None]
 
 def _finish(outcome: Outcome, shop: Workshop, settings: Settings, started: float) -> None:
     """Judge what was said of frames that were not trained on; write everything, and print it."""
-    from model import judging, report
-    from model.outcome import told
+    from model.reports import training_report
+    from model.training import validation
+    from model.training.experiment import told
 
-    classes, sides = shop.pictures.classes, outcome.sides
+    classes, sides = shop.pictures.classes, experiment.sides
     share, score = settings.unknown_share, settings.unknown_score
-    calibration, judged = judging.judged(outcome.heard, sides.validation, classes, share=share, score=score)
-    figures = report.metrics(
+    calibration, judged = validation.judged(experiment.heard, sides.validation, classes, share=share, score=score)
+    figures = training_report.metrics(
         _used(settings),
         classes=classes,
         sides=sides,
-        training=outcome.training,
+        training=experiment.training,
         evaluation=judged,
         calibration=calibration,
         seconds=time.monotonic() - started,
     )
-    if outcome.folds:
-        figures["cross_validation"] = told(outcome.folds)
-    _save(outcome, shop, judging.completed(calibration, outcome.model, shop.side(sides.training)), figures)
+    if experiment.folds:
+        figures["cross_validation"] = told(experiment.folds)
+    _save(experiment, shop, validation.completed(calibration, experiment.model, shop.side(sides.training)), figures)
     shop.checkpoints.end()
-    _print_result(settings, outcome, judged, calibration.temperature)
+    _print_result(settings, experiment, judged, calibration.temperature)
 
 
 def _save(outcome: Outcome, shop: Workshop, calibration: Calibration, figures: dict[str, Any]) -> None:
     """Write all files in place of the old ones, once they have proved equal. `figures`: for metrics.json."""
-    from model import card, files, report
+    from model.artifacts import model_files
+    from model.reports import model_card, training_report
 
-    few = shop.side(outcome.sides.validation).first(_VERIFIED_FRAMES)
-    with files.replacing(shop.settings.model_path) as new:
-        files.write(outcome.model, shop.pictures.classes, new, calibration)
-        files.verify(outcome.model, new, few)
-        report.write(new / files.RESULTS, figures, shop.settings.visualize_results)
-        card.write(new, figures, files.MODEL)
+    few = shop.side(experiment.sides.validation).first(_VERIFIED_FRAMES)
+    with model_files.replacing(shop.settings.model_path) as new:
+        model_files.write(experiment.model, shop.pictures.classes, new, calibration)
+        model_files.verify(experiment.model, new, few)
+        training_report.write(new / model_files.RESULTS, figures, shop.settings.visualize_results)
+        model_card.write(new, figures, model_files.MODEL)
 
 
 def _used(settings: Settings) -> dict[str, Any]:
@@ -198,9 +202,9 @@ def _dataset(folder: Folder) -> tuple[list[StoredFrame], tuple[Game, ...]]:
 
 
 def _print_result(settings: Settings, outcome: Outcome, judged: Evaluation, temperature: float) -> None:
-    training = outcome.training
-    if outcome.folds:
-        _print_folds(outcome)
+    training = experiment.training
+    if experiment.folds:
+        _print_folds(experiment)
     else:
         print(
             f"Validation: {judged.by_frame:.1%} of {judged.frames} frames right, "
@@ -209,16 +213,16 @@ def _print_result(settings: Settings, outcome: Outcome, judged: Evaluation, temp
         loss, best = training.history["val_loss"], training.best_epoch
         print(f"Epoch {best} of {len(loss)} was best, validation loss {loss[best - 1]:.4f}.")
     print(f"There a confidence is off by {judged.ece:.1%} on average, at a temperature of {temperature:.2f}.")
-    if settings.refit or outcome.folds:
+    if settings.refit or experiment.folds:
         epochs = " and ".join(str(count) for count in training.kept)
         print(f"The saved model was trained anew for {epochs} epochs on all frames, those included.")
     print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, model_card.md, results/")
 
 
 def _print_folds(outcome: Outcome) -> None:
-    from model.outcome import told
+    from model.training.experiment import told
 
-    sides = [(words["mean"], words["spread"]) for words in told(outcome.folds).values()]
+    sides = [(words["mean"], words["spread"]) for words in told(experiment.folds).values()]
     (frames, frames_spread), (streams, streams_spread) = sides
     print(
         f"Cross-validation, {len(outcome.folds)} folds: {frames:.1%} ± {frames_spread:.1%} of frames right, "

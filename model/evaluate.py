@@ -31,28 +31,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from data.errors import ModelError
     from data.storage.frame_folder import Folder
-    from model import gallery, page, trial
-    from model.classifier import Classifier, file_of
+    from model.evaluation import folder_evaluation, image_folder
+    from model.reports import html_report
+    from model.inference.classifier import Classifier, file_of
 
     file = file_of(settings.model_path, settings.int8)
     classifier = Classifier.load(settings.model_path, file=file)
     root: Path = args.folder or settings.download_path / "frames"
-    pictures = gallery.pictures(root, classifier.classes, Folder(root).names())
-    done = trial.run(classifier, pictures)
+    pictures = image_folder.pictures(root, classifier.classes, Folder(root).names())
+    done = folder_evaluation.run(classifier, pictures)
     figures = _about(root, settings.model_path / file) | done.figures()
     out: Path = args.out or settings.model_path / "results" / "evaluation"
     try:
-        written = page.write(out, done, classifier.calibration.threshold, figures, settings.visualize_results)
+        written = html_report.write(out, done, classifier.calibration.threshold, figures, settings.visualize_results)
     except OSError as error:
         raise ModelError(f"{out} cannot be written: {error.strerror}") from error
-    _print(page.rows(figures), page.summary(figures))
+    _print(html_report.rows(figures), html_report.summary(figures))
     print(f"{out}: {', '.join(written)}")
     return 0
 
 
 def _about(root: Path, model: Path) -> dict[str, Any]:
     """What was judged, by which file, and when."""
-    from model.card import sha256
+    from model.reports.model_card import sha256
 
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -33,17 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _export(args: argparse.Namespace, settings: Settings) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if args.verbose > 1 else "3")
     from data.errors import ModelError
-    from model import classes, classifier, conversion, files
+    from model.artifacts import conversion, model_files
+    from model.inference import classes, classifier
 
     folder = settings.model_path
-    model = conversion.load(folder / files.H5)
+    model = conversion.load(folder / model_files.H5)
     games = classes.read(folder / classes.FILE)
     ranges, compared = _frames(settings.download_path / "frames", games, model.input_shape[1])
     expected = model.predict(compared, verbose=0)
-    int8, tflite = (folder / name for name in files.DERIVED)
+    int8, tflite = (folder / name for name in model_files.DERIVED)
     try:
         if not (folder / classifier.FILE).is_file():
-            files.write_onnx(model, games, files.calibration_of(folder / files.H5), folder / classifier.FILE)
+            model_files.write_onnx(model, games, model_files.calibration_of(folder / model_files.H5), folder / classifier.FILE)
         conversion.write_int8(folder / classifier.FILE, int8, ranges)
         conversion.write_tflite(model, tflite)
     except OSError as error:
@@ -60,11 +61,11 @@ def _frames(root: Path, games: Sequence[Game], img_size: int) -> tuple[np.ndarra
     import numpy as np
 
     from data.errors import DatasetError
-    from model import gallery
+    from model.evaluation import image_folder
 
-    found = [picture for picture in gallery.pictures(root, games, {}) if picture.known]
+    found = [picture for picture in image_folder.pictures(root, games, {}) if picture.known]
     some = found[:: max(1, len(found) // (_RANGES + _COMPARED))]
-    pixels = [batch for _, batch in gallery.batches(some, img_size)]
+    pixels = [batch for _, batch in image_folder.batches(some, img_size)]
     images = np.concatenate(pixels) if pixels else np.empty((0, 0))
     if len(images) < 2:
         raise DatasetError(f"{root} holds {len(images)} frames that can be read: it takes two at least.")
@@ -74,7 +75,7 @@ def _frames(root: Path, games: Sequence[Game], img_size: int) -> tuple[np.ndarra
 
 
 def _print(forms: Sequence[Path], expected: np.ndarray, images: np.ndarray) -> None:
-    from model import conversion
+    from model.artifacts import conversion
 
     print(f"{'file':<18}{'MB':>6}{'other answers than Keras':>28}{'largest logit difference':>28}{'ms a frame':>12}")
     for form in forms:

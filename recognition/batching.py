@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from data.entities import Game
-from model.calibration import Judged
+from model.inference.calibration import Judged
 
 # Pictures at once. On a CPU more are no quicker: of MobileNetV2, 8.4 ms each alone and four together, 9.6 ms of 32,
 # whose layers do not fit a core's cache any more.
@@ -23,7 +23,7 @@ _MOST = 4
 
 
 class Judge(Protocol):
-    """What is needed of a `model.classifier.Classifier`."""
+    """What is needed of a `model.inference.classifier.Classifier`."""
 
     classes: tuple[Game, ...]
     img_size: int
@@ -55,7 +55,7 @@ class Batcher:
     def __init__(self, classifier: Judge, most: int = _MOST, workers: int = 1) -> None:
         """Start the threads. `most`: pictures in a batch at most. `workers`: threads that judge, each its own batch.
 
-        With several of them the classifier is used by several threads at once, as model.classifier's may be.
+        With several of them the classifier is used by several threads at once, as model.inference.classifier's may be.
         """
         self._classifier = classifier
         self._most = most

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from data.entities import Game
 from data.errors import SettingsError
-from model.calibration import Judged
+from model.inference.calibration import Judged
 from recognition.batching import Judge
 from recognition.events import Changed, Event, Failed, FrameSeen
 

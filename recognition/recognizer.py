@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from data.entities import Frame, Stream
     from data.capture.grabber import Grabber
     from data.twitch.helix import Helix
-    from model.classifier import Classifier
+    from model.inference.classifier import Classifier
     from recognition.batching import Batcher, Judge
     from recognition.categories import Categories, CurrentCategories
     from recognition.events import Event
@@ -104,7 +104,7 @@ class Recognizer:
 
     def batcher(self) -> Batcher:
         """What judges for many threads, which the caller closes. Raises ModelError."""
-        from model.classifier import cores
+        from model.inference.classifier import cores
         from recognition.batching import Batcher
 
         return Batcher(self.classifier, workers=cores() // self._threads or 1 if self._threads else 1)
@@ -230,7 +230,7 @@ def _till_failure(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 def _classifier(settings: Settings, threads: int) -> Classifier:
     """The model in MODEL_PATH, which takes so many threads for a picture; 0: one a core. Raises ModelError."""
-    from model.classifier import Classifier, file_of
+    from model.inference.classifier import Classifier, file_of
 
     classifier = Classifier.load(settings.model_path, threads, file_of(settings.model_path, settings.int8))
     if classifier.img_size != settings.img_size:

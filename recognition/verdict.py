@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.entities import Game
-from model.evaluation import log_softmax
+from model.evaluation.metrics import log_softmax
 from recognition.certainty import doubt
 
 _KEPT = 100

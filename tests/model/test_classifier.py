@@ -12,9 +12,9 @@ import pytest
 
 from data.entities import Game
 from data.errors import ModelError
-from model import classes
-from model.calibration import Calibration
-from model.classifier import CLASSES_KEY, Classifier
+from model.inference import classes
+from model.inference.calibration import Calibration
+from model.inference.classifier import CLASSES_KEY, Classifier
 from tests.model.conftest import GAMES, GREEN, ROOT, SIZE, picture
 
 
@@ -109,7 +109,7 @@ def test_a_game_may_be_renamed(copied):
 def test_it_needs_no_tensorflow():
     """Importing it loads neither TensorFlow nor Keras, and prints nothing."""
     code = (
-        "import sys, model.classifier; print(sorted({'tensorflow', 'keras', 'matplotlib', 'cv2'} & set(sys.modules)))"
+        "import sys, model.inference.classifier; print(sorted({'tensorflow', 'keras', 'matplotlib', 'cv2'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from model import create as command
-from model.classifier import Classifier
+from model.inference.classifier import Classifier
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, create, figures, paint_everything
 
 

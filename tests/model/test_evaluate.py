@@ -15,9 +15,9 @@ import pytest
 
 from data.entities import Game
 from data.errors import DatasetError
-from model import gallery, trial
-from model.classifier import Classifier
-from model.trial import Trial
+from model.evaluation import folder_evaluation, image_folder
+from model.inference.classifier import Classifier
+from model.evaluation.folder_evaluation import Trial
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, ROOT, SIZE, picture
 from tests.model.test_judging import another_game
 
@@ -51,7 +51,7 @@ def sorted_by_hand(tmp_path) -> Path:
 
 def judged(trained, root: Path) -> Trial:
     classifier = Classifier.load(trained.path)
-    return trial.run(classifier, gallery.pictures(root, classifier.classes, {}))
+    return folder_evaluation.run(classifier, image_folder.pictures(root, classifier.classes, {}))
 
 
 def test_the_dataset_is_the_default(trained):
@@ -83,7 +83,7 @@ def test_a_folder_with_a_stranger(trained, sorted_by_hand, tmp_path):
 
 def test_pictures_are_sorted_into_games_and_streams(sorted_by_hand):
     """By id or name in any case; `ann-1` and `ann-2` are one stream; what is no picture is not there."""
-    found = gallery.pictures(sorted_by_hand, GAMES, {})
+    found = image_folder.pictures(sorted_by_hand, GAMES, {})
     assert {(p.game, p.stream, p.known) for p in found} == {
         ("Red", "ann", RED), ("Red", "ben", RED), ("Green", "cat", GREEN), ("Magenta", "dan", None)
     }  # fmt: skip
@@ -104,7 +104,7 @@ def test_ids_of_other_games_have_their_names(tmp_path):
     """games.tsv names what classes.txt does not; a folder without a name there keeps its own."""
     for name in ("9", "77", "78"):
         save(tmp_path / name / "ann-1.png", picture(RED, 1))
-    found = gallery.pictures(tmp_path, [Game(9, "Red")], {77: "Magenta"})
+    found = image_folder.pictures(tmp_path, [Game(9, "Red")], {77: "Magenta"})
     assert [p.game for p in found] == ["Magenta", "78", "Red"]
 
 

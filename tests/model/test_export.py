@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model import conversion
-from model.classifier import FILE, INT8_FILE, Classifier, file_of
+from model.artifacts import conversion
+from model.inference.classifier import FILE, INT8_FILE, Classifier, file_of
 from tests.model.conftest import GAMES, ROOT, picture
 from tests.model.test_judging import black, seen
 

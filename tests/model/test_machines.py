@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from data.errors import SettingsError
-from model import hardware
-from model.hardware import Hardware
+from model.training import hardware
+from model.training.hardware import Hardware
 from tests.model.conftest import ROOT, create, environment, figures
 
 # Dropout draws for each process by itself: without it two and one compute the same.
@@ -68,7 +68,7 @@ def test_two_devices_train_one_model(trained, alone):
         "import config, json\n"
         "from data.storage.frame_folder import Folder\n"
         "from model import checkpoint, create, images, outcome, wiring\n"
-        "from model.hardware import Hardware\n"
+        "from model.training.hardware import Hardware\n"
         "settings, machine = config.load(), Hardware(strategy)\n"
         "folder = Folder(settings.download_path / 'frames')\n"
         "frames, classes = create._dataset(folder)\n"

@@ -15,7 +15,7 @@ import pytest
 from keras import layers
 
 from data.errors import SettingsError
-from model import network
+from model.networks import network
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "model" / "weights" / "mobilenet_v2_gameplay.weights.h5"

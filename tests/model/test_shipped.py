@@ -9,8 +9,10 @@ import pytest
 
 from data.capture.grabber import Grabber
 from data.video.decoder import decode
-from model import card, files, network
-from model.classifier import Classifier
+from model.artifacts import model_files
+from model.networks import network
+from model.reports import model_card
+from model.inference.classifier import Classifier
 from recognition.verdict import Jury
 from tests.model.conftest import ROOT
 from tests.standin import CLIPS, World
@@ -23,16 +25,16 @@ CLIPS_OF_GAMES = {
 
 def test_the_files_are_those_of_the_card():
     """Their hashes stand there; together they are smaller than 25 MB."""
-    told = dict(re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", (MODEL / card.FILE).read_text(encoding="utf-8")))
-    assert told == {name: card.sha256(MODEL / name) for name in files.MODEL}
-    assert sum((MODEL / name).stat().st_size for name in (*files.MODEL, card.FILE)) < 25e6
+    told = dict(re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", (MODEL / model_card.FILE).read_text(encoding="utf-8")))
+    assert told == {name: model_card.sha256(MODEL / name) for name in model_files.MODEL}
+    assert sum((MODEL / name).stat().st_size for name in (*model_files.MODEL, model_card.FILE)) < 25e6
 
 
 def test_its_backbone_is_what_training_starts_from():
     """INITIAL_WEIGHTS=shipped, to the bit."""
     import keras
 
-    shipped = keras.models.load_model(MODEL / files.H5).get_layer("backbone")
+    shipped = keras.models.load_model(MODEL / model_files.H5).get_layer("backbone")
     start = network.build("mobilenet_v2", 240, 2, initial_weights="shipped").get_layer("backbone")
     assert all(np.array_equal(a, b) for a, b in zip(shipped.get_weights(), start.get_weights(), strict=True))
 

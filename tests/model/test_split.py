@@ -8,7 +8,7 @@ import pytest
 
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
-from model.split import Sides, folds, named, split
+from model.datasets.split import Sides, folds, named, split
 
 
 def dataset(seed: int) -> tuple[list[StoredFrame], list[Game]]:

@@ -13,8 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from config import Settings
 from data.entities import Game
-from model import classes as class_list
-from model.classifier import CLASSES_KEY, FILE
+from model.inference import classes as class_list
+from model.inference.classifier import CLASSES_KEY, FILE
 from tests.standin import Standin
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ from config import Settings
 from data.entities import Frame, Game
 from data.errors import StreamError
 from data.video.decoder import encode
-from model.calibration import Calibration, Judged
+from model.inference.calibration import Calibration, Judged
 from recognition import Recognizer
 from recognition.events import Answered, FrameSeen
 from tests.footage import flat

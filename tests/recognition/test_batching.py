@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from model.calibration import Judged
+from model.inference.calibration import Judged
 from recognition.batching import Batcher
 
 _SIZE = 4

@@ -16,8 +16,8 @@ import pytest
 
 from data.entities import Frame
 from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable
-from model.calibration import Calibration
-from model.classifier import Classifier
+from model.inference.calibration import Calibration
+from model.inference.classifier import Classifier
 from recognition.events import Answered, FrameSeen
 from recognition.printed import lines
 from tests.footage import BLUE, GREEN, RED, flat

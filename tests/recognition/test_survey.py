@@ -14,8 +14,8 @@ import pytest
 from data import factories
 from data.entities import Game, Stream
 from data.errors import HelixUnavailable, NoPicture, StreamError, StreamOffline, UnknownLogin
-from model.calibration import Judged
-from model.classifier import Classifier
+from model.inference.calibration import Judged
+from model.inference.classifier import Classifier
 from recognition import Recognizer
 from recognition.events import Answered, Failed, FrameSeen, now
 from recognition.places import Places

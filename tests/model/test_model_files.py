@@ -1,0 +1,191 @@
+"""The model's files: complete, equal, and new all together or not at all."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import onnx
+import pytest
+
+from data.errors import ModelError, SettingsError
+from model.artifacts import model_files
+from model.inference import feature_similarity
+from model.networks import network
+from model.inference.calibration import Calibration
+from model.inference.classifier import Classifier
+from tests.model.conftest import GAMES, SIZE, picture
+
+IMAGES = np.stack([picture(game, seed) for seed, game in enumerate(GAMES)])
+FILES = ("model.h5", "model.onnx", "classes.txt")
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    """Untrained; about 470 kB a file."""
+    keras.utils.set_random_seed(5)
+    return network.build("cnn", SIZE, 3)
+
+
+def save(model: keras.Model, folder: Path) -> None:
+    """All that the command saves."""
+    with model_files.replacing(folder) as new:
+        model_files.write(model, GAMES, new)
+        (new / "results").mkdir()
+        (new / "results" / "metrics.json").write_text("{}")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_files_agree(model, tmp_path):
+    """model.h5 loads with Keras alone; it, model.onnx and the model give the same logits, in any batch."""
+    save(model, tmp_path)
+    expected = model.predict(IMAGES, verbose=0)
+    loaded = keras.models.load_model(tmp_path / "model.h5")
+    classifier = Classifier.load(tmp_path)
+    assert np.allclose(loaded.predict(IMAGES, verbose=0), expected, atol=1e-5)
+    assert np.allclose(classifier.logits(IMAGES), expected, atol=1e-4)
+    assert np.allclose(classifier.logits(IMAGES[1:2]), expected[1:2], atol=1e-4)
+    with h5py.File(tmp_path / "model.h5") as file:
+        assert file.attrs["classes"] == "9,10,100"
+
+
+def test_the_calibration_travels_with_the_model(model, tmp_path):
+    """In model.onnx, where the classifier finds it, and in model.h5; the logits themselves are the network's."""
+    calibration = Calibration(1.7, "max_logit", 0.25, 0.05)
+    model_files.write(model, GAMES, tmp_path, calibration)
+    classifier = Classifier.load(tmp_path)
+    assert classifier.calibration == calibration
+    assert np.allclose(classifier.logits(IMAGES), model.predict(IMAGES, verbose=0), atol=1e-4)
+    assert model_files.calibration_of(tmp_path / "model.h5") == calibration
+
+
+def test_the_likeness_travels_too(model, tmp_path):
+    """Large as it is, in both files; the classifier scores a picture by the features of its own run."""
+    features = model_files.with_features(model).predict(IMAGES, verbose=0)[1]
+    seen = feature_similarity.fit(np.repeat(features, 2, axis=0), np.repeat([0, 1, 2], 2), 3)
+    model_files.write(model, GAMES, tmp_path, Calibration(1.7, "likeness", 0.9, 0.05, seen))
+    judged = Classifier.load(tmp_path).judge(IMAGES)
+    assert judged.scores == pytest.approx([1, 1, 1], abs=1e-3)
+    assert judged.known.all()
+    stored = model_files.calibration_of(tmp_path / "model.h5").likeness
+    assert stored is not None
+    assert (stored.scores(features) == seen.scores(features)).all()
+    keras.models.load_model(tmp_path / "model.h5")
+
+
+def test_the_onnx_models_interface(model, tmp_path):
+    """`image` float32 (n, size, size, 3) → `logits` float32 (n, classes), `features` float32 (n, d), as documented."""
+    save(model, tmp_path)
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    found = [(value.name, value.type.tensor_type) for value in (*graph.input, *graph.output)]
+    assert [name for name, _ in found] == ["image", "logits", "features"]
+    assert {kind.elem_type for _, kind in found} == {onnx.TensorProto.FLOAT}
+    shapes = [[d.dim_param or d.dim_value for d in kind.shape.dim] for _, kind in found]
+    assert shapes == [["n", SIZE, SIZE, 3], ["n", 3], ["n", 256]]
+
+
+def test_a_model_that_differs_is_not_accepted(model, tmp_path):
+    """`verify` passes for the model that was written and for no other."""
+    save(model, tmp_path)
+    model_files.verify(model, tmp_path, IMAGES)
+    with pytest.raises(ModelError, match="differs"):
+        model_files.verify(network.build("cnn", SIZE, 3), tmp_path, IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "seen"), [(OSError(28, "No space left"), ModelError), (KeyboardInterrupt(), KeyboardInterrupt)]
+)
+def test_what_fails_leaves_the_old_model(model, tmp_path, trouble, seen):
+    """An error after everything is written changes no byte and leaves nothing behind; Ctrl-C likewise."""
+    save(model, tmp_path)
+    before = contents(tmp_path)
+
+    def fail() -> None:
+        with model_files.replacing(tmp_path) as new:
+            model_files.write(network.build("cnn", SIZE, 3), GAMES, new)
+            raise trouble
+
+    with pytest.raises(seen):
+        fail()
+    assert contents(tmp_path) == before
+
+
+def test_pictures_of_another_model_do_not_stay(model, tmp_path):
+    """Results are replaced; what the user put beside them is not touched."""
+    (tmp_path / "results").mkdir()
+    others = ("results/curves.png", "results/metrics.json", "model.int8.onnx", "model.tflite", "model_card.md")
+    for name in (*others, "results/notes.txt", "mine.txt"):
+        (tmp_path / name).write_text("old")
+    save(model, tmp_path)
+    found = contents(tmp_path)
+    assert found.keys() == {*FILES, "results/metrics.json", "results/notes.txt", "mine.txt"}
+    assert found["results/metrics.json"] == b"{}"
+    assert found["results/notes.txt"] == found["mine.txt"] == b"old"
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1.4 MB: room for one model and a half."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1400k", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("only root may mount a file system")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_leaves_the_old_model(model, small_disk):
+    """A real one: the old model still loads, nothing half-written stays, and the line says what is wrong."""
+    save(model, small_disk)
+    before = contents(small_disk)
+    with pytest.raises(ModelError, match=r"No space left on device.*old one stays"):
+        save(network.build("cnn", SIZE, 3), small_disk)
+    assert contents(small_disk) == before
+    assert not list(small_disk.glob(".*"))
+    Classifier.load(small_disk)
+
+
+@pytest.mark.parametrize("limit", [20_000, 400_000])
+def test_a_file_that_cannot_grow_leaves_the_old_model(model, tmp_path, limit):
+    """The same without root, by a limit on the size of this process's files: at the beginning, and near the end."""
+    save(model, tmp_path)
+    before = contents(tmp_path)
+    ours, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
+    try:
+        with pytest.raises(ModelError, match="File too large"):
+            save(model, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ours, most))
+    assert contents(tmp_path) == before
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path):
+    """Its hidden folder goes with the next run; that of a run in progress stays."""
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    (tmp_path / f".new-{gone.pid}").mkdir()
+    (tmp_path / f".new-{gone.pid}" / "model.h5").write_text("half")
+    (tmp_path / f".new-{os.getppid()}").mkdir()
+    model_files.prepare(tmp_path, 1000)
+    assert [path.name for path in tmp_path.iterdir()] == [f".new-{os.getppid()}"]
+
+
+def test_a_folder_that_cannot_be_used_is_known_before_training(small_disk, tmp_path):
+    """A file in its place, or a disk too small: before hours of training, not after."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"^MODEL_PATH: "):
+        model_files.prepare(tmp_path / "file", 1000)
+    with pytest.raises(ModelError, match="MB free"):
+        model_files.prepare(small_disk, 1000)
