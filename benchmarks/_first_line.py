@@ -55,7 +55,7 @@ def main() -> int:
         from data.video.decoder import decode, first_frame
         from model.inference.classifier import Classifier
         from recognition import Recognizer  # noqa: F401 - loads what the command loads
-        from recognition.verdict import Jury
+        from recognition.decision.verdict import Jury
     with timed("settings"):
         settings = config.load()
     with timed("model"):

@@ -22,7 +22,7 @@ def main() -> int:
     model = _original.network(Path(model_path))
     from data.video.decoder import decode
     from model.inference import classes
-    from recognition.verdict import Jury
+    from recognition.decision.verdict import Jury
 
     jury = Jury(classes.read(Path(model_path) / classes.FILE))
     jpegs = list(_original.frames(_original.new_session(standin), standin, login))

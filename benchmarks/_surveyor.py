@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from config import Settings
     from model.inference.calibration import Judged
-    from recognition.batching import Judge
+    from recognition.engine.batching import Judge
 
 FRAMES = 13  # of a window of 15: the last segments are new meanwhile
 _CORES = 2
@@ -78,7 +78,7 @@ class _Ours:
 
     def __init__(self, settings: Settings, way: str) -> None:
         from recognition import Recognizer
-        from recognition.answering import SURE
+        from recognition.modes.single import SURE
 
         self._recognizer = Recognizer.load(settings, threads=1)
         self._timed = Timed(self._recognizer.classifier)
@@ -120,7 +120,7 @@ class _Original:
         """In turn: the whole window, then a prediction a frame."""
         from benchmarks import _original
         from data.video.decoder import decode
-        from recognition.verdict import Jury
+        from recognition.decision.verdict import Jury
 
         for login in logins:
             jury = Jury(self._classes)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from data.entities import Game
     from data.errors import StreamError
-    from recognition.verdict import Prediction, Ranked, Verdict
+    from recognition.decision.verdict import Prediction, Ranked, Verdict
 
 SCHEMA = 1  # of the JSON; what a reader of this version would misread is another version
 _DIGITS = 6

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from data import cli
-from recognition.interrupts import undisturbed
+from recognition.engine.signals import undisturbed
 
 if TYPE_CHECKING:
     from config import Settings
@@ -54,11 +54,11 @@ def main(argv: list[str] | None = None) -> int:
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     with undisturbed():  # numpy starts threads when it is imported: a signal that one of them takes may be lost
         if args.watch:
-            from recognition.watching import run
+            from recognition.modes.watch import run
         elif _given(args, _SURVEY_ALONE):
-            from recognition.surveying import run
+            from recognition.modes.survey import run
         else:
-            from recognition.answering import run
+            from recognition.modes.single import run
     return run(args, settings)
 
 

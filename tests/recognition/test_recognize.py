@@ -19,7 +19,7 @@ from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
 from recognition.events import Answered, FrameSeen
-from recognition.printed import lines
+from recognition.outputs.console import lines
 from tests.footage import BLUE, GREEN, RED, flat
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize, save_model
 from tests.recognition.fakes import ByColour, events, frames

@@ -17,7 +17,7 @@ from data.errors import HelixUnavailable, ModelError, SettingsError, StreamOffli
 from recognition import Recognizer
 from recognition.categories import Categories
 from recognition.events import Answered, FrameSeen
-from recognition.verdict import Verdict
+from recognition.decision.verdict import Verdict
 from tests.footage import BLUE, GREEN, RED
 from tests.recognition.commands import BRIGHT, DARK, ROOT
 from tests.recognition.fakes import ByColour, Grabbed, frames, recognizer

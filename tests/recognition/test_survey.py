@@ -1,4 +1,4 @@
-"""recognition.survey: side by side, one answer each, whatever a source does; and previews first."""
+"""recognition.engine.survey: side by side, one answer each, whatever a source does; and previews first."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from model.inference.calibration import Judged
 from model.inference.classifier import Classifier
 from recognition import Recognizer
 from recognition.events import Answered, Failed, FrameSeen, now
-from recognition.places import Places
-from recognition.survey import Survey
-from recognition.verdict import Jury, Prediction
+from recognition.engine.slots import Places
+from recognition.engine.survey import Survey
+from recognition.decision.verdict import Jury, Prediction
 from tests.data.conftest import settings
 from tests.recognition.commands import BRIGHT, DARK
 from tests.standin import Standin, Weather, World

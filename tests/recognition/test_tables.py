@@ -14,13 +14,13 @@ from rich.console import Console
 
 from data.entities import Game
 from data.errors import FolderError, OnlyAds, StreamOffline
-from recognition import parquet
+from recognition.outputs import parquet_file
 from recognition.events import Answered, Failed
-from recognition.parquet import Parquet
-from recognition.rows import COLUMNS, Csv, row
-from recognition.table import Progressing, Rows
-from recognition.tally import Tally
-from recognition.verdict import Jury
+from recognition.outputs.parquet_file import Parquet
+from recognition.outputs.csv_file import COLUMNS, Csv, row
+from recognition.outputs.terminal_table import Progressing, Rows
+from recognition.outputs.survey_summary import Tally
+from recognition.decision.verdict import Jury
 
 TETRIS, CHESS = Game(2**40, 'Tetris, "the" Game'), Game(743, "Schach für Türme")
 AT = datetime(2026, 11, 25, 1, 2, 3, 456_000, tzinfo=timezone.utc)
@@ -92,7 +92,7 @@ def test_csv_lines_are_there_at_once(tmp_path):
 
 def test_parquet(tmp_path):
     """A reader finds columns of their types with the same values, more rows than fit a batch among them."""
-    many = RESULTS * parquet._BATCH
+    many = RESULTS * parquet_file._BATCH
     table = read_parquet(written(Parquet, tmp_path / "answers.parquet", many)).read_all()
     assert table.column_names == list(COLUMNS)
     for name in COLUMNS:
@@ -100,7 +100,7 @@ def test_parquet(tmp_path):
         if name == "time":
             assert set(values) == {AT}
         else:
-            assert values == [row(result)[name] for result in RESULTS] * parquet._BATCH
+            assert values == [row(result)[name] for result in RESULTS] * parquet_file._BATCH
     assert [path.name for path in tmp_path.iterdir()] == ["answers.parquet"]
 
 

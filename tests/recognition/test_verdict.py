@@ -1,4 +1,4 @@
-"""recognition.verdict: softmax sums decide, and the words are the original's."""
+"""recognition.decision.verdict: softmax sums decide, and the words are the original's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.entities import Game
-from recognition.verdict import Jury, softmax
+from recognition.decision.verdict import Jury, softmax
 
 VALORANT, CHESS, TETRIS = Game(516575, "VALORANT"), Game(743, "Chess"), Game(9, "Tetris")
 

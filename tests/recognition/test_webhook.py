@@ -1,4 +1,4 @@
-"""recognition.webhook: what is posted, how often it is tried, and that nobody waits for it."""
+"""recognition.outputs.webhook: what is posted, how often it is tried, and that nobody waits for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from data.http import session as web
 from data.entities import Game
 from data.errors import SettingsError, StreamOffline
 from recognition.events import Changed, Failed, as_json, now
-from recognition.webhook import Webhook
+from recognition.outputs.webhook import Webhook
 from tests.scripted import Reply, Scripted
 
 OK = Reply(204)

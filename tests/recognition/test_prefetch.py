@@ -1,4 +1,4 @@
-"""recognition.ahead: the next item is made while this one is read, and errors arrive in their place."""
+"""recognition.engine.prefetch: the next item is made while this one is read, and errors arrive in their place."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from recognition.ahead import ahead
+from recognition.engine.prefetch import ahead
 
 
 def test_order_and_end():

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from data.entities import Game
 from data.errors import SettingsError
 from model.inference.calibration import Judged
-from recognition.batching import Judge
+from recognition.engine.batching import Judge
 from recognition.events import Changed, Event, Failed, FrameSeen
 
 LATE_S = 8.0  # two seconds until a segment is complete, two until it is looked for, and as long again

@@ -1,7 +1,7 @@
 """Many sources watched side by side, by a bounded number of threads.
 
 A stream is looked at every two seconds, for a tenth of a second: so its watching is a row of turns, which threads take
-as they come due. The pictures of all are judged by as many threads as there are cores (recognition.batching). A server
+as they come due. The pictures of all are judged by as many threads as there are cores (recognition.engine.batching). A server
 that hangs holds up the threads that wait for it, until their requests' deadlines; with no more sources than threads it
 holds up no other.
 """
@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from recognition.asked import source as named
-from recognition.batching import Batched
+from recognition.sources import source as named
+from recognition.engine.batching import Batched
 from recognition.events import Event
-from recognition.rota import Rota
-from recognition.watched import Watched
+from recognition.engine.due_queue import Rota
+from recognition.engine.watched_stream import Watched
 
 if TYPE_CHECKING:
     from recognition.recognizer import Recognizer

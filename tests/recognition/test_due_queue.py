@@ -1,11 +1,11 @@
-"""recognition.rota: items come out when they are due, in the order of their times."""
+"""recognition.engine.due_queue: items come out when they are due, in the order of their times."""
 
 from __future__ import annotations
 
 import threading
 import time
 
-from recognition.rota import Rota
+from recognition.engine.due_queue import Rota
 
 
 def test_in_the_order_of_their_times():

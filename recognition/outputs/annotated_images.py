@@ -9,9 +9,9 @@ from pathlib import Path
 
 from data.errors import FolderError
 from data.hls.playlist import evenly
-from recognition.drawing import captioned, sheet
+from recognition.outputs.annotation import captioned, sheet
 from recognition.events import Answered, Event, FrameSeen
-from recognition.printed import lines
+from recognition.outputs.console import lines
 
 SHEET = "sheet.jpg"
 _FRAMES = re.compile(r"frame-[0-9]+\.jpg")

@@ -1,4 +1,4 @@
-"""recognition.album and recognition.drawing: frames with what was recognised on them, and a sheet of them."""
+"""recognition.outputs.annotated_images and recognition.outputs.annotation: frames with what was recognised on them, and a sheet of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 from data.entities import Game
 from data.errors import FolderError, StreamOffline
 from data.video.decoder import decode, encode
-from recognition.album import Album, folder_name
-from recognition.drawing import KNOWN, UNKNOWN, captioned, sheet
+from recognition.outputs.annotated_images import Album, folder_name
+from recognition.outputs.annotation import KNOWN, UNKNOWN, captioned, sheet
 from recognition.events import Answered, Failed, FrameSeen, now
-from recognition.verdict import Prediction, Verdict
+from recognition.decision.verdict import Prediction, Verdict
 from tests.footage import BLUE, RED, flat
 
 TETRIS = Game(9, "Tetris")

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from data import memory
 from data.errors import HelixError, StreamOffline
-from recognition.answering import certainty, code_of, exit_code
-from recognition.asked import login_of, sources
+from recognition.modes.single import certainty, code_of, exit_code
+from recognition.sources import login_of, sources
 from recognition.events import Output
-from recognition.outputs import Outputs
-from recognition.printed import JsonLines, Lines
+from recognition.outputs.fan_out import Outputs
+from recognition.outputs.console import JsonLines, Lines
 from recognition.recognizer import Recognizer
-from recognition.tally import Tally
+from recognition.outputs.survey_summary import Tally
 
 if TYPE_CHECKING:
     from config import Settings
@@ -93,11 +93,11 @@ def _with_categories(helix: Helix, named: Iterable[str]) -> Iterator[str | Strea
 def _outputs(args: argparse.Namespace, tally: Tally, total: int | None) -> Iterator[Output]:
     """Where results go. Raises FolderError."""
     if args.csv:
-        from recognition.rows import Csv
+        from recognition.outputs.csv_file import Csv
 
         yield Csv(Path(args.csv))
     if args.parquet:
-        from recognition.parquet import Parquet
+        from recognition.outputs.parquet_file import Parquet
 
         yield Parquet(Path(args.parquet))
     if args.json:
@@ -113,7 +113,7 @@ def _outputs(args: argparse.Namespace, tally: Tally, total: int | None) -> Itera
 def _on_terminal(tally: Tally, total: int | None, *, rows: bool, stderr: bool) -> Iterator[Output]:
     from rich.console import Console
 
-    from recognition.table import Progressing, Rows
+    from recognition.outputs.terminal_table import Progressing, Rows
 
     console: Any = Console(stderr=stderr, highlight=False)
     if rows:

@@ -1,4 +1,4 @@
-"""recognition.watch: many sources side by side, on made-up looks in real time."""
+"""recognition.engine.watcher: many sources side by side, on made-up looks in real time."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 
 from data.entities import Frame
 from recognition.events import Answered, Event, FrameSeen
-from recognition.verdict import Jury
-from recognition.watch import Watch
-from recognition.watched import Watched
+from recognition.decision.verdict import Jury
+from recognition.engine.watcher import Watch
+from recognition.engine.watched_stream import Watched
 from tests.footage import RED
 from tests.recognition.fakes import ByColour
 from tests.recognition.tails import FakeTail, Twitch, shown

@@ -1,6 +1,6 @@
 """A survey: many sources looked at side by side, one answer each.
 
-Threads take frames, a few others judge those of all (recognition.batching). A stream that shows an ad is waited for,
+Threads take frames, a few others judge those of all (recognition.engine.batching). A stream that shows an ad is waited for,
 and another takes its place meanwhile. No more sources are in the making than there are threads and places, so their
 number does not matter; nor does a source that fails.
 """
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from data import factories
 from data.entities import Stream
 from data.errors import HelixError, StreamError
-from recognition.asked import login_of
-from recognition.batching import Batched
+from recognition.sources import login_of
+from recognition.engine.batching import Batched
 from recognition.events import Answered, Failed, FrameSeen, now
-from recognition.places import Places
+from recognition.engine.slots import Places
 
 if TYPE_CHECKING:
     from recognition.recognizer import Recognizer

@@ -17,7 +17,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from recognition.verdict import Verdict
+    from recognition.decision.verdict import Verdict
 
 _TIE = 1e-9  # of two games with half of it each, either may win
 

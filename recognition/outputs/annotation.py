@@ -15,7 +15,7 @@ import numpy as np
 from data.video.decoder import decode, encode
 
 if TYPE_CHECKING:
-    from recognition.verdict import Prediction
+    from recognition.decision.verdict import Prediction
 
 KNOWN, UNKNOWN = (60, 190, 110), (240, 160, 40)  # RGB, as all here
 _WHITE, _INK = (255, 255, 255), (30, 36, 48)

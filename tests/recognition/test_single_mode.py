@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from recognition.answering import exit_code
+from recognition.modes.single import exit_code
 from recognition.recognize import main
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize, save_model
 from tests.recognition.schema import valid

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import StreamError
-from recognition.asked import sources
+from recognition.sources import sources
 from recognition.events import Answered, Failed, Output, now
-from recognition.outputs import Outputs
-from recognition.printed import JsonLines, Lines
+from recognition.outputs.fan_out import Outputs
+from recognition.outputs.console import JsonLines, Lines
 from recognition.recognizer import Recognizer
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _answer(
 def _outputs(args: argparse.Namespace, named: bool) -> list[Output]:
     outputs: list[Output] = [JsonLines() if args.json else Lines(named)]
     if args.save:
-        from recognition.album import Album
+        from recognition.outputs.annotated_images import Album
 
         outputs.append(Album(Path(args.save)))
     return outputs

@@ -14,7 +14,7 @@ from arro3.io import write_parquet
 
 from data.errors import FolderError
 from recognition.events import Answered, Event, Failed
-from recognition.rows import COLUMNS, INTEGER, REAL, TEXT, TIME, YES_NO, row
+from recognition.outputs.csv_file import COLUMNS, INTEGER, REAL, TEXT, TIME, YES_NO, row
 
 _BATCH = 1000  # rows that wait to be packed: packed, a row takes some 200 bytes
 _COMPRESSION = "zstd(3)"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from data import memory
 from data import cli
-from recognition.answering import code_of, exit_code
-from recognition.asked import sources
+from recognition.modes.single import code_of, exit_code
+from recognition.sources import sources
 from recognition.events import Answered, Changed, Event, Failed, Output
-from recognition.outputs import Outputs
-from recognition.printed import Changes, JsonLines
+from recognition.outputs.fan_out import Outputs
+from recognition.outputs.console import Changes, JsonLines
 from recognition.recognizer import Recognizer
-from recognition.watch import AT_ONCE
+from recognition.engine.watcher import AT_ONCE
 
 if TYPE_CHECKING:
     from config import Settings
@@ -67,14 +67,14 @@ def _outputs(
     outputs: list[Output] = [JsonLines() if args.json else Changes()]
     if args.webhook:
         from data.http import session as web
-        from recognition.webhook import Webhook
+        from recognition.outputs.webhook import Webhook
 
         # Not led to a stand-in: only Twitch has one.
         session = stack.enter_context(web.new_session(settings.timeout_s, deadline_s=settings.deadline_s))
         secret = settings.webhook_secret.get_secret_value()
         outputs.append(Webhook(args.webhook, session, secret=secret, deadline_s=settings.deadline_s))
     if args.metrics is not None:
-        from recognition.metrics import Metrics
+        from recognition.outputs.prometheus import Metrics
 
         metrics = Metrics(args.metrics, settings.metrics_host)
         outputs.append(metrics)

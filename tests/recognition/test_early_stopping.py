@@ -1,4 +1,4 @@
-"""recognition.certainty: the doubt is a probability that comes true."""
+"""recognition.decision.early_stopping: the doubt is a probability that comes true."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from data.entities import Game
-from recognition.certainty import doubt
-from recognition.verdict import Jury, Verdict
+from recognition.decision.early_stopping import doubt
+from recognition.decision.verdict import Jury, Verdict
 
 GAMES = [Game(number, f"Game {number}") for number in (1, 2, 3)]
 

@@ -1,4 +1,4 @@
-"""recognition.watched: one source through all that may happen to it, on made-up looks and a clock that a test turns."""
+"""recognition.engine.watched_stream: one source through all that may happen to it, on made-up looks and a clock that a test turns."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from data.entities import Frame
 from data.errors import NoPicture, StreamOffline, StreamUnavailable, UnknownLogin
 from data.video.decoder import encode
 from recognition.events import Answered, Changed, Event, Failed, FrameSeen
-from recognition.verdict import Jury
-from recognition.watched import Watched
+from recognition.decision.verdict import Jury
+from recognition.engine.watched_stream import Watched
 from tests.footage import BLUE, GREEN, RED, flat
 from tests.recognition.fakes import ByColour
 from tests.recognition.tails import FakeTail, Twitch, shown

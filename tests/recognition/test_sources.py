@@ -1,4 +1,4 @@
-"""recognition.asked: which sources a command line, a file and stdin name."""
+"""recognition.sources: which sources a command line, a file and stdin name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import pytest
 
 from data.errors import SettingsError
-from recognition.asked import login_of, source, sources
+from recognition.sources import login_of, source, sources
 
 
 def test_words_a_file_and_stdin(tmp_path):

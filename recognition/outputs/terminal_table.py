@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recognition.events import Answered, Event, Failed
-from recognition.tally import Tally
+from recognition.outputs.survey_summary import Tally
 
 _RATIOS = {"Source": 5, "Shows": 6, "Sure": None, "Frames": None, "Category": 6}  # None: as wide as `preview`
 _OTHER = "≠ "

@@ -1,4 +1,4 @@
-"""recognition.metrics: what Prometheus reads, by its own parser."""
+"""recognition.outputs.prometheus: what Prometheus reads, by its own parser."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from data.http import session as web
 from data.entities import Game
 from data.errors import SettingsError, StreamOffline, StreamUnavailable
 from recognition.events import Answered, Changed, Event, Failed, FrameSeen, now
-from recognition.metrics import LATE_S, Metrics
-from recognition.verdict import Jury, Prediction
+from recognition.outputs.prometheus import LATE_S, Metrics
+from recognition.decision.verdict import Jury, Prediction
 from tests.recognition.fakes import ByColour
 
 PONG, CHESS = Game(1, "Pong"), Game(2, "Chess")

@@ -1,4 +1,4 @@
-"""recognition.window: when the answer for a stream changes, on made-up sequences of frames."""
+"""recognition.decision.change_detector: when the answer for a stream changes, on made-up sequences of frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data.entities import Game
-from recognition.window import FRAMES, Window
+from recognition.decision.change_detector import FRAMES, Window
 
 CHESS, TETRIS, PONG = GAMES = (Game(1, "Chess"), Game(2, "Tetris"), Game(3, "Pong"))
 UNKNOWN = None

@@ -16,7 +16,7 @@ import numpy as np
 
 from data.entities import Game
 from model.evaluation.metrics import log_softmax
-from recognition.certainty import doubt
+from recognition.decision.early_stopping import doubt
 
 _KEPT = 100
 
