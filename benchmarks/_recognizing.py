@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import _grabbing
+from data.capture.grabber import Grabber
 from data.entities import Game
 from data.storage.frame_folder import Folder
-from data.capture.grabber import Grabber
 from tests.standin import Standin
 
 _ROUNDS = 3

@@ -24,8 +24,8 @@ from data.errors import StreamError
 from data.hls.playlist import scattered
 from model.inference.calibration import Judged
 from recognition import Recognizer
-from recognition.modes.single import SURE
 from recognition.decision.verdict import Verdict
+from recognition.modes.single import SURE
 from tests.standin import CLIPS, Standin, World
 
 _OTHERS = (0.9, 0.95, 0.999)  # what else one may ask for

@@ -53,7 +53,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _outcomes() -> Iterator[tuple[Scenario, Outcome]]:
     """Each line of the table, on a PostgreSQL of its own."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as home, embedded_postgres.server(Path(home) / "postgres") as socket:
+    with (
+        tempfile.TemporaryDirectory(prefix="faults-") as home,
+        embedded_postgres.server(Path(home) / "postgres") as socket,
+    ):
         folder = Folder(Path(home) / "frames")
         folder.root.mkdir()
         server = settings(db_host=str(socket), db_port=embedded_postgres.PORT, db_name="postgres", db_user="postgres")

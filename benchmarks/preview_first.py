@@ -22,8 +22,8 @@ from benchmarks._grabbing import FRAMES, PRESET
 from config import load
 from data.video.decoder import Decoder, decode, encode, first_frame, fitted
 from model.inference.classifier import Classifier
-from recognition.engine.survey import SURE
 from recognition.decision.verdict import Jury, Verdict
+from recognition.engine.survey import SURE
 from tests.standin import CLIPS, World
 from tests.standin.media import TRANSCODES, Media, default_cache, segment_count
 from tests.standin.preview import as_preview

@@ -56,8 +56,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def collected(root: Path) -> Path:
     """A frame a second of each clip, as the grabber takes them."""
-    from data.storage.frame_folder import Folder
     from data.capture.grabber import Grabber
+    from data.storage.frame_folder import Folder
     from tests.standin import CLIPS, World
 
     with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=1.0) as grabber:
@@ -105,9 +105,9 @@ def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str)
 
 def _shop(settings: Settings, root: Path, frames: Sequence[StoredFrame], classes: tuple[Game, ...]) -> Workshop:
     """As model.create makes it."""
+    from model.datasets.image_dataset import Images
     from model.training import factories, hardware
     from model.training.checkpoint import Checkpoints
-    from model.datasets.image_dataset import Images
 
     settings.model_path.mkdir()
     machine = hardware.load(settings.seed, mixed_precision=True, all_gpus=False, show=False)
@@ -191,8 +191,8 @@ def _original(args: argparse.Namespace, root: Path, way: str) -> dict[str, Any]:
     import keras
 
     from model.datasets import split
-    from model.networks import network
     from model.datasets.image_dataset import Images
+    from model.networks import network
 
     frames, classes = _dataset(root, args.every)
     folds = split.folds(frames, classes, _FOLDS, 123)[: args.folds]

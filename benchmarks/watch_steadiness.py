@@ -37,8 +37,8 @@ from data.filters.frame_filter import is_flat
 from data.video.decoder import decode, encode, recorded
 from model.augmentation.pipeline import Augmentation, batch
 from model.inference.classifier import FILE, Classifier
-from recognition.decision.verdict import softmax
 from recognition.decision.change_detector import Window
+from recognition.decision.verdict import softmax
 from tests.standin import CLIPS, World
 from tests.standin.world import Channel
 

@@ -14,11 +14,11 @@ from data.errors import CatalogUnavailable
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.storage.catalog import Catalog
     from data.collection.collector import Collector
-    from data.storage.frame_folder import Folder
     from data.collection.grab_pool import Stop
     from data.collection.state import Plan
+    from data.storage.catalog import Catalog
+    from data.storage.frame_folder import Folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,10 +34,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data import memory
+    from data.collection.grab_pool import Stop
     from data.storage import database
     from data.storage.catalog import Catalog
     from data.storage.frame_folder import Folder
-    from data.collection.grab_pool import Stop
 
     stop = Stop()
     folder = Folder(settings.download_path / "frames")
@@ -60,8 +60,8 @@ def _collector(
     import random
 
     from data import factories
-    from data.http import session as web
     from data.collection.collector import Collector
+    from data.http import session as web
 
     session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
     with session, factories.grabber(settings, stop.pause) as grabber:
@@ -91,8 +91,8 @@ def _shown(collector: Collector, settings: Settings, folder: Folder, catalog: Ca
     from rich.console import Console
     from rich.live import Live
 
-    from data.info import figures
     from data.collection.progress import Display
+    from data.info import figures
 
     console = Console(stderr=True, highlight=False)
     display = Display(collector.tally, "Press Enter to stop." if sys.stdin.isatty() else "Ctrl-C or SIGTERM stops.")

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     from config import Settings
     from data.capture.grabber import Grabber
+    from data.filters.frame_filter import OpenSieve, Sieve
     from data.twitch.helix import Helix
     from data.twitch.previews import Previews
-    from data.filters.frame_filter import OpenSieve, Sieve
 
 
 def helix(settings: Settings, session: requests.Session, sleep: Callable[[float], object] = time.sleep) -> Helix:

@@ -20,13 +20,13 @@ from data.errors import DatasetError
 if TYPE_CHECKING:
     from config import Settings
     from data.storage.frame_folder import Folder
-    from model.inference.calibration import Calibration
-    from model.evaluation.metrics import Evaluation
-    from model.training.hardware import Hardware
     from model.datasets.image_dataset import Images
-    from model.training.experiment import Outcome
     from model.datasets.split import Sides
+    from model.evaluation.metrics import Evaluation
+    from model.inference.calibration import Calibration
+    from model.training.experiment import Outcome
     from model.training.factories import Workshop
+    from model.training.hardware import Hardware
 
 _EPILOG = """settings: DOWNLOAD_PATH MODEL_PATH ARCHITECTURE INITIAL_WEIGHTS FINE_TUNE EPOCHS FINE_TUNE_EPOCHS PATIENCE
 TIME_LIMIT_MIN LEARNING_RATE BALANCE AUGMENT VALIDATION_SPLIT BATCH_SIZE IMG_SIZE REFIT ... (config.py explains each)"""
@@ -145,23 +145,23 @@ def _finish(outcome: Outcome, shop: Workshop, settings: Settings, started: float
     from model.training import validation
     from model.training.experiment import told
 
-    classes, sides = shop.pictures.classes, experiment.sides
+    classes, sides = shop.pictures.classes, outcome.sides
     share, score = settings.unknown_share, settings.unknown_score
-    calibration, judged = validation.judged(experiment.heard, sides.validation, classes, share=share, score=score)
+    calibration, judged = validation.judged(outcome.heard, sides.validation, classes, share=share, score=score)
     figures = training_report.metrics(
         _used(settings),
         classes=classes,
         sides=sides,
-        training=experiment.training,
+        training=outcome.training,
         evaluation=judged,
         calibration=calibration,
         seconds=time.monotonic() - started,
     )
-    if experiment.folds:
-        figures["cross_validation"] = told(experiment.folds)
-    _save(experiment, shop, validation.completed(calibration, experiment.model, shop.side(sides.training)), figures)
+    if outcome.folds:
+        figures["cross_validation"] = told(outcome.folds)
+    _save(outcome, shop, validation.completed(calibration, outcome.model, shop.side(sides.training)), figures)
     shop.checkpoints.end()
-    _print_result(settings, experiment, judged, calibration.temperature)
+    _print_result(settings, outcome, judged, calibration.temperature)
 
 
 def _save(outcome: Outcome, shop: Workshop, calibration: Calibration, figures: dict[str, Any]) -> None:
@@ -169,10 +169,10 @@ def _save(outcome: Outcome, shop: Workshop, calibration: Calibration, figures: d
     from model.artifacts import model_files
     from model.reports import model_card, training_report
 
-    few = shop.side(experiment.sides.validation).first(_VERIFIED_FRAMES)
+    few = shop.side(outcome.sides.validation).first(_VERIFIED_FRAMES)
     with model_files.replacing(shop.settings.model_path) as new:
-        model_files.write(experiment.model, shop.pictures.classes, new, calibration)
-        model_files.verify(experiment.model, new, few)
+        model_files.write(outcome.model, shop.pictures.classes, new, calibration)
+        model_files.verify(outcome.model, new, few)
         training_report.write(new / model_files.RESULTS, figures, shop.settings.visualize_results)
         model_card.write(new, figures, model_files.MODEL)
 
@@ -202,9 +202,9 @@ def _dataset(folder: Folder) -> tuple[list[StoredFrame], tuple[Game, ...]]:
 
 
 def _print_result(settings: Settings, outcome: Outcome, judged: Evaluation, temperature: float) -> None:
-    training = experiment.training
-    if experiment.folds:
-        _print_folds(experiment)
+    training = outcome.training
+    if outcome.folds:
+        _print_folds(outcome)
     else:
         print(
             f"Validation: {judged.by_frame:.1%} of {judged.frames} frames right, "
@@ -213,7 +213,7 @@ def _print_result(settings: Settings, outcome: Outcome, judged: Evaluation, temp
         loss, best = training.history["val_loss"], training.best_epoch
         print(f"Epoch {best} of {len(loss)} was best, validation loss {loss[best - 1]:.4f}.")
     print(f"There a confidence is off by {judged.ece:.1%} on average, at a temperature of {temperature:.2f}.")
-    if settings.refit or experiment.folds:
+    if settings.refit or outcome.folds:
         epochs = " and ".join(str(count) for count in training.kept)
         print(f"The saved model was trained anew for {epochs} epochs on all frames, those included.")
     print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, model_card.md, results/")
@@ -222,7 +222,7 @@ def _print_result(settings: Settings, outcome: Outcome, judged: Evaluation, temp
 def _print_folds(outcome: Outcome) -> None:
     from model.training.experiment import told
 
-    sides = [(words["mean"], words["spread"]) for words in told(experiment.folds).values()]
+    sides = [(words["mean"], words["spread"]) for words in told(outcome.folds).values()]
     (frames, frames_spread), (streams, streams_spread) = sides
     print(
         f"Cross-validation, {len(outcome.folds)} folds: {frames:.1%} ± {frames_spread:.1%} of frames right, "

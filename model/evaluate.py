@@ -32,8 +32,8 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from data.errors import ModelError
     from data.storage.frame_folder import Folder
     from model.evaluation import folder_evaluation, image_folder
-    from model.reports import html_report
     from model.inference.classifier import Classifier, file_of
+    from model.reports import html_report
 
     file = file_of(settings.model_path, settings.int8)
     classifier = Classifier.load(settings.model_path, file=file)

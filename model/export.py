@@ -44,7 +44,9 @@ def _export(args: argparse.Namespace, settings: Settings) -> int:
     int8, tflite = (folder / name for name in model_files.DERIVED)
     try:
         if not (folder / classifier.FILE).is_file():
-            model_files.write_onnx(model, games, model_files.calibration_of(folder / model_files.H5), folder / classifier.FILE)
+            model_files.write_onnx(
+                model, games, model_files.calibration_of(folder / model_files.H5), folder / classifier.FILE
+            )
         conversion.write_int8(folder / classifier.FILE, int8, ranges)
         conversion.write_tflite(model, tflite)
     except OSError as error:

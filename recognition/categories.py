@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from data.errors import HelixError, HelixRefused
-from recognition.sources import login_of
 from recognition.engine.signals import undisturbed
+from recognition.sources import login_of
 
 if TYPE_CHECKING:
     from data.entities import Game, Stream

@@ -11,20 +11,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from data.errors import ModelError, StreamError
-from recognition.engine.prefetch import ahead
-from recognition.sources import source as named
-from recognition.events import Answered, Failed, FrameSeen, now
-from recognition.engine.signals import undisturbed
 from recognition.decision.verdict import Jury, Verdict
+from recognition.engine.prefetch import ahead
+from recognition.engine.signals import undisturbed
+from recognition.events import Answered, Failed, FrameSeen, now
+from recognition.sources import source as named
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.entities import Frame, Stream
     from data.capture.grabber import Grabber
+    from data.entities import Frame, Stream
     from data.twitch.helix import Helix
     from model.inference.classifier import Classifier
-    from recognition.engine.batching import Batcher, Judge
     from recognition.categories import Categories, CurrentCategories
+    from recognition.engine.batching import Batcher, Judge
     from recognition.events import Event
 
 # Of a source: at most so many, an ad waited for so long, the first few from all parts of it or in their order.

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
+from data.capture.follower import FileTail, LiveTail, Tail, Taking
+from data.capture.source_resolver import File, Sources
 from data.entities import Frame
 from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable
 from data.hls.live_stream import Live
 from data.hls.playlist import Seen, Segment, evenly, scattered
 from data.hls.rendition import Rendition
-from data.capture.source_resolver import File, Sources
-from data.capture.follower import FileTail, LiveTail, Tail, Taking
 from data.video.decoder import Decoder, first_frame, frames_at, recorded
 
 _ENOUGH_FRAMES = 5  # ads are waited out only until this many frames are there

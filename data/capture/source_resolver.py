@@ -17,11 +17,11 @@ from streamlink.exceptions import NoPluginError, StreamlinkError
 from streamlink.stream.hls import HLSStream, MuxedHLSStream
 from streamlink.stream.http import HTTPStream
 
-from data.http import session as web
 from data.entities import is_login
 from data.errors import NoPicture, StreamOffline, StreamUnavailable, UnknownLogin
 from data.hls.rendition import Link, Rendition
 from data.hls.segment_reader import smallest_covering
+from data.http import session as web
 from data.twitch.streamlink_plugin import TwitchAddress
 
 _CLIP_BYTES = 256 << 20  # a minute of the best quality is about 70 MB

@@ -21,11 +21,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
+from data.collection.grab_pool import Frames, Grab, Grabbed, Grabs, Judge, Stop, Stopped, Turn
+from data.collection.state import Plan, Tally
 from data.collection.stream_selector import Chooser
 from data.entities import Game, StoredFrame, Stream
 from data.errors import HelixRefused, HelixUnavailable
-from data.collection.grab_pool import Frames, Grab, Grabbed, Grabs, Judge, Stop, Stopped, Turn
-from data.collection.state import Plan, Tally
 
 log = logging.getLogger(__name__)
 

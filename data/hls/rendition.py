@@ -11,10 +11,10 @@ from streamlink.exceptions import StreamlinkError
 from streamlink.stream.hls import HLSStream, parse_m3u8
 from streamlink.stream.http import HTTPStream
 
-from data.http import session
 from data.errors import NoPicture, StreamOffline, StreamUnavailable
 from data.hls.playlist import Part, Playlist, Segment
 from data.hls.segment_reader import Segments
+from data.http import session
 
 _PLAYLIST_BYTES = 16 << 20  # a recording of two days
 _UNREADABLE = (ValueError, OverflowError)  # what Streamlink's parsers let pass; the latter for absurd dates

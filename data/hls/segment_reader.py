@@ -12,8 +12,8 @@ from functools import partial
 
 import requests
 
-from data.http.range_reader import Beginning, Joined, Readable
 from data.hls.playlist import Part, Segment
+from data.http.range_reader import Beginning, Joined, Readable
 
 _LEAST, _MOST = 32 << 10, 1 << 20  # bytes to ask for at first
 _SHARE = 0.15  # of a two-second segment's bytes: what a first frame takes, or less

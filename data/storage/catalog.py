@@ -15,10 +15,10 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from data.storage import database
-from data.storage.database import translated
 from data.entities import Game, StoredFrame, one_line
 from data.errors import CatalogAway
+from data.storage import database
+from data.storage.database import translated
 
 _T = TypeVar("_T")
 _LONGEST_PAUSE_S = 5.0  # between two tries to reach the server
@@ -71,7 +71,9 @@ class Catalog:
         games = list(games)
 
         def work(connection: Connection) -> list[Game]:
-            known = set(connection.scalars(select(database.games.c.id).where(database.games.c.id.in_([g.id for g in games]))))
+            known = set(
+                connection.scalars(select(database.games.c.id).where(database.games.c.id.in_([g.id for g in games])))
+            )
             _put_games(connection, games)
             return [game for game in games if game.id not in known]
 
@@ -120,7 +122,9 @@ class Catalog:
     def rows(self) -> Rows:
         """All that dbSync compares with the folder."""
         counted = (
-            select(database.games, func.count(database.frames.c.id).label("counted")).outerjoin(database.frames).group_by(database.games.c.id)
+            select(database.games, func.count(database.frames.c.id).label("counted"))
+            .outerjoin(database.frames)
+            .group_by(database.games.c.id)
         )
 
         def work(connection: Connection) -> Rows:
@@ -202,7 +206,9 @@ def _put_games(connection: Connection, games: Sequence[Game]) -> None:
     names = {game.id: one_line(game.name) or f"game {game.id}" for game in games}
     if not names:
         return
-    statement = insert(database.games).values([{"id": game_id, "name": name} for game_id, name in sorted(names.items())])
+    statement = insert(database.games).values(
+        [{"id": game_id, "name": name} for game_id, name in sorted(names.items())]
+    )
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["id"],

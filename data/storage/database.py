@@ -29,8 +29,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from data.storage import embedded_postgres
 from data.errors import CatalogAway, CatalogUnavailable
+from data.storage import embedded_postgres
 
 if TYPE_CHECKING:
     from config import Settings

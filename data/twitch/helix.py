@@ -15,10 +15,10 @@ from typing import Any
 
 import requests
 
-from data.twitch.responses import Answer, read_cursor, read_game, read_items, read_stream
 from data.entities import Game, Stream, is_login
 from data.errors import HelixRefused, HelixUnavailable, SettingsError, UnknownGame
 from data.http.session import read_body
+from data.twitch.responses import Answer, read_cursor, read_game, read_items, read_stream
 
 HELIX_URL = "https://api.twitch.tv/helix/"
 TOKEN_URL = "https://id.twitch.tv/oauth2/token"

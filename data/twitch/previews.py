@@ -10,9 +10,9 @@ from http.cookiejar import DefaultCookiePolicy
 
 import requests
 
-from data.http import session
 from data.entities import Frame
 from data.errors import StreamOffline, StreamUnavailable
+from data.http import session
 from data.video.decoder import encode, fitted
 
 PREVIEW_URL = "https://static-cdn.jtvnw.net/previews-ttv/live_user_{login}-{width}x{height}.jpg"

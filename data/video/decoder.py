@@ -13,8 +13,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from data.errors import NoPicture
-from data.http.range_reader import Joined, Readable
 from data.hls.playlist import places
+from data.http.range_reader import Joined, Readable
 
 CELLS = 30  # in each row and column of a thumbnail; a 240 x 240 JPEG, decoded to an eighth, has just so many
 

@@ -21,12 +21,12 @@ from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
 from data.entities import Game
 from data.errors import ModelError, SettingsError
-from model.networks import network
-from model.reports import model_card
 from model.inference import classes as class_list
 from model.inference.calibration import Calibration
 from model.inference.classifier import CLASSES_KEY, INT8_FILE, OUTPUTS, Classifier
 from model.inference.classifier import FILE as ONNX
+from model.networks import network
+from model.reports import model_card
 
 H5 = "model.h5"
 RESULTS = "results"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from model.augmentation.stateless_random import Chance
 from model.augmentation.drawing import ROWS, Box, box, part, pasted, plain, room, written
+from model.augmentation.stateless_random import Chance
 
 
 def webcam(image: tf.Tensor, other: tf.Tensor, chance: Chance) -> tf.Tensor:

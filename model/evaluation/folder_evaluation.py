@@ -12,10 +12,10 @@ import numpy as np
 from data.entities import Game
 from data.errors import DatasetError
 from model.evaluation import image_folder, metrics
+from model.evaluation.image_folder import Picture
+from model.evaluation.metrics import Evaluation
 from model.inference.calibration import Judged
 from model.inference.classifier import Classifier
-from model.evaluation.metrics import Evaluation
-from model.evaluation.image_folder import Picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ from data.errors import SettingsError
 
 SHIPPED, IMAGENET, NONE = "shipped", "imagenet", "none"
 NAME = "backbone"
-_WEIGHTS = Path(__file__).parent / "weights"
+_WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from data.video.decoder import fitted
-from model.reports import plots, training_report
 from model.evaluation.folder_evaluation import Trial
+from model.reports import plots, training_report
 
 PAGE, METRICS = "report.html", "metrics.json"
 _SHOWN = 18

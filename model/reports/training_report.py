@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 
 if TYPE_CHECKING:  # drawing needs no TensorFlow
     from data.entities import Game, StoredFrame
-    from model.inference.calibration import Calibration
-    from model.evaluation.metrics import Evaluation
-    from model.training.plan import Training
     from model.datasets.split import Sides
+    from model.evaluation.metrics import Evaluation
+    from model.inference.calibration import Calibration
+    from model.training.plan import Training
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "tf2onnx")
 _DPI = 144

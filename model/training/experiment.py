@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
+from model.datasets.split import Sides
 from model.evaluation import metrics
+from model.inference.calibration import LIKENESS
 from model.networks import network
 from model.training import validation
-from model.inference.calibration import LIKENESS
-from model.training.validation import Said
-from model.training.plan import Training, averaged
-from model.datasets.split import Sides
 from model.training.factories import Workshop
+from model.training.plan import Training, averaged
+from model.training.validation import Said
 
 
 @dataclass(frozen=True, slots=True)

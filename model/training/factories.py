@@ -11,16 +11,16 @@ import keras
 from config import Settings
 from data.entities import StoredFrame
 from model.augmentation import pipeline
-from model.training import hardware
-from model.networks import network as networks
 from model.augmentation.pipeline import Augmentation
 from model.datasets.frame_cache import Limits
+from model.datasets.image_dataset import Images
+from model.networks import network as networks
+from model.networks.distributed_model import Spread
+from model.training import hardware
 from model.training.checkpoint import Checkpoints
 from model.training.feature_cache import Features
 from model.training.hardware import Hardware
-from model.datasets.image_dataset import Images
 from model.training.plan import Plan
-from model.networks.distributed_model import Spread
 from model.training.trainer import Trainer
 
 _GB = 1 << 30

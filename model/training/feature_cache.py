@@ -18,8 +18,8 @@ import numpy as np
 
 from data.entities import Game, StoredFrame
 from data.errors import SettingsError
-from model.datasets import frame_cache
 from model.augmentation.pipeline import Augmentation
+from model.datasets import frame_cache
 from model.datasets.frame_cache import Limits
 from model.datasets.image_dataset import Images
 from model.datasets.sampler import FRAMES

@@ -16,14 +16,14 @@ import keras
 import numpy as np
 
 from data.errors import ModelError
+from model.augmentation.pipeline import Augmentation
+from model.datasets.image_dataset import Images, drawn_from
+from model.datasets.sampler import Order
 from model.networks import network
 from model.training import callbacks
-from model.augmentation.pipeline import Augmentation
 from model.training.checkpoint import Checkpoints, Course, State
 from model.training.feature_cache import Features, Learned
 from model.training.hardware import Hardware
-from model.datasets.image_dataset import Images, drawn_from
-from model.datasets.sampler import Order
 from model.training.plan import Plan, Stage, Training, class_weights, stages
 
 _SAMPLE = 2000  # frames that features are standardised by, at most

@@ -15,14 +15,14 @@ import numpy as np
 
 from data.entities import Game, StoredFrame
 from model.artifacts import model_files
-from model.evaluation import metrics
-from model.inference import calibration, feature_similarity
-from model.networks import network
 from model.augmentation.pipeline import Augmentation
-from model.inference.calibration import Calibration
-from model.evaluation.metrics import Evaluation
 from model.datasets.image_dataset import Images
+from model.evaluation import metrics
+from model.evaluation.metrics import Evaluation
+from model.inference import calibration, feature_similarity
+from model.inference.calibration import Calibration
 from model.inference.feature_similarity import Likeness
+from model.networks import network
 
 _LIKENESS_FRAMES = 200  # of each game at most, from all its streamers: a pass of these is short beside an epoch
 
@@ -45,7 +45,7 @@ class Said:
         logits = np.concatenate([part.logits for part in parts])[rows]
         likeness = np.concatenate([part.likeness for part in parts])[rows]
         changed = [part.changed for part in parts if part.changed]
-        return cls(logits, feature_similarity, cls.joined(changed, rows) if changed else None)
+        return cls(logits, likeness, cls.joined(changed, rows) if changed else None)
 
 
 def said(model: keras.Model, asked: Images, changes: Augmentation, learning: Images | None = None) -> Said:
@@ -73,7 +73,7 @@ def judged(
     labels = metrics.labels_of(frames, classes)
     both = [heard, *([heard.changed] if heard.changed else [])]  # as streams show them: plain, and with overlays
     logits, likeness = np.concatenate([each.logits for each in both]), np.concatenate([each.likeness for each in both])
-    fitted = calibration.fit(logits, feature_similarity, np.tile(labels, len(both)), share=share, score=score)
+    fitted = calibration.fit(logits, likeness, np.tile(labels, len(both)), share=share, score=score)
     return fitted, metrics.evaluate(fitted.tempered(heard.logits), frames, classes)
 
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from data import factories
 from data.entities import Stream
 from data.errors import HelixError, StreamError
-from recognition.sources import login_of
 from recognition.engine.batching import Batched
-from recognition.events import Answered, Failed, FrameSeen, now
 from recognition.engine.slots import Places
+from recognition.events import Answered, Failed, FrameSeen, now
+from recognition.sources import login_of
 
 if TYPE_CHECKING:
     from recognition.recognizer import Recognizer

@@ -8,15 +8,15 @@ import threading
 import time
 from collections.abc import Callable
 
+from data.capture.follower import Tail
 from data.entities import Frame
 from data.errors import StreamError, StreamOffline, StreamUnavailable, UnknownLogin
 from data.filters.frame_filter import is_flat
-from data.capture.follower import Tail
 from data.video.decoder import decode
+from recognition.decision.change_detector import Window
+from recognition.decision.verdict import Jury, softmax
 from recognition.engine.batching import Judge
 from recognition.events import Answered, Changed, Event, Failed, FrameSeen, now
-from recognition.decision.verdict import Jury, softmax
-from recognition.decision.change_detector import Window
 
 _FIRST = 4  # frames of the live window to begin with: one more than the window's answer takes
 _BEHIND = 2  # segments: where there is no time for all, what streams show now matters more than what they showed

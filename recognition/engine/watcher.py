@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from recognition.sources import source as named
 from recognition.engine.batching import Batched
-from recognition.events import Event
 from recognition.engine.due_queue import Rota
 from recognition.engine.watched_stream import Watched
+from recognition.events import Event
+from recognition.sources import source as named
 
 if TYPE_CHECKING:
     from recognition.recognizer import Recognizer

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import StreamError
-from recognition.sources import sources
 from recognition.events import Answered, Failed, Output, now
-from recognition.outputs.fan_out import Outputs
 from recognition.outputs.console import JsonLines, Lines
+from recognition.outputs.fan_out import Outputs
 from recognition.recognizer import Recognizer
+from recognition.sources import sources
 
 if TYPE_CHECKING:
     from config import Settings

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from data import memory
 from data.errors import HelixError, StreamOffline
-from recognition.modes.single import certainty, code_of, exit_code
-from recognition.sources import login_of, sources
 from recognition.events import Output
-from recognition.outputs.fan_out import Outputs
+from recognition.modes.single import certainty, code_of, exit_code
 from recognition.outputs.console import JsonLines, Lines
-from recognition.recognizer import Recognizer
+from recognition.outputs.fan_out import Outputs
 from recognition.outputs.survey_summary import Tally
+from recognition.recognizer import Recognizer
+from recognition.sources import login_of, sources
 
 if TYPE_CHECKING:
     from config import Settings

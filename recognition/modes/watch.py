@@ -8,15 +8,14 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from data import memory
-from data import cli
-from recognition.modes.single import code_of, exit_code
-from recognition.sources import sources
-from recognition.events import Answered, Changed, Event, Failed, Output
-from recognition.outputs.fan_out import Outputs
-from recognition.outputs.console import Changes, JsonLines
-from recognition.recognizer import Recognizer
+from data import cli, memory
 from recognition.engine.watcher import AT_ONCE
+from recognition.events import Answered, Changed, Event, Failed, Output
+from recognition.modes.single import code_of, exit_code
+from recognition.outputs.console import Changes, JsonLines
+from recognition.outputs.fan_out import Outputs
+from recognition.recognizer import Recognizer
+from recognition.sources import sources
 
 if TYPE_CHECKING:
     from config import Settings

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from data.errors import FolderError
 from data.hls.playlist import evenly
-from recognition.outputs.annotation import captioned, sheet
 from recognition.events import Answered, Event, FrameSeen
+from recognition.outputs.annotation import captioned, sheet
 from recognition.outputs.console import lines
 
 SHEET = "sheet.jpg"

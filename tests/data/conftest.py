@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from config import Settings
+from data.entities import StoredFrame
 from data.storage import database, embedded_postgres
 from data.storage.catalog import Catalog
-from data.entities import StoredFrame
 from data.storage.frame_folder import Folder
 from tests.standin import Standin, World
 

@@ -14,8 +14,8 @@ from typing import IO
 
 import psutil
 
-from data.storage import database
 from data.atomic import is_temporary
+from data.storage import database
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import Folder
 from data.video.decoder import decode

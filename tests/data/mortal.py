@@ -35,7 +35,12 @@ class Mortal:
     def start(self) -> None:
         """Have it run and answer; it may run already."""
         socket = self._uses.enter_context(embedded_postgres.server(self._home))
-        names = {"DB_HOST": str(socket), "DB_PORT": str(embedded_postgres.PORT), "DB_NAME": "postgres", "DB_USER": "postgres"}
+        names = {
+            "DB_HOST": str(socket),
+            "DB_PORT": str(embedded_postgres.PORT),
+            "DB_NAME": "postgres",
+            "DB_USER": "postgres",
+        }
         self.settings = {**names, "DB_PASSWORD": ""}
 
     def stop(self, number: signal.Signals) -> None:
@@ -68,7 +73,7 @@ class Lossy:
     """
 
     def __init__(self, host: str, times: int) -> None:
-        self._server = f"{host}/.s.PGSQL.{embedded.PORT}"
+        self._server = f"{host}/.s.PGSQL.{embedded_postgres.PORT}"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.left = times
         self.settings = {"DB_HOST": "127.0.0.1", "DB_PORT": str(self._listener.getsockname()[1])}

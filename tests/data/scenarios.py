@@ -20,10 +20,10 @@ import numpy as np
 import psutil
 
 from data import dbSync, download
-from data.storage.catalog import Catalog
-from data.errors import HelixRefused, NoPicture, ToolkitError
-from data.storage.frame_folder import Contents, Folder
 from data.collection.grab_pool import Stop
+from data.errors import HelixRefused, NoPicture, ToolkitError
+from data.storage.catalog import Catalog
+from data.storage.frame_folder import Contents, Folder
 from data.video.decoder import decode
 from tests.data.conftest import settings
 from tests.standin import CLIPS, Fault, Standin, Weather, World, faults, looks_like_ad

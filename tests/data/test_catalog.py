@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from data.storage.catalog import Catalog, Changes, GameSummary
 from data.entities import Game, StoredFrame
 from data.errors import CatalogUnavailable
+from data.storage.catalog import Catalog, Changes, GameSummary
 
 SEVEN, BIG = Game(7, "Seven"), Game(2**40, "原神")
 

@@ -11,10 +11,10 @@ from dataclasses import replace
 import pytest
 
 from data.collection.collector import Collector
-from data.entities import Frame, Game, StoredFrame, Stream
-from data.errors import CatalogUnavailable, FolderError, HelixRefused, HelixUnavailable, OnlyAds, StreamOffline
 from data.collection.grab_pool import Stop, Stopped
 from data.collection.state import Plan
+from data.entities import Frame, Game, StoredFrame, Stream
+from data.errors import CatalogUnavailable, FolderError, HelixRefused, HelixUnavailable, OnlyAds, StreamOffline
 
 PLAN = Plan(
     max_games=3,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from data.errors import CatalogUnavailable
 from data.storage import database
 from data.storage.catalog import Catalog
-from data.errors import CatalogUnavailable
 from tests.data.conftest import settings
 
 
@@ -59,7 +59,10 @@ def test_an_unknown_role_and_an_unknown_database_are_told_apart(guarded: dict[st
 
 def test_a_role_without_the_right_to_the_tables_is_told_so(guarded: dict[str, str], catalog: Catalog):
     """PostgreSQL 15 and later let no role make or change another's tables unasked."""
-    with pytest.raises(CatalogUnavailable, match="GRANT"), database.connect(settings(**guarded | {"DB_USER": "poor"})) as e:
+    with (
+        pytest.raises(CatalogUnavailable, match="GRANT"),
+        database.connect(settings(**guarded | {"DB_USER": "poor"})) as e,
+    ):
         Catalog(e).game_count()
 
 

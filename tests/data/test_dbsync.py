@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from data.storage.catalog import Catalog, GameSummary
 from data.dbSync import carry_out, compare, lines
 from data.entities import Game, StoredFrame
 from data.errors import FolderError
+from data.storage.catalog import Catalog, GameSummary
 from data.storage.frame_folder import Folder
 from tests.data.conftest import Run
 

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data.video import decoder as video
 from data.errors import NoPicture
+from data.video import decoder as video
 from data.video.decoder import decode, encode
 from tests.footage import BLUE, GREEN, RED, by_area, flat, likeness, segment, silence, split, without_key_frames
 from tests.standin.media import TRANSCODES, Media, default_cache, segment_count

@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from data.storage import database
-from data.storage.catalog import Catalog
 from data.entities import Game
 from data.errors import CatalogUnavailable
+from data.storage import database
+from data.storage.catalog import Catalog
 from tests.data.conftest import REPOSITORY, environment, settings
 from tests.data.killing import Site
 from tests.data.mortal import runs

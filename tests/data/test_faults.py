@@ -13,8 +13,8 @@ from collections import Counter
 import psutil
 import pytest
 
-from data.errors import StreamError
 from data.capture.grabber import Grabber
+from data.errors import StreamError
 from tests.data.conftest import REPOSITORY, environment
 from tests.data.scenarios import MEMORY_FAULTS, TABLE, Scenario, emptied, everything, played, twitch_of
 from tests.standin import Fault, faults

@@ -6,9 +6,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from data.errors import NoPicture, StreamOffline
-from data.capture.grabber import Grabber
 from data.capture.follower import Tail
+from data.capture.grabber import Grabber
+from data.errors import NoPicture, StreamOffline
 from tests.data.hls import LIVE, PICTURE, TOKEN, grabber, playlist
 from tests.scripted import Reply, Scripted
 

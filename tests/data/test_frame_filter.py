@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from data.filters import frame_filter
-from data.video import decoder
-from data.errors import NoPicture
 from data.capture.grabber import Grabber
+from data.errors import NoPicture
+from data.filters import frame_filter
 from data.filters.frame_filter import BLACK, FROZEN, ONE_COLOUR, SEEN, TEST_CARD, OpenSieve, Sieve
+from data.video import decoder
 from tests.footage import BLUE, by_area, flat, segment
 from tests.standin import Standin, World
 from tests.standin.world import STILLS

@@ -7,9 +7,9 @@ import time
 import pytest
 import requests
 
-from data.http import session
 from data.entities import Game
 from data.errors import HelixRefused, HelixUnavailable, SettingsError, UnknownGame
+from data.http import session
 from data.twitch.helix import Helix
 from tests.scripted import Reply, Scripted
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from data.storage.catalog import Catalog
 from data.entities import Game, StoredFrame
-from data.storage.frame_folder import Folder
 from data.info import figures
+from data.storage.catalog import Catalog
+from data.storage.frame_folder import Folder
 from tests.data.conftest import Run
 
 TABLE = """\

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from data.storage import database
-from data.storage.catalog import Catalog, Changes, GameSummary
 from data.entities import Game, StoredFrame
 from data.errors import CatalogAway, CatalogUnavailable
+from data.storage import database
+from data.storage.catalog import Catalog, Changes, GameSummary
 from data.storage.frame_folder import Folder
 from tests.data.conftest import Run, Start, rows, settings, wait_for_frames
 from tests.data.mortal import Lossy, Mortal
@@ -133,7 +133,10 @@ def test_killed_again_and_again_no_frame_is_lost_or_counted_twice(mortal: Mortal
 def test_a_commit_whose_answer_is_lost_is_done_once(mortal: Mortal, mortal_engine: Engine):
     """The server committed, and we were not told: done again, each change is there once and counted once."""
     plain = Catalog(mortal_engine)
-    with Lossy(mortal.settings["DB_HOST"], 0) as way, database.connect(settings(**mortal.settings | way.settings)) as engine:
+    with (
+        Lossy(mortal.settings["DB_HOST"], 0) as way,
+        database.connect(settings(**mortal.settings | way.settings)) as engine,
+    ):
         catalog = Catalog(engine, 30)
         for change in (
             lambda: catalog.add_games([SEVEN]),

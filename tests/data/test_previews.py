@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from data.twitch import previews as preview
 from data.errors import NoPicture, StreamOffline, StreamUnavailable
+from data.twitch import previews as preview
 from data.twitch.previews import Previews
 from data.video.decoder import decode, encode
 from tests.footage import RED, by_area, flat, likeness

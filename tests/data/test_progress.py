@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from data.collection.state import Tally
 from data.collection.progress import Display, streams
+from data.collection.state import Tally
 
 
 def test_where_nothing_was_left_out_nothing_is_said_of_it():

@@ -121,7 +121,7 @@ def test_without_a_standin_requests_go_to_their_own_host():
 
 FETCH = """
 import sys
-from data import web
+from data.http import session as web
 with web.new_session(5, sys.argv[2]) as session:
     print(session.get(sys.argv[1]).text)
 """

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from data.errors import ModelError
-from model.inference.calibration import OF_LOGITS, Calibration, Judged, fit, fit_temperature
 from model.evaluation.metrics import log_softmax, nll
+from model.inference.calibration import OF_LOGITS, Calibration, Judged, fit, fit_temperature
 
 CHANCE = np.random.default_rng(11)
 

@@ -108,8 +108,6 @@ def test_a_game_may_be_renamed(copied):
 
 def test_it_needs_no_tensorflow():
     """Importing it loads neither TensorFlow nor Keras, and prints nothing."""
-    code = (
-        "import sys, model.inference.classifier; print(sorted({'tensorflow', 'keras', 'matplotlib', 'cv2'} & set(sys.modules)))"
-    )
+    code = "import sys, model.inference.classifier; print(sorted({'tensorflow', 'keras', 'matplotlib', 'cv2'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -16,10 +16,10 @@ import pytest
 from data.entities import Game
 from data.errors import DatasetError
 from model.evaluation import folder_evaluation, image_folder
-from model.inference.classifier import Classifier
 from model.evaluation.folder_evaluation import Trial
+from model.inference.classifier import Classifier
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, ROOT, SIZE, picture
-from tests.model.test_judging import another_game
+from tests.model.test_validation import another_game
 
 
 def evaluate(trained, *words: str | Path) -> subprocess.CompletedProcess[str]:

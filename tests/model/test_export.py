@@ -14,7 +14,7 @@ import pytest
 from model.artifacts import conversion
 from model.inference.classifier import FILE, INT8_FILE, Classifier, file_of
 from tests.model.conftest import GAMES, ROOT, picture
-from tests.model.test_judging import black, seen
+from tests.model.test_validation import black, seen
 
 
 def export(folder: Path, dataset: Path) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,8 @@ from data.entities import StoredFrame
 from data.errors import SettingsError
 from model.augmentation.pipeline import Augmentation
 from model.datasets.frame_cache import Limits
-from model.training.feature_cache import Features, Learned
 from model.datasets.image_dataset import Images
+from model.training.feature_cache import Features, Learned
 from tests.model.conftest import BLUE, RED, SIZE
 
 GAMES = (RED, BLUE)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from data.errors import ModelError
-from model.inference import feature_similarity
 from model.evaluation.metrics import auroc
+from model.inference import feature_similarity
 from model.inference.feature_similarity import Likeness
 
 CLASSES, WIDTH = 4, 40

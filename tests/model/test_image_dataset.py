@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data.video import decoder
 from data.entities import StoredFrame
-from model.datasets import image_dataset
+from data.video import decoder
 from model.augmentation.pipeline import Augmentation
+from model.datasets import image_dataset
 from model.datasets.frame_cache import Limits
 from model.datasets.image_dataset import Images, drawn_from
 from model.datasets.sampler import Order

@@ -16,9 +16,9 @@ import pytest
 from data.errors import ModelError, SettingsError
 from model.artifacts import model_files
 from model.inference import feature_similarity
-from model.networks import network
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
+from model.networks import network
 from tests.model.conftest import GAMES, SIZE, picture
 
 IMAGES = np.stack([picture(game, seed) for seed, game in enumerate(GAMES)])

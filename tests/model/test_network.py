@@ -234,7 +234,7 @@ def test_the_networks_run_on_jax():
         pytest.skip("jax is not installed: pip install jax, which the project itself does not need")
     code = (
         "import keras, numpy as np\n"
-        "from model import network\n"
+        "from model.networks import network\n"
         "keras.utils.set_random_seed(1)\n"
         "images, labels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)), np.array([0, 1, 1, 0])\n"
         "for name in ('cnn', 'mobilenet_v2'):\n"

@@ -10,9 +10,9 @@ import pytest
 from data.capture.grabber import Grabber
 from data.video.decoder import decode
 from model.artifacts import model_files
+from model.inference.classifier import Classifier
 from model.networks import network
 from model.reports import model_card
-from model.inference.classifier import Classifier
 from recognition.decision.verdict import Jury
 from tests.model.conftest import ROOT
 from tests.standin import CLIPS, World
@@ -25,7 +25,9 @@ CLIPS_OF_GAMES = {
 
 def test_the_files_are_those_of_the_card():
     """Their hashes stand there; together they are smaller than 25 MB."""
-    told = dict(re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", (MODEL / model_card.FILE).read_text(encoding="utf-8")))
+    told = dict(
+        re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", (MODEL / model_card.FILE).read_text(encoding="utf-8"))
+    )
     assert told == {name: model_card.sha256(MODEL / name) for name in model_files.MODEL}
     assert sum((MODEL / name).stat().st_size for name in (*model_files.MODEL, model_card.FILE)) < 25e6
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from data.errors import ModelError
-from model.networks import network
 from model.augmentation.pipeline import Augmentation
-from model.training.checkpoint import Checkpoints
 from model.datasets.image_dataset import Images
+from model.networks import network
+from model.training.checkpoint import Checkpoints
 from model.training.plan import Plan
 from model.training.trainer import Trainer
 from tests.model.conftest import BLUE, RED, SIZE, Painted

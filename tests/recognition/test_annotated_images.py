@@ -8,10 +8,10 @@ import pytest
 from data.entities import Game
 from data.errors import FolderError, StreamOffline
 from data.video.decoder import decode, encode
+from recognition.decision.verdict import Prediction, Verdict
+from recognition.events import Answered, Failed, FrameSeen, now
 from recognition.outputs.annotated_images import Album, folder_name
 from recognition.outputs.annotation import KNOWN, UNKNOWN, captioned, sheet
-from recognition.events import Answered, Failed, FrameSeen, now
-from recognition.decision.verdict import Prediction, Verdict
 from tests.footage import BLUE, RED, flat
 
 TETRIS = Game(9, "Tetris")

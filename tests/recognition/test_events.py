@@ -11,8 +11,8 @@ import pytest
 from data import errors
 from data.entities import Game
 from data.errors import OnlyAds, StreamError, StreamOffline
-from recognition.events import SCHEMA, Answered, Changed, Event, Failed, FrameSeen, as_json, now
 from recognition.decision.verdict import Prediction, Ranked, Verdict
+from recognition.events import SCHEMA, Answered, Changed, Event, Failed, FrameSeen, as_json, now
 from tests.recognition.schema import DESCRIBED, valid
 
 TETRIS, CHESS, BIG = Game(9, "Tetris"), Game(743, "Chess"), Game(2**40, "原神")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from data.http import session as web
 from data.entities import Game
 from data.errors import SettingsError, StreamOffline, StreamUnavailable
+from data.http import session as web
+from recognition.decision.verdict import Jury, Prediction
 from recognition.events import Answered, Changed, Event, Failed, FrameSeen, now
 from recognition.outputs.prometheus import LATE_S, Metrics
-from recognition.decision.verdict import Jury, Prediction
 from tests.recognition.fakes import ByColour
 
 PONG, CHESS = Game(1, "Pong"), Game(2, "Chess")

@@ -16,8 +16,8 @@ from data.entities import Game
 from data.errors import HelixUnavailable, ModelError, SettingsError, StreamOffline
 from recognition import Recognizer
 from recognition.categories import Categories
-from recognition.events import Answered, FrameSeen
 from recognition.decision.verdict import Verdict
+from recognition.events import Answered, FrameSeen
 from tests.footage import BLUE, GREEN, RED
 from tests.recognition.commands import BRIGHT, DARK, ROOT
 from tests.recognition.fakes import ByColour, Grabbed, frames, recognizer

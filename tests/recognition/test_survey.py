@@ -17,10 +17,10 @@ from data.errors import HelixUnavailable, NoPicture, StreamError, StreamOffline,
 from model.inference.calibration import Judged
 from model.inference.classifier import Classifier
 from recognition import Recognizer
-from recognition.events import Answered, Failed, FrameSeen, now
+from recognition.decision.verdict import Jury, Prediction
 from recognition.engine.slots import Places
 from recognition.engine.survey import Survey
-from recognition.decision.verdict import Jury, Prediction
+from recognition.events import Answered, Failed, FrameSeen, now
 from tests.data.conftest import settings
 from tests.recognition.commands import BRIGHT, DARK
 from tests.standin import Standin, Weather, World

@@ -14,13 +14,13 @@ from rich.console import Console
 
 from data.entities import Game
 from data.errors import FolderError, OnlyAds, StreamOffline
-from recognition.outputs import parquet_file
-from recognition.events import Answered, Failed
-from recognition.outputs.parquet_file import Parquet
-from recognition.outputs.csv_file import COLUMNS, Csv, row
-from recognition.outputs.terminal_table import Progressing, Rows
-from recognition.outputs.survey_summary import Tally
 from recognition.decision.verdict import Jury
+from recognition.events import Answered, Failed
+from recognition.outputs import parquet_file
+from recognition.outputs.csv_file import COLUMNS, Csv, row
+from recognition.outputs.parquet_file import Parquet
+from recognition.outputs.survey_summary import Tally
+from recognition.outputs.terminal_table import Progressing, Rows
 
 TETRIS, CHESS = Game(2**40, 'Tetris, "the" Game'), Game(743, "Schach für Türme")
 AT = datetime(2026, 11, 25, 1, 2, 3, 456_000, tzinfo=timezone.utc)

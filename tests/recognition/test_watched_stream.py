@@ -11,9 +11,9 @@ import pytest
 from data.entities import Frame
 from data.errors import NoPicture, StreamOffline, StreamUnavailable, UnknownLogin
 from data.video.decoder import encode
-from recognition.events import Answered, Changed, Event, Failed, FrameSeen
 from recognition.decision.verdict import Jury
 from recognition.engine.watched_stream import Watched
+from recognition.events import Answered, Changed, Event, Failed, FrameSeen
 from tests.footage import BLUE, GREEN, RED, flat
 from tests.recognition.fakes import ByColour
 from tests.recognition.tails import FakeTail, Twitch, shown

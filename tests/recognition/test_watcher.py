@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from data.entities import Frame
-from recognition.events import Answered, Event, FrameSeen
 from recognition.decision.verdict import Jury
-from recognition.engine.watcher import Watch
 from recognition.engine.watched_stream import Watched
+from recognition.engine.watcher import Watch
+from recognition.events import Answered, Event, FrameSeen
 from tests.footage import RED
 from tests.recognition.fakes import ByColour
 from tests.recognition.tails import FakeTail, Twitch, shown

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from data.http import session as web
 from data.entities import Game
 from data.errors import SettingsError, StreamOffline
+from data.http import session as web
 from recognition.events import Changed, Failed, as_json, now
 from recognition.outputs.webhook import Webhook
 from tests.scripted import Reply, Scripted

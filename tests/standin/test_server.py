@@ -155,7 +155,7 @@ def test_the_program(tmp_path):
 
 CALL = """
 import config, data.factories
-from data import web
+from data.http import session as web
 settings = config.load()
 with web.new_session(5, settings.twitch_standin) as session:
     print(*(game.name for game in data.factories.helix(settings, session).top_games(config.NON_GAMES)), sep="\\n")
