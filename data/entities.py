@@ -16,14 +16,6 @@ def is_login(text: str) -> bool:
     return _LOGIN.fullmatch(text) is not None
 
 
-def one_line(text: str) -> str:
-    """`text` as it may stand in a line of a file, a row or a terminal: what cannot be printed becomes a space.
-
-    Names come from the network: a tab would break games.tsv, a NUL PostgreSQL, an escape code the terminal.
-    """
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 @dataclass(frozen=True, slots=True)
 class Game:
     """A Twitch category that is a game.

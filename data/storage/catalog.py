@@ -15,10 +15,11 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from data.entities import Game, StoredFrame, one_line
+from data.entities import Game, StoredFrame
 from data.errors import CatalogAway
 from data.storage import database
 from data.storage.database import translated
+from data.text import printable_line
 
 _T = TypeVar("_T")
 _LONGEST_PAUSE_S = 5.0  # between two tries to reach the server
@@ -203,7 +204,7 @@ _COUNT = text("""
 
 def _put_games(connection: Connection, games: Sequence[Game]) -> None:
     """Insert or rename; ordered by id, so that two of these never wait for each other."""
-    names = {game.id: one_line(game.name) or f"game {game.id}" for game in games}
+    names = {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
     if not names:
         return
     statement = insert(database.games).values(

@@ -17,8 +17,9 @@ from pathlib import Path
 from stat import S_ISREG
 
 from data.atomic import abandoned, is_temporary, locked, place, written
-from data.entities import Game, StoredFrame, is_login, one_line
+from data.entities import Game, StoredFrame, is_login
 from data.errors import FolderError
+from data.text import printable_line
 
 _NAMES = "games.tsv"
 _GAME_FOLDER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
@@ -156,7 +157,7 @@ class Folder:
         except OSError as error:
             raise _advice(error, path) from error
         pairs = (line.partition("\t") for line in lines)
-        named = ((game_id, one_line(name)) for game_id, _, name in pairs if _GAME_FOLDER.fullmatch(game_id))
+        named = ((game_id, printable_line(name)) for game_id, _, name in pairs if _GAME_FOLDER.fullmatch(game_id))
         return {int(game_id): name for game_id, name in named if name}
 
     def remember(self, games: Iterable[Game]) -> None:
@@ -171,7 +172,7 @@ class Folder:
                 (self.root / str(game.id)).mkdir(exist_ok=True)
             with locked(self.root):  # two downloads may add games at the same time
                 names = self.names()
-                merged = names | {game.id: one_line(game.name) or f"game {game.id}" for game in games}
+                merged = names | {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
                 if merged != names:
                     self._write_names(merged)
         except OSError as error:
