@@ -1,0 +1,41 @@
+"""Output: the interface of everything that consumes events, such as a terminal, a file or a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from recognition.events import Event
+
+
+class Output(Protocol):
+    """A consumer of events. The command closes it at the end, also after an error.
+
+    Example:
+        An output that counts verdicts::
+
+            class VerdictCounter:
+                def __init__(self) -> None:
+                    self.count = 0
+
+                def emit(self, event: Event) -> None:
+                    self.count += isinstance(event, VerdictReached)
+
+                def close(self) -> None:
+                    print(self.count, "verdicts")
+
+        `recognition.outputs.factory` makes the outputs that a command's options ask for.
+    """
+
+    def emit(self, event: Event) -> None:
+        """Handle one event. Return at once: a slow output delays the recognition.
+
+        Args:
+            event: any event, in the order in which they happen; ignore those that do not concern this output.
+
+        Raises:
+            FolderError: a file cannot be written.
+        """
+
+    def close(self) -> None:
+        """Write or send what is still buffered and free all resources. A second call does nothing."""
