@@ -86,11 +86,11 @@ class _Ours:
 
     def answers(self, logins: Iterable[str]) -> Iterator[Answer]:
         """Side by side, as they come."""
-        from recognition.events import Failed
+        from recognition.events import SourceFailed
 
         with self._recognizer as recognizer:
             for result in recognizer.judging_by(self._timed).survey(logins, FRAMES, **self._how):
-                if isinstance(result, Failed):
+                if isinstance(result, SourceFailed):
                     yield result.source, None, 0
                 else:
                     verdict = result.verdict

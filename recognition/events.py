@@ -21,7 +21,7 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class FrameSeen:
+class FrameClassified:
     """A frame was judged. `at`: when, with its time zone. `number` counts from 1 within the source.
 
     `jpeg`: the frame, img_size x img_size pixels, for those who show or keep it. `lag_s`: how long ago its segment was
@@ -39,7 +39,7 @@ class FrameSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class VerdictReached:
     """A source has its verdict. `category`: what its streamer says it shows; None: not asked for, or not known.
 
     `early`: whether the verdict was certain before all the frames that were asked for had come. `preview`: whether it
@@ -60,7 +60,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class GameChanged:
     """A source shows something else. `before`: None at the beginning, and where the picture was unknown until now.
 
     `after`: None where the picture is unknown, and then alone `known` is false. `number`: of the frame that settled it.
@@ -83,7 +83,7 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class SourceFailed:
     """A source gave no answer."""
 
     source: str
@@ -91,7 +91,7 @@ class Failed:
     error: StreamError
 
 
-Event = FrameSeen | Answered | Changed | Failed
+Event = FrameClassified | VerdictReached | GameChanged | SourceFailed
 
 
 class Output(Protocol):
@@ -116,11 +116,11 @@ def now() -> datetime:
 
 def as_json(event: Event) -> dict[str, Any]:
     """The event as docs/events.schema.json describes it."""
-    if isinstance(event, FrameSeen):
+    if isinstance(event, FrameClassified):
         return _head("frame", event) | _frame(event) | _answer(event.prediction)
-    if isinstance(event, Answered):
+    if isinstance(event, VerdictReached):
         return _head("verdict", event) | _verdict(event)
-    if isinstance(event, Changed):
+    if isinstance(event, GameChanged):
         return _head("change", event) | {
             "number": event.number,
             "known": event.known,
@@ -152,12 +152,12 @@ def _answer(said: Prediction | Verdict) -> dict[str, Any]:
     }
 
 
-def _frame(event: FrameSeen) -> dict[str, Any]:
+def _frame(event: FrameClassified) -> dict[str, Any]:
     lag_s = None if event.lag_s is None else round(event.lag_s, 3)
     return {"number": event.number, "lag_s": lag_s, "lost": event.lost}
 
 
-def _verdict(event: Answered) -> dict[str, Any]:
+def _verdict(event: VerdictReached) -> dict[str, Any]:
     verdict = event.verdict
     return _answer(verdict) | {
         "score": round(verdict.score if verdict.known else verdict.unknown_score, _DIGITS),
@@ -169,7 +169,7 @@ def _verdict(event: Answered) -> dict[str, Any]:
     }
 
 
-def _category(event: Answered | Changed) -> dict[str, Any]:
+def _category(event: VerdictReached | GameChanged) -> dict[str, Any]:
     return {"category": _game(event.category), "mismatch": event.mismatch}
 
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from data import factories
 from data.entities import Stream
-from data.errors import HelixError, StreamError
+from data.errors import DirectoryError, StreamError
 from recognition.engine.batching import Batched
 from recognition.engine.slots import Places
-from recognition.events import Answered, Failed, FrameSeen, now
+from recognition.events import VerdictReached, SourceFailed, FrameClassified, now
 from recognition.sources import login_of
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _CROWD, _MOST_THREADS = 8, 256  # threads for each place: most of them wait for an ad's end; and at most
 SURE = 0.9  # how confident an answer by a preview must be, where nothing more is asked for
 
-Result = Answered | Failed
-_Look = Callable[[str], Iterable[FrameSeen | Answered]]  # at one source: its frames, then its verdict
+Result = VerdictReached | SourceFailed
+_Look = Callable[[str], Iterable[FrameClassified | VerdictReached]]  # at one source: its frames, then its verdict
 
 
 class Ended(Exception):
@@ -53,7 +53,7 @@ class Survey:
     def results(self, sources: Iterable[str | Stream]) -> Generator[Result, None, None]:
         """One for each source, as soon as it is there; for a Stream as Helix lists it, its category beside the answer.
 
-        Sources are drawn as they are needed; a HelixError of theirs is raised in the end. Leaving the iterator early
+        Sources are drawn as they are needed; a DirectoryError of theirs is raised in the end. Leaving the iterator early
         ends those in the making at their next frame.
         """
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="survey")
@@ -65,14 +65,14 @@ class Survey:
 
     def _side_by_side(self, pool: ThreadPoolExecutor, sources: Iterable[str | Stream]) -> Iterator[Result]:
         flying: set[Future[Result]] = set()
-        failure: HelixError | None = None
+        failure: DirectoryError | None = None
         try:
             for source in sources:
                 flying.add(pool.submit(self._result, source))
                 if len(flying) >= self._most:
                     done, flying = wait(flying, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in done)
-        except HelixError as error:  # the listing broke off: what is in the making comes first
+        except DirectoryError as error:  # the listing broke off: what is in the making comes first
             failure = error
         while flying:
             done, flying = wait(flying, return_when=FIRST_COMPLETED)
@@ -86,17 +86,17 @@ class Survey:
             try:
                 answered = self._answered(name)
             except StreamError as error:
-                return Failed(name, now(), error)
+                return SourceFailed(name, now(), error)
         return replace(answered, category=category or answered.category)
 
-    def _answered(self, source: str) -> Answered:
-        last: FrameSeen | Answered | None = None
+    def _answered(self, source: str) -> VerdictReached:
+        last: FrameClassified | VerdictReached | None = None
         if not self._over.is_set():
             for event in self._look(source):
                 last = event
                 if self._over.is_set():
                     break
-        if not isinstance(last, Answered):
+        if not isinstance(last, VerdictReached):
             raise Ended
         return last
 
@@ -123,12 +123,12 @@ def survey(
         yield from Survey(look, places, at_once).results(sources)
 
 
-def _glance_first(glance: _Look, look: _Look, source: str) -> Iterator[FrameSeen | Answered]:
+def _glance_first(glance: _Look, look: _Look, source: str) -> Iterator[FrameClassified | VerdictReached]:
     """What a login's preview shows; what the stream itself does where that says nothing, or leaves doubt."""
     if login := login_of(source):
         with suppress(StreamError):  # no preview: the stream may have one nevertheless, or has just begun
             for event in glance(login):
-                if isinstance(event, Answered) and event.verdict.known:
+                if isinstance(event, VerdictReached) and event.verdict.known:
                     yield replace(event, source=source, preview=True)
                     return
     yield from look(source)

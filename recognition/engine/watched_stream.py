@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from data.capture.follower import Tail
 from data.entities import Frame
-from data.errors import StreamError, StreamOffline, StreamUnavailable, UnknownLogin
+from data.errors import StreamError, StreamOffline, StreamUnavailable, SourceNotFound
 from data.filters.frame_filter import is_flat
 from data.video.decoder import decode
 from recognition.decision.change_detector import Window
 from recognition.decision.verdict import Jury, softmax
 from recognition.engine.batching import Judge
-from recognition.events import Answered, Changed, Event, Failed, FrameSeen, now
+from recognition.events import VerdictReached, GameChanged, Event, SourceFailed, FrameClassified, now
 
 _FIRST = 4  # frames of the live window to begin with: one more than the window's answer takes
 _BEHIND = 2  # segments: where there is no time for all, what streams show now matters more than what they showed
@@ -117,11 +117,11 @@ class Watched:
         self._number, self._heard, self._told, self._tries = self._number + 1, True, "", 0
         lag_s = None if made is None else max(0.0, time.time() - made)
         lost, self._lost = lost - self._lost, lost
-        tell(FrameSeen(self.source, now(), self._number, prediction, frame.jpeg, lag_s, lost))
+        tell(FrameClassified(self.source, now(), self._number, prediction, frame.jpeg, lag_s, lost))
         before = self._window.game
         if self._window.hear(softmax(logits), prediction.known and not is_flat(frame.jpeg)):
             game, confidence = self._window.game, self._window.confidence
-            tell(Changed(self.source, now(), before, game, game is not None, self._number, confidence))
+            tell(GameChanged(self.source, now(), before, game, game is not None, self._number, confidence))
 
     def _trouble(self, error: StreamUnavailable, tell: Tell) -> float:
         """Its servers fail: the stream may go on where it was. Each pause is twice the one before it."""
@@ -141,14 +141,14 @@ class Watched:
         self._tail, self._tries = None, 0
         if not self._answer(tell):
             self._fail(error, tell)
-        self.over = self.over or not self._wait or isinstance(error, UnknownLogin)
+        self.over = self.over or not self._wait or isinstance(error, SourceNotFound)
         return _ABSENT_S
 
     def _answer(self, tell: Tell) -> bool:
         """Tell the verdict on the stream, if there was a frame of it, and begin anew; whether there was."""
         heard = self._heard
         if heard:
-            tell(Answered(self.source, now(), self._jury.verdict()))
+            tell(VerdictReached(self.source, now(), self._jury.verdict()))
             self._begin()
         return heard
 
@@ -156,4 +156,4 @@ class Watched:
         """Tell of a failure once, however often it is met."""
         if self._told != error.reason:
             self._told = error.reason
-            tell(Failed(self.source, now(), error))
+            tell(SourceFailed(self.source, now(), error))

@@ -15,7 +15,7 @@ from data.errors import StreamError
 from data.video.decoder import encode
 from model.inference.calibration import Calibration, Judged
 from recognition import Recognizer
-from recognition.events import Answered, FrameSeen
+from recognition.events import VerdictReached, FrameClassified
 from tests.footage import flat
 
 
@@ -66,6 +66,6 @@ def recognizer(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Re
     return Recognizer(Settings(), grabber, lambda: model, over=threading.Event(), **wanted)
 
 
-def events(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Iterator[FrameSeen | Answered]:
+def events(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Iterator[FrameClassified | VerdictReached]:
     """What such a recogniser says of it."""
     return recognizer(made, classifier, **wanted).events("x")
