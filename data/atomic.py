@@ -1,7 +1,7 @@
-"""Files that appear complete or not at all: written under a hidden name, then given their own.
+"""Atomic file writes: write to a hidden temporary file in the same folder, then link or rename it into place.
 
-The hidden name is `.<pid>-<random>.tmp`, in the same folder, so that giving a name never copies. A process
-that is killed leaves hidden files only, and the pid in their names tells whose they were.
+A temporary file's name is `.<pid>-<random>.tmp`. A process that is killed leaves only such files behind, and the
+pid in the name tells whether the writer still runs.
 """
 
 from __future__ import annotations
@@ -17,73 +17,108 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _TEMPORARY = re.compile(r"\.([0-9]{1,9})-[0-9a-f]{16}\.tmp", re.ASCII)
-_OLD_S = 3600
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_STALE_AFTER_S = 3600
+_HARDLINK_UNSUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+def temporary_path(folder: Path) -> Path:
+    """Return a new hidden path in `folder` for a file of this process; create nothing."""
+    return folder / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
 
 
 @contextlib.contextmanager
-def written(folder: Path, contents: Sequence[bytes]) -> Iterator[list[Path]]:
-    """Hidden files in `folder` that hold `contents`, in that order; whatever is left of them is removed at the end.
+def temporary_files(folder: Path, contents: Sequence[bytes]) -> Iterator[list[Path]]:
+    """Write each of `contents` to a temporary file in `folder`; yield the paths in the same order.
 
-    They are forced to the disk, since the rows that will name them are: otherwise a power cut could leave
-    rows of empty pictures. It costs about half a millisecond a file on an SSD. Raises OSError.
+    The files are on the disk before the block begins, and those still there at its end are removed. Raises OSError.
     """
     paths: list[Path] = []
     try:
         for content in contents:
-            paths.append(folder / f".{os.getpid()}-{secrets.token_hex(8)}.tmp")
+            paths.append(temporary_path(folder))
             with paths[-1].open("xb") as file:
                 file.write(content)
                 file.flush()
+                # Rows name these files: without fsync, a power cut could leave rows of empty images.
                 os.fsync(file.fileno())
         yield paths
     finally:
         for path in paths:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+            _remove(path)
 
 
-def place(temporary: Path, final: Path) -> None:
-    """Let `final` be that file. Raises FileExistsError where the name is taken, OSError."""
+@contextlib.contextmanager
+def atomic_file(final: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; when the block succeeds, let that file replace `final`. Raises OSError."""
+    temporary = temporary_path(final.parent)
     try:
-        os.link(temporary, final)
+        yield temporary
+        flush_to_disk(temporary)
+        temporary.replace(final)
+    finally:
+        _remove(temporary)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Force the content of the file `path` to the disk. Raises OSError."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give the file the name `final`, never in place of another. Raises FileExistsError for a taken name, OSError."""
+    try:
+        os.link(temporary, final)  # unlike rename(2), link(2) refuses a name that is taken
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in _HARDLINK_UNSUPPORTED:
             raise
-        # FAT and some network drives have no links. Between these two lines another process could take the
-        # name; reserving it first would leave an empty file if we were killed there, which is worse.
+        # FAT and some network drives have no hard links. Another process can take the name between these two lines.
+        # Reserving the name first would be worse: a kill there would leave an empty file.
         if final.exists():
             raise FileExistsError(errno.EEXIST, "taken", str(final)) from error
         temporary.rename(final)
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether this is one of the hidden files, by its name."""
+    """Return whether the file's name is that of a temporary file."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def abandoned(path: Path) -> bool:
-    """Whether this is a hidden file whose writer is gone: no such process, or an hour without an end."""
+def is_stale(path: Path) -> bool:
+    """Return whether this is a temporary file whose process is gone or that is unchanged for an hour."""
     match = _TEMPORARY.fullmatch(path.name)
     if match is None:
         return False
     try:
-        if time.time() - path.lstat().st_mtime > _OLD_S:
-            return True
-        os.kill(int(match[1]), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # the file is gone by now, or the process is somebody else's
+        age_s = time.time() - path.lstat().st_mtime
+    except OSError:  # the file is gone by now
         return False
-    return False
+    # A container starts pids at 1 again: a running process may only have the pid of the one that wrote the file.
+    return age_s > _STALE_AFTER_S or not is_process_alive(int(match[1]))
+
+
+def is_process_alive(pid: int) -> bool:
+    """Return whether a process with this pid exists, whoever owns it."""
+    try:
+        os.kill(pid, 0)  # signal 0 only checks, https://man7.org/linux/man-pages/man2/kill.2.html
+    except ProcessLookupError:
+        return False
+    except OSError:  # EPERM: the process belongs to another user
+        return True
+    return True
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold this folder's lock; the kernel frees it when a process dies, however it does. Raises OSError."""
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold the exclusive lock of `folder`; wait for it first. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel frees it when the process dies, even by SIGKILL
         yield
     finally:
         os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

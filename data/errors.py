@@ -2,24 +2,24 @@
 
     ToolkitError                 anything expected; a command prints it as one line and exits
     ├── SettingsError            a setting is wrong            → exit 2, the line names it
-    ├── HelixError               the API
-    │   ├── HelixUnavailable     down, slow, over its limits   → wait and ask again
-    │   ├── HelixRefused         credentials not accepted      → exit 1, the line says what to fix
-    │   └── UnknownGame          no category of that name      → exit 2, the line names it
+    ├── DirectoryError               the API
+    │   ├── DirectoryUnavailable     down, slow, over its limits   → wait and ask again
+    │   ├── DirectoryUnauthorized         credentials not accepted      → exit 1, the line says what to fix
+    │   └── CategoryNotFound          no category of that name      → exit 2, the line names it
     ├── StreamError              this stream only              → take the next stream
     │   ├── StreamOffline        over, or not started          → exit 3
     │   ├── OnlyAds              nothing but ads so far        → exit 4
-    │   ├── UnknownLogin         no such channel or address    → exit 5
-    │   ├── NoPicture            its video cannot be decoded   → exit 6
-    │   ├── NothingToKeep        flat, frozen or a test card → downloads alone raise it
+    │   ├── SourceNotFound         no such channel or address    → exit 5
+    │   ├── UndecodableVideo            its video cannot be decoded   → exit 6
+    │   ├── AllFramesRejected        flat, frozen or a test card → downloads alone raise it
     │   └── StreamUnavailable    its servers fail or refuse    → exit 7
     ├── FolderError              files cannot be written/read  → exit 1, what is saved stays
     ├── CatalogUnavailable       PostgreSQL does not answer    → exit 1, nothing is lost
-    │   └── CatalogAway          it did before                 → wait for its restart, ask again
+    │   └── CatalogConnectionLost          it did before                 → wait for its restart, ask again
     ├── DatasetError             not enough to train on        → exit 1, the line says what is missing
     └── ModelError               missing or not matching       → exit 1, the line says how to make one
 
-`StreamError` serves the download loop, `HelixUnavailable` its pause, `ToolkitError` the commands.
+`StreamError` serves the download loop, `DirectoryUnavailable` its pause, `ToolkitError` the commands.
 Exceptions of libraries are translated where they enter, with `raise ... from`. Nothing returns None
 to say that it failed.
 """
@@ -41,19 +41,19 @@ class SettingsError(ToolkitError):
     exit_code = 2
 
 
-class HelixError(ToolkitError):
+class DirectoryError(ToolkitError):
     """The Twitch API did not answer as needed."""
 
 
-class HelixUnavailable(HelixError):
+class DirectoryUnavailable(DirectoryError):
     """Down, slow or over its limits: the same request may succeed later."""
 
 
-class HelixRefused(HelixError):
+class DirectoryUnauthorized(DirectoryError):
     """The credentials were refused, after one renewal where that is possible."""
 
 
-class UnknownGame(HelixError):
+class CategoryNotFound(DirectoryError):
     """Twitch has no category of that name."""
 
     exit_code = 2
@@ -79,21 +79,21 @@ class OnlyAds(StreamError):
     exit_code = 4
 
 
-class UnknownLogin(StreamError):
+class SourceNotFound(StreamError):
     """Twitch has no such channel or recording, nobody knows such an address, there is no such file."""
 
     reason = "unknown login"
     exit_code = 5
 
 
-class NoPicture(StreamError):
+class UndecodableVideo(StreamError):
     """The bytes hold no decodable video frame."""
 
     reason = "no picture"
     exit_code = 6
 
 
-class NothingToKeep(StreamError):
+class AllFramesRejected(StreamError):
     """Every frame was left out: black, frozen, a test card, or seen before."""
 
     reason = "nothing to keep"
@@ -114,7 +114,7 @@ class CatalogUnavailable(ToolkitError):
     """PostgreSQL cannot be reached or refuses us; the files are safe and dbSync rebuilds the rows."""
 
 
-class CatalogAway(CatalogUnavailable):
+class CatalogConnectionLost(CatalogUnavailable):
     """The connection was lost, or none can be made, as at a restart: the same call may succeed later."""
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from data.errors import HelixError, HelixRefused
+from data.errors import DirectoryError, DirectoryUnauthorized
 from recognition.engine.signals import undisturbed
 from recognition.sources import login_of
 
@@ -38,7 +38,7 @@ class Categories:
         """
         try:
             stream = self._found.result().get(login_of(source))
-        except HelixError as error:
+        except DirectoryError as error:
             if not self._told:
                 log.warning("%s; the answers stand without categories", error)
             self._told = True
@@ -68,10 +68,10 @@ class CurrentCategories:
         while not self._over.is_set():
             try:
                 self._found, well = self._helix.live(self._logins), True
-            except HelixError as error:
+            except DirectoryError as error:
                 if well:
                     log.warning("%s; changes are told without categories", error)
                 well = False
-                if isinstance(error, HelixRefused):
+                if isinstance(error, DirectoryUnauthorized):
                     return
             self._over.wait(self._every_s)

@@ -14,7 +14,7 @@ from data.errors import ModelError, StreamError
 from recognition.decision.verdict import Jury, Verdict
 from recognition.engine.prefetch import ahead
 from recognition.engine.signals import undisturbed
-from recognition.events import Answered, Failed, FrameSeen, now
+from recognition.events import VerdictReached, SourceFailed, FrameClassified, now
 from recognition.sources import source as named
 
 if TYPE_CHECKING:
@@ -143,12 +143,12 @@ class Recognizer:
         *,
         preview: bool = False,
         at_once: int | None = None,
-    ) -> Generator[Answered | Failed, None, None]:
+    ) -> Generator[VerdictReached | SourceFailed, None, None]:
         """What many sources show, each as soon as it is known; one that fails stops no other.
 
         `sources` may be streams as Helix lists them, and are drawn as they are needed. `preview`: where a login's
         preview picture leaves no doubt, the stream itself is not looked at. `at_once`: so many are looked at side by
-        side; PARALLEL_STREAMS, if nothing is said. Raises ModelError, and in the end the HelixError that broke
+        side; PARALLEL_STREAMS, if nothing is said. Raises ModelError, and in the end the DirectoryError that broke
         `sources` off.
         """
         from recognition.engine import survey
@@ -182,14 +182,14 @@ class Recognizer:
     def recognize(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Verdict:
         """What `source` shows now. Raises as `events` does."""
         *_, last = self.events(source, at_most, sure)
-        assert isinstance(last, Answered)
+        assert isinstance(last, VerdictReached)
         return last.verdict
 
-    def frames(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Iterator[FrameSeen]:
+    def frames(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Iterator[FrameClassified]:
         """The same frame by frame, each as soon as it has come."""
-        return (event for event in self.events(source, at_most, sure) if isinstance(event, FrameSeen))
+        return (event for event in self.events(source, at_most, sure) if isinstance(event, FrameClassified))
 
-    def events(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Iterator[FrameSeen | Answered]:
+    def events(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Iterator[FrameClassified | VerdictReached]:
         """What `source` shows now: its frames as they come, `at_most` of them, or FRAMES_PER_STREAM; then the verdict.
 
         `sure`: below 1, it stops once the verdict is that of all of these frames with such a probability; they come
@@ -209,10 +209,10 @@ class Recognizer:
             for frame in _till_failure(frames):
                 judged = classifier.judge(decode(frame.jpeg)[None])
                 prediction = jury.hear(judged.logits[0], bool(judged.known[0]))
-                yield FrameSeen(source, now(), frame.number, prediction, frame.jpeg)
+                yield FrameClassified(source, now(), frame.number, prediction, frame.jpeg)
                 if early := sure < 1 and frame.number < count and jury.doubt(count) <= 1 - sure:
                     break
-            yield Answered(source, now(), jury.verdict(), early=early)
+            yield VerdictReached(source, now(), jury.verdict(), early=early)
 
 
 def _till_failure(frames: Iterable[Frame]) -> Iterator[Frame]:

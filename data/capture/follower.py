@@ -9,7 +9,7 @@ from typing import Protocol
 import requests
 
 from data.entities import Frame
-from data.errors import NoPicture, StreamUnavailable
+from data.errors import UndecodableVideo, StreamUnavailable
 from data.hls.live_stream import Live
 from data.hls.playlist import Pace, Segment
 from data.hls.rendition import Rendition, no_answer
@@ -50,14 +50,14 @@ class Taking:
         self._pictures = pictures
         self._pace = Pace(interval_s)
         self._count = 0
-        self._failure: NoPicture | StreamUnavailable | None = None
+        self._failure: UndecodableVideo | StreamUnavailable | None = None
 
     def frames(self, segments: Opened) -> Iterator[Frame]:
         """The frames of these segments, oldest first."""
         for rendition, segment in segments:
             try:
                 jpegs = self._pictures(rendition, segment, self._pace.due(segment))
-            except (NoPicture, StreamUnavailable, requests.RequestException) as error:
+            except (UndecodableVideo, StreamUnavailable, requests.RequestException) as error:
                 log.info("%s: segment %s left out: %s", self._name, segment.number, error)
                 self._failure = no_answer(error) if isinstance(error, requests.RequestException) else error
                 continue
@@ -66,9 +66,9 @@ class Taking:
                 yield Frame(self._count, jpeg, segment.date)
 
     def end(self) -> None:
-        """Raise NoPicture or StreamUnavailable where there were segments, and not one gave a picture."""
+        """Raise UndecodableVideo or StreamUnavailable where there were segments, and not one gave a picture."""
         if self._failure and not self._count:
-            kind = NoPicture if isinstance(self._failure, NoPicture) else StreamUnavailable
+            kind = UndecodableVideo if isinstance(self._failure, UndecodableVideo) else StreamUnavailable
             raise kind(f"{self._name}: not one segment gave a picture ({self._failure})") from self._failure
 
 

@@ -12,7 +12,7 @@ from itertools import islice
 from data.capture.follower import FileTail, LiveTail, Tail, Taking
 from data.capture.source_resolver import File, Sources
 from data.entities import Frame
-from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable
+from data.errors import UndecodableVideo, OnlyAds, StreamOffline, StreamUnavailable
 from data.hls.live_stream import Live
 from data.hls.playlist import Seen, Segment, evenly, scattered
 from data.hls.rendition import Rendition
@@ -90,7 +90,7 @@ class Grabber:
         Of a live stream: of its window's newest segments; where ads have taken the window, it waits up to `ad_wait_s`
         seconds for more, by `sleep` if one is given. Of a recording: spread over all of it, or from its start where
         frames come in an interval. A segment that fails is left out. Raises, at the first frame at the latest:
-        UnknownLogin, StreamOffline, OnlyAds, StreamUnavailable, or NoPicture when no segment could be decoded.
+        SourceNotFound, StreamOffline, OnlyAds, StreamUnavailable, or UndecodableVideo when no segment could be decoded.
         """
         found = self._sources.open(source)
         if isinstance(found, File):
@@ -189,7 +189,7 @@ class Grabber:
             with file.opened() as video:
                 jpegs = recorded(video, self._interval_s, at_most, self._img_size, self._jpeg_quality, scatter=scatter)
                 yield from (Frame(number, jpeg) for number, jpeg in enumerate(jpegs, 1))
-        except NoPicture as error:
-            raise NoPicture(f"{file.name}: {error}") from error
+        except UndecodableVideo as error:
+            raise UndecodableVideo(f"{file.name}: {error}") from error
         except (OSError, StreamUnavailable) as error:
             raise StreamUnavailable(f"{file.name}: {error}") from error

@@ -18,7 +18,7 @@ from streamlink.stream.hls import HLSStream, MuxedHLSStream
 from streamlink.stream.http import HTTPStream
 
 from data.entities import is_login
-from data.errors import NoPicture, StreamOffline, StreamUnavailable, UnknownLogin
+from data.errors import UndecodableVideo, StreamOffline, StreamUnavailable, SourceNotFound
 from data.hls.rendition import Link, Rendition
 from data.hls.segment_reader import smallest_covering
 from data.http import session as web
@@ -67,7 +67,7 @@ class Sources:
     def open(self, source: str) -> Rendition | File:
         """What `source` names: a login, an address (of a stream, a recording, a clip), or a file on this disk.
 
-        Raises UnknownLogin, StreamOffline, StreamUnavailable, or NoPicture where there is nothing to take frames from.
+        Raises SourceNotFound, StreamOffline, StreamUnavailable, or UndecodableVideo where there is nothing to take frames from.
         """
         if is_login(source):
             return self._opened(source, self._channel(f"https://www.twitch.tv/{quote(source)}", source))
@@ -77,7 +77,7 @@ class Sources:
             return self._opened(source, self._elsewhere(source))
         if ("." in source or "/" in source) and _is_file(source):
             return File(source, lambda: Path(source).open("rb"))
-        raise UnknownLogin(
+        raise SourceNotFound(
             f"{source!r} is no Twitch login (1 to 25 lower-case letters, digits or _), no address and no file"
         )
 
@@ -98,7 +98,7 @@ class Sources:
         if isinstance(stream, HTTPStream):
             link = Link(stream, self._deadline_s)
             return File(source, lambda: io.BytesIO(link.content(_CLIP_BYTES)))
-        raise NoPicture(f"{source} has no rendition to take frames from, only {', '.join(streams)}")
+        raise UndecodableVideo(f"{source} has no rendition to take frames from, only {', '.join(streams)}")
 
     def _channel(self, url: str, source: str) -> Mapping[str, Any]:
         """What Twitch has at an address of its own: a channel, a recording or a clip."""
@@ -117,7 +117,7 @@ class Sources:
         try:
             streams = self._others.streams(url)
         except NoPluginError as error:
-            raise UnknownLogin(f"{url}: Streamlink knows no stream there") from error
+            raise SourceNotFound(f"{url}: Streamlink knows no stream there") from error
         except (StreamlinkError, OSError, *_UNREADABLE) as error:
             raise StreamUnavailable(f"{url}: {_brief(error)}") from error
         if not streams:

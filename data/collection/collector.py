@@ -25,7 +25,7 @@ from data.collection.grab_pool import Frames, Grab, Grabbed, Grabs, Judge, Stop,
 from data.collection.state import Plan, Tally
 from data.collection.stream_selector import Chooser
 from data.entities import Game, StoredFrame, Stream
-from data.errors import HelixRefused, HelixUnavailable
+from data.errors import DirectoryUnauthorized, DirectoryUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -85,14 +85,14 @@ class Collector:
     def run(self) -> Tally:
         """Collect until stopped; once. Helix being down is waited for; trouble with one stream is counted.
 
-        Raises HelixRefused, FolderError or CatalogUnavailable: they end the run, and nothing saved is lost.
+        Raises DirectoryUnauthorized, FolderError or CatalogUnavailable: they end the run, and nothing saved is lost.
         """
         with self._grabs:
             try:
                 self._loop()
             except Stopped:
                 self._drain()
-            except HelixRefused:
+            except DirectoryUnauthorized:
                 self._drain()
                 raise
         return self.tally
@@ -101,7 +101,7 @@ class Collector:
         while not self._done():
             try:
                 self._fill()
-            except HelixUnavailable as error:
+            except DirectoryUnavailable as error:
                 log.warning("%s; waiting %.0f s", error, self._plan.helix_pause_s)
                 self._wait("waiting for Twitch")
             else:

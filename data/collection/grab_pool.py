@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from data.entities import Frame, Game, Stream
-from data.errors import NothingToKeep, StreamError
+from data.errors import AllFramesRejected, StreamError
 
 
 class Stopped(Exception):
@@ -175,7 +175,7 @@ class Grabs:
                 return
         if left_out and not jpegs:
             reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common())
-            raise NothingToKeep(f"{login}: of all its frames none is to be kept ({reasons})")
+            raise AllFramesRejected(f"{login}: of all its frames none is to be kept ({reasons})")
 
     def _ending(self) -> bool:
         return self._stop.is_set() or self._halted.is_set()

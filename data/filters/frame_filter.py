@@ -53,7 +53,7 @@ class Sieve:
     def sift(self, login: str, jpeg: bytes) -> str:
         """Why to leave this frame out, one of the words above; or "" for one to keep, which is remembered.
 
-        Raises NoPicture when the bytes are no JPEG.
+        Raises UndecodableVideo when the bytes are no JPEG.
         """
         thumbnail = decoder.thumbnail(jpeg)
         grey = decoder.grey(thumbnail)
@@ -116,7 +116,7 @@ class _Cards:
 
 
 def is_flat(jpeg: bytes) -> bool:
-    """Whether a frame is black or of one colour, which no game is. Raises NoPicture when the bytes are no JPEG."""
+    """Whether a frame is black or of one colour, which no game is. Raises UndecodableVideo when the bytes are no JPEG."""
     return _contrast(decoder.grey(decoder.thumbnail(jpeg))) <= _FLAT_LEVELS
 
 

@@ -11,7 +11,7 @@ from streamlink.exceptions import StreamlinkError
 from streamlink.stream.hls import HLSStream, parse_m3u8
 from streamlink.stream.http import HTTPStream
 
-from data.errors import NoPicture, StreamOffline, StreamUnavailable
+from data.errors import UndecodableVideo, StreamOffline, StreamUnavailable
 from data.hls.playlist import Part, Playlist, Segment
 from data.hls.segment_reader import Segments
 from data.http import session
@@ -62,7 +62,7 @@ class Rendition:
         self.opened = Segments(self._link.request, deadline_s, _bandwidth(stream)).opened
 
     def playlist(self) -> Playlist:
-        """The media playlist now. Raises StreamOffline (it is gone), StreamUnavailable, NoPicture (encrypted)."""
+        """The media playlist now. Raises StreamOffline (it is gone), StreamUnavailable, UndecodableVideo (encrypted)."""
         try:
             text = self._link.content(_PLAYLIST_BYTES).decode("utf-8", "replace")
             return _read(parse_m3u8(text, base_uri=self._link.url, parser=self._parser), self._start_s)
@@ -70,8 +70,8 @@ class Rendition:
             if isinstance(error, HTTPStatus) and error.status < 500:
                 raise StreamOffline(f"{self.name} is over: its playlist answers {error.status}") from error
             raise StreamUnavailable(f"{self.name}: {error}") from error
-        except NoPicture as error:
-            raise NoPicture(f"{self.name}: {error}") from error
+        except UndecodableVideo as error:
+            raise UndecodableVideo(f"{self.name}: {error}") from error
         except _UNREADABLE as error:
             raise StreamUnavailable(f"{self.name}: its playlist cannot be read: {error}") from error
 
@@ -106,7 +106,7 @@ def _read(found: Any, start_s: float) -> Playlist:
     ends: dict[str, int] = {}
     for segment in found.segments:
         if segment.key and segment.key.method != "NONE":
-            raise NoPicture("it is encrypted")
+            raise UndecodableVideo("it is encrypted")
         part = _part(segment.uri, segment.byterange, ends.get(segment.uri, 0))
         ends[segment.uri] = part.end or 0
         if not getattr(segment, "prefetch", False):

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from data.entities import Game, StoredFrame
-from data.errors import CatalogAway
+from data.errors import CatalogConnectionLost
 from data.storage import database
 from data.storage.database import translated
 from data.text import printable_line
@@ -161,11 +161,11 @@ class Catalog:
             try:
                 with translated(), self._engine.begin() as connection:
                     return work(connection)
-            except CatalogAway as error:
+            except CatalogConnectionLost as error:
                 end = end or time.monotonic() + self._wait_s
                 tries = self._back_off(tries, end, error)
 
-    def _back_off(self, tries: int, end: float, error: CatalogAway) -> int:
+    def _back_off(self, tries: int, end: float, error: CatalogConnectionLost) -> int:
         """Wait 0.5, 1, 2 … s before the next try; raises `error` when that would be too late, or is ended."""
         pause = min(0.5 * 2**tries, _LONGEST_PAUSE_S)
         if time.monotonic() + pause > end:

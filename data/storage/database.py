@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from data.errors import CatalogAway, CatalogUnavailable
+from data.errors import CatalogConnectionLost, CatalogUnavailable
 from data.storage import embedded_postgres
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _make_tables(engine: Engine) -> None:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn what SQLAlchemy and the driver raise in the block into CatalogAway or, mostly, CatalogUnavailable."""
+    """Turn what SQLAlchemy and the driver raise in the block into CatalogConnectionLost or, mostly, CatalogUnavailable."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -135,7 +135,7 @@ def _translation(error: SQLAlchemyError) -> CatalogUnavailable:
     said = (str(cause).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     refusal = _todo(said, _REFUSED)
     todo = refusal or _todo(said, _AWAY) or "try again"
-    kind = CatalogAway if _lost(error) and not refusal else CatalogUnavailable
+    kind = CatalogConnectionLost if _lost(error) and not refusal else CatalogUnavailable
     return kind(f"PostgreSQL: {said}: {todo}. The frames are safe; python -m data.dbSync rebuilds their rows.")
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
-from data.atomic import abandoned, is_temporary, locked, place, written
+from data.atomic import folder_lock, is_stale, is_temporary, publish, temporary_files
 from data.entities import Game, StoredFrame, is_login
 from data.errors import FolderError
 from data.text import printable_line
@@ -58,7 +58,7 @@ class Folder:
         saved: list[StoredFrame] = []
         try:
             game.mkdir(parents=True, exist_ok=True)
-            with written(game, jpegs) as temporaries:
+            with temporary_files(game, jpegs) as temporaries:
                 number = _last_number(game, login)
                 for temporary in temporaries:
                     number = _place(temporary, game, login, number + 1)
@@ -128,7 +128,7 @@ class Folder:
         self, frames: list[StoredFrame], games: list[int], other: list[str], unreadable: list[str]
     ) -> Contents:
         """Tell our own hidden files, abandoned or in use, from foreign ones."""
-        leftovers = [path for path in other if abandoned(self.root / path)]
+        leftovers = [path for path in other if is_stale(self.root / path)]
         foreign = [path for path in other if path != _NAMES and not is_temporary(self.root / path)]
         return Contents(
             tuple(frames), frozenset(games), tuple(sorted(foreign)), tuple(sorted(leftovers)), tuple(unreadable)
@@ -170,7 +170,7 @@ class Folder:
             self.root.mkdir(parents=True, exist_ok=True)
             for game in games:
                 (self.root / str(game.id)).mkdir(exist_ok=True)
-            with locked(self.root):  # two downloads may add games at the same time
+            with folder_lock(self.root):  # two downloads may add games at the same time
                 names = self.names()
                 merged = names | {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
                 if merged != names:
@@ -180,7 +180,7 @@ class Folder:
 
     def _write_names(self, names: dict[int, str]) -> None:
         text = "".join(f"{game_id}\t{name}\n" for game_id, name in sorted(names.items()))
-        with written(self.root, [text.encode()]) as (temporary,):
+        with temporary_files(self.root, [text.encode()]) as (temporary,):
             temporary.replace(self.root / _NAMES)
 
 
@@ -188,7 +188,7 @@ def _place(temporary: Path, game: Path, login: str, number: int) -> int:
     """Give the file its own name, with the first free number from `number` on, and return that number."""
     while True:
         with contextlib.suppress(FileExistsError):
-            place(temporary, game / f"{login}-{number}.jpg")
+            publish(temporary, game / f"{login}-{number}.jpg")
             return number
         number += 1
 

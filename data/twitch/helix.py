@@ -16,7 +16,7 @@ from typing import Any
 import requests
 
 from data.entities import Game, Stream, is_login
-from data.errors import HelixRefused, HelixUnavailable, SettingsError, UnknownGame
+from data.errors import DirectoryUnauthorized, DirectoryUnavailable, SettingsError, CategoryNotFound
 from data.http.session import read_body
 from data.twitch.responses import Answer, read_cursor, read_game, read_items, read_stream
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 class Helix:
     """A client of the API. It owns no session: the caller closes the one it passes.
 
-    Every method raises HelixUnavailable (ask again later) or HelixRefused (fix the credentials).
+    Every method raises DirectoryUnavailable (ask again later) or DirectoryUnauthorized (fix the credentials).
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class Helix:
         return found
 
     def game(self, name: str) -> Game:
-        """The category of this name, written as Twitch writes it. Raises UnknownGame."""
+        """The category of this name, written as Twitch writes it. Raises CategoryNotFound."""
         games = [read_game(item) for item in read_items(self._get("games", {"name": name}))]
         if not games:
-            raise UnknownGame(f"Twitch has no category {name!r}; the name must be written as Twitch writes it")
+            raise CategoryNotFound(f"Twitch has no category {name!r}; the name must be written as Twitch writes it")
         return games[0]
 
     def streams(self, game_id: int, at_most: int = _PAGE) -> list[Stream]:
@@ -161,14 +161,14 @@ class Helix:
                 if answer.status == 200:
                     return answer.json_object()
                 if answer.status >= 500:
-                    raise HelixUnavailable(f"Twitch answers {answer.status}")
-            except HelixUnavailable as error:
+                    raise DirectoryUnavailable(f"Twitch answers {answer.status}")
+            except DirectoryUnavailable as error:
                 tries = self._back_off(tries, end, error)
                 continue
             if answer.status == 401 and self._secret and not renewed:
                 self._token, renewed = "", True  # revoked before its time: one new token, then give up
             elif answer.status in (401, 403):
-                raise HelixRefused(f"Twitch refuses CLIENT_ID with this access token: {answer.message}; renew them")
+                raise DirectoryUnauthorized(f"Twitch refuses CLIENT_ID with this access token: {answer.message}; renew them")
             elif answer.status != 429:  # after a 429 the wait at the top of the loop does what is needed
                 raise _BadRequest(f"Twitch refuses {path}: {answer.status} {answer.message}")
 
@@ -182,12 +182,12 @@ class Helix:
         form = {"client_id": self._client_id, "client_secret": self._secret, "grant_type": "client_credentials"}
         answer = self._send("POST", TOKEN_URL, data=form)
         if answer.status in (400, 401, 403):
-            raise HelixRefused(f"Twitch refuses CLIENT_ID and CLIENT_SECRET: {answer.message}")
+            raise DirectoryUnauthorized(f"Twitch refuses CLIENT_ID and CLIENT_SECRET: {answer.message}")
         if answer.status != 200:
-            raise HelixUnavailable(f"Twitch gives no token: {answer.status}")
+            raise DirectoryUnavailable(f"Twitch gives no token: {answer.status}")
         token = answer.json_object().get("access_token")
         if not isinstance(token, str) or not token:
-            raise HelixUnavailable("Twitch's answer holds no token")
+            raise DirectoryUnavailable("Twitch's answer holds no token")
         return token
 
     def _send(self, method: str, url: str, **kwargs: Any) -> Answer:
@@ -196,13 +196,13 @@ class Helix:
             response = self._session.request(method, url, stream=True, **kwargs)
             body = read_body(response, self._deadline_s, _ANSWER_BYTES)
         except requests.RequestException as error:
-            raise HelixUnavailable(f"Twitch cannot be reached: {type(error).__name__}") from error
+            raise DirectoryUnavailable(f"Twitch cannot be reached: {type(error).__name__}") from error
         answer = Answer(response.status_code, body)
         if response.headers.get("Ratelimit-Remaining") == "0" or answer.status == 429:
             self._blocked_until = _reset(response.headers.get("Ratelimit-Reset"))
         return answer
 
-    def _back_off(self, tries: int, end: float, error: HelixUnavailable) -> int:
+    def _back_off(self, tries: int, end: float, error: DirectoryUnavailable) -> int:
         """Wait 0.5, 1, 2 … s, with jitter, before the next try; raises `error` when the budget would not last."""
         pause = 0.5 * 2**tries * random.uniform(1, 1.5)
         if time.monotonic() + pause > end:
@@ -215,12 +215,12 @@ class Helix:
         if pause <= 0:
             return
         if time.monotonic() + pause > end:
-            raise HelixUnavailable(f"Twitch's rate limit is used up for another {pause:.0f} s")
+            raise DirectoryUnavailable(f"Twitch's rate limit is used up for another {pause:.0f} s")
         log.info("rate limit used up; again in %.1f s", pause)
         self._sleep(pause)
 
 
-class _BadRequest(HelixUnavailable):
+class _BadRequest(DirectoryUnavailable):
     """A 4xx that is about the request itself; the same one would fail again."""
 
 

@@ -57,7 +57,7 @@ class Previews:
         """What the channel showed at some time in the last five minutes.
 
         Raises StreamOffline: there is none, as for a stream that is over or has just begun. StreamUnavailable: the
-        server failed. NoPicture: it sent something else.
+        server failed. UndecodableVideo: it sent something else.
         """
         width, height = self._size
         url = PREVIEW_URL.format(login=login, width=width, height=height)

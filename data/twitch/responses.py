@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data.entities import Game, Stream
-from data.errors import HelixUnavailable
+from data.errors import DirectoryUnavailable
 
 
 @dataclass(frozen=True)
@@ -22,38 +22,38 @@ class Answer:
         """Twitch's own words for an error, for people alone: never branch on them."""
         try:
             return str(self.json_object().get("message", ""))[:200]
-        except HelixUnavailable:
+        except DirectoryUnavailable:
             return "no reason given"
 
     def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object; anything else (an HTML page, a cut-off answer) is HelixUnavailable."""
+        """The body as a JSON object; anything else (an HTML page, a cut-off answer) is DirectoryUnavailable."""
         try:
             value = json.loads(self.body)
         except ValueError as error:
-            raise HelixUnavailable("Twitch's answer is not JSON") from error
+            raise DirectoryUnavailable("Twitch's answer is not JSON") from error
         if not isinstance(value, dict):
-            raise HelixUnavailable("Twitch's answer is not an object")
+            raise DirectoryUnavailable("Twitch's answer is not an object")
         return value
 
 
 def read_items(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    """The list under `data`: a page's items. Raises HelixUnavailable where there is none."""
+    """The list under `data`: a page's items. Raises DirectoryUnavailable where there is none."""
     items = answer.get("data")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise HelixUnavailable("Twitch's answer holds no list of data")
+        raise DirectoryUnavailable("Twitch's answer holds no list of data")
     return items
 
 
 def read_game(item: dict[str, Any]) -> Game:
-    """A category, its id as a number. Raises HelixUnavailable for anything else."""
+    """A category, its id as a number. Raises DirectoryUnavailable for anything else."""
     try:
         return Game(int(item["id"]), str(item["name"]))
     except (KeyError, ValueError, TypeError) as error:
-        raise HelixUnavailable(f"Twitch sent a game that is none: {error!r}") from error
+        raise DirectoryUnavailable(f"Twitch sent a game that is none: {error!r}") from error
 
 
 def read_stream(item: dict[str, Any]) -> Stream:
-    """A live stream, its login in lower case. Raises HelixUnavailable for anything else."""
+    """A live stream, its login in lower case. Raises DirectoryUnavailable for anything else."""
     try:
         return Stream(
             login=str(item["user_login"]).lower(),
@@ -64,7 +64,7 @@ def read_stream(item: dict[str, Any]) -> Stream:
             game=str(item.get("game_name", "")),
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise HelixUnavailable(f"Twitch sent a stream that is none: {error!r}") from error
+        raise DirectoryUnavailable(f"Twitch sent a stream that is none: {error!r}") from error
 
 
 def read_cursor(answer: dict[str, Any]) -> str:

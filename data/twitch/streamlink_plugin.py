@@ -10,7 +10,7 @@ from streamlink.exceptions import NoStreamsError, PluginError
 from streamlink.plugins.twitch import Twitch, TwitchHLSStream
 from streamlink.stream.hls import parse_m3u8
 
-from data.errors import StreamOffline, StreamUnavailable, UnknownLogin
+from data.errors import StreamOffline, StreamUnavailable, SourceNotFound
 
 
 class TwitchAddress(Twitch):
@@ -40,7 +40,7 @@ class TwitchAddress(Twitch):
             return super()._access_token(is_live, channel_or_vod)
         except NoStreamsError as error:
             what = "channel" if is_live else "recording"
-            raise UnknownLogin(f"Twitch has no {what} {channel_or_vod!r}, or it is banned") from error
+            raise SourceNotFound(f"Twitch has no {what} {channel_or_vod!r}, or it is banned") from error
 
     def _get_hls_streams(self, url: str, restricted_bitrates: list[str], **extra_params: Any) -> Any:
         del restricted_bitrates  # qualities for subscribers alone: the playlist does not list them

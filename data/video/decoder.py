@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from data.errors import NoPicture
+from data.errors import UndecodableVideo
 from data.hls.playlist import places
 from data.http.range_reader import Joined, Readable
 
@@ -58,7 +58,7 @@ class Decoder:
                     self._context = context  # it has proved its worth
                     return frames[0]
                 context.flush_buffers()
-        raise NoPicture("the segment holds no key frame")
+        raise UndecodableVideo("the segment holds no key frame")
 
     def _for(self, stream: av.VideoStream) -> av.VideoCodecContext:
         """The kept one if it is of this stream's kind; it is let go of until it has decoded this frame, too."""
@@ -75,7 +75,7 @@ def first_frame(segment: Readable, img_size: int, jpeg_quality: int, decoder: De
     """The first frame of an MPEG-TS segment, or of an fMP4 one with its init section in front, as JPEG.
 
     Reads no further than that frame. Scaled by area averaging to `img_size` x `img_size` pixels, whatever the
-    aspect, as the original did. Raises NoPicture when the bytes hold no decodable video; what `read` raises
+    aspect, as the original did. Raises UndecodableVideo when the bytes hold no decodable video; what `read` raises
     passes through. `decoder`: kept by who asks for many segments.
     """
     with _opened_segment(segment) as (container, stream):
@@ -92,7 +92,7 @@ def frames_at(segment: Readable, offsets_s: Iterable[float], img_size: int, jpeg
             while frame and frame.time - start < offset - _NEAR_S:
                 frame = next(frames, None)
             if frame is None:
-                raise NoPicture("the segment holds no frame there")
+                raise UndecodableVideo("the segment holds no frame there")
             yield encode(scaled(frame, img_size), jpeg_quality)
 
 
@@ -101,7 +101,7 @@ def recorded(
 ) -> Iterator[bytes]:
     """Frames of a recording in a file, as JPEGs, at the `data.hls.playlist.places` of these arguments.
 
-    `file`: open for reading and seeking, MP4, Matroska or another usual container. Raises NoPicture.
+    `file`: open for reading and seeking, MP4, Matroska or another usual container. Raises UndecodableVideo.
     """
     with _translated(), av.open(file, options={"format_whitelist": _CONTAINERS}) as container:
         stream = _checked(container)
@@ -128,7 +128,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, ValueError, EOFError) as error:
-        raise NoPicture(f"the video cannot be decoded: {error}") from error
+        raise UndecodableVideo(f"the video cannot be decoded: {error}") from error
 
 
 @contextmanager
@@ -147,12 +147,12 @@ def _opened_segment(segment: Readable) -> Iterator[tuple[av.container.InputConta
 def _checked(container: av.container.InputContainer) -> av.VideoStream:
     """The video in it, set up to be decoded."""
     if not container.streams.video:
-        raise NoPicture("there is no video in it")
+        raise UndecodableVideo("there is no video in it")
     stream = container.streams.video[0]
     if stream.codec_context is None:  # damage can turn its codec into one that FFmpeg does not know
-        raise NoPicture("the video's codec is unknown")
+        raise UndecodableVideo("the video's codec is unknown")
     if stream.width * stream.height > _MAX_PIXELS:
-        raise NoPicture(f"the video has {stream.width}x{stream.height} pixels")
+        raise UndecodableVideo(f"the video has {stream.width}x{stream.height} pixels")
     stream.codec_context.thread_count = 1  # for one frame: a second thread only delays it
     stream.codec_context.options = _DECODER
     return stream
@@ -191,22 +191,22 @@ def encode(image: np.ndarray, jpeg_quality: int) -> bytes:
     """A uint8 RGB image as JPEG bytes; `jpeg_quality` 1 to 100."""
     done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
     if not done:
-        raise NoPicture("the frame cannot be written as JPEG")
+        raise UndecodableVideo("the frame cannot be written as JPEG")
     return jpeg.tobytes()
 
 
 def decode(jpeg: bytes) -> np.ndarray:
-    """JPEG bytes as a uint8 RGB image (height, width, 3). Raises NoPicture when they are none."""
+    """JPEG bytes as a uint8 RGB image (height, width, 3). Raises UndecodableVideo when they are none."""
     return _read(jpeg, cv2.IMREAD_COLOR_RGB)  # in memory as it is seen: a reversed view is copied pixel by pixel, later
 
 
 def fitted(picture: bytes, img_size: int) -> np.ndarray:
-    """A JPEG, PNG or WebP as uint8 RGB (img_size, img_size, 3), by area averaging. Raises NoPicture when it is none."""
+    """A JPEG, PNG or WebP as uint8 RGB (img_size, img_size, 3), by area averaging. Raises UndecodableVideo when it is none."""
     return cv2.resize(decode(picture), (img_size, img_size), interpolation=cv2.INTER_AREA)
 
 
 def thumbnail(jpeg: bytes) -> np.ndarray:
-    """What a JPEG looks like from afar: uint8 RGB (CELLS, CELLS, 3). Raises NoPicture when the bytes are none.
+    """What a JPEG looks like from afar: uint8 RGB (CELLS, CELLS, 3). Raises UndecodableVideo when the bytes are none.
 
     JPEG's blocks are decoded to their means alone, which takes half the time of `decode`.
     """
@@ -240,5 +240,5 @@ def _read(jpeg: bytes, how: int) -> np.ndarray:
     """A uint8 image, BGR but for IMREAD_COLOR_RGB. `how`: one of cv2's IMREAD flags."""
     image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), how) if jpeg else None
     if image is None:
-        raise NoPicture("the bytes are no JPEG")
+        raise UndecodableVideo("the bytes are no JPEG")
     return image

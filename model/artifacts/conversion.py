@@ -17,7 +17,7 @@ import tensorflow as tf
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from data.atomic import written
+from data.atomic import temporary_files
 from data.errors import ModelError
 from model.inference.classifier import OUTPUTS, Classifier
 
@@ -89,7 +89,7 @@ def write_tflite(model: keras.Model, target: Path) -> None:
 
 
 def _place(content: bytes, target: Path) -> None:
-    with written(target.parent, [content]) as (temporary,):
+    with temporary_files(target.parent, [content]) as (temporary,):
         temporary.replace(target)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from data.entities import Game, StoredFrame
-from data.errors import DatasetError, NoPicture
+from data.errors import DatasetError, UndecodableVideo
 from data.video.decoder import fitted
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def _read(picture: Picture, img_size: int) -> tuple[Picture, np.ndarray]:
     """With no pixels where there are none."""
     try:
         return picture, fitted(picture.path.read_bytes(), img_size)
-    except (NoPicture, OSError):
+    except (UndecodableVideo, OSError):
         log.warning("%s cannot be decoded and is left out.", picture.path)
         return picture, np.empty(0, np.uint8)
 

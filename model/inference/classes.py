@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.atomic import written
+from data.atomic import temporary_files
 from data.entities import Game
 from data.errors import ModelError
 from data.text import printable_line
@@ -41,5 +41,5 @@ def _game(path: Path, number: int, line: str) -> Game:
 def write(path: Path, games: Sequence[Game]) -> None:
     """Write `games`, given in the order of the model's outputs, all at once or not at all. Raises OSError."""
     lines = (f"{game.id}\t{printable_line(game.name) or f'game {game.id}'}\n" for game in games)
-    with written(path.parent, ["".join(lines).encode()]) as (temporary,):
+    with temporary_files(path.parent, ["".join(lines).encode()]) as (temporary,):
         temporary.replace(path)

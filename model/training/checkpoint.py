@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from data.atomic import written
+from data.atomic import temporary_files
 from data.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Checkpoints:
         memory = io.BytesIO()
         np.savez(memory, **_arrays(state))  # type: ignore[arg-type]  # its own option is no array
         try:
-            with written(self._folder, [memory.getvalue()]) as (temporary,):
+            with temporary_files(self._folder, [memory.getvalue()]) as (temporary,):
                 temporary.replace(self._folder / f"{name}.npz")
         except OSError as error:
             log.warning("No checkpoint in %s: %s.", self._folder, error.strerror)

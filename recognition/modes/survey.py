@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import memory
-from data.errors import HelixError, StreamOffline
+from data.errors import DirectoryError, StreamOffline
 from recognition.events import Output
 from recognition.modes.single import certainty, code_of, exit_code
 from recognition.outputs.console import JsonLines, Lines
@@ -60,7 +60,7 @@ def _say(tally: Tally, quiet: bool) -> None:
 
 
 def _asked(args: argparse.Namespace, recognizer: Recognizer) -> tuple[Iterable[str | Stream], int | None]:
-    """What to look at, and how much that is; None: nobody knows beforehand. Raises SettingsError, HelixError."""
+    """What to look at, and how much that is; None: nobody knows beforehand. Raises SettingsError, DirectoryError."""
     named = sources(args.source, args.sources_file) if args.source or args.sources_file else ()
     listing = args.game or args.top_streams
     if not (listing or args.category):
@@ -83,7 +83,7 @@ def _with_categories(helix: Helix, named: Iterable[str]) -> Iterator[str | Strea
     while some := list(islice(names, _CALL)):
         try:
             live = helix.live(filter(None, map(login_of, some)))
-        except HelixError as error:
+        except DirectoryError as error:
             log.warning("%s; the answers stand without categories", error)
             yield from chain(some, names)
             return

@@ -21,7 +21,7 @@ import psutil
 
 from data import dbSync, download
 from data.collection.grab_pool import Stop
-from data.errors import HelixRefused, NoPicture, ToolkitError
+from data.errors import DirectoryUnauthorized, UndecodableVideo, ToolkitError
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import Contents, Folder
 from data.video.decoder import decode
@@ -226,7 +226,7 @@ def _is_picture(jpeg: bytes) -> bool:
     whole = jpeg.startswith(b"\xff\xd8") and jpeg.endswith(b"\xff\xd9")
     try:
         image: np.ndarray = decode(jpeg)
-    except NoPicture:
+    except UndecodableVideo:
         return False
     return whole and image.shape == (240, 240, 3) and not looks_like_ad(image)
 
@@ -277,7 +277,7 @@ _HELIX = (
         *("Helix: 401 for ever", faults.refused(401, "Invalid OAuth token"), HELIX),
         times=None,
         gives=frozenset(),
-        error=HelixRefused,
+        error=DirectoryUnauthorized,
         says=r"^Twitch refuses CLIENT_ID with this access token: Invalid OAuth token; renew them$",
     ),
     _asked("Helix: a burst of 500", faults.status(500), HELIX, times=4, says=r"^Twitch answers 500; waiting"),
@@ -292,7 +292,7 @@ _HELIX = (
     _asked(
         *("tokens: refused", faults.refused(403, "invalid client secret"), TOKENS),
         gives=frozenset(),
-        error=HelixRefused,
+        error=DirectoryUnauthorized,
         says=r"^Twitch refuses CLIENT_ID and CLIENT_SECRET: invalid client secret$",
     ),
     Scenario("Helix: short pages", _PAGES, paging="short", reasons=frozenset({"offline"})),

@@ -14,7 +14,7 @@ from data.collection.collector import Collector
 from data.collection.grab_pool import Stop, Stopped
 from data.collection.state import Plan
 from data.entities import Frame, Game, StoredFrame, Stream
-from data.errors import CatalogUnavailable, FolderError, HelixRefused, HelixUnavailable, OnlyAds, StreamOffline
+from data.errors import CatalogUnavailable, FolderError, DirectoryUnauthorized, DirectoryUnavailable, OnlyAds, StreamOffline
 
 PLAN = Plan(
     max_games=3,
@@ -211,7 +211,7 @@ def test_a_game_that_gives_nothing_rests_while_others_are_filled():
 def test_helix_down_means_waiting(plan):
     """After an outage the loop goes on, and it waited in between instead of asking at once."""
     twitch = FakeTwitch({A: {"a": 5, "b": 5}})
-    twitch.outages = [HelixUnavailable("down")] * 3
+    twitch.outages = [DirectoryUnavailable("down")] * 3
     waits = []
 
     class Watched(Stop):
@@ -226,8 +226,8 @@ def test_helix_down_means_waiting(plan):
 def test_refused_credentials_end_the_run(plan):
     """No waiting helps against wrong credentials."""
     twitch = FakeTwitch({A: {"a": 5}})
-    twitch.outages = [HelixRefused("no")]
-    with pytest.raises(HelixRefused):
+    twitch.outages = [DirectoryUnauthorized("no")]
+    with pytest.raises(DirectoryUnauthorized):
         collector(twitch, FakeStore(), plan).run()
 
 
@@ -562,7 +562,7 @@ def test_helix_down_loses_no_grab_in_flight():
         def streams(self, game_id, at_most):
             if game_id == B.id and at_most == 100:
                 down.set()
-                raise HelixUnavailable("down")
+                raise DirectoryUnavailable("down")
             return super().streams(game_id, at_most)
 
         def frames(self, login, at_most):
@@ -592,7 +592,7 @@ def test_refused_credentials_lose_no_grab_in_flight():
         def streams(self, game_id, at_most):
             if game_id == B.id and at_most == 100:
                 refused.set()
-                raise HelixRefused("no")
+                raise DirectoryUnauthorized("no")
             return super().streams(game_id, at_most)
 
         def frames(self, login, at_most):
@@ -601,7 +601,7 @@ def test_refused_credentials_lose_no_grab_in_flight():
             yield Frame(2, b"jpeg")
 
     store = FakeStore()
-    with pytest.raises(HelixRefused):
+    with pytest.raises(DirectoryUnauthorized):
         collector(Refusing({**many(A, streams=4), **many(B)}), store, replace(EIGHT, frames=None)).run()
     assert store.rows == store.files
     assert len(store.rows) >= 4

@@ -1,4 +1,4 @@
-"""data.video.decoder: real H.264 in MPEG-TS and fMP4 goes in, JPEG comes out; anything else is NoPicture."""
+"""data.video.decoder: real H.264 in MPEG-TS and fMP4 goes in, JPEG comes out; anything else is UndecodableVideo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from data.errors import NoPicture
+from data.errors import UndecodableVideo
 from data.video import decoder as video
 from data.video.decoder import decode, encode
 from tests.footage import BLUE, GREEN, RED, by_area, flat, likeness, segment, silence, split, without_key_frames
@@ -63,7 +63,7 @@ def test_a_decoder_serves_many_segments():
     def made(part: bytes, decoder: video.Decoder) -> bytes | str:
         try:
             return video.first_frame(io.BytesIO(part), 32, 95, decoder)
-        except NoPicture as error:
+        except UndecodableVideo as error:
             return str(error)
 
     kept = video.Decoder()
@@ -127,7 +127,7 @@ def test_a_segment_without_a_key_frame_is_no_picture():
     """Frames that only change what others showed are not taken for pictures."""
     data = segment(*(np.roll(flat(RED), shift, axis=1) // (shift + 1) for shift in range(9)))
     assert first_frame(data, 32, 95)
-    with pytest.raises(NoPicture, match="no key frame"):
+    with pytest.raises(UndecodableVideo, match="no key frame"):
         first_frame(without_key_frames(data), 32, 95)
 
 
@@ -155,32 +155,32 @@ def test_a_segment_that_was_cut_off_still_has_its_first_frame():
     ids=["empty", "zeros", "noise", "HTML", "playlist", "list of files", "JPEG", "stump", "init section", "fragment"],
 )
 def test_what_is_no_segment_is_no_picture(segment_bytes):
-    """Whatever a server may send instead of a segment is NoPicture; nothing but TS and MP4 is even tried."""
-    with pytest.raises(NoPicture):
+    """Whatever a server may send instead of a segment is UndecodableVideo; nothing but TS and MP4 is even tried."""
+    with pytest.raises(UndecodableVideo):
         first_frame(segment_bytes, 64, 95)
 
 
 def test_sound_alone_is_no_picture():
     """A segment without video says so."""
-    with pytest.raises(NoPicture, match="no video"):
+    with pytest.raises(UndecodableVideo, match="no video"):
         first_frame(silence(), 64, 95)
 
 
 def test_too_many_pixels_are_refused():
     """A frame larger than any that Twitch sends is refused with its size, before it is converted."""
-    with pytest.raises(NoPicture, match="4128x2400"):
+    with pytest.raises(UndecodableVideo, match="4128x2400"):
         first_frame(segment(flat(RED, 4128, 2400)), 64, 95)
 
 
 @pytest.mark.parametrize("container", ["mpegts", "mp4"])
 def test_damage_is_a_picture_or_no_picture(container):
-    """Bytes turned at random never raise anything but NoPicture."""
+    """Bytes turned at random never raise anything but UndecodableVideo."""
     luck, whole = random.Random(7), segment(*[flat(GREEN)] * 5, container=container)
     for _ in range(150):
         damaged = bytearray(whole)
         for _ in range(luck.choice((1, 10, 200))):
             damaged[luck.randrange(len(damaged))] = luck.randrange(256)
-        with suppress(NoPicture):
+        with suppress(UndecodableVideo):
             assert decode(first_frame(bytes(damaged), 32, 95)).shape == (32, 32, 3)
 
 
@@ -194,6 +194,6 @@ def test_quality_is_a_matter_of_bytes(noise):
 
 @pytest.mark.parametrize("jpeg", [b"", b"no JPEG", encode(flat(RED), 95)[:20]], ids=["empty", "text", "stump"])
 def test_decode_refuses_what_is_no_jpeg(jpeg):
-    """Bytes that are no image are NoPicture, not None."""
-    with pytest.raises(NoPicture):
+    """Bytes that are no image are UndecodableVideo, not None."""
+    with pytest.raises(UndecodableVideo):
         decode(jpeg)

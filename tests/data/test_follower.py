@@ -8,7 +8,7 @@ import pytest
 
 from data.capture.follower import Tail
 from data.capture.grabber import Grabber
-from data.errors import NoPicture, StreamOffline
+from data.errors import UndecodableVideo, StreamOffline
 from tests.data.hls import LIVE, PICTURE, TOKEN, grabber, playlist
 from tests.scripted import Reply, Scripted
 
@@ -95,5 +95,5 @@ def test_no_channel_and_no_picture():
     with Scripted(script) as server, grabber(server.url) as opened:
         tail = opened.tail("someone")
         assert looked(tail) == []
-        with pytest.raises(NoPicture, match="someone: not one segment"):
+        with pytest.raises(UndecodableVideo, match="someone: not one segment"):
             looked(tail)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from data.capture.grabber import Grabber
-from data.errors import NoPicture
+from data.errors import UndecodableVideo
 from data.filters import frame_filter
 from data.filters.frame_filter import BLACK, FROZEN, ONE_COLOUR, SEEN, TEST_CARD, OpenSieve, Sieve
 from data.video import decoder
@@ -251,7 +251,7 @@ def test_the_open_sieve_lets_everything_through():
 @pytest.mark.parametrize("jpeg", [b"", b"no JPEG"])
 def test_what_is_no_jpeg_is_no_picture(jpeg):
     """As everywhere in data.video.decoder, it is an error, and no reason to leave a frame out."""
-    with pytest.raises(NoPicture):
+    with pytest.raises(UndecodableVideo):
         Sieve().sift("someone", jpeg)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from data.errors import NoPicture, OnlyAds, StreamError, StreamOffline, StreamUnavailable, UnknownLogin
+from data.errors import UndecodableVideo, OnlyAds, StreamError, StreamOffline, StreamUnavailable, SourceNotFound
 from data.hls.segment_reader import smallest_covering
 from data.video.decoder import decode
 from tests.data.hls import IMG_SIZE, LIVE, PICTURE, TOKEN, VIDEO, Naps, grab, grabber, playlist, renditions
@@ -137,13 +137,13 @@ def test_ads_without_end_end_the_wait(twitch):
     ("login", "error", "hosts"),
     [
         ("offline", StreamOffline, "gql usher"),
-        ("nobody_of_that_name", UnknownLogin, "gql"),
-        ("Live", UnknownLogin, ""),
-        ("../live", UnknownLogin, ""),
-        ("live?x=1", UnknownLogin, ""),
-        ("v/1", UnknownLogin, ""),
-        ("", UnknownLogin, ""),
-        ("x" * 26, UnknownLogin, ""),
+        ("nobody_of_that_name", SourceNotFound, "gql"),
+        ("Live", SourceNotFound, ""),
+        ("../live", SourceNotFound, ""),
+        ("live?x=1", SourceNotFound, ""),
+        ("v/1", SourceNotFound, ""),
+        ("", SourceNotFound, ""),
+        ("x" * 26, SourceNotFound, ""),
     ],
 )
 def test_channels_that_are_not_there(twitch, login, error, hosts):
@@ -364,7 +364,7 @@ def test_a_bad_segment_costs_one_frame(bad):
 
 @pytest.mark.parametrize(
     ("bad", "error"),
-    [("404", StreamUnavailable), ("HTML", NoPicture), ("empty", NoPicture), ("503", StreamUnavailable)],
+    [("404", StreamUnavailable), ("HTML", UndecodableVideo), ("empty", UndecodableVideo), ("503", StreamUnavailable)],
 )
 def test_bad_segments_alone_are_an_error(bad, error):
     """Where not one segment gives a picture, the error says why, and of whom."""
@@ -429,7 +429,7 @@ def test_a_refused_token_is_unavailable(reply):
 def test_a_null_token_is_an_unknown_login():
     """Twitch's word for a channel that does not exist."""
     null = Reply(body={"data": {"streamPlaybackAccessToken": None}})
-    with Scripted([null]) as server, pytest.raises(UnknownLogin, match="someone"):
+    with Scripted([null]) as server, pytest.raises(SourceNotFound, match="someone"):
         grab(server.url, "someone")
 
 

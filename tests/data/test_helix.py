@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from data.entities import Game
-from data.errors import HelixRefused, HelixUnavailable, SettingsError, UnknownGame
+from data.errors import DirectoryUnauthorized, DirectoryUnavailable, SettingsError, CategoryNotFound
 from data.http import session
 from data.twitch.helix import Helix
 from tests.scripted import Reply, Scripted
@@ -97,7 +97,7 @@ def test_a_category_by_its_name(standin, world):
     """The name is Twitch's own; another one is an error that repeats it."""
     channel = world.channels[0]
     assert helix_of(standin).game(channel.game) == Game(channel.game_id, channel.game)
-    with pytest.raises(UnknownGame, match="'No Such Game'") as raised:
+    with pytest.raises(CategoryNotFound, match="'No Such Game'") as raised:
         helix_of(standin).game("No Such Game")
     assert raised.value.exit_code == 2
 
@@ -148,9 +148,9 @@ def test_a_revoked_token_is_renewed_once(standin):
 
 
 def test_a_wrong_secret_is_refused_with_a_reason(standin):
-    """Wrong credentials are no reason to wait: HelixRefused, saying which setting."""
+    """Wrong credentials are no reason to wait: DirectoryUnauthorized, saying which setting."""
     helix = Helix(session.new_session(5, standin.url), standin.environment["CLIENT_ID"], client_secret="wrong")
-    with pytest.raises(HelixRefused, match="CLIENT_SECRET"):
+    with pytest.raises(DirectoryUnauthorized, match="CLIENT_SECRET"):
         list(helix.top_games())
 
 
@@ -222,7 +222,7 @@ def test_an_empty_bucket_is_waited_for_before_sending():
 def test_a_limit_beyond_the_budget_is_unavailable():
     """A reset further away than the budget is not waited for in here: the caller decides."""
     far = Reply(429, {}, {"Ratelimit-Reset": str(time.time() + 3600)})
-    with Scripted([far]) as server, pytest.raises(HelixUnavailable, match="rate limit"):
+    with Scripted([far]) as server, pytest.raises(DirectoryUnavailable, match="rate limit"):
         list(client(server.url, budget_s=60).top_games())
 
 
@@ -248,7 +248,7 @@ def test_a_passing_failure_is_tried_again(bad):
 
 
 def test_a_lasting_failure_is_unavailable_within_the_budget():
-    """An outage ends in HelixUnavailable, after pauses that sum up to less than the budget."""
+    """An outage ends in DirectoryUnavailable, after pauses that sum up to less than the budget."""
     clock = Clock()
 
     class Real(Clock):
@@ -256,17 +256,17 @@ def test_a_lasting_failure_is_unavailable_within_the_budget():
             clock.slept.append(seconds)
             time.sleep(seconds)
 
-    with Scripted([Reply(500)] * 50) as server, pytest.raises(HelixUnavailable, match="500"):
+    with Scripted([Reply(500)] * 50) as server, pytest.raises(DirectoryUnavailable, match="500"):
         list(client(server.url, Real(), budget_s=2).top_games())
     assert 1 <= len(clock.slept) <= 3
     assert sum(clock.slept) <= 2
 
 
 def test_nobody_listens():
-    """No server at the address is HelixUnavailable, not a traceback."""
+    """No server at the address is DirectoryUnavailable, not a traceback."""
     with Scripted([]) as server:
         url = server.url
-    with pytest.raises(HelixUnavailable, match="cannot be reached"):
+    with pytest.raises(DirectoryUnavailable, match="cannot be reached"):
         list(client(url, budget_s=1).top_games())
 
 
@@ -276,26 +276,26 @@ def test_nobody_listens():
 def test_a_slow_server_cannot_hold_us(slow):
     """A socket that says nothing, and one that sends a byte at a time for ever, end at the timeouts."""
     start = time.monotonic()
-    with Scripted([slow]) as server, pytest.raises(HelixUnavailable):
+    with Scripted([slow]) as server, pytest.raises(DirectoryUnavailable):
         list(client(server.url, timeout_s=0.5, deadline_s=1, budget_s=0.1).top_games())
     assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_for_ever(status):
-    """A ready-made token that is refused cannot be renewed: HelixRefused at once."""
+    """A ready-made token that is refused cannot be renewed: DirectoryUnauthorized at once."""
     with Scripted([Reply(status, {"status": status, "message": "Invalid OAuth token"})]) as server:
-        with pytest.raises(HelixRefused, match="Invalid OAuth token"):
+        with pytest.raises(DirectoryUnauthorized, match="Invalid OAuth token"):
             list(client(server.url).top_games())
         assert len(server.requests) == 1
 
 
 def test_a_new_token_that_is_refused_too_ends_it():
-    """401, new token, 401: given up with HelixRefused, after one renewal."""
+    """401, new token, 401: given up with DirectoryUnauthorized, after one renewal."""
     token = Reply(200, {"access_token": "fresh", "expires_in": 1, "token_type": "bearer"})
     refused = Reply(401, {"status": 401, "message": "no"})
     with Scripted([token, refused, token, refused]) as server:
-        with pytest.raises(HelixRefused):
+        with pytest.raises(DirectoryUnauthorized):
             list(client(server.url, client_secret="s").top_games())
         assert len(server.requests) == 4
 
@@ -303,7 +303,7 @@ def test_a_new_token_that_is_refused_too_ends_it():
 @pytest.mark.parametrize("item", [{"name": "x"}, {"id": "x", "name": "y"}, {"id": None, "name": "y"}])
 def test_an_item_of_another_shape_is_unavailable(item):
     """A changed API is an error where it enters, never a half-filled value."""
-    with Scripted([Reply(200, {"data": [item], "pagination": {}})]) as server, pytest.raises(HelixUnavailable):
+    with Scripted([Reply(200, {"data": [item], "pagination": {}})]) as server, pytest.raises(DirectoryUnavailable):
         list(client(server.url).top_games())
 
 

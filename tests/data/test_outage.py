@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from data.entities import Game, StoredFrame
-from data.errors import CatalogAway, CatalogUnavailable
+from data.errors import CatalogConnectionLost, CatalogUnavailable
 from data.storage import database
 from data.storage.catalog import Catalog, Changes, GameSummary
 from data.storage.frame_folder import Folder
@@ -175,7 +175,7 @@ def test_without_waiting_the_first_failure_is_the_answer(mortal: Mortal, mortal_
     catalog = Catalog(mortal_engine, 0)
     mortal.stop(signal.SIGQUIT)
     begun = time.monotonic()
-    with pytest.raises(CatalogAway, match="start the server"):
+    with pytest.raises(CatalogConnectionLost, match="start the server"):
         catalog.game_count()
     assert time.monotonic() - begun < 1
 
@@ -189,7 +189,7 @@ def test_the_waiting_ends_when_it_is_told_to(mortal: Mortal, mortal_engine: Engi
         return len(pauses) == 6
 
     mortal.stop(signal.SIGQUIT)
-    with pytest.raises(CatalogAway):
+    with pytest.raises(CatalogConnectionLost):
         Catalog(mortal_engine, 60, sleep).game_count()
     assert pauses == [0.5, 1, 2, 4, 5, 5]
 
@@ -217,7 +217,7 @@ def test_a_refusal_is_not_waited_for(mortal: Mortal, mortal_engine: Engine, orde
             admin.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"))
             with pytest.raises(CatalogUnavailable, match=advice) as caught:
                 Catalog(engine, 60, lambda _: pytest.fail("it waited")).game_count()
-    assert not isinstance(caught.value, CatalogAway)
+    assert not isinstance(caught.value, CatalogConnectionLost)
 
 
 def test_a_command_whose_server_is_not_there_does_not_wait(run: Run, mortal: Mortal):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from data.errors import NoPicture, StreamOffline, StreamUnavailable
+from data.errors import UndecodableVideo, StreamOffline, StreamUnavailable
 from data.twitch import previews as preview
 from data.twitch.previews import Previews
 from data.video.decoder import decode, encode
@@ -57,7 +57,7 @@ def test_no_stream_no_preview(standin, login):
     [
         (status(503), StreamUnavailable),
         (status(404), StreamOffline),
-        (html(), NoPicture),
+        (html(), UndecodableVideo),
         (cut_off(), StreamUnavailable),
         (trickle(0.05), StreamUnavailable),
     ],

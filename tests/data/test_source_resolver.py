@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from data.errors import NoPicture, StreamOffline, StreamUnavailable, UnknownLogin
+from data.errors import UndecodableVideo, StreamOffline, StreamUnavailable, SourceNotFound
 from data.video.decoder import decode
 from tests.data.hls import IMG_SIZE, LIVE, PICTURE, TOKEN, TOKEN_VALUE, VIDEO, Naps, grab, grabber, playlist, renditions
 from tests.footage import BLUE, GREEN, RED, by_area, flat, segment
@@ -65,7 +65,7 @@ def test_a_recordings_address_may_say_where_to_start():
 def test_an_unknown_recording_is_told():
     """Twitch's null token, with the recording's number in the message."""
     null = Reply(body={"data": {"videoPlaybackAccessToken": None}})
-    with Scripted([null]) as server, pytest.raises(UnknownLogin, match="no recording '123456'"):
+    with Scripted([null]) as server, pytest.raises(SourceNotFound, match="no recording '123456'"):
         grab(server.url, "https://www.twitch.tv/videos/123456")
 
 
@@ -93,7 +93,7 @@ def test_a_clip_becomes_frames():
     [
         ([Reply(body={"data": {"clip": None}})], StreamOffline),
         ([clip(360), Reply(404)], StreamUnavailable),
-        ([clip(360), Reply(body=b"<html>")], NoPicture),
+        ([clip(360), Reply(body=b"<html>")], UndecodableVideo),
     ],
     ids=["unknown", "file gone", "no video"],
 )
@@ -131,7 +131,7 @@ def test_an_encrypted_stream_is_told():
     """No key is asked for."""
     key = '#EXT-X-KEY:METHOD=AES-128,URI="https://site.example/key"'
     with Scripted([renditions("360p"), playlist("live", head=[key])]) as server:
-        with pytest.raises(NoPicture, match="encrypted"):
+        with pytest.raises(UndecodableVideo, match="encrypted"):
             grab(server.url, "https://site.example/master.m3u8")
         assert len(server.requests) == 2
 
@@ -139,8 +139,8 @@ def test_an_encrypted_stream_is_told():
 @pytest.mark.parametrize(
     ("address", "error"),
     [
-        ("https://site.example/", UnknownLogin),
-        ("https://site.example/a.html", UnknownLogin),
+        ("https://site.example/", SourceNotFound),
+        ("https://site.example/a.html", SourceNotFound),
         ("https://[/x", StreamUnavailable),
     ],
 )
@@ -156,7 +156,7 @@ def test_an_address_without_a_stream(address, error):
 )
 def test_what_is_no_source(source):
     """Neither a login, nor an address, nor a file: said in a line that can be printed, without a request."""
-    with Scripted([]) as server, pytest.raises(UnknownLogin) as raised:
+    with Scripted([]) as server, pytest.raises(SourceNotFound) as raised:
         grab(server.url, source)
     assert not server.requests
     assert str(raised.value).isprintable()
@@ -234,10 +234,10 @@ def test_a_real_recording_seeks_to_its_frames(world):
     "content", [b"", b"text", b"#EXTM3U\n#EXTINF:2,\n/etc/passwd\n", b"ffconcat version 1.0\nfile x"]
 )
 def test_a_file_that_is_no_video(tmp_path, content):
-    """NoPicture that names it; a playlist on the disk is not followed to what it names."""
+    """UndecodableVideo that names it; a playlist on the disk is not followed to what it names."""
     path = tmp_path / "film.m3u8"
     path.write_bytes(content)
-    with Scripted([]) as server, pytest.raises(NoPicture, match=r"film\.m3u8"):
+    with Scripted([]) as server, pytest.raises(UndecodableVideo, match=r"film\.m3u8"):
         grab(server.url, str(path))
 
 

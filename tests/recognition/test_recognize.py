@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from data.entities import Frame
-from data.errors import NoPicture, OnlyAds, StreamOffline, StreamUnavailable
+from data.errors import UndecodableVideo, OnlyAds, StreamOffline, StreamUnavailable
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
-from recognition.events import Answered, FrameSeen
+from recognition.events import VerdictReached, FrameClassified
 from recognition.outputs.console import lines
 from tests.footage import BLUE, GREEN, RED, flat
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize, save_model
@@ -83,10 +83,10 @@ def test_each_line_comes_with_its_frame():
     said = events(slow(), ByColour())
     assert next(said).source == "x"
     come.set()
-    assert [type(event) for event in said] == [FrameSeen, Answered]
+    assert [type(event) for event in said] == [FrameClassified, VerdictReached]
 
 
-@pytest.mark.parametrize("error", [StreamOffline("x is not live"), OnlyAds("x: ads"), NoPicture("x: none")])
+@pytest.mark.parametrize("error", [StreamOffline("x is not live"), OnlyAds("x: ads"), UndecodableVideo("x: none")])
 def test_an_error_before_the_first_frame_is_the_answer(error):
     """Without a frame there is no verdict: the stream's own error goes up."""
     with pytest.raises(type(error)) as raised:

@@ -13,11 +13,11 @@ import pytest
 import recognition
 from config import Settings
 from data.entities import Game
-from data.errors import HelixUnavailable, ModelError, SettingsError, StreamOffline
+from data.errors import DirectoryUnavailable, ModelError, SettingsError, StreamOffline
 from recognition import Recognizer
 from recognition.categories import Categories
 from recognition.decision.verdict import Verdict
-from recognition.events import Answered, FrameSeen
+from recognition.events import VerdictReached, FrameClassified
 from tests.footage import BLUE, GREEN, RED
 from tests.recognition.commands import BRIGHT, DARK, ROOT
 from tests.recognition.fakes import ByColour, Grabbed, frames, recognizer
@@ -49,7 +49,7 @@ def test_a_verdict_frames_and_events():
     assert [event.prediction for event in seen] == list(verdict.predictions)
     assert {event.source for event in seen} == {"x"}
     kinds = [type(event) for event in recognizer(frames(RED, BLUE), ByColour()).events("x")]
-    assert kinds == [FrameSeen, FrameSeen, Answered]
+    assert kinds == [FrameClassified, FrameClassified, VerdictReached]
 
 
 def test_as_many_frames_as_asked_for():
@@ -62,7 +62,7 @@ def test_it_stops_once_the_answer_is_certain():
     """Frames that agree need not all be looked at; those that do not are; the event says which it was."""
     for colours, most in (([RED] * 13, 5), ([RED, BLUE] * 6 + [RED], 13)):
         *seen, last = recognizer(frames(*colours), ByColour(sure=9)).events("x", 13, sure=0.99)
-        assert isinstance(last, Answered)
+        assert isinstance(last, VerdictReached)
         assert len(seen) <= most
         assert last.early == (len(seen) < 13)
     assert len(recognizer(frames(*[RED] * 13), ByColour(sure=9)).recognize("x", 13).predictions) == 13
@@ -103,7 +103,7 @@ class Unanswered:
     """A Helix that is down."""
 
     def live(self, logins):
-        raise HelixUnavailable("Twitch answers 503")
+        raise DirectoryUnavailable("Twitch answers 503")
 
 
 def test_helix_in_trouble_is_a_warning(caplog):

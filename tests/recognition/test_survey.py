@@ -13,14 +13,14 @@ import pytest
 
 from data import factories
 from data.entities import Game, Stream
-from data.errors import HelixUnavailable, NoPicture, StreamError, StreamOffline, UnknownLogin
+from data.errors import DirectoryUnavailable, UndecodableVideo, StreamError, StreamOffline, SourceNotFound
 from model.inference.calibration import Judged
 from model.inference.classifier import Classifier
 from recognition import Recognizer
 from recognition.decision.verdict import Jury, Prediction
 from recognition.engine.slots import Places
 from recognition.engine.survey import Survey
-from recognition.events import Answered, Failed, FrameSeen, now
+from recognition.events import VerdictReached, SourceFailed, FrameClassified, now
 from tests.data.conftest import settings
 from tests.recognition.commands import BRIGHT, DARK
 from tests.standin import Standin, Weather, World
@@ -30,19 +30,19 @@ GAMES = (Game(1, "Chess"), Game(2, "Tetris"))
 AT_ONCE = 3
 
 
-def answer(source: str) -> Answered:
+def answer(source: str) -> VerdictReached:
     jury = Jury(GAMES)
     jury.hear(np.array([9.0, 0.0]))
-    return Answered(source, now(), jury.verdict())
+    return VerdictReached(source, now(), jury.verdict())
 
 
-def look(source: str) -> Iterator[FrameSeen | Answered]:
+def look(source: str) -> Iterator[FrameClassified | VerdictReached]:
     """A source that gives a frame and its verdict, or what its name says."""
     if source.startswith("offline"):
         raise StreamOffline(source)
-    yield FrameSeen(source, now(), 1, Prediction(GAMES[0], 1.0))
+    yield FrameClassified(source, now(), 1, Prediction(GAMES[0], 1.0))
     if source.startswith("broken"):
-        raise NoPicture(source)
+        raise UndecodableVideo(source)
     yield answer(source)
 
 
@@ -50,7 +50,7 @@ def stream(login: str, game: Game | None) -> Stream:
     return Stream(login, game.id if game else 0, "", "en", 1, game.name if game else "")
 
 
-def surveying(look: Callable[[str], Iterable[FrameSeen | Answered]], at_once: int = AT_ONCE) -> Survey:
+def surveying(look: Callable[[str], Iterable[FrameClassified | VerdictReached]], at_once: int = AT_ONCE) -> Survey:
     return Survey(look, Places(at_once, time.sleep), at_once)
 
 
@@ -59,16 +59,16 @@ def test_each_source_has_its_result():
     names = [f"{kind}{number}" for kind in ("fine", "offline", "broken") for number in range(67)]
     results = list(surveying(look).results(names))
     assert sorted(result.source for result in results) == sorted(names)
-    answered = {result.source for result in results if isinstance(result, Answered)}
+    answered = {result.source for result in results if isinstance(result, VerdictReached)}
     assert answered == {name for name in names if name.startswith("fine")}
-    reasons = {type(r.error) for r in results if isinstance(r, Failed)}
-    assert reasons == {StreamOffline, NoPicture}
+    reasons = {type(r.error) for r in results if isinstance(r, SourceFailed)}
+    assert reasons == {StreamOffline, UndecodableVideo}
 
 
 def test_streams_bring_their_category():
     """What Helix lists stands beside the answer, as a mismatch where the ids differ; a stream may have set none."""
     listed = [stream("one", GAMES[0]), stream("two", GAMES[1]), stream("three", None), "four"]
-    found = {r.source: r for r in surveying(look).results(listed) if isinstance(r, Answered)}
+    found = {r.source: r for r in surveying(look).results(listed) if isinstance(r, VerdictReached)}
     assert {name: (r.category, r.mismatch) for name, r in found.items()} == {
         "one": (GAMES[0], False),
         "two": (GAMES[1], True),
@@ -82,7 +82,7 @@ def test_side_by_side_and_no_more():
     lock = threading.Lock()
     busy, most, drawn, done = 0, 0, 0, 0
 
-    def counted(source: str) -> Iterator[Answered]:
+    def counted(source: str) -> Iterator[VerdictReached]:
         nonlocal busy, most
         with lock:
             busy += 1
@@ -108,7 +108,7 @@ def test_who_waits_leaves_its_place():
     """Sixteen sources that wait for half a second each, with two places: they wait together, and work in turn."""
     places, lock, busy, most = Places(2, time.sleep), threading.Lock(), 0, 0
 
-    def patient(source: str) -> Iterator[Answered]:
+    def patient(source: str) -> Iterator[VerdictReached]:
         nonlocal busy, most
         for _ in range(2):
             with lock:
@@ -131,18 +131,18 @@ def test_a_listing_that_breaks_off():
 
     def names() -> Iterator[str]:
         yield from ("one", "two")
-        raise HelixUnavailable("down")
+        raise DirectoryUnavailable("down")
 
     results = surveying(look).results(names())
     assert {next(results).source, next(results).source} == {"one", "two"}
-    with pytest.raises(HelixUnavailable, match="down"):
+    with pytest.raises(DirectoryUnavailable, match="down"):
         next(results)
 
 
 def test_what_nobody_expects_is_not_hidden():
     """An error that is not a stream's own ends the survey."""
 
-    def faulty(source: str) -> Iterator[Answered]:
+    def faulty(source: str) -> Iterator[VerdictReached]:
         raise ZeroDivisionError(source)
 
     with pytest.raises(ZeroDivisionError, match="one"):
@@ -153,7 +153,7 @@ def test_leaving_early_ends_those_in_the_making():
     """They end at their next frame; those that had not begun never do."""
     begun, ended = [], threading.Semaphore(0)
 
-    def endless(source: str) -> Iterator[FrameSeen | Answered]:
+    def endless(source: str) -> Iterator[FrameClassified | VerdictReached]:
         begun.append(source)
         if source == "first":
             yield answer(source)
@@ -161,7 +161,7 @@ def test_leaving_early_ends_those_in_the_making():
         try:
             while True:
                 time.sleep(0.005)
-                yield FrameSeen(source, now(), 1, Prediction(GAMES[0], 1.0))
+                yield FrameClassified(source, now(), 1, Prediction(GAMES[0], 1.0))
         finally:
             ended.release()
 
@@ -221,11 +221,11 @@ def made(twitch, model_path) -> Iterator[Made]:
 LOGINS = ("dcss_minotaur_berserker", "etr_bumpy_ride")
 
 
-def said(results: Iterable[Answered | Failed]) -> dict[str, tuple[Game | type[StreamError], int, bool]]:
+def said(results: Iterable[VerdictReached | SourceFailed]) -> dict[str, tuple[Game | type[StreamError], int, bool]]:
     """By source: the game, or the error's class; how many frames; and whether the preview alone was looked at."""
     return {
         r.source: (r.verdict.game, r.verdict.frames, r.preview)
-        if isinstance(r, Answered)
+        if isinstance(r, VerdictReached)
         else (type(r.error), 0, False)
         for r in results
     }
@@ -239,7 +239,7 @@ def test_real_streams(made):
         LOGINS[1]: (BRIGHT, 3, False),
         url: (BRIGHT, 3, False),
         "already_over": (StreamOffline, 0, False),
-        "no such file.mp4": (UnknownLogin, 0, False),
+        "no such file.mp4": (SourceNotFound, 0, False),
     }
 
 
@@ -277,7 +277,7 @@ def test_many_cores(made, threads):
 def test_an_early_stop(made):
     """Three frames of fifteen are enough for these, and the event says so."""
     results = list(made().survey(LOGINS, 15, 0.9))
-    assert all(isinstance(r, Answered) and r.early and r.verdict.frames < 8 for r in results)
+    assert all(isinstance(r, VerdictReached) and r.early and r.verdict.frames < 8 for r in results)
 
 
 def test_previews_that_leave_no_doubt(made, twitch):

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from data.entities import Frame
-from data.errors import NoPicture, StreamOffline, StreamUnavailable, UnknownLogin
+from data.errors import UndecodableVideo, StreamOffline, StreamUnavailable, SourceNotFound
 from data.video.decoder import encode
 from recognition.decision.verdict import Jury
 from recognition.engine.watched_stream import Watched
-from recognition.events import Answered, Changed, Event, Failed, FrameSeen
+from recognition.events import VerdictReached, GameChanged, Event, SourceFailed, FrameClassified
 from tests.footage import BLUE, GREEN, RED, flat
 from tests.recognition.fakes import ByColour
 from tests.recognition.tails import FakeTail, Twitch, shown
@@ -49,11 +49,11 @@ def kinds(told: list[Event]) -> list[str]:
     """What was told, but for frames: the game that changes or verdicts name, the reason of failures."""
     words = []
     for event in told:
-        if isinstance(event, Changed):
+        if isinstance(event, GameChanged):
             words.append(f"now {event.after.name if event.after else 'unknown'}")
-        elif isinstance(event, Answered):
+        elif isinstance(event, VerdictReached):
             words.append(f"{event.verdict.line()} in {event.verdict.frames}")
-        elif isinstance(event, Failed):
+        elif isinstance(event, SourceFailed):
             words.append(event.error.reason)
     return words
 
@@ -67,9 +67,9 @@ def test_a_stream_from_beginning_to_end():
     assert watching.pauses == [2.0] * 3
     assert kinds(watching.turn(5)) == ["now Bleu pâle", "Red Game with a score of 4.0 in 7"]
     assert watching.watched.over
-    frames = [event for event in watching.told if isinstance(event, FrameSeen)]
+    frames = [event for event in watching.told if isinstance(event, FrameClassified)]
     assert [frame.number for frame in frames] == [*range(1, 8)]
-    [_, change] = [event for event in watching.told if isinstance(event, Changed)]
+    [_, change] = [event for event in watching.told if isinstance(event, GameChanged)]
     assert (change.before, change.after, change.number) == (RED_GAME, BLUE_GAME, 7)
     assert twitch.opened == [("one", 4, 2)]
 
@@ -84,13 +84,13 @@ def test_how_late_and_how_many_were_lost():
         watching.turn()
         tail.lost = 3
         watching.turn()
-        frames = [event for event in watching.told if isinstance(event, FrameSeen)]
+        frames = [event for event in watching.told if isinstance(event, FrameClassified)]
         seen[tail] = [(None if frame.lag_s is None else round(frame.lag_s), frame.lost) for frame in frames]
     assert seen[live] == [(None, 0), (None, 0), (5, 3), (3, 0)]
     assert seen[recorded] == [(None, 0), (None, 3)]
 
 
-@pytest.mark.parametrize("error", [OFFLINE, NoPicture("one: encrypted"), UnknownLogin("nobody")])
+@pytest.mark.parametrize("error", [OFFLINE, UndecodableVideo("one: encrypted"), SourceNotFound("nobody")])
 def test_without_waiting_a_stream_that_is_not_there_is_over(error):
     """It is told, once, and that is all."""
     watching = Watching(Twitch(error))
@@ -113,14 +113,14 @@ def test_a_stream_is_waited_for():
     ]
     assert kinds(watching.turn(50)) == ["offline"]
     assert set(watching.pauses) == {60.0}
-    numbers = [event.number for event in watching.told if isinstance(event, FrameSeen)]
+    numbers = [event.number for event in watching.told if isinstance(event, FrameClassified)]
     assert numbers == [*range(1, 7)]
     assert not watching.watched.over
 
 
 def test_a_login_that_does_not_exist_is_not_waited_for():
     """A slip of the pen would be looked for for ever."""
-    watching = Watching(Twitch(UnknownLogin("nobody")), wait=True)
+    watching = Watching(Twitch(SourceNotFound("nobody")), wait=True)
     assert kinds(watching.turn(5)) == ["unknown login"]
     assert watching.watched.over
 
@@ -205,7 +205,7 @@ def test_unknown_and_what_is_less_sure():
     told: list[Event] = []
     watched.turn(told.append, threading.Event())
     assert kinds(told)[0] == "now unknown"
-    [change] = [event for event in told if isinstance(event, Changed)]
+    [change] = [event for event in told if isinstance(event, GameChanged)]
     assert (change.before, change.after, change.known) == (None, None, False)
 
 
