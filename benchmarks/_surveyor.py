@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from config import Settings
-    from model.inference.calibration import Judged
-    from recognition.engine.batching import Judge
+    from model.inference.calibration import ScoredLogits
+    from recognition.engine.batching import ImageClassifier
 
 FRAMES = 13  # of a window of 15: the last segments are new meanwhile
 _CORES = 2
@@ -58,16 +58,16 @@ def main() -> int:
 class Timed:
     """A classifier, and the CPU seconds that it took of the threads that called it."""
 
-    def __init__(self, classifier: Judge) -> None:
+    def __init__(self, classifier: ImageClassifier) -> None:
         self._classifier = classifier
         self._lock = threading.Lock()
         self.classes, self.img_size = classifier.classes, classifier.img_size
         self.seconds = 0.0
 
-    def judge(self, images: np.ndarray) -> Judged:
+    def predict(self, images: np.ndarray) -> ScoredLogits:
         """What the classifier says."""
         start = time.thread_time()
-        judged = self._classifier.judge(images)
+        judged = self._classifier.predict(images)
         with self._lock:
             self.seconds += time.thread_time() - start
         return judged
@@ -78,18 +78,18 @@ class _Ours:
 
     def __init__(self, settings: Settings, way: str) -> None:
         from recognition import Recognizer
-        from recognition.modes.single import SURE
+        from recognition.modes.single import DEFAULT_CERTAINTY
 
         self._recognizer = Recognizer.load(settings, threads=1)
         self._timed = Timed(self._recognizer.classifier)
-        self._how: dict[str, Any] = {"preview": way == "preview", "sure": SURE if way == "early" else 1.0}
+        self._how: dict[str, Any] = {"preview": way == "preview", "certainty": DEFAULT_CERTAINTY if way == "early" else 1.0}
 
     def answers(self, logins: Iterable[str]) -> Iterator[Answer]:
         """Side by side, as they come."""
         from recognition.events import SourceFailed
 
         with self._recognizer as recognizer:
-            for result in recognizer.judging_by(self._timed).survey(logins, FRAMES, **self._how):
+            for result in recognizer.with_classifier(self._timed).survey(logins, FRAMES, **self._how):
                 if isinstance(result, SourceFailed):
                     yield result.source, None, 0
                 else:
@@ -110,7 +110,7 @@ class _Original:
         from benchmarks import _original
         from model.inference import classes
 
-        self._classes = classes.read(settings.model_path / classes.FILE)
+        self._classes = classes.read_classes(settings.model_path / classes.CLASSES_FILE)
         self._model = _original.network(settings.model_path)
         self._standin = settings.twitch_standin
         self._session = _original.new_session(self._standin)
@@ -120,16 +120,16 @@ class _Original:
         """In turn: the whole window, then a prediction a frame."""
         from benchmarks import _original
         from data.video.decoder import decode
-        from recognition.decision.verdict import Jury
+        from recognition.decision.verdict import VerdictAccumulator
 
         for login in logins:
-            jury = Jury(self._classes)
+            accumulator = VerdictAccumulator(self._classes)
             jpegs = list(islice(_original.frames(self._session, self._standin, login), FRAMES))
             start = time.process_time()
             for jpeg in jpegs:
-                jury.hear(self._model.predict(decode(jpeg)[None], verbose=0)[0])
+                accumulator.add_frame(self._model.predict(decode(jpeg)[None], verbose=0)[0])
             self.inference_s += time.process_time() - start
-            yield login, jury.verdict().game.id, len(jpegs)
+            yield login, accumulator.verdict().game.id, len(jpegs)
 
 
 if __name__ == "__main__":

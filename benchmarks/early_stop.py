@@ -22,10 +22,10 @@ from data import factories
 from data.entities import Frame
 from data.errors import StreamError
 from data.hls.playlist import scattered
-from model.inference.calibration import Judged
+from model.inference.calibration import ScoredLogits
 from recognition import Recognizer
 from recognition.decision.verdict import Verdict
-from recognition.modes.single import SURE
+from recognition.modes.single import DEFAULT_CERTAINTY
 from tests.standin import CLIPS, Standin, World
 
 _OTHERS = (0.9, 0.95, 0.999)  # what else one may ask for
@@ -39,11 +39,11 @@ class Grabbed:
     def __init__(self, jpegs: Sequence[bytes]) -> None:
         self._jpegs = jpegs
 
-    def frames(self, source: str, at_most: int, ad_wait_s: float, scatter: bool) -> Iterator[Frame]:
+    def frames(self, source: str, max_frames: int, ad_wait_s: float, spread_first: bool) -> Iterator[Frame]:
         """The first of them, in the order in which a grabber gives them."""
         del source, ad_wait_s
-        taken = self._jpegs[:at_most]
-        return (Frame(number, jpeg) for number, jpeg in enumerate(scattered(taken) if scatter else taken, 1))
+        taken = self._jpegs[:max_frames]
+        return (Frame(number, jpeg) for number, jpeg in enumerate(scattered(taken) if spread_first else taken, 1))
 
     def close(self) -> None:
         """There is nothing to close."""
@@ -54,14 +54,14 @@ class Remembering:
 
     def __init__(self, classifier: Any) -> None:
         self._classifier = classifier
-        self._judged: dict[bytes, Judged] = {}
+        self._judged: dict[bytes, ScoredLogits] = {}
         self.classes = classifier.classes
 
-    def judge(self, images: np.ndarray) -> Judged:
+    def predict(self, images: np.ndarray) -> ScoredLogits:
         """What it said of this picture before, or says now."""
         key = images.tobytes()
         if key not in self._judged:
-            self._judged[key] = self._classifier.judge(images)
+            self._judged[key] = self._classifier.predict(images)
         return self._judged[key]
 
 
@@ -82,17 +82,17 @@ def main(argv: list[str]) -> int:
     more: dict[str, float] = {f"{name}streams": len(streams) for name, streams in groups.items()}
     for name, streams in groups.items():
         whole = [_answer(settings, stream, classifier, 1.0) for stream in streams]
-        for sure in (SURE, *_OTHERS):
+        for sure in (DEFAULT_CERTAINTY, *_OTHERS):
             early = [_answer(settings, stream, classifier, sure) for stream in streams]
             differ = [_said(one) != _said(other) for one, other in zip(early, whole, strict=True)]
             more[f"{name}frames_{sure}"] = round(float(np.mean([verdict.frames for verdict in early])), 2)
             more[f"{name}differ_{sure}"] = round(float(np.mean(differ)), 4)
-    return _grabbing.report("early_stop", more[f"frames_{SURE}"], _grabbing.FRAMES, "frames", **more)
+    return _grabbing.report("early_stop", more[f"frames_{DEFAULT_CERTAINTY}"], _grabbing.FRAMES, "frames", **more)
 
 
 def _windows(standin: Standin, settings: Any) -> Iterator[tuple[str, list[bytes]]]:
     """The login and the frames of each channel that gives a whole window."""
-    with factories.grabber(settings) as grabber:
+    with factories.make_grabber(settings) as grabber:
         for channel in standin.world.channels:
             try:
                 jpegs = [frame.jpeg for frame in grabber.frames(channel.login, _WINDOW)]
@@ -118,7 +118,7 @@ def _switching(windows: Sequence[list[bytes]]) -> list[Grabbed]:
 
 
 def _answer(settings: Any, grabbed: Any, classifier: Any, sure: float) -> Verdict:
-    recognizer = Recognizer(settings, grabbed, lambda: classifier, over=threading.Event())
+    recognizer = Recognizer(settings, grabbed, lambda: classifier, stop=threading.Event())
     return recognizer.recognize("stream", _grabbing.FRAMES, sure)
 
 

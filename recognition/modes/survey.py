@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from data import memory
 from data.errors import DirectoryError, StreamOffline
-from recognition.events import Output
-from recognition.modes.single import certainty, code_of, exit_code
-from recognition.outputs.console import JsonLines, Lines
-from recognition.outputs.fan_out import Outputs
-from recognition.outputs.survey_summary import Tally
+from recognition.modes.single import combine_exit_codes, exit_code_of, required_certainty
+from recognition.outputs.base import Output
+from recognition.outputs.console import JsonLines, TextLines
+from recognition.outputs.fan_out import FanOut
+from recognition.outputs.survey_summary import SurveyStats
 from recognition.recognizer import Recognizer
-from recognition.sources import login_of, sources
+from recognition.sources import sources, twitch_login
 
 if TYPE_CHECKING:
     from config import Settings
@@ -35,28 +35,28 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     """Survey what `args` names; returns the exit code: 0 where anything was answered, what all failures share, or 1."""
     if args.parallel:
         settings = settings.model_copy(update={"parallel_streams": args.parallel})
-    tally, codes = Tally(), set()
+    stats, codes = SurveyStats(), set()
     with ExitStack() as stack:
-        stack.enter_context(memory.given_back())
+        stack.enter_context(memory.trim_periodically())
         recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence, threads=1)
         stack.enter_context(recognizer)
         asked, total = _asked(args, recognizer)
-        stack.callback(_say, tally, args.quiet)
-        output = stack.enter_context(Outputs(list(_outputs(args, tally, total))))
-        results = recognizer.survey(asked, args.frames, certainty(args), preview=bool(args.preview))
+        stack.callback(_say, stats, args.quiet)
+        output = stack.enter_context(FanOut(list(_outputs(args, stats, total))))
+        results = recognizer.survey(asked, args.frames, required_certainty(args), preview=bool(args.preview))
         for result in stack.enter_context(closing(results)):
-            tally.count(result)
-            codes.add(code_of(result))
-            output.tell(result)
+            stats.add(result)
+            codes.add(exit_code_of(result))
+            output.emit(result)
     if not codes:
         raise StreamOffline("there is no such stream now")
-    return 0 if 0 in codes else exit_code(list(codes))
+    return 0 if 0 in codes else combine_exit_codes(list(codes))
 
 
-def _say(tally: Tally, quiet: bool) -> None:
+def _say(stats: SurveyStats, quiet: bool) -> None:
     """The summary on stderr, also of a survey that was ended early."""
-    if tally.sources and not quiet:
-        print(*tally.summary(), sep="\n", file=sys.stderr)
+    if stats.sources and not quiet:
+        print(*stats.summary(), sep="\n", file=sys.stderr)
 
 
 def _asked(args: argparse.Namespace, recognizer: Recognizer) -> tuple[Iterable[str | Stream], int | None]:
@@ -82,40 +82,40 @@ def _with_categories(helix: Helix, named: Iterable[str]) -> Iterator[str | Strea
     names = iter(named)
     while some := list(islice(names, _CALL)):
         try:
-            live = helix.live(filter(None, map(login_of, some)))
+            live = helix.live(filter(None, map(twitch_login, some)))
         except DirectoryError as error:
             log.warning("%s; the answers stand without categories", error)
             yield from chain(some, names)
             return
-        yield from (live.get(login_of(name), name) for name in some)
+        yield from (live.get(twitch_login(name), name) for name in some)
 
 
-def _outputs(args: argparse.Namespace, tally: Tally, total: int | None) -> Iterator[Output]:
+def _outputs(args: argparse.Namespace, stats: SurveyStats, total: int | None) -> Iterator[Output]:
     """Where results go. Raises FolderError."""
     if args.csv:
-        from recognition.outputs.csv_file import Csv
+        from recognition.outputs.csv_file import CsvFile
 
-        yield Csv(Path(args.csv))
+        yield CsvFile(Path(args.csv))
     if args.parquet:
-        from recognition.outputs.parquet_file import Parquet
+        from recognition.outputs.parquet_file import ParquetFile
 
-        yield Parquet(Path(args.parquet))
+        yield ParquetFile(Path(args.parquet))
     if args.json:
         yield JsonLines()
     elif sys.stdout.isatty():
-        yield from _on_terminal(tally, total, rows=True, stderr=False)
+        yield from _on_terminal(stats, total, rows=True, stderr=False)
     else:
-        yield Lines(named=True)
+        yield TextLines(named=True)
         if sys.stderr.isatty():
-            yield from _on_terminal(tally, total, rows=False, stderr=True)
+            yield from _on_terminal(stats, total, rows=False, stderr=True)
 
 
-def _on_terminal(tally: Tally, total: int | None, *, rows: bool, stderr: bool) -> Iterator[Output]:
+def _on_terminal(stats: SurveyStats, total: int | None, *, rows: bool, stderr: bool) -> Iterator[Output]:
     from rich.console import Console
 
-    from recognition.outputs.terminal_table import Progressing, Rows
+    from recognition.outputs.terminal_table import ProgressLine, ResultTable
 
     console: Any = Console(stderr=stderr, highlight=False)
     if rows:
-        yield Rows(console)
-    yield Progressing(console, tally, total)
+        yield ResultTable(console)
+    yield ProgressLine(console, stats, total)

@@ -9,18 +9,18 @@ from pathlib import Path
 
 from data.errors import FolderError
 from data.hls.playlist import evenly
-from recognition.events import Answered, Event, FrameSeen
-from recognition.outputs.annotation import captioned, sheet
-from recognition.outputs.console import lines
+from recognition.events import Event, FrameClassified, VerdictReached
+from recognition.outputs.annotation import annotate_frame, contact_sheet
+from recognition.outputs.console import event_lines
 
-SHEET = "sheet.jpg"
+CONTACT_SHEET = "sheet.jpg"
 _FRAMES = re.compile(r"frame-[0-9]+\.jpg")
-_ON_A_SHEET = 60  # frames at most, spread over all of them
-_STRANGE = re.compile(r"[^A-Za-z0-9_.-]+")
-_LONGEST = 80  # characters of a folder's name
+_MAX_SHEET_FRAMES = 60  # frames at most, spread over all of them
+_UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9_.-]+")
+_MAX_NAME_LENGTH = 80  # characters of a folder's name
 
 
-class Album:
+class AnnotatedImages:
     """An output that writes `<folder>/<source>/frame-<number>.jpg`, and `sheet.jpg` there with the verdict.
 
     Every call raises FolderError where that cannot be.
@@ -32,15 +32,15 @@ class Album:
         self._folders: dict[str, Path] = {}
         self._frames: dict[str, list[Path]] = {}
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Save a frame; with the verdict, the sheet."""
         with _translated():
-            if isinstance(event, FrameSeen):
-                path = self._of(event.source) / f"frame-{event.number:03}.jpg"
-                path.write_bytes(captioned(event.jpeg, event.number, event.prediction))
+            if isinstance(event, FrameClassified):
+                path = self._source_folder(event.source) / f"frame-{event.number:03}.jpg"
+                path.write_bytes(annotate_frame(event.jpeg, event.number, event.prediction))
                 self._frames.setdefault(event.source, []).append(path)
-            elif isinstance(event, Answered) and event.source in self._frames:
-                self._finish(event.source, [event.source, *lines(event)])
+            elif isinstance(event, VerdictReached) and event.source in self._frames:
+                self._finish(event.source, [event.source, *event_lines(event)])
 
     def close(self) -> None:
         """Make the sheets of sources that were broken off; safe to call twice."""
@@ -51,21 +51,21 @@ class Album:
     def _finish(self, source: str, titles: Sequence[str]) -> None:
         """Make the source's sheet, with these lines above it."""
         frames = self._frames.pop(source)
-        jpegs = [path.read_bytes() for path in evenly(frames, _ON_A_SHEET)]
-        (self._folders[source] / SHEET).write_bytes(sheet(jpegs, titles))
+        jpegs = [path.read_bytes() for path in evenly(frames, _MAX_SHEET_FRAMES)]
+        (self._folders[source] / CONTACT_SHEET).write_bytes(contact_sheet(jpegs, titles))
 
-    def _of(self, source: str) -> Path:
+    def _source_folder(self, source: str) -> Path:
         """The source's folder, which a new one finds empty of the frames that an earlier run left there."""
         if source not in self._folders:
-            folder = self._unused(folder_name(source))
+            folder = self._free_name(folder_name(source))
             folder.mkdir(parents=True, exist_ok=True)
             for path in [*folder.iterdir()]:
-                if _FRAMES.fullmatch(path.name) or path.name == SHEET:
+                if _FRAMES.fullmatch(path.name) or path.name == CONTACT_SHEET:
                     path.unlink()
             self._folders[source] = folder
         return self._folders[source]
 
-    def _unused(self, name: str) -> Path:
+    def _free_name(self, name: str) -> Path:
         """A folder of this name, or of the first one with a number that no other source has."""
         taken = set(self._folders.values())
         names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))]
@@ -74,7 +74,7 @@ class Album:
 
 def folder_name(source: str) -> str:
     """A name for a folder made from a login, an address or a path: what is strange in it becomes `_`."""
-    return _STRANGE.sub("_", source.partition("://")[2] or source).strip("._")[-_LONGEST:] or "_"
+    return _UNSAFE_CHARACTERS.sub("_", source.partition("://")[2] or source).strip("._")[-_MAX_NAME_LENGTH:] or "_"
 
 
 @contextmanager

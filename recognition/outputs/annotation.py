@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recognition.decision.verdict import Prediction
 
 KNOWN, UNKNOWN = (60, 190, 110), (240, 160, 40)  # RGB, as all here
-_WHITE, _INK = (255, 255, 255), (30, 36, 48)
+_WHITE, _DARK = (255, 255, 255), (30, 36, 48)
 _FONT, _LETTER = cv2.FONT_HERSHEY_DUPLEX, 0.42  # about ten pixels high
 _TILE = 240  # pixels: smaller frames are enlarged to it
 _STRIP, _PAD, _BAR = 30, 6, 4  # pixels of what stands on a frame
@@ -26,7 +26,7 @@ _TITLE = 24  # pixels of a line above a sheet
 _QUALITY = 90
 
 
-def captioned(jpeg: bytes, number: int, prediction: Prediction) -> bytes:
+def annotate_frame(jpeg: bytes, number: int, prediction: Prediction) -> bytes:
     """The frame as a JPEG, at least 240 pixels high and wide, with its number, game and confidence along the bottom.
 
     Of an unknown frame the closest game, with a question mark, and an orange bar instead of a green one.
@@ -41,12 +41,12 @@ def captioned(jpeg: bytes, number: int, prediction: Prediction) -> bytes:
     room = width - 3 * _PAD - _width(percent)
     name = prediction.game.name if prediction.known else f"{prediction.game.name}?"
     baseline = height - _BAR - _PAD - 3
-    _write(image, _fitting(f"{number} {name}", room), _PAD, baseline, _WHITE)
-    _write(image, percent, width - _PAD - _width(percent), baseline, _WHITE)
+    _put_text(image, _truncate(f"{number} {name}", room), _PAD, baseline, _WHITE)
+    _put_text(image, percent, width - _PAD - _width(percent), baseline, _WHITE)
     return encode(image, _QUALITY)
 
 
-def sheet(jpegs: Sequence[bytes], titles: Sequence[str]) -> bytes:
+def contact_sheet(jpegs: Sequence[bytes], titles: Sequence[str]) -> bytes:
     """Frames of one size side by side in rows, as a JPEG, below `titles`, a line each."""
     tiles = [decode(jpeg) for jpeg in jpegs]
     columns = _columns(len(tiles))
@@ -55,7 +55,7 @@ def sheet(jpegs: Sequence[bytes], titles: Sequence[str]) -> bytes:
     width = rows[0].shape[1]
     head = np.full((_TITLE * len(titles) + _PAD, width, 3), 255, np.uint8)
     for line, title in enumerate(titles, start=1):
-        _write(head, _fitting(title, width - 2 * _PAD), _PAD, _TITLE * line - _PAD, _INK)
+        _put_text(head, _truncate(title, width - 2 * _PAD), _PAD, _TITLE * line - _PAD, _DARK)
     return encode(np.vstack([head, *rows]), _QUALITY)
 
 
@@ -70,12 +70,12 @@ def _columns(count: int) -> int:
     return min(count, round((count * 5 / 3) ** 0.5))
 
 
-def _write(image: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int]) -> None:
+def _put_text(image: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int]) -> None:
     """Write `text` from `x`, its baseline at `y`."""
     cv2.putText(image, _ascii(text), (x, y), _FONT, _LETTER, colour, 1, cv2.LINE_AA)
 
 
-def _fitting(text: str, width: int) -> str:
+def _truncate(text: str, width: int) -> str:
     """As much of the text's beginning as fits into so many pixels."""
     if _width(text) <= width:
         return text

@@ -7,33 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import FolderError
-from recognition.events import Answered, Event, Failed, as_json
+from recognition.events import Event, SourceFailed, VerdictReached, as_json
 
-TEXT, INTEGER, REAL, YES_NO, TIME = "text", "integer", "real", "yes or no", "time"
+TEXT, INTEGER, FLOAT, BOOLEAN, TIME = "text", "integer", "real", "yes or no", "time"
 # As docs/events.schema.json has them. Of a game the id is a column of its own; what does not apply is empty.
 COLUMNS = {
     "source": TEXT,
     "time": TIME,
-    "known": YES_NO,
+    "known": BOOLEAN,
     "game_id": INTEGER,
     "game": TEXT,
     "closest_id": INTEGER,
     "closest": TEXT,
-    "confidence": REAL,
-    "score": REAL,
+    "confidence": FLOAT,
+    "score": FLOAT,
     "frames": INTEGER,
     "unknown_frames": INTEGER,
-    "early": YES_NO,
-    "preview": YES_NO,
+    "early": BOOLEAN,
+    "preview": BOOLEAN,
     "category_id": INTEGER,
     "category": TEXT,
-    "mismatch": YES_NO,
+    "mismatch": BOOLEAN,
     "reason": TEXT,
     "message": TEXT,
 }
 
 
-def row(result: Answered | Failed) -> dict[str, Any]:
+def to_row(result: VerdictReached | SourceFailed) -> dict[str, Any]:
     """The result by COLUMNS; None: does not apply. `time` is ISO 8601."""
     values: dict[str, Any] = {}
     for name, value in as_json(result).items():
@@ -44,7 +44,7 @@ def row(result: Answered | Failed) -> dict[str, Any]:
     return {name: values.get(name) for name in COLUMNS}
 
 
-class Csv:
+class CsvFile:
     """Writes a line for each result, at once: what is killed leaves whole lines."""
 
     def __init__(self, file: Path) -> None:
@@ -57,10 +57,10 @@ class Csv:
         self._writer = csv.DictWriter(self._file, list(COLUMNS), lineterminator="\n")
         self._write(dict.fromkeys(COLUMNS) | {name: name for name in COLUMNS})
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """A line, where it is a source's result. Raises FolderError."""
-        if isinstance(event, (Answered, Failed)):
-            self._write({name: _word(value) for name, value in row(event).items()})
+        if isinstance(event, (VerdictReached, SourceFailed)):
+            self._write({name: _word(value) for name, value in to_row(event).items()})
 
     def close(self) -> None:
         """Close the file; safe to call twice."""

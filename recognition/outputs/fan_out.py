@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from recognition.events import Event, Output
+from recognition.events import Event
+from recognition.outputs.base import Output
 
 
-class Outputs:
+class FanOut:
     """Tells each of them, in this order; a context manager that closes them all."""
 
     def __init__(self, outputs: Sequence[Output]) -> None:
         self._outputs = tuple(outputs)
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Pass it on."""
         for output in self._outputs:
-            output.tell(event)
+            output.emit(event)
 
     def close(self) -> None:
         """Close each, the last one first, whatever another's end brings."""
@@ -25,7 +26,7 @@ class Outputs:
             for output in self._outputs:
                 stack.callback(output.close)
 
-    def __enter__(self) -> Outputs:
+    def __enter__(self) -> FanOut:
         return self
 
     def __exit__(self, *_: object) -> None:

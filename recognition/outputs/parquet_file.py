@@ -13,14 +13,14 @@ from arro3.core import Array, DataType, RecordBatch, Table
 from arro3.io import write_parquet
 
 from data.errors import FolderError
-from recognition.events import Answered, Event, Failed
-from recognition.outputs.csv_file import COLUMNS, INTEGER, REAL, TEXT, TIME, YES_NO, row
+from recognition.events import Event, SourceFailed, VerdictReached
+from recognition.outputs.csv_file import BOOLEAN, COLUMNS, FLOAT, INTEGER, TEXT, TIME, to_row
 
 _BATCH = 1000  # rows that wait to be packed: packed, a row takes some 200 bytes
 _COMPRESSION = "zstd(3)"
 
 
-class Parquet:
+class ParquetFile:
     """Keeps the results packed, and writes them when it is closed: the file is there then, whole, or not at all."""
 
     def __init__(self, file: Path) -> None:
@@ -35,10 +35,10 @@ class Parquet:
         except OSError as error:
             raise FolderError(f"--parquet: {file} cannot be written: {error}") from error
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Keep it, where it is a source's result."""
-        if isinstance(event, (Answered, Failed)):
-            self._rows.append(row(event))
+        if isinstance(event, (VerdictReached, SourceFailed)):
+            self._rows.append(to_row(event))
         if len(self._rows) >= _BATCH:
             self._pack()
 
@@ -69,5 +69,5 @@ def _column(kind: str, values: list[Any]) -> Array:
     if kind == TIME:
         milliseconds = [round(datetime.fromisoformat(value).timestamp() * 1000) for value in values]
         return Array(milliseconds, type=DataType.int64()).cast(DataType.timestamp("ms", tz="UTC"))
-    types = {TEXT: DataType.string, INTEGER: DataType.int64, REAL: DataType.float64, YES_NO: DataType.bool}
+    types = {TEXT: DataType.string, INTEGER: DataType.int64, FLOAT: DataType.float64, BOOLEAN: DataType.bool}
     return Array(values, type=types[kind]())

@@ -9,16 +9,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from data.entities import Game
 from data.errors import SettingsError
-from model.inference.calibration import Judged
-from recognition.engine.batching import Judge
-from recognition.events import Changed, Event, Failed, FrameSeen
+from model.inference.calibration import ScoredLogits
+from recognition.engine.batching import ImageClassifier
+from recognition.events import Event, FrameClassified, GameChanged, SourceFailed
 
 LATE_S = 8.0  # two seconds until a segment is complete, two until it is looked for, and as long again
 _LAGS_S = (2, 3, 4, 5, 6, LATE_S, 10, 15, 20, 30, 60)
 _BATCHES_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
-class Metrics:
+class PrometheusMetrics:
     """Counts events and serves the counts at http://`address`:`port`/metrics. An output."""
 
     def __init__(self, port: int, address: str = "127.0.0.1") -> None:
@@ -48,16 +48,16 @@ class Metrics:
             raise SettingsError(f"--metrics: nothing can listen at {address}:{port}: {error}") from error
         self.port: int = self._server.server_port
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Count it."""
         source = event.source
-        if isinstance(event, FrameSeen):
+        if isinstance(event, FrameClassified):
             self._count(event)
-        elif isinstance(event, Changed):
+        elif isinstance(event, GameChanged):
             self._changes.labels(source).inc()
             self._show(source, event.after, event.confidence)
             self._mismatch.labels(source).set(bool(event.mismatch))
-        elif isinstance(event, Failed):
+        elif isinstance(event, SourceFailed):
             self._failures.labels(source, event.error.reason).inc()
             self._end(source)
         else:
@@ -70,14 +70,14 @@ class Metrics:
         self._server.server_close()
         self._thread.join()
 
-    def timed(self, judge: Judge) -> Judge:
+    def time_inference(self, judge: ImageClassifier) -> ImageClassifier:
         """The same judge, its batches timed."""
         return _Timed(judge, self._batches, self._images)
 
-    def _count(self, event: FrameSeen) -> None:
+    def _count(self, event: FrameClassified) -> None:
         self._frames.labels(event.source).inc()
         self._unknown.labels(event.source).inc(not event.prediction.known)
-        self._lost.labels(event.source).inc(event.lost)
+        self._lost.labels(event.source).inc(event.missed_segments)
         self._live.labels(event.source).set(1)
         if event.lag_s is not None:
             self._late.labels(event.source).inc(event.lag_s >= LATE_S)
@@ -110,14 +110,14 @@ class Metrics:
 class _Timed:
     """A judge whose batches are timed."""
 
-    def __init__(self, judge: Judge, batches: Histogram, images: Counter) -> None:
+    def __init__(self, judge: ImageClassifier, batches: Histogram, images: Counter) -> None:
         self.classes, self.img_size = judge.classes, judge.img_size
         self._judge, self._batches, self._images = judge, batches, images
 
-    def judge(self, images: np.ndarray) -> Judged:
+    def predict(self, images: np.ndarray) -> ScoredLogits:
         """As the judge does."""
         start = time.perf_counter()
-        judged = self._judge.judge(images)
+        judged = self._judge.predict(images)
         self._batches.observe(time.perf_counter() - start)
         self._images.inc(len(images))
         return judged

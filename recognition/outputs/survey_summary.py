@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from recognition.events import Answered, Failed
+from recognition.events import SourceFailed, VerdictReached
 
 if TYPE_CHECKING:
     from data.entities import Game
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MOST_NAMED = 20  # mismatches that the summary names: the outputs have them all
 
 
-class Tally:
+class SurveyStats:
     """Counts results. `games`: of the known answers, by game; `failures`: by reason."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,13 +30,13 @@ class Tally:
         self.previews = 0
         self.frames = 0
 
-    def count(self, result: Answered | Failed) -> None:
+    def count(self, result: VerdictReached | SourceFailed) -> None:
         """Take it in."""
-        if isinstance(result, Failed):
+        if isinstance(result, SourceFailed):
             self.failures[result.error.reason] += 1
             return
         self.frames += result.verdict.frames
-        self.previews += result.preview
+        self.previews += result.from_preview
         if not result.verdict.known:
             self.unknown += 1
             return
@@ -57,7 +57,7 @@ class Tally:
         return self.known + self.unknown + sum(self.failures.values())
 
     @property
-    def a_minute(self) -> float:
+    def per_minute(self) -> float:
         """How many sources a minute had their turn so far."""
         return 60 * self.sources / max(self._clock() - self._start, 1e-9)
 
@@ -66,7 +66,7 @@ class Tally:
         failed = sum(self.failures.values())
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.failures.most_common())
         return (
-            f"{_number(self.sources, 'stream')}, {self.a_minute:.0f} a minute: "
+            f"{_number(self.sources, 'stream')}, {self.per_minute:.0f} a minute: "
             f"{self.known} known, {self.unknown} unknown, {failed} failed{f' ({reasons})' if reasons else ''}"
         )
 

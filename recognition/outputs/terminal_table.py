@@ -7,29 +7,29 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from recognition.events import Answered, Event, Failed
-from recognition.outputs.survey_summary import Tally
+from recognition.events import Event, SourceFailed, VerdictReached
+from recognition.outputs.survey_summary import SurveyStats
 
 _RATIOS = {"Source": 5, "Shows": 6, "Sure": None, "Frames": None, "Category": 6}  # None: as wide as `preview`
 _OTHER = "≠ "
 
 
-class Progressing:
+class ProgressLine:
     """How far it is, in one line that changes, with a bar where the end is known."""
 
-    def __init__(self, console: Console, tally: Tally, total: int | None) -> None:
-        """Show it until `close`. `tally`: counted by someone else, before this is told. `total`: None: nobody knows."""
-        self._tally = tally
+    def __init__(self, console: Console, stats: SurveyStats, total: int | None) -> None:
+        """Show it until `close`. `stats`: counted by someone else, before this is told. `total`: None: nobody knows."""
+        self._tally = stats
         bar = [BarColumn(), MofNCompleteColumn()] if total else []
         self._progress = Progress(
             *bar, TextColumn("{task.description}"), console=console, refresh_per_second=4, transient=True
         )
-        self._task = self._progress.add_task(tally.status(), total=total)
+        self._task = self._progress.add_task(stats.status(), total=total)
         self._progress.start()
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """One more, where it is a source's result."""
-        if isinstance(event, (Answered, Failed)):
+        if isinstance(event, (VerdictReached, SourceFailed)):
             self._progress.update(self._task, advance=1, description=self._tally.status())
 
     def close(self) -> None:
@@ -37,7 +37,7 @@ class Progressing:
         self._progress.stop()
 
 
-class Rows:
+class ResultTable:
     """The table. Its columns are as wide as the terminal allows: rows that are printed cannot change any more."""
 
     def __init__(self, console: Console) -> None:
@@ -45,11 +45,11 @@ class Rows:
         self._console = console
         self._print(*(Text(name, style="bold") for name in _RATIOS))
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Print a row, where it is a source's result."""
-        if isinstance(event, Answered):
+        if isinstance(event, VerdictReached):
             self._print(*_cells(event))
-        elif isinstance(event, Failed):
+        elif isinstance(event, SourceFailed):
             self._print(Text(event.source), Text(f"– {event.error.reason}", style="dim"))
 
     def close(self) -> None:
@@ -66,12 +66,12 @@ class Rows:
         self._console.print(table)
 
 
-def _cells(answered: Answered) -> list[Text]:
+def _cells(answered: VerdictReached) -> list[Text]:
     verdict = answered.verdict
     shows = (
         Text(verdict.game.name) if verdict.known else Text(f"Unknown (closest: {verdict.game.name})", style="yellow")
     )
-    frames = "preview" if answered.preview else str(verdict.frames)
+    frames = "preview" if answered.from_preview else str(verdict.frames)
     category = answered.category.name if answered.category else ""
     mark = Text(f"{_OTHER}{category}", style="bold red") if answered.mismatch else Text(category)
     return [Text(answered.source), shows, Text(f"{verdict.confidence:.1%}"), Text(frames), mark]

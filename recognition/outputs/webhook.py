@@ -20,12 +20,12 @@ import requests
 
 from data.errors import SettingsError
 from data.http.session import read_body
-from recognition.events import Changed, Event, as_json
+from recognition.events import Event, GameChanged, as_json
 
 _PENDING = 1000  # changes that wait at most; the oldest give way
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _ANSWER_BYTES = 1 << 16
-_LATER = frozenset({408, 425, 429})  # statuses below 500 that ask for another try: RFC 9110, 8470, 6585
+_RETRY_STATUSES = frozenset({408, 425, 429})  # statuses below 500 that ask for another try: RFC 9110, 8470, 6585
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +40,12 @@ class Webhook:
         *,
         secret: str = "",
         deadline_s: float = 30.0,
-        patience_s: float = 600.0,
-        grace_s: float = 5.0,
+        retry_for_s: float = 600.0,
+        close_timeout_s: float = 5.0,
     ) -> None:
         """Start the thread; the caller closes `session` after this. Raises SettingsError: the URL is none.
 
-        `patience_s`: how long one change is tried again. `grace_s`: what `close` leaves to those that wait.
+        `retry_for_s`: how long one change is tried retryable. `close_timeout_s`: what `close` leaves to those that wait.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -53,18 +53,18 @@ class Webhook:
         self._url, self._host = url, parts.hostname  # the rest of it is often secret: it is not printed
         self._session = session
         self._secret = secret.encode()
-        self._deadline_s, self._patience_s, self._grace_s = deadline_s, patience_s, grace_s
+        self._deadline_s, self._retry_for_s, self._close_timeout_s = deadline_s, retry_for_s, close_timeout_s
         self._pending: deque[bytes] = deque()
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._until = float("inf")  # monotonic: when the grace is over
+        self._close_deadline = float("inf")  # monotonic: when the grace is over
         self.delivered = self.dropped = 0
         self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)
         self._thread.start()
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Have a change posted; other events are nothing to it."""
-        if not isinstance(event, Changed):
+        if not isinstance(event, GameChanged):
             return
         with self._changed:
             if len(self._pending) >= _PENDING:
@@ -78,10 +78,10 @@ class Webhook:
         if self._closing.is_set():
             return
         with self._changed:
-            self._until = time.monotonic() + self._grace_s
+            self._close_deadline = time.monotonic() + self._close_timeout_s
             self._closing.set()
             self._changed.notify()
-        self._thread.join(self._grace_s)
+        self._thread.join(self._close_timeout_s)
         with self._changed:
             missing = self.dropped + len(self._pending)
         if missing:
@@ -91,7 +91,7 @@ class Webhook:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._pending or self._closing.is_set())
-                if not self._pending or time.monotonic() > self._until:
+                if not self._pending or time.monotonic() > self._close_deadline:
                     return
                 body = self._pending.popleft()
             done = self._deliver(body)
@@ -102,18 +102,18 @@ class Webhook:
     def _deliver(self, body: bytes) -> bool:
         """Whether it was taken: at once, or at a later try."""
         headers = self._headers(body)
-        give_up, pause_s = time.monotonic() + self._patience_s, _FIRST_PAUSE_S
-        while fault := self._fault(body, headers):
-            words, again = fault
-            if not again or self._closing.is_set() or time.monotonic() + pause_s > give_up:
-                log.warning("%s %s: a change is dropped", self._host, words)
+        give_up, pause_s = time.monotonic() + self._retry_for_s, _FIRST_PAUSE_S
+        while fault := self._post_error(body, headers):
+            reason, retryable = fault
+            if not retryable or self._closing.is_set() or time.monotonic() + pause_s > give_up:
+                log.warning("%s %s: a change is dropped", self._host, reason)
                 return False
-            (log.warning if pause_s == _FIRST_PAUSE_S else log.info)("%s %s; trying again", self._host, words)
+            (log.warning if pause_s == _FIRST_PAUSE_S else log.info)("%s %s; trying retryable", self._host, reason)
             self._closing.wait(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         return True
 
-    def _fault(self, body: bytes, headers: dict[str, str]) -> tuple[str, bool] | None:
+    def _post_error(self, body: bytes, headers: dict[str, str]) -> tuple[str, bool] | None:
         """Post once; None: it was taken. Else what is wrong, and whether another try may help."""
         try:
             answer = self._session.post(self._url, body, headers=headers, stream=True, allow_redirects=False)
@@ -122,7 +122,7 @@ class Webhook:
             return f"does not answer ({type(error).__name__})", True
         if answer.ok and not answer.is_redirect:
             return None
-        return f"answers {answer.status_code}", answer.status_code >= 500 or answer.status_code in _LATER
+        return f"answers {answer.status_code}", answer.status_code >= 500 or answer.status_code in _RETRY_STATUSES
 
     def _headers(self, body: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "X-TwitchCategory-Delivery": uuid.uuid4().hex}

@@ -12,40 +12,40 @@ from prometheus_client.parser import text_string_to_metric_families
 from data.entities import Game
 from data.errors import SettingsError, StreamOffline, StreamUnavailable
 from data.http import session as web
-from recognition.decision.verdict import Jury, Prediction
-from recognition.events import Answered, Changed, Event, Failed, FrameSeen, now
-from recognition.outputs.prometheus import LATE_S, Metrics
+from recognition.decision.verdict import Prediction, VerdictAccumulator
+from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, now
+from recognition.outputs.prometheus import LATE_S, PrometheusMetrics
 from tests.recognition.fakes import ByColour
 
 PONG, CHESS = Game(1, "Pong"), Game(2, "Chess")
 
 
 @pytest.fixture
-def metrics() -> Iterator[Metrics]:
+def metrics() -> Iterator[PrometheusMetrics]:
     """Metrics at a free port."""
-    made = Metrics(0)
+    made = PrometheusMetrics(0)
     yield made
     made.close()
 
 
-def frame(number: int, lag_s: float | None, known: bool = True, lost: int = 0) -> FrameSeen:
-    return FrameSeen("one", now(), number, Prediction(PONG, 0.9, known), lag_s=lag_s, lost=lost)
+def frame(number: int, lag_s: float | None, known: bool = True, lost: int = 0) -> FrameClassified:
+    return FrameClassified("one", now(), number, Prediction(PONG, 0.9, known), lag_s=lag_s, missed_segments=lost)
 
 
-def changed(after: Game | None, confidence: float = 0.9) -> Changed:
-    return Changed("one", now(), None, after, after is not None, 3, confidence)
+def changed(after: Game | None, confidence: float = 0.9) -> GameChanged:
+    return GameChanged("one", now(), None, after, after is not None, 3, confidence)
 
 
-def answered() -> Answered:
-    jury = Jury([PONG, CHESS])
-    jury.hear(np.array([1.0, 0.0]))
-    return Answered("one", now(), jury.verdict())
+def answered() -> VerdictReached:
+    accumulator = VerdictAccumulator([PONG, CHESS])
+    accumulator.add_frame(np.array([1.0, 0.0]))
+    return VerdictReached("one", now(), accumulator.verdict())
 
 
-def read(metrics: Metrics, *events: Event) -> dict[tuple[str, ...], float]:
+def read(metrics: PrometheusMetrics, *events: Event) -> dict[tuple[str, ...], float]:
     """What is served after these events: by name, without its prefix, and labels."""
     for event in events:
-        metrics.tell(event)
+        metrics.emit(event)
     with web.new_session(10) as session:
         answer = session.get(f"http://127.0.0.1:{metrics.port}/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=")
@@ -82,16 +82,16 @@ def test_what_is_shown(metrics):
 def test_failures(metrics):
     """By source and reason."""
     told = [StreamOffline("x"), StreamUnavailable("y"), StreamOffline("z")]
-    found = read(metrics, *(Failed("one", now(), error) for error in told))
+    found = read(metrics, *(SourceFailed("one", now(), error) for error in told))
     assert (found["failures_total", "offline", "one"], found["failures_total", "unavailable", "one"]) == (2, 1)
 
 
 def test_batches_are_timed(metrics):
     """The judge answers as before, and its seconds and pictures are counted."""
     judge: Any = ByColour()
-    timed = metrics.timed(judge)
+    timed = metrics.time_inference(judge)
     pictures = np.zeros((3, 16, 16, 3), np.uint8)
-    assert np.array_equal(timed.judge(pictures).logits, judge.judge(pictures).logits)
+    assert np.array_equal(timed.predict(pictures).logits, judge.predict(pictures).logits)
     found = read(metrics)
     assert (found["inference_seconds_count",], found["inferred_frames_total",]) == (1, 3)
     assert found["inference_seconds_sum",] > 0
@@ -108,10 +108,10 @@ def test_the_process_is_told_of(metrics):
 def test_a_port_that_is_taken(metrics):
     """It is a setting's error, in words."""
     with pytest.raises(SettingsError, match=f"--metrics: .*{metrics.port}"):
-        Metrics(metrics.port)
+        PrometheusMetrics(metrics.port)
 
 
 def test_closing_frees_the_port(metrics):
     """The next run can have it at once."""
     metrics.close()
-    Metrics(metrics.port).close()
+    PrometheusMetrics(metrics.port).close()

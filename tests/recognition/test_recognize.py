@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from data.entities import Frame
-from data.errors import UndecodableVideo, OnlyAds, StreamOffline, StreamUnavailable
+from data.errors import OnlyAds, StreamOffline, StreamUnavailable, UndecodableVideo
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
-from recognition.events import VerdictReached, FrameClassified
-from recognition.outputs.console import lines
+from recognition.events import FrameClassified, VerdictReached
+from recognition.outputs.console import event_lines
 from tests.footage import BLUE, GREEN, RED, flat
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize, save_model
 from tests.recognition.fakes import ByColour, events, frames
@@ -30,7 +30,7 @@ from tests.standin import Standin
 
 def spoken(made: Iterable[Frame], classifier: ByColour) -> list[str]:
     """The lines printed of it."""
-    return [line for event in events(made, classifier) for line in lines(event)]
+    return [line for event in events(made, classifier) for line in event_lines(event)]
 
 
 def test_the_words():

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from recognition.modes.single import exit_code
+from recognition.modes.single import combine_exit_codes
 from recognition.recognize import main
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize, save_model
 from tests.recognition.schema import valid
@@ -46,7 +46,7 @@ def test_many_sources(twitch, model_path):
 )
 def test_the_exit_code_of_many(codes, code):
     """0 when all were answered, the failures' own where they agree, otherwise 1."""
-    assert exit_code(codes) == code
+    assert combine_exit_codes(codes) == code
 
 
 def test_sources_from_stdin_and_a_file(twitch, model_path, tmp_path):

@@ -19,7 +19,7 @@ import pytest
 from config import Settings
 from data.http import session as web
 from recognition import Recognizer
-from recognition.events import Changed, FrameSeen
+from recognition.events import FrameClassified, GameChanged
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize
 from tests.recognition.schema import valid
 from tests.scripted import Reply, Scripted
@@ -41,7 +41,7 @@ def channels(world) -> World:
 @pytest.fixture(scope="module")
 def twitch(channels):
     """The stand-in with these."""
-    with Standin(channels, lives_s=LIVES_S) as running:
+    with Standin(channels, lifetime_s=LIVES_S) as running:
         yield running
     assert not running.unknown
 
@@ -78,8 +78,8 @@ def test_everything_that_may_happen_to_streams(channels, model_path):
     """
     at = (time.time() + 14) // 2 * 2
     port, logins = free_port(), ("live", *BEHAVIOURS[1:])
-    switching = channels.switching([("live", at, "dark")])
-    with Scripted([Reply(503)] + [Reply(204)] * 99) as hook, Standin(switching, lives_s=LIVES_S) as twitch:
+    switching = channels.with_switches([("live", at, "dark")])
+    with Scripted([Reply(503)] + [Reply(204)] * 99) as hook, Standin(switching, lifetime_s=LIVES_S) as twitch:
         words = ["--json", "--minutes", "0.55", "--webhook", f"{hook.url}/changes", "--metrics", str(port)]
         watching = started(twitch, model_path, *words, *logins)
         time.sleep(28)
@@ -113,9 +113,9 @@ def test_everything_that_may_happen_to_streams(channels, model_path):
 def test_twitch_in_trouble(channels, model_path):
     """For ten seconds every server fails: nothing is told of it, and it goes on with what the stream shows by then."""
     faults = [Fault("down", status(503), skip=14, for_s=20)]
-    with Standin(channels.only({"live"}), lives_s=3600, faults=faults) as twitch:
+    with Standin(channels.only({"live"}), lifetime_s=3600, faults=faults) as twitch:
         done = recognize(twitch, model_path, "--watch", "--json", "--minutes", "0.6", "live")
-        assert twitch.faults_met["down"] >= 3
+        assert twitch.fault_counts["down"] >= 3
     events = [valid(json.loads(line)) for line in done.stdout.splitlines()]
     assert [event["event"] for event in events if event["event"] != "frame"] == ["change", "verdict"]
     frames = [event for event in events if event["event"] == "frame"]
@@ -148,7 +148,7 @@ def test_a_signal_ends_it_in_order(twitch, model_path, number):
 
 def test_streams_are_waited_for(channels, model_path):
     """With --wait an offline channel is no end: it goes on until the time is over, and says once that it is offline."""
-    with Standin(channels, lives_s=3600) as twitch:
+    with Standin(channels, lifetime_s=3600) as twitch:
         done = recognize(twitch, model_path, "--watch", "--wait", "--minutes", "0.1", "offline")
         assert (done.returncode, done.stdout, done.stderr) == (3, "", "error: offline is not live\n")
         start = time.monotonic()
@@ -159,7 +159,7 @@ def test_streams_are_waited_for(channels, model_path):
 def test_against_the_streamers_own_word(channels, model_path):
     """With credentials each change has the category, and a mismatch is marked: this streamer forgot to set it."""
     at = (time.time() - 600) // 2 * 2
-    with Standin(channels.switching([("live", at, "dark")])) as twitch:
+    with Standin(channels.with_switches([("live", at, "dark")])) as twitch:
         credentials = {name: value for name, value in twitch.environment.items() if name.startswith("CLIENT")}
         words = ["--watch", "--category", "--minutes", "0.12", "live", "dark"]
         done = recognize(twitch, model_path, *words, **credentials)
@@ -232,8 +232,8 @@ def test_as_a_library(twitch, model_path):
         shown: dict[str, str] = {}
         frames = 0
         for event in recognizer.watch(["Live", "dark"]):
-            frames += isinstance(event, FrameSeen)
-            if isinstance(event, Changed) and event.after:
+            frames += isinstance(event, FrameClassified)
+            if isinstance(event, GameChanged) and event.after:
                 shown[event.source] = event.after.name
             if len(shown) == 2:
                 break

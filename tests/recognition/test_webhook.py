@@ -16,15 +16,15 @@ import pytest
 from data.entities import Game
 from data.errors import SettingsError, StreamOffline
 from data.http import session as web
-from recognition.events import Changed, Failed, as_json, now
+from recognition.events import GameChanged, SourceFailed, as_json, now
 from recognition.outputs.webhook import Webhook
 from tests.scripted import Reply, Scripted
 
 OK = Reply(204)
 
 
-def change(number: int = 1) -> Changed:
-    return Changed("someone", now(), None, Game(7, "Bleu pâle"), True, number, 0.9)
+def change(number: int = 1) -> GameChanged:
+    return GameChanged("someone", now(), None, Game(7, "Bleu pâle"), True, number, 0.9)
 
 
 @contextmanager
@@ -48,8 +48,8 @@ def test_a_change_is_posted():
     """As JSON, the object that --json prints; other events are not."""
     told = change()
     with Scripted([OK]) as server, hook(f"{server.url}/path?key=1") as opened:
-        opened.tell(Failed("someone", now(), StreamOffline("x")))
-        opened.tell(told)
+        opened.emit(SourceFailed("someone", now(), StreamOffline("x")))
+        opened.emit(told)
         until(lambda: opened.delivered)
     [(_, path, query, headers)] = server.requests
     assert (path, query, headers["Content-Type"]) == ("/path", {"key": ["1"]}, "application/json")
@@ -60,7 +60,7 @@ def test_a_change_is_posted():
 def test_it_can_be_signed():
     """With a secret, who receives it can tell that it is from here."""
     with Scripted([OK]) as server, hook(server.url, secret="s3cret") as opened:
-        opened.tell(change())
+        opened.emit(change())
         until(lambda: opened.delivered)
     expected = hmac.new(b"s3cret", server.bodies[0], hashlib.sha256).hexdigest()
     assert server.requests[0][3]["X-TwitchCategory-Signature"] == f"sha256={expected}"
@@ -68,24 +68,24 @@ def test_it_can_be_signed():
 
 @pytest.mark.parametrize("first", [Reply(503), Reply(429), Reply(200, b"half", promised=100), Reply(silence_s=0.8)])
 def test_what_may_pass_is_tried_again(first):
-    """A server in trouble, one that breaks off, one that is silent: the same delivery again, and in order."""
+    """A server in trouble, one that breaks off, one that is silent: the same delivery retryable, and in order."""
     with Scripted([first, OK, OK]) as server, hook(server.url) as opened:
-        opened.tell(change(1))
-        opened.tell(change(2))
+        opened.emit(change(1))
+        opened.emit(change(2))
         until(lambda: opened.delivered == 2)
     assert [json.loads(body)["number"] for body in server.bodies] == [1, 1, 2]
-    one, again, other = (headers["X-TwitchCategory-Delivery"] for *_, headers in server.requests)
-    assert one == again != other
+    one, retryable, other = (headers["X-TwitchCategory-Delivery"] for *_, headers in server.requests)
+    assert one == retryable != other
     assert opened.dropped == 0
 
 
 @pytest.mark.parametrize("refusal", [Reply(404), Reply(400), Reply(302, headers={"Location": "http://127.0.0.1:1/"})])
 def test_a_refusal_is_final(refusal, caplog):
-    """What would be refused again is not tried again, nor is a redirect followed; it is said, the address is not."""
+    """What would be refused retryable is not tried retryable, nor is a redirect followed; it is said, the address is not."""
     with caplog.at_level(logging.WARNING), Scripted([refusal, OK]) as server:
         with hook(f"{server.url}/s3cret") as opened:
-            opened.tell(change(1))
-            opened.tell(change(2))
+            opened.emit(change(1))
+            opened.emit(change(2))
             until(lambda: opened.delivered)
         assert (opened.delivered, opened.dropped, server.left) == (1, 1, 0)
     assert f"answers {refusal.status}: a change is dropped" in caplog.text
@@ -95,10 +95,10 @@ def test_a_refusal_is_final(refusal, caplog):
 
 def test_whoever_tells_never_waits():
     """Of a dead server's changes a thousand wait, the oldest give way; telling them takes no time, nor does the end."""
-    with hook("http://127.0.0.1:9/", grace_s=0.5) as opened:
+    with hook("http://127.0.0.1:9/", close_timeout_s=0.5) as opened:
         start = time.monotonic()
         for number in range(1500):
-            opened.tell(change(number))
+            opened.emit(change(number))
         assert time.monotonic() - start < 5
         opened.close()
         assert time.monotonic() - start < 10
@@ -107,9 +107,9 @@ def test_whoever_tells_never_waits():
 
 def test_patience_ends():
     """A change that nobody takes for so long is dropped, for those behind it."""
-    with Scripted([Reply(503), Reply(503), OK]) as server, hook(server.url, patience_s=1.5) as opened:
-        opened.tell(change(1))
-        opened.tell(change(2))
+    with Scripted([Reply(503), Reply(503), OK]) as server, hook(server.url, retry_for_s=1.5) as opened:
+        opened.emit(change(1))
+        opened.emit(change(2))
         until(lambda: opened.delivered)
     assert [json.loads(body)["number"] for body in server.bodies] == [1, 1, 2]
     assert opened.dropped == 1
@@ -120,7 +120,7 @@ def test_what_waits_at_the_end_is_still_tried():
     with Scripted([OK] * 20) as server:
         with hook(server.url) as opened:
             for number in range(20):
-                opened.tell(change(number))
+                opened.emit(change(number))
         assert (opened.delivered, server.left) == (20, 0)
 
 
