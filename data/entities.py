@@ -1,18 +1,18 @@
-"""The values that flow between modules: frozen, standard library only."""
+"""Entities: the frozen values that cross module borders. Standard library only."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# Twitch's own rule for a login; old accounts may be shorter than today's four characters.
+# Twitch allows 4 to 25 of these characters today; old accounts may have shorter logins.
 _LOGIN = re.compile(r"[a-z0-9_]{1,25}")
-# Numbers without leading zeros, so that a path has one spelling; 18 digits always fit a BIGINT.
+# Without leading zeros a path has exactly one spelling; 18 digits always fit PostgreSQL's BIGINT.
 _PATH = re.compile(r"([1-9][0-9]{0,17})/([a-z0-9_]{1,25})-([1-9][0-9]{0,17})\.jpg")
 
 
 def is_login(text: str) -> bool:
-    """Whether `text` can be a login: lower-case ASCII letters, digits, `_`; so it is safe in a file's name."""
+    """Return whether `text` can be a login: 1 to 25 of a-z, 0-9 and _, so it is safe as a part of a file name."""
     return _LOGIN.fullmatch(text) is not None
 
 
@@ -20,7 +20,9 @@ def is_login(text: str) -> bool:
 class Game:
     """A Twitch category that is a game.
 
-    `id` is Helix's id as a number; it may exceed 32 bits.
+    Args:
+        id: Helix's id as a number; it may exceed 32 bits.
+        name: the category's name, in any script.
     """
 
     id: int
@@ -31,8 +33,13 @@ class Game:
 class Stream:
     """A live stream as Helix lists it.
 
-    `login` is `user_login`: lower-case ASCII, the last part of the channel's address. The display
-    name may be empty or in any script and is no key for anything. `game_id`: 0 where the streamer has set no category.
+    Args:
+        login: Helix's `user_login`, the last part of the channel's URL. The display name is no key: it may be empty.
+        game_id: id of the category; 0 when the streamer has set none.
+        title: what the streamer wrote, any text.
+        language: ISO 639-1 code, or "other".
+        viewers: number of viewers.
+        game_name: the category's name; empty when the streamer has set none.
     """
 
     login: str
@@ -40,20 +47,22 @@ class Stream:
     title: str
     language: str
     viewers: int
-    game: str = ""
+    game_name: str = ""
 
     @property
     def category(self) -> Game | None:
-        """What the streamer says it shows, by the name that Twitch gives it; None: nothing."""
-        return Game(self.game_id, self.game) if self.game_id else None
+        """The category that the streamer declares; None when the streamer has set none."""
+        return Game(self.game_id, self.game_name) if self.game_id else None
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a stream.
+    """One frame of a stream.
 
-    `number` counts from 1 within one grab. `jpeg` holds img_size x img_size pixels, RGB content.
-    `date`: when its segment was made, epoch seconds by the stream's own clock; None where the stream does not say.
+    Args:
+        number: 1, 2, … within one grab.
+        jpeg: JPEG bytes of img_size x img_size pixels, RGB.
+        date: epoch seconds at which the segment was made, by the stream's clock; None when the stream has no clock.
     """
 
     number: int
@@ -63,7 +72,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class StoredFrame:
-    """One file of the dataset: `<game_id>/<login>-<number>.jpg`."""
+    """One frame of the dataset: the file `<game_id>/<login>-<number>.jpg`."""
 
     game_id: int
     login: str
@@ -71,13 +80,13 @@ class StoredFrame:
 
     @property
     def path(self) -> str:
-        """The file's path below the frames folder, with `/` on every system: the key of its row."""
+        """The path below the frames folder, with `/` on every system; it is the key of the frame's row."""
         return f"{self.game_id}/{self.login}-{self.number}.jpg"
 
     @classmethod
     def parse(cls, path: str) -> StoredFrame:
-        """The frame that `path` (as above) names. Raises ValueError: it is no frame's path."""
+        """Return the frame with this `path`. Raises ValueError for an invalid path."""
         match = _PATH.fullmatch(path)
         if match is None:
-            raise ValueError(f"{path!r} is no <game_id>/<login>-<number>.jpg")
+            raise ValueError(f"invalid frame path {path!r}: expected <game_id>/<login>-<number>.jpg")
         return cls(int(match[1]), match[2], int(match[3]))

@@ -1,4 +1,4 @@
-"""Workers made from the settings, for the commands that use the same ones. Heavy imports happen in the calls."""
+"""Factories: build from the settings the workers that several commands share. Heavy imports happen in the calls."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 
     from config import Settings
     from data.capture.grabber import Grabber
-    from data.filters.frame_filter import OpenSieve, Sieve
+    from data.filters.frame_filter import AcceptAll, FrameQualityFilter
+    from data.storage.frame_store import FrameStore
     from data.twitch.helix import Helix
-    from data.twitch.previews import Previews
+    from data.twitch.previews import PreviewClient
 
 
-def helix(settings: Settings, session: requests.Session, sleep: Callable[[float], object] = time.sleep) -> Helix:
-    """A client of the API on `session`, which the caller closes. Raises SettingsError for missing credentials."""
+def make_helix(settings: Settings, session: requests.Session, sleep: Callable[[float], object] = time.sleep) -> Helix:
+    """Return a client of the Twitch API on `session`, which the caller closes.
+
+    `sleep` waits a number of seconds. Raises SettingsError for missing credentials.
+    """
     from data.twitch.helix import Helix
 
     return Helix(
@@ -25,22 +29,29 @@ def helix(settings: Settings, session: requests.Session, sleep: Callable[[float]
         settings.client_id,
         access_token=settings.access_token.get_secret_value(),
         client_secret=settings.client_secret.get_secret_value(),
-        budget_s=settings.helix_budget_s,
+        retry_budget_s=settings.helix_retry_budget_s,
         deadline_s=settings.deadline_s,
         languages=settings.languages,
         sleep=sleep,
     )
 
 
-def sieve(settings: Settings) -> Sieve | OpenSieve:
-    """What decides which frames are kept."""
-    from data.filters.frame_filter import OpenSieve, Sieve
+def make_frame_store(settings: Settings) -> FrameStore:
+    """Return the store of the dataset's frames: the folder DOWNLOAD_PATH/frames. Nothing is created before a write."""
+    from data.storage.frame_folder import FrameFolder
 
-    return Sieve() if settings.filter_frames else OpenSieve()
+    return FrameFolder(settings.download_path / "frames")
 
 
-def grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Grabber:
-    """A grabber, which the caller closes."""
+def make_frame_filter(settings: Settings) -> FrameQualityFilter | AcceptAll:
+    """Return the filter that decides which frames a download keeps: everything, when FILTER_FRAMES is false."""
+    from data.filters.frame_filter import AcceptAll, FrameQualityFilter
+
+    return FrameQualityFilter() if settings.filter_frames else AcceptAll()
+
+
+def make_grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Grabber:
+    """Return a grabber, which the caller closes. `sleep` waits a number of seconds."""
     from data.capture.grabber import Grabber
 
     return Grabber(
@@ -51,16 +62,16 @@ def grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -
         timeout_s=settings.timeout_s,
         deadline_s=settings.deadline_s,
         standin=settings.twitch_standin,
-        pool_size=max(16, 2 * settings.parallel_streams),  # connections: a stream's playlists and its segments
+        pool_size=max(16, 2 * settings.parallel_streams),  # a stream's playlists and segments come from two hosts
         sleep=sleep,
     )
 
 
-def previews(settings: Settings) -> Previews:
-    """What fetches previews; the caller closes it."""
-    from data.twitch.previews import Previews
+def make_preview_client(settings: Settings) -> PreviewClient:
+    """Return a client that fetches preview images; the caller closes it."""
+    from data.twitch.previews import PreviewClient
 
-    return Previews(
+    return PreviewClient(
         img_size=settings.img_size,
         jpeg_quality=settings.jpeg_quality,
         timeout_s=settings.timeout_s,

@@ -1,8 +1,7 @@
-"""Freed memory goes back to the system, in a process that runs for days.
+"""Heap trimming: return freed memory to the operating system, in a process that runs for days.
 
-glibc keeps what is freed, in an arena for each thread. Frames of a hundred sizes come and go in them beside small
-things that stay, so that ever more of an arena is free in pieces that nothing fits: a download grew from 275 to 355 MB
-in a quarter of an hour, and went on growing, though what it used stayed the same (mallinfo(3)).
+glibc keeps freed memory in one arena per thread. Frames of many sizes leave holes there that no later frame fits.
+A download grew from 275 to 355 MB in 15 minutes that way, although its memory in use stayed the same (mallinfo(3)).
 """
 
 from __future__ import annotations
@@ -12,31 +11,31 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_M_ARENA_MAX = -8  # malloc.h
+_M_ARENA_MAX = -8  # from malloc.h
 
 
 @contextmanager
-def given_back(every_s: float = 10.0) -> Iterator[None]:
-    """In the block, one arena for the threads that start from now on, and free pages returned every so many seconds.
+def trim_periodically(every_s: float = 10.0) -> Iterator[None]:
+    """Call malloc_trim(3) every `every_s` seconds during the block; let new threads share one arena (mallopt(3)).
 
-    mallopt(3), malloc_trim(3). Where the system's library has neither, nothing happens.
+    Do nothing when the system's C library lacks either function.
     """
     libc = ctypes.CDLL(None)
-    mallopt, trim = getattr(libc, "mallopt", None), getattr(libc, "malloc_trim", None)
-    if not mallopt or not trim:
+    mallopt, malloc_trim = getattr(libc, "mallopt", None), getattr(libc, "malloc_trim", None)
+    if not mallopt or not malloc_trim:  # musl, macOS
         yield
         return
     mallopt(_M_ARENA_MAX, 1)
-    over = threading.Event()
+    stop = threading.Event()
 
-    def work() -> None:
-        while not over.wait(every_s):
-            trim(0)
+    def trim() -> None:
+        while not stop.wait(every_s):
+            malloc_trim(0)
 
-    thread = threading.Thread(target=work, name="memory", daemon=True)
+    thread = threading.Thread(target=trim, name="memory", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         thread.join()

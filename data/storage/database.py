@@ -1,6 +1,6 @@
-"""PostgreSQL: the two tables, and an engine on the user's server or on an embedded one (data.storage.embedded_postgres).
+"""Database schema and connection: two tables, on the user's PostgreSQL server or on an embedded one.
 
-The folder of frames is the truth; these tables are its index and can be rebuilt from it (data.dbSync).
+The folder of frames is the truth; these tables are its index, and data.dbSync can rebuild them from it.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ metadata = MetaData()
 games = Table(
     "games",
     metadata,
-    Column("id", BigInteger, primary_key=True, autoincrement=False),  # Twitch's id, not ours
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # Twitch's id
     Column("name", Text, nullable=False),
-    Column("frames", Integer, nullable=False, server_default="0"),  # kept, so that choosing a game reads few rows
+    Column("frames", Integer, nullable=False, server_default="0"),  # denormalised: choosing a game reads few rows
 )
 
 frames = Table(
@@ -53,33 +53,34 @@ frames = Table(
     Column("game_id", BigInteger, ForeignKey("games.id", ondelete="CASCADE"), nullable=False),
     Column("user_login", Text, nullable=False),
     Column("date", DateTime(timezone=True), nullable=False, server_default=func.now()),
-    Index("frames_game_id_user_login_idx", "game_id", "user_login"),  # serves the foreign key, and counting streamers
+    Index("frames_game_id_user_login_idx", "game_id", "user_login"),  # for the foreign key and for counting streamers
 )
 
-_TABLES_LOCK = 7_487_010  # any number will do; it only has to be the same in every command
+_TABLES_LOCK = 7_487_010  # an arbitrary number, the same in every command
 
 
 @contextlib.contextmanager
 def connect(settings: Settings) -> Iterator[Engine]:
-    """An engine on the database that the settings name, with the tables there; disposed of at the end.
+    """Yield an engine on the database that the settings name; create missing tables; dispose of the engine at the end.
 
-    With DB_HOST empty: on the embedded server in DOWNLOAD_PATH/postgres, which is started if no other
-    command did so, and stopped by the last command that leaves. Raises CatalogUnavailable.
+    With an empty DB_HOST, use the embedded server in DOWNLOAD_PATH/postgres. The first command starts that server, the
+    last one to leave stops it. Raises CatalogUnavailable.
     """
     with contextlib.ExitStack() as stack:
         if settings.db_host:
             url = _url(settings)
         else:
-            socket = stack.enter_context(embedded_postgres.server(settings.download_path / "postgres"))
+            socket = stack.enter_context(embedded_postgres.running_server(settings.download_path / "postgres"))
             url = URL.create("postgresql+psycopg2", "postgres", None, str(socket), embedded_postgres.PORT, "postgres")
         engine = _engine(url, settings.timeout_s)
         stack.callback(engine.dispose)
-        _make_tables(engine)
+        _create_tables(engine)
         yield engine
 
 
 def _url(settings: Settings) -> URL:
-    """The user's own server. Without a password libpq looks for one in ~/.pgpass."""
+    """Return the URL of the user's own server."""
+    # Without a password libpq looks for one in ~/.pgpass.
     password = settings.db_password.get_secret_value() or None
     return URL.create(
         "postgresql+psycopg2", settings.db_user, password, settings.db_host, settings.db_port, settings.db_name
@@ -87,9 +88,9 @@ def _url(settings: Settings) -> URL:
 
 
 def _engine(url: URL, timeout_s: float) -> Engine:
-    """An engine that notices a dead server: at connecting, before each use, and in the middle of an answer."""
+    """Return an engine that notices a dead server: when it connects, before each use, and during a query."""
     options = {
-        "connect_timeout": max(2, math.ceil(timeout_s)),  # libpq: 1 means 2
+        "connect_timeout": max(2, math.ceil(timeout_s)),  # libpq takes 1 for 2
         "keepalives_idle": 30,
         "keepalives_interval": 10,
         "keepalives_count": 3,
@@ -98,55 +99,56 @@ def _engine(url: URL, timeout_s: float) -> Engine:
     return create_engine(url, pool_pre_ping=True, connect_args=options)
 
 
-def _make_tables(engine: Engine) -> None:
-    """Make the tables where they are missing. The lock lets two commands that start at once both succeed."""
-    with translated(), engine.begin() as connection:
+def _create_tables(engine: Engine) -> None:
+    """Create the missing tables."""
+    with translate_errors(), engine.begin() as connection:
+        # CREATE TABLE IF NOT EXISTS can fail when two commands run it at the same time.
         connection.execute(select(func.pg_advisory_xact_lock(_TABLES_LOCK)))
         metadata.create_all(connection)
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Turn what SQLAlchemy and the driver raise in the block into CatalogConnectionLost or, mostly, CatalogUnavailable."""
+def translate_errors() -> Iterator[None]:
+    """Translate errors of SQLAlchemy and the driver in the block into CatalogConnectionLost or CatalogUnavailable."""
     try:
         yield
     except SQLAlchemyError as error:
-        raise _translation(error) from error
-    except UnicodeDecodeError as error:  # psycopg2, given a refusal in the server's language and encoding
+        raise _to_catalog_error(error) from error
+    except UnicodeDecodeError as error:  # psycopg2 cannot decode a refusal in the server's own language and encoding
         raise CatalogUnavailable("PostgreSQL refused: check DB_NAME, DB_USER and DB_PASSWORD.") from error
 
 
-# The server's words, and what to do. A refused connection carries no error code, in psycopg2, only text.
-_REFUSED = (
+# Parts of the server's message, and what to do. psycopg2 gives a refused connection no error code, only text.
+_REFUSAL_ADVICE = (
     (("password", "authentication", "pg_hba", "role "), "check DB_USER and DB_PASSWORD"),
     (('database "', "does not exist"), "make the database with createdb, or check DB_NAME"),
     (("permission denied",), "GRANT the role DB_USER the right to create and change tables there"),
     (("space left", "disk full"), "free some space on the server's disk"),
 )
-_AWAY = (
+_OUTAGE_ADVICE = (
     (("starting up", "shutting down", "recovery mode"), "try again when it has started"),
     (("connect", "translate host", "timeout", "refused"), "start the server, or check DB_HOST and DB_PORT"),
 )
 
 
-def _translation(error: SQLAlchemyError) -> CatalogUnavailable:
-    """The same in a line that says what to do."""
+def _to_catalog_error(error: SQLAlchemyError) -> CatalogUnavailable:
+    """Return the error as one line that says what to do."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    said = (str(cause).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-    refusal = _todo(said, _REFUSED)
-    todo = refusal or _todo(said, _AWAY) or "try again"
-    kind = CatalogConnectionLost if _lost(error) and not refusal else CatalogUnavailable
-    return kind(f"PostgreSQL: {said}: {todo}. The frames are safe; python -m data.dbSync rebuilds their rows.")
+    message = (str(cause).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    refusal = _advice(message, _REFUSAL_ADVICE)
+    advice = refusal or _advice(message, _OUTAGE_ADVICE) or "try again"
+    error_type = CatalogConnectionLost if _is_connection_lost(error) and not refusal else CatalogUnavailable
+    return error_type(f"PostgreSQL: {message}: {advice}. The frames are safe; python -m data.dbSync rebuilds their rows.")
 
 
-def _lost(error: SQLAlchemyError) -> bool:
-    """Whether a connection broke, or could not be made: that has no code, and may be a refusal by its words."""
+def _is_connection_lost(error: SQLAlchemyError) -> bool:
+    """Return whether a connection broke or could not be made. The message of the latter may still be a refusal."""
     if not isinstance(error, DBAPIError):
         return False
     no_code = getattr(error.orig, "pgcode", None) is None
     return error.connection_invalidated or (isinstance(error, OperationalError) and no_code)
 
 
-def _todo(said: str, table: tuple[tuple[tuple[str, ...], str], ...]) -> str:
-    """What the table's first line with a word of what was said asks for; "" without one."""
-    return next((todo for words, todo in table if any(word in said.lower() for word in words)), "")
+def _advice(message: str, table: tuple[tuple[tuple[str, ...], str], ...]) -> str:
+    """Return the advice of the table's first row of which a part occurs in `message`; "" without a match."""
+    return next((advice for parts, advice in table if any(part in message.lower() for part in parts)), "")

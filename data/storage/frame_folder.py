@@ -1,8 +1,8 @@
-"""The dataset's files: `<root>/<game_id>/<login>-<n>.jpg`, and `<root>/games.tsv` with the games' names.
+"""Frame store on a local disk: `<root>/<game_id>/<login>-<number>.jpg`, and the games' names in `<root>/games.tsv`.
 
-The folder is the truth and describes itself; the database is its index. A file appears complete or not
-at all (data.atomic), and never in place of another, so that two downloads can run side by side. What a killed
-process leaves is hidden temporary files only; dbSync removes them.
+The folder is the truth and describes itself; the database is its index. A file appears complete or not at all
+(data.atomic) and never replaces another one, so that downloads may run side by side. A killed process leaves only
+temporary files behind; data.dbSync removes them.
 """
 
 from __future__ import annotations
@@ -12,221 +12,216 @@ import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
-from data.atomic import folder_lock, is_stale, is_temporary, publish, temporary_files
+from data.atomic import atomic_file, folder_lock, is_stale, is_temporary, publish, temporary_files
 from data.entities import Game, StoredFrame, is_login
 from data.errors import FolderError
+from data.storage.frame_store import FolderScan
 from data.text import printable_line
 
-_NAMES = "games.tsv"
+_NAMES_FILE = "games.tsv"  # <game_id><tab><name>, one line per game, UTF-8
 _GAME_FOLDER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """All that lies below the root. The paths in it are relative to the root, and may be undecodable bytes.
-
-    `games`: every folder named by a game id, with frames or without. `foreign`: nothing of ours, by its
-    name. `leftovers`: hidden files of writers that are gone. `unreadable`: games' folders that could not be
-    listed, such as a link to a disk that is not mounted; nothing is known of their frames.
-    """
-
-    frames: tuple[StoredFrame, ...]
-    games: frozenset[int]
-    foreign: tuple[str, ...]
-    leftovers: tuple[str, ...]
-    unreadable: tuple[str, ...]
-
-
-class Folder:
-    """The frames' folder, `<download_path>/frames`. It is made by the first write."""
+class FrameFolder:
+    """The frames' folder, `<download_path>/frames`; the first write creates it. See `FrameStore` for the interface."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def save(self, game_id: int, login: str, jpegs: Sequence[bytes]) -> list[StoredFrame]:
-        """Write each of `jpegs` (encoded files) as the login's next frame in this game, all or none.
+    @property
+    def location(self) -> str:
+        """The folder's path."""
+        return str(self.root)
 
-        Raises FolderError: the disk is full, the folder cannot be written, or `login` is none.
+    def save(self, game_id: int, login: str, jpegs: Sequence[bytes]) -> list[StoredFrame]:
+        """Write each of `jpegs` as the login's next frame in this game, all or none; return the frames in order.
+
+        Raises FolderError: a full disk, a folder that is not writable, or an invalid login or id.
         """
+        # Logins come from the network; without this check one could name a path outside the folder.
         if not is_login(login) or not _GAME_FOLDER.fullmatch(str(game_id)):
-            raise FolderError(f"{login!r} in game {game_id} cannot name a file; Twitch's own logins and ids can.")
-        game = self.root / str(game_id)
+            raise FolderError(f"Invalid login {login!r} or game id {game_id}: no file can have that name.")
+        folder = self.root / str(game_id)
         saved: list[StoredFrame] = []
         try:
-            game.mkdir(parents=True, exist_ok=True)
-            with temporary_files(game, jpegs) as temporaries:
-                number = _last_number(game, login)
+            folder.mkdir(parents=True, exist_ok=True)
+            with temporary_files(folder, jpegs) as temporaries:
+                number = _last_number(folder, login)
                 for temporary in temporaries:
-                    number = _place(temporary, game, login, number + 1)
+                    number = _publish(temporary, folder, login, number + 1)
                     saved.append(StoredFrame(game_id, login, number))
-        except BaseException as error:  # an interrupt, too, must leave all or none
+        except BaseException as error:  # KeyboardInterrupt too must leave all files or none
             with contextlib.suppress(FolderError):
                 self.delete(saved)
             if isinstance(error, OSError):
-                raise _advice(error, game) from error
+                raise _to_folder_error(error, folder) from error
             raise
         return saved
 
+    def read(self, frame: StoredFrame) -> bytes:
+        """Return the frame's JPEG bytes. Raises FolderError."""
+        path = self.root / frame.path
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise _to_folder_error(error, path) from error
+
     def delete(self, frames: Iterable[StoredFrame]) -> None:
-        """Remove these files; one that is gone already is fine. Raises FolderError."""
+        """Delete these files; a file that is already gone is no error. Raises FolderError."""
         self._unlink(frame.path for frame in frames)
 
-    def remove_leftovers(self, contents: Contents) -> None:
-        """Remove the temporary files that `scan` found abandoned. Raises FolderError."""
-        self._unlink(contents.leftovers)
+    def remove_stale_files(self, scan: FolderScan) -> None:
+        """Delete the stale temporary files that `scan` found. Raises FolderError."""
+        self._unlink(scan.stale_files)
 
     def _unlink(self, paths: Iterable[str]) -> None:
         try:
             for path in paths:
                 (self.root / path).unlink(missing_ok=True)
         except OSError as error:
-            raise _advice(error, Path(error.filename or self.root)) from error
+            raise _to_folder_error(error, Path(error.filename or self.root)) from error
 
     def frames(self) -> Iterator[StoredFrame]:
-        """Every frame, in no order; none where the root is missing. Raises FolderError: a folder cannot be listed."""
+        """Yield every frame, in no order; nothing when the root is missing. Raises FolderError: an unreadable folder."""
         if not self.root.exists():
             return
-        contents = self.scan()
-        if contents.unreadable:
-            raise FolderError(f"Cannot list {self.root / contents.unreadable[0]}: make it readable.")
-        yield from contents.frames
+        scan = self.scan()
+        if scan.unreadable:
+            raise FolderError(f"Cannot list {self.root / scan.unreadable[0]}: make it readable.")
+        yield from scan.frames
 
-    def scan(self) -> Contents:
-        """Everything below the root, read once; 100,000 files take about half a second.
+    def scan(self) -> FolderScan:
+        """Return everything below the root, read once; 100,000 files take about 0.5 s.
 
-        Raises FolderError: the root is missing or cannot be listed. A disk that is not mounted, or a slip
-        in DOWNLOAD_PATH, must not pass for an empty dataset. Other unreadable folders are in the answer.
+        Raises FolderError when the root is missing or cannot be listed. Other unreadable folders are in the result.
         """
         frames: list[StoredFrame] = []
         games: list[int] = []
-        other: list[str] = []
+        unrecognised: list[str] = []
         unreadable: list[str] = []
         for entry in self._root_entries():
-            if not _GAME_FOLDER.fullmatch(entry.name) or not (entry.is_symlink() or _is(entry.is_dir)):
-                other.append(entry.name)
+            if not _GAME_FOLDER.fullmatch(entry.name) or not (entry.is_symlink() or _safe_check(entry.is_dir)):
+                unrecognised.append(entry.name)
                 continue
             games.append(int(entry.name))
             try:
-                _sort(_entries(entry.path), entry.name, frames, other)
+                _classify(_entries(entry.path), entry.name, frames, unrecognised)
             except OSError:
                 unreadable.append(entry.name)
-        return self._contents(frames, games, other, unreadable)
+        return self._to_scan(frames, games, unrecognised, unreadable)
 
     def _root_entries(self) -> list[os.DirEntry[str]]:
         try:
             return _entries(self.root)
         except OSError as error:
+            # An unmounted disk or a typo in DOWNLOAD_PATH must not pass for an empty dataset.
             raise FolderError(
                 f"Cannot read {self.root} ({error.strerror}): check DOWNLOAD_PATH, or make an empty folder there."
             ) from error
 
-    def _contents(
-        self, frames: list[StoredFrame], games: list[int], other: list[str], unreadable: list[str]
-    ) -> Contents:
-        """Tell our own hidden files, abandoned or in use, from foreign ones."""
-        leftovers = [path for path in other if is_stale(self.root / path)]
-        foreign = [path for path in other if path != _NAMES and not is_temporary(self.root / path)]
-        return Contents(
-            tuple(frames), frozenset(games), tuple(sorted(foreign)), tuple(sorted(leftovers)), tuple(unreadable)
-        )
+    def _to_scan(
+        self, frames: list[StoredFrame], games: list[int], unrecognised: list[str], unreadable: list[str]
+    ) -> FolderScan:
+        """Sort our own files, stale or in use, out of the `unrecognised` ones."""
+        stale_files = sorted(path for path in unrecognised if is_stale(self.root / path))
+        others = sorted(path for path in unrecognised if path != _NAMES_FILE and not is_temporary(self.root / path))
+        return FolderScan(tuple(frames), frozenset(games), tuple(others), tuple(stale_files), tuple(unreadable))
 
     def size_bytes(self) -> int:
-        """Bytes in the files of the root and of the folders in it; what cannot be read counts as 0."""
+        """Return the size of the files in the root and in the folders directly below it, in bytes.
+
+        Files and folders that cannot be read count as 0.
+        """
         size = 0
         with contextlib.suppress(OSError):
             for entry in _entries(self.root):
-                size += _size(entry)
+                size += _file_size(entry)
                 with contextlib.suppress(OSError):
-                    size += sum(map(_size, _entries(entry.path) if entry.is_dir() else ()))
+                    size += sum(map(_file_size, _entries(entry.path) if entry.is_dir() else ()))
         return size
 
-    def names(self) -> dict[int, str]:
-        """The games' names by id, as `remember` wrote them; lines that are none are passed over.
-
-        Raises FolderError: games.tsv is there and cannot be read.
-        """
-        path = self.root / _NAMES
+    def game_names(self) -> dict[int, str]:
+        """Return the games' names by id, from games.tsv; invalid lines are skipped. Raises FolderError."""
+        path = self.root / _NAMES_FILE
         try:
             lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise _advice(error, path) from error
+            raise _to_folder_error(error, path) from error
         pairs = (line.partition("\t") for line in lines)
-        named = ((game_id, printable_line(name)) for game_id, _, name in pairs if _GAME_FOLDER.fullmatch(game_id))
-        return {int(game_id): name for game_id, name in named if name}
+        names = ((game_id, printable_line(name)) for game_id, _, name in pairs if _GAME_FOLDER.fullmatch(game_id))
+        return {int(game_id): name for game_id, name in names if name}
 
-    def remember(self, games: Iterable[Game]) -> None:
-        """Add these games to games.tsv, or rename them there, and make their folders.
-
-        A game's folder, even an empty one, keeps the game in the catalogue. Raises FolderError.
-        """
+    def add_games(self, games: Iterable[Game]) -> None:
+        """Add these games to games.tsv, or rename them there, and create their folders. Raises FolderError."""
         games = list(games)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             for game in games:
-                (self.root / str(game.id)).mkdir(exist_ok=True)
+                (self.root / str(game.id)).mkdir(exist_ok=True)  # even an empty folder keeps the game in the catalog
             with folder_lock(self.root):  # two downloads may add games at the same time
-                names = self.names()
+                names = self.game_names()
                 merged = names | {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
                 if merged != names:
                     self._write_names(merged)
         except OSError as error:
-            raise _advice(error, self.root / _NAMES) from error
+            raise _to_folder_error(error, self.root / _NAMES_FILE) from error
 
     def _write_names(self, names: dict[int, str]) -> None:
         text = "".join(f"{game_id}\t{name}\n" for game_id, name in sorted(names.items()))
-        with temporary_files(self.root, [text.encode()]) as (temporary,):
-            temporary.replace(self.root / _NAMES)
+        with atomic_file(self.root / _NAMES_FILE) as temporary:
+            temporary.write_bytes(text.encode())
 
 
-def _place(temporary: Path, game: Path, login: str, number: int) -> int:
-    """Give the file its own name, with the first free number from `number` on, and return that number."""
+def _publish(temporary: Path, folder: Path, login: str, number: int) -> int:
+    """Give the file its final name with the first free number from `number` on; return that number."""
     while True:
-        with contextlib.suppress(FileExistsError):
-            publish(temporary, game / f"{login}-{number}.jpg")
+        with contextlib.suppress(FileExistsError):  # another download has just taken this number
+            publish(temporary, folder / f"{login}-{number}.jpg")
             return number
         number += 1
 
 
-def _last_number(game: Path, login: str) -> int:
-    """The largest number among the login's frames in this game, 0 if there is none."""
+def _last_number(folder: Path, login: str) -> int:
+    """Return the largest number among the login's frames in this game's folder; 0 without frames."""
     pattern = re.compile(rf"{login}-([1-9][0-9]{{0,17}})\.jpg", re.ASCII)
-    with os.scandir(game) as entries:
+    with os.scandir(folder) as entries:
         return max((int(match[1]) for entry in entries if (match := pattern.fullmatch(entry.name))), default=0)
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    """What lies in `folder`. Raises OSError."""
+    """Return the entries of `folder`. Raises OSError."""
     with os.scandir(folder) as entries:
         return list(entries)
 
 
-def _sort(files: Iterable[os.DirEntry[str]], game: str, frames: list[StoredFrame], other: list[str]) -> None:
-    """Add each file of a game's folder to `frames`, or its path to `other`."""
-    for file in files:
-        path = f"{game}/{file.name}"
-        if _is(file.is_file):
+def _classify(
+    entries: Iterable[os.DirEntry[str]], game: str, frames: list[StoredFrame], unrecognised: list[str]
+) -> None:
+    """Append each entry of a game's folder to `frames`, or its path to `unrecognised`."""
+    for entry in entries:
+        path = f"{game}/{entry.name}"
+        if _safe_check(entry.is_file):
             with contextlib.suppress(ValueError):
                 frames.append(StoredFrame.parse(path))
                 continue
-        other.append(path)
+        unrecognised.append(path)
 
 
-def _is(question: Callable[[], bool]) -> bool:
-    """The answer of an entry's `is_file` or `is_dir`; what cannot be looked at is neither."""
+def _safe_check(check: Callable[[], bool]) -> bool:
+    """Return the result of an entry's `is_file` or `is_dir`; False when the system refuses to say."""
     try:
-        return question()
+        return check()
     except OSError:
         return False
 
 
-def _size(entry: os.DirEntry[str]) -> int:
-    """Bytes of a file; 0 for a folder, or where it cannot be told."""
+def _file_size(entry: os.DirEntry[str]) -> int:
+    """Return a file's size in bytes; 0 for a folder, or when the size is unknown."""
     try:
         stat = entry.stat(follow_symlinks=False)
     except OSError:
@@ -234,12 +229,12 @@ def _size(entry: os.DirEntry[str]) -> int:
     return stat.st_size if S_ISREG(stat.st_mode) else 0
 
 
-def _advice(error: OSError, path: Path) -> FolderError:
-    """The same in a line that says what to do."""
-    todo = {
+def _to_folder_error(error: OSError, path: Path) -> FolderError:
+    """Translate `error` into a FolderError whose message says what to do."""
+    advice = {
         errno.ENOSPC: "free some space",
         errno.EDQUOT: "free some of your quota",
         errno.EACCES: "make it writable, or set DOWNLOAD_PATH to a folder that is",
         errno.EROFS: "set DOWNLOAD_PATH to a writable folder",
     }.get(error.errno or 0, "check the disk and DOWNLOAD_PATH")
-    return FolderError(f"{path}: {error.strerror or error}: {todo}; the frames saved before are kept.")
+    return FolderError(f"{path}: {error.strerror or error}: {advice}; the frames saved before are kept.")
