@@ -1,7 +1,7 @@
-"""Every setting of the toolkit: name, type, unit, default and meaning.
+"""Settings of the toolkit: name, type, unit, default and meaning of each one, and the only place for a default.
 
-Fill the values in here, or leave this file alone and set them from outside: a variable of the same
-name in upper case, in the environment or in a file `.env` in the working directory, goes first.
+Change a value here, or set a variable of the same name in upper case, in the environment or in a file `.env` in
+the working directory. The environment takes precedence over `.env`, and both take precedence over this file.
 
     CLIENT_ID=abc ACCESS_TOKEN=def python -m data.download
 """
@@ -9,17 +9,29 @@ name in upper case, in the environment or in a file `.env` in the working direct
 from __future__ import annotations
 
 import json
+import logging
 import re
+from enum import Enum, auto
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, AliasGenerator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from pydantic_settings import SettingsError as SourceError
 
 from data.errors import SettingsError
+from data.http.loopback import loopback_url
 
-# Categories that are no games although some carry an IGDB id, by Twitch's id: the original's list.
+log = logging.getLogger(__name__)
+
+# Twitch categories that are not games although some have an IGDB id. The list is that of the original project.
 NON_GAMES = frozenset({
     509658,  # Just Chatting
     26936,   # Music
@@ -37,222 +49,284 @@ NON_GAMES = frozenset({
     498566,  # Slots
 })  # fmt: skip
 
+# Settings that were renamed. Their former names still work, with a warning.
+_FORMER_NAMES = {
+    "db_reconnect_s": "db_wait_s",
+    "max_streamer_fraction": "streamer_share",
+    "game_cooldown_s": "rest_s",
+    "helix_retry_budget_s": "helix_budget_s",
+    "helix_retry_interval_s": "helix_pause_s",
+    "lr_schedule": "schedule",
+    "warmup_fraction": "warmup",
+    "sampling_balance": "balance",
+    "augment_center": "augment_scene",
+    "unknown_fraction": "unknown_share",
+}
 _LANGUAGE = re.compile(r"[a-z]{2}|other")
+_MAX_LANGUAGES = 100  # https://dev.twitch.tv/docs/api/reference/#get-streams
+
+
+class Affects(Enum):
+    """What a different value of a setting changes. Every setting of the section Model carries one member."""
+
+    MODEL = auto()
+    NOTHING = auto()
+
+
+_T = TypeVar("_T")
+ChangesModel = Annotated[_T, Affects.MODEL]  # another value trains another model: --resume refuses it
+KeepsModel = Annotated[_T, Affects.NOTHING]  # speed, memory and additional files only
+
+
+def _names(field: str) -> AliasChoices:
+    return AliasChoices(field, *[_FORMER_NAMES[field]] if field in _FORMER_NAMES else [])
 
 
 class Settings(BaseSettings):
-    """The settings, read once and checked once; commands hold it, workers take the values they need."""
+    """All settings, read once and validated once. Commands hold an instance; workers take the values they need."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, use_attribute_docstrings=True
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+        alias_generator=AliasGenerator(validation_alias=_names),
+        populate_by_name=True,
     )
 
     # --- Twitch API: https://dev.twitch.tv/console/apps -----------------------------------------
     client_id: str = ""
     """Client ID of your Twitch application."""
     access_token: SecretStr = SecretStr("")
-    """App access token. Leave empty when client_secret is given: then one is asked for, and again when it expires."""
+    """App access token. With client_secret it may stay empty: the toolkit then requests and renews tokens itself."""
     client_secret: SecretStr = SecretStr("")
     """Client secret of your Twitch application."""
 
     # --- PostgreSQL -----------------------------------------------------------------------------
     db_host: str = ""
-    """Server's host name. Empty: an embedded PostgreSQL in download_path, started and stopped on demand."""
+    """Host name of the server. Empty: an embedded PostgreSQL in download_path, started and stopped on demand."""
     db_port: int = Field(5432, ge=1, le=65535)
-    """Server's TCP port."""
+    """TCP port of the server."""
     db_name: str = "twitchcategory"
-    """Database; it must exist on a server of your own."""
+    """Database name. On your own server the database must exist."""
     db_user: str = "postgres"
     """Role to connect as."""
     db_password: SecretStr = SecretStr("")
-    """The role's password."""
-    db_wait_s: float = Field(60.0, ge=0)
-    """Seconds to wait for a PostgreSQL that goes away, as at a restart; at a command's start it must be there."""
+    """Password of the role."""
+    db_reconnect_s: float = Field(60.0, ge=0)
+    """Seconds to retry after a lost connection, such as during a restart. At the start the server must be up."""
 
     # --- Dataset --------------------------------------------------------------------------------
     download_path: Path = Path("dataset")
-    """Folder of the dataset: images in its folder frames, the embedded database in its folder postgres."""
-    img_size: int = Field(240, ge=32, le=1080)
+    """Dataset folder: frames/ holds the images, postgres/ the embedded database."""
+    img_size: ChangesModel[int] = Field(240, ge=32, le=1080)
     """Height and width of a frame, pixels."""
     jpeg_quality: int = Field(95, ge=1, le=100)
     """JPEG quality of a saved frame, 1 to 100."""
     max_games: int = Field(50, ge=1)
-    """Games in the dataset: no more are added once there are so many."""
+    """Maximum number of games in the dataset."""
     min_streamers: int = Field(90, ge=1, le=1000)
-    """Live streams that a game needs to be added."""
+    """Minimum number of live streams for a game to be added."""
     non_games: frozenset[int] = NON_GAMES
-    """Category ids never added. Categories without an IGDB id are left out anyway."""
+    """Ids of categories that are never added. Categories without an IGDB id are always skipped."""
     streams_per_game: int = Field(5, ge=1)
-    """Streams to grab from before the next game is chosen."""
+    """Streams to grab in a row from one game."""
     stream_tries: int = Field(10, ge=1)
-    """Streams to try at most for those."""
+    """Maximum number of streams to try for these."""
     frames_per_stream: int = Field(15, ge=1)
-    """Frames to take from one stream at most; a live window holds about 15 segments."""
-    streamer_share: float = Field(0.1, gt=0, le=1)
-    """Share of a game's frames that may be one streamer's, who may give frames_per_stream in any case; 1: no limit."""
+    """Maximum number of frames from one stream. A live playlist holds about 15 segments."""
+    max_streamer_fraction: float = Field(0.1, gt=0, le=1)
+    """Maximum fraction of a game's frames from one streamer, beyond the first frames_per_stream; 1: no limit."""
     filter_frames: bool = True
-    """Leave out frames that are black or of one colour, repeat one of their stream, or show a test card."""
+    """Reject frames that are black, of one colour, a test card, or a duplicate within their stream."""
     languages: Annotated[tuple[str, ...], NoDecode] = ()
-    """Languages of the streams to list: ISO 639-1 codes or other, as en,de or a JSON list. Empty: all."""
+    """Stream languages: ISO 639-1 codes or other, separated by commas or as a JSON list. Empty: all."""
     parallel_streams: int = Field(8, ge=1, le=64)
-    """Streams grabbed at the same time, by a download or a survey."""
+    """Streams to grab at the same time, in a download or a survey."""
     games_interval_s: float = Field(600.0, gt=0)
-    """Seconds between two looks for more games, while there are fewer than max_games."""
-    rest_s: float = Field(600.0, ge=0)
-    """Seconds to leave a game alone after none of its streams gave a frame."""
+    """Seconds between two searches for new games, while the dataset has fewer than max_games."""
+    game_cooldown_s: float = Field(600.0, ge=0)
+    """Seconds to skip a game after none of its streams gave a frame."""
     info_interval_s: float = Field(300.0, gt=0)
-    """Seconds between two prints of the dataset's figures while downloading."""
+    """Seconds between two reports on the dataset during a download."""
 
     # --- Network --------------------------------------------------------------------------------
     quality: str = "auto"
     """Rendition: auto (the smallest that covers img_size), best, worst, or a name such as 360p."""
     frame_interval_s: float = Field(0.0, ge=0)
-    """Seconds of a stream between two of its frames; 0: one of each segment, of a file as many as wanted, spread."""
+    """Stream seconds between two frames. 0: one frame per segment; in a file, frames evenly spread."""
     timeout_s: float = Field(10.0, gt=0)
-    """Seconds to wait for a server to connect, or between two bytes."""
+    """Seconds to wait for a connection, or between two bytes."""
     deadline_s: float = Field(30.0, gt=0)
-    """Seconds one answer may take in all, however steadily it trickles."""
-    helix_budget_s: float = Field(120.0, gt=0)
-    """Seconds one Helix request may spend on retries and rate limits before Helix counts as unavailable."""
-    helix_pause_s: float = Field(30.0, gt=0)
-    """Seconds the download waits while Helix is unavailable before it asks again."""
+    """Seconds for one whole response."""
+    helix_retry_budget_s: float = Field(120.0, gt=0)
+    """Seconds that one Helix request may spend on retries and rate limits before Helix counts as unavailable."""
+    helix_retry_interval_s: float = Field(30.0, gt=0)
+    """Seconds between two attempts of the download while Helix is unavailable."""
     ad_wait_s: float = Field(75.0, ge=0)
-    """Seconds recognition waits for a pre-roll ad to end; a download takes another stream instead."""
+    """Seconds that recognition waits for a pre-roll ad to end. A download takes another stream instead."""
     twitch_standin: str = ""
-    """Loopback address of a stand-in for Twitch, such as http://127.0.0.1:8080. Tests and the demo use it."""
+    """Loopback URL of a stand-in for Twitch, such as http://127.0.0.1:8080. Tests and the demo use it."""
 
     # --- Recognition ----------------------------------------------------------------------------
     webhook_secret: SecretStr = SecretStr("")
-    """Secret that signs what --webhook posts, by HMAC-SHA256. Empty: it is not signed."""
+    """Secret that signs --webhook requests by HMAC-SHA256. Empty: no signature."""
     metrics_host: str = "127.0.0.1"
-    """Address of this machine at which --metrics listens; 0.0.0.0: all of them."""
+    """Local address that --metrics listens on; 0.0.0.0: all addresses."""
 
-    # --- Model ----------------------------------------------------------------------------------
-    model_path: Path = Path("model")
-    """Folder of model.h5, model.onnx, classes.txt and the results."""
-    architecture: Literal["cnn", "mobilenet_v2", "efficientnet_v2_b0"] = "mobilenet_v2"
-    """Network: cnn (the original's four convolutions), or one of keras.applications."""
-    initial_weights: str = "shipped"
-    """Starting weights: shipped (mobilenet_v2 has some, the others none), a file, imagenet (downloaded), none."""
-    fine_tune: str = "none"
-    """What trains after the head, from starting weights: upper (blocks), all, the layer to begin with, or none."""
-    epochs: int = Field(10, ge=1)
-    """Passes over the training set at most; of the head alone where there are starting weights."""
-    fine_tune_epochs: int = Field(10, ge=1)
-    """Passes at most of the head with the layers of fine_tune."""
-    patience: int = Field(4, ge=1)
-    """Epochs without a better validation loss before training stops; the best epoch is kept."""
-    time_limit_min: float = Field(0.0, ge=0)
-    """Minutes of training in which the last epoch must end; 0: no limit. refit repeats the epochs besides."""
-    learning_rate: float = Field(1e-3, gt=0)
-    """Adam's step size."""
-    fine_tune_learning_rate: float = Field(1e-4, gt=0)
-    """Adam's step size while the layers of fine_tune train."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """How the step size goes over the epochs: down to 0 along a cosine, or not at all."""
-    warmup: float = Field(0.05, ge=0, lt=1)
-    """Share of the steps over which a cosine's step size first rises."""
-    dropout: float = Field(0.3, ge=0, lt=1)
-    """Share of the last hidden layer's units dropped while training."""
-    label_smoothing: float = Field(0.05, ge=0, lt=1)
-    """Share of each label that is spread over all games."""
-    weight_decay: float = Field(1e-3, ge=0)
-    """Share of the weights, times the step size, taken away in each step, as AdamW does."""
-    balance: Literal["streamers", "games", "none"] = "streamers"
-    """What every epoch draws evenly from: games and within each its streamers, games alone, or frames as they are."""
-    class_weights: bool = False
-    """Weigh each game's frames in the loss by how few they are."""
-    validation_split: float = Field(0.2, gt=0, lt=1)
-    """Share of each game's streamers kept for validation, one at least."""
-    validation_streamers: Annotated[tuple[str, ...], NoDecode] = ()
-    """Logins to validate with, by commas or as JSON, instead of a share drawn by seed: so that trainings compare."""
-    batch_size: int = Field(0, ge=0)
-    """Images in a training step, of all devices together; 0: 16 on a CPU, on a GPU what its memory holds, up to 128."""
-    prefetch_buffer: int = Field(2, ge=1)
+    # --- Model: each setting says whether a trained model depends on it ---------------------------
+    model_path: KeepsModel[Path] = Path("model")
+    """Folder of model.h5, model.onnx, classes.txt and results/."""
+    architecture: ChangesModel[str] = "mobilenet_v2"
+    """Network: cnn (the original's four convolutions), mobilenet_v2 or efficientnet_v2_b0."""
+    initial_weights: ChangesModel[str] = "shipped"
+    """Initial weights of the backbone: shipped (for mobilenet_v2 only, otherwise none), imagenet, none, or a file."""
+    fine_tune: ChangesModel[str] = "none"
+    """Backbone layers to train after the head: none, upper, all, or the name of the first layer."""
+    epochs: ChangesModel[int] = Field(10, ge=1)
+    """Maximum number of epochs; with initial weights, of the head only."""
+    fine_tune_epochs: ChangesModel[int] = Field(10, ge=1)
+    """Maximum number of epochs for the head together with the fine_tune layers."""
+    patience: ChangesModel[int] = Field(4, ge=1)
+    """Early stopping: epochs without a lower validation loss. The best epoch is kept."""
+    time_limit_min: ChangesModel[float] = Field(0.0, ge=0)
+    """Minutes by which the last epoch must end, refit excluded; 0: no limit."""
+    learning_rate: ChangesModel[float] = Field(1e-3, gt=0)
+    """Learning rate of AdamW."""
+    fine_tune_learning_rate: ChangesModel[float] = Field(1e-4, gt=0)
+    """Learning rate while the fine_tune layers train."""
+    lr_schedule: ChangesModel[Literal["cosine", "constant"]] = Field("cosine")
+    """Learning-rate schedule: cosine decay to 0, or constant."""
+    warmup_fraction: ChangesModel[float] = Field(0.05, ge=0, lt=1)
+    """Fraction of the steps in which a cosine schedule first raises the learning rate from 0."""
+    dropout: ChangesModel[float] = Field(0.3, ge=0, lt=1)
+    """Dropout rate before the last layer."""
+    label_smoothing: ChangesModel[float] = Field(0.05, ge=0, lt=1)
+    """Label smoothing: fraction of each label that is spread over all games."""
+    weight_decay: ChangesModel[float] = Field(1e-3, ge=0)
+    """Weight decay of AdamW."""
+    sampling_balance: ChangesModel[Literal["streamers", "games", "none"]] = Field("streamers")
+    """Balanced sampling: over games and their streamers, over games only, or none (each frame once an epoch)."""
+    class_weights: ChangesModel[bool] = False
+    """Weight the loss of each game by the inverse of its number of frames."""
+    validation_split: ChangesModel[float] = Field(0.2, gt=0, lt=1)
+    """Fraction of each game's streamers held out for validation, at least one."""
+    validation_streamers: ChangesModel[Annotated[tuple[str, ...], NoDecode]] = ()
+    """Logins to hold out for validation instead of a random split, separated by commas or as a JSON list."""
+    batch_size: ChangesModel[int] = Field(0, ge=0)
+    """Images in a training step over all devices. 0: 16 on a CPU; on a GPU what its memory holds, at most 128."""
+    prefetch_buffer: KeepsModel[int] = Field(2, ge=1)
     """Batches prepared ahead of the training step."""
-    cache_memory_gb: float = Field(2.0, ge=0)
-    """Frames are kept decoded in memory if they all take this many GB at most: 12,000 of 240 pixels take 2."""
-    cache_disk_gb: float = Field(20.0, ge=0)
-    """Otherwise in a file in model_path if they take so many, and half of the free disk, at most; else decoded anew."""
-    augment: bool = True
-    """Change pictures while training as other streams might look; where the whole network trains, each epoch anew."""
-    augment_views: int = Field(3, ge=1)
-    """Where the head alone trains: so many changed versions of each picture, made once, instead of one an epoch."""
-    augment_screens: bool = True
-    """There it also learns from made-up screens that show no game (desktops, cameras, noise) to be sure of nothing."""
-    augment_scene: float = Field(0.67, ge=0, le=1)
-    """Share whose middle is replaced: what lies around it, as a game's display does, has to tell the game too."""
-    augment_crop: float = Field(0.5, ge=0, le=1)
-    """Share of them that are cropped, by a fifth of the sides at most, and enlarged."""
-    augment_color: float = Field(0.5, ge=0, le=1)
-    """Share with other brightness, contrast and colours."""
-    augment_webcam: float = Field(0.3, ge=0, le=1)
-    """Share with a camera in a corner or at an edge."""
-    augment_chat: float = Field(0.2, ge=0, le=1)
-    """Share with a column of chat."""
-    augment_alert: float = Field(0.2, ge=0, le=1)
-    """Share with an alert's box."""
-    augment_banner: float = Field(0.15, ge=0, le=1)
-    """Share with a banner along the top or bottom."""
-    augment_blur: float = Field(0.2, ge=0, le=1)
-    """Share that are blurred, as by a rendition of a third to nine tenths of the size."""
-    augment_jpeg: float = Field(0.3, ge=0, le=1)
-    """Share that are compressed anew, with a JPEG quality of 15 to 70."""
-    refit: bool = False
-    """In the end train anew on all frames, with those of validation, for as many epochs as were best on the split."""
-    unknown_share: float = Field(0.1, ge=0, lt=1)
-    """Share of the validation frames, as they are and with overlays, that count as unknown. 0: nothing ever does."""
-    unknown_score: Literal["likeness", "energy", "max_logit", "max_probability"] = "max_logit"
-    """What tells known frames from unknown ones: the network's features (likeness), or its outputs alone."""
-    int8: bool = False
-    """Recognise with the 8-bit model that python -m model.export makes, where it is: faster, nearly as good."""
-    visualize_results: bool = True
-    """Draw the curves and the confusion matrix after training."""
-    tensorboard_path: str = ""
-    """Folder for TensorBoard's logs; empty: none are written."""
-    mixed_precision: bool = True
-    """Compute in float16 where there is a CUDA GPU; without one it changes nothing."""
-    xla: bool = True
-    """Compile the training step with XLA where there is one GPU."""
-    all_gpus: bool = True
-    """Train on all GPUs of the machine, not on the first one alone. Several machines: set TF_CONFIG on each."""
-    seed: int = 123
-    """Seed of every random choice: split, shuffling, weights, dropout, and the download's choice of streams."""
+    cache_memory_gb: KeepsModel[float] = Field(2.0, ge=0)
+    """Maximum size in GB of the decoded frames in memory: 12,000 frames of 240 pixels take 2."""
+    cache_disk_gb: KeepsModel[float] = Field(20.0, ge=0)
+    """Otherwise the maximum size in GB of a cache file in model_path, which takes at most half of the free disk."""
+    augment: ChangesModel[bool] = True
+    """Augment training images: anew in each epoch where the whole network trains, else as in augment_views."""
+    augment_views: ChangesModel[int] = Field(3, ge=1)
+    """Augmented versions of each image, computed once, while only the head trains."""
+    augment_screens: ChangesModel[bool] = True
+    """While only the head trains, also train on synthetic non-game images, towards a uniform prediction."""
+    augment_center: ChangesModel[float] = Field(0.67, ge=0, le=1)
+    """Probability of a replaced image centre, so that the model also learns the HUD around it."""
+    augment_crop: ChangesModel[float] = Field(0.5, ge=0, le=1)
+    """Probability of a random crop to 80 to 100 % of the sides."""
+    augment_color: ChangesModel[float] = Field(0.5, ge=0, le=1)
+    """Probability of a change of brightness, contrast and colour."""
+    augment_webcam: ChangesModel[float] = Field(0.3, ge=0, le=1)
+    """Probability of a webcam in a corner or at an edge."""
+    augment_chat: ChangesModel[float] = Field(0.2, ge=0, le=1)
+    """Probability of a chat column."""
+    augment_alert: ChangesModel[float] = Field(0.2, ge=0, le=1)
+    """Probability of an alert box."""
+    augment_banner: ChangesModel[float] = Field(0.15, ge=0, le=1)
+    """Probability of a banner along the top or bottom."""
+    augment_blur: ChangesModel[float] = Field(0.2, ge=0, le=1)
+    """Probability of a blur, as from a rendition of 33 to 90 % of the size."""
+    augment_jpeg: ChangesModel[float] = Field(0.3, ge=0, le=1)
+    """Probability of a second JPEG compression with quality 15 to 70."""
+    refit: ChangesModel[bool] = False
+    """Finally retrain on all frames, validation included, for the best number of epochs of the split."""
+    unknown_fraction: ChangesModel[float] = Field(0.1, ge=0, lt=1)
+    """Fraction of the validation frames, plain and with overlays, that the threshold rejects as unknown; 0: none."""
+    unknown_score: ChangesModel[Literal["feature_similarity", "energy", "max_logit", "max_probability"]] = "max_logit"
+    """Score that separates known from unknown frames: feature_similarity uses features, the others logits."""
+    int8: KeepsModel[bool] = False
+    """Recognise with model.int8.onnx from python -m model.export, if it exists: faster, nearly as accurate."""
+    visualize_results: KeepsModel[bool] = True
+    """Draw the training curves and the confusion matrix after training."""
+    tensorboard_path: KeepsModel[str] = ""
+    """Folder for TensorBoard logs. Empty: no logs."""
+    mixed_precision: ChangesModel[bool] = True
+    """Compute in float16 on a CUDA GPU. Without one it has no effect."""
+    xla: ChangesModel[bool] = True
+    """Compile the training step with XLA on a single GPU."""
+    all_gpus: KeepsModel[bool] = True
+    """Train on all GPUs of the machine instead of the first only. For several machines, set TF_CONFIG on each."""
+    seed: ChangesModel[int] = 123
+    """Seed of every random choice: split, sampling, weights, dropout, augmentation, streams of a download."""
 
     @field_validator("languages", "validation_streamers", mode="before")
     @classmethod
-    def _listed(cls, value: Any) -> Any:
-        """Codes and logins in small letters, from text with commas or a JSON list."""
+    def _split_list(cls, value: Any) -> Any:
+        """Return codes or logins in lower case, from comma-separated text or a JSON list."""
         if isinstance(value, str):
             value = json.loads(value) if value.startswith("[") else value.split(",") if value else ()
         return tuple(code.strip().lower() if isinstance(code, str) else code for code in value)
 
     @field_validator("languages")
     @classmethod
-    def _language_codes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """Refuse what Helix would: anything but two letters or `other`, and more than a hundred of them."""
-        wrong = [code for code in value if not _LANGUAGE.fullmatch(code)]
-        if wrong:
-            raise ValueError(f"{', '.join(map(repr, wrong))}: not ISO 639-1, such as en, or other")
-        if len(value) > 100:
-            raise ValueError("Twitch takes a hundred at most")
+    def _check_languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Reject what Helix would reject: invalid codes, and more than 100 of them."""
+        invalid = [code for code in value if not _LANGUAGE.fullmatch(code)]
+        if invalid:
+            raise ValueError(f"{', '.join(map(repr, invalid))}: use ISO 639-1 codes such as en, or other")
+        if len(value) > _MAX_LANGUAGES:
+            raise ValueError(f"use at most {_MAX_LANGUAGES} languages")
         return value
+
+    @field_validator("unknown_score", mode="before")
+    @classmethod
+    def _accept_former_score(cls, value: Any) -> Any:
+        """Accept the former name of feature_similarity."""
+        if value != "likeness":
+            return value
+        _warn_once("UNKNOWN_SCORE=likeness", "UNKNOWN_SCORE=feature_similarity")
+        return "feature_similarity"
 
     @field_validator("twitch_standin")
     @classmethod
-    def _loopback_only(cls, value: str) -> str:
-        """Refuse a stand-in anywhere but on this machine: credentials would travel to it."""
-        if not value:
-            return ""
-        from data.http.session import loopback_url  # loads requests, which not every command needs
+    def _check_loopback(cls, value: str) -> str:
+        """Reject a stand-in on another machine: it receives the credentials."""
+        return loopback_url(value) if value else ""
 
-        return loopback_url(value)
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is that of pydantic-settings
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Keep the default order of sources, and warn of former names in the environment and in `.env`."""
+        for source in (env_settings, dotenv_settings):
+            for name, former in _FORMER_NAMES.items():
+                if isinstance(source, EnvSettingsSource) and former in source.env_vars:
+                    _warn_once(former.upper(), name.upper())
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+
+def model_settings() -> set[str]:
+    """Return the names of the settings that a trained model depends on."""
+    return {name for name, field in Settings.model_fields.items() if Affects.MODEL in field.metadata}
 
 
 def load() -> Settings:
     """Read the settings from this file, `.env` and the environment.
 
-    Raises SettingsError: it names every setting that is wrong, and why.
+    Raises SettingsError: the message names every invalid setting and the reason.
     """
     try:
         return Settings()
@@ -261,3 +335,8 @@ def load() -> Settings:
         raise SettingsError("; ".join(lines)) from error
     except SourceError as error:
         raise SettingsError(str(error)) from error
+
+
+@cache  # once a process for each name
+def _warn_once(former: str, name: str) -> None:
+    log.warning("The setting %s is now called %s. Rename it in the environment or in .env.", former, name)
