@@ -9,124 +9,146 @@ from typing import Protocol
 import requests
 
 from data.entities import Frame
-from data.errors import UndecodableVideo, StreamUnavailable
-from data.hls.live_stream import Live
-from data.hls.playlist import Pace, Segment
-from data.hls.rendition import Rendition, no_answer
+from data.errors import StreamUnavailable, UndecodableVideo
+from data.hls.live_stream import LiveStream
+from data.hls.playlist import Segment
+from data.hls.rendition import Rendition, server_unreachable
 
-_REST_S = 10.0  # looks are never further apart: a window holds half a minute
+_MAX_POLL_INTERVAL_S = 10.0  # looks are never further apart: a window holds half a minute
 
 log = logging.getLogger(__name__)
 
-Opened = Iterable[tuple[Rendition, Segment]]
-Pictures = Callable[[Rendition, Segment, Sequence[float]], Sequence[bytes]]
+OpenedSegments = Iterable[tuple[Rendition, Segment]]
+DecodeSegment = Callable[[Rendition, Segment, Sequence[float]], Sequence[bytes]]
 
 
-class Tail(Protocol):
+class Follower(Protocol):
     """What comes of a source. `over`: no more will. `live`: it comes as it is made; false for a recording.
 
     `pause_s`: seconds after a look at which the next one should come; later, segments may be lost, which `lost` counts.
     """
 
     @property
-    def over(self) -> bool: ...
+    def ended(self) -> bool: ...
     @property
     def live(self) -> bool: ...
     @property
-    def pause_s(self) -> float: ...
+    def poll_interval_s(self) -> float: ...
     @property
-    def lost(self) -> int: ...
+    def missed_segments(self) -> int: ...
 
-    def look(self) -> Iterator[Frame]:
+    def poll(self) -> Iterator[Frame]:
         """The frames that are new. Numbers go on from look to look. Raises as data.capture.grabber.Grabber.follow does."""
 
 
-class Taking:
+class FrameSchedule:
+    """One picture every `interval_s` seconds of the stream itself; 0: the first one of each segment."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._elapsed_s = 0.0
+        self._due_s = 0.0
+
+    def offsets(self, segment: Segment) -> list[float]:
+        """The pictures to take of the next segment, seconds from its start; 0 alone where one of it is enough."""
+        start = self._elapsed_s
+        self._elapsed_s += segment.seconds
+        if not self._interval_s:
+            return [0.0]
+        offsets = []
+        while self._due_s < self._elapsed_s:
+            offsets.append(max(0.0, self._due_s - start))
+            self._due_s += self._interval_s
+        # The first picture costs a tenth of any other, which needs all of those before it.
+        return offsets if self._interval_s < segment.seconds else [0.0] * bool(offsets)
+
+
+class FrameExtractor:
     """Segments of one stream become frames. One that fails is left out."""
 
-    def __init__(self, name: str, pictures: Pictures, interval_s: float) -> None:
+    def __init__(self, name: str, decode_segment: DecodeSegment, interval_s: float) -> None:
         """`pictures(rendition, segment, offsets)` gives the segment's JPEGs at these places, seconds from its start."""
         self._name = name
-        self._pictures = pictures
-        self._pace = Pace(interval_s)
+        self._decode_segment = decode_segment
+        self._schedule = FrameSchedule(interval_s)
         self._count = 0
         self._failure: UndecodableVideo | StreamUnavailable | None = None
 
-    def frames(self, segments: Opened) -> Iterator[Frame]:
+    def frames(self, segments: OpenedSegments) -> Iterator[Frame]:
         """The frames of these segments, oldest first."""
         for rendition, segment in segments:
             try:
-                jpegs = self._pictures(rendition, segment, self._pace.due(segment))
+                jpegs = self._decode_segment(rendition, segment, self._schedule.offsets(segment))
             except (UndecodableVideo, StreamUnavailable, requests.RequestException) as error:
                 log.info("%s: segment %s left out: %s", self._name, segment.number, error)
-                self._failure = no_answer(error) if isinstance(error, requests.RequestException) else error
+                self._failure = server_unreachable(error) if isinstance(error, requests.RequestException) else error
                 continue
             for jpeg in jpegs:
                 self._count += 1
                 yield Frame(self._count, jpeg, segment.date)
 
-    def end(self) -> None:
+    def raise_if_empty(self) -> None:
         """Raise UndecodableVideo or StreamUnavailable where there were segments, and not one gave a picture."""
         if self._failure and not self._count:
-            kind = UndecodableVideo if isinstance(self._failure, UndecodableVideo) else StreamUnavailable
-            raise kind(f"{self._name}: not one segment gave a picture ({self._failure})") from self._failure
+            error_type = UndecodableVideo if isinstance(self._failure, UndecodableVideo) else StreamUnavailable
+            raise error_type(f"{self._name}: not one segment gave a picture ({self._failure})") from self._failure
 
 
-class LiveTail:
+class LiveFollower:
     """A stream in segments, from now until it ends."""
 
     def __init__(
-        self, live: Live[Rendition], taking: Taking, at_first: int, behind: int | None, interval_s: float
+        self, live: LiveStream[Rendition], extractor: FrameExtractor, initial_frames: int, max_backlog: int | None, interval_s: float
     ) -> None:
         self.live = True
         self._stream = live
-        self._taking = taking
-        self._at_first = at_first
-        self._behind = behind
+        self._extractor = extractor
+        self._initial_frames = initial_frames
+        self._max_backlog = max_backlog
         self._interval_s = interval_s
-        self._looked = False
+        self._polled = False
 
     @property
-    def over(self) -> bool:
+    def ended(self) -> bool:
         """Whether the stream has ended."""
-        return self._stream.over
+        return self._stream.ended
 
     @property
-    def pause_s(self) -> float:
+    def poll_interval_s(self) -> float:
         """As short as its segments, or as long as the interval of its frames."""
-        return max(self._stream.pause_s, min(self._interval_s, _REST_S))
+        return max(self._stream.poll_interval_s, min(self._interval_s, _MAX_POLL_INTERVAL_S))
 
     @property
-    def lost(self) -> int:
+    def missed_segments(self) -> int:
         """Segments that had come and gone between two looks, or were too far behind."""
-        return self._stream.lost
+        return self._stream.missed_segments
 
-    def look(self) -> Iterator[Frame]:
+    def poll(self) -> Iterator[Frame]:
         """See Tail."""
-        segments = self._stream.look(self._at_first, self._at_most())
-        self.live = self.live and (self._looked or not self.over)
-        self._looked = True
-        yield from self._taking.frames(segments)
-        if self.over:
-            self._taking.end()
+        segments = self._stream.poll(self._initial_frames, self._max_segments())
+        self.live = self.live and (self._polled or not self.ended)
+        self._polled = True
+        yield from self._extractor.frames(segments)
+        if self.ended:
+            self._extractor.raise_if_empty()
 
-    def _at_most(self) -> int | None:
+    def _max_segments(self) -> int | None:
         """How many new segments a look may bring: those of a pause, and so many that were left behind."""
-        return None if self._behind is None else max(1, int(self.pause_s / self._stream.pause_s)) + self._behind
+        return None if self._max_backlog is None else max(1, int(self.poll_interval_s / self._stream.poll_interval_s)) + self._max_backlog
 
 
-class FileTail:
+class FileFollower:
     """A recording in one file: all of it in one look."""
 
     live = False
-    pause_s = 0.0
-    lost = 0
+    poll_interval_s = 0.0
+    missed_segments = 0
 
     def __init__(self, frames: Iterable[Frame]) -> None:
-        self.over = False
+        self.ended = False
         self._frames = frames
 
-    def look(self) -> Iterator[Frame]:
+    def poll(self) -> Iterator[Frame]:
         """See Tail."""
         yield from self._frames
-        self.over = True
+        self.ended = True

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
-from data.capture.follower import FileTail, LiveTail, Tail, Taking
-from data.capture.source_resolver import File, Sources
+from data.capture.follower import FileFollower, Follower, FrameExtractor, LiveFollower
+from data.capture.source_resolver import SourceResolver, VideoFile
 from data.entities import Frame
-from data.errors import UndecodableVideo, OnlyAds, StreamOffline, StreamUnavailable
-from data.hls.live_stream import Live
-from data.hls.playlist import Seen, Segment, evenly, scattered
+from data.errors import OnlyAds, StreamOffline, StreamUnavailable, UndecodableVideo
+from data.hls.live_stream import LiveStream
+from data.hls.playlist import Segment, SegmentTracker
 from data.hls.rendition import Rendition
-from data.video.decoder import Decoder, first_frame, frames_at, recorded
+from data.video.decoder import Decoder, first_frame, frames_at, sample_recording
+from data.video.sampling import bit_reversed, evenly_spaced
 
-_ENOUGH_FRAMES = 5  # ads are waited out only until this many frames are there
+_MIN_FRAMES = 5  # ads are waited out only until this many frames are there
 
 Sleep = Callable[[float], object]  # so many seconds; true when there is no more waiting
 
@@ -57,7 +58,7 @@ class Grabber:
         self._deadline_s = deadline_s
         self._sleep = sleep
         self._decoders: deque[Decoder] = deque()
-        self._sources = Sources(
+        self._resolver = SourceResolver(
             img_size=img_size,
             quality=quality,
             timeout_s=timeout_s,
@@ -68,7 +69,7 @@ class Grabber:
 
     def close(self) -> None:
         """Close the connections; safe to call twice."""
-        self._sources.close()
+        self._resolver.close()
 
     def __enter__(self) -> Grabber:
         return self
@@ -79,9 +80,9 @@ class Grabber:
     def frames(
         self,
         source: str,
-        at_most: int,
+        max_frames: int,
         ad_wait_s: float = 0.0,
-        scatter: bool = False,
+        spread_first: bool = False,
         sleep: Sleep | None = None,
     ) -> Iterator[Frame]:
         """What `source` shows now, in up to `at_most` frames, oldest first.
@@ -92,56 +93,56 @@ class Grabber:
         frames come in an interval. A segment that fails is left out. Raises, at the first frame at the latest:
         SourceNotFound, StreamOffline, OnlyAds, StreamUnavailable, or UndecodableVideo when no segment could be decoded.
         """
-        found = self._sources.open(source)
-        if isinstance(found, File):
-            yield from islice(self._recorded(found, at_most, scatter), at_most)
+        found = self._resolver.open(source)
+        if isinstance(found, VideoFile):
+            yield from islice(self._file_frames(found, max_frames, spread_first), max_frames)
             return
-        taking = self._taking(found)
-        window = self._window(found, at_most, ad_wait_s, scatter, sleep or self._sleep)
-        yield from islice(taking.frames(window), at_most)
-        taking.end()
+        extractor = self._extractor(found)
+        window = self._live_segments(found, max_frames, ad_wait_s, spread_first, sleep or self._sleep)
+        yield from islice(extractor.frames(window), max_frames)
+        extractor.raise_if_empty()
 
-    def follow(self, source: str, at_first: int = 1) -> Iterator[Frame]:
+    def follow(self, source: str, initial_frames: int = 1) -> Iterator[Frame]:
         """Each new segment's frame from now until the stream ends, no segment twice and none lost.
 
         `at_first`: of the live window's newest segments, so many to begin with. A recording is gone through from its
         start. Ads and segments that fail are left out; an address that dies is renewed; servers that fail are tried
         again for a minute. Raises as `frames` does, but OnlyAds; StreamUnavailable also later.
         """
-        tail = self.tail(source, at_first)
-        while not tail.over:
+        open_follower = self.open_follower(source, initial_frames)
+        while not open_follower.ended:
             looked_at = time.monotonic()
-            yield from tail.look()
-            if not tail.over and self._sleep(max(0.0, looked_at + tail.pause_s - time.monotonic())):
+            yield from open_follower.poll()
+            if not open_follower.ended and self._sleep(max(0.0, looked_at + open_follower.poll_interval_s - time.monotonic())):
                 return
 
-    def tail(self, source: str, at_first: int = 1, behind: int | None = None) -> Tail:
+    def open_follower(self, source: str, initial_frames: int = 1, max_backlog: int | None = None) -> Follower:
         """The same look by look, for who follows many sources: whoever asks does the waiting.
 
         `behind`: segments of a live stream that are more than so many behind are passed over, when looks come late.
         """
-        found = self._sources.open(source)
-        if isinstance(found, File):
-            return FileTail(self._recorded(found, None))
-        live = Live(found, lambda: self._sources.stream(source), self._sleep)
-        return LiveTail(live, self._taking(found), at_first, behind, self._interval_s)
+        found = self._resolver.open(source)
+        if isinstance(found, VideoFile):
+            return FileFollower(self._file_frames(found, None))
+        live = LiveStream(found, lambda: self._resolver.open_stream(source), self._sleep)
+        return LiveFollower(live, self._extractor(found), initial_frames, max_backlog, self._interval_s)
 
-    def _window(
-        self, rendition: Rendition, at_most: int, ad_wait_s: float, scatter: bool, sleep: Sleep
+    def _live_segments(
+        self, rendition: Rendition, max_frames: int, ad_wait_s: float, spread_first: bool, sleep: Sleep
     ) -> Iterator[tuple[Rendition, Segment]]:
         """Segments of the stream itself: the window's, and while ads hide too many, those to come."""
         end = time.monotonic() + ad_wait_s
-        seen, count, ads = Seen(), 0, False
+        seen, count, ads = SegmentTracker(), 0, False
         while True:
             playlist = rendition.playlist()
-            fresh = seen.fresh(playlist)
-            ads = ads or any(segment.ad for segment in fresh)
-            chosen = self._chosen(fresh, at_most - count, playlist.over)
-            for segment in scattered(chosen) if scatter and not self._interval_s else chosen:
+            new = seen.new_segments(playlist)
+            ads = ads or any(segment.ad for segment in new)
+            chosen = self._select(new, max_frames - count, playlist.ended)
+            for segment in bit_reversed(chosen) if spread_first and not self._interval_s else chosen:
                 count += 1
                 yield rendition, segment
             pause = max(1.0, playlist.target_s)
-            if count >= min(at_most, _ENOUGH_FRAMES) or not ads or playlist.over or time.monotonic() + pause > end:
+            if count >= min(max_frames, _MIN_FRAMES) or not ads or playlist.ended or time.monotonic() + pause > end:
                 break
             log.info("%s: ads; waiting for the stream", rendition.name)
             if sleep(pause):
@@ -150,22 +151,22 @@ class Grabber:
             name = rendition.name
             raise OnlyAds(f"{name} shows nothing but ads") if ads else StreamOffline(f"{name} has no segments")
 
-    def _chosen(self, segments: Sequence[Segment], wanted: int, over: bool) -> Sequence[Segment]:
+    def _select(self, segments: Sequence[Segment], wanted: int, over: bool) -> Sequence[Segment]:
         """Of a live window the newest, of a recording some of all its parts; all, where an interval does the choice."""
         content = [segment for segment in segments if not segment.ad]
         if self._interval_s:
             return content
-        return evenly(content, wanted) if over else content[max(0, len(content) - wanted) :]
+        return evenly_spaced(content, wanted) if over else content[max(0, len(content) - wanted) :]
 
-    def _taking(self, rendition: Rendition) -> Taking:
-        return Taking(rendition.name, self._jpegs, self._interval_s)
+    def _extractor(self, rendition: Rendition) -> FrameExtractor:
+        return FrameExtractor(rendition.name, self._decode_segment, self._interval_s)
 
-    def _jpegs(self, rendition: Rendition, segment: Segment, offsets_s: Sequence[float]) -> list[bytes]:
+    def _decode_segment(self, rendition: Rendition, segment: Segment, offsets_s: Sequence[float]) -> list[bytes]:
         """The segment's pictures at these places. More is fetched of it than its start only where one is further on."""
         if not offsets_s:
             return []
         first_only = list(offsets_s) == [0.0]
-        with rendition.opened(segment, whole=not first_only) as file:
+        with rendition.open_segment(segment, whole=not first_only) as file:
             if first_only:
                 with self._decoder() as decoder:
                     return [first_frame(file, self._img_size, self._jpeg_quality, decoder)]
@@ -183,11 +184,11 @@ class Grabber:
         finally:
             self._decoders.append(decoder)
 
-    def _recorded(self, file: File, at_most: int | None, scatter: bool = False) -> Iterator[Frame]:
+    def _file_frames(self, file: VideoFile, max_frames: int | None, spread_first: bool = False) -> Iterator[Frame]:
         """Frames of a recording in one file: `at_most` spread over it, or one each interval."""
         try:
-            with file.opened() as video:
-                jpegs = recorded(video, self._interval_s, at_most, self._img_size, self._jpeg_quality, scatter=scatter)
+            with file.open() as video:
+                jpegs = sample_recording(video, self._interval_s, max_frames, self._img_size, self._jpeg_quality, spread_first=spread_first)
                 yield from (Frame(number, jpeg) for number, jpeg in enumerate(jpegs, 1))
         except UndecodableVideo as error:
             raise UndecodableVideo(f"{file.name}: {error}") from error

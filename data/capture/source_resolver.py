@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 import threading
 from collections.abc import Callable, Mapping
@@ -18,25 +19,25 @@ from streamlink.stream.hls import HLSStream, MuxedHLSStream
 from streamlink.stream.http import HTTPStream
 
 from data.entities import is_login
-from data.errors import UndecodableVideo, StreamOffline, StreamUnavailable, SourceNotFound
-from data.hls.rendition import Link, Rendition
-from data.hls.segment_reader import smallest_covering
-from data.http import session as web
-from data.twitch.streamlink_plugin import TwitchAddress
+from data.errors import SourceNotFound, StreamOffline, StreamUnavailable, UndecodableVideo
+from data.hls.rendition import MediaUrl, Rendition
+from data.http.session import configure_session
+from data.twitch.streamlink_plugin import TwitchPlugin
 
 _CLIP_BYTES = 256 << 20  # a minute of the best quality is about 70 MB
+_HEIGHT = re.compile(r"(\d+)p\d*")
 _UNREADABLE = (ValueError, OverflowError)  # what Streamlink's parsers let pass; the latter for absurd dates
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class VideoFile:
     """A recording in one file. `opened()` gives it, open for reading and seeking; raises OSError, StreamUnavailable."""
 
     name: str
-    opened: Callable[[], IO[bytes]]
+    open: Callable[[], IO[bytes]]
 
 
-class Sources:
+class SourceResolver:
     """Finds them. One instance keeps one connection pool; several threads may use it at once; `close` ends it."""
 
     def __init__(
@@ -46,10 +47,10 @@ class Sources:
         self._img_size = img_size
         self._quality = quality
         self._deadline_s = deadline_s
-        self._equipment: dict[str, Any] = {"standin": standin, "deadline_s": deadline_s, "pool_size": pool_size}
+        self._http_options: dict[str, Any] = {"standin": standin, "deadline_s": deadline_s, "pool_size": pool_size}
         self._timeout_s = timeout_s
         self._twitch = self._session(plugins=False)
-        self._others: Streamlink | None = None
+        self._plugin_session: Streamlink | None = None
         self._lock = threading.Lock()
         # Leave nothing to change in the session that every grab uses, so that threads may share it. Of a session,
         # requests reads headers and cookies for each request; another thread that adds or drops one just then breaks
@@ -61,65 +62,65 @@ class Sources:
     def close(self) -> None:
         """Close the connections; safe to call twice."""
         self._twitch.http.close()
-        if self._others:
-            self._others.http.close()
+        if self._plugin_session:
+            self._plugin_session.http.close()
 
-    def open(self, source: str) -> Rendition | File:
+    def open(self, source: str) -> Rendition | VideoFile:
         """What `source` names: a login, an address (of a stream, a recording, a clip), or a file on this disk.
 
         Raises SourceNotFound, StreamOffline, StreamUnavailable, or UndecodableVideo where there is nothing to take frames from.
         """
         if is_login(source):
-            return self._opened(source, self._channel(f"https://www.twitch.tv/{quote(source)}", source))
-        if TwitchAddress.knows(source):
-            return self._opened(source, self._channel(source, source))
+            return self._select_rendition(source, self._twitch_streams(f"https://www.twitch.tv/{quote(source)}", source))
+        if TwitchPlugin.matches_url(source):
+            return self._select_rendition(source, self._twitch_streams(source, source))
         if source.startswith(("http://", "https://")):
-            return self._opened(source, self._elsewhere(source))
+            return self._select_rendition(source, self._plugin_streams(source))
         if ("." in source or "/" in source) and _is_file(source):
-            return File(source, lambda: Path(source).open("rb"))
+            return VideoFile(source, lambda: Path(source).open("rb"))
         raise SourceNotFound(
             f"{source!r} is no Twitch login (1 to 25 lower-case letters, digits or _), no address and no file"
         )
 
-    def stream(self, source: str) -> Rendition:
+    def open_stream(self, source: str) -> Rendition:
         """The same where `source` is known to be a stream in segments."""
         found = self.open(source)
-        if isinstance(found, File):
+        if isinstance(found, VideoFile):
             raise StreamOffline(f"{source} is a file by now")
         return found
 
-    def _opened(self, source: str, streams: Mapping[str, Any]) -> Rendition | File:
+    def _select_rendition(self, source: str, streams: Mapping[str, Any]) -> Rendition | VideoFile:
         """The stream of the wanted quality among those found."""
-        stream = streams.get(self._quality) or streams.get(smallest_covering(list(streams), self._img_size))
+        stream = streams.get(self._quality) or streams.get(choose_rendition(list(streams), self._img_size))
         if isinstance(stream, MuxedHLSStream):
             stream = stream.substreams[0]  # the others are sound
         if isinstance(stream, HLSStream):
             return Rendition(source, stream, self._deadline_s)
         if isinstance(stream, HTTPStream):
-            link = Link(stream, self._deadline_s)
-            return File(source, lambda: io.BytesIO(link.content(_CLIP_BYTES)))
+            media = MediaUrl(stream, self._deadline_s)
+            return VideoFile(source, lambda: io.BytesIO(media.content(_CLIP_BYTES)))
         raise UndecodableVideo(f"{source} has no rendition to take frames from, only {', '.join(streams)}")
 
-    def _channel(self, url: str, source: str) -> Mapping[str, Any]:
+    def _twitch_streams(self, url: str, source: str) -> Mapping[str, Any]:
         """What Twitch has at an address of its own: a channel, a recording or a clip."""
         try:
-            streams = TwitchAddress(self._twitch, url).streams()
+            streams = TwitchPlugin(self._twitch, url).streams()
         except (StreamlinkError, *_UNREADABLE) as error:
-            raise StreamUnavailable(f"{source}: {_brief(error)}; if every channel fails, upgrade streamlink") from error
+            raise StreamUnavailable(f"{source}: {_shorten(error)}; if every channel fails, upgrade streamlink") from error
         if not streams:
             raise StreamOffline(f"{source} is not live")
         return streams
 
-    def _elsewhere(self, url: str) -> Mapping[str, Any]:
+    def _plugin_streams(self, url: str) -> Mapping[str, Any]:
         """What Streamlink's other plugins find at an address. They are loaded when first needed."""
         with self._lock:
-            self._others = self._others or self._session(plugins=True)
+            self._plugin_session = self._plugin_session or self._session(plugins=True)
         try:
-            streams = self._others.streams(url)
+            streams = self._plugin_session.streams(url)
         except NoPluginError as error:
             raise SourceNotFound(f"{url}: Streamlink knows no stream there") from error
         except (StreamlinkError, OSError, *_UNREADABLE) as error:
-            raise StreamUnavailable(f"{url}: {_brief(error)}") from error
+            raise StreamUnavailable(f"{url}: {_shorten(error)}") from error
         if not streams:
             raise StreamOffline(f"{url} shows nothing now")
         return streams
@@ -128,8 +129,20 @@ class Sources:
         # Without `webbrowser` False a refused token would start a Chromium on this machine. The cache is for its token.
         options = {"webbrowser": False, "no-plugin-cache": True, "http-timeout": self._timeout_s}
         session = Streamlink(options, plugins_builtin=plugins)
-        web.equip(session.http, self._timeout_s, **self._equipment)
+        configure_session(session.http, self._timeout_s, **self._http_options)
         return session
+
+
+def choose_rendition(names: list[str], img_size: int) -> str:
+    """Of renditions named like 720p60, the one with the fewest lines that are at least `img_size`; else the largest.
+
+    `best` counts where no name tells a height.
+    """
+    heights = {name: int(match[1]) for name in names if (match := _HEIGHT.fullmatch(name))}
+    if not heights:
+        return "best"
+    covering = {name: height for name, height in heights.items() if height >= img_size}
+    return min(covering, key=covering.__getitem__) if covering else max(heights, key=heights.__getitem__)
 
 
 def _is_file(path: str) -> bool:
@@ -140,6 +153,6 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def _brief(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     """What Streamlink says, in a line: it quotes whole answers."""
     return textwrap.shorten(str(error), 200, placeholder=" …")

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data.video import decoder
+from data.video.decoder import generate_test_pattern
+from data.video.images import decode_thumbnail, to_grayscale, to_thumbnail
 
-BLACK, ONE_COLOUR, TEST_CARD, FROZEN, SEEN = "black", "one colour", "test card", "frozen", "seen before"
+BLACK, ONE_COLOUR, TEST_CARD, FROZEN, DUPLICATE = "black", "one colour", "test card", "frozen", "seen before"
 
-CARDS = (
+TEST_CARD_SOURCES = (
     "smptebars",
     "smptehdbars",
     "pal75bars",
@@ -27,78 +28,78 @@ CARDS = (
     "yuvtestsrc",
 )  # FFmpeg's sources of test cards
 
-_EDGE = 27  # cells, 3 % of them: so many may differ from the rest, for a small logo, or a clock
+_OUTLIER_CELLS = 27  # cells, 3 % of them: so many may differ from the rest, for a small logo, or a clock
 _FLAT_LEVELS = (
     3  # of 255, from the darkest to the brightest of the others; gameplay at a quarter of its light has 6 or more
 )
 _DARK = 32  # mean level of a flat frame that is called black
 _CARD_LEVELS = 40  # of 255: cards are shown at 75 % or 100 %, in the colours of SD or HD, and a little dimmed
-_CARD_SHARE = 0.5  # of the cells; logos, clocks and texts leave 60 % or more, gameplay has 30 % at most
+_CARD_FRACTION = 0.5  # of the cells; logos, clocks and texts leave 60 % or more, gameplay has 30 % at most
 _CARD_ROWS = 3  # every third row is looked at
-_STILL_LEVELS = 3, 8  # of 255; encoding a still picture anew changes no cell by more than 3
-_STILL_SHARE = 1 / 8  # of the frame's own contrast, between those two: in the dark, less is a movement
+_DUPLICATE_LEVELS = 3, 8  # of 255; encoding a still picture anew changes no cell by more than 3
+_DUPLICATE_CONTRAST_FRACTION = 1 / 8  # of the frame's own contrast, between those two: in the dark, less is a movement
 _WINDOW = 15  # frames of a stream that are remembered: a live window's
 
 
-class Sieve:
+class FrameQualityFilter:
     """Judges frames, and remembers what it let through of the `streams` looked at last. Threads may share it."""
 
     def __init__(self, streams: int = 2000) -> None:
         """Draws the test cards. A stream takes 15 kB."""
-        self._streams = streams
-        self._cards = _Cards(CARDS)
+        self._max_streams = streams
+        self._test_cards = _TestCards(TEST_CARD_SOURCES)
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, deque[np.ndarray]] = OrderedDict()  # by login, grey thumbnails
+        self._histories: OrderedDict[str, deque[np.ndarray]] = OrderedDict()  # by login, grey thumbnails
 
-    def sift(self, login: str, jpeg: bytes) -> str:
+    def reject_reason(self, login: str, jpeg: bytes) -> str:
         """Why to leave this frame out, one of the words above; or "" for one to keep, which is remembered.
 
         Raises UndecodableVideo when the bytes are no JPEG.
         """
-        thumbnail = decoder.thumbnail(jpeg)
-        grey = decoder.grey(thumbnail)
+        thumbnail = decode_thumbnail(jpeg)
+        grey = to_grayscale(thumbnail)
         contrast = _contrast(grey)
         if contrast <= _FLAT_LEVELS:  # as in `is_flat`
             return BLACK if grey.mean() < _DARK else ONE_COLOUR
-        if self._cards.match(thumbnail):
+        if self._test_cards.match(thumbnail):
             return TEST_CARD
         with self._lock:
-            return self._repeated(self._of(login), grey, contrast)
+            return self._duplicate_reason(self._history(login), grey, contrast)
 
-    def _of(self, login: str) -> deque[np.ndarray]:
+    def _history(self, login: str) -> deque[np.ndarray]:
         """What is remembered of a stream. The one that was not looked at for longest is forgotten for a new one."""
-        kept = self._kept.setdefault(login, deque(maxlen=_WINDOW))
-        self._kept.move_to_end(login)
-        if len(self._kept) > self._streams:
-            self._kept.popitem(last=False)
+        kept = self._histories.setdefault(login, deque(maxlen=_WINDOW))
+        self._histories.move_to_end(login)
+        if len(self._histories) > self._max_streams:
+            self._histories.popitem(last=False)
         return kept
 
     @staticmethod
-    def _repeated(kept: deque[np.ndarray], grey: np.ndarray, contrast: int) -> str:
+    def _duplicate_reason(kept: deque[np.ndarray], grey: np.ndarray, contrast: int) -> str:
         """Whether the last one kept is the same picture, or one before it; if none is, this one is kept."""
-        least, most = _STILL_LEVELS
-        still = min(most, max(least, contrast * _STILL_SHARE))
+        least, most = _DUPLICATE_LEVELS
+        still = min(most, max(least, contrast * _DUPLICATE_CONTRAST_FRACTION))
         moved = [(np.maximum(grey, old) - np.minimum(grey, old)).max() > still for old in kept]
         if all(moved):
             kept.append(grey)
             return ""
-        return SEEN if moved[-1] else FROZEN
+        return DUPLICATE if moved[-1] else FROZEN
 
 
-class OpenSieve:
+class AcceptAll:
     """Lets every frame through."""
 
-    def sift(self, login: str, jpeg: bytes) -> str:
+    def reject_reason(self, login: str, jpeg: bytes) -> str:
         """Nothing is a reason to leave a frame out."""
         del login, jpeg
         return ""
 
 
-class _Cards:
+class _TestCards:
     """Test cards, as the range of levels that each cell of a thumbnail may have."""
 
     def __init__(self, sources: Sequence[str]) -> None:
-        pictures = [decoder.shrunk(decoder.generated(source)) for source in sources]
+        pictures = [to_thumbnail(generate_test_pattern(source)) for source in sources]
         planes = np.stack([self._planes(picture) for picture in pictures], axis=1).astype(np.int16)
         self._low = np.clip(planes - _CARD_LEVELS, 0, 255).astype(np.uint8)
         self._high = np.clip(planes + _CARD_LEVELS, 0, 255).astype(np.uint8)
@@ -107,7 +108,7 @@ class _Cards:
         """Whether it shows one of them, whatever else lies over it."""
         planes = self._planes(thumbnail)[:, None]
         red, green, blue = (self._low <= planes) & (planes <= self._high)  # each (cards, cells)
-        return bool((red & green & blue).mean(axis=1).max() >= _CARD_SHARE)
+        return bool((red & green & blue).mean(axis=1).max() >= _CARD_FRACTION)
 
     @staticmethod
     def _planes(thumbnail: np.ndarray) -> np.ndarray:
@@ -117,10 +118,10 @@ class _Cards:
 
 def is_flat(jpeg: bytes) -> bool:
     """Whether a frame is black or of one colour, which no game is. Raises UndecodableVideo when the bytes are no JPEG."""
-    return _contrast(decoder.grey(decoder.thumbnail(jpeg))) <= _FLAT_LEVELS
+    return _contrast(to_grayscale(decode_thumbnail(jpeg))) <= _FLAT_LEVELS
 
 
 def _contrast(grey: np.ndarray) -> int:
     """Levels between the dark and the bright cells, a few outliers on both sides left out."""
     levels = np.sort(grey, axis=None, kind="stable")  # a radix sort
-    return int(levels[-1 - _EDGE]) - int(levels[_EDGE])
+    return int(levels[-1 - _OUTLIER_CELLS]) - int(levels[_OUTLIER_CELLS])

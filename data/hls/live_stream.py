@@ -8,20 +8,20 @@ from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from data.errors import StreamOffline, StreamUnavailable
-from data.hls.playlist import Playlist, Seen, Segment
+from data.hls.playlist import Playlist, Segment, SegmentTracker
 
-_SILENT_TARGETS = 3  # no new segment for so many target durations: over, or a dead address (streamlink 3628, 5536)
+_STALL_TARGETS = 3  # no new segment for so many target durations: over, or a dead address (streamlink 3628, 5536)
 _OUTAGE_S = 60.0  # servers may fail for so long
-_LEAST_S, _MOST_S = 1.0, 15.0  # between two looks, whatever a playlist says
+_MIN_POLL_S, _MAX_POLL_S = 1.0, 15.0  # between two looks, whatever a playlist says
 
 # Looks come a little oftener than segments do. So each comes sooner after its segment than the one before, until one is
 # too early and the next one follows after half the time: half a segment's length at most is lost to waiting.
-_EARLY = 0.95
+_POLL_FACTOR = 0.95
 
 log = logging.getLogger(__name__)
 
 
-class Listed(Protocol):
+class PlaylistSource(Protocol):
     """What is needed of a `data.hls.rendition.Rendition`."""
 
     name: str
@@ -29,11 +29,11 @@ class Listed(Protocol):
     def playlist(self) -> Playlist: ...
 
 
-_R = TypeVar("_R", bound=Listed)
+_R = TypeVar("_R", bound=PlaylistSource)
 
 
-class Live(Generic[_R]):
-    """One stream. `reopen()` finds its rendition anew, as data.capture.source_resolver.Sources.stream does.
+class LiveStream(Generic[_R]):
+    """One stream. `reopen()` finds its rendition anew, as data.capture.source_resolver.SourceResolver.stream does.
 
     `over`: nothing more will come. `pause_s`: seconds after a look at which the next one should come.
     `sleep`: how to wait; true when there is no more waiting. `clock`: seconds that only grow.
@@ -50,84 +50,84 @@ class Live(Generic[_R]):
         self._reopen = reopen
         self._sleep = sleep
         self._clock = clock
-        self._seen = Seen()
-        self.over = False
-        self.pause_s = _LEAST_S
+        self._tracker = SegmentTracker()
+        self.ended = False
+        self.poll_interval_s = _MIN_POLL_S
         self._first = True  # nothing but ads was seen
-        self._passed = 0
-        self._renewed = False  # and nothing new came since
-        self._target_s = self._beat_s = _LEAST_S
-        self._heard_at = self._moved_at = clock()  # the last answer, and the last new segment
+        self._skipped = 0
+        self._reopened = False  # and nothing new came since
+        self._target_s = self._segment_s = _MIN_POLL_S
+        self._last_response_at = self._last_segment_at = clock()  # the last answer, and the last new segment
 
     @property
-    def lost(self) -> int:
+    def missed_segments(self) -> int:
         """Segments that had come and gone between two looks, and those passed over."""
-        return self._seen.lost + self._passed
+        return self._tracker.missed_segments + self._skipped
 
-    def segments(self, at_first: int) -> Iterator[tuple[_R, Segment]]:
+    def segments(self, initial_segments: int) -> Iterator[tuple[_R, Segment]]:
         """What `look` gives, look after look, until the stream ends."""
-        while not self.over:
+        while not self.ended:
             looked_at = self._clock()
-            yield from self.look(at_first)
-            if not self.over and self._sleep(max(0.0, looked_at + self.pause_s - self._clock())):
+            yield from self.poll(initial_segments)
+            if not self.ended and self._sleep(max(0.0, looked_at + self.poll_interval_s - self._clock())):
                 return
 
-    def look(self, at_first: int, at_most: int | None = None) -> list[tuple[_R, Segment]]:
+    def poll(self, initial_segments: int, max_segments: int | None = None) -> list[tuple[_R, Segment]]:
         """New segments that are no ads, with what opens them; of a live stream's first ones, the newest `at_first`.
 
         `at_most`: of later ones no more than so many, the newest, for whom being late is worse than missing some.
         Of a recording all. Raises StreamUnavailable when its servers have failed for a minute.
         """
-        fresh = self._look()
-        content = [segment for segment in fresh if not segment.ad]
-        most = len(content) if self.over else at_first if self._first else at_most
+        new = self._refresh()
+        content = [segment for segment in new if not segment.ad]
+        most = len(content) if self.ended else initial_segments if self._first else max_segments
         past = 0 if most is None else max(0, len(content) - most)
-        self._passed += 0 if self._first else past
+        self._skipped += 0 if self._first else past
         self._first = self._first and not content
-        self.pause_s = max(_LEAST_S, self._beat_s * (_EARLY if fresh else 0.5))
+        self.poll_interval_s = max(_MIN_POLL_S, self._segment_s * (_POLL_FACTOR if new else 0.5))
         return [(self._rendition, segment) for segment in content[past:]]
 
-    def _look(self) -> list[Segment]:
+    def _refresh(self) -> list[Segment]:
         """What is new in the playlist; notes what that says of the stream."""
         try:
             playlist = self._rendition.playlist()
         except StreamOffline as error:
-            self._renew(error)
+            self._reopen_or_end(error)
             return []
         except StreamUnavailable as error:
-            self._bear(error)
+            self._tolerate_outage(error)
             return []
         now = self._clock()
-        self._heard_at, self.over = now, playlist.over
-        self._target_s = min(playlist.target_s, _MOST_S)
-        fresh = self._seen.fresh(playlist)
-        if fresh:
-            self._moved_at, self._renewed = now, False
-            self._beat_s = min(fresh[-1].seconds or self._target_s, self._target_s)
-        elif now - self._moved_at > _SILENT_TARGETS * max(_LEAST_S, self._target_s):
-            self._renew(StreamOffline(f"{self._rendition.name} has fallen silent"))
-        return fresh
+        self._last_response_at, self.ended = now, playlist.ended
+        self._target_s = min(playlist.target_s, _MAX_POLL_S)
+        new = self._tracker.new_segments(playlist)
+        if new:
+            self._last_segment_at, self._reopened = now, False
+            self._segment_s = min(new[-1].seconds or self._target_s, self._target_s)
+        elif now - self._last_segment_at > _STALL_TARGETS * max(_MIN_POLL_S, self._target_s):
+            self._reopen_or_end(StreamOffline(f"{self._rendition.name} has fallen silent"))
+        return new
 
-    def _renew(self, reason: StreamOffline) -> None:
+    def _reopen_or_end(self, reason: StreamOffline) -> None:
         """Go on at a new address: the old one dies after a day or so. If that one gave nothing either, it is over."""
         log.info("%s", reason)
-        self.over = self._renewed
-        if not self.over:
+        self.ended = self._reopened
+        if not self.ended:
             try:
                 self._rendition = self._reopen()
             except StreamOffline:
-                self.over = True
+                self.ended = True
             except StreamUnavailable as error:
-                self._bear(error)
+                self._tolerate_outage(error)
             else:
-                self._renewed = True
-                self._heard_at = self._moved_at = self._clock()
-                self._seen.renumbered()
+                self._reopened = True
+                self._last_response_at = self._last_segment_at = self._clock()
+                self._tracker.reset_numbering()
 
-    def _bear(self, error: StreamUnavailable) -> None:
+    def _tolerate_outage(self, error: StreamUnavailable) -> None:
         """Servers in trouble are no end of the stream, for a while."""
         now = self._clock()
-        if now - self._heard_at > _OUTAGE_S:
+        if now - self._last_response_at > _OUTAGE_S:
             raise error
         log.info("%s; trying again", error)
-        self._moved_at = now
+        self._last_segment_at = now

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import http.client
-import ipaddress
 import math
 import time
 from collections.abc import Iterator
@@ -25,29 +24,15 @@ from urllib3.util.retry import Retry
 # A new connection is tried again; an answer, whatever its status, is the caller's to judge.
 _RETRY = Retry(total=None, connect=2, read=False, redirect=5, status=0, other=0, backoff_factor=0.3)
 _CHUNK_BYTES = 1 << 16
-_PLAIN_BYTES = 16 << 20  # of an answer that is read at once
+_MAX_BODY_BYTES = 16 << 20  # of an answer that is read at once
 
 
-class AnswerTooSlow(requests.exceptions.Timeout):
+class ResponseTooSlow(requests.exceptions.Timeout):
     """The answer kept coming, but not within the deadline."""
 
 
-class AnswerTooLarge(requests.exceptions.RequestException):
+class ResponseTooLarge(requests.exceptions.RequestException):
     """The answer exceeded the size the caller allows."""
-
-
-def loopback_url(url: str) -> str:
-    """`url` as scheme://host:port, if it is plain HTTP to this machine; else ValueError."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    address = f"[{host}]:{parts.port}" if ":" in host else f"{host}:{parts.port}"
-    if parts.scheme != "http" or not local or not parts.port or parts.netloc.lower() != address:
-        raise ValueError(f"must be http:// to a loopback address with a port, not {url!r}")
-    return f"http://{address}"
 
 
 class _Adapter(HTTPAdapter):
@@ -67,7 +52,7 @@ class _Adapter(HTTPAdapter):
             request.headers["Host"] = urlsplit(request.url or "").netloc
         response = super().send(request, stream=stream, timeout=timeout or self._timeout_s, **kwargs)
         if not stream:
-            response._content = read_body(response, self._deadline_s, _PLAIN_BYTES)  # what `content` would set
+            response._content = read_body(response, self._deadline_s, _MAX_BODY_BYTES)  # what `content` would set
         return response
 
     def get_connection_with_tls_context(
@@ -78,7 +63,7 @@ class _Adapter(HTTPAdapter):
             pool = self.poolmanager.connection_from_url(self._standin)
         else:
             pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-        pool.ConnectionCls = _bounded(type(pool).ConnectionCls, self._deadline_s)
+        pool.ConnectionCls = _with_header_deadline(type(pool).ConnectionCls, self._deadline_s)
         return pool
 
     def close(self) -> None:
@@ -90,12 +75,12 @@ class _Adapter(HTTPAdapter):
 
 
 @functools.cache
-def _bounded(connection: Any, deadline_s: float) -> Any:
+def _with_header_deadline(connection: Any, deadline_s: float) -> Any:
     """A class of connections like this one, whose answers have `deadline_s` seconds for their heads."""
 
     class Response(http.client.HTTPResponse):
         def begin(self) -> None:
-            lines = _Lines(self.fp, deadline_s)
+            lines = _DeadlineReader(self.fp, deadline_s)
             self.fp = lines  # type: ignore[assignment]  # all of a file that http.client uses
             super().begin()
             lines.until = math.inf
@@ -103,7 +88,7 @@ def _bounded(connection: Any, deadline_s: float) -> Any:
     return type(connection.__name__, (connection,), {"response_class": Response})
 
 
-class _Lines:
+class _DeadlineReader:
     """A socket's file, of which no line takes longer than `deadline_s` seconds, nor all up to `until`, monotonic.
 
     http.client reads the head, and later the sizes of chunks, by lines; the socket's timeout starts anew at each byte.
@@ -128,7 +113,7 @@ class _Lines:
         return getattr(self._file, name)
 
 
-def equip(
+def configure_session(
     session: requests.Session, timeout_s: float, standin: str = "", *, deadline_s: float = 30.0, pool_size: int = 16
 ) -> requests.Session:
     """Give `session` (ours or Streamlink's) timeouts, connection retries and the detour; returns it.
@@ -150,7 +135,7 @@ def new_session(
     timeout_s: float, standin: str = "", *, deadline_s: float = 30.0, pool_size: int = 16
 ) -> requests.Session:
     """A session of our own; the caller closes it (it is a context manager). `pool_size`: connections kept open."""
-    session = equip(requests.Session(), timeout_s, standin, deadline_s=deadline_s, pool_size=pool_size)
+    session = configure_session(requests.Session(), timeout_s, standin, deadline_s=deadline_s, pool_size=pool_size)
     session.headers["User-Agent"] = "TwitchCategory (+https://github.com/molokhovdmitry/TwitchCategory)"
     return session
 
@@ -158,7 +143,7 @@ def new_session(
 def read_body(response: requests.Response, deadline_s: float, limit_bytes: int) -> bytes:
     """The whole body of a response that was asked for with stream=True; closes the response.
 
-    Raises AnswerTooSlow when it takes longer than `deadline_s` seconds in all, AnswerTooLarge past
+    Raises ResponseTooSlow when it takes longer than `deadline_s` seconds in all, ResponseTooLarge past
     `limit_bytes`, and requests' own exceptions when the connection breaks.
     """
     with response:
@@ -169,16 +154,16 @@ def iter_body(response: requests.Response, deadline_s: float, limit_bytes: int) 
     """The body's pieces as they arrive, under the same bounds and with the same errors as `read_body`."""
     end = time.monotonic() + deadline_s
     size = 0
-    for piece in _pieces(response):
+    for piece in _read_chunks(response):
         size += len(piece)
         if size > limit_bytes:
-            raise AnswerTooLarge(f"more than {limit_bytes} bytes from {urlsplit(response.url).hostname}")
+            raise ResponseTooLarge(f"more than {limit_bytes} bytes from {urlsplit(response.url).hostname}")
         if time.monotonic() > end:
-            raise AnswerTooSlow(f"{urlsplit(response.url).hostname} took longer than {deadline_s:g} s")
+            raise ResponseTooSlow(f"{urlsplit(response.url).hostname} took longer than {deadline_s:g} s")
         yield piece
 
 
-def _pieces(response: requests.Response) -> Iterator[bytes]:
+def _read_chunks(response: requests.Response) -> Iterator[bytes]:
     """What each single read of the socket brings: `iter_content` would wait for a full chunk."""
     from urllib3 import exceptions as u3
 

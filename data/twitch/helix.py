@@ -16,16 +16,16 @@ from typing import Any
 import requests
 
 from data.entities import Game, Stream, is_login
-from data.errors import DirectoryUnauthorized, DirectoryUnavailable, SettingsError, CategoryNotFound
+from data.errors import CategoryNotFound, DirectoryUnauthorized, DirectoryUnavailable, SettingsError
 from data.http.session import read_body
-from data.twitch.responses import Answer, read_cursor, read_game, read_items, read_stream
+from data.twitch.responses import HelixResponse, parse_cursor, parse_game, parse_items, parse_stream
 
 HELIX_URL = "https://api.twitch.tv/helix/"
 TOKEN_URL = "https://id.twitch.tv/oauth2/token"
 
 _PAGE = 100  # items a page: Helix's maximum, and its maximum of ids in one call
-_ANSWER_BYTES = 8 << 20  # a page of 100 streams is about 100 kB
-_FULL_S = 60.0  # after which all points are back, whatever a header says
+_MAX_RESPONSE_BYTES = 8 << 20  # a page of 100 streams is about 100 kB
+_MAX_RATE_LIMIT_S = 60.0  # after which all points are back, whatever a header says
 _EMPTY_PAGES = 2  # Helix may send one empty page in the middle (twitchdev/issues 543)
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Helix:
         *,
         access_token: str = "",
         client_secret: str = "",
-        budget_s: float = 120.0,
+        retry_budget_s: float = 120.0,
         deadline_s: float = 30.0,
         languages: Iterable[str] = (),
         sleep: Callable[[float], object] = time.sleep,
@@ -64,67 +64,67 @@ class Helix:
         self._client_id = client_id
         self._token = access_token
         self._secret = client_secret
-        self._budget_s = budget_s
+        self._retry_budget_s = retry_budget_s
         self._deadline_s = deadline_s
         self._languages = list(languages)
         self._sleep = sleep
-        self._blocked_until = 0.0  # epoch seconds: the bucket is empty until then
+        self._rate_limited_until = 0.0  # epoch seconds: the bucket is empty until then
 
     def top_games(self, non_games: Iterable[int] = ()) -> Iterator[Game]:
         """Games by viewers, most first; `non_games` and what has no IGDB id (Just Chatting, Music …) are left out."""
         left_out = frozenset(non_games)
-        for item in self._pages("games/top", {}, key="id"):
-            game = read_game(item)
+        for item in self._paginate("games/top", {}, key="id"):
+            game = parse_game(item)
             if item.get("igdb_id") and game.id not in left_out:
                 yield game
 
-    def games(self, ids: Iterable[int]) -> dict[int, Game]:
+    def games_by_id(self, ids: Iterable[int]) -> dict[int, Game]:
         """The games of these ids, a hundred in one call. Ids that Helix does not know are absent."""
         wanted = sorted(set(ids))
         found: dict[int, Game] = {}
         for start in range(0, len(wanted), _PAGE):
-            answer = self._get("games", {"id": wanted[start : start + _PAGE]})
-            found.update({game.id: game for game in map(read_game, read_items(answer))})
+            response = self._request_with_retry("games", {"id": wanted[start : start + _PAGE]})
+            found.update({game.id: game for game in map(parse_game, parse_items(response))})
         return found
 
-    def game(self, name: str) -> Game:
+    def game_by_name(self, name: str) -> Game:
         """The category of this name, written as Twitch writes it. Raises CategoryNotFound."""
-        games = [read_game(item) for item in read_items(self._get("games", {"name": name}))]
+        games = [parse_game(item) for item in parse_items(self._request_with_retry("games", {"name": name}))]
         if not games:
             raise CategoryNotFound(f"Twitch has no category {name!r}; the name must be written as Twitch writes it")
         return games[0]
 
-    def streams(self, game_id: int, at_most: int = _PAGE) -> list[Stream]:
+    def list_streams(self, game_id: int, max_streams: int = _PAGE) -> list[Stream]:
         """Live streams of a game, most viewers first, `at_most` of them. Some may be over already: the list lags."""
-        return list(islice(self.listed(game_id), at_most))
+        return list(islice(self.iter_streams(game_id), max_streams))
 
-    def listed(self, game_id: int | None = None) -> Iterator[Stream]:
+    def iter_streams(self, game_id: int | None = None) -> Iterator[Stream]:
         """The same of any number, or of all games; a page is asked for when it is needed."""
         game = {} if game_id is None else {"game_id": game_id}
-        for item in self._pages("streams", {**game, "type": "live", "language": self._languages}, key="user_id"):
-            stream = read_stream(item)
+        for item in self._paginate("streams", {**game, "type": "live", "language": self._languages}, key="user_id"):
+            stream = parse_stream(item)
             if is_login(stream.login):
                 yield stream
 
-    def live(self, logins: Iterable[str]) -> dict[str, Stream]:
+    def live_streams(self, logins: Iterable[str]) -> dict[str, Stream]:
         """The streams of these logins that are live, a hundred in one call. Others are absent; the list lags."""
         wanted = sorted(filter(is_login, set(logins)))
         found: dict[str, Stream] = {}
         for start in range(0, len(wanted), _PAGE):
-            found.update({stream.login: stream for stream in self._live(wanted[start : start + _PAGE])})
+            found.update({stream.login: stream for stream in self._live_bisecting(wanted[start : start + _PAGE])})
         return found
 
-    def _live(self, logins: Sequence[str]) -> list[Stream]:
+    def _live_bisecting(self, logins: Sequence[str]) -> list[Stream]:
         """A login that Twitch takes for malformed spoils a call for others (twitchdev/issues 700): it is searched."""
         try:
-            return [read_stream(item) for item in self._pages("streams", {"user_login": logins}, key="user_id")]
+            return [parse_stream(item) for item in self._paginate("streams", {"user_login": logins}, key="user_id")]
         except _BadRequest:
             if len(logins) == 1:
                 return []
         half = len(logins) // 2
-        return [*self._live(logins[:half]), *self._live(logins[half:])]
+        return [*self._live_bisecting(logins[:half]), *self._live_bisecting(logins[half:])]
 
-    def _pages(self, path: str, params: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
+    def _paginate(self, path: str, params: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
         """Items of all pages, each once.
 
         A short page is no end. It ends when the cursor is missing or repeats, after two empty pages,
@@ -135,42 +135,42 @@ class Helix:
         empty, cursor = 0, ""
         while empty < _EMPTY_PAGES:
             try:
-                answer = self._get(path, {**params, "first": _PAGE, **({"after": cursor} if cursor else {})})
+                response = self._request_with_retry(path, {**params, "first": _PAGE, **({"after": cursor} if cursor else {})})
             except _BadRequest:
                 if not cursor:
                     raise
                 return
-            items = read_items(answer)
+            items = parse_items(response)
             fresh = {str(item.get(key)): item for item in items if str(item.get(key)) not in seen}
             seen.update(fresh)
             yield from fresh.values()
             empty = 0 if items else empty + 1
-            cursor = read_cursor(answer)
+            cursor = parse_cursor(response)
             if not cursor or cursor in cursors or (items and not fresh):
                 return
             cursors.add(cursor)
 
-    def _get(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
+    def _request_with_retry(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
         """One answer, whatever it takes within the budget: rate limits waited for, failures tried again."""
-        end = time.monotonic() + self._budget_s
+        end = time.monotonic() + self._retry_budget_s
         renewed, tries = False, 0
         while True:
-            self._wait(self._blocked_until - time.time(), end)
+            self._wait(self._rate_limited_until - time.time(), end)
             try:
-                answer = self._send("GET", HELIX_URL + path, params=params, headers=self._headers())
-                if answer.status == 200:
-                    return answer.json_object()
-                if answer.status >= 500:
-                    raise DirectoryUnavailable(f"Twitch answers {answer.status}")
+                response = self._send("GET", HELIX_URL + path, params=params, headers=self._headers())
+                if response.status == 200:
+                    return response.json_object()
+                if response.status >= 500:
+                    raise DirectoryUnavailable(f"Twitch answers {response.status}")
             except DirectoryUnavailable as error:
                 tries = self._back_off(tries, end, error)
                 continue
-            if answer.status == 401 and self._secret and not renewed:
+            if response.status == 401 and self._secret and not renewed:
                 self._token, renewed = "", True  # revoked before its time: one new token, then give up
-            elif answer.status in (401, 403):
-                raise DirectoryUnauthorized(f"Twitch refuses CLIENT_ID with this access token: {answer.message}; renew them")
-            elif answer.status != 429:  # after a 429 the wait at the top of the loop does what is needed
-                raise _BadRequest(f"Twitch refuses {path}: {answer.status} {answer.message}")
+            elif response.status in (401, 403):
+                raise DirectoryUnauthorized(f"Twitch refuses CLIENT_ID with this access token: {response.message}; renew them")
+            elif response.status != 429:  # after a 429 the wait at the top of the loop does what is needed
+                raise _BadRequest(f"Twitch refuses {path}: {response.status} {response.message}")
 
     def _headers(self) -> dict[str, str]:
         if not self._token:
@@ -180,27 +180,27 @@ class Helix:
     def _new_token(self) -> str:
         """An app access token by client credentials; it has no refresh token, one asks again."""
         form = {"client_id": self._client_id, "client_secret": self._secret, "grant_type": "client_credentials"}
-        answer = self._send("POST", TOKEN_URL, data=form)
-        if answer.status in (400, 401, 403):
-            raise DirectoryUnauthorized(f"Twitch refuses CLIENT_ID and CLIENT_SECRET: {answer.message}")
-        if answer.status != 200:
-            raise DirectoryUnavailable(f"Twitch gives no token: {answer.status}")
-        token = answer.json_object().get("access_token")
+        response = self._send("POST", TOKEN_URL, data=form)
+        if response.status in (400, 401, 403):
+            raise DirectoryUnauthorized(f"Twitch refuses CLIENT_ID and CLIENT_SECRET: {response.message}")
+        if response.status != 200:
+            raise DirectoryUnavailable(f"Twitch gives no token: {response.status}")
+        token = response.json_object().get("access_token")
         if not isinstance(token, str) or not token:
             raise DirectoryUnavailable("Twitch's answer holds no token")
         return token
 
-    def _send(self, method: str, url: str, **kwargs: Any) -> Answer:
+    def _send(self, method: str, url: str, **kwargs: Any) -> HelixResponse:
         """One request, its whole body within the deadline, and what its headers say of the rate limit."""
         try:
-            response = self._session.request(method, url, stream=True, **kwargs)
-            body = read_body(response, self._deadline_s, _ANSWER_BYTES)
+            raw = self._session.request(method, url, stream=True, **kwargs)
+            body = read_body(raw, self._deadline_s, _MAX_RESPONSE_BYTES)
         except requests.RequestException as error:
             raise DirectoryUnavailable(f"Twitch cannot be reached: {type(error).__name__}") from error
-        answer = Answer(response.status_code, body)
-        if response.headers.get("Ratelimit-Remaining") == "0" or answer.status == 429:
-            self._blocked_until = _reset(response.headers.get("Ratelimit-Reset"))
-        return answer
+        response = HelixResponse(raw.status_code, body)
+        if raw.headers.get("Ratelimit-Remaining") == "0" or response.status == 429:
+            self._rate_limited_until = _rate_limit_reset(raw.headers.get("Ratelimit-Reset"))
+        return response
 
     def _back_off(self, tries: int, end: float, error: DirectoryUnavailable) -> int:
         """Wait 0.5, 1, 2 … s, with jitter, before the next try; raises `error` when the budget would not last."""
@@ -224,7 +224,7 @@ class _BadRequest(DirectoryUnavailable):
     """A 4xx that is about the request itself; the same one would fail again."""
 
 
-def _reset(header: str | None) -> float:
+def _rate_limit_reset(header: str | None) -> float:
     """When to send again, epoch seconds: the header may be absent, unreadable, in the past or absurdly far away."""
     now = time.time()
     try:
@@ -233,4 +233,4 @@ def _reset(header: str | None) -> float:
         reset = 0.0
     if not math.isfinite(reset):
         reset = 0.0
-    return min(max(reset, now + 1), now + _FULL_S) + random.uniform(0, 0.5)
+    return min(max(reset, now + 1), now + _MAX_RATE_LIMIT_S) + random.uniform(0, 0.5)

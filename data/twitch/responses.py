@@ -11,7 +11,7 @@ from data.errors import DirectoryUnavailable
 
 
 @dataclass(frozen=True)
-class Answer:
+class HelixResponse:
     """Status and body of an answer, checked where they enter."""
 
     status: int
@@ -36,15 +36,15 @@ class Answer:
         return value
 
 
-def read_items(answer: dict[str, Any]) -> list[dict[str, Any]]:
+def parse_items(response: dict[str, Any]) -> list[dict[str, Any]]:
     """The list under `data`: a page's items. Raises DirectoryUnavailable where there is none."""
-    items = answer.get("data")
+    items = response.get("data")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise DirectoryUnavailable("Twitch's answer holds no list of data")
     return items
 
 
-def read_game(item: dict[str, Any]) -> Game:
+def parse_game(item: dict[str, Any]) -> Game:
     """A category, its id as a number. Raises DirectoryUnavailable for anything else."""
     try:
         return Game(int(item["id"]), str(item["name"]))
@@ -52,7 +52,7 @@ def read_game(item: dict[str, Any]) -> Game:
         raise DirectoryUnavailable(f"Twitch sent a game that is none: {error!r}") from error
 
 
-def read_stream(item: dict[str, Any]) -> Stream:
+def parse_stream(item: dict[str, Any]) -> Stream:
     """A live stream, its login in lower case. Raises DirectoryUnavailable for anything else."""
     try:
         return Stream(
@@ -61,13 +61,13 @@ def read_stream(item: dict[str, Any]) -> Stream:
             title=str(item["title"]),
             language=str(item["language"]),
             viewers=int(item["viewer_count"]),
-            game=str(item.get("game_name", "")),
+            game_name=str(item.get("game_name", "")),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise DirectoryUnavailable(f"Twitch sent a stream that is none: {error!r}") from error
 
 
-def read_cursor(answer: dict[str, Any]) -> str:
+def parse_cursor(response: dict[str, Any]) -> str:
     """Where the next page starts; "" on the last one, whose `pagination` is {}."""
-    pagination = answer.get("pagination")
+    pagination = response.get("pagination")
     return str(pagination.get("cursor") or "") if isinstance(pagination, dict) else ""

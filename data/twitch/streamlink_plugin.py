@@ -10,10 +10,10 @@ from streamlink.exceptions import NoStreamsError, PluginError
 from streamlink.plugins.twitch import Twitch, TwitchHLSStream
 from streamlink.stream.hls import parse_m3u8
 
-from data.errors import StreamOffline, StreamUnavailable, SourceNotFound
+from data.errors import SourceNotFound, StreamOffline, StreamUnavailable
 
 
-class TwitchAddress(Twitch):
+class TwitchPlugin(Twitch):
     """A channel, a recording or a clip.
 
     It keeps apart what the plugin reports as one: no such channel, not live, and servers that fail or refuse. And
@@ -27,12 +27,12 @@ class TwitchAddress(Twitch):
         atexit.unregister(self.cache._save)
 
     @classmethod
-    def knows(cls, url: str) -> bool:
+    def matches_url(cls, url: str) -> bool:
         """Whether this is the form of such an address."""
         return any(matcher.pattern.match(url) for matcher in cls.matchers or ())
 
     @property
-    def _shown(self) -> str:
+    def _label(self) -> str:
         return self.channel or self.url
 
     def _access_token(self, is_live: bool, channel_or_vod: str) -> Any:
@@ -45,14 +45,14 @@ class TwitchAddress(Twitch):
     def _get_hls_streams(self, url: str, restricted_bitrates: list[str], **extra_params: Any) -> Any:
         del restricted_bitrates  # qualities for subscribers alone: the playlist does not list them
         try:
-            answer = self.session.http.get(url)
+            response = self.session.http.get(url)
         except PluginError as error:  # Streamlink's way to say that the request failed
             status = getattr(getattr(error.err, "response", None), "status_code", 0)
             if status == 404:
-                raise StreamOffline(f"{self._shown} is not live") from error
+                raise StreamOffline(f"{self._label} is not live") from error
             reason = f"answers {status}" if status else "does not answer"
-            raise StreamUnavailable(f"{self._shown}: Twitch's playlist server {reason}") from error
-        multivariant = parse_m3u8(answer.content.decode("utf-8", "replace"), url, TwitchHLSStream.__parser__)
+            raise StreamUnavailable(f"{self._label}: Twitch's playlist server {reason}") from error
+        multivariant = parse_m3u8(response.content.decode("utf-8", "replace"), url, TwitchHLSStream.__parser__)
         # Not Streamlink's own parse_variant_playlist: it looks for sound tracks, which Twitch has none of, by the
         # names of all languages, which take 50 ms to load.
         return {

@@ -16,9 +16,10 @@ import pytest
 from data.capture.grabber import Grabber
 from data.errors import UndecodableVideo
 from data.filters import frame_filter
-from data.filters.frame_filter import BLACK, FROZEN, ONE_COLOUR, SEEN, TEST_CARD, OpenSieve, Sieve
-from data.video import decoder
-from tests.footage import BLUE, by_area, flat, segment
+from data.filters.frame_filter import BLACK, DUPLICATE, FROZEN, ONE_COLOUR, TEST_CARD, AcceptAll, FrameQualityFilter
+from data.video.decoder import first_frame, generate_test_pattern
+from data.video.images import decode_jpeg, decode_thumbnail, encode_jpeg
+from tests.sample_images import BLUE, by_area, flat, segment
 from tests.standin import Standin, World
 from tests.standin.world import STILLS
 
@@ -28,7 +29,7 @@ EBU = ((1, 1, 1), (1, 1, 0), (0, 1, 1), (0, 1, 0), (1, 0, 1), (1, 0, 0), (0, 0, 
 
 def frame(image: np.ndarray, img_size: int = IMG_SIZE) -> bytes:
     """The image as the grabber would hand it over: encoded as H.264, decoded, scaled, as JPEG."""
-    return decoder.first_frame(io.BytesIO(segment(image)), img_size, 95)
+    return first_frame(io.BytesIO(segment(image)), img_size, 95)
 
 
 def scene(seed: int = 1) -> np.ndarray:
@@ -71,11 +72,11 @@ def first_frames(file) -> list[bytes]:
     with av.open(str(file)) as clip:
         every = round(2 * clip.streams.video[0].average_rate)
         pictures = [f for number, f in enumerate(clip.decode(video=0)) if number % every == 0]
-    return [decoder.encode(by_area(p.to_ndarray(format="rgb24"), IMG_SIZE), 95) for p in pictures]
+    return [encode_jpeg(by_area(p.to_ndarray(format="rgb24"), IMG_SIZE), 95) for p in pictures]
 
 
 def darker(jpeg: bytes, light: float) -> bytes:
-    return decoder.encode((decoder.decode(jpeg) * light).astype(np.uint8), 95)
+    return encode_jpeg((decode_jpeg(jpeg) * light).astype(np.uint8), 95)
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +92,9 @@ def gameplay(world) -> dict[str, list[bytes]]:
 @pytest.mark.parametrize(("light", "most"), [(1, 0.02), (0.5, 0.02), (0.25, 0.03)])
 def test_gameplay_is_kept(gameplay, light, most):
     """Of all clips, and of their darker selves, next to nothing is left out, and nothing for a test card."""
-    judge, reasons = Sieve(), Counter()
+    judge, reasons = FrameQualityFilter(), Counter()
     for clip, jpegs in gameplay.items():
-        reasons.update(judge.sift(clip, jpeg if light == 1 else darker(jpeg, light)) for jpeg in jpegs)
+        reasons.update(judge.reject_reason(clip, jpeg if light == 1 else darker(jpeg, light)) for jpeg in jpegs)
     print(light, dict(reasons))
     assert reasons[TEST_CARD] == reasons[ONE_COLOUR] == 0
     assert reasons[""] >= (1 - most) * reasons.total()
@@ -102,19 +103,19 @@ def test_gameplay_is_kept(gameplay, light, most):
 
 def test_gameplay_with_a_moving_camera_is_kept_whole(gameplay):
     """Races and first-person games: not one frame is left out, not even in the dark."""
-    judge = Sieve()
+    judge = FrameQualityFilter()
     for clip, jpegs in gameplay.items():
         if clip.split("-")[0] in ("9000002", "9000004", "9000005", "9000008", "9000010", "9000014", "9000015"):
             for light in (1, 0.25):
-                assert {judge.sift(f"{clip} {light}", darker(jpeg, light)) for jpeg in jpegs} == {""}, (clip, light)
+                assert {judge.reject_reason(f"{clip} {light}", darker(jpeg, light)) for jpeg in jpegs} == {""}, (clip, light)
 
 
 def test_turn_based_gameplay_is_mostly_kept(gameplay):
     """Dungeon Crawl and Wesnoth change little in two seconds, and are kept as long as a unit moves."""
-    judge, reasons = Sieve(), Counter()
+    judge, reasons = FrameQualityFilter(), Counter()
     for clip, jpegs in gameplay.items():
         if clip.startswith(("9000003", "9000016")):
-            reasons.update(judge.sift(clip, jpeg) for jpeg in jpegs)
+            reasons.update(judge.reject_reason(clip, jpeg) for jpeg in jpegs)
     print(dict(reasons))
     assert reasons[""] >= 0.95 * reasons.total()
 
@@ -122,11 +123,11 @@ def test_turn_based_gameplay_is_mostly_kept(gameplay):
 def test_a_figure_that_walks_over_a_still_background_moves():
     """A sprite of an eightieth of the width is a movement, in bright and in dim scenes alike."""
     for light in (1.0, 0.3):
-        judge = Sieve()
+        judge = FrameQualityFilter()
         for step in range(10):
             image = (scene() * light * 0.6).astype(np.uint8)
             image[180:204, 40 + 30 * step : 56 + 30 * step] = int(255 * light)
-            assert judge.sift("walker", frame(image)) == "", (light, step)
+            assert judge.reject_reason("walker", frame(image)) == "", (light, step)
 
 
 # --- what must be ---------------------------------------------------------------------------------
@@ -146,17 +147,17 @@ def test_a_figure_that_walks_over_a_still_background_moves():
 )
 def test_flat_frames_are_left_out(image, reason):
     """One colour and next to nothing in it; the dark ones are called black."""
-    assert Sieve().sift("someone", frame(image)) == reason
+    assert FrameQualityFilter().reject_reason("someone", frame(image)) == reason
 
 
 def test_a_dark_scene_is_not_flat():
     """A sixth of the light is a scene still."""
-    assert Sieve().sift("someone", frame((scene() / 6).astype(np.uint8))) == ""
+    assert FrameQualityFilter().reject_reason("someone", frame((scene() / 6).astype(np.uint8))) == ""
 
 
 def cards() -> dict[str, np.ndarray]:
     """Every card of FFmpeg's, and bars that are drawn here: EBU at 100 %, and at 75 % with the white at 100 %."""
-    found = {source: decoder.generated(source) for source in frame_filter.CARDS}
+    found = {source: generate_test_pattern(source) for source in frame_filter.TEST_CARD_SOURCES}
     for name, level in (("ebu100", 255), ("ebu75", 191)):
         colours = np.array([[255] * 3, *([level * c for c in bar] for bar in EBU[1:])], np.uint8)
         found[name] = colours[None].repeat(40, axis=1).repeat(180, axis=0)
@@ -166,7 +167,7 @@ def cards() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", cards())
 def test_test_cards_are_left_out(name):
     """Bare, with a logo, a clock in a box and a line of text, a webcam in the corner, and a little dimmed."""
-    card, judge = cards()[name], Sieve()
+    card, judge = cards()[name], FrameQualityFilter()
     with_logo = card.copy()
     with_logo[20:60, 30:100] = (120, 40, 200)
     with_clock = card.copy()
@@ -176,52 +177,52 @@ def test_test_cards_are_left_out(name):
     with_webcam[110:, :110] = by_area(scene(), 110)[:70]
     dimmed = (card * 0.9).astype(np.uint8)
     for number, image in enumerate((card, with_logo, with_clock, with_webcam, dimmed)):
-        assert judge.sift(f"{name} {number}", frame(image)) == TEST_CARD, number
+        assert judge.reject_reason(f"{name} {number}", frame(image)) == TEST_CARD, number
 
 
 def test_a_picture_that_stands_still_is_frozen():
     """The first is kept; encoded anew, with a cursor on it, or another line of chat, it is the same one."""
-    judge = Sieve()
-    assert judge.sift("someone", frame(scene())) == ""
-    assert judge.sift("someone", frame(scene())) == FROZEN
-    assert judge.sift("someone", frame(at_1080p(with_cursor))) == FROZEN
-    assert judge.sift("someone", frame(scene(2))) == ""
-    assert judge.sift("chatter", frame(at_1080p(with_chat))) == ""
-    assert judge.sift("chatter", frame(at_1080p(lambda image: with_chat(image, "another: no, lag")))) == FROZEN
+    judge = FrameQualityFilter()
+    assert judge.reject_reason("someone", frame(scene())) == ""
+    assert judge.reject_reason("someone", frame(scene())) == FROZEN
+    assert judge.reject_reason("someone", frame(at_1080p(with_cursor))) == FROZEN
+    assert judge.reject_reason("someone", frame(scene(2))) == ""
+    assert judge.reject_reason("chatter", frame(at_1080p(with_chat))) == ""
+    assert judge.reject_reason("chatter", frame(at_1080p(lambda image: with_chat(image, "another: no, lag")))) == FROZEN
 
 
 def test_segments_that_were_taken_before_are_not_taken_again(gameplay):
     """A stream grabbed again a little later: what its live window shows a second time is left out, the rest kept."""
-    judge, jpegs = Sieve(), gameplay["9000014-hacienda"]
-    assert [judge.sift("someone", jpeg) for jpeg in jpegs[:11]] == [""] * 11
-    again = [judge.sift("someone", jpeg) for jpeg in jpegs[4:15]]
-    assert again == [SEEN] * 6 + [FROZEN] + [""] * 4
+    judge, jpegs = FrameQualityFilter(), gameplay["9000014-hacienda"]
+    assert [judge.reject_reason("someone", jpeg) for jpeg in jpegs[:11]] == [""] * 11
+    again = [judge.reject_reason("someone", jpeg) for jpeg in jpegs[4:15]]
+    assert again == [DUPLICATE] * 6 + [FROZEN] + [""] * 4
 
 
 def test_streams_are_judged_apart():
     """Two streams may show the same picture."""
-    judge, jpeg = Sieve(), frame(scene())
-    assert [judge.sift(login, jpeg) for login in ("ann", "bob", "ann")] == ["", "", FROZEN]
+    judge, jpeg = FrameQualityFilter(), frame(scene())
+    assert [judge.reject_reason(login, jpeg) for login in ("ann", "bob", "ann")] == ["", "", FROZEN]
 
 
 def test_what_is_remembered_is_bounded():
     """Of two streams at most, the one looked at last stays; of a stream, the fifteen pictures kept last."""
-    judge, jpegs = Sieve(streams=2), [frame(scene(seed)) for seed in range(16)]
+    judge, jpegs = FrameQualityFilter(streams=2), [frame(scene(seed)) for seed in range(16)]
     for login in ("ann", "bob", "ann", "eve"):
-        judge.sift(login, jpegs[0])
-    assert [judge.sift(login, jpegs[0]) for login in ("ann", "eve", "bob")] == [FROZEN, FROZEN, ""]
-    assert [judge.sift("bob", jpeg) for jpeg in jpegs[1:]] == [""] * 15
-    assert judge.sift("bob", jpegs[1]) == SEEN
-    assert judge.sift("bob", jpegs[0]) == ""
+        judge.reject_reason(login, jpegs[0])
+    assert [judge.reject_reason(login, jpegs[0]) for login in ("ann", "eve", "bob")] == [FROZEN, FROZEN, ""]
+    assert [judge.reject_reason("bob", jpeg) for jpeg in jpegs[1:]] == [""] * 15
+    assert judge.reject_reason("bob", jpegs[1]) == DUPLICATE
+    assert judge.reject_reason("bob", jpegs[0]) == ""
 
 
 def test_threads_may_share_it():
     """Eight threads, each with a stream of its own and one that all share: each picture is let through once."""
-    judge, jpegs, kept = Sieve(), [frame(scene(seed)) for seed in range(10)], []
+    judge, jpegs, kept = FrameQualityFilter(), [frame(scene(seed)) for seed in range(10)], []
 
     def work(login: str) -> None:
         for jpeg in jpegs:
-            kept.extend(name for name in (login, "shared") if not judge.sift(name, jpeg))
+            kept.extend(name for name in (login, "shared") if not judge.reject_reason(name, jpeg))
 
     threads = [threading.Thread(target=work, args=(f"login{number}",)) for number in range(8)]
     for thread in threads:
@@ -234,25 +235,25 @@ def test_threads_may_share_it():
 @pytest.mark.parametrize("img_size", [32, 101, 240, 480])
 def test_every_size_of_frames_is_judged_alike(img_size):
     """Thumbnails have 30 x 30 cells, whatever IMG_SIZE is."""
-    judge, moved = Sieve(), scene()
+    judge, moved = FrameQualityFilter(), scene()
     moved[160:200, 300:340] = 255
-    images = (scene(), scene(), moved, flat((0, 0, 0)), decoder.generated("pal75bars"))
-    found = [judge.sift("someone", frame(image, img_size)) for image in images]
+    images = (scene(), scene(), moved, flat((0, 0, 0)), generate_test_pattern("pal75bars"))
+    found = [judge.reject_reason("someone", frame(image, img_size)) for image in images]
     assert found == ["", FROZEN, "", BLACK, TEST_CARD]
-    assert decoder.thumbnail(frame(scene(), img_size)).shape == (30, 30, 3)
+    assert decode_thumbnail(frame(scene(), img_size)).shape == (30, 30, 3)
 
 
 def test_the_open_sieve_lets_everything_through():
     """FILTER_FRAMES=false: black, twice."""
     jpeg = frame(flat((0, 0, 0)))
-    assert [OpenSieve().sift("someone", jpeg) for _ in range(2)] == ["", ""]
+    assert [AcceptAll().reject_reason("someone", jpeg) for _ in range(2)] == ["", ""]
 
 
 @pytest.mark.parametrize("jpeg", [b"", b"no JPEG"])
 def test_what_is_no_jpeg_is_no_picture(jpeg):
     """As everywhere in data.video.decoder, it is an error, and no reason to leave a frame out."""
     with pytest.raises(UndecodableVideo):
-        Sieve().sift("someone", jpeg)
+        FrameQualityFilter().reject_reason("someone", jpeg)
 
 
 # --- through the grabber --------------------------------------------------------------------------
@@ -279,9 +280,9 @@ def twitch(world):
 )
 def test_channels_as_they_are_grabbed(twitch, login, expected):
     """Fifteen frames of a real stream each, H.264 at 630 kbit/s: what moves is kept, what does not is not."""
-    judge = Sieve()
+    judge = FrameQualityFilter()
     with Grabber(img_size=IMG_SIZE, jpeg_quality=95, timeout_s=30, standin=twitch.url) as grabber:
-        assert Counter(judge.sift(login, f.jpeg) for f in grabber.frames(login, 15)) == expected
+        assert Counter(judge.reject_reason(login, f.jpeg) for f in grabber.frames(login, 15)) == expected
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ import numpy as np
 import psutil
 import pytest
 
-from data.errors import UndecodableVideo, OnlyAds, StreamError, StreamOffline, StreamUnavailable, SourceNotFound
-from data.hls.segment_reader import smallest_covering
-from data.video.decoder import decode
-from tests.data.hls import IMG_SIZE, LIVE, PICTURE, TOKEN, VIDEO, Naps, grab, grabber, playlist, renditions
-from tests.footage import BLUE, GREEN, RED, by_area, flat, segment, split
-from tests.scripted import Reply, Scripted
+from data.capture.source_resolver import choose_rendition
+from data.errors import OnlyAds, SourceNotFound, StreamError, StreamOffline, StreamUnavailable, UndecodableVideo
+from data.video.images import decode_jpeg
+from tests.data.hls_server import IMG_SIZE, LIVE, PICTURE, TOKEN, VIDEO, Naps, grab, grabber, playlist, renditions
+from tests.sample_images import BLUE, GREEN, RED, by_area, flat, segment, split
+from tests.scripted_server import Reply, ScriptedServer
 from tests.standin import Standin, World, looks_like_ad
 from tests.standin.media import TRANSCODES
 from tests.standin.playlist import MEDIA_HOST
@@ -65,7 +65,7 @@ def places(frames: Sequence, truth: list[np.ndarray]) -> list[int]:
     """Which of the clip's segments each frame shows; asserts that it shows one, clearly."""
     found = []
     for frame in frames:
-        distances = [difference(decode(frame.jpeg), picture) for picture in truth]
+        distances = [difference(decode_jpeg(frame.jpeg), picture) for picture in truth]
         nearest = int(np.argmin(distances))
         assert distances[nearest] < 8
         assert sorted(distances)[1] > 2 * distances[nearest]
@@ -77,8 +77,8 @@ def check(frames: Sequence) -> None:
     """Numbered from 1, each a JPEG of the size asked for, none of an ad."""
     assert [frame.number for frame in frames] == list(range(1, len(frames) + 1))
     assert all(frame.jpeg.startswith(b"\xff\xd8") and frame.jpeg.endswith(b"\xff\xd9") for frame in frames)
-    assert {decode(frame.jpeg).shape for frame in frames} == {(IMG_SIZE, IMG_SIZE, 3)}
-    assert not any(looks_like_ad(decode(frame.jpeg)) for frame in frames)
+    assert {decode_jpeg(frame.jpeg).shape for frame in frames} == {(IMG_SIZE, IMG_SIZE, 3)}
+    assert not any(looks_like_ad(decode_jpeg(frame.jpeg)) for frame in frames)
 
 
 @pytest.mark.parametrize("behaviour", ["live", "fmp4", "source_only"])
@@ -251,22 +251,22 @@ def test_closing_leaves_nothing_behind(twitch):
 # --- scripted answers -----------------------------------------------------------------------------
 
 
-def asked(server: Scripted) -> list[str]:
+def asked(server: ScriptedServer) -> list[str]:
     """The paths asked for after LIVE."""
     return [path for _, path, _, _ in server.requests[len(LIVE) :]]
 
 
 def test_what_is_fetched_of_a_playlist():
     """Of ads, live segments and one to prefetch, the live ones are fetched, the newest two of them."""
-    with Scripted([*LIVE, playlist("live", "ad", "live", "ad", "live", "prefetch"), PICTURE, PICTURE]) as server:
+    with ScriptedServer([*LIVE, playlist("live", "ad", "live", "ad", "live", "prefetch"), PICTURE, PICTURE]) as server:
         assert len(grab(server.url, "someone", at_most=2)) == 2
         assert asked(server) == ["/360p.m3u8", "/3.ts", "/5.ts"]
 
 
 def test_scattered_frames_come_from_all_of_the_window():
     """The newest segments, the first of them and the middle before those between; numbers count as they come."""
-    with Scripted([*LIVE, playlist(*["live"] * 10), *[PICTURE] * 8]) as server:
-        frames = grab(server.url, "someone", at_most=8, scatter=True)
+    with ScriptedServer([*LIVE, playlist(*["live"] * 10), *[PICTURE] * 8]) as server:
+        frames = grab(server.url, "someone", at_most=8, spread_first=True)
         assert asked(server)[1:] == [f"/{number}.ts" for number in (3, 7, 5, 9, 4, 8, 6, 10)]
     assert [frame.number for frame in frames] == [1, 2, 3, 4, 5, 6, 7, 8]
 
@@ -275,7 +275,7 @@ def test_waiting_for_ads_keeps_to_at_most():
     """Frames from before and after a wait are together no more than asked for, and none comes twice."""
     looks = [playlist(*["live"] * 4, *["ad"] * 11), playlist(*["ad"] * 2, *["live"] * 13, first=14)]
     naps = Naps(0)
-    with Scripted([*LIVE, looks[0], *[PICTURE] * 4, looks[1], *[PICTURE] * 13]) as server:
+    with ScriptedServer([*LIVE, looks[0], *[PICTURE] * 4, looks[1], *[PICTURE] * 13]) as server:
         frames = grab(server.url, "someone", at_most=6, ad_wait_s=30, naps=naps)
         numbers = [path for path in asked(server) if path.endswith(".ts")]
     assert [frame.number for frame in frames] == [1, 2, 3, 4, 5, 6]
@@ -286,7 +286,7 @@ def test_waiting_for_ads_keeps_to_at_most():
 def test_a_stream_that_ended_is_not_waited_for():
     """ENDLIST says that nothing more will come, ads or not."""
     naps = Naps(0)
-    with Scripted([*LIVE, playlist("ad", tail=["#EXT-X-ENDLIST"])]) as server, pytest.raises(OnlyAds):
+    with ScriptedServer([*LIVE, playlist("ad", tail=["#EXT-X-ENDLIST"])]) as server, pytest.raises(OnlyAds):
         grab(server.url, "someone", ad_wait_s=60, naps=naps)
     assert not naps.slept
 
@@ -295,7 +295,7 @@ def test_who_sleeps_may_end_the_wait():
     """A stop event's `wait`, given as `sleep`, ends the wait for ads when the event is set."""
     stop = threading.Event()
     stop.set()
-    with Scripted([*LIVE, *[playlist("ad")] * 5]) as server:
+    with ScriptedServer([*LIVE, *[playlist("ad")] * 5]) as server:
         with pytest.raises(OnlyAds):
             grab(server.url, "someone", ad_wait_s=60, sleep=stop.wait)
         assert server.left == 4
@@ -305,7 +305,7 @@ def test_who_sleeps_may_end_the_wait():
 def test_an_absurd_target_duration_makes_no_absurd_wait(duration):
     """Whatever a playlist says, looks are a second apart or more, and never beyond the time there is."""
     look, naps = playlist("ad", tail=[f"#EXT-X-TARGETDURATION:{duration}"]), Naps(0.2)
-    with Scripted([*LIVE, *[look] * 30]) as server, pytest.raises(OnlyAds):
+    with ScriptedServer([*LIVE, *[look] * 30]) as server, pytest.raises(OnlyAds):
         grab(server.url, "someone", ad_wait_s=1.3, naps=naps)
     assert all(1 <= nap <= 1.3 for nap in naps.slept)
 
@@ -322,14 +322,14 @@ def test_byte_ranges():
         ]
     )
     parts = [Reply(206, part) for part in (init, red, blue)]
-    with Scripted([*LIVE, look, *parts]) as server:
+    with ScriptedServer([*LIVE, look, *parts]) as server:
         frames = grab(server.url, "someone")
         ranges = [headers.get("Range") for _, path, _, headers in server.requests if path == "/all.mp4"]
     ends = [len(init), len(init) + len(red), len(init) + len(red) + len(blue)]
     of_init, of_red, of_blue = f"0-{ends[0] - 1}", f"{ends[0]}-{ends[1] - 1}", f"{ends[1]}-{ends[2] - 1}"
     assert ranges == [f"bytes={part}" for part in (of_init, of_red, of_blue)]
     for frame, colour in zip(frames, (RED, BLUE), strict=True):
-        assert difference(decode(frame.jpeg), flat(colour, IMG_SIZE, IMG_SIZE)) < 6
+        assert difference(decode_jpeg(frame.jpeg), flat(colour, IMG_SIZE, IMG_SIZE)) < 6
 
 
 def test_a_server_that_ignores_ranges():
@@ -337,10 +337,10 @@ def test_a_server_that_ignores_ranges():
     red, green = segment(flat(RED)), segment(flat(GREEN))
     parts = [f"#EXT-X-BYTERANGE:{len(red)}@0", f"#EXT-X-BYTERANGE:{len(green)}@{len(red)}"]
     look = playlist(head=[line for part in parts for line in ("#EXTINF:2.0,live", part, "all.ts")])
-    with Scripted([*LIVE, look, *[Reply(body=red + green)] * 2]) as server:
+    with ScriptedServer([*LIVE, look, *[Reply(body=red + green)] * 2]) as server:
         frames = grab(server.url, "someone")
     for frame, colour in zip(frames, (RED, GREEN), strict=True):
-        assert difference(decode(frame.jpeg), flat(colour, IMG_SIZE, IMG_SIZE)) < 6
+        assert difference(decode_jpeg(frame.jpeg), flat(colour, IMG_SIZE, IMG_SIZE)) < 6
 
 
 BAD_SEGMENTS = {
@@ -358,7 +358,7 @@ BAD_SEGMENTS = {
 def test_a_bad_segment_costs_one_frame(bad):
     """Whatever comes in place of a segment, the others give their frames, numbered without a gap."""
     bads = [bad] * 6 if bad.status == 302 and "video" in bad.headers["Location"] else [bad]
-    with Scripted([*LIVE, playlist("live", "live", "live"), PICTURE, *bads, PICTURE]) as server:
+    with ScriptedServer([*LIVE, playlist("live", "live", "live"), PICTURE, *bads, PICTURE]) as server:
         assert [frame.number for frame in grab(server.url, "someone")] == [1, 2]
 
 
@@ -369,7 +369,7 @@ def test_a_bad_segment_costs_one_frame(bad):
 def test_bad_segments_alone_are_an_error(bad, error):
     """Where not one segment gives a picture, the error says why, and of whom."""
     script = [*LIVE, playlist("live", "live"), *[BAD_SEGMENTS[bad]] * 2]
-    with Scripted(script) as server, pytest.raises(error, match=r"^someone: not one segment"):
+    with ScriptedServer(script) as server, pytest.raises(error, match=r"^someone: not one segment"):
         grab(server.url, "someone")
 
 
@@ -392,14 +392,14 @@ PLAYLISTS = {
 @pytest.mark.parametrize("body", PLAYLISTS.values(), ids=PLAYLISTS)
 def test_a_garbage_playlist_is_a_stream_error(body):
     """A playlist that makes no sense ends this stream alone, and the error names it."""
-    with Scripted([*LIVE, Reply(body=body)]) as server, pytest.raises(StreamError, match="someone"):
+    with ScriptedServer([*LIVE, Reply(body=body)]) as server, pytest.raises(StreamError, match="someone"):
         grab(server.url, "someone")
 
 
 @pytest.mark.parametrize(("status", "error"), [(404, StreamOffline), (403, StreamOffline), (503, StreamUnavailable)])
 def test_a_playlist_that_is_gone(status, error):
     """A playlist that is no longer there is the stream's end; a server in trouble is not."""
-    with Scripted([*LIVE, Reply(status)]) as server, pytest.raises(error, match="someone"):
+    with ScriptedServer([*LIVE, Reply(status)]) as server, pytest.raises(error, match="someone"):
         grab(server.url, "someone")
 
 
@@ -422,14 +422,14 @@ TOKENS = {
 def test_a_refused_token_is_unavailable(reply):
     """Anything but a token ends in StreamUnavailable, says what may help, and starts no browser."""
     line = r"^someone: .*; if every channel fails, upgrade streamlink$"
-    with Scripted([reply] * 3) as server, pytest.raises(StreamUnavailable, match=line):
+    with ScriptedServer([reply] * 3) as server, pytest.raises(StreamUnavailable, match=line):
         grab(server.url, "someone")
 
 
 def test_a_null_token_is_an_unknown_login():
     """Twitch's word for a channel that does not exist."""
     null = Reply(body={"data": {"streamPlaybackAccessToken": None}})
-    with Scripted([null]) as server, pytest.raises(SourceNotFound, match="someone"):
+    with ScriptedServer([null]) as server, pytest.raises(SourceNotFound, match="someone"):
         grab(server.url, "someone")
 
 
@@ -437,7 +437,7 @@ def test_a_null_token_is_an_unknown_login():
 def test_renditions_that_are_no_use(names):
     """Sound alone and the like are a StreamError, not a surprise."""
     looks = [playlist("live")] * len(names)
-    with Scripted([TOKEN, renditions(*names), *looks]) as server, pytest.raises(StreamError, match="someone"):
+    with ScriptedServer([TOKEN, renditions(*names), *looks]) as server, pytest.raises(StreamError, match="someone"):
         grab(server.url, "someone")
 
 
@@ -451,7 +451,7 @@ def test_no_server_can_hold_it(step, trickle):
     slow = {"body": b"#EXTM3U\n" + b"#" * 9000, "byte_pause_s": 0.1} if trickle else {"silence_s": 30.0}
     replies = [*LIVE, playlist("live")][:step]
     start = time.monotonic()
-    with Scripted([*replies, *[Reply(**slow)] * 3]) as server, pytest.raises(StreamError, match="someone"):
+    with ScriptedServer([*replies, *[Reply(**slow)] * 3]) as server, pytest.raises(StreamError, match="someone"):
         grab(server.url, "someone", timeout_s=0.5, deadline_s=1)
     assert time.monotonic() - start < 5
 
@@ -477,4 +477,4 @@ TWITCH = ["audio_only", "160p", "360p", "480p", "720p60", "1080p60", "worst", "b
 )
 def test_smallest_covering(names, img_size, expected):
     """The fewest lines that still cover the image; else the most there are; `best` where no name says."""
-    assert smallest_covering(names, img_size) == expected
+    assert choose_rendition(names, img_size) == expected

@@ -8,10 +8,10 @@ import pytest
 import requests
 
 from data.entities import Game
-from data.errors import DirectoryUnauthorized, DirectoryUnavailable, SettingsError, CategoryNotFound
-from data.http import session
+from data.errors import CategoryNotFound, DirectoryUnauthorized, DirectoryUnavailable, SettingsError
+from data.http.session import new_session
 from data.twitch.helix import Helix
-from tests.scripted import Reply, Scripted
+from tests.scripted_server import Reply, ScriptedServer
 
 
 class Clock:
@@ -28,7 +28,7 @@ class Clock:
 def client(url: str, clock: Clock | None = None, timeout_s: float = 2, **options) -> Helix:
     if "client_secret" not in options:
         options["access_token"] = "token"
-    return Helix(session.new_session(timeout_s, url), "client", **options, sleep=(clock or Clock()).sleep)
+    return Helix(new_session(timeout_s, url), "client", **options, sleep=(clock or Clock()).sleep)
 
 
 def page(*ids: object, cursor: str = "") -> Reply:
@@ -47,7 +47,7 @@ def helix_of(standin, **options) -> Helix:
     """A client with the stand-in's own credentials."""
     env = standin.environment
     return Helix(
-        session.new_session(5, standin.url),
+        new_session(5, standin.url),
         env["CLIENT_ID"],
         client_secret=env["CLIENT_SECRET"],
         sleep=time.sleep,
@@ -67,15 +67,15 @@ def test_streams_of_a_game(standin, world):
     """Every channel of a game is listed once, by login, most viewers first, as far as asked for."""
     channel = next(c for c in world.channels if c.igdb_id)
     expected = {c.login for c in world.channels if c.game_id == channel.game_id}
-    streams = helix_of(standin).streams(int(channel.game_id))
+    streams = helix_of(standin).list_streams(int(channel.game_id))
     assert {stream.login for stream in streams} == expected
     assert [s.viewers for s in streams] == sorted((s.viewers for s in streams), reverse=True)
-    assert len(helix_of(standin).streams(int(channel.game_id), at_most=1)) == 1
+    assert len(helix_of(standin).list_streams(int(channel.game_id), max_streams=1)) == 1
 
 
 def test_streams_of_all_games(standin, world):
     """Every channel of the world, whatever it shows, most viewers first; pages are asked for as they are needed."""
-    listed = helix_of(standin).listed()
+    listed = helix_of(standin).iter_streams()
     first = next(listed)
     assert first.viewers == max(channel.viewers for channel in world.channels)
     streams = [first, *listed]
@@ -88,17 +88,17 @@ def test_pages_are_asked_for_as_they_are_needed():
     """Who draws the streams of the first page alone makes one request, however many pages there are."""
     item = {"user_login": "one", "user_id": "1", "game_id": "", "game_name": "", "title": "", "language": "en"}
     reply = Reply(body={"data": [{**item, "viewer_count": 3}], "pagination": {"cursor": "more"}})
-    with Scripted([reply]) as server:
-        assert next(client(server.url).listed()).category is None
+    with ScriptedServer([reply]) as server:
+        assert next(client(server.url).iter_streams()).category is None
         assert len(server.requests) == 1
 
 
 def test_a_category_by_its_name(standin, world):
     """The name is Twitch's own; another one is an error that repeats it."""
     channel = world.channels[0]
-    assert helix_of(standin).game(channel.game) == Game(channel.game_id, channel.game)
+    assert helix_of(standin).game_by_name(channel.game) == Game(channel.game_id, channel.game)
     with pytest.raises(CategoryNotFound, match="'No Such Game'") as raised:
-        helix_of(standin).game("No Such Game")
+        helix_of(standin).game_by_name("No Such Game")
     assert raised.value.exit_code == 2
 
 
@@ -108,14 +108,14 @@ def test_streams_in_some_languages_alone(standin, world):
     assert len(spoken) > 2
     for game_id in {c.game_id for c in world.channels}:
         expected = {c.login for c in world.channels if c.game_id == game_id and c.language in spoken[:2]}
-        assert {s.login for s in helix_of(standin, languages=spoken[:2]).streams(game_id)} == expected
+        assert {s.login for s in helix_of(standin, languages=spoken[:2]).list_streams(game_id)} == expected
     asked = [r.query for r in standin.requests if r.path == "/helix/streams"]
     assert {tuple(query["language"]) for query in asked} == {tuple(spoken[:2])}
 
 
 def test_without_languages_none_is_asked_for(standin, world):
     """The parameter is absent, which means all."""
-    helix_of(standin).streams(world.channels[0].game_id)
+    helix_of(standin).list_streams(world.channels[0].game_id)
     assert "language" not in standin.requests[-1].query
 
 
@@ -123,7 +123,7 @@ def test_names_of_many_ids_in_one_call(standin, world):
     """All names come in one request; an unknown id is simply absent."""
     games = {int(c.game_id): c.game for c in world.channels}
     helix = helix_of(standin)
-    found = helix.games([*games, 424242])
+    found = helix.games_by_id([*games, 424242])
     assert {game_id: game.name for game_id, game in found.items()} == games
     assert sum(r.path == "/helix/games" for r in standin.requests) == 1
 
@@ -131,7 +131,7 @@ def test_names_of_many_ids_in_one_call(standin, world):
 def test_categories_of_many_logins_in_one_call(standin, world):
     """What each of these streamers has set, in one request; who is not live, or cannot be a login, is absent."""
     logins = [c.login for c in world.channels]
-    live = helix_of(standin).live([*logins, "nobody_here", "Not A Login"])
+    live = helix_of(standin).live_streams([*logins, "nobody_here", "Not A Login"])
     assert {login: stream.category for login, stream in live.items()} == {
         c.login: Game(c.game_id, c.game) for c in world.channels
     }
@@ -149,7 +149,7 @@ def test_a_revoked_token_is_renewed_once(standin):
 
 def test_a_wrong_secret_is_refused_with_a_reason(standin):
     """Wrong credentials are no reason to wait: DirectoryUnauthorized, saying which setting."""
-    helix = Helix(session.new_session(5, standin.url), standin.environment["CLIENT_ID"], client_secret="wrong")
+    helix = Helix(new_session(5, standin.url), standin.environment["CLIENT_ID"], client_secret="wrong")
     with pytest.raises(DirectoryUnauthorized, match="CLIENT_SECRET"):
         list(helix.top_games())
 
@@ -159,7 +159,7 @@ def test_a_wrong_secret_is_refused_with_a_reason(standin):
 
 def test_paging_survives_short_pages_overlaps_and_an_empty_page():
     """A short page is no end, items that overlap come once, one empty page in the middle is passed over."""
-    with Scripted([page(1, 2, cursor="a"), page(2, 3, cursor="b"), page(cursor="c"), page(4)]) as server:
+    with ScriptedServer([page(1, 2, cursor="a"), page(2, 3, cursor="b"), page(cursor="c"), page(4)]) as server:
         assert ids(client(server.url).top_games()) == [1, 2, 3, 4]
         assert [query.get("after") for _, _, query, _ in server.requests] == [None, ["a"], ["b"], ["c"]]
 
@@ -176,7 +176,7 @@ def test_paging_survives_short_pages_overlaps_and_an_empty_page():
 )
 def test_paging_ends(replies, expected):
     """Whatever keeps a naive client in a loop ends the paging, with what came before kept."""
-    with Scripted(replies) as server:
+    with ScriptedServer(replies) as server:
         assert ids(client(server.url).top_games()) == expected
         assert server.left == 1
 
@@ -197,7 +197,7 @@ def test_rate_limit(reset):
             clock.slept.append(seconds)
             helix._blocked_until = 0
 
-    with Scripted([limited, page(1)]) as server:
+    with ScriptedServer([limited, page(1)]) as server:
         helix = client(server.url, Until())
         assert ids(helix.top_games()) == [1]
     low, high = {"future": (28, 31), "milliseconds": (58, 61)}.get(reset, (0.5, 2))
@@ -210,8 +210,8 @@ def test_an_empty_bucket_is_waited_for_before_sending():
     clock = Clock()
     last_point = page(1, cursor="a")
     last_point.headers = {"Ratelimit-Remaining": "0", "Ratelimit-Reset": str(time.time() + 1.5)}
-    with Scripted([last_point, page(2)]) as server:
-        assert ids(Helix(session.new_session(2, server.url), "c", access_token="t", sleep=clock.sleep).top_games()) == [
+    with ScriptedServer([last_point, page(2)]) as server:
+        assert ids(Helix(new_session(2, server.url), "c", access_token="t", sleep=clock.sleep).top_games()) == [
             1,
             2,
         ]
@@ -222,8 +222,8 @@ def test_an_empty_bucket_is_waited_for_before_sending():
 def test_a_limit_beyond_the_budget_is_unavailable():
     """A reset further away than the budget is not waited for in here: the caller decides."""
     far = Reply(429, {}, {"Ratelimit-Reset": str(time.time() + 3600)})
-    with Scripted([far]) as server, pytest.raises(DirectoryUnavailable, match="rate limit"):
-        list(client(server.url, budget_s=60).top_games())
+    with ScriptedServer([far]) as server, pytest.raises(DirectoryUnavailable, match="rate limit"):
+        list(client(server.url, retry_budget_s=60).top_games())
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_limit_beyond_the_budget_is_unavailable():
 def test_a_passing_failure_is_tried_again(bad):
     """Three bad answers, then a good one: the caller sees the good one; the pauses grow."""
     clock = Clock()
-    with Scripted([bad, bad, bad, page(1)]) as server:
+    with ScriptedServer([bad, bad, bad, page(1)]) as server:
         assert ids(client(server.url, clock).top_games()) == [1]
     assert len(clock.slept) == 3
     assert clock.slept == sorted(clock.slept)
@@ -256,18 +256,18 @@ def test_a_lasting_failure_is_unavailable_within_the_budget():
             clock.slept.append(seconds)
             time.sleep(seconds)
 
-    with Scripted([Reply(500)] * 50) as server, pytest.raises(DirectoryUnavailable, match="500"):
-        list(client(server.url, Real(), budget_s=2).top_games())
+    with ScriptedServer([Reply(500)] * 50) as server, pytest.raises(DirectoryUnavailable, match="500"):
+        list(client(server.url, Real(), retry_budget_s=2).top_games())
     assert 1 <= len(clock.slept) <= 3
     assert sum(clock.slept) <= 2
 
 
 def test_nobody_listens():
     """No server at the address is DirectoryUnavailable, not a traceback."""
-    with Scripted([]) as server:
+    with ScriptedServer([]) as server:
         url = server.url
     with pytest.raises(DirectoryUnavailable, match="cannot be reached"):
-        list(client(url, budget_s=1).top_games())
+        list(client(url, retry_budget_s=1).top_games())
 
 
 @pytest.mark.parametrize(
@@ -276,15 +276,15 @@ def test_nobody_listens():
 def test_a_slow_server_cannot_hold_us(slow):
     """A socket that says nothing, and one that sends a byte at a time for ever, end at the timeouts."""
     start = time.monotonic()
-    with Scripted([slow]) as server, pytest.raises(DirectoryUnavailable):
-        list(client(server.url, timeout_s=0.5, deadline_s=1, budget_s=0.1).top_games())
+    with ScriptedServer([slow]) as server, pytest.raises(DirectoryUnavailable):
+        list(client(server.url, timeout_s=0.5, deadline_s=1, retry_budget_s=0.1).top_games())
     assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_refused_for_ever(status):
     """A ready-made token that is refused cannot be renewed: DirectoryUnauthorized at once."""
-    with Scripted([Reply(status, {"status": status, "message": "Invalid OAuth token"})]) as server:
+    with ScriptedServer([Reply(status, {"status": status, "message": "Invalid OAuth token"})]) as server:
         with pytest.raises(DirectoryUnauthorized, match="Invalid OAuth token"):
             list(client(server.url).top_games())
         assert len(server.requests) == 1
@@ -294,7 +294,7 @@ def test_a_new_token_that_is_refused_too_ends_it():
     """401, new token, 401: given up with DirectoryUnauthorized, after one renewal."""
     token = Reply(200, {"access_token": "fresh", "expires_in": 1, "token_type": "bearer"})
     refused = Reply(401, {"status": 401, "message": "no"})
-    with Scripted([token, refused, token, refused]) as server:
+    with ScriptedServer([token, refused, token, refused]) as server:
         with pytest.raises(DirectoryUnauthorized):
             list(client(server.url, client_secret="s").top_games())
         assert len(server.requests) == 4
@@ -303,7 +303,7 @@ def test_a_new_token_that_is_refused_too_ends_it():
 @pytest.mark.parametrize("item", [{"name": "x"}, {"id": "x", "name": "y"}, {"id": None, "name": "y"}])
 def test_an_item_of_another_shape_is_unavailable(item):
     """A changed API is an error where it enters, never a half-filled value."""
-    with Scripted([Reply(200, {"data": [item], "pagination": {}})]) as server, pytest.raises(DirectoryUnavailable):
+    with ScriptedServer([Reply(200, {"data": [item], "pagination": {}})]) as server, pytest.raises(DirectoryUnavailable):
         list(client(server.url).top_games())
 
 
@@ -312,8 +312,8 @@ def test_hostile_logins_never_leave_the_client():
     good = {"game_id": "1", "title": "t", "language": "en", "viewer_count": 1}
     logins = ["../../etc/passwd", "a/b", "", "ok_1", "OK_2", "x" * 26, "a\nb", "한국"]
     data = [{**good, "user_login": login, "user_id": str(i)} for i, login in enumerate(logins)]
-    with Scripted([Reply(200, {"data": data, "pagination": {}})]) as server:
-        assert [stream.login for stream in client(server.url).streams(1)] == ["ok_1", "ok_2"]
+    with ScriptedServer([Reply(200, {"data": data, "pagination": {}})]) as server:
+        assert [stream.login for stream in client(server.url).list_streams(1)] == ["ok_1", "ok_2"]
 
 
 def test_one_malformed_login_spoils_no_other():
@@ -331,8 +331,8 @@ def test_one_malformed_login_spoils_no_other():
 
     bad = Reply(400, {"status": 400, "message": "Malformed query params."})
     replies = [bad, streams(stream("a"), stream("b", game_id="", game_name="")), bad, bad, streams(stream("d"))]
-    with Scripted(replies) as server:
-        live = client(server.url).live(["d", "c", "b", "a"])
+    with ScriptedServer(replies) as server:
+        live = client(server.url).live_streams(["d", "c", "b", "a"])
         assert {login: stream.category for login, stream in live.items()} == {
             "a": Game(7, "Seven"),
             "b": None,
@@ -349,14 +349,14 @@ def test_one_malformed_login_spoils_no_other():
 
 def test_ids_go_out_a_hundred_at_a_time():
     """250 ids are three calls, each id once."""
-    with Scripted([page(1), page(101), page(201)]) as server:
-        assert set(client(server.url).games([*range(1, 251), 1, 2])) == {1, 101, 201}
+    with ScriptedServer([page(1), page(101), page(201)]) as server:
+        assert set(client(server.url).games_by_id([*range(1, 251), 1, 2])) == {1, 101, 201}
         assert [len(query["id"]) for _, _, query, _ in server.requests] == [100, 100, 50]
 
 
 def test_headers_and_hosts():
     """Each request carries the token, the client id and our name, to Twitch's own host."""
-    with Scripted([page(1)]) as server:
+    with ScriptedServer([page(1)]) as server:
         list(client(server.url).top_games())
     host, path, query, headers = server.requests[0]
     assert (host, path, query["first"]) == ("api.twitch.tv", "/helix/games/top", ["100"])

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from data.errors import StreamOffline, StreamUnavailable
-from data.hls.live_stream import Live
-from data.hls.playlist import Part, Playlist, Segment
+from data.hls.live_stream import LiveStream
+from data.hls.playlist import ByteRange, Playlist, Segment
 
 START = 1_700_000_000.0
 GONE, DOWN = StreamOffline("gone"), StreamUnavailable("down")
@@ -44,10 +44,10 @@ class Clock:
         return len(self.waits) >= self._at_most
 
 
-def look(*numbers: int, ads: Sequence[int] = (), shift: int = 0, target_s: float = 2.0, over: bool = False) -> Playlist:
+def look(*numbers: int, ads: Sequence[int] = (), shift: int = 0, target_s: float = 2.0, ended: bool = False) -> Playlist:
     """A playlist of these segments; `shift`: how much larger their numbers are at this address."""
-    segments = [Segment(n + shift, Part(f"{n}"), None, 2.0, START + 2 * n, ad=n in ads) for n in numbers]
-    return Playlist(tuple(segments), target_s, over)
+    segments = [Segment(n + shift, ByteRange(f"{n}"), None, 2.0, START + 2 * n, ad=n in ads) for n in numbers]
+    return Playlist(tuple(segments), target_s, ended)
 
 
 def followed(
@@ -62,14 +62,14 @@ def followed(
             raise found
         return found
 
-    stream = Live(first, reopen, clock.sleep, lambda: clock.now)
-    return [int(segment.part.uri) for _, segment in stream.segments(at_first)]
+    stream = LiveStream(first, reopen, clock.sleep, lambda: clock.now)
+    return [int(segment.byte_range.uri) for _, segment in stream.segments(at_first)]
 
 
 def test_every_segment_once_until_the_end():
     """Three looks that overlap, the last with ENDLIST: each segment once, in order, and no wait after the end."""
     clock = Clock()
-    stream = FakeRendition(look(1, 2, 3), look(2, 3, 4), look(4, 5, 6, over=True))
+    stream = FakeRendition(look(1, 2, 3), look(2, 3, 4), look(4, 5, 6, ended=True))
     assert followed(stream, clock=clock) == [1, 2, 3, 4, 5, 6]
     assert clock.waits == [1.9, 1.9]
 
@@ -77,7 +77,7 @@ def test_every_segment_once_until_the_end():
 def test_it_looks_sooner_where_nothing_was_new():
     """After a change nearly as long as its segments last, whatever the longest may be; else half as long as they do."""
     clock = Clock()
-    followed(FakeRendition(look(1), look(1), look(1, 2, target_s=6), look(2, 3, over=True)), clock=clock)
+    followed(FakeRendition(look(1), look(1), look(1, 2, target_s=6), look(2, 3, ended=True)), clock=clock)
     assert clock.waits == [1.9, 1.0, 1.9]
 
 
@@ -91,9 +91,9 @@ def test_looks_come_soon_after_segments():
         def playlist(self) -> Playlist:
             return look(*range(int(clock.now / 2) + 1))
 
-    stream = Live(Made(), Made, clock.sleep, lambda: clock.now)
+    stream = LiveStream(Made(), Made, clock.sleep, lambda: clock.now)
     for _, segment in stream.segments(1):
-        late.append(clock.now - 2 * int(segment.part.uri))
+        late.append(clock.now - 2 * int(segment.byte_range.uri))
     assert len(late) > 300
     assert max(late[25:]) <= 1.0 + 1e-6
 
@@ -101,18 +101,18 @@ def test_looks_come_soon_after_segments():
 @pytest.mark.parametrize(("at_first", "expected"), [(0, [4]), (1, [3, 4]), (2, [2, 3, 4]), (9, [1, 2, 3, 4])])
 def test_how_much_of_the_past(at_first, expected):
     """Of the first look so many of the newest, of the others all."""
-    assert followed(FakeRendition(look(1, 2, 3), look(3, 4), look(4, over=True)), at_first=at_first) == expected
+    assert followed(FakeRendition(look(1, 2, 3), look(3, 4), look(4, ended=True)), at_first=at_first) == expected
 
 
 def test_a_recording_is_gone_through_from_its_start():
     """Where the first look has ENDLIST already, all of it comes."""
-    assert followed(FakeRendition(look(*range(50), over=True)), at_first=1) == [*range(50)]
+    assert followed(FakeRendition(look(*range(50), ended=True)), at_first=1) == [*range(50)]
 
 
 def test_ads_are_left_out():
     """A pre-roll and a break: the stream around them comes, and its first picture is the newest behind the pre-roll."""
     stream = FakeRendition(
-        look(1, 2, ads=(1, 2)), look(1, 2, 3, 4, ads=(1, 2)), look(4, 5, 6, ads=(5,)), look(6, 7, over=True)
+        look(1, 2, ads=(1, 2)), look(1, 2, 3, 4, ads=(1, 2)), look(4, 5, 6, ads=(5,)), look(6, 7, ended=True)
     )
     assert followed(stream, at_first=1) == [4, 6, 7]
 
@@ -132,7 +132,7 @@ def test_a_stream_that_is_over_when_its_address_dies():
 def test_an_address_that_dies_is_renewed():
     """Its segments have other numbers at the new address: none twice, none lost."""
     old = FakeRendition(look(1, 2, 3), GONE)
-    assert followed(old, FakeRendition(look(2, 3, 4, 5, shift=-2), look(5, 6, shift=-2, over=True))) == [*range(1, 7)]
+    assert followed(old, FakeRendition(look(2, 3, 4, 5, shift=-2), look(5, 6, shift=-2, ended=True))) == [*range(1, 7)]
 
 
 def test_it_is_renewed_as_often_as_it_takes():
@@ -151,7 +151,7 @@ def test_dead_addresses_alone_are_the_end():
 def test_trouble_of_the_servers_is_waited_out():
     """Half a minute of failures, at the playlist or in finding a new one, loses nothing; it is no silence either."""
     stream = FakeRendition(look(1, 2), *[DOWN] * 20, look(2, 3), GONE)
-    assert followed(stream, DOWN, DOWN, FakeRendition(look(3, 4, shift=9, over=True))) == [1, 2, 3, 4]
+    assert followed(stream, DOWN, DOWN, FakeRendition(look(3, 4, shift=9, ended=True))) == [1, 2, 3, 4]
 
 
 def test_trouble_without_end_is_an_error():

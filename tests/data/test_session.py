@@ -15,8 +15,9 @@ import pytest
 import requests
 from streamlink import Streamlink
 
-from data.http import session as web
-from tests.scripted import Reply, Scripted
+from data.http.loopback import loopback_url
+from data.http.session import ResponseTooLarge, ResponseTooSlow, configure_session, new_session, read_body
+from tests.scripted_server import Reply, ScriptedServer
 from tests.standin import Fault, faults
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_a_loopback_address_is_accepted(url, base):
     """Whatever names this machine and a port is taken, without path and query."""
-    assert web.loopback_url(url) == base
+    assert loopback_url(url) == base
 
 
 @pytest.mark.parametrize(
@@ -69,16 +70,16 @@ def test_a_loopback_address_is_accepted(url, base):
 def test_any_other_address_is_refused(url):
     """Credentials travel to the stand-in: what is not plainly this machine raises ValueError."""
     with pytest.raises(ValueError, match=r"."):
-        web.loopback_url(url)
+        loopback_url(url)
 
 
 # --- the detour -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [web.new_session, lambda t, s: web.equip(Streamlink().http, t, s)], ids=["", "hls"])
+@pytest.mark.parametrize("make", [new_session, lambda t, s: configure_session(Streamlink().http, t, s)], ids=["", "hls"])
 def test_the_detour_keeps_host_path_and_method(make):
     """Requests for any host, https or http, reach the stand-in as they were, `Host` header included."""
-    with Scripted([Reply(body=b"1"), Reply(body=b"2"), Reply(body=b"3")]) as server, make(5, server.url) as session:
+    with ScriptedServer([Reply(body=b"1"), Reply(body=b"2"), Reply(body=b"3")]) as server, make(5, server.url) as session:
         assert session.get("https://api.twitch.tv/helix/games?id=1&id=2").text == "1"
         assert session.post("http://example.com/a/b", data="x").text == "2"
         assert session.get("https://video.example:8443/1.ts").text == "3"
@@ -93,8 +94,8 @@ def test_the_detour_keeps_host_path_and_method(make):
 @pytest.mark.parametrize("make", [requests.Session, lambda: Streamlink({"webbrowser": False}).http])
 def test_nothing_waits_for_more_to_send(make):
     """TCP_NODELAY is on, also on Streamlink's sockets: a POST's body does not wait for the acknowledged headers."""
-    with Scripted([Reply()]) as server, make() as session:
-        web.equip(session, 5, server.url)
+    with ScriptedServer([Reply()]) as server, make() as session:
+        configure_session(session, 5, server.url)
         with session.post("https://gql.twitch.tv/gql", data=b"x", stream=True) as response:
             descriptor = socket.socket(fileno=os.dup(response.raw._connection.sock.fileno()))
             with descriptor as connection:
@@ -104,7 +105,7 @@ def test_nothing_waits_for_more_to_send(make):
 def test_redirects_stay_within_the_detour():
     """A redirect to another host is followed to the stand-in, with that host's name and without the token."""
     moved = Reply(302, headers={"Location": "https://elsewhere.example/new?x=1"})
-    with Scripted([moved, Reply(body=b"here")]) as server, web.new_session(5, server.url) as session:
+    with ScriptedServer([moved, Reply(body=b"here")]) as server, new_session(5, server.url) as session:
         answer = session.get("https://old.example/a", headers={"Authorization": "Bearer secret"})
         assert (answer.text, answer.url) == ("here", "https://elsewhere.example/new?x=1")
         (host, path, query, headers) = server.requests[1]
@@ -114,15 +115,16 @@ def test_redirects_stay_within_the_detour():
 
 def test_without_a_standin_requests_go_to_their_own_host():
     """No detour is made where none is set."""
-    with Scripted([Reply(body=b"me")]) as server, web.new_session(5) as session:
+    with ScriptedServer([Reply(body=b"me")]) as server, new_session(5) as session:
         assert session.get(f"{server.url}/x").text == "me"
         assert server.requests[0][0] == server.url.removeprefix("http://")
 
 
 FETCH = """
 import sys
-from data.http import session as web
-with web.new_session(5, sys.argv[2]) as session:
+from data.http.loopback import loopback_url
+from data.http.session import ResponseTooLarge, ResponseTooSlow, configure_session, new_session, read_body
+with new_session(5, sys.argv[2]) as session:
     print(session.get(sys.argv[1]).text)
 """
 
@@ -136,7 +138,7 @@ def fetched_behind(proxy: str, url: str, standin: str) -> str:
 
 def test_proxies_of_the_environment_count_for_the_network_alone():
     """Behind a proxy requests go through it, but those for a stand-in never do."""
-    with Scripted([Reply(body=b"proxy")]) as proxy, Scripted([Reply(body=b"stand-in")]) as standin:
+    with ScriptedServer([Reply(body=b"proxy")]) as proxy, ScriptedServer([Reply(body=b"stand-in")]) as standin:
         assert fetched_behind(proxy.url, "https://api.twitch.tv/x", standin.url) == "stand-in"
         assert not proxy.requests
         assert fetched_behind(proxy.url, "http://api.twitch.tv/x", "") == "proxy"
@@ -148,7 +150,7 @@ def test_proxies_of_the_environment_count_for_the_network_alone():
 
 def test_a_timeout_is_applied_where_the_caller_set_none():
     """A server that says nothing is left after the session's timeout, or after the caller's own."""
-    with Scripted([Reply(silence_s=20)] * 2) as server, web.new_session(0.3, server.url) as session:
+    with ScriptedServer([Reply(silence_s=20)] * 2) as server, new_session(0.3, server.url) as session:
         for timeout_s, own in [(0.3, {}), (1.0, {"timeout": 1.0})]:
             start = time.monotonic()
             with pytest.raises(requests.Timeout):
@@ -172,24 +174,24 @@ def test_a_refused_connection_is_tried_again():
 
         thread = threading.Thread(target=serve)
         thread.start()
-        with web.new_session(5) as session:
+        with new_session(5) as session:
             assert session.get(f"http://127.0.0.1:{listener.getsockname()[1]}/").text == "late"
         thread.join(5)
 
 
 def test_an_answer_is_never_asked_for_twice():
     """A 503 is an answer: what to do with it is the caller's to say."""
-    with Scripted([Reply(503)]) as server, web.new_session(5, server.url) as session:
+    with ScriptedServer([Reply(503)]) as server, new_session(5, server.url) as session:
         assert session.get("https://busy.example/").status_code == 503
         assert len(server.requests) == 1
 
 
 def test_nobody_there_ends_in_an_error_soon():
     """Connections are tried three times, not for ever."""
-    with Scripted([]) as server:
+    with ScriptedServer([]) as server:
         url = server.url
     start = time.monotonic()
-    with web.new_session(5, url) as session, pytest.raises(requests.ConnectionError):
+    with new_session(5, url) as session, pytest.raises(requests.ConnectionError):
         session.get("https://gone.example/")
     assert time.monotonic() - start < 5
 
@@ -199,10 +201,10 @@ def test_nobody_there_ends_in_an_error_soon():
 
 def body(reply: Reply, deadline_s: float = 5, limit_bytes: int = 1_000_000) -> bytes:
     """What read_body makes of an answer; afterwards the response is closed, whatever happened."""
-    with Scripted([reply]) as server, web.new_session(1, server.url) as session:
+    with ScriptedServer([reply]) as server, new_session(1, server.url) as session:
         response = session.get("https://files.example/x", stream=True)
         try:
-            return web.read_body(response, deadline_s, limit_bytes)
+            return read_body(response, deadline_s, limit_bytes)
         finally:
             assert response.raw.closed
 
@@ -218,17 +220,17 @@ def test_a_body_is_read_whole_and_unpacked():
 def test_a_trickle_ends_at_the_deadline():
     """Bytes that keep coming reset no clock: the deadline is for the whole body."""
     start = time.monotonic()
-    with pytest.raises(web.AnswerTooSlow, match=r"files\.example"):
+    with pytest.raises(ResponseTooSlow, match=r"files\.example"):
         body(Reply(body=b"x" * 1000, byte_pause_s=0.05), deadline_s=0.5)
     assert 0.5 <= time.monotonic() - start < 3
 
 
 def test_a_trickle_cannot_hold_a_plain_request_either():
     """What reads a body at once, as Streamlink does, has a deadline as well."""
-    with Scripted([Reply(body=b"x" * 1000, byte_pause_s=0.05)]) as server, requests.Session() as session:
-        web.equip(session, 1, server.url, deadline_s=0.5)
+    with ScriptedServer([Reply(body=b"x" * 1000, byte_pause_s=0.05)]) as server, requests.Session() as session:
+        configure_session(session, 1, server.url, deadline_s=0.5)
         start = time.monotonic()
-        with pytest.raises(web.AnswerTooSlow):
+        with pytest.raises(ResponseTooSlow):
             session.get("https://gql.example/")
         assert time.monotonic() - start < 3
 
@@ -238,7 +240,7 @@ def test_a_trickling_head_ends_at_the_deadline(standin, stream):
     """A status line that comes a byte at a time resets the socket's timeout with each one; the deadline holds."""
     standin.add_fault(Fault("trickle", faults.trickle(0.05)))
     with requests.Session() as session:
-        web.equip(session, 1, standin.url, deadline_s=0.5)
+        configure_session(session, 1, standin.url, deadline_s=0.5)
         start = time.monotonic()
         with pytest.raises(requests.exceptions.ReadTimeout):
             session.get("https://api.twitch.tv/helix/games/top", stream=stream)
@@ -248,8 +250,8 @@ def test_a_trickling_head_ends_at_the_deadline(standin, stream):
 def test_a_trickling_size_of_a_chunk_ends_at_the_deadline():
     """A line within the body, the size of a chunk, has no longer."""
     reply = Reply(body=b"5;" + b"x" * 1000, headers={"Transfer-Encoding": "chunked"}, byte_pause_s=0.05)
-    with Scripted([reply]) as server, requests.Session() as session:
-        web.equip(session, 1, server.url, deadline_s=0.5)
+    with ScriptedServer([reply]) as server, requests.Session() as session:
+        configure_session(session, 1, server.url, deadline_s=0.5)
         start = time.monotonic()
         with pytest.raises(requests.exceptions.RequestException):
             session.get("https://gql.example/")
@@ -260,7 +262,7 @@ def test_chunks_and_long_heads_are_read_as_ever():
     """Bounded heads are heads still: a long header, none, chunks, and one connection for two answers."""
     body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (b"a" * 70, b"b", b""))
     chunked = Reply(body=body, headers={"Transfer-Encoding": "chunked", "X-Long": "y" * 9000})
-    with Scripted([chunked, Reply(body=b"second")]) as server, web.new_session(2, server.url) as session:
+    with ScriptedServer([chunked, Reply(body=b"second")]) as server, new_session(2, server.url) as session:
         first = session.get("https://a.example/")
         assert (first.content, len(first.headers["X-Long"])) == (b"a" * 70 + b"b", 9000)
         assert session.get("https://a.example/").content == b"second"
@@ -269,9 +271,9 @@ def test_chunks_and_long_heads_are_read_as_ever():
 def test_closing_a_session_closes_its_connections(standin):
     """At once, even while an error's traceback holds an answer, and with it the pool that it came from."""
     threads = set(threading.enumerate())
-    with web.new_session(2, standin.url) as session:
+    with new_session(2, standin.url) as session:
         answer = session.get("https://api.twitch.tv/helix/games/top", stream=True)
-        web.read_body(answer, 2, 10**6)
+        read_body(answer, 2, 10**6)
     end = time.monotonic() + 3
     while set(threading.enumerate()) - threads and time.monotonic() < end:
         time.sleep(0.02)
@@ -284,7 +286,7 @@ def test_a_body_past_the_limit_is_dropped(packed):
     """The limit holds for what is unpacked, not for what travels."""
     data = b"\0" * 3_000_000
     reply = Reply(body=gzip.compress(data), headers={"Content-Encoding": "gzip"}) if packed else Reply(body=data)
-    with pytest.raises(web.AnswerTooLarge, match="1000000"):
+    with pytest.raises(ResponseTooLarge, match="1000000"):
         body(reply)
 
 

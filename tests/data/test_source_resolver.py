@@ -16,11 +16,23 @@ import av
 import numpy as np
 import pytest
 
-from data.errors import UndecodableVideo, StreamOffline, StreamUnavailable, SourceNotFound
-from data.video.decoder import decode
-from tests.data.hls import IMG_SIZE, LIVE, PICTURE, TOKEN, TOKEN_VALUE, VIDEO, Naps, grab, grabber, playlist, renditions
-from tests.footage import BLUE, GREEN, RED, by_area, flat, segment
-from tests.scripted import Reply, Scripted
+from data.errors import SourceNotFound, StreamOffline, StreamUnavailable, UndecodableVideo
+from data.video.images import decode_jpeg
+from tests.data.hls_server import (
+    IMG_SIZE,
+    LIVE,
+    PICTURE,
+    TOKEN,
+    TOKEN_VALUE,
+    VIDEO,
+    Naps,
+    grab,
+    grabber,
+    playlist,
+    renditions,
+)
+from tests.sample_images import BLUE, GREEN, RED, by_area, flat, segment
+from tests.scripted_server import Reply, ScriptedServer
 from tests.standin import Standin, World
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
@@ -30,7 +42,7 @@ END = ["#EXT-X-ENDLIST"]
 
 def colours(frames: Sequence) -> list[str]:
     """The colour that each frame shows."""
-    means = [decode(frame.jpeg).mean(axis=(0, 1)) for frame in frames]
+    means = [decode_jpeg(frame.jpeg).mean(axis=(0, 1)) for frame in frames]
     return [min(COLOURS, key=lambda name: np.abs(COLOURS[name] - mean).sum()) for mean in means]
 
 
@@ -46,7 +58,7 @@ def painted(*colours: str) -> list[Reply]:
 def test_a_recording_is_spread_over_its_length(address):
     """Of six segments three are taken, from all of it; of the others nothing is fetched."""
     six = playlist(*["live"] * 6, tail=END)
-    with Scripted([RECORDING_TOKEN, renditions("360p"), six, *painted("red", "green", "blue")]) as server:
+    with ScriptedServer([RECORDING_TOKEN, renditions("360p"), six, *painted("red", "green", "blue")]) as server:
         frames = grab(server.url, address, at_most=3)
         fetched = [path for _, path, _, _ in server.requests[3:]]
         assert server.requests[1][1] == "/vod/v2/123456.m3u8"
@@ -57,7 +69,7 @@ def test_a_recording_is_spread_over_its_length(address):
 def test_a_recordings_address_may_say_where_to_start():
     """`?t=` skips what comes before."""
     six = playlist(*["live"] * 6, tail=END)
-    with Scripted([RECORDING_TOKEN, renditions("360p"), six, *[PICTURE] * 3]) as server:
+    with ScriptedServer([RECORDING_TOKEN, renditions("360p"), six, *[PICTURE] * 3]) as server:
         assert len(grab(server.url, "https://www.twitch.tv/videos/123456?t=0h0m6s")) == 3
         assert [path for _, path, _, _ in server.requests[3:]] == ["/4.ts", "/5.ts", "/6.ts"]
 
@@ -65,7 +77,7 @@ def test_a_recordings_address_may_say_where_to_start():
 def test_an_unknown_recording_is_told():
     """Twitch's null token, with the recording's number in the message."""
     null = Reply(body={"data": {"videoPlaybackAccessToken": None}})
-    with Scripted([null]) as server, pytest.raises(SourceNotFound, match="no recording '123456'"):
+    with ScriptedServer([null]) as server, pytest.raises(SourceNotFound, match="no recording '123456'"):
         grab(server.url, "https://www.twitch.tv/videos/123456")
 
 
@@ -82,7 +94,7 @@ def clip(*qualities: int) -> Reply:
 def test_a_clip_becomes_frames():
     """The smallest MP4 that covers the image is fetched once, and its frames are spread over its length."""
     film = segment(*[flat(RED)] * 30, *[flat(GREEN)] * 30, *[flat(BLUE)] * 30, container="mp4")
-    with Scripted([clip(1080, 720, 360), Reply(body=film)]) as server:
+    with ScriptedServer([clip(1080, 720, 360), Reply(body=film)]) as server:
         frames = grab(server.url, "https://clips.twitch.tv/BraveOwl", at_most=3)
         assert [path for _, path, _, _ in server.requests] == ["/gql", "/360.mp4"]
     assert colours(frames) == ["red", "green", "blue"]
@@ -99,7 +111,7 @@ def test_a_clip_becomes_frames():
 )
 def test_clips_that_are_no_use(replies, error):
     """Each is an error that names the clip."""
-    with Scripted(replies) as server, pytest.raises(error, match="BraveOwl"):
+    with ScriptedServer(replies) as server, pytest.raises(error, match="BraveOwl"):
         grab(server.url, "https://clips.twitch.tv/BraveOwl")
 
 
@@ -108,7 +120,7 @@ def test_clips_that_are_no_use(replies, error):
 
 def test_any_playlist_that_streamlink_knows():
     """The address of a multivariant playlist: its rendition that covers the image, and its window's frames."""
-    with Scripted([renditions("360p", "160p"), playlist("live", "live"), *painted("red", "blue")]) as server:
+    with ScriptedServer([renditions("360p", "160p"), playlist("live", "live"), *painted("red", "blue")]) as server:
         frames = grab(server.url, "https://site.example/live/master.m3u8")
         assert [path for _, path, _, _ in server.requests] == ["/live/master.m3u8", "/360p.m3u8", "/1.ts", "/2.ts"]
     assert colours(frames) == ["red", "blue"]
@@ -122,7 +134,7 @@ def test_sound_in_a_playlist_of_its_own_is_left_alone():
         '#EXT-X-STREAM-INF:BANDWIDTH=630000,RESOLUTION=640x360,AUDIO="a"',
         f"{VIDEO}/picture.m3u8",
     ])  # fmt: skip
-    with Scripted([Reply(body=master.encode()), playlist("live"), PICTURE]) as server:
+    with ScriptedServer([Reply(body=master.encode()), playlist("live"), PICTURE]) as server:
         assert len(grab(server.url, "https://site.example/master.m3u8")) == 1
         assert [path for _, path, _, _ in server.requests] == ["/master.m3u8", "/picture.m3u8", "/1.ts"]
 
@@ -130,7 +142,7 @@ def test_sound_in_a_playlist_of_its_own_is_left_alone():
 def test_an_encrypted_stream_is_told():
     """No key is asked for."""
     key = '#EXT-X-KEY:METHOD=AES-128,URI="https://site.example/key"'
-    with Scripted([renditions("360p"), playlist("live", head=[key])]) as server:
+    with ScriptedServer([renditions("360p"), playlist("live", head=[key])]) as server:
         with pytest.raises(UndecodableVideo, match="encrypted"):
             grab(server.url, "https://site.example/master.m3u8")
         assert len(server.requests) == 2
@@ -146,7 +158,7 @@ def test_an_encrypted_stream_is_told():
 )
 def test_an_address_without_a_stream(address, error):
     """Streamlink has no plugin for it, or cannot read it: an error that names it."""
-    with Scripted([]) as server, pytest.raises(error, match=re.escape(address)):
+    with ScriptedServer([]) as server, pytest.raises(error, match=re.escape(address)):
         grab(server.url, address)
 
 
@@ -156,7 +168,7 @@ def test_an_address_without_a_stream(address, error):
 )
 def test_what_is_no_source(source):
     """Neither a login, nor an address, nor a file: said in a line that can be printed, without a request."""
-    with Scripted([]) as server, pytest.raises(SourceNotFound) as raised:
+    with ScriptedServer([]) as server, pytest.raises(SourceNotFound) as raised:
         grab(server.url, source)
     assert not server.requests
     assert str(raised.value).isprintable()
@@ -175,7 +187,7 @@ def film(tmp_path) -> Path:
 
 def test_a_file_becomes_frames(film):
     """As many as asked for, spread over it; the network is not asked."""
-    with Scripted([]) as server:
+    with ScriptedServer([]) as server:
         frames = grab(server.url, str(film), at_most=6)
         assert not server.requests
     assert colours(frames) == ["red", "red", "green", "green", "blue", "blue"]
@@ -184,8 +196,8 @@ def test_a_file_becomes_frames(film):
 
 def test_a_file_scattered(film):
     """The frames of its beginning and its middle come first; those that are not there leave the others."""
-    with Scripted([]) as server:
-        assert colours(grab(server.url, str(film), at_most=4, scatter=True)) == ["red", "green", "red", "blue"]
+    with ScriptedServer([]) as server:
+        assert colours(grab(server.url, str(film), at_most=4, spread_first=True)) == ["red", "green", "red", "blue"]
 
 
 def test_a_file_with_less_picture_than_sound(tmp_path):
@@ -202,8 +214,8 @@ def test_a_file_with_less_picture_than_sound(tmp_path):
             frame.sample_rate, frame.pts = 48000, 1024 * number
             file.mux(sound.encode(frame))
         file.mux(sound.encode(None))
-    with Scripted([]) as server:
-        assert colours(grab(server.url, str(path), at_most=4, scatter=True)) == ["red", "green"]
+    with ScriptedServer([]) as server:
+        assert colours(grab(server.url, str(path), at_most=4, spread_first=True)) == ["red", "green"]
         assert colours(grab(server.url, str(path), at_most=4)) == ["red", "green"]
 
 
@@ -212,7 +224,7 @@ def test_a_file_with_less_picture_than_sound(tmp_path):
 )
 def test_a_file_in_an_interval(film, interval_s, expected):
     """A frame every so many seconds, up to its end."""
-    with Scripted([]) as server:
+    with ScriptedServer([]) as server:
         assert colours(grab(server.url, str(film), at_most=50, frame_interval_s=interval_s)) == expected
 
 
@@ -222,11 +234,11 @@ def test_a_real_recording_seeks_to_its_frames(world):
     with av.open(str(path)) as whole:
         truth = [by_area(f.to_ndarray(format="rgb24"), IMG_SIZE) for f in whole.decode(video=0) if f.time is not None]
         rate = float(whole.streams.video[0].average_rate)
-    with Scripted([]) as server:
+    with ScriptedServer([]) as server:
         frames = grab(server.url, str(path), at_most=50, frame_interval_s=7.3)
     assert len(frames) == 1 + int((len(truth) - 1) / rate / 7.3)
     for index, frame in enumerate(frames):
-        near = [np.abs(decode(frame.jpeg).astype(int) - picture).mean() for picture in truth]
+        near = [np.abs(decode_jpeg(frame.jpeg).astype(int) - picture).mean() for picture in truth]
         assert abs(int(np.argmin(near)) - 7.3 * index * rate) <= 1
 
 
@@ -237,7 +249,7 @@ def test_a_file_that_is_no_video(tmp_path, content):
     """UndecodableVideo that names it; a playlist on the disk is not followed to what it names."""
     path = tmp_path / "film.m3u8"
     path.write_bytes(content)
-    with Scripted([]) as server, pytest.raises(UndecodableVideo, match=r"film\.m3u8"):
+    with ScriptedServer([]) as server, pytest.raises(UndecodableVideo, match=r"film\.m3u8"):
         grab(server.url, str(path))
 
 
@@ -246,7 +258,7 @@ def test_a_file_that_is_no_video(tmp_path, content):
 
 def test_a_long_interval_leaves_segments_out():
     """Every four seconds: of six segments of two seconds three are fetched."""
-    with Scripted([*LIVE, playlist(*["live"] * 6), *painted("red", "green", "blue")]) as server:
+    with ScriptedServer([*LIVE, playlist(*["live"] * 6), *painted("red", "green", "blue")]) as server:
         assert colours(grab(server.url, "someone", frame_interval_s=4)) == ["red", "green", "blue"]
         assert [path for _, path, _, _ in server.requests[3:]] == ["/1.ts", "/3.ts", "/5.ts"]
 
@@ -254,7 +266,7 @@ def test_a_long_interval_leaves_segments_out():
 def test_a_short_interval_reads_segments_to_the_end():
     """Every second: a segment of two seconds gives two frames, its first and the one a second later."""
     two = Reply(body=segment(*[flat(RED)] * 30, *[flat(BLUE)] * 30))
-    with Scripted([*LIVE, playlist("live", "live"), two, two]) as server:
+    with ScriptedServer([*LIVE, playlist("live", "live"), two, two]) as server:
         frames = grab(server.url, "someone", frame_interval_s=1)
     assert colours(frames) == ["red", "blue", "red", "blue"]
 
@@ -262,10 +274,10 @@ def test_a_short_interval_reads_segments_to_the_end():
 # --- following ------------------------------------------------------------------------------------
 
 
-def follow(url: str, source: str, at_first: int = 1, **options) -> list:
+def follow(url: str, source: str, initial_frames: int = 1, **options) -> list:
     """All frames until the stream ends."""
     with grabber(url, **options) as open_grabber:
-        return list(open_grabber.follow(source, at_first))
+        return list(open_grabber.follow(source, initial_frames))
 
 
 def test_a_stream_is_followed_to_its_end():
@@ -277,7 +289,7 @@ def test_a_stream_is_followed_to_its_end():
     ]
     script = [*LIVE, looks[0], PICTURE, looks[1], PICTURE, looks[2], Reply(404), PICTURE]
     naps = Naps(0)
-    with Scripted(script) as server:
+    with ScriptedServer(script) as server:
         assert [frame.number for frame in follow(server.url, "someone", naps=naps)] == [1, 2, 3]
         fetched = [path for _, path, _, _ in server.requests if path.endswith(".ts")]
         assert server.left == 0
@@ -290,14 +302,14 @@ def test_a_stream_whose_address_dies_is_found_again():
     over = Reply(404, [{"error": "transcode does not exist"}])
     first, second = playlist("live", "live"), playlist("live", "live", "live", first=1)
     script = [*LIVE, first, PICTURE, Reply(403), *LIVE, second, PICTURE, Reply(404), TOKEN, over]
-    with Scripted(script) as server:
+    with ScriptedServer(script) as server:
         assert len(follow(server.url, "someone", naps=Naps(0))) == 2
         assert server.left == 0
 
 
 def test_a_channel_that_is_not_live_cannot_be_followed():
     """The same errors as of a single grab, before the first frame."""
-    with Scripted([TOKEN, Reply(404)]) as server, pytest.raises(StreamOffline, match="someone"):
+    with ScriptedServer([TOKEN, Reply(404)]) as server, pytest.raises(StreamOffline, match="someone"):
         follow(server.url, "someone")
 
 
@@ -314,7 +326,7 @@ def test_channels_are_followed_through_what_happens_to_them(world):
 
     def followed(login: str) -> tuple[int, list[str], bool]:
         channel = dataclasses.replace(clip_, login=login, behaviour=login)
-        with Standin(World((channel,)), lives_s=4.0) as twitch, grabber(twitch.url, sleep=stop.wait) as open_grabber:
+        with Standin(World((channel,)), lifetime_s=4.0) as twitch, grabber(twitch.url, sleep=stop.wait) as open_grabber:
             count = sum(1 for _ in open_grabber.follow(login))
             files = [r.path.rpartition("/")[2] for r in twitch.requests if "/segment/" in r.path]
         return count, files, stop.is_set()

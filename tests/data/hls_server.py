@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 
 from data.capture.grabber import Grabber
-from tests.footage import RED, flat, segment
-from tests.scripted import Reply
+from tests.sample_images import RED, flat, segment
+from tests.scripted_server import Reply
 
 IMG_SIZE = 240
 
@@ -31,10 +31,10 @@ def grabber(url: str, naps: Naps | None = None, timeout_s: float = 30, **options
     return Grabber(**{**values, "timeout_s": timeout_s, **options})
 
 
-def grab(url: str, login: str, at_most: int = 15, ad_wait_s: float = 0.0, *, scatter: bool = False, **options) -> list:
+def grab(url: str, login: str, at_most: int = 15, ad_wait_s: float = 0.0, *, spread_first: bool = False, **options) -> list:
     """All frames of one grab."""
     with grabber(url, **options) as open_grabber:
-        return list(open_grabber.frames(login, at_most, ad_wait_s, scatter))
+        return list(open_grabber.frames(login, at_most, ad_wait_s, spread_first))
 
 
 VIDEO = "https://video.example"

@@ -25,7 +25,7 @@ class Reply:
     silence_s: float = 0.0  # pause before anything is sent
 
 
-class Scripted:
+class ScriptedServer:
     """Gives its replies in order, whatever is asked; an extra request is answered 599 and recorded too."""
 
     def __init__(self, replies: Iterable[Reply]) -> None:
@@ -55,7 +55,7 @@ class Scripted:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> Scripted:
+    def __enter__(self) -> ScriptedServer:
         self._thread.start()
         return self
 
