@@ -55,13 +55,13 @@ def main(argv: list[str] | None = None) -> int:
         "DOWNLOAD_PATH": str(folder / "dataset"),
         "MODEL_PATH": str(folder / "model"),
         "MIN_STREAMERS": "1",  # the stand-in has a few channels a game, Twitch hundreds
-        "REST_S": "5",  # a game has two streamers here: they are asked again before long
+        "GAME_COOLDOWN_S": "5",  # a game has two streamers here: they are asked again before long
         "ARCHITECTURE": "mobilenet_v2",
         "INITIAL_WEIGHTS": str(WEIGHTS),
         "REFIT": "true",  # two streamers a game are too few to keep one for validation alone
     }
     with Standin(seen) as standin:
-        clips = {channel.file for channel in seen.channels if channel.igdb_id and channel.gives_frames}
+        clips = {channel.file for channel in seen.channels if channel.igdb_id and channel.has_frames}
         run(["data.download", "--frames", str(_FRAMES_PER_CLIP * len(clips))], environment | standin.environment)
         while alone(folder / "dataset" / "frames"):  # on a busy machine a stream may have failed every time
             run(["data.download", "--frames", "10", "--minutes", "1"], environment | standin.environment)

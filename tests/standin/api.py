@@ -1,11 +1,10 @@
-"""id.twitch.tv and Helix: tokens, games, streams, users, in the shapes of https://dev.twitch.tv/docs/api/reference."""
+"""API hosts: id.twitch.tv and Helix, with the response formats of https://dev.twitch.tv/docs/api/reference."""
 
 from __future__ import annotations
 
 import base64
 import secrets
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -13,63 +12,65 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from data.entities import is_login
-from tests.standin.http import Request, Response, answer
+from tests.standin.clock import Clock
+from tests.standin.http import Request, Response, json_response
 from tests.standin.preview import HOST as PREVIEW_HOST
 from tests.standin.world import Channel, World
 
 CLIENT_ID, CLIENT_SECRET = "standinclientid0123456789abcde", "standinclientsecret0123456789a"
 POINTS = 800  # a minute, for each client
-# How Helix's pages may be: three items each whatever `first` says; an empty one, with a cursor, after the first; a
-# last one whose cursor leads to the first; no cursor that works.
+# Kinds of paging: three items a page whatever `first` says ("short" and the others); an empty page with a cursor after
+# the first page; a cursor from the last page to the first; cursors that Helix rejects.
 PAGING = frozenset({"", "short", "empty", "loop", "invalid"})
 _SHORT = 3
 _EMPTY = -100  # where the empty page starts
 
 
 class Api:
-    """Both hosts; it holds the tokens that are good, and the points that are left."""
+    """Both hosts, the valid tokens and the remaining points. Thread safe."""
 
-    def __init__(self, world: World, paging: str = "") -> None:
+    def __init__(self, world: World, clock: Clock, paging: str = "") -> None:
         if paging not in PAGING:
-            raise ValueError(f"no paging {paging!r}")
+            raise ValueError(f"unknown paging {paging!r}")
         self._world = world
         self._paging = paging
+        self._clock = clock
         self._lock = threading.Lock()
         self._tokens: set[str] = set()
-        self._points, self._points_at = float(POINTS), time.time()
+        self._points, self._points_at = float(POINTS), self._clock.now()
         self.minutes: Counter[int] = Counter()  # requests, by minutes since the epoch
         self.over_budget = 0  # requests answered 429
         self._started = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def new_token(self) -> str:
-        """A token that Helix accepts until `revoke`."""
+        """Return a new token, valid until `revoke`."""
         token = secrets.token_hex(15)
         with self._lock:
             self._tokens.add(token)
         return token
 
     def revoke(self) -> None:
-        """Make every token bad, as Twitch may at any time."""
+        """Revoke every token, as Twitch may at any time."""
         with self._lock:
             self._tokens.clear()
 
     def token(self, request: Request) -> Response | None:
-        """POST /oauth2/token; None for another path. Errors of this host have no `error` key."""
+        """Respond to POST /oauth2/token; None for another path. Errors of this host have no `error` key."""
         if request.path != "/oauth2/token":
             return None
         form = {name: values[-1] for name, values in parse_qs(request.body.decode()).items()}
         if form.get("grant_type") != "client_credentials":
-            return answer({"status": 400, "message": "invalid grant type"}, 400)
+            return json_response({"status": 400, "message": "invalid grant type"}, 400)
         if form.get("client_id") != CLIENT_ID:
-            return answer({"status": 400, "message": "invalid client"}, 400)
+            return json_response({"status": 400, "message": "invalid client"}, 400)
         if form.get("client_secret") != CLIENT_SECRET:
-            return answer({"status": 403, "message": "invalid client secret"}, 403)
-        return answer({"access_token": self.new_token(), "expires_in": 5011271, "token_type": "bearer"})
+            return json_response({"status": 403, "message": "invalid client secret"}, 403)
+        return json_response({"access_token": self.new_token(), "expires_in": 5011271, "token_type": "bearer"})
 
     def helix(self, request: Request) -> Response | None:
-        """A GET from api.twitch.tv; None for an endpoint that is not here."""
+        """Respond to a GET from api.twitch.tv; None for an unknown endpoint."""
         with self._lock:
-            self.minutes[int(time.time() // 60)] += 1
+            self.minutes[int(self._clock.now() // 60)] += 1
         endpoints = {
             "/helix/games/top": self._top_games,
             "/helix/games": self._games,
@@ -79,15 +80,15 @@ class Api:
         endpoint = endpoints.get(request.path)
         if endpoint is None:
             return None
-        if refused := self._refused(request):
-            return refused
-        allowed, headers = self._point()
+        if error := self._credentials_error(request):
+            return error
+        allowed, headers = self._take_point()
         if not allowed:
-            return answer({"error": "Too Many Requests", "status": 429, "message": "slow down"}, 429, headers)
+            return json_response({"error": "Too Many Requests", "status": 429, "message": "slow down"}, 429, headers)
         response = endpoint(request)
         return Response(response.status, response.body, response.content_type, {**headers, **response.headers})
 
-    def _refused(self, request: Request) -> Response | None:
+    def _credentials_error(self, request: Request) -> Response | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         with self._lock:
             known = scheme == "Bearer" and token in self._tokens
@@ -97,10 +98,10 @@ class Api:
             return _error(401, "Client ID and OAuth token do not match")
         return None
 
-    def _point(self) -> tuple[bool, dict[str, str]]:
-        """Take one of the points; they come back evenly, all of them in a minute."""
+    def _take_point(self) -> tuple[bool, dict[str, str]]:
+        """Take a point from the bucket, which refills evenly in a minute; return whether there was one, and headers."""
         with self._lock:
-            now = time.time()
+            now = self._clock.now()
             self._points = min(POINTS, self._points + (now - self._points_at) * POINTS / 60)
             self._points_at = now
             allowed = self._points >= 1
@@ -122,7 +123,7 @@ class Api:
         if not 1 <= len(ids) + len(names) <= 100:
             return _error(400, 'The parameter "id" or "name" must be given 1 to 100 times')
         games = {c.game_id: c for c in self._world.channels if str(c.game_id) in ids or c.game in names}
-        return answer({"data": [_game(channel) for channel in games.values()]})
+        return json_response({"data": [_game(channel) for channel in games.values()]})
 
     def _streams(self, request: Request) -> Response:
         logins, game_ids = request.query.get("user_login", []), request.query.get("game_id", [])
@@ -162,7 +163,7 @@ class Api:
         logins = request.query.get("login", [])
         if not logins or not all(map(is_login, logins)):
             return _error(400, "Malformed query params.")
-        return answer({"data": [self._user(c) for c in self._world.channels if c.login in logins]})
+        return json_response({"data": [self._user(c) for c in self._world.channels if c.login in logins]})
 
     def _user(self, channel: Channel) -> dict[str, Any]:
         return {
@@ -185,18 +186,18 @@ def _game(channel: Channel) -> dict[str, Any]:
 
 
 def _page(request: Request, items: Sequence[dict[str, Any]], paging: str) -> Response:
-    """A page of `first` items after the cursor. The next one repeats this one's last item, as live lists do."""
-    first = request.one("first", "20")
+    """Return a page of `first` items after the cursor. The next page repeats its last item, as live lists do."""
+    first = request.param("first", "20")
     if not first.isdigit() or not 1 <= int(first) <= 100:
         return _error(400, 'The parameter "first" was malformed: the value must be between 1 and 100')
     size = min(int(first), _SHORT) if paging else int(first)
     try:
-        start = int(base64.b64decode(request.one("after"), validate=True) or 0)
+        start = int(base64.b64decode(request.param("after"), validate=True) or 0)
     except ValueError:
         start = -1
     if paging == "empty" and start == _EMPTY:
-        return answer({"data": [], "pagination": {"cursor": _cursor(size - 1)}})
-    if start < 0 or (paging == "invalid" and request.one("after")):
+        return json_response({"data": [], "pagination": {"cursor": _cursor(size - 1)}})
+    if start < 0 or (paging == "invalid" and request.param("after")):
         return _error(400, "invalid cursor")
     end = start + size
     following: int | None = max(start + 1, end - 1) if end < len(items) else None
@@ -205,14 +206,14 @@ def _page(request: Request, items: Sequence[dict[str, Any]], paging: str) -> Res
     if paging == "loop" and following is None:
         following = 0
     pagination = {} if following is None else {"cursor": _cursor(following)}
-    return answer({"data": list(items[start:end]), "pagination": pagination})
+    return json_response({"data": list(items[start:end]), "pagination": pagination})
 
 
 def _cursor(start: int) -> str:
-    """Leads to the page that starts there, or to one without items."""
+    """Return the cursor of the page that starts at this item."""
     return base64.b64encode(str(start).encode()).decode()
 
 
 def _error(status: int, message: str) -> Response:
     names = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found"}
-    return answer({"error": names[status], "status": status, "message": message}, status)
+    return json_response({"error": names[status], "status": status, "message": message}, status)

@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from data.http import session as web
+from data.http.session import new_session
 from tests.standin import Standin, World
-from tests.standin.clients import viewer
+from tests.standin.clients import streamlink_session
 from tests.standin.transcode import Rendition
 from tests.standin.world import BEHAVIOURS
 
@@ -40,12 +40,12 @@ def running(zoo, cache):
 @pytest.fixture(scope="module")
 def streamlink(running):
     """Streamlink with its own Twitch plugin, led to `running`."""
-    with viewer(running) as session:
+    with streamlink_session(running) as session:
         yield session
 
 
 @pytest.fixture
 def http(running):
     """A plain session that leads to `running`."""
-    with web.new_session(20, running.url) as session:
+    with new_session(20, running.url) as session:
         yield session

@@ -1,4 +1,4 @@
-"""Faults: which requests a Twitch in trouble answers otherwise than it should, and how; weather: faults by chance."""
+"""Fault injection: which requests get a wrong response, and how; planned faults and faults by chance."""
 
 from __future__ import annotations
 
@@ -11,27 +11,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from tests.standin.http import Request, Response, answer
+from tests.standin.clock import Clock
+from tests.standin.http import Request, Response, json_response
 from tests.standin.playlist import MEDIA_HOST
 
 HELIX, TOKENS, GQL, USHER = "api.twitch.tv", "id.twitch.tv", "gql.twitch.tv", "usher.ttvnw.net"
 PLAYLISTS, SEGMENTS = "/v1/playlist/*", "/v1/segment/*"  # on MEDIA_HOST
 
-Harm = Callable[[Response], Response]
+FaultKind = Callable[[Response], Response]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that happens to answers.
+    """Something that happens to responses.
 
-    `does`: the answer as it should be → the one that is sent. `host`, `path`: of the requests that it concerns, shell
-    patterns. Of these it passes over the first `skip`, then hits every `every`-th, `times` of them at most (None: no
-    limit), and no more once `for_s` seconds have passed since the first one that it concerned. Two that it hits are
-    `apart_s` seconds apart, or more.
+    Args:
+        name: for the counts.
+        kind: makes the faulty response from the correct one.
+        host: shell pattern of the hosts.
+        path: shell pattern of the paths.
+        skip: number of matching requests that pass first.
+        every: from then on every `every`-th matching request is hit.
+        times: maximum number of hits; None: no limit.
+        for_s: seconds after the first matching request during which it happens; None: always.
+        apart_s: minimum seconds between two hits.
     """
 
     name: str
-    does: Harm
+    kind: FaultKind
     host: str = "*"
     path: str = "*"
     skip: int = 0
@@ -40,141 +47,153 @@ class Fault:
     for_s: float | None = None
     apart_s: float = 0.0
 
-    def concerns(self, request: Request) -> bool:
-        """Whether the request is one of those that it may hit."""
+    def matches(self, request: Request) -> bool:
+        """Return whether host and path are those of this fault."""
         return fnmatchcase(request.host, self.host) and fnmatchcase(request.path, self.path)
 
 
 @dataclass
-class _Course:
-    """A fault under way: how many requests it concerned and hit, when first and when last; monotonic seconds."""
+class _FaultState:
+    """Counts of one fault: requests that matched and were hit, times of the first match and the last hit, seconds."""
 
     fault: Fault
-    concerned: int = 0
+    matched: int = 0
     hit: int = 0
     since: float | None = None
     last: float = -math.inf
 
-    def hits(self, request: Request) -> bool:
-        """Whether it hits this request, which is counted."""
-        fault, now = self.fault, time.monotonic()
-        if not fault.concerns(request):
+    def hits(self, request: Request, now: float) -> bool:
+        """Return whether the fault happens to this request, and count the request."""
+        fault = self.fault
+        if not fault.matches(request):
             return False
         self.since = now if self.since is None else self.since
-        place = self.concerned - fault.skip
-        self.concerned += 1
-        over = fault.for_s is not None and now > self.since + fault.for_s
+        index = self.matched - fault.skip
+        self.matched += 1
+        expired = fault.for_s is not None and now > self.since + fault.for_s
         spent = fault.times is not None and self.hit >= fault.times
-        if over or spent or place < 0 or place % fault.every or now < self.last + fault.apart_s:
+        if expired or spent or index < 0 or index % fault.every or now < self.last + fault.apart_s:
             return False
         self.hit, self.last = self.hit + 1, now
         return True
 
 
 class Faults:
-    """The faults that are to happen, and a count of those that did. Thread safe."""
+    """The planned faults, the faults by chance, and counts of those that happened. Thread safe."""
 
-    def __init__(self, faults: Sequence[Fault] = (), weather: Weather | None = None) -> None:
-        self._courses = [_Course(fault) for fault in faults]
-        self._weather = weather
+    def __init__(
+        self, faults: Sequence[Fault] = (), random_faults: RandomFaults | None = None, clock: Clock | None = None
+    ) -> None:
+        self._states = [_FaultState(fault) for fault in faults]
+        self._random_faults = random_faults
+        self._clock = clock or Clock()
         self._lock = threading.Lock()
-        self.met: Counter[str] = Counter()  # by name
+        self.counts: Counter[str] = Counter()  # by name
 
     def add(self, fault: Fault) -> None:
-        """From now on this one, too."""
+        """Add a planned fault."""
         with self._lock:
-            self._courses.append(_Course(fault))
+            self._states.append(_FaultState(fault))
 
-    def harmed(self, request: Request, response: Response) -> Response:
-        """The answer after the first fault that hits the request; as it is where none does."""
+    def apply(self, request: Request, response: Response) -> Response:
+        """Return the response after the first fault that hits the request, or unchanged where none does."""
+        now = self._clock.now()
         with self._lock:
-            fault = next((course.fault for course in self._courses if course.hits(request)), None)
-            if fault is None and self._weather:
-                fault = self._weather.fault(request)
+            fault = next((state.fault for state in self._states if state.hits(request, now)), None)
+            if fault is None and self._random_faults:
+                fault = self._random_faults.draw(request, now)
             if fault is None:
                 return response
-            self.met[fault.name] += 1
-        return fault.does(response)
+            self.counts[fault.name] += 1
+        return fault.kind(response)
 
 
-class Weather:
-    """With probability `share` a request meets one of the faults that concern it, each as likely as the others.
+class RandomFaults:
+    """Faults by chance, reproducible: the same requests in the same order get the same faults for a seed.
 
-    The same requests in the same order meet the same faults, by `seed`.
+    Args:
+        fraction: of the requests get a fault, 0 to 1; each of those that match it is equally likely.
+        seed: of the random numbers.
+        faults: the faults to draw from; None: USUAL.
     """
 
-    def __init__(self, share: float, seed: int = 0, faults: Sequence[Fault] | None = None) -> None:
-        """`faults`: USUAL, if none are given."""
-        self._share = share
+    def __init__(self, fraction: float, seed: int = 0, faults: Sequence[Fault] | None = None) -> None:
+        self._fraction = fraction
         self._random = random.Random(seed)
-        self._courses = [_Course(fault) for fault in (USUAL if faults is None else faults)]
+        self._states = [_FaultState(fault) for fault in (USUAL if faults is None else faults)]
 
-    def fault(self, request: Request) -> Fault | None:
-        """What this request meets; the caller sees to it that one asks at a time."""
-        bad, which = self._random.random() < self._share, self._random.random()
-        possible = [course for course in self._courses if course.fault.concerns(request)]
-        course = possible[int(which * len(possible))] if bad and possible else None
-        return course.fault if course and course.hits(request) else None
-
-
-# --- what can happen to an answer ---------------------------------------------------------------------------------
+    def draw(self, request: Request, now: float) -> Fault | None:
+        """Return the fault of this request at `now`, seconds, or None. The caller holds a lock."""
+        # Both numbers are drawn for every request, so that a seed stands for one series.
+        is_hit, which = self._random.random() < self._fraction, self._random.random()
+        possible = [state for state in self._states if state.fault.matches(request)]
+        state = possible[int(which * len(possible))] if is_hit and possible else None
+        return state.fault if state and state.hits(request, now) else None
 
 
-def status(code: int) -> Harm:
-    """This status, and no body."""
+# --- kinds of faults ------------------------------------------------------------------------------------------------
+
+
+def status(code: int) -> FaultKind:
+    """Send this status and no body."""
     return lambda _: Response(code)
 
 
-def refused(code: int, message: str) -> Harm:
-    """A refusal in Helix's words."""
-    return lambda _: answer({"error": message, "status": code, "message": message}, code)
+def api_error(code: int, message: str) -> FaultKind:
+    """Send an error in Helix's format."""
+    return lambda _: json_response({"error": message, "status": code, "message": message}, code)
 
 
-def limited(reset_in_s: float | None) -> Harm:
-    """429; `reset_in_s`: what Ratelimit-Reset says, from now (negative: in the past), or None for no such header."""
+def rate_limited(reset_in_s: float | None) -> FaultKind:
+    """Send a 429.
 
-    def harm(_: Response) -> Response:
+    Args:
+        reset_in_s: Ratelimit-Reset, seconds from now (negative: in the past); None: no such header.
+    """
+
+    def respond(_: Response) -> Response:
+        # The header is for the program under test, which reads it by the machine's clock.
         headers = {} if reset_in_s is None else {"Ratelimit-Reset": str(int(time.time() + reset_in_s))}
-        return answer({"error": "Too Many Requests", "status": 429, "message": "slow down"}, 429, headers)
+        return json_response({"error": "Too Many Requests", "status": 429, "message": "slow down"}, 429, headers)
 
-    return harm
+    return respond
 
 
-def html(code: int = 200) -> Harm:
-    """A page for people, as proxies and portals send it."""
+def html(code: int = 200) -> FaultKind:
+    """Send an HTML page, as proxies and captive portals do."""
     return lambda _: Response(code, b"<!doctype html><title>Sorry</title><p>Please try again later.", "text/html")
 
 
-def shortened(share: float = 0.5) -> Harm:
-    """The first part of the body, promised as if it were all: cut-off JSON, an incomplete segment."""
-    return lambda response: replace(response, body=response.body[: int(len(response.body) * share)])
+def truncated(fraction: float = 0.5) -> FaultKind:
+    """Send the first part of the body with a Content-Length to match: invalid JSON, an incomplete segment."""
+    return lambda response: replace(response, body=response.body[: int(len(response.body) * fraction)])
 
 
-def cut_off(share: float = 0.5) -> Harm:
-    """The whole body is promised, and the connection ends in the middle of it."""
-    return lambda response: response.delivered(share=share)
+def cut_off(fraction: float = 0.5) -> FaultKind:
+    """Announce the whole body and close the connection in the middle of it."""
+    return lambda response: response.delivered(fraction=fraction)
 
 
-def silence(seconds: float = 3600) -> Harm:
-    """Nothing for so long, then the answer."""
+def silence(seconds: float = 3600) -> FaultKind:
+    """Send nothing for so many seconds, then the response."""
     return lambda response: response.delivered(silence_s=seconds)
 
 
-def trickle(pause_s: float = 1.0) -> Harm:
-    """A byte, a pause, a byte, from the head on."""
+def trickle(pause_s: float = 1.0) -> FaultKind:
+    """Send one byte at a time, from the status line on."""
     return lambda response: response.delivered(byte_pause_s=pause_s)
 
 
-def reset() -> Harm:
-    """The connection is reset instead of an answer."""
+def reset() -> FaultKind:
+    """Reset the connection instead of a response."""
     return lambda response: response.delivered(reset=True)
 
 
-def _on_segments(name: str, does: Harm) -> Fault:
-    return Fault(name, does, MEDIA_HOST, SEGMENTS)
+def _on_segments(name: str, kind: FaultKind) -> Fault:
+    return Fault(name, kind, MEDIA_HOST, SEGMENTS)
 
 
-# Each host's usual troubles: what long runs meet.
+# The usual faults of each host, for long runs.
 USUAL = (
     Fault("500", status(500)),
     Fault("503", status(503)),
@@ -183,17 +202,17 @@ USUAL = (
     Fault("connection reset", reset()),
     Fault("slow start", silence(1.0)),
     Fault("short silence", silence(4.0)),
-    Fault("429, reset in the past", limited(-30), HELIX),
-    Fault("429, reset soon", limited(2), HELIX),
-    Fault("429, reset in a day", limited(86_400), HELIX),
-    Fault("429, no reset", limited(None), HELIX),
-    # Helix gives a new token a chance: no request of the toolkit's lasts longer than HELIX_BUDGET_S, 120 s.
-    Fault("401", refused(401, "Invalid OAuth token"), HELIX, apart_s=150),
-    Fault("cut-off JSON", shortened(), HELIX),
-    Fault("cut-off JSON", shortened(), GQL),
+    Fault("429, reset in the past", rate_limited(-30), HELIX),
+    Fault("429, reset soon", rate_limited(2), HELIX),
+    Fault("429, reset in a day", rate_limited(86_400), HELIX),
+    Fault("429, no reset", rate_limited(None), HELIX),
+    # The toolkit renews its token once for a request, which lasts HELIX_RETRY_BUDGET_S, 120 s, at most.
+    Fault("401", api_error(401, "Invalid OAuth token"), HELIX, apart_s=150),
+    Fault("cut-off JSON", truncated(), HELIX),
+    Fault("cut-off JSON", truncated(), GQL),
     Fault("playlist 404", status(404), MEDIA_HOST, PLAYLISTS),
     Fault("playlist 403", status(403), MEDIA_HOST, PLAYLISTS),
     _on_segments("segment 404", status(404)),
-    _on_segments("segment empty", shortened(0)),
-    _on_segments("segment incomplete", shortened()),
+    _on_segments("segment empty", truncated(0)),
+    _on_segments("segment incomplete", truncated()),
 )

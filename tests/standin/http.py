@@ -1,4 +1,4 @@
-"""What travels between the stand-in's server and its parts."""
+"""Request and response types between the HTTP server and the hosts behind it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """One request, by the host it was meant for. Header names are in lower case."""
+    """A request with the host from its Host header; header names in lower case."""
 
     method: str
     host: str
@@ -26,28 +26,31 @@ class Request:
     def query(self) -> dict[str, list[str]]:
         return parse_qs(urlsplit(self.target).query, keep_blank_values=True)
 
-    def one(self, name: str, default: str = "") -> str:
-        """The last value of a query parameter."""
+    def param(self, name: str, default: str = "") -> str:
+        """Return the last value of a query parameter."""
         return self.query.get(name, [default])[-1]
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """How an answer travels. Whatever is sent of the body, all of it is promised.
+    """How a response is sent; Content-Length is always that of the whole body.
 
-    `silence_s`: before anything is sent. `byte_pause_s`: after each byte, those of the head included. `share`: of the
-    body is sent, then the connection ends. `reset`: nothing is sent, and the connection is reset.
+    Args:
+        silence_s: pause before the first byte, seconds.
+        byte_pause_s: pause after each byte, head included, seconds.
+        fraction: part of the body that is sent before the connection is closed, 0 to 1.
+        reset: send nothing and reset the connection.
     """
 
     silence_s: float = 0.0
     byte_pause_s: float = 0.0
-    share: float = 1.0
+    fraction: float = 1.0
     reset: bool = False
 
 
 @dataclass(frozen=True)
 class Response:
-    """One answer."""
+    """A response and the way in which it is sent."""
 
     status: int
     body: bytes = b""
@@ -56,20 +59,20 @@ class Response:
     delivery: Delivery = Delivery()
 
     def delivered(self, **how: Any) -> Response:
-        """The same answer, travelling so: the fields of Delivery."""
+        """Return a copy with these fields of its delivery."""
         return replace(self, delivery=replace(self.delivery, **how))
 
     @property
     def sent(self) -> bytes:
-        """What is sent of the body."""
-        return b"" if self.delivery.reset else self.body[: int(len(self.body) * self.delivery.share)]
+        """Return the part of the body that is sent."""
+        return b"" if self.delivery.reset else self.body[: int(len(self.body) * self.delivery.fraction)]
 
 
-def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON answer."""
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Return a response with a JSON body."""
     return Response(status, json.dumps(value).encode(), headers=headers or {})
 
 
-def text(value: str, content_type: str) -> Response:
-    """An answer in text."""
+def text_response(value: str, content_type: str) -> Response:
+    """Return a 200 response with a text body."""
     return Response(200, value.encode(), content_type)

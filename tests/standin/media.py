@@ -1,4 +1,4 @@
-"""Segments of clips and ads: found in a cache folder, or made on first request and kept there."""
+"""Segment cache: segments of clips and ads, transcoded on the first request and kept in a folder."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ from tests.standin.transcode import (
     ad_frames,
     clip_frames,
     flat_frames,
-    remove_abandoned,
+    remove_stale_work,
     still_frames,
 )
 
 TRANSCODES = (Rendition(640, 360, 30, 630_000), Rendition(284, 160, 30, 230_000))
 BOMB = Rendition(7680, 4320, 1, 630_000)
-_VERSION = "4"  # part of the cache's key: raise it when the encoding changes
+_VERSION = "4"  # part of the cache's key; increase it when the encoding changes
 
 
 def default_cache() -> Path:
-    """Where segments are kept between runs: $TWITCH_STANDIN_CACHE, or a folder in the user's cache."""
+    """Return the cache folder: $TWITCH_STANDIN_CACHE, or a folder in the user's cache."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("TWITCH_STANDIN_CACHE") or Path(base) / "twitchcategory-standin")
 
 
 class Media:
-    """Finds segments, or makes them. Thread safe; the same rendition is made once, however many ask.
+    """Transcoded segments. Thread safe; concurrent requests share one transcode of a rendition.
 
-    `preset`: of x264; slower ones make streams that take more to decode, as Twitch's do.
+    Args:
+        cache: the folder; created on demand.
+        preset: x264's preset. Slower presets make streams that cost more to decode, as Twitch's do.
     """
 
     def __init__(self, cache: Path, preset: str = FAST) -> None:
@@ -48,19 +50,19 @@ class Media:
         self._preset = preset
         self._lock = threading.Lock()
         self._transcodes: dict[Path, Transcode] = {}
-        remove_abandoned(cache)
+        remove_stale_work(cache)
 
     @property
-    def transcoded(self) -> int:
-        """Renditions that were made, or begun, rather than found."""
+    def transcode_count(self) -> int:
+        """Return how many renditions were transcoded, completely or in part, since the start."""
         return len(self._transcodes)
 
     def segment(self, file: Path, rendition: Rendition, index: int, *, fmp4: bool = False) -> bytes:
-        """A segment of a clip, from 0 to segment_count - 1: MPEG-TS, or a fragment that needs `init` in front."""
+        """Return segment `index` of a clip, 0 to segment_count - 1: MPEG-TS, or an fMP4 fragment without `init`."""
         return self._read(file, rendition, f"{index}.{'m4s' if fmp4 else 'ts'}", index, fmp4)
 
     def still(self, still: str, file: Path, rendition: Rendition, index: int) -> bytes:
-        """A segment of one of the stills in tests.standin.world, as long as the clip: MPEG-TS."""
+        """Return segment `index` of one of world.STILLS, as long as the clip: MPEG-TS."""
         folder = self._folder(f"{still}-{_content(file)}", rendition, False)
         with contextlib.suppress(FileNotFoundError):
             return (folder / f"{index}.ts").read_bytes()
@@ -68,27 +70,27 @@ class Media:
         return self._transcode(folder, frames, segment_count(file), index, rendition).read(f"{index}.ts")
 
     def init(self, file: Path, rendition: Rendition, index: int) -> bytes:
-        """The init section of a clip's fragments; `index` is the one that will be asked for first."""
+        """Return the init section of a clip's fragments; the transcode begins at segment `index`."""
         return self._read(file, rendition, "init.mp4", index, True)
 
     def ad(self, rendition: Rendition) -> bytes:
-        """The ad: one MPEG-TS segment."""
+        """Return the ad: one MPEG-TS segment."""
         folder = self._folder("ad", rendition, False)
         with contextlib.suppress(FileNotFoundError):
             return (folder / "0.ts").read_bytes()
         return self._transcode(folder, lambda *_: ad_frames(rendition), 1, 0, rendition).read("0.ts")
 
     def bomb(self) -> bytes:
-        """A segment of 8K video: a few kilobytes that become a hundred megabytes for whoever decodes it."""
+        """Return a segment of 8K video: a few kilobytes that decode to a hundred megabytes."""
         folder = self._folder("bomb", BOMB, False)
         with contextlib.suppress(FileNotFoundError):
             return (folder / "0.ts").read_bytes()
         transcode = self._transcode(folder, lambda *_: flat_frames(BOMB), 1, 0, BOMB)
-        transcode.join()  # until it has its place in the cache: this segment is all there is
+        transcode.join()  # until the folder is complete: this segment is its only one
         return transcode.read("0.ts")
 
     def prepare(self, file: Path, rendition: Rendition, *, fmp4: bool = False) -> None:
-        """Make all segments of a clip now, if they are missing: for measurements, which must not wait for them."""
+        """Transcode all segments of a clip now, so that later requests do not wait."""
         self._read(file, rendition, "0.m4s" if fmp4 else "0.ts", 0, fmp4)
         transcode = self._transcodes.get(self._folder(_content(file), rendition, fmp4))
         if transcode:
@@ -97,7 +99,7 @@ class Media:
                 raise transcode.error
 
     def close(self) -> None:
-        """Stop what is being made, leaving nothing of it."""
+        """Stop the transcodes in progress and remove their files."""
         with self._lock:
             transcodes = list(self._transcodes.values())
         for transcode in transcodes:
@@ -113,7 +115,7 @@ class Media:
     def _transcode(
         self, folder: Path, frames: Frames, count: int, first: int, rendition: Rendition, *, fmp4: bool = False
     ) -> Transcode:
-        """The one that makes this folder, begun if it is not under way."""
+        """Return the transcode of this folder; start it if there is none."""
         with self._lock:
             found = self._transcodes.get(folder)
             if found is None or found.error:
@@ -127,19 +129,19 @@ class Media:
         return self._cache / f"{content}-{size}-{'fmp4' if fmp4 else 'ts'}-{self._preset}-{_VERSION}"
 
 
-@functools.cache  # asked for with every segment, and clips do not change while a stand-in runs
+@functools.cache  # clips do not change while a stand-in runs
 def _content(file: Path) -> str:
-    """What the clip is known by in the cache."""
+    """Return the clip's key in the cache."""
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 @functools.cache
 def segment_count(file: Path) -> int:
-    """How many whole segments a clip makes, without making them."""
+    """Return the number of whole segments in a clip."""
     with av.open(str(file)) as clip:
         return int((clip.duration or 0) / av.time_base) // SEGMENT_S
 
 
 def looks_like_ad(image: np.ndarray) -> bool:
-    """Whether a uint8 RGB image (height, width, 3) is the stand-in's ad: nothing else is all magenta."""
+    """Return whether a uint8 RGB image (height, width, 3) is the stand-in's ad, which is all magenta."""
     return bool(np.abs(image.astype(int).mean(axis=(0, 1)) - AD_COLOUR).max() < 40)

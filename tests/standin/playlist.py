@@ -1,4 +1,4 @@
-"""Playlists as Twitch writes them (RFC 8216 and Twitch's own tags): what a viewer sees at a moment."""
+"""HLS playlists in Twitch's format (RFC 8216 and Twitch's own tags) for one viewer at one time."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SKIPPED_EVERY = 7
 
 @dataclass(frozen=True)
 class Session:
-    """One viewer of one channel: ads are shown to each of their own. `start`: epoch seconds."""
+    """One viewer of one channel, with ads of its own; arguments as in `Standin`. `start`: epoch seconds."""
 
     id: str
     channel: Channel
     start: float
     preroll_s: float
-    lives_s: float
+    lifetime_s: float
 
     def is_ad(self, number: int) -> bool:
-        """Whether this viewer gets an ad instead of the stream's segment `number` (number x 2 s since the epoch)."""
+        """Return whether this viewer gets an ad instead of segment `number` (number x 2 s since the epoch)."""
         behaviour = self.channel.behaviour
         if behaviour == "preroll":
             return number * SEGMENT_S < self.start + self.preroll_s
@@ -35,37 +35,37 @@ class Session:
             return number % _BREAK_EVERY >= _BREAK_EVERY - _BREAK
         return behaviour == "only_ads"
 
-    def is_over(self, now: float) -> bool:
-        """Whether the time has come for what the channel does in the end, if it is one that does something."""
-        return self.channel.behaviour in ENDINGS and now >= self.start + self.lives_s
+    def has_ended(self, now: float) -> bool:
+        """Return whether the session of a channel that ends, in whatever way, has ended at `now`."""
+        return self.channel.behaviour in ENDINGS and now >= self.start + self.lifetime_s
 
     def edge(self, now: float) -> int:
-        """The segment that is being made at `now`, or was when the stream stopped."""
+        """Return the number of the segment that is incomplete at `now`, or was when the stream stopped."""
         stops = self.channel.behaviour in ("ended", "silent")
-        return current(min(now, self.start + self.lives_s) if stops else now)
+        return current_segment(min(now, self.start + self.lifetime_s) if stops else now)
 
     def origin(self, now: float) -> int:
-        """The segment that has the number 0: the last one before the encoder began again, or else that of the epoch."""
-        restarted = self.channel.behaviour == "rewound" and self.is_over(now)
-        return current(self.start + self.lives_s) - 1 if restarted else 0
+        """Return which segment has media number 0: that of the epoch, or the last one before the encoder's restart."""
+        restarted = self.channel.behaviour == "rewound" and self.has_ended(now)
+        return current_segment(self.start + self.lifetime_s) - 1 if restarted else 0
 
     def is_listed(self, number: int) -> bool:
-        """Whether the playlist has this segment at all."""
+        """Return whether the playlist contains this segment."""
         return self.channel.behaviour != "skipping" or number % _SKIPPED_EVERY != 0
 
     def sequence(self, number: int, now: float) -> int:
-        """Its media sequence number: that of listed segments, so that each keeps its own (RFC 8216 6.2.2)."""
+        """Return a segment's media sequence number, which counts listed segments only (RFC 8216 6.2.2)."""
         skipped = number // _SKIPPED_EVERY if self.channel.behaviour == "skipping" else 0
         return number - self.origin(now) - skipped
 
 
-def current(now: float) -> int:
-    """The segment that is being made at `now`; the one before it is the newest complete one."""
+def current_segment(now: float) -> int:
+    """Return the number of the segment that is incomplete at `now`, epoch seconds."""
     return int(now // SEGMENT_S)
 
 
-def variants(session: Session, renditions: Iterable[Rendition]) -> str:
-    """The answer of usher, version 2: one EXT-X-STREAM-INF a rendition, and nothing else about them."""
+def multivariant_playlist(session: Session, renditions: Iterable[Rendition]) -> str:
+    """Return usher's playlist, version 2: one EXT-X-STREAM-INF a rendition, no EXT-X-MEDIA."""
     lines = ["#EXTM3U", f'#EXT-X-TWITCH-INFO:NODE="video-edge-1",BROADCAST-ID="{session.channel.user_id}"']
     for index, rendition in enumerate(renditions):
         source = "source" if index == 0 else "transcode"
@@ -78,10 +78,14 @@ def variants(session: Session, renditions: Iterable[Rendition]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def media(session: Session, rendition: Rendition, begins: Callable[[int], bool], now: float) -> str:
-    """The media playlist at `now`: the newest fifteen complete segments, and one to prefetch.
+def media_playlist(session: Session, rendition: Rendition, begins: Callable[[int], bool], now: float) -> str:
+    """Return the media playlist at `now`: the newest fifteen complete segments, and one to prefetch.
 
-    `begins(number)`: whether a clip begins with this segment.
+    Args:
+        session: the viewer.
+        rendition: of the segments' addresses.
+        begins: whether a clip starts at a segment.
+        now: epoch seconds.
     """
     last, origin = session.edge(now), session.origin(now)
     numbers = [number for number in range(max(last - WINDOW, origin), last) if session.is_listed(number)]
@@ -112,14 +116,14 @@ def media(session: Session, rendition: Rendition, begins: Callable[[int], bool],
 
 
 def _is_seam(session: Session, number: int, begins: Callable[[int], bool]) -> bool:
-    """Whether the stream breaks before this segment without an ad: at its clip's start, and where the channel does."""
+    """Return whether a discontinuity without an ad precedes this segment."""
     odd = session.channel.behaviour == "discontinuity" and number % _DISCONTINUITY_EVERY == 0
     return odd or begins(number)
 
 
 def _end(session: Session, rendition: Rendition, now: float) -> list[str]:
-    """What follows the last segment: the next one to prefetch, the playlist's end, or nothing."""
-    if session.is_over(now) and session.channel.behaviour in ("ended", "silent"):
+    """Return the lines after the last segment: a prefetch hint, EXT-X-ENDLIST, or none."""
+    if session.has_ended(now) and session.channel.behaviour in ("ended", "silent"):
         return ["#EXT-X-ENDLIST"] * (session.channel.behaviour == "ended")
     last = session.edge(now)
     if session.is_ad(last - 1) or session.is_ad(last) or not session.is_listed(last):
@@ -129,7 +133,7 @@ def _end(session: Session, rendition: Rendition, now: float) -> list[str]:
 
 
 def _ad_dateranges(session: Session, numbers: Sequence[int]) -> list[str]:
-    """One DATERANGE for each run of ads in the window, from its first segment there to its last."""
+    """Return one EXT-X-DATERANGE for each run of ads in the window."""
     tags: list[str] = []
     run = 0
     if session.channel.behaviour == "hidden_ad":
@@ -151,7 +155,7 @@ def _ad_dateranges(session: Session, numbers: Sequence[int]) -> list[str]:
 
 
 def suffix(session: Session) -> str:
-    """What the names of the segments end with: fragments of MP4, or MPEG-TS."""
+    """Return the file suffix of segments: m4s (fragmented MP4) or ts (MPEG-TS)."""
     return "m4s" if session.channel.behaviour == "fmp4" else "ts"
 
 

@@ -1,4 +1,4 @@
-"""The server: one socket for all of Twitch's hosts, told apart by the Host header; it notes every request."""
+"""HTTP server: one socket serves all of Twitch's hosts by the Host header, and records every request."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 import socket
 import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.standin.api import CLIENT_ID, CLIENT_SECRET, Api
-from tests.standin.faults import Fault, Faults, Weather, status
-from tests.standin.http import Request, Response, answer
+from tests.standin.clock import Clock
+from tests.standin.faults import Fault, Faults, RandomFaults, status
+from tests.standin.http import Request, Response, json_response
 from tests.standin.media import Media, default_cache
 from tests.standin.playlist import MEDIA_HOST
 from tests.standin.preview import HOST as PREVIEW_HOST
@@ -28,13 +28,13 @@ from tests.standin.video import Video
 from tests.standin.world import World
 
 SOURCE = Rendition(1280, 720, 30, 3_400_000)
-_NOTED = 100_000  # of the requests, the newest: a run of a day would fill the memory
+_MAX_RECORDED = 100_000  # the newest requests: those of a whole day would fill the memory
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A request that was answered. `time`: epoch seconds; `bytes`: of the answer's body, as far as it is sent."""
+class RecordedRequest:
+    """A request and its response. `time`: epoch seconds of the stand-in's clock; `bytes`: of the body, as sent."""
 
     method: str
     host: str
@@ -46,13 +46,20 @@ class Recorded:
 
 
 class Standin:
-    """A running Twitch; a context manager.
+    """A running stand-in for Twitch; a context manager.
 
-    `preroll_s`: length of the ad that channels of that behaviour show each viewer first, seconds.
-    `lives_s`: after so many seconds of a viewer's session happens what channels that end, fall silent … do.
-    `source`: the best rendition, scaled up from the clips. `preset`: x264's, for all renditions.
-    `faults`, `weather`: what goes wrong, planned and by chance.
-    `paging`: how Helix pages, one of tests.standin.api.PAGING.
+    Args:
+        world: the channels.
+        port: TCP port on 127.0.0.1; 0: any free one.
+        cache: folder of transcoded segments; None: see `default_cache`.
+        preroll_s: length of the pre-roll ad of channels with that behaviour, seconds, for each viewer.
+        lifetime_s: seconds of a viewer's session until channels that end, fall silent … do so.
+        source: the best rendition, scaled up from the clips.
+        preset: x264's preset for all renditions.
+        faults: the planned faults.
+        random_faults: the faults by chance.
+        paging: how Helix pages, one of tests.standin.api.PAGING.
+        clock: the time by which streams, ads, previews and rate limits pass; None: the machine's.
     """
 
     def __init__(
@@ -62,29 +69,31 @@ class Standin:
         cache: Path | None = None,
         *,
         preroll_s: float = 15.0,
-        lives_s: float = 4.0,
+        lifetime_s: float = 4.0,
         source: Rendition = SOURCE,
         preset: str = FAST,
         faults: Sequence[Fault] = (),
-        weather: Weather | None = None,
+        random_faults: RandomFaults | None = None,
         paging: str = "",
+        clock: Clock | None = None,
     ) -> None:
         self.world = world
+        self.clock = clock or Clock()
         self.transcoder = Media(cache or default_cache(), preset)
-        self.requests: list[Recorded] = []
-        self.unknown: list[Recorded] = []
+        self.requests: list[RecordedRequest] = []
+        self.unknown: list[RecordedRequest] = []
         self.stopped = threading.Event()
-        self._faults = Faults(faults, weather)
+        self._faults = Faults(faults, random_faults, self.clock)
         self._lock = threading.Lock()
-        self._api = Api(world, paging)
-        video = Video(world, self.transcoder, source, preroll_s, lives_s)
-        self._parts: dict[tuple[str, str], Callable[[Request], Response | None]] = {
+        self._api = Api(world, self.clock, paging)
+        video = Video(world, self.transcoder, self.clock, source, preroll_s=preroll_s, lifetime_s=lifetime_s)
+        self._routes: dict[tuple[str, str], Callable[[Request], Response | None]] = {
             ("POST", "id.twitch.tv"): self._api.token,
             ("GET", "api.twitch.tv"): self._api.helix,
             ("POST", "gql.twitch.tv"): video.gql,
             ("GET", "usher.ttvnw.net"): video.usher,
-            ("GET", MEDIA_HOST): lambda request: _part(request, video.media(request)),
-            ("GET", PREVIEW_HOST): Previews(world).answer,
+            ("GET", MEDIA_HOST): lambda request: _byte_range(request, video.media(request)),
+            ("GET", PREVIEW_HOST): Previews(world, self.clock).respond,
         }
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self), bind_and_activate=False)
         self._server.daemon_threads = True
@@ -107,70 +116,70 @@ class Standin:
 
     @property
     def url(self) -> str:
-        """What TWITCH_STANDIN is set to."""
+        """Return the value for TWITCH_STANDIN."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings with which the toolkit takes this for Twitch."""
+        """Return the environment variables with which the toolkit uses this server as Twitch."""
         return {"TWITCH_STANDIN": self.url, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET}
 
     def revoke_tokens(self) -> None:
-        """Make every Helix token bad."""
+        """Revoke every Helix token."""
         self._api.revoke()
 
     def fail(self, host: str, code: int, times: int) -> None:
-        """Answer the next `times` requests to `host` with this status alone."""
+        """Respond to the next `times` requests to `host` with this status and no body."""
         self.add_fault(Fault(str(code), status(code), host, times=times))
 
     def add_fault(self, fault: Fault) -> None:
-        """From now on this goes wrong, too; of two faults that hit a request, the older one happens."""
+        """Add a fault; of two faults that match a request, the older one happens."""
         self._faults.add(fault)
 
     @property
-    def faults_met(self) -> Counter[str]:
-        """How often each fault happened, by its name."""
-        return self._faults.met
+    def fault_counts(self) -> Counter[str]:
+        """Return how often each fault happened, by name."""
+        return self._faults.counts
 
     @property
     def helix_minutes(self) -> Counter[int]:
-        """Requests to api.twitch.tv, by minutes since the epoch."""
+        """Return the numbers of requests to api.twitch.tv by minutes since the epoch."""
         return self._api.minutes
 
     @property
     def over_budget(self) -> int:
-        """How often Helix answered 429 because its points were used up; those that a fault made up do not count."""
+        """Return how often Helix responded 429 because its points were used up; 429s of faults do not count."""
         return self._api.over_budget
 
     def respond(self, request: Request) -> Response:
-        """The answer to a request; what no part of the stand-in knows is noted in `unknown`, and answered 501."""
+        """Return the response to a request; a request without a route is recorded in `unknown` and gets a 501."""
         known = self._dispatch(request)
-        proper = known or answer({"message": f"the stand-in does not know {request.host}{request.path}"}, 501)
-        response = self._faults.harmed(request, proper)
-        note = Recorded(
+        proper = known or json_response({"message": f"the stand-in does not know {request.host}{request.path}"}, 501)
+        response = self._faults.apply(request, proper)
+        record = RecordedRequest(
             request.method,
             request.host,
             request.path,
             request.query,
             response.status,
             len(response.sent),
-            time.time(),
+            self.clock.now(),
         )
         with self._lock:
-            self.requests.append(note)
-            if len(self.requests) > 2 * _NOTED:
-                del self.requests[:_NOTED]
+            self.requests.append(record)
+            if len(self.requests) > 2 * _MAX_RECORDED:
+                del self.requests[:_MAX_RECORDED]
             if known is None:
-                self.unknown.append(note)
+                self.unknown.append(record)
         return response
 
     def _dispatch(self, request: Request) -> Response | None:
-        part = self._parts.get((request.method, request.host))
-        return part(request) if part else None
+        route = self._routes.get((request.method, request.host))
+        return route(request) if route else None
 
 
-def _part(request: Request, response: Response | None) -> Response | None:
-    """The bytes that a Range header asks for, as a video server gives them; an empty file as it is."""
+def _byte_range(request: Request, response: Response | None) -> Response | None:
+    """Return the part of a response that the Range header asks for; an empty or failed response stays as it is."""
     wanted = _RANGE.fullmatch(request.headers.get("range", ""))
     if not wanted or response is None or response.status != 200 or not response.body:
         return response
@@ -188,7 +197,7 @@ def _handler(standin: Standin) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True
 
         def handle(self) -> None:
-            with contextlib.suppress(ConnectionError):  # a viewer that is killed says no goodbye
+            with contextlib.suppress(ConnectionError):  # a killed client closes no connection
                 super().handle()
 
         def do_GET(self) -> None:
@@ -198,22 +207,22 @@ def _handler(standin: Standin) -> type[BaseHTTPRequestHandler]:
             try:
                 _deliver(self, response, standin.stopped)
             except OSError:
-                self.close_connection = True  # the viewer left
+                self.close_connection = True  # the client disconnected
 
         do_POST = do_GET  # noqa: N815 - the name that http.server calls
 
         def log_message(self, *_: Any) -> None:
-            """Requests are noted, not printed."""
+            """Print nothing: requests are recorded."""
 
     return Handler
 
 
 def _deliver(handler: BaseHTTPRequestHandler, response: Response, stopped: threading.Event) -> None:
-    """Send it the way its delivery says; a stand-in that stops ends every pause. Raises OSError: the viewer left."""
+    """Send a response as its delivery says; `stopped` ends every pause. Raises OSError when the client disconnected."""
     how = response.delivery
     stopped.wait(how.silence_s)
     if how.reset:
-        # To close with a linger of no time is to reset: socket(7), SO_LINGER.
+        # Closing with a linger time of 0 resets the connection: socket(7), SO_LINGER.
         handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         socket.close(handler.connection.detach())
         handler.close_connection = True
@@ -228,7 +237,7 @@ def _deliver(handler: BaseHTTPRequestHandler, response: Response, stopped: threa
 
 
 def _head(response: Response) -> bytes:
-    """Status line and headers."""
+    """Return the status line and the headers."""
     phrase = HTTPStatus(response.status).phrase
     headers = {"Content-Type": response.content_type, "Content-Length": str(len(response.body)), **response.headers}
     lines = [f"HTTP/1.1 {response.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items())]

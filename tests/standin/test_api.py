@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from pathlib import Path
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
-from data.http import session as web
+from data.http.session import new_session
 from tests.standin import Standin
-from tests.standin.clients import HELIX, ask_token, helix_session
+from tests.standin.clients import HELIX, helix_session, request_token
 
 SCHEMA = json.loads((Path(__file__).parent / "helix.schema.json").read_text())
 STRANGE = [{"Authorization": ""}, {"Authorization": "Bearer stale"}, {"Client-Id": ""}, {"Client-Id": "another"}]
@@ -72,7 +71,7 @@ def test_top_games_come_by_viewers_and_tell_games_from_the_rest(standin, world):
 
 
 def test_streams_are_filtered(standin, world):
-    """By game, by login and by language; an offline channel is still listed."""
+    """By game, by login and by language; an offline channel is still listed_segments."""
     with helix_session(standin) as session:
 
         def logins(**query):
@@ -126,8 +125,8 @@ def test_without_good_credentials_nothing(standin, headers):
 )
 def test_token_errors_have_no_error_key(standin, form, status):
     """id.twitch.tv words its refusals otherwise than Helix: status and message alone."""
-    with web.new_session(5, standin.url) as session:
-        answer = ask_token(standin, session, **form)
+    with new_session(5, standin.url) as session:
+        answer = request_token(standin, session, **form)
     assert answer.status_code == status
     assert answer.json().keys() == {"status", "message"}
 
@@ -154,6 +153,6 @@ def test_the_rate_limit_is_a_bucket_that_refills(zoo, cache):
         assert answer.status_code == 429
         assert answer.json()["status"] == 429
         assert answer.headers["Ratelimit-Remaining"] == "0"
-        assert 50 < int(answer.headers["Ratelimit-Reset"]) - time.time() < 62
-        time.sleep(0.2)  # 800 a minute: one in 75 ms
+        assert 50 < int(answer.headers["Ratelimit-Reset"]) - standin.clock.now() < 62
+        standin.clock.advance(0.2)  # 800 a minute: one in 75 ms
         assert session.get(f"{HELIX}/games/top").status_code == 200

@@ -1,4 +1,4 @@
-"""The stand-in in trouble: faults that are planned, weather, and Helix's pages as they should not be."""
+"""Fault injection of the stand-in: planned faults, faults by chance, and faulty paging of Helix."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import time
 import pytest
 import requests
 
-from data.http import session as web
+from data.http.loopback import loopback_url
+from data.http.session import new_session
 from tests.standin import Standin, faults
 from tests.standin.clients import HELIX, helix_session
-from tests.standin.faults import Fault, Weather
+from tests.standin.faults import Fault, RandomFaults
 from tests.standin.test_server import ROOT
 
 TOP = f"{HELIX}/games/top"
 
 
-def harmed(zoo, cache, does, **where) -> Standin:
-    """A stand-in whose answers about top games are harmed so."""
-    return Standin(zoo, cache=cache, faults=[Fault("harm", does, path="/helix/games/top", **where)])
+def faulty(zoo, cache, kind, **where) -> Standin:
+    """Return a stand-in whose responses about top games have this fault."""
+    return Standin(zoo, cache=cache, faults=[Fault("fault", kind, path="/helix/games/top", **where)])
 
 
 @pytest.mark.parametrize(
@@ -41,21 +42,21 @@ def harmed(zoo, cache, does, **where) -> Standin:
     ],
 )
 def test_which_requests_are_hit(zoo, cache, where, hit):
-    """The first, the n-th, every n-th, those of a host, of a time: of six requests these, and they are counted."""
-    with harmed(zoo, cache, faults.status(500), **where) as standin, helix_session(standin) as session:
+    """Skip, every, times, time limits and hosts choose which of six requests are hit, and the hits are counted."""
+    with faulty(zoo, cache, faults.status(500), **where) as standin, helix_session(standin) as session:
         found = []
         for _ in range(6):
-            time.sleep(0.002)
+            standin.clock.advance(0.002)
             found.append(session.get(TOP).status_code)
             assert session.get(f"{HELIX}/streams").status_code == 200
         assert [index for index, status in enumerate(found) if status == 500] == hit
-        assert standin.faults_met == ({"harm": len(hit)} if hit else {})
+        assert standin.fault_counts == ({"fault": len(hit)} if hit else {})
 
 
 @pytest.mark.parametrize("reset_in_s", [-60, 60, None])
-def test_a_limit_that_is_made_up(zoo, cache, reset_in_s):
-    """429 with the reset where it was asked for; it does not count as the budget's own."""
-    with harmed(zoo, cache, faults.limited(reset_in_s)) as standin, helix_session(standin) as session:
+def test_rate_limit_fault_has_the_reset_asked_for(zoo, cache, reset_in_s):
+    """A 429 has the reset asked for, and does not count as over the limit."""
+    with faulty(zoo, cache, faults.rate_limited(reset_in_s)) as standin, helix_session(standin) as session:
         answer = session.get(TOP)
         assert (answer.status_code, answer.json()["status"]) == (429, 429)
         told = answer.headers.get("Ratelimit-Reset")
@@ -63,10 +64,10 @@ def test_a_limit_that_is_made_up(zoo, cache, reset_in_s):
         assert standin.over_budget == 0
 
 
-def test_answers_of_another_kind(zoo, cache):
-    """A page instead of JSON, JSON that stops in the middle and nothing say 200 as if all were well."""
-    for does, body in ((faults.html(), b"<!doctype"), (faults.shortened(), b'{"data"'), (faults.shortened(0), b"")):
-        with harmed(zoo, cache, does) as standin, helix_session(standin) as session:
+def test_faulty_bodies_come_with_status_200(zoo, cache):
+    """An HTML page, truncated JSON and an empty body have status 200."""
+    for kind, body in ((faults.html(), b"<!doctype"), (faults.truncated(), b'{"data"'), (faults.truncated(0), b"")):
+        with faulty(zoo, cache, kind) as standin, helix_session(standin) as session:
             answer = session.get(TOP)
             assert answer.status_code == 200
             assert answer.content.startswith(body)
@@ -74,9 +75,9 @@ def test_answers_of_another_kind(zoo, cache):
                 json.loads(answer.content)
 
 
-def test_an_answer_that_breaks_off(zoo, cache):
-    """Half of the body comes, the whole is promised; what was sent is noted."""
-    with harmed(zoo, cache, faults.cut_off()) as standin, helix_session(standin) as session:
+def test_cut_off_response_sends_half_of_the_body(zoo, cache):
+    """Content-Length announces the whole body, half of it is sent, and the record counts the sent bytes."""
+    with faulty(zoo, cache, faults.cut_off()) as standin, helix_session(standin) as session:
         with pytest.raises(requests.exceptions.ChunkedEncodingError):
             session.get(TOP)
         answer = session.get(TOP, stream=True)
@@ -84,33 +85,33 @@ def test_an_answer_that_breaks_off(zoo, cache):
 
 
 @pytest.mark.parametrize(
-    ("does", "error"),
+    ("kind", "error"),
     [
         (faults.reset(), requests.exceptions.ConnectionError),
         (faults.silence(), requests.exceptions.ReadTimeout),
     ],
     ids=["reset", "silence"],
 )
-def test_no_answer_at_all(zoo, cache, does, error):
-    """A reset connection and a silent one are what they say; the stand-in stops at once all the same."""
-    with harmed(zoo, cache, does) as standin:
+def test_reset_and_silence_raise_and_the_standin_stops_at_once(zoo, cache, kind, error):
+    """The client sees a reset or a timeout, and the stand-in still stops at once."""
+    with faulty(zoo, cache, kind) as standin:
         with helix_session(standin) as session, pytest.raises(error):
             session.get(TOP, timeout=0.3)
         start = time.monotonic()
     assert time.monotonic() - start < 1
 
 
-def test_a_byte_at_a_time(zoo, cache):
-    """A trickle takes its time for every byte, from the status line on."""
-    with harmed(zoo, cache, faults.trickle(0.01)) as standin, helix_session(standin) as session:
+def test_trickle_pauses_after_each_byte(zoo, cache):
+    """Each byte takes its pause, from the status line on."""
+    with faulty(zoo, cache, faults.trickle(0.004)) as standin, helix_session(standin) as session:
         start = time.monotonic()
         answer = session.get(TOP, stream=True)
-        assert time.monotonic() - start > 0.01 * len("HTTP/1.1 200 OK")
+        assert time.monotonic() - start > 0.004 * len("HTTP/1.1 200 OK")
         assert answer.raw.read(3) == b'{"d'
 
 
-def test_pages(zoo, cache):
-    """Short pages, an empty one with a cursor, a cursor to the start, cursors that are refused; no item is lost."""
+def test_faulty_paging_loses_no_item(zoo, cache):
+    """Short pages, an empty page with a cursor, a cursor to the start, rejected cursors: no item is lost."""
     found = {}
     for paging in ("short", "empty", "loop", "invalid"):
         with Standin(zoo, cache=cache, paging=paging) as standin, helix_session(standin) as session:
@@ -132,24 +133,24 @@ def test_pages(zoo, cache):
 
 
 def test_an_unknown_paging_is_refused(zoo, cache):
-    """A slip in the name is no stand-in that behaves."""
+    """An unknown name raises ValueError."""
     with pytest.raises(ValueError, match="lazy"):
         Standin(zoo, cache=cache, paging="lazy")
 
 
-def statuses(zoo, cache, weather) -> list[int]:
-    """What sixty requests are answered in this weather; 0 for no answer."""
+def statuses(zoo, cache, random_faults) -> list[int]:
+    """Return the statuses of sixty requests with these faults by chance; 0 for no response."""
     found = []
-    with Standin(zoo, cache=cache) as calm, helix_session(calm) as session:
+    with Standin(zoo, cache=cache) as faultless, helix_session(faultless) as session:
         headers = session.headers
-    with Standin(zoo, cache=cache, weather=weather) as standin, web.new_session(5, standin.url) as session:
+    with Standin(zoo, cache=cache, random_faults=random_faults) as standin, new_session(5, standin.url) as session:
         session.headers.update(headers)
         for _ in range(60):
             try:
                 found.append(session.get(TOP).status_code)
             except requests.RequestException:
                 found.append(0)
-        met = standin.faults_met
+        met = standin.fault_counts
     assert met.total() == len([status for status in found if status not in (200, 401)]) + met["fine"]
     return found
 
@@ -162,32 +163,35 @@ QUICK = (
 )
 
 
-def test_weather_comes_by_chance_and_by_seed(zoo, cache):
-    """The share is kept, roughly; the same seed is the same weather, another is another; faults keep to their hosts."""
-    one, same, other = (statuses(zoo, cache, Weather(0.5, seed, QUICK)) for seed in (1, 1, 2))
+def test_random_faults_are_reproducible_by_seed(zoo, cache):
+    """About the fraction is hit; the same seed gives the same faults, another one others; hosts are kept apart."""
+    one, same, other = (statuses(zoo, cache, RandomFaults(0.5, seed, QUICK)) for seed in (1, 1, 2))
     assert one == same != other
     assert set(one) == {401, 500, 0}
     assert 8 <= len([status for status in one if status != 401]) <= 32
-    assert set(statuses(zoo, cache, Weather(0.0, 1, QUICK))) == {401}
+    assert set(statuses(zoo, cache, RandomFaults(0.0, 1, QUICK))) == {401}
 
 
-def test_usual_weather_spares_a_new_token(zoo, cache):
-    """Of the usual faults a 401 comes once in a while only: two at a stretch would say that the credentials are bad."""
+def test_usual_faults_spare_a_new_token(zoo, cache):
+    """A 401 is followed by good responses: two in a row would mean invalid credentials."""
     only = tuple(fault for fault in faults.USUAL if fault.name == "401")
-    with Standin(zoo, cache=cache, weather=Weather(1.0, 0, only)) as standin, helix_session(standin) as session:
+    with (
+        Standin(zoo, cache=cache, random_faults=RandomFaults(1.0, 0, only)) as standin,
+        helix_session(standin) as session,
+    ):
         assert [session.get(TOP).status_code for _ in range(20)] == [401] + [200] * 19
 
 
-def test_the_budget_is_watched(zoo, cache):
-    """Requests to Helix are counted by the minute, and those beyond the points, which no fault can pass for."""
+def test_helix_requests_are_counted_by_the_minute(zoo, cache):
+    """Requests to Helix are counted by the minute; those over the limit are counted apart from faults."""
     with Standin(zoo, cache=cache) as standin, helix_session(standin) as session:
         answers = [session.get(TOP).status_code for _ in range(1600)]
         assert standin.over_budget == answers.count(429) > 0
         assert standin.helix_minutes.total() == 1600
 
 
-def test_old_notes_are_dropped(zoo, cache):
-    """A run of a day fills no memory: of the requests the newest stay."""
+def test_old_request_records_are_dropped(zoo, cache):
+    """Only the newest requests are kept, so that a run of a day does not fill the memory."""
     with Standin(zoo, cache=cache) as standin, helix_session(standin) as session:
         session.get(TOP)
         standin.requests *= 100_000
@@ -196,20 +200,20 @@ def test_old_notes_are_dropped(zoo, cache):
         assert standin.requests[-1].path == "/helix/users"
 
 
-def test_the_program_in_bad_weather(tmp_path):
-    """It tells on stderr what it did to its viewers, and how Helix's budget fared."""
+def test_program_prints_counts_of_faults_at_the_end(tmp_path):
+    """stderr gets the number of each fault and the use of Helix's rate limit."""
     command = [sys.executable, "-m", "tests.standin", "--cache", str(tmp_path), "--faults", "1", "--seed", "3"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stderr
         env = dict(re.match(r"export (\w+)=(\S+)", process.stdout.readline()).groups() for _ in range(4))
-        with web.new_session(9, web.loopback_url(env["TWITCH_STANDIN"])) as session:
+        with new_session(9, loopback_url(env["TWITCH_STANDIN"])) as session:
             for _ in range(5):
                 with contextlib.suppress(requests.RequestException):
                     session.get(TOP)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
-        told = process.stderr.read().splitlines()
-    counts = [int(match[1]) for line in told if (match := re.fullmatch(r"fault: (\d+) .+", line))]
+        lines = process.stderr.read().splitlines()
+    counts = [int(match[1]) for line in lines if (match := re.fullmatch(r"fault: (\d+) .+", line))]
     assert sum(counts) == 5
-    assert told[-1] == "helix: 5 requests, 5 in a minute at most, 0 over the budget"
+    assert lines[-1] == "helix: 5 requests, 5 in a minute at most, 0 over the budget"

@@ -9,12 +9,11 @@ import av
 import numpy as np
 import pytest
 
-from data.http import session as web
+from data.http.session import new_session
 from tests.standin import Standin
-from tests.standin.clients import HELIX, channel_streams, frames_of, helix_session, window_of
-from tests.standin.clients import picture as picture_of
+from tests.standin.clients import HELIX, channel_streams, first_image, frames_of, helix_session, window_of
 from tests.standin.media import TRANSCODES, segment_count
-from tests.standin.preview import EVERY_S, HOST, made, picture
+from tests.standin.preview import EVERY_S, HOST, preview_image, preview_segment
 from tests.standin.transcode import SEGMENT_S, clip_frames
 
 _URL = f"https://{HOST}/previews-ttv/live_user_{{}}-{{}}x{{}}.jpg"
@@ -40,39 +39,39 @@ def test_it_is_a_picture_of_the_channel_of_the_last_five_minutes(standin, world)
     """The first frame of the segment that was complete when the last five minutes began; for all the same one."""
     channel = next(channel for channel in world.channels if channel.behaviour == "live")
     moment = time.time()
-    with web.new_session(20, standin.url) as session:
+    with new_session(20, standin.url) as session:
         jpeg = session.get(_URL.format(channel.login, 640, 360)).content
-    number = made(moment)
+    number = preview_segment(moment)
     assert moment - EVERY_S - 2 * SEGMENT_S < number * SEGMENT_S <= moment - SEGMENT_S
     frame = next(clip_frames(channel.file, TRANSCODES[0], number % segment_count(channel.file), 100))
     difference = seen(jpeg).astype(int) - frame.to_ndarray(format="rgb24")
     assert np.abs(difference).mean() < 5
-    assert picture(channel.file, "", made(moment), 640, 360) == jpeg
+    assert preview_image(channel.file, "", preview_segment(moment), 640, 360) == jpeg
 
 
 def test_a_channel_that_switches_has_a_preview_of_what_it_showed(world):
     """What it plays since its preview was made is not in it yet."""
     one, other = [channel for channel in world.channels if channel.behaviour == "live"][:2]
-    shown = made(time.time()) * SEGMENT_S
+    shown = preview_segment(time.time()) * SEGMENT_S
     for at, file in ((shown, other.file), (shown + SEGMENT_S, one.file)):
-        switching = world.only({one.login, other.login}).switching([(one.login, at, other.login)])
-        with Standin(switching) as standin, web.new_session(20, standin.url) as session:
+        switching = world.only({one.login, other.login}).with_switches([(one.login, at, other.login)])
+        with Standin(switching) as standin, new_session(20, standin.url) as session:
             jpeg = session.get(_URL.format(one.login, 320, 180)).content
-        assert jpeg == picture(file, "", shown // SEGMENT_S, 320, 180)
+        assert jpeg == preview_image(file, "", shown // SEGMENT_S, 320, 180)
 
 
 def test_a_new_one_is_made_every_five_minutes():
     """Within five minutes it stays, then it is another one."""
     start = 1_800_000_000 // EVERY_S * EVERY_S
-    assert {made(start + second) for second in range(EVERY_S)} == {start // SEGMENT_S - 1}
-    assert made(start + EVERY_S) == (start + EVERY_S) // SEGMENT_S - 1
+    assert {preview_segment(start + second) for second in range(EVERY_S)} == {start // SEGMENT_S - 1}
+    assert preview_segment(start + EVERY_S) == (start + EVERY_S) // SEGMENT_S - 1
 
 
 @pytest.mark.parametrize("still", ["black", "test_card"])
 def test_stills_are_shown_as_they_are(running, streamlink, http, still):
     """A channel that sends one picture for ever has it as its preview, too."""
     preview = seen(http.get(_URL.format(still, 284, 160)).content).astype(int)
-    sent = picture_of(streamlink, window_of(streamlink, channel_streams(streamlink, still)["worst"])[0])
+    sent = first_image(streamlink, window_of(streamlink, channel_streams(streamlink, still)["worst"])[0])
     assert np.abs(preview - sent).mean() < 10
     assert (preview.mean() < 2) == (still == "black")
 

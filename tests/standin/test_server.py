@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from data.http import session as web
+from data.http.loopback import loopback_url
+from data.http.session import new_session
 from tests.standin import CLIPS, Standin, World
-from tests.standin.clients import HELIX, channel_streams, helix_session, viewer
+from tests.standin.clients import HELIX, channel_streams, helix_session, streamlink_session
 from tests.standin.world import USUAL
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -44,7 +45,7 @@ def test_every_request_is_recorded(standin):
 )
 def test_what_it_does_not_know_is_answered_loudly(zoo, cache, url):
     """An unknown path, host or method is a 501, and stands in `unknown`."""
-    with Standin(zoo, cache=cache) as standin, web.new_session(5, standin.url) as session:
+    with Standin(zoo, cache=cache) as standin, new_session(5, standin.url) as session:
         assert session.get(url).status_code == 501
         assert [(r.host, r.status) for r in standin.unknown] == [(url.split("/")[2], 501)]
 
@@ -52,7 +53,7 @@ def test_what_it_does_not_know_is_answered_loudly(zoo, cache, url):
 @pytest.mark.parametrize("query", [{"operationName": "Unheard", "variables": {}}, [], "not JSON", {"query": "{}"}])
 def test_an_unknown_query_is_an_unknown_request(zoo, cache, query):
     """GQL has one path: it is the operation that is known or not."""
-    with Standin(zoo, cache=cache) as standin, web.new_session(5, standin.url) as session:
+    with Standin(zoo, cache=cache) as standin, new_session(5, standin.url) as session:
         data = query if isinstance(query, str) else json.dumps(query)
         assert session.post("https://gql.twitch.tv/gql", data=data).status_code == 501
         assert len(standin.unknown) == 1
@@ -88,7 +89,7 @@ def test_a_hidden_channel_does_not_exist(world, cache):
     with Standin(world.without(world.held_out), cache=cache) as standin, helix_session(standin) as session:
         for path, query in [("streams", {"user_login": hidden}), ("users", {"login": hidden})]:
             assert session.get(f"{HELIX}/{path}", params=query).json()["data"] == []
-        with viewer(standin) as streamlink:
+        with streamlink_session(standin) as streamlink:
             assert channel_streams(streamlink, hidden) == {}
     assert {c.login for c in world.only(world.held_out).channels} == world.held_out
 
@@ -109,7 +110,7 @@ def test_the_worlds_rules(world):
 
 def test_each_game_has_channels_to_learn_from(world):
     """Two channels a game or more give frames and are not kept out, each with a clip of its own."""
-    learned = [channel for channel in world.without(world.held_out).channels if channel.gives_frames]
+    learned = [channel for channel in world.without(world.held_out).channels if channel.has_frames]
     for game_id in {channel.game_id for channel in world.channels if channel.igdb_id}:
         assert len({channel.file for channel in learned if channel.game_id == game_id}) >= 2
 
@@ -143,7 +144,7 @@ def test_the_program(tmp_path):
         assert process.stdout
         lines = [process.stdout.readline() for _ in range(4)]
         env = dict(re.match(r"export (\w+)=(\S+)", line).groups() for line in lines)
-        with web.new_session(5, web.loopback_url(env["TWITCH_STANDIN"])) as session:
+        with new_session(5, loopback_url(env["TWITCH_STANDIN"])) as session:
             form = {"client_id": env["CLIENT_ID"], "client_secret": env["CLIENT_SECRET"]}
             form["grant_type"] = "client_credentials"
             assert session.post("https://id.twitch.tv/oauth2/token", data=form).status_code == 200
@@ -155,10 +156,11 @@ def test_the_program(tmp_path):
 
 CALL = """
 import config, data.factories
-from data.http import session as web
+from data.http.loopback import loopback_url
+from data.http.session import new_session
 settings = config.load()
-with web.new_session(5, settings.twitch_standin) as session:
-    print(*(game.name for game in data.factories.helix(settings, session).top_games(config.NON_GAMES)), sep="\\n")
+with new_session(5, settings.twitch_standin) as session:
+    print(*(game.name for game in data.factories.make_helix(settings, session).top_games(config.NON_GAMES)), sep="\\n")
 """
 
 

@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 from tests.standin import Standin, looks_like_ad
-from tests.standin.clients import channel_streams, frames_of, listed, picture, playlist_of, viewer, window_of
+from tests.standin.clients import (
+    channel_streams,
+    first_image,
+    frames_of,
+    listed_segments,
+    playlist_of,
+    streamlink_session,
+    window_of,
+)
 from tests.standin.conftest import PREROLL_S
 from tests.standin.media import TRANSCODES, Media
 from tests.standin.transcode import Rendition
@@ -36,24 +44,24 @@ def test_metadata_queries_are_answered(streamlink):
     assert plugin.get_title()
 
 
-def test_the_live_window(streamlink):
+def test_the_live_window(streamlink, running):
     """Fifteen two-second segments, dated one after the other, none an ad, and one to prefetch."""
     playlist = playlist_of(streamlink, channel_streams(streamlink, "live")["worst"])
-    window = listed(playlist)
+    window = listed_segments(playlist)
     assert len(window) == 15
     assert len(playlist.segments) == 16
     assert not any(segment.ad for segment in playlist.segments)
     assert {(segment.duration, segment.title) for segment in window} == {(2.0, "live")}
     assert {b.date - a.date for a, b in itertools.pairwise(window)} == {timedelta(seconds=2)}
-    age = time.time() - window[-1].date.timestamp()
+    age = running.clock.now() - window[-1].date.timestamp()
     assert 2 <= age < 5  # the newest one is complete, and just so
 
 
-def test_the_window_moves_with_the_clock(streamlink):
+def test_the_window_moves_with_the_clock(streamlink, running):
     """Some seconds later the old segments are gone, new ones are there, and the rest kept number, date and address."""
     stream = channel_streams(streamlink, "live")["worst"]
     before = playlist_of(streamlink, stream)
-    time.sleep(4.2)
+    running.clock.advance(4.2)
     after = playlist_of(streamlink, stream)
     moved = after.media_sequence - before.media_sequence
     assert moved in (2, 3)
@@ -61,7 +69,7 @@ def test_the_window_moves_with_the_clock(streamlink):
     def key(segment):
         return segment.num, segment.date, segment.uri
 
-    assert [key(s) for s in listed(before)[moved:]] == [key(s) for s in listed(after)[:-moved]]
+    assert [key(s) for s in listed_segments(before)[moved:]] == [key(s) for s in listed_segments(after)[:-moved]]
 
 
 def test_every_segment_can_be_decoded_alone(streamlink):
@@ -89,27 +97,27 @@ def test_renditions_have_their_size_rate_and_bitrate(streamlink, running):
         assert sum(map(len, segments)) * 8 / 30 < 1.3 * limit  # MPEG-TS adds some to the video's own
 
 
-def test_the_clip_loops(streamlink):
+def test_the_clip_loops(streamlink, running):
     """What is seen now was seen one clip's length ago: the window holds each of the 15 segments once."""
     stream = channel_streams(streamlink, "live")["worst"]
     window = window_of(streamlink, stream)
     contents = [streamlink.http.get(segment.uri).content for segment in window]
     assert len(set(contents)) == 15
-    time.sleep(2)
+    running.clock.advance(2)
     newest = window_of(streamlink, stream)[-1]
     assert streamlink.http.get(newest.uri).content == contents[newest.num - window[0].num - 15]
 
 
-def test_preroll_is_shown_to_each_viewer_first(streamlink):
+def test_preroll_is_shown_to_each_viewer_first(streamlink, running):
     """The window is all ads, then the stream follows; another viewer starting then gets ads again."""
     stream = channel_streams(streamlink, "preroll")["worst"]
     first = playlist_of(streamlink, stream)
     assert all(segment.ad for segment in first.segments)
-    assert looks_like_ad(picture(streamlink, first.segments[-1]))
-    time.sleep(PREROLL_S + 4)
+    assert looks_like_ad(first_image(streamlink, first.segments[-1]))
+    running.clock.advance(PREROLL_S + 4)
     newest = window_of(streamlink, stream)[-1]
     assert not newest.ad
-    assert not looks_like_ad(picture(streamlink, newest))
+    assert not looks_like_ad(first_image(streamlink, newest))
     again = playlist_of(streamlink, channel_streams(streamlink, "preroll")["worst"])
     assert all(segment.ad for segment in again.segments)
 
@@ -118,7 +126,7 @@ def test_midroll_window_shows_both_and_the_plugin_tells_them_apart(streamlink):
     """Whatever the plugin calls an ad looks like one, all else does not, and there are both."""
     segments = window_of(streamlink, channel_streams(streamlink, "midroll")["worst"])
     flags = [segment.ad for segment in segments]
-    assert [looks_like_ad(picture(streamlink, segment)) for segment in segments] == flags
+    assert [looks_like_ad(first_image(streamlink, segment)) for segment in segments] == flags
     assert 0 < sum(flags) < 15
 
 
@@ -126,7 +134,7 @@ def test_only_ads(streamlink):
     """The channel is live, and there is nothing but ads."""
     playlist = playlist_of(streamlink, channel_streams(streamlink, "only_ads")["worst"])
     assert all(segment.ad for segment in playlist.segments)
-    assert looks_like_ad(picture(streamlink, playlist.segments[0]))
+    assert looks_like_ad(first_image(streamlink, playlist.segments[0]))
 
 
 def test_offline_and_unknown_channels_have_no_streams(streamlink, running):
@@ -193,7 +201,7 @@ def test_a_part_of_a_segment(streamlink, http):
 
 def newest_segment(standin: Standin) -> bytes:
     """What a viewer of the channel `live` sees in the smallest rendition."""
-    with viewer(standin) as session:
+    with streamlink_session(standin) as session:
         newest = window_of(session, channel_streams(session, "live")["worst"])[-1]
         return session.http.get(newest.uri).content
 
@@ -202,19 +210,19 @@ def test_nothing_is_transcoded_twice(zoo, tmp_path):
     """Eight viewers at once cause one transcode, and a second start with the same cache none."""
     with Standin(zoo, cache=tmp_path) as standin, ThreadPoolExecutor(8) as viewers:
         assert all(viewers.map(newest_segment, [standin] * 8))
-        assert standin.transcoder.transcoded == 1
+        assert standin.transcoder.transcode_count == 1
         standin.transcoder.prepare(zoo.channel("live").file, TRANSCODES[-1])
     with Standin(zoo, cache=tmp_path) as standin:
         assert newest_segment(standin)
-        assert standin.transcoder.transcoded == 0
+        assert standin.transcoder.transcode_count == 0
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_playlists_alone_transcode_nothing(zoo, tmp_path):
     """Streamlink looks into every rendition's playlist; that costs no encoding."""
-    with Standin(zoo, cache=tmp_path) as standin, viewer(standin) as session:
+    with Standin(zoo, cache=tmp_path) as standin, streamlink_session(standin) as session:
         assert channel_streams(session, "live")
-        assert standin.transcoder.transcoded == 0
+        assert standin.transcoder.transcode_count == 0
         assert not list(tmp_path.iterdir())
 
 
@@ -253,11 +261,14 @@ def test_a_channel_switches_its_game_when_it_was_planned(world, cache):
     """From the planted segment on, and no earlier, the other clip is played, after a discontinuity."""
     one, other = world.channel("etr_bumpy_ride"), world.channel("dcss_minotaur_berserker")
     at = (time.time() // 2 - 5) * 2  # in the middle of the window
-    with Standin(world.switching([(one.login, at, other.login)]), cache=cache) as standin, viewer(standin) as session:
+    with (
+        Standin(world.with_switches([(one.login, at, other.login)]), cache=cache) as standin,
+        streamlink_session(standin) as session,
+    ):
         stream = channel_streams(session, one.login)["worst"]
         window, text = window_of(session, stream), session.http.get(stream.url).text
-        pictures = [picture(session, segment) for segment in window]
-        of_the_other = picture(session, window_of(session, channel_streams(session, other.login)["worst"])[-1])
+        pictures = [first_image(session, segment) for segment in window]
+        of_the_other = first_image(session, window_of(session, channel_streams(session, other.login)["worst"])[-1])
     later = [segment.date.timestamp() >= at for segment in window]
     assert 3 < sum(later) < 12
     assert [image.mean() < (pictures[0].mean() + of_the_other.mean()) / 2 for image in pictures] == later

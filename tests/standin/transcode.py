@@ -1,7 +1,7 @@
-"""Transcoding: frames become two-second H.264 segments, each in its place as soon as it is complete.
+"""Transcoder: frames become two-second H.264 segments; each can be read as soon as it is complete.
 
-A viewer's first segment is wherever the clock stands in the loop, and the next ones follow. So the work
-starts there, and wraps around the clip's end: nobody waits for a whole clip.
+A viewer's first segment is anywhere in the clip's loop. A transcode starts at that segment and wraps around at the
+clip's end, so that no viewer waits for a whole clip.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import av
 import numpy as np
 
 SEGMENT_S = 2
-FAST = "ultrafast"  # x264's preset: half the time of the next, and 2 dB at most; a viewer waits for it
+FAST = "ultrafast"  # x264's preset: half the time of the next one, at a loss of 2 dB
 AD_COLOUR, FLAT_COLOUR = (255, 0, 200), (30, 90, 160)  # RGB
 _POLL_S = 0.02
-_WORK = ".making-"  # work folders start with this
-_ABANDONED_S = 3600
+_WORK = ".making-"  # prefix of work folders
+_STALE_AFTER_S = 3600
 
 Frames = Callable[[int, int], Iterator[av.VideoFrame]]
 
 
 @dataclass(frozen=True)
 class Rendition:
-    """One quality of a channel, named as Twitch names it."""
+    """One rendition of a channel, named as Twitch names it."""
 
     width: int
     height: int
@@ -40,15 +40,21 @@ class Rendition:
 
     @property
     def name(self) -> str:
-        """For example 360p or 720p60: Twitch names a rate above 30 only."""
+        """Return for example 360p or 720p60: Twitch names a frame rate above 30 only."""
         return f"{self.height}p{self.fps if self.fps > 30 else ''}"
 
 
 class Transcode(threading.Thread):
-    """Makes the segments of one rendition: 0.ts, 1.ts …, or init.mp4 and 0.m4s …
+    """A thread that makes the segments of one rendition: 0.ts, 1.ts …, or init.mp4 and 0.m4s …
 
-    They are written beside `folder`, which appears when all of them are there. `frames(a, b)` are those of
-    the segments a … b - 1, of `count` in all; `first` is made first. `preset`: of x264.
+    Args:
+        folder: of the segments; it appears when all of them are complete.
+        frames: the function whose call (a, b) yields the frames of the segments a … b - 1.
+        count: number of segments.
+        first: the segment to begin with.
+        rendition: size, frame rate and bit rate.
+        fmp4: fragmented MP4 instead of MPEG-TS.
+        preset: x264's preset.
     """
 
     def __init__(
@@ -68,48 +74,48 @@ class Transcode(threading.Thread):
         self._runs = [(first, count), (0, first)] if first else [(0, count)]
         folder.parent.mkdir(parents=True, exist_ok=True)
         self._work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_WORK))
-        self._stopped, self._over = threading.Event(), threading.Event()
+        self._stopped, self._finished = threading.Event(), threading.Event()
         self.error: Exception | None = None
 
     def run(self) -> None:
-        """Make all segments; whatever goes wrong is `error`, and nothing is left of it."""
+        """Make all segments; store a failure in `error` and remove what is incomplete."""
         try:
             for first, last in self._runs:
                 self._encode(first, last)
             if not self._stopped.is_set():
                 self._work.rename(self._folder)
-        except Exception as error:  # noqa: BLE001 - told to all who wait, by `read`
-            if not self._folder.exists():  # else another process was faster, and all is well
+        except Exception as error:  # noqa: BLE001 - `read` raises it in the waiting threads
+            if not self._folder.exists():  # else another process completed the folder first
                 self.error = error
         shutil.rmtree(self._work, ignore_errors=True)
-        self._over.set()
+        self._finished.set()
 
     def stop(self) -> None:
-        """Give up soon, leaving nothing."""
+        """Stop within a frame and remove what is incomplete."""
         self._stopped.set()
         self.join()
 
     def read(self, name: str) -> bytes:
-        """A file's bytes, as soon as it is complete. Raises LookupError when it will never be."""
-        if name == "init.mp4":  # written before the first segment, but not in one go
+        """Wait for a complete file and return its bytes. Raises LookupError when the transcode ended without it."""
+        if name == "init.mp4":  # complete only when the first segment is
             self.read(f"{self._runs[0][0]}.m4s")
         while True:
-            over = self._over.is_set()
-            for place in (self._folder, self._work):
+            finished = self._finished.is_set()
+            for folder in (self._folder, self._work):
                 with contextlib.suppress(FileNotFoundError):
-                    return (place / name).read_bytes()
-            if over:
+                    return (folder / name).read_bytes()
+            if finished:
                 raise LookupError(f"{self._folder.name} has no {name}") from self.error
-            self._over.wait(_POLL_S)
+            self._finished.wait(_POLL_S)
 
     def _encode(self, first: int, last: int) -> None:
-        """Make the segments `first` … `last` - 1."""
+        """Encode the segments `first` … `last` - 1."""
         list_, rendition = self._work / f"{first}.m3u8", self._rendition
         init = "init.mp4" if first == self._runs[0][0] else "same.mp4"
         options = {
             "hls_time": str(SEGMENT_S),
             "hls_list_size": "0",
-            "hls_flags": "temp_file",  # a segment has its name when it is complete
+            "hls_flags": "temp_file",  # a segment gets its name when it is complete
             "start_number": str(first),
             "hls_segment_type": "fmp4" if self._fmp4 else "mpegts",
             "hls_fmp4_init_filename": init,
@@ -128,16 +134,16 @@ class Transcode(threading.Thread):
         (self._work / "same.mp4").unlink(missing_ok=True)
 
 
-def remove_abandoned(cache: Path) -> None:
-    """Remove work folders that nothing was added to for an hour: their process was killed."""
+def remove_stale_work(cache: Path) -> None:
+    """Remove work folders unchanged for an hour: their process was killed."""
     for work in cache.glob(f"{_WORK}*"):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - work.stat().st_mtime > _ABANDONED_S:
+            if time.time() - work.stat().st_mtime > _STALE_AFTER_S:
                 shutil.rmtree(work, ignore_errors=True)
 
 
 def _h264(rendition: Rendition, preset: str) -> dict[str, str]:
-    """An IDR frame every two seconds, and none in between: what Twitch's encoders do."""
+    """Return x264's options: an IDR frame every two seconds and none in between, as Twitch's encoders do."""
     interval = str(rendition.fps * SEGMENT_S)
     return {
         "preset": preset,
@@ -152,7 +158,7 @@ def _h264(rendition: Rendition, preset: str) -> dict[str, str]:
 
 
 def clip_frames(file: Path, rendition: Rendition, first: int, last: int) -> Iterator[av.VideoFrame]:
-    """A clip's frames in the segments `first` … `last` - 1, scaled, repeated or dropped to the rendition's rate."""
+    """Yield a clip's frames of the segments `first` … `last` - 1 in the rendition's size and frame rate."""
     number, end = (segment * rendition.fps * SEGMENT_S for segment in (first, last))
     with av.open(str(file)) as clip:
         video = clip.streams.video[0]
@@ -168,17 +174,17 @@ def clip_frames(file: Path, rendition: Rendition, first: int, last: int) -> Iter
 
 
 def still_frames(still: str, file: Path, rendition: Rendition, first: int, last: int) -> Iterator[av.VideoFrame]:
-    """One picture for as long: black, a clip's first one (frozen), or a test card with a logo and a running clock."""
-    picture = _still(still, file, rendition)
+    """Yield one image repeatedly: black, the clip's first frame, or a test card with a logo and a running clock."""
+    base = _still(still, file, rendition)
     for number in range(first * rendition.fps * SEGMENT_S, last * rendition.fps * SEGMENT_S):
-        image = picture.copy()
+        image = base.copy()
         if still == "test_card":
             _draw_clock(image, number // rendition.fps)
         yield _at(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"), number, rendition.fps)
 
 
 def _still(still: str, file: Path, rendition: Rendition) -> np.ndarray:
-    """The picture without the clock: uint8 RGB (height, width, 3)."""
+    """Return the image without the clock: uint8 RGB (height, width, 3)."""
     width, height = rendition.width, rendition.height
     if still == "black":
         return np.zeros((height, width, 3), np.uint8)
@@ -194,7 +200,7 @@ def _still(still: str, file: Path, rendition: Rendition) -> np.ndarray:
 
 
 def _draw_clock(image: np.ndarray, seconds: int) -> None:
-    """Eight white digits on black across the middle, in binary: those of the seconds."""
+    """Draw the seconds as eight binary digits, white on black, across the middle."""
     height, width = image.shape[:2]
     image[height // 3 : height // 2, width // 4 : 3 * width // 4] = 0
     for digit in range(8):
@@ -204,7 +210,7 @@ def _draw_clock(image: np.ndarray, seconds: int) -> None:
 
 
 def ad_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
-    """Two seconds of magenta with a grey bar that moves."""
+    """Yield two seconds of magenta with a moving grey bar."""
     for number in range(rendition.fps * SEGMENT_S):
         image = np.full((rendition.height, rendition.width, 3), AD_COLOUR, np.uint8)
         left = number * rendition.width // (rendition.fps * SEGMENT_S)
@@ -213,13 +219,13 @@ def ad_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
 
 
 def flat_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
-    """Two seconds of one colour, which compress to next to nothing."""
+    """Yield two seconds of one colour, which compress well."""
     image = np.full((rendition.height, rendition.width, 3), FLAT_COLOUR, np.uint8)
     for number in range(rendition.fps * SEGMENT_S):
         yield _at(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"), number, rendition.fps)
 
 
 def _at(frame: av.VideoFrame, number: int, fps: int) -> av.VideoFrame:
-    """The frame at this place in the stream. The encoder takes it before it is placed again."""
+    """Return the frame with the time of position `number`. The encoder takes a frame before it is used again."""
     frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, fps), av.video.frame.PictureType.NONE
     return frame

@@ -1,4 +1,4 @@
-"""gql.twitch.tv, usher.ttvnw.net and the video servers: playback tokens, playlists, segments."""
+"""Video hosts: gql.twitch.tv, usher.ttvnw.net and the video servers give playback tokens, playlists and segments."""
 
 from __future__ import annotations
 
@@ -6,39 +6,49 @@ import hashlib
 import json
 import secrets
 import threading
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.standin import playlist
-from tests.standin.http import Request, Response, answer, text
+from tests.standin.bad_segments import damaged
+from tests.standin.clock import Clock
+from tests.standin.http import Request, Response, json_response, text_response
 from tests.standin.media import TRANSCODES, Media, segment_count
 from tests.standin.playlist import Session
-from tests.standin.spoiled import spoiled
 from tests.standin.transcode import SEGMENT_S, Rendition
 from tests.standin.world import STILLS, Channel, World
 
 _HLS = "application/vnd.apple.mpegurl"
-_CLOSED = {"gone": 404, "expired": 403}  # what their playlists answer in the end
+_CLOSED = {"gone": 404, "expired": 403}  # status of their playlists after the end
 _OPERATIONS = ("PlaybackAccessToken", "ChannelShell", "StreamMetadata")
 
 
 class Video:
-    """The three hosts; it holds the viewers' sessions."""
+    """The three hosts and the viewers' sessions; arguments as in `Standin`. Thread safe."""
 
-    def __init__(self, world: World, media: Media, source: Rendition, preroll_s: float, lives_s: float) -> None:
+    def __init__(
+        self,
+        world: World,
+        media: Media,
+        clock: Clock,
+        source: Rendition,
+        *,
+        preroll_s: float,
+        lifetime_s: float,
+    ) -> None:
         self._world = world
         self._media = media
+        self._clock = clock
         self._source = source
         self._preroll_s = preroll_s
-        self._lives_s = lives_s
+        self._lives_s = lifetime_s
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._key = secrets.token_hex(8)
 
     def gql(self, request: Request) -> Response | None:
-        """POST /gql: persisted queries by name, one or a list of them; None for a name that is not here."""
+        """Respond to POST /gql: one persisted query or a list of them, by name; None for an unknown name."""
         if request.path != "/gql":
             return None
         try:
@@ -48,8 +58,8 @@ class Video:
         listed = queries if isinstance(queries, list) else [queries]
         if not listed or any(query.get("operationName") not in _OPERATIONS for query in listed):
             return None
-        answers = [{"data": self._operation(query["operationName"], query["variables"])} for query in listed]
-        return answer(answers if isinstance(queries, list) else answers[0])
+        results = [{"data": self._operation(query["operationName"], query["variables"])} for query in listed]
+        return json_response(results if isinstance(queries, list) else results[0])
 
     def _operation(self, name: str, variables: dict[str, Any]) -> dict[str, Any]:
         login = variables.get("login") or variables.get("channelLogin") or ""
@@ -73,7 +83,7 @@ class Video:
                 "hide_ads": False,
                 "server_ads": True,
                 "show_ads": True,
-                "expires": int(time.time()) + 1200,
+                "expires": int(self._clock.now()) + 1200,
             }
         )
         return {"value": value, "signature": self._signature(value)}
@@ -82,23 +92,23 @@ class Video:
         return hashlib.sha1((self._key + value).encode()).hexdigest()
 
     def usher(self, request: Request) -> Response | None:
-        """GET /api/v2/channel/hls/<login>.m3u8: a session begins; the playlist of its renditions."""
+        """Respond to GET /api/v2/channel/hls/<login>.m3u8: begin a session and return its multivariant playlist."""
         prefix, _, file = request.path.rpartition("/")
         login, _, suffix = file.rpartition(".")
         if prefix != "/api/v2/channel/hls" or suffix != "m3u8":
             return None
-        token, channel = request.one("token"), self._world.channel(login)
-        if request.one("sig") != self._signature(token) or json.loads(token)["channel"] != login:
+        token, channel = request.param("token"), self._world.channel(login)
+        if request.param("sig") != self._signature(token) or json.loads(token)["channel"] != login:
             return _usher_error(403, "nauth token is invalid")
         if channel is None or channel.behaviour == "offline":
             return _usher_error(404, "transcode does not exist")
-        session = Session(secrets.token_urlsafe(12), channel, time.time(), self._preroll_s, self._lives_s)
+        session = Session(secrets.token_urlsafe(12), channel, self._clock.now(), self._preroll_s, self._lives_s)
         with self._lock:
             self._sessions[session.id] = session
-        return text(playlist.variants(session, self._renditions(session)), _HLS)
+        return text_response(playlist.multivariant_playlist(session, self._renditions(session)), _HLS)
 
     def media(self, request: Request) -> Response | None:
-        """GET /v1/playlist/<session>/<rendition>.m3u8 and /v1/segment/<session>/<rendition>/<file>."""
+        """Respond to GET /v1/playlist/<session>/<rendition>.m3u8 and /v1/segment/<session>/<rendition>/<file>."""
         match request.path.strip("/").split("/"):
             case ["v1", "playlist", id_, name] if name.endswith(".m3u8"):
                 found = self._find(id_, name.removesuffix(".m3u8"))
@@ -119,23 +129,24 @@ class Video:
         return (self._source,) if session.channel.behaviour == "source_only" else (self._source, *TRANSCODES)
 
     def _playlist(self, session: Session, rendition: Rendition) -> Response:
-        now, behaviour = time.time(), session.channel.behaviour
-        if session.is_over(now) and behaviour in _CLOSED:
+        now, behaviour = self._clock.now(), session.channel.behaviour
+        if session.has_ended(now) and behaviour in _CLOSED:
             return Response(_CLOSED[behaviour])
-        # Nothing is transcoded for a playlist: Streamlink fetches those of all renditions, and uses one.
-        return text(playlist.media(session, rendition, partial(_begins, session.channel), now), _HLS)
+        # A playlist starts no transcode: Streamlink fetches the playlists of all renditions and uses one.
+        return text_response(playlist.media_playlist(session, rendition, partial(_begins, session.channel), now), _HLS)
 
     def _segment(self, session: Session, rendition: Rendition, file: str) -> Response:
         channel, (stem, _, suffix) = session.channel, file.partition(".")
         fmp4 = channel.behaviour == "fmp4"
-        now, origin = session.edge(time.time()), session.origin(time.time())
+        now = self._clock.now()
+        newest, origin = session.edge(now), session.origin(now)
         if file == "init.mp4" and fmp4:
-            clip, index = _played(channel, now - playlist.WINDOW)
+            clip, index = _played(channel, newest - playlist.WINDOW)
             return Response(200, self._media.init(clip, rendition, index), "video/mp4")
         number = int(stem) if stem.isdigit() else -1
-        if 0 <= number <= now - origin:  # after the encoder began again; before it, numbers were larger
+        if 0 <= number <= newest - origin:  # numbers after the encoder's restart begin at 0; earlier ones are larger
             number += origin
-        if suffix != playlist.suffix(session) or not now - 2 * playlist.WINDOW <= number <= now:
+        if suffix != playlist.suffix(session) or not newest - 2 * playlist.WINDOW <= number <= newest:
             return Response(404)
         if session.is_ad(number):
             return Response(200, self._media.ad(rendition), "video/mp2t")
@@ -146,21 +157,23 @@ class Video:
             body = self._media.still(channel.behaviour, clip, rendition, index)
         else:
             body = self._media.segment(clip, rendition, index, fmp4=fmp4)
-        return spoiled(channel.behaviour, number, Response(200, body, "video/mp4" if fmp4 else "video/mp2t"))
+        return damaged(channel.behaviour, number, Response(200, body, "video/mp4" if fmp4 else "video/mp2t"))
 
 
 def _played(channel: Channel, number: int) -> tuple[Path, int]:
-    """The clip that the channel's segment is taken from, and which one of its segments that is."""
+    """Return the clip behind a channel's segment, and the index of the clip's segment."""
     clip = channel.file_at(number * SEGMENT_S)
     return clip, number % segment_count(clip)
 
 
 def _begins(channel: Channel, number: int) -> bool:
-    """Whether a clip begins with the channel's segment, again or another one."""
+    """Return whether a clip starts at this segment of the channel, in a loop or after a switch."""
     clip, index = _played(channel, number)
     return index == 0 or clip != _played(channel, number - 1)[0]
 
 
 def _usher_error(status: int, message: str) -> Response:
-    """As usher says it: a list with one object."""
-    return answer([{"url": "", "error": message, "error_code": message.replace(" ", "_"), "type": "error"}], status)
+    """Return an error in usher's format: a list with one object."""
+    return json_response(
+        [{"url": "", "error": message, "error_code": message.replace(" ", "_"), "type": "error"}], status
+    )

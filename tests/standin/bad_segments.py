@@ -1,4 +1,4 @@
-"""Segments that are not what they should be: those of channels whose segments are bad, each, or one in three."""
+"""Bad segments: damage for the channels whose segments are all bad, or every third one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import replace
 
 import av
 
-from tests.standin.faults import cut_off, html, shortened, status
+from tests.standin.faults import cut_off, html, status, truncated
 from tests.standin.http import Response
 
-_BAD = {"empty": shortened(0), "cut_off": cut_off(), "not_video": html(), "segment_404": status(404)}
+_BAD = {"empty": truncated(0), "cut_off": cut_off(), "not_video": html(), "segment_404": status(404)}
 # NAL units of a byte stream, ITU-T H.264 annex B: a start code, then a byte whose lower five bits are the type.
 _UNIT = re.compile(rb"\x00\x00\x01(.)", re.DOTALL)
 _PARAMETER_SETS = (7, 8)
 
 
-def spoiled(behaviour: str, number: int, response: Response) -> Response:
-    """The segment `number` as a channel of this behaviour gives it; `response` is the good one."""
+def damaged(behaviour: str, number: int, response: Response) -> Response:
+    """Return the response for segment `number` of a channel with this behaviour; `response` is the good one."""
     if behaviour == "broken" and number % 3 == 0:
         noise = hashlib.shake_256(str(number).encode()).digest(20_000)
         return replace(response, body=noise if number % 2 else b"<html>503 Service Unavailable</html>")
@@ -31,7 +31,7 @@ def spoiled(behaviour: str, number: int, response: Response) -> Response:
 
 @functools.lru_cache(maxsize=32)
 def without_key_frame(segment: bytes) -> bytes:
-    """The MPEG-TS segment from its second frame on, decoder's parameters in front: only what builds on a lost frame."""
+    """Return an MPEG-TS segment without its first frame: parameter sets, then frames that depend on the missing one."""
     output = io.BytesIO()
     with av.open(io.BytesIO(segment)) as whole, av.open(output, "w", format="mpegts") as rest:
         stream = rest.add_stream_from_template(whole.streams.video[0])
@@ -45,9 +45,9 @@ def without_key_frame(segment: bytes) -> bytes:
 
 
 def _parameter_sets(frame: bytes) -> bytes:
-    """Sequence and picture parameter sets of a key frame, as they stand there."""
+    """Return the sequence and picture parameter sets of a key frame, with their start codes."""
     starts = [(match.start(), match[1][0] & 31) for match in _UNIT.finditer(frame)]
     ends = [start for start, _ in starts[1:]] + [len(frame)]
     return b"".join(
-        frame[start:end] for (start, kind), end in zip(starts, ends, strict=True) if kind in _PARAMETER_SETS
+        frame[start:end] for (start, unit_type), end in zip(starts, ends, strict=True) if unit_type in _PARAMETER_SETS
     )

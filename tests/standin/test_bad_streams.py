@@ -4,49 +4,55 @@ from __future__ import annotations
 
 import io
 import itertools
-import time
 
 import av
 import pytest
 
-from data.http import session as web
+from data.http.session import new_session
 from tests.standin import Standin, looks_like_ad
-from tests.standin.clients import channel_streams, listed, picture, playlist_of, viewer, window_of
+from tests.standin.bad_segments import damaged, without_key_frame
+from tests.standin.clients import (
+    channel_streams,
+    first_image,
+    listed_segments,
+    playlist_of,
+    streamlink_session,
+    window_of,
+)
 from tests.standin.faults import cut_off
 from tests.standin.http import Response
 from tests.standin.media import TRANSCODES, Media, segment_count
-from tests.standin.spoiled import spoiled, without_key_frame
 from tests.standin.transcode import Rendition
 
-LIVES_S = 2.5
+LIFETIME_S = 2.5
 
 
 @pytest.fixture
-def mortal(zoo, cache):
+def ending(zoo, cache):
     """A stand-in whose sessions end early, where they end."""
-    with Standin(zoo, cache=cache, lives_s=LIVES_S, source=Rendition(854, 480, 60, 1_400_000)) as standin:
+    with Standin(zoo, cache=cache, lifetime_s=LIFETIME_S, source=Rendition(854, 480, 60, 1_400_000)) as standin:
         yield standin
     assert not standin.unknown
 
 
-def two_looks(standin, login):
+def before_and_after_the_end(standin, login):
     """The playlist before the session's end, and some seconds after it."""
-    with viewer(standin) as session:
+    with streamlink_session(standin) as session:
         stream = channel_streams(session, login)["worst"]
         before = playlist_of(session, stream)
-        time.sleep(LIVES_S + 2.5)
+        standin.clock.advance(LIFETIME_S + 2.5)
         return before, playlist_of(session, stream)
 
 
 def addresses(playlist) -> list[str]:
-    return [segment.uri for segment in listed(playlist)]
+    return [segment.uri for segment in listed_segments(playlist)]
 
 
 @pytest.mark.parametrize(("login", "says_so"), [("ended", True), ("silent", False)])
-def test_streams_that_stop(mortal, login, says_so):
+def test_streams_that_stop(ending, login, says_so):
     """Both move until their time has come and then stay as they are; one says that it ended. Nothing to prefetch."""
-    before, after = two_looks(mortal, login)
-    with viewer(mortal) as session:
+    before, after = before_and_after_the_end(ending, login)
+    with streamlink_session(ending) as session:
         assert [before.is_endlist, after.is_endlist] == [False, says_so]
         assert after.media_sequence - before.media_sequence in (1, 2)
         assert [segment.prefetch for segment in after.segments] == [False] * 15
@@ -54,30 +60,30 @@ def test_streams_that_stop(mortal, login, says_so):
 
 
 @pytest.mark.parametrize(("login", "status"), [("gone", 404), ("expired", 403)])
-def test_playlists_that_close(mortal, login, status):
+def test_playlists_that_close(ending, login, status):
     """The address answers so from then on; a new token and a new address give the stream as it goes on by then."""
-    with viewer(mortal) as session, web.new_session(5, mortal.url) as plain:
+    with streamlink_session(ending) as session, new_session(5, ending.url) as plain:
         stream = channel_streams(session, login)["worst"]
         before = playlist_of(session, stream)
-        time.sleep(LIVES_S)
+        ending.clock.advance(LIFETIME_S)
         assert plain.get(stream.url).status_code == status
         again = channel_streams(session, login)["worst"]
         assert again.url != stream.url
         assert playlist_of(session, again).media_sequence > before.media_sequence
 
 
-def test_an_encoder_that_begins_again(mortal):
+def test_an_encoder_that_begins_again(ending):
     """The numbers start at 0, and with them the addresses; dates go on, and each address gives its own segment."""
-    before, after = two_looks(mortal, "rewound")
+    before, after = before_and_after_the_end(ending, "rewound")
     assert before.media_sequence > 1_000_000 > after.media_sequence == 0
-    assert 1 <= len(listed(after)) < 5
+    assert 1 <= len(listed_segments(after)) < 5
     assert addresses(after)[0].endswith("/0.ts")
     assert after.segments[0].date > before.segments[-4].date
-    with viewer(mortal) as session:
-        assert [session.http.get(uri).status_code for uri in addresses(after)] == [200] * len(listed(after))
-        contents = [session.http.get(segment.uri).content for segment in listed(after)]
-    file, places = mortal.world.channel("rewound").file, [int(s.date.timestamp()) // 2 for s in listed(after)]
-    whole = [mortal.transcoder.segment(file, TRANSCODES[-1], place % segment_count(file)) for place in places]
+    with streamlink_session(ending) as session:
+        assert [session.http.get(uri).status_code for uri in addresses(after)] == [200] * len(listed_segments(after))
+        contents = [session.http.get(segment.uri).content for segment in listed_segments(after)]
+    file, places = ending.world.channel("rewound").file, [int(s.date.timestamp()) // 2 for s in listed_segments(after)]
+    whole = [ending.transcoder.segment(file, TRANSCODES[-1], place % segment_count(file)) for place in places]
     assert contents == whole
 
 
@@ -86,7 +92,7 @@ def test_breaks_without_ads(streamlink):
     text = streamlink.http.get(channel_streams(streamlink, "discontinuity")["worst"].url).text
     assert text.count("#EXT-X-DISCONTINUITY") >= 3
     playlist = playlist_of(streamlink, channel_streams(streamlink, "discontinuity")["worst"])
-    assert not any(segment.ad for segment in listed(playlist))
+    assert not any(segment.ad for segment in listed_segments(playlist))
 
 
 def test_ads_told_by_their_titles_alone(streamlink):
@@ -95,19 +101,19 @@ def test_ads_told_by_their_titles_alone(streamlink):
     assert "DATERANGE" not in streamlink.http.get(stream.url).text
     segments = window_of(streamlink, stream)
     flags = [segment.ad for segment in segments]
-    assert [looks_like_ad(picture(streamlink, segment)) for segment in segments] == flags
+    assert [looks_like_ad(first_image(streamlink, segment)) for segment in segments] == flags
     assert 0 < sum(flags) < 15
 
 
-def test_segments_that_are_missing(streamlink):
+def test_segments_that_are_missing(streamlink, running):
     """Twice in a window a segment is not there; each of the others keeps its number from look to look."""
     stream = channel_streams(streamlink, "skipping")["worst"]
     before = playlist_of(streamlink, stream)
-    gaps = [(b.date - a.date).total_seconds() for a, b in itertools.pairwise(listed(before))]
+    gaps = [(b.date - a.date).total_seconds() for a, b in itertools.pairwise(listed_segments(before))]
     assert set(gaps) == {2, 4}
-    assert len(listed(before)) + gaps.count(4) in (13, 14, 15)
-    time.sleep(4.1)
-    numbers = {segment.uri: segment.num for segment in listed(before)}
+    assert len(listed_segments(before)) + gaps.count(4) in (13, 14, 15)
+    running.clock.advance(4.1)
+    numbers = {segment.uri: segment.num for segment in listed_segments(before)}
     kept = [segment for segment in window_of(streamlink, stream) if segment.uri in numbers]
     assert len(kept) >= 10
     assert all(numbers[segment.uri] == segment.num for segment in kept)
@@ -116,7 +122,7 @@ def test_segments_that_are_missing(streamlink):
 @pytest.mark.parametrize("login", ["bomb", "no_key_frame", "empty", "not_video", "segment_404", "cut_off"])
 def test_segments_that_are_no_use(running, login):
     """Each segment is bad in its channel's own way, whether asked for whole or in part."""
-    with viewer(running) as session, web.new_session(20, running.url) as plain:
+    with streamlink_session(running) as session, new_session(20, running.url) as plain:
         uri = addresses(playlist_of(session, channel_streams(session, login)["worst"]))[-1]
         for headers in ({}, {"Range": "bytes=0-999999"}):
             if login == "cut_off":
@@ -136,7 +142,7 @@ def test_the_bomb_is_small_until_it_is_decoded(tmp_path):
     for transcoded in (1, 0):
         media = Media(tmp_path)
         bomb = media.bomb()
-        assert media.transcoded == transcoded
+        assert media.transcode_count == transcoded
         media.close()
         assert len(bomb) < 500_000
     with av.open(io.BytesIO(bomb)) as container:
@@ -159,6 +165,6 @@ def test_without_its_key_frame_a_segment_has_no_picture(zoo, cache):
 def test_a_good_segment_stays_as_it_is():
     """Channels that nothing is wrong with are not touched, and a cut keeps what is promised."""
     response = Response(200, b"x" * 1000)
-    assert spoiled("live", 3, response) is response
-    assert spoiled("cut_off", 3, response) == cut_off()(response)
-    assert (len(spoiled("cut_off", 3, response).body), len(spoiled("cut_off", 3, response).sent)) == (1000, 500)
+    assert damaged("live", 3, response) is response
+    assert damaged("cut_off", 3, response) == cut_off()(response)
+    assert (len(damaged("cut_off", 3, response).body), len(damaged("cut_off", 3, response).sent)) == (1000, 500)
