@@ -1,1 +1,1 @@
-"""Collecting: games and streams from Helix, frames from Streamlink, a folder and a catalogue of them."""
+"""Dataset: collect frames of live Twitch streams into a folder, index them in PostgreSQL, and repair the index."""

@@ -1,13 +1,14 @@
-"""python -m data.dbSync: make the catalogue match the folder, which is the truth.
+"""COMMAND: repair the catalog so that it matches the folder, which is the truth.
 
-    rows = the catalogue's; files = the folder's      rows first: a frame that a download saves in
-    rows without a file go                            between is then a file without a row, and is
-    games without a folder go                         adopted, never a row that loses its file
-    files without a row are adopted
-    counts are set right
-    temporary files of processes that are gone go
+    snapshot = rows of the catalog           rows first: a frame that a download saves in between
+    scan = files of the folder               is then a file without a row, never a row without a file
+    remove rows without a file
+    remove games without a folder
+    add rows for files without a row
+    correct wrong counts
+    remove temporary files of dead processes
 
-A game's empty folder keeps the game, with 0 frames.
+An empty folder keeps its game, with 0 frames.
 """
 
 from __future__ import annotations
@@ -21,149 +22,157 @@ from typing import TYPE_CHECKING
 
 from data import cli
 from data.entities import Game
+from data.text import plural
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.storage.catalog import Catalog, Changes, Rows
-    from data.storage.frame_folder import Contents, Folder
+    from data.storage.catalog import Catalog, CatalogChanges, CatalogSnapshot
+    from data.storage.frame_store import FolderScan, FrameStore
 
 log = logging.getLogger(__name__)
 
-_MOST_FOREIGN = 20  # named without -v
+_MAX_UNRECOGNISED = 20  # paths printed without -v
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """All that is to be done. `added` and `renamed` together are the games in `changes`.
+class SyncPlan:
+    """All changes that a run makes, and the totals after it.
 
-    `unwritten`: games that the catalogue can name and games.tsv cannot. `games`, `frames`: totals afterwards.
+    Args:
+        changes: changes of the catalog; its games are those of `added` and `renamed`.
+        added: games with a folder and without a row.
+        renamed: games whose name in games.tsv differs, with the new name.
+        wrong_counts: ids of games with a wrong number of frames.
+        missing_names: games with a name in the catalog and none in games.tsv.
+        scan: the folder's content.
+        games, frames: totals of the catalog after the changes.
     """
 
-    changes: Changes
+    changes: CatalogChanges
     added: tuple[Game, ...]
     renamed: tuple[Game, ...]
-    miscounted: tuple[int, ...]
-    unwritten: tuple[Game, ...]
-    contents: Contents
+    wrong_counts: tuple[int, ...]
+    missing_names: tuple[Game, ...]
+    scan: FolderScan
     games: int
     frames: int
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, compare, mend, report; returns the exit code."""
-    parser = cli.parser(
+    """Parse the arguments, run the command, and return the exit code."""
+    parser = cli.make_parser(
         "data.dbSync",
-        "Make the catalogue match the folder: rows without a file and games without a folder go, files\n"
-        "without a row are adopted, counts are set right. Foreign files are named and left alone.\n"
-        "It may run while a download does. -v names every path.",
+        "Make the catalog match the folder: remove rows without a file and games without a folder, add rows\n"
+        "for files without one, correct wrong counts. Unrecognised files are listed and stay as they are.\n"
+        "The command may run while a download does. -v lists every path.",
     )
-    parser.add_argument("--dry-run", action="store_true", help="change nothing, say what would be done")
+    parser.add_argument("--dry-run", action="store_true", help="change nothing; print what a run would do")
     args = parser.parse_args(argv)
-    return cli.run(args, _work)
+    return cli.run_command(args, _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
+    from data.factories import make_frame_store
     from data.storage.catalog import Catalog
     from data.storage.database import connect
-    from data.storage.frame_folder import Folder
 
-    folder = Folder(settings.download_path / "frames")
+    store = make_frame_store(settings)
     with connect(settings) as engine:
-        catalog = Catalog(engine, settings.db_wait_s)
-        plan = compare(catalog.rows(), folder.scan(), folder.names())
+        catalog = Catalog(engine, settings.db_reconnect_s)
+        plan = plan_sync(catalog.snapshot(), store.scan(), store.game_names())
         if not args.dry_run:
-            carry_out(plan, folder, catalog)
-    _tell_paths(plan)
-    print("\n".join(lines(plan, dry_run=args.dry_run, all_foreign=args.verbose > 0)))
+            apply_plan(plan, store, catalog)
+    _log_paths(plan)
+    print("\n".join(report_lines(plan, dry_run=args.dry_run, all_unrecognised=args.verbose > 0)))
     return 0
 
 
-def compare(rows: Rows, contents: Contents, names: Mapping[int, str]) -> Plan:
-    """What the folder's `contents` and the `names` from its games.tsv ask of the catalogue's `rows`.
+def plan_sync(snapshot: CatalogSnapshot, scan: FolderScan, names: Mapping[int, str]) -> SyncPlan:
+    """Return the changes that make the catalog match the folder.
 
-    The frames of a folder that could not be read are not touched: nothing is known of them.
+    Args:
+        snapshot: the catalog's rows, read before the folder.
+        scan: the folder's content.
+        names: the games' names by id, from games.tsv.
     """
-    from data.storage.catalog import Changes
+    from data.storage.catalog import CatalogChanges
 
-    files = {frame.path: frame for frame in contents.frames}
-    unknown = tuple(f"{name}/" for name in contents.unreadable)
-    lost = sorted(path for path in rows.paths - files.keys() if not path.startswith(unknown))
-    gone = sorted(rows.games.keys() - contents.games)
-    adopted = [files[path] for path in sorted(files.keys() - rows.paths)]
-    new = sorted(contents.games - rows.games.keys())
-    added = tuple(Game(game_id, names.get(game_id, f"game {game_id}")) for game_id in new)
-    kept = [rows.games[game_id] for game_id in sorted(rows.games.keys() & contents.games)]
+    files = {frame.path: frame for frame in scan.frames}
+    unreadable = tuple(f"{name}/" for name in scan.unreadable)  # their frames are unknown: keep those rows
+    removed_paths = sorted(path for path in snapshot.paths - files.keys() if not path.startswith(unreadable))
+    removed_games = sorted(snapshot.games.keys() - scan.games)
+    new_frames = [files[path] for path in sorted(files.keys() - snapshot.paths)]
+    new_games = sorted(scan.games - snapshot.games.keys())
+    added = tuple(Game(game_id, names.get(game_id, f"game {game_id}")) for game_id in new_games)
+    kept = [snapshot.games[game_id] for game_id in sorted(snapshot.games.keys() & scan.games)]
     renamed = tuple(Game(game.id, names[game.id]) for game in kept if names.get(game.id, game.name) != game.name)
-    return Plan(
-        changes=Changes((*added, *renamed), gone, adopted, lost),
+    return SyncPlan(
+        changes=CatalogChanges((*added, *renamed), removed_games, new_frames, removed_paths),
         added=added,
         renamed=renamed,
-        miscounted=tuple(game.id for game in kept if game.id in rows.miscounted),
-        unwritten=tuple(game for game in kept if game.id not in names and game.name != f"game {game.id}"),
-        contents=contents,
-        games=len(contents.games),
-        frames=len(rows.paths) - len(lost) + len(adopted),
+        wrong_counts=tuple(game.id for game in kept if game.id in snapshot.wrong_counts),
+        # "game 7" is the catalog's own substitute for a name and does not belong in games.tsv.
+        missing_names=tuple(game for game in kept if game.id not in names and game.name != f"game {game.id}"),
+        scan=scan,
+        games=len(scan.games),
+        frames=len(snapshot.paths) - len(removed_paths) + len(new_frames),
     )
 
 
-def carry_out(plan: Plan, folder: Folder, catalog: Catalog) -> None:
-    """Do what the plan says. Raises CatalogUnavailable, FolderError; what is left undone, the next run does."""
+def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
+    """Make the plan's changes. Raises CatalogUnavailable, FolderError; the next run does what is left."""
     changes = plan.changes
-    if changes.games or changes.removed_games or changes.frames or changes.removed_paths or plan.miscounted:
+    if changes.games or changes.removed_games or changes.frames or changes.removed_paths or plan.wrong_counts:
         catalog.apply(changes)
-    if plan.unwritten:
-        folder.remember(plan.unwritten)
-    folder.remove_leftovers(plan.contents)
+    if plan.missing_names:
+        store.add_games(plan.missing_names)
+    store.remove_stale_files(plan.scan)
 
 
-def lines(plan: Plan, *, dry_run: bool = False, all_foreign: bool = False) -> list[str]:
-    """What was done, or would be, in words; foreign and unreadable paths by name."""
+def report_lines(plan: SyncPlan, *, dry_run: bool = False, all_unrecognised: bool = False) -> list[str]:
+    """Return the lines to print: each change with its count, unrecognised and unreadable paths, the totals."""
     changes, be = plan.changes, "would be " if dry_run else ""
     steps = (
         (changes.removed_paths, "row", "without a file", "removed"),
         (changes.removed_games, "game", "without a folder", "removed"),
         (changes.frames, "file", "without a row", "adopted"),
         (plan.added, "game", "without a row", "added"),
-        (plan.renamed, "game", "named otherwise in games.tsv", "renamed"),
-        (plan.miscounted, "game", "with a wrong count", "set right"),
-        (plan.unwritten, "name", "missing in games.tsv", "written"),
-        (plan.contents.leftovers, "temporary file", "of a process that is gone", "removed"),
+        (plan.renamed, "game", "with another name in games.tsv", "renamed"),
+        (plan.wrong_counts, "game", "with a wrong count", "corrected"),
+        (plan.missing_names, "name", "missing in games.tsv", "written"),
+        (plan.scan.stale_files, "temporary file", "of a process that is gone", "removed"),
     )
-    said = [f"{_count(len(items), noun)} {what}: {be}{done}" for items, noun, what, done in steps if items]
+    lines = [f"{plural(len(items), noun)} {what}: {be}{done}" for items, noun, what, done in steps if items]
     holds = "would then hold" if dry_run else "holds"
-    total = f"The catalogue {holds} {_count(plan.games, 'game')} and {_count(plan.frames, 'frame')}."
-    return [*(said or ["Nothing to mend."]), *_left_alone(plan.contents, all_foreign), total]
+    total = f"The catalog {holds} {plural(plan.games, 'game')} and {plural(plan.frames, 'frame')}."
+    return [*(lines or ["Nothing to repair."]), *_unrecognised_lines(plan.scan, all_unrecognised), total]
 
 
-def _left_alone(contents: Contents, all_foreign: bool) -> list[str]:
-    foreign = contents.foreign if all_foreign else contents.foreign[:_MOST_FOREIGN]
-    said = [f"{_count(len(contents.foreign), 'foreign path')}: left alone"] if foreign else []
-    said += [f"  {_shown(path)}" for path in foreign]
-    if len(foreign) < len(contents.foreign):
-        said.append(f"  and {len(contents.foreign) - len(foreign):,} more; -v names them all")
-    return said + [f"{_shown(path)} cannot be read: its rows are left alone" for path in contents.unreadable]
+def _unrecognised_lines(scan: FolderScan, all_unrecognised: bool) -> list[str]:
+    paths = scan.unrecognised if all_unrecognised else scan.unrecognised[:_MAX_UNRECOGNISED]
+    lines = [f"{plural(len(scan.unrecognised), 'unrecognised path')}: not touched"] if paths else []
+    lines += [f"  {_printable(path)}" for path in paths]
+    if len(paths) < len(scan.unrecognised):
+        lines.append(f"  and {len(scan.unrecognised) - len(paths):,} more; -v lists them all")
+    return lines + [f"{_printable(path)} cannot be read: its rows are not touched" for path in scan.unreadable]
 
 
-def _tell_paths(plan: Plan) -> None:
-    """Each path on stderr, with -v."""
-    told: tuple[tuple[str, Iterable[object]], ...] = (
+def _log_paths(plan: SyncPlan) -> None:
+    """Log each path that the run changes; -v prints them on stderr."""
+    groups: tuple[tuple[str, Iterable[object]], ...] = (
         ("row without a file", plan.changes.removed_paths),
         ("game without a folder", plan.changes.removed_games),
         ("file without a row", (frame.path for frame in plan.changes.frames)),
-        ("temporary file of a process that is gone", plan.contents.leftovers),
+        ("temporary file of a process that is gone", plan.scan.stale_files),
     )
-    for what, items in told:
+    for what, items in groups:
         for item in items:
             log.info("%s: %s", what, item)
 
 
-def _shown(path: str) -> str:
-    """The path as it can be printed: names of files may hold anything, escape codes and broken UTF-8 too."""
+def _printable(path: str) -> str:
+    """Return the path in a form that is safe to print: file names may hold escape codes and invalid UTF-8."""
     return path if path.isprintable() else ascii(path)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Collection: the download loop, its worker threads, and its display."""

@@ -1,0 +1,1 @@
+"""Storage: the frames' files and their rows in PostgreSQL."""

@@ -121,7 +121,7 @@ class Catalog:
     def add_frames(self, frames: Sequence[StoredFrame]) -> int:
         """Insert rows for saved files and update the games' counts; return the number of new rows.
 
-        A frame that has a row is skipped. A missing game is inserted with its id for a name: dbSync may have removed it.
+        A frame that has a row is skipped. A game that dbSync has removed is inserted again, with its id for a name.
         """
         return self._in_transaction(lambda connection: _insert_frames(connection, frames))
 
@@ -134,7 +134,7 @@ class Catalog:
         )
 
         def work(connection: Connection) -> CatalogSnapshot:
-            # Both queries need the same snapshot; otherwise rows that a download adds in between look like a wrong count.
+            # One snapshot for both queries: rows that a download adds in between would look like a wrong count.
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             paths = frozenset(connection.scalars(select(database.frames.c.path)))
             games = connection.execute(counted).all()

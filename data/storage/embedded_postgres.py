@@ -203,7 +203,8 @@ def _start_failure(error: Exception, home: Path) -> str:
         return f"Cannot use {error.filename or home}: {error.strerror}: check DOWNLOAD_PATH, and who owns it."
     log = home / "data" / "log"
     output = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
-    reason = _failure_reason(output) or _failure_reason(_read_log(log)) or (output.splitlines() or ["no reason given"])[0]
+    first_line = (output.splitlines() or ["no reason given"])[0]
+    reason = _failure_reason(output) or _failure_reason(_read_log(log)) or first_line
     if "No space left" in reason:
         return f"The embedded PostgreSQL cannot start: {reason}: free some space. The frames are safe."
     return (

@@ -85,7 +85,7 @@ class FrameFolder:
             raise _to_folder_error(error, Path(error.filename or self.root)) from error
 
     def frames(self) -> Iterator[StoredFrame]:
-        """Yield every frame, in no order; nothing when the root is missing. Raises FolderError: an unreadable folder."""
+        """Yield every frame, in no order; nothing when the root is missing. Raises FolderError."""
         if not self.root.exists():
             return
         scan = self.scan()
