@@ -1,4 +1,4 @@
-"""python -m data.download: collect frames of live streams until Enter, Ctrl-C, SIGTERM or a limit."""
+"""COMMAND: collect frames of live streams until Enter, Ctrl-C, SIGTERM or a limit."""
 
 from __future__ import annotations
 
@@ -15,125 +15,134 @@ from data.errors import CatalogUnavailable
 if TYPE_CHECKING:
     from config import Settings
     from data.collection.collector import Collector
-    from data.collection.grab_pool import Stop
-    from data.collection.state import Plan
+    from data.collection.grab_pool import StopEvent
+    from data.collection.state import CollectorSettings
     from data.storage.catalog import Catalog
-    from data.storage.frame_folder import Folder
+    from data.storage.frame_store import FrameStore
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, wire, run, report; returns the exit code."""
-    parser = cli.parser(
+    """Parse the arguments, run the command, and return the exit code."""
+    parser = cli.make_parser(
         "data.download",
-        "Collect frames of live streams, always for the game with the fewest. Enter, Ctrl-C or SIGTERM stops.",
+        "Collect frames of live streams, always for the game with the fewest frames. Enter, Ctrl-C or SIGTERM stops.",
     )
-    parser.add_argument("--minutes", type=_positive(float), help="stop after so many minutes")
-    parser.add_argument("--frames", type=_positive(int), help="stop after so many frames")
-    return cli.run(parser.parse_args(argv), _work)
+    parser.add_argument("--minutes", type=_positive(float), help="stop after this time")
+    parser.add_argument("--frames", type=_positive(int), help="stop after this number of frames")
+    return cli.run_command(parser.parse_args(argv), _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data import memory
-    from data.collection.grab_pool import Stop
+    from data.collection.grab_pool import StopEvent
+    from data.factories import make_frame_store
     from data.storage import database
     from data.storage.catalog import Catalog
-    from data.storage.frame_folder import Folder
 
-    stop = Stop()
-    folder = Folder(settings.download_path / "frames")
+    stop = StopEvent()
+    store = make_frame_store(settings)
     with ExitStack() as stack:
-        stack.enter_context(memory.given_back())
-        catalog = Catalog(stack.enter_context(database.connect(settings)), settings.db_wait_s, stop.wait)
-        collector = stack.enter_context(_collector(settings, folder, catalog, stop, args.frames))
-        stack.enter_context(cli.stopped_by_user(stop, args.minutes))
-        _stop_at_enter(stop)
-        totals = _shown(collector, settings, folder, catalog, stop)
+        stack.enter_context(memory.trim_periodically())
+        catalog = Catalog(stack.enter_context(database.connect(settings)), settings.db_reconnect_s, stop.wait)
+        collector = stack.enter_context(open_collector(settings, store, catalog, stop, args.frames))
+        stack.enter_context(cli.stop_on_signal(stop, args.minutes))
+        _stop_on_enter(stop)
+        totals = _run_with_display(collector, settings, store, catalog, stop)
     print(totals)
     return 0
 
 
 @contextmanager
-def _collector(
-    settings: Settings, folder: Folder, catalog: Catalog, stop: Stop, frames: int | None
+def open_collector(
+    settings: Settings, store: FrameStore, catalog: Catalog, stop: StopEvent, frames: int | None
 ) -> Iterator[Collector]:
-    """The loop with its real collaborators, closed afterwards."""
+    """Yield the download loop with its real collaborators; close them at the end.
+
+    `frames`: number of frames after which the loop ends; None: no limit.
+    """
     import random
 
     from data import factories
     from data.collection.collector import Collector
-    from data.http import session as web
+    from data.http.session import new_session
 
-    session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
-    with session, factories.grabber(settings, stop.pause) as grabber:
+    session = new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
+    with session, factories.make_grabber(settings, stop.pause) as grabber:
         yield Collector(
-            helix=factories.helix(settings, session, stop.pause),
-            grabber=grabber,
-            sieve=factories.sieve(settings),
-            folder=folder,
-            catalog=catalog,
-            plan=_plan(settings, frames),
+            directory=factories.make_helix(settings, session, stop.pause),
+            source=grabber,
+            frame_filter=factories.make_frame_filter(settings),
+            store=store,
+            index=catalog,
+            settings=_collector_settings(settings, frames),
             stop=stop,
             rng=random.Random(settings.seed),
         )
 
 
-def _plan(settings: Settings, frames: int | None) -> Plan:
+def _collector_settings(settings: Settings, frames: int | None) -> CollectorSettings:
     from dataclasses import fields
 
-    from data.collection.state import Plan
+    from data.collection.state import CollectorSettings
 
-    values = {field.name: getattr(settings, field.name) for field in fields(Plan) if field.name != "frames"}
-    return Plan(**values, frames=frames)
+    names = [field.name for field in fields(CollectorSettings) if field.name != "frames"]
+    return CollectorSettings(**{name: getattr(settings, name) for name in names}, frames=frames)
 
 
-def _shown(collector: Collector, settings: Settings, folder: Folder, catalog: Catalog, stop: Stop) -> str:
-    """Run the loop under the display, the dataset's figures beside it every `info_interval_s`; the totals."""
+def _run_with_display(
+    collector: Collector, settings: Settings, store: FrameStore, catalog: Catalog, stop: StopEvent
+) -> str:
+    """Run the loop under a progress display; print the dataset's report every `info_interval_s`; return the totals."""
     from rich.console import Console
     from rich.live import Live
 
-    from data.collection.progress import Display
-    from data.info import figures
+    from data.collection.progress import ProgressDisplay
+    from data.info import report, report_lines
 
     console = Console(stderr=True, highlight=False)
-    display = Display(collector.tally, "Press Enter to stop." if sys.stdin.isatty() else "Ctrl-C or SIGTERM stops.")
+    hint = "Press Enter to stop." if sys.stdin.isatty() else "Ctrl-C or SIGTERM stops."
+    display = ProgressDisplay(collector.stats, hint)
 
-    def tell() -> None:
+    def print_report() -> None:
         while not stop.wait(settings.info_interval_s):
-            with suppress(CatalogUnavailable):  # the loop, which needs it more, says so
-                console.print("\n".join([display.status(), *figures(folder, catalog)]), markup=False)
+            with suppress(CatalogUnavailable):  # the loop meets the same error and reports it
+                lines = [display.status(), *report_lines(report(store, catalog))]
+                console.print("\n".join(lines), markup=False)
 
-    teller = threading.Thread(target=tell, name="figures", daemon=True)
+    reporter = threading.Thread(target=print_report, name="report", daemon=True)
     with Live(display, console=console, refresh_per_second=2, transient=True) if console.is_terminal else ExitStack():
-        teller.start()
+        reporter.start()
         try:
             collector.run()
         finally:
             stop.set()
-            teller.join()
+            reporter.join()
     return display.totals()
 
 
-def _stop_at_enter(stop: Stop) -> None:
-    """Set `stop` at Enter, where somebody is there to press it."""
+def _stop_on_enter(stop: StopEvent) -> None:
+    """Set `stop` when the user presses Enter; do nothing when stdin is no terminal."""
 
     def on_enter() -> None:
         sys.stdin.readline()
         if sys.stderr.isatty():
-            sys.stderr.write("\x1b[A")  # the echo of Enter moved the cursor from where the display left it
+            sys.stderr.write("\x1b[A")  # Enter moved the cursor one line down: move it back into the display
         stop.set()
 
     if sys.stdin and sys.stdin.isatty():
         threading.Thread(target=on_enter, name="enter", daemon=True).start()
 
 
-def _positive(kind: type) -> Any:
+def _positive(number_type: type) -> Any:
+    """Return an argparse type for numbers above 0."""
+
     def convert(text: str) -> Any:
-        value = kind(text)
-        if not value > 0:
+        value = number_type(text)
+        if not value > 0:  # this form refuses NaN too
             raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
         return value
 
-    convert.__name__ = kind.__name__  # argparse names the type in its message
+    convert.__name__ = number_type.__name__  # argparse names the type in its message
     return convert
 
 

@@ -1,14 +1,16 @@
-"""The download loop: always fill the game with the fewest frames, from streams chosen at random.
+"""Download loop: always fill the game with the fewest frames, from randomly selected live streams.
 
-while not stopped:
-    while fewer than PARALLEL_STREAMS are being grabbed:
-        add popular games, while there are fewer than MAX_GAMES
-        take the game with the fewest frames that no streams are being grabbed for
-        of up to 10 of its live streams, chosen at random, grab 5 in the background; for each that fails, another
-            streamers who have their share of the game's frames are passed over, those with few come first
-    wait for a grab to end; save its files; add their rows
+    while not stopped:
+        while fewer than PARALLEL_STREAMS grabs are in flight:
+            add popular games while the dataset has fewer than MAX_GAMES
+            start a round of the game with the fewest frames, among games without a round or a cooldown:
+                select up to STREAM_TRIES of its live streams at random, without streamers over quota,
+                those with few frames first
+            grab STREAMS_PER_GAME of them in the background; replace each that fails by the next one
+        wait for a grab to finish; save its files, then add their rows
+        a round in which no stream succeeded gives its game a cooldown
 
-All of it happens in the caller's thread; only the grabs themselves run beside it, in `data.collection.grab_pool`.
+Everything runs in the caller's thread; only the grabs run in threads of their own (data.collection.grab_pool).
 """
 
 from __future__ import annotations
@@ -17,216 +19,210 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import Protocol
 
-from data.collection.grab_pool import Frames, Grab, Grabbed, Grabs, Judge, Stop, Stopped, Turn
-from data.collection.state import Plan, Tally
-from data.collection.stream_selector import Chooser
-from data.entities import Game, StoredFrame, Stream
+from data.collection.grab_pool import GameRound, GrabPool, GrabResult, GrabTask, StopEvent, StopRequested
+from data.collection.interfaces import FrameFilter, FrameIndex, FrameSource, FrameWriter, StreamDirectory
+from data.collection.state import CollectionStats, CollectorSettings
+from data.collection.stream_selector import StreamSelector
+from data.entities import Game
 from data.errors import DirectoryUnauthorized, DirectoryUnavailable
 
 log = logging.getLogger(__name__)
 
-
-class Games(Protocol):
-    """What the loop needs of `data.twitch.helix.Helix`."""
-
-    def top_games(self, non_games: Iterable[int]) -> Iterator[Game]: ...
-    def streams(self, game_id: int, at_most: int) -> list[Stream]: ...
-
-
-class Files(Protocol):
-    """What the loop needs of `data.storage.frame_folder.Folder`."""
-
-    def save(self, game_id: int, login: str, jpegs: Sequence[bytes]) -> list[StoredFrame]: ...
-    def delete(self, frames: Iterable[StoredFrame]) -> None: ...
-    def remember(self, games: Iterable[Game]) -> None: ...
-
-
-class Rows(Protocol):
-    """What the loop needs of `data.storage.catalog.Catalog`."""
-
-    def add_games(self, games: Iterable[Game]) -> list[Game]: ...
-    def game_ids(self) -> set[int]: ...
-    def smallest_game(self, excluding: Iterable[int]) -> Game | None: ...
-    def streamer_frames(self, game_id: int) -> Mapping[str, int]: ...
-    def add_frames(self, frames: Sequence[StoredFrame]) -> object: ...
+_LISTED_STREAMS = 100  # the most that Helix returns in one request
 
 
 class Collector:
-    """The loop, with its collaborators as arguments; see the module's pseudocode."""
+    """The download loop; the module's docstring has it in pseudocode.
+
+    Args:
+        directory: where games and live streams are listed.
+        source: source of the streams' frames.
+        frame_filter: decides which frames to keep.
+        store: where frames are saved.
+        index: rows of the saved frames.
+        settings: numbers that control the loop.
+        stop: ends the run.
+        rng: source of randomness.
+    """
 
     def __init__(
         self,
         *,
-        helix: Games,
-        grabber: Frames,
-        sieve: Judge,
-        folder: Files,
-        catalog: Rows,
-        plan: Plan,
-        stop: Stop,
+        directory: StreamDirectory,
+        source: FrameSource,
+        frame_filter: FrameFilter,
+        store: FrameWriter,
+        index: FrameIndex,
+        settings: CollectorSettings,
+        stop: StopEvent,
         rng: random.Random,
     ) -> None:
-        self._helix = helix
-        self._folder = folder
-        self._catalog = catalog
-        self._plan = plan
+        self._directory = directory
+        self._store = store
+        self._index = index
+        self._settings = settings
         self._stop = stop
-        self._chooser = Chooser(plan.stream_tries, plan.frames_per_stream, plan.streamer_share, rng)
-        self._grabs = Grabs(grabber, sieve, plan.parallel_streams, stop)
-        self._turns: list[Turn] = []  # under way, oldest first
-        self._next_look = 0.0  # monotonic seconds
-        self._resting: dict[int, float] = {}  # game id → until when, monotonic seconds
-        self.tally = Tally()
+        self._selector = StreamSelector(
+            settings.stream_tries, settings.frames_per_stream, settings.max_streamer_fraction, rng
+        )
+        self._pool = GrabPool(source, frame_filter, settings.parallel_streams, stop)
+        self._rounds: list[GameRound] = []  # unfinished, oldest first
+        self._next_games_refresh = 0.0  # monotonic seconds
+        self._cooldown_until: dict[int, float] = {}  # by game id, monotonic seconds
+        self.stats = CollectionStats()
 
-    def run(self) -> Tally:
-        """Collect until stopped; once. Helix being down is waited for; trouble with one stream is counted.
+    def run(self) -> CollectionStats:
+        """Collect until stopped; call once. Wait while the directory is down; count failures of streams.
 
-        Raises DirectoryUnauthorized, FolderError or CatalogUnavailable: they end the run, and nothing saved is lost.
+        Raises DirectoryUnauthorized, FolderError or CatalogUnavailable: they end the run, and saved frames stay.
         """
-        with self._grabs:
+        with self._pool:
             try:
                 self._loop()
-            except Stopped:
-                self._drain()
+            except StopRequested:
+                self._finish_in_flight()
             except DirectoryUnauthorized:
-                self._drain()
+                self._finish_in_flight()
                 raise
-        return self.tally
+        return self.stats
 
     def _loop(self) -> None:
-        while not self._done():
+        while not self._is_finished():
             try:
-                self._fill()
+                self._start_grabs()
             except DirectoryUnavailable as error:
-                log.warning("%s; waiting %.0f s", error, self._plan.helix_pause_s)
+                log.warning("%s; waiting %.0f s", error, self._settings.helix_retry_interval_s)
                 self._wait("waiting for Twitch")
             else:
-                self._collect(self._plan.helix_pause_s)  # then look again: a game may have rested enough
-        self._drain()
+                # The timeout ends the wait although nothing finished: the cooldown of a game may be over.
+                self._process_finished(self._settings.helix_retry_interval_s)
+        self._finish_in_flight()
 
-    def _fill(self) -> None:
-        """Start grabs until no more may run at once, the frames wanted are all on their way, or no game is left."""
-        while self._grabs.room and self._frames_wanted() > 0 and not self._done():
-            turn = next((turn for turn in self._turns if turn.wants), None) or self._next_turn()
-            if turn is None:
+    def _start_grabs(self) -> None:
+        """Start grabs until the pool is full, enough frames are pending, or no game is left."""
+        while self._pool.free_slots and self._wanted_frames() > 0 and not self._is_finished():
+            game_round = next((each for each in self._rounds if each.needs_stream), None) or self._next_round()
+            if game_round is None:
                 break
-            if turn.wants:
-                self._start(turn)
-            else:
-                self._end(turn)
-        if not self._grabs and not self._done():
-            log.warning("no game has live streams to take; waiting %.0f s", self._plan.helix_pause_s)
+            if game_round.needs_stream:
+                self._start(game_round)
+            else:  # the game has no stream to try
+                self._finish_round(game_round)
+        if not self._pool and not self._is_finished():
+            log.warning("no game has live streams to grab; waiting %.0f s", self._settings.helix_retry_interval_s)
             self._wait("waiting for live streams")
 
-    def _next_turn(self) -> Turn | None:
-        """A turn of the game with the fewest frames, of those not resting and not under way."""
+    def _next_round(self) -> GameRound | None:
+        """Begin a round of the game with the fewest frames; return None when every game has a round or a cooldown."""
         self._add_games()
-        busy = {turn.game.id for turn in self._turns}
-        game = self._catalog.smallest_game(excluding=self._resting_games() | busy)
+        busy = {game_round.game.id for game_round in self._rounds}
+        game = self._index.smallest_game(excluding=self._cooling_down() | busy)
         if game is None:
             return None
-        self.tally.doing = f"listing the streams of {game.name}"
-        streams = self._helix.streams(game.id, at_most=100)
-        choice = self._chooser.choose(streams, self._catalog.streamer_frames(game.id))
-        self.tally.passed_over |= choice.passed_over
-        self._turns.append(Turn(game, self._plan.streams_per_game, deque(choice.streams), choice.room))
-        return self._turns[-1]
+        self.stats.status = f"listing the streams of {game.name}"
+        streams = self._directory.list_streams(game.id, max_streams=_LISTED_STREAMS)
+        selection = self._selector.select(streams, self._index.streamer_frames(game.id))
+        self.stats.over_quota |= selection.over_quota
+        self._rounds.append(GameRound(game, self._settings.streams_per_game, deque(selection.streams), selection.quota))
+        return self._rounds[-1]
 
-    def _start(self, turn: Turn) -> None:
-        stream = turn.left.popleft()
-        self._grabs.start(Grab(turn, stream, min(self._frames_wanted(), turn.room[stream.login])))
-        turn.flying += 1
-        self.tally.streams += 1
-        self.tally.doing = self._grabs.doing
+    def _start(self, game_round: GameRound) -> None:
+        stream = game_round.remaining.popleft()
+        self._pool.start(GrabTask(game_round, stream, min(self._wanted_frames(), game_round.quotas[stream.login])))
+        game_round.in_flight += 1
+        self.stats.streams += 1
+        self.stats.status = self._pool.status
 
-    def _end(self, turn: Turn) -> None:
-        """A game whose turn gave nothing rests."""
-        self._turns.remove(turn)
-        if not turn.good:
-            self._resting[turn.game.id] = time.monotonic() + self._plan.rest_s
+    def _finish_round(self, game_round: GameRound) -> None:
+        """Remove the round; a game whose round gave no frame gets a cooldown."""
+        self._rounds.remove(game_round)
+        if not game_round.succeeded:
+            self._cooldown_until[game_round.game.id] = time.monotonic() + self._settings.game_cooldown_s
 
-    def _collect(self, timeout_s: float | None = None) -> None:
-        """Keep what the grabs that have ended gave; waits for one up to `timeout_s` seconds, or until there is one."""
-        for grab, grabbed in self._grabs.finished(timeout_s):
-            self._settle(grab, grabbed)
+    def _process_finished(self, timeout_s: float | None = None) -> None:
+        """Record the results of finished grabs. Wait up to `timeout_s` seconds for one; None waits without a limit."""
+        for task, result in self._pool.finished(timeout_s):
+            self._record_result(task, result)
 
-    def _settle(self, grab: Grab, grabbed: Grabbed) -> None:
-        """Keep what a stream gave, also where it broke off, and count it for its turn."""
-        turn = grab.turn
-        turn.flying -= 1
-        turn.good += bool(grabbed.jpegs)
-        self.tally.left_out.update(grabbed.left_out)
-        if grabbed.failure:
-            log.info("%s", grabbed.failure)
-            self.tally.failures[grabbed.failure.reason] += 1
-        if grabbed.jpegs:
-            self._keep(turn.game, grab.stream.login, grabbed.jpegs)
-        if turn.over:
-            self._end(turn)
-        self.tally.doing = self._grabs.doing
+    def _record_result(self, task: GrabTask, result: GrabResult) -> None:
+        """Save the frames of a grab, also of one that broke off, and update the counters and the round."""
+        game_round = task.round
+        game_round.in_flight -= 1
+        game_round.succeeded += bool(result.jpegs)
+        self.stats.rejected.update(result.rejected)
+        if result.failure:
+            log.info("%s", result.failure)
+            self.stats.failures[result.failure.reason] += 1
+        if result.jpegs:
+            self._save(game_round.game, task.stream.login, result.jpegs)
+        if game_round.is_finished:
+            self._finish_round(game_round)
+        self.stats.status = self._pool.status
 
-    def _drain(self) -> None:
-        """Have what is in flight end at its next frame, and keep what it gave."""
-        self._grabs.halt()
-        while self._grabs:
-            self._collect()
+    def _finish_in_flight(self) -> None:
+        """Let the grabs in flight end at their next frame; record their results."""
+        self._pool.cancel()
+        while self._pool:
+            self._process_finished()
 
     def _add_games(self) -> None:
-        """Add popular games with enough live streams, at most once in `games_interval_s`."""
-        room = self._plan.max_games - len(known := self._catalog.game_ids())
-        if room <= 0 or time.monotonic() < self._next_look:
+        """Add popular games with enough live streams, at most once every `games_interval_s`."""
+        missing = self._settings.max_games - len(known := self._index.game_ids())
+        if missing <= 0 or time.monotonic() < self._next_games_refresh:
             return
-        self.tally.doing = "looking for games"
-        popular = islice(self._helix.top_games(self._plan.non_games), 2 * self._plan.max_games)
+        self.stats.status = "looking for games"
+        popular = islice(self._directory.top_games(self._settings.non_games), 2 * self._settings.max_games)
         for game in popular:
-            if room == 0 or self._done():
+            if missing == 0 or self._is_finished():
                 break
             if game.id not in known and self._has_streamers(game):
-                self._folder.remember([game])
-                self._catalog.add_games([game])
-                room -= 1
-        self._next_look = time.monotonic() + self._plan.games_interval_s
+                self._store.add_games([game])
+                self._index.add_games([game])
+                missing -= 1
+        self._next_games_refresh = time.monotonic() + self._settings.games_interval_s
 
     def _has_streamers(self, game: Game) -> bool:
-        return len(self._helix.streams(game.id, at_most=self._plan.min_streamers)) >= self._plan.min_streamers
+        minimum = self._settings.min_streamers
+        return len(self._directory.list_streams(game.id, max_streams=minimum)) >= minimum
 
-    def _keep(self, game: Game, login: str, jpegs: Sequence[bytes]) -> None:
-        """Files first, then their rows; without rows the files go again. A kill in between is dbSync's to mend."""
-        saved = self._folder.save(game.id, login, jpegs)
+    def _save(self, game: Game, login: str, jpegs: Sequence[bytes]) -> None:
+        """Write the files, then their rows; without rows delete the files again."""
+        saved = self._store.save(game.id, login, jpegs)
         try:
-            self._catalog.add_frames(saved)
+            self._index.add_frames(saved)  # a kill before this line leaves files without rows, which dbSync adopts
         except BaseException:
-            self._folder.delete(saved)
+            self._store.delete(saved)
             raise
-        self.tally.frames[game.name] += len(saved)
+        self.stats.frames[game.name] += len(saved)
 
-    def _frames_wanted(self) -> int:
-        """How many frames the next grab may bring: those in flight are counted as if they brought all of theirs."""
-        if self._plan.frames is None:
-            return self._plan.frames_per_stream
-        return min(self._plan.frames_per_stream, self._plan.frames - self.tally.total - self._grabs.reserved)
+    def _wanted_frames(self) -> int:
+        """Return the maximum number of frames of the next grab; grabs in flight count with their maximum."""
+        if self._settings.frames is None:
+            return self._settings.frames_per_stream
+        missing = self._settings.frames - self.stats.total - self._pool.pending_frames
+        return min(self._settings.frames_per_stream, missing)
 
-    def _resting_games(self) -> set[int]:
+    def _cooling_down(self) -> set[int]:
+        """Return the ids of the games with a cooldown; forget cooldowns that are over."""
         now = time.monotonic()
-        self._resting = {game_id: until for game_id, until in self._resting.items() if until > now}
-        return set(self._resting)
+        self._cooldown_until = {game_id: until for game_id, until in self._cooldown_until.items() if until > now}
+        return set(self._cooldown_until)
 
-    def _wait(self, doing: str) -> None:
-        """Wait `helix_pause_s`, and keep meanwhile what the grabs in flight bring."""
-        left = self._plan.helix_pause_s
-        end = time.monotonic() + left
-        while self._grabs and left > 0:
-            self.tally.doing = f"{doing}; {self._grabs.doing}"
-            self._collect(left)
-            left = end - time.monotonic()
-        self.tally.doing = doing
-        if not self._done():
-            self._stop.pause(max(left, 0))
+    def _wait(self, status: str) -> None:
+        """Wait `helix_retry_interval_s`; meanwhile record the results of the grabs in flight."""
+        remaining_s = self._settings.helix_retry_interval_s
+        end = time.monotonic() + remaining_s
+        while self._pool and remaining_s > 0:
+            self.stats.status = f"{status}; {self._pool.status}"
+            self._process_finished(remaining_s)
+            remaining_s = end - time.monotonic()
+        self.stats.status = status
+        if not self._is_finished():
+            self._stop.pause(max(remaining_s, 0))
 
-    def _done(self) -> bool:
-        enough = self._plan.frames is not None and self.tally.total >= self._plan.frames
-        return enough or self._stop.is_set()
+    def _is_finished(self) -> bool:
+        limit = self._settings.frames
+        return self._stop.is_set() or (limit is not None and self.stats.total >= limit)

@@ -1,7 +1,7 @@
-"""Streams grabbed side by side: the only threads of a download's loop.
+"""Thread pool that grabs several streams at the same time: the only threads of the download loop.
 
-A worker does nothing but take frames from the grabber, and ask the sieve which to keep; it touches no file, row or
-count. What it got waits in its future until the loop asks, so nothing else in the project has to be thread safe.
+A worker takes frames from the source and asks the filter which ones to keep. It touches no file, row or counter: its
+result stays in a future until the loop fetches it. Therefore nothing else in the loop has to be thread-safe.
 """
 
 from __future__ import annotations
@@ -11,171 +11,172 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from data.entities import Frame, Game, Stream
+from data.collection.interfaces import FrameFilter, FrameSource
+from data.entities import Game, Stream
 from data.errors import AllFramesRejected, StreamError
+from data.text import plural
 
 
-class Stopped(Exception):
-    """The user, a signal or a limit asks the loop to end; raised from `Stop.pause` alone."""
+class StopRequested(Exception):
+    """The user, a signal or a limit ends the run; only `StopEvent.pause` raises it."""
 
 
-class Stop(threading.Event):
-    """Set when the run shall end. Waiting anywhere in a run is `pause`, so that a stop ends every wait.
+class StopEvent(threading.Event):
+    """Event that ends the run. Every wait of the loop and its workers is `pause`, so that a stop ends it at once.
 
-    The catalogue waits by `wait`: to give up waiting for PostgreSQL is an error of its own.
+    The catalog uses `wait` instead: when it gives up waiting for PostgreSQL, its own error says so.
     """
 
     def pause(self, seconds: float) -> None:
-        """Wait; raises Stopped when the stop comes, or has come already."""
+        """Wait for `seconds`. Raises StopRequested when the event is set before their end."""
         if self.wait(seconds):
-            raise Stopped
-
-
-class Frames(Protocol):
-    """What a worker needs of `data.capture.grabber.Grabber`; several call it at once."""
-
-    def frames(self, login: str, at_most: int) -> Iterator[Frame]: ...
-
-
-class Judge(Protocol):
-    """What a worker needs of `data.filters.frame_filter.Sieve`; several call it at once."""
-
-    def sift(self, login: str, jpeg: bytes) -> str: ...
+            raise StopRequested
 
 
 @dataclass
-class Turn:
-    """A game being filled: streams still to try, in order, and how many are hoped for, `enough` being the most.
+class GameRound:
+    """One round of a game: grab up to `target` of its selected streams; replace streams that fail.
 
-    `room`: by login, how many frames the streamer may give.
+    Args:
+        target: number of streams that have to succeed.
+        remaining: streams still to try, in order.
+        quotas: by login, the maximum number of frames.
     """
 
     game: Game
-    enough: int
-    left: deque[Stream]
-    room: Mapping[str, int]
-    flying: int = field(default=0, init=False)
-    good: int = field(default=0, init=False)
+    target: int
+    remaining: deque[Stream]
+    quotas: Mapping[str, int]
+    in_flight: int = field(default=0, init=False)
+    succeeded: int = field(default=0, init=False)
 
     @property
-    def wants(self) -> bool:
-        """Whether another stream is to be tried now: a replacement only when one has failed."""
-        return bool(self.left) and self.good + self.flying < self.enough
+    def needs_stream(self) -> bool:
+        """Whether to start another stream now; a replacement starts only when a stream has failed."""
+        return bool(self.remaining) and self.succeeded + self.in_flight < self.target
 
     @property
-    def over(self) -> bool:
-        """Whether nothing is in flight and nothing will be."""
-        return not self.flying and not self.wants
+    def is_finished(self) -> bool:
+        """Whether no stream is in flight and none will start."""
+        return not self.in_flight and not self.needs_stream
 
 
 @dataclass(frozen=True)
-class Grabbed:
-    """What a stream gave before it ended, broke off (`failure`) or was stopped: JPEGs, oldest first.
+class GrabResult:
+    """Frames of one stream until its end, a failure or the stop.
 
-    `left_out`: how many frames were not kept, by reason.
+    Args:
+        jpegs: the frames to keep, oldest first.
+        rejected: number of rejected frames by reason.
+        failure: why the stream broke off; None when it did not.
     """
 
     jpegs: tuple[bytes, ...]
-    left_out: Mapping[str, int]
+    rejected: Mapping[str, int]
     failure: StreamError | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Grab:
-    """A stream in flight, for `turn`, which may give `at_most` frames."""
+class GrabTask:
+    """A stream to grab for a round, `max_frames` at most."""
 
-    turn: Turn
+    round: GameRound
     stream: Stream
-    at_most: int
+    max_frames: int
 
 
-class Grabs:
-    """The streams in flight, `at_once` at most. A context manager: at its end no thread is left."""
+class GrabPool:
+    """Grabs up to `parallel` streams at the same time. A context manager: after the block no thread runs.
 
-    def __init__(self, grabber: Frames, sieve: Judge, at_once: int, stop: Stop) -> None:
-        """No thread starts before the first grab."""
-        self._grabber = grabber
-        self._sieve = sieve
-        self._at_once = at_once
+    Args:
+        source: source of frames.
+        frame_filter: decides which frames to keep.
+        parallel: maximum number of streams in flight.
+        stop: ends every worker at its next frame.
+    """
+
+    def __init__(self, source: FrameSource, frame_filter: FrameFilter, parallel: int, stop: StopEvent) -> None:
+        self._source = source
+        self._filter = frame_filter
+        self._parallel = parallel
         self._stop = stop
-        self._halted = threading.Event()
-        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="grab")
-        self._flying: dict[Future[Grabbed], Grab] = {}
+        self._cancelled = threading.Event()
+        self._executor = ThreadPoolExecutor(parallel, thread_name_prefix="grab")  # starts threads on demand
+        self._in_flight: dict[Future[GrabResult], GrabTask] = {}
 
-    def __enter__(self) -> Grabs:
+    def __enter__(self) -> GrabPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.halt()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.cancel()
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
     def __len__(self) -> int:
-        return len(self._flying)
+        return len(self._in_flight)
 
-    def __iter__(self) -> Iterator[Grab]:
-        return iter(self._flying.values())
-
-    @property
-    def room(self) -> int:
-        """How many more may start now."""
-        return self._at_once - len(self._flying)
+    def __iter__(self) -> Iterator[GrabTask]:
+        return iter(self._in_flight.values())
 
     @property
-    def reserved(self) -> int:
-        """Frames that those in flight may still bring."""
-        return sum(grab.at_most for grab in self)
+    def free_slots(self) -> int:
+        """Number of tasks that may start now."""
+        return self._parallel - len(self._in_flight)
 
     @property
-    def doing(self) -> str:
-        """For the display: 8 streams of 3 games; or the stream and its game, where there is one only."""
+    def pending_frames(self) -> int:
+        """Maximum number of frames that the tasks in flight can bring."""
+        return sum(task.max_frames for task in self)
+
+    @property
+    def status(self) -> str:
+        """Text for the display, such as "8 streams of 3 games"; a single stream is named, with its game."""
         if len(self) == 1:
-            return next(f"{grab.stream.login} ({grab.turn.game.name})" for grab in self)
-        games = len({grab.turn.game.id for grab in self})
-        return f"{len(self)} streams of {games} {'game' if games == 1 else 'games'}"
+            return next(f"{task.stream.login} ({task.round.game.name})" for task in self)
+        games = len({task.round.game.id for task in self})
+        return f"{len(self)} streams of {plural(games, 'game')}"
 
-    def start(self, grab: Grab) -> None:
-        """Grab in the background. The caller sees to `room`."""
-        self._flying[self._pool.submit(self._work, grab)] = grab
+    def start(self, task: GrabTask) -> None:
+        """Start the task in the background. The caller checks `free_slots` first."""
+        self._in_flight[self._executor.submit(self._work, task)] = task
 
-    def finished(self, timeout_s: float | None = None) -> Iterator[tuple[Grab, Grabbed]]:
-        """Those that have ended, waiting for the first one up to `timeout_s` seconds, or as long as it takes.
+    def finished(self, timeout_s: float | None = None) -> Iterator[tuple[GrabTask, GrabResult]]:
+        """Yield finished tasks with their results; each leaves the pool when it is yielded.
 
-        Each leaves the streams in flight as it is handed over.
+        Wait up to `timeout_s` seconds for the first one; None waits without a limit.
         """
-        for future in wait(list(self._flying), timeout_s, FIRST_COMPLETED).done:
-            yield self._flying.pop(future), future.result()
+        for future in wait(list(self._in_flight), timeout_s, FIRST_COMPLETED).done:
+            yield self._in_flight.pop(future), future.result()
 
-    def halt(self) -> None:
-        """Have every worker end at its next frame; what it has got until then can still be asked for."""
-        self._halted.set()
+    def cancel(self) -> None:
+        """Let every worker end at its next frame; `finished` still yields the frames until then."""
+        self._cancelled.set()
 
-    def _work(self, grab: Grab) -> Grabbed:
+    def _work(self, task: GrabTask) -> GrabResult:
         jpegs: list[bytes] = []
-        left_out: Counter[str] = Counter()
+        rejected: Counter[str] = Counter()
         try:
-            if not self._ending():
-                self._take(grab, jpegs, left_out)
+            if not self._should_stop():
+                self._collect(task, jpegs, rejected)
         except StreamError as error:
-            return Grabbed(tuple(jpegs), left_out, error)
-        except Stopped:  # the grabber waited for segments, and the stop ended that
+            return GrabResult(tuple(jpegs), rejected, error)
+        except StopRequested:  # the stop came while the source waited for a segment: this is no failure
             pass
-        return Grabbed(tuple(jpegs), left_out)
+        return GrabResult(tuple(jpegs), rejected)
 
-    def _take(self, grab: Grab, jpegs: list[bytes], left_out: Counter[str]) -> None:
-        """Add to `jpegs` and `left_out` until the stream or the run ends. Raises StreamError or Stopped."""
-        login = grab.stream.login
-        for frame in self._grabber.frames(login, grab.at_most):
-            if reason := self._sieve.sift(login, frame.jpeg):
-                left_out[reason] += 1
+    def _collect(self, task: GrabTask, jpegs: list[bytes], rejected: Counter[str]) -> None:
+        """Fill `jpegs` and `rejected` until the stream or the run ends. Raises StreamError or StopRequested."""
+        login = task.stream.login
+        for frame in self._source.frames(login, task.max_frames):
+            if reason := self._filter.reject_reason(login, frame.jpeg):
+                rejected[reason] += 1
             else:
                 jpegs.append(frame.jpeg)
-            if self._ending():
+            if self._should_stop():  # the frames not seen might have been good ones: report no failure
                 return
-        if left_out and not jpegs:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common())
-            raise AllFramesRejected(f"{login}: of all its frames none is to be kept ({reasons})")
+        if rejected and not jpegs:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common())
+            raise AllFramesRejected(f"{login}: all frames were rejected ({reasons})")
 
-    def _ending(self) -> bool:
-        return self._stop.is_set() or self._halted.is_set()
+    def _should_stop(self) -> bool:
+        return self._stop.is_set() or self._cancelled.is_set()

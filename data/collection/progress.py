@@ -1,4 +1,4 @@
-"""The download's display on a terminal: frames a game, speed, streams tried and failed, frames left out, by reason."""
+"""Progress display of a download: frames per game, speed, streams tried and failed, frames rejected by reason."""
 
 from __future__ import annotations
 
@@ -9,60 +9,58 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from data.collection.state import Tally
+from data.collection.state import CollectionStats
+from data.text import plural
 
-_MOST_GAMES = 30  # rows that fit a usual terminal
+_MAX_GAMES = 30  # rows that fit on a usual terminal
 
 
-class Display:
-    """Renders a tally as it is at that moment; give it to rich's Live."""
+class ProgressDisplay:
+    """A rich renderable that shows the current `stats`; pass it to `rich.live.Live`.
 
-    def __init__(self, tally: Tally, hint: str) -> None:
-        """`hint`: how to stop, shown in the last line."""
-        self._tally = tally
+    Args:
+        stats: counters of the running download.
+        hint: how to stop the download, shown in the last line.
+    """
+
+    def __init__(self, stats: CollectionStats, hint: str) -> None:
+        self._stats = stats
         self._hint = hint
-        self._start = time.monotonic()
+        self._started_at = time.monotonic()
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         table = Table("Game", "Frames", box=None, padding=(0, 2))
-        for name, frames in self._tally.frames.most_common(_MOST_GAMES):
-            table.add_row(Text(name), str(frames))
+        for name, frames in self._stats.frames.most_common(_MAX_GAMES):
+            table.add_row(Text(name), str(frames))  # Text: a name with [brackets] is no markup
         yield Group(table, Text(self.status()), Text(self._hint, style="dim"))
 
     def status(self) -> str:
-        """One line: frames, frames a second, streams tried, what failed or was left out, and what goes on now."""
-        seconds = time.monotonic() - self._start
-        tally = self._tally
+        """Return one line: frames, frames per second, streams tried, failures, rejected frames, current status."""
+        seconds = time.monotonic() - self._started_at
+        stats = self._stats
         return (
-            f"{tally.total} frames in {seconds:.0f} s ({tally.total / max(seconds, 1e-9):.2f} a second), "
-            f"{streams(tally)} · {tally.doing}"
+            f"{stats.total} frames in {seconds:.0f} s ({stats.total / max(seconds, 1e-9):.2f} a second), "
+            f"{summary(stats)} · {stats.status}"
         )
 
     def totals(self) -> str:
-        """The last line of a run."""
-        seconds = time.monotonic() - self._start
+        """Return the line that ends a run."""
+        seconds = time.monotonic() - self._started_at
+        games = len(+self._stats.frames)  # unary plus drops games with a count of 0
         return (
-            f"Downloaded {self._tally.total} frames of {len(+self._tally.frames)} games in {seconds:.0f} s "
-            f"({self._tally.total / max(seconds, 1e-9):.2f} a second); {streams(self._tally)}."
+            f"Downloaded {self._stats.total} frames of {games} games in {seconds:.0f} s "
+            f"({self._stats.total / max(seconds, 1e-9):.2f} a second); {summary(self._stats)}."
         )
 
 
-def streams(tally: Tally) -> str:
-    """For example: 24 streams tried, 3 failed (2 offline, 1 only ads); 20 frames left out (12 frozen, 8 black)."""
-    parts = [f"{tally.streams} streams tried, {_counted(tally.failures)} failed{_reasons(tally.failures)}"]
-    if tally.left_out:
-        parts.append(f"{_number(_counted(tally.left_out), 'frame')} left out{_reasons(tally.left_out)}")
-    if tally.passed_over:
-        parts.append(f"{_number(len(tally.passed_over), 'streamer')} passed over for having a full share")
+def summary(stats: CollectionStats) -> str:
+    """Return text such as "24 streams tried, 3 failed (2 offline, 1 only ads); 5 frames rejected (5 frozen)"."""
+    parts = [f"{stats.streams} streams tried, {stats.failures.total()} failed{_reasons(stats.failures)}"]
+    if stats.rejected:
+        parts.append(f"{plural(stats.rejected.total(), 'frame')} rejected{_reasons(stats.rejected)}")
+    if stats.over_quota:
+        parts.append(f"{plural(len(stats.over_quota), 'streamer')} over quota")
     return "; ".join(parts)
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _counted(counter: Counter[str]) -> int:
-    return sum(counter.values())
 
 
 def _reasons(counter: Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""A download's plan, and the tally of what has come of it so far."""
+"""State of a download: its settings, and its counters so far."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How much of what: the settings of the same names."""
+class CollectorSettings:
+    """The settings of the same names (config.py says what each means), and the limit of one run."""
 
     max_games: int
     min_streamers: int
@@ -16,26 +16,35 @@ class Plan:
     streams_per_game: int
     stream_tries: int
     frames_per_stream: int
-    streamer_share: float
+    max_streamer_fraction: float
     games_interval_s: float
-    rest_s: float
-    helix_pause_s: float
+    game_cooldown_s: float
+    helix_retry_interval_s: float
     parallel_streams: int
-    frames: int | None = None  # stop after so many
+    frames: int | None = None  # stop after this number of frames; None: no limit
 
 
 @dataclass
-class Tally:
-    """What a run has done so far; the display reads it while the loop writes it."""
+class CollectionStats:
+    """Counters of one run. The loop's thread writes them; the display's thread reads them.
 
-    frames: Counter[str] = field(default_factory=Counter)  # by game's name
-    left_out: Counter[str] = field(default_factory=Counter)  # frames that were not kept, by reason
+    Args:
+        frames: saved frames by game name.
+        rejected: rejected frames by reason.
+        streams: number of streams tried.
+        failures: failed streams by reason.
+        over_quota: logins of streamers who already have their fraction of a game's frames.
+        status: what the loop does now, for the display.
+    """
+
+    frames: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
     streams: int = 0
-    failures: Counter[str] = field(default_factory=Counter)  # by reason
-    passed_over: set[str] = field(default_factory=set)  # logins of streamers who have their share
-    doing: str = "starting"
+    failures: Counter[str] = field(default_factory=Counter)
+    over_quota: set[str] = field(default_factory=set)
+    status: str = "starting"
 
     @property
     def total(self) -> int:
-        """Frames of all games."""
+        """Number of saved frames of all games."""
         return sum(self.frames.values())

@@ -1,4 +1,4 @@
-"""Which of a game's live streams are tried, in which order, and how many frames each streamer may give."""
+"""Stream selection: which of a game's live streams to try, in which order, and each streamer's quota of frames."""
 
 from __future__ import annotations
 
@@ -11,44 +11,63 @@ from data.entities import Stream
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Streams to try, in this order. `room`: by login, how many frames the streamer may give. The rest have enough."""
+class Selection:
+    """A choice of streams.
+
+    Args:
+        streams: the streams to try, in this order.
+        quota: by login, the number of frames that the streamer may give now; 0 for those over quota.
+        over_quota: logins of the streamers who may give no frame.
+    """
 
     streams: tuple[Stream, ...]
-    room: Mapping[str, int]
-    passed_over: frozenset[str]
+    quota: Mapping[str, int]
+    over_quota: frozenset[str]
 
 
-class Chooser:
-    """Chooses by the settings of these names."""
+class StreamSelector:
+    """Selects streams at random, so that no streamer dominates a game.
 
-    def __init__(self, stream_tries: int, frames_per_stream: int, streamer_share: float, rng: random.Random) -> None:
-        self._tries = stream_tries
-        self._always = frames_per_stream
-        self._share = streamer_share
+    Args:
+        stream_tries: maximum number of streams in a selection.
+        frames_per_stream: frames that every streamer may give; also the maximum per grab.
+        max_streamer_fraction: maximum fraction of a game's frames from one streamer, 0 to 1; 1: no limit.
+        rng: source of randomness.
+    """
+
+    def __init__(
+        self, stream_tries: int, frames_per_stream: int, max_streamer_fraction: float, rng: random.Random
+    ) -> None:
+        self._max_streams = stream_tries
+        self._base_quota = frames_per_stream
+        self._max_fraction = max_streamer_fraction
         self._rng = rng
 
-    def choose(self, streams: Sequence[Stream], given: Mapping[str, int]) -> Choice:
-        """Up to STREAM_TRIES of a game's streams at random, those of the streamers who gave the fewest frames first.
+    def select(self, streams: Sequence[Stream], existing_frames: Mapping[str, int]) -> Selection:
+        """Return a random selection of a game's `streams`, those of the streamers with the fewest frames first.
 
-        `given`: by login, the game's frames. They are drawn before they are ordered: streams that never give a frame
-        would stand first for ever otherwise, and be all that is tried.
+        `existing_frames`: by login, the number of the game's frames.
         """
-        total = sum(given.values())
-        room = {stream.login: self.room(given.get(stream.login, 0), total) for stream in streams}
-        willing = [stream for stream in streams if room[stream.login]]
-        drawn = self._rng.sample(willing, min(len(willing), self._tries))
-        drawn.sort(key=lambda stream: given.get(stream.login, 0))
-        full = frozenset(login for login, frames in room.items() if not frames)
-        return Choice(tuple(drawn), room, full)
+        total = sum(existing_frames.values())
+        quota = {stream.login: self.quota(existing_frames.get(stream.login, 0), total) for stream in streams}
+        eligible = [stream for stream in streams if quota[stream.login]]
+        # Draw first, then sort: otherwise streams that always fail would stay first and hide all others.
+        selected = self._rng.sample(eligible, min(len(eligible), self._max_streams))
+        selected.sort(key=lambda stream: existing_frames.get(stream.login, 0))
+        over_quota = frozenset(login for login, frames in quota.items() if not frames)
+        return Selection(tuple(selected), quota, over_quota)
 
-    def room(self, given: int, total: int) -> int:
-        """How many more frames a streamer may give who gave `given` of a game's `total`; FRAMES_PER_STREAM at most.
+    def quota(self, existing_frames: int, total: int) -> int:
+        """Return how many more frames a streamer may give, 0 to frames_per_stream.
 
-        With them they are STREAMER_SHARE of all at most, or FRAMES_PER_STREAM in number.
+        With these frames the streamer has at most frames_per_stream frames, or at most the maximum fraction of all.
+
+        Args:
+            existing_frames: number of the streamer's frames in this game.
+            total: number of the game's frames.
         """
-        if self._share >= 1:
-            return self._always
-        # given + n <= share x (total + n), solved for n; 1e-9 for what floats lose
-        by_share = math.floor((self._share * total - given) / (1 - self._share) + 1e-9)
-        return min(self._always, max(self._always - given, by_share, 0))
+        if self._max_fraction >= 1:
+            return self._base_quota
+        # existing + n <= fraction * (total + n), solved for n; 1e-9 makes up for rounding errors.
+        by_fraction = math.floor((self._max_fraction * total - existing_frames) / (1 - self._max_fraction) + 1e-9)
+        return min(self._base_quota, max(self._base_quota - existing_frames, by_fraction, 0))

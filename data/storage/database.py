@@ -138,7 +138,9 @@ def _to_catalog_error(error: SQLAlchemyError) -> CatalogUnavailable:
     refusal = _advice(message, _REFUSAL_ADVICE)
     advice = refusal or _advice(message, _OUTAGE_ADVICE) or "try again"
     error_type = CatalogConnectionLost if _is_connection_lost(error) and not refusal else CatalogUnavailable
-    return error_type(f"PostgreSQL: {message}: {advice}. The frames are safe; python -m data.dbSync rebuilds their rows.")
+    return error_type(
+        f"PostgreSQL: {message}: {advice}. The frames are safe; python -m data.dbSync rebuilds their rows."
+    )
 
 
 def _is_connection_lost(error: SQLAlchemyError) -> bool:

@@ -1,0 +1,51 @@
+"""Interfaces (Protocols) of the download loop's collaborators, so that the loop runs unchanged on fakes in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from data.entities import Frame, Game, StoredFrame, Stream
+
+
+class StreamDirectory(Protocol):
+    """Directory of games and live streams (`data.twitch.helix.Helix`); the seam for another site than Twitch.
+
+    Both methods raise DirectoryUnavailable or DirectoryUnauthorized.
+    """
+
+    def top_games(self, non_games: Iterable[int]) -> Iterator[Game]:
+        """Yield games by viewers, most viewers first, without the ids in `non_games`."""
+
+    def list_streams(self, game_id: int, max_streams: int) -> list[Stream]:
+        """Return up to `max_streams` live streams of a game, most viewers first."""
+
+
+class FrameWriter(Protocol):
+    """The part of a `data.storage.frame_store.FrameStore` that the loop needs."""
+
+    def save(self, game_id: int, login: str, jpegs: Sequence[bytes]) -> list[StoredFrame]: ...
+    def delete(self, frames: Iterable[StoredFrame]) -> None: ...
+    def add_games(self, games: Iterable[Game]) -> None: ...
+
+
+class FrameIndex(Protocol):
+    """The part of `data.storage.catalog.Catalog` that the loop needs."""
+
+    def add_games(self, games: Iterable[Game]) -> list[Game]: ...
+    def game_ids(self) -> set[int]: ...
+    def smallest_game(self, excluding: Iterable[int]) -> Game | None: ...
+    def streamer_frames(self, game_id: int) -> Mapping[str, int]: ...
+    def add_frames(self, frames: Sequence[StoredFrame]) -> object: ...
+
+
+class FrameSource(Protocol):
+    """Source of a stream's frames (`data.capture.grabber.Grabber`). Several threads call it at the same time."""
+
+    def frames(self, login: str, max_frames: int) -> Iterator[Frame]: ...
+
+
+class FrameFilter(Protocol):
+    """Filter of frames (`data.filters.frame_filter`): "" keeps a frame. Several threads call it at the same time."""
+
+    def reject_reason(self, login: str, jpeg: bytes) -> str: ...
