@@ -1,1 +1,1 @@
-"""Learning: a folder of frames becomes a model, its classes, and honest numbers about both."""
+"""Model: train a classifier on a folder of frames, evaluate it, export it and run it."""

@@ -1,4 +1,4 @@
-"""python -m model.evaluate [FOLDER]: how good the model is on pictures of a folder, one folder a game."""
+"""COMMAND: evaluate the model on a folder of labelled images, one subfolder per game."""
 
 from __future__ import annotations
 
@@ -15,44 +15,46 @@ if TYPE_CHECKING:
     from config import Settings
 
 _EPILOG = """\
-FOLDER holds a folder for each game, named by its id or its name as in classes.txt, with pictures in it:
-JPEG, PNG or WebP, <stream>-<n>.jpg. Folders of other names count as games that the model does not know.
+FOLDER holds a folder for each game, named by its id or by its name as in classes.txt, with images in it:
+JPEG, PNG or WebP, <stream>-<n>.jpg. Folders with other names count as games that the model does not know.
 settings: DOWNLOAD_PATH MODEL_PATH INT8 VISUALIZE_RESULTS"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
-    parser = cli.parser("model.evaluate", "Judge the model by pictures whose games are known.", _EPILOG)
-    parser.add_argument("folder", nargs="?", type=Path, help="folder of pictures (DOWNLOAD_PATH's frames)")
-    parser.add_argument("--out", type=Path, help="folder for the report (MODEL_PATH's results/evaluation)")
-    return cli.run(parser.parse_args(argv), _evaluate)
+    """Run the command and return the exit code."""
+    parser = cli.make_parser("model.evaluate", "Evaluate the model on images whose games are known.", _EPILOG)
+    parser.add_argument("folder", nargs="?", type=Path, help="folder of images (default: DOWNLOAD_PATH's frames)")
+    parser.add_argument("--out", type=Path, help="folder for the report (default: MODEL_PATH's results/evaluation)")
+    return cli.run_command(parser.parse_args(argv), _evaluate)
 
 
 def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from data.errors import ModelError
-    from data.storage.frame_folder import Folder
+    from data.storage.frame_folder import FrameFolder
     from model.evaluation import folder_evaluation, image_folder
-    from model.inference.classifier import Classifier, file_of
+    from model.inference.classifier import Classifier, model_file
     from model.reports import html_report
 
-    file = file_of(settings.model_path, settings.int8)
+    file = model_file(settings.model_path, settings.int8)
     classifier = Classifier.load(settings.model_path, file=file)
     root: Path = args.folder or settings.download_path / "frames"
-    pictures = image_folder.pictures(root, classifier.classes, Folder(root).names())
-    done = folder_evaluation.run(classifier, pictures)
-    figures = _about(root, settings.model_path / file) | done.figures()
+    images = image_folder.list_images(root, classifier.classes, FrameFolder(root).game_names())
+    evaluation = folder_evaluation.evaluate_folder(classifier, images)
+    metrics = _provenance(root, settings.model_path / file) | evaluation.metrics()
     out: Path = args.out or settings.model_path / "results" / "evaluation"
+    threshold = classifier.calibration.threshold
     try:
-        written = html_report.write(out, done, classifier.calibration.threshold, figures, settings.visualize_results)
+        written = html_report.write(out, evaluation, threshold, metrics, settings.visualize_results)
     except OSError as error:
-        raise ModelError(f"{out} cannot be written: {error.strerror}") from error
-    _print(html_report.rows(figures), html_report.summary(figures))
+        raise ModelError(f"{out} cannot be written: {error.strerror}. Choose another folder with --out.") from error
+    _print_table(html_report.game_rows(metrics))
+    _print_table(html_report.summary_rows(metrics))
     print(f"{out}: {', '.join(written)}")
     return 0
 
 
-def _about(root: Path, model: Path) -> dict[str, Any]:
-    """What was judged, by which file, and when."""
+def _provenance(root: Path, model: Path) -> dict[str, Any]:
+    """Return date, folder, model file and its hash: what a later reader needs to compare two reports."""
     from model.reports.model_card import sha256
 
     return {
@@ -63,13 +65,20 @@ def _about(root: Path, model: Path) -> dict[str, Any]:
     }
 
 
-def _print(games: Sequence[Sequence[str]], summary: Sequence[Sequence[str]]) -> None:
-    for lines in (games, summary):
-        widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-        for first, *others in lines:
-            cells = [f"{cell:>{width}}" for cell, width in zip(others, widths[1:], strict=True)]
-            print("  ".join([f"{first:<{widths[0]}}", *cells]))
-        print()
+def _print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print the rows in columns, the first one aligned left, and an empty line after them."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for index in range(len(rows[0])):
+        table.add_column(justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text: brackets in a name are no markup
+    # rich cuts cells at the console's width, which is 80 in a pipe; a wide console never cuts.
+    Console(width=10_000, highlight=False).print(table)
+    print()
 
 
 if __name__ == "__main__":

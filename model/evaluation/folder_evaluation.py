@@ -1,9 +1,9 @@
-"""A model on trial: its answers on a gallery's pictures. Of games that are none of its classes it should say so."""
+"""Folder evaluation: a model's metrics on an image folder, games included that the model should call unknown."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,128 +11,137 @@ import numpy as np
 
 from data.entities import Game
 from data.errors import DatasetError
-from model.evaluation import image_folder, metrics
-from model.evaluation.image_folder import Picture
-from model.evaluation.metrics import Evaluation
-from model.inference.calibration import Judged
+from model.evaluation import image_folder
+from model.evaluation.image_folder import LabelledImage
+from model.evaluation.metrics import Evaluation, auroc, evaluate
+from model.inference.calibration import ScoredLogits
 from model.inference.classifier import Classifier
+from model.inference.probabilities import softmax
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trial:
-    """`pictures`, as many as could be read, and what was `judged` of them, in the same order.
+class FolderEvaluation:
+    """Predictions for the n readable images of a folder, and metrics of them.
 
-    `evaluation`: of those of known games.
+    Args:
+        classes: the model's classes in output order.
+        images: the readable images, n.
+        predictions: of `images`, in the same order.
+        known_evaluation: metrics on the images of known games alone.
     """
 
     classes: tuple[Game, ...]
-    pictures: tuple[Picture, ...]
-    judged: Judged
-    evaluation: Evaluation
+    images: tuple[LabelledImage, ...]
+    predictions: ScoredLogits
+    known_evaluation: Evaluation
 
     @property
-    def familiar(self) -> np.ndarray:
-        """bool (n,): whether the picture's game is one of the model's."""
-        return np.array([picture.known is not None for picture in self.pictures])
+    def is_known(self) -> np.ndarray:
+        """Whether each image's game is one of the model's classes, bool (n,)."""
+        return np.array([image.known_game is not None for image in self.images])
 
     @property
     def auroc(self) -> float:
-        """How often a known game's picture scores above another's; NaN where there are no others."""
-        return metrics.auroc(self.judged.scores[self.familiar], self.judged.scores[~self.familiar])
+        """Probability that a known game's image scores above another game's; NaN without other games."""
+        return auroc(self.predictions.scores[self.is_known], self.predictions.scores[~self.is_known])
 
     @property
     def confidence(self) -> np.ndarray:
-        """float64 (n,): the probability of the most probable class."""
-        return np.exp(metrics.log_softmax(self.judged.logits)).max(axis=1)
+        """Probability of the most probable class, float64 (n,)."""
+        return softmax(self.predictions.logits).max(axis=1)
 
-    def answer(self, number: int) -> Game:
-        """The most probable class of a picture."""
-        return self.classes[int(self.judged.logits[number].argmax())]
+    def top_class(self, index: int) -> Game:
+        """Return the most probable class of the image at `index`."""
+        return self.classes[int(self.predictions.logits[index].argmax())]
 
-    def worst(self, count: int) -> list[int]:
-        """The pictures of known games that the model is most wrong about, the worst first.
-
-        By the probability that their own game has; none whose answer is right.
-        """
-        likelihood = np.exp(metrics.log_softmax(self.judged.logits))
-        own = {
-            number: likelihood[number, self.classes.index(picture.known)]
-            for number, picture in enumerate(self.pictures)
-            if picture.known and self.answer(number) != picture.known
+    def worst_errors(self, count: int) -> list[int]:
+        """Return the indices of misclassified images of known games, those with the least likely game first."""
+        probabilities = softmax(self.predictions.logits)  # (n, classes)
+        likelihood = {
+            index: probabilities[index, self.classes.index(image.known_game)]
+            for index, image in enumerate(self.images)
+            if image.known_game and self.top_class(index) != image.known_game
         }
-        return sorted(own, key=lambda number: own[number])[:count]
+        return sorted(likelihood, key=lambda index: likelihood[index])[:count]
 
-    def mistaken(self, count: int) -> list[int]:
-        """The pictures of other games that pass for known ones, those with the highest score first."""
-        passed = np.flatnonzero(~self.familiar & self.judged.known)
-        return [int(number) for number in passed[np.argsort(-self.judged.scores[passed], kind="stable")][:count]]
+    def false_accepts(self, count: int) -> list[int]:
+        """Return the indices of unknown games' images that were accepted as known, the highest score first."""
+        accepted = np.flatnonzero(~self.is_known & self.predictions.known)
+        by_score = np.argsort(-self.predictions.scores[accepted], kind="stable")
+        return [int(index) for index in accepted[by_score][:count]]
 
-    def games(self) -> list[dict[str, Any]]:
-        """Each game of the gallery, known ones first, ready for JSON."""
-        names = dict.fromkeys((p.game, p.known) for p in sorted(self.pictures, key=lambda p: (not p.known, p.game)))
-        return [self._game(name, known) for name, known in names]
+    def game_metrics(self) -> list[dict[str, Any]]:
+        """Return the metrics of each game, known games first, ready for JSON."""
+        ordered = sorted(self.images, key=lambda image: (not image.known_game, image.game_name))
+        games = dict.fromkeys((image.game_name, image.known_game) for image in ordered)  # a set in order
+        return [self._game_metrics(name, known_game) for name, known_game in games]
 
-    def _game(self, name: str, known: Game | None) -> dict[str, Any]:
-        mine = np.array([(p.game, p.known) == (name, known) for p in self.pictures])
-        figures = {"name": name, "known": known is not None, "frames": int(mine.sum())}
-        figures["streams"] = len({p.stream for p, is_mine in zip(self.pictures, mine, strict=True) if is_mine})
-        if known:
-            label = self.classes.index(known)
-            figures["accuracy_by_frame"] = self.evaluation.per_game[label]
-            figures["accuracy_by_stream"] = self.evaluation.per_game_streams[label]
-        return figures | {"called_unknown": float(1 - self.judged.known[mine].mean())}
+    def _game_metrics(self, name: str, known_game: Game | None) -> dict[str, Any]:
+        own = np.array([(image.game_name, image.known_game) == (name, known_game) for image in self.images])  # (n,)
+        streams = {image.stream for image, is_own in zip(self.images, own, strict=True) if is_own}
+        metrics = {"name": name, "known": known_game is not None, "frames": int(own.sum()), "streams": len(streams)}
+        if known_game:
+            label = self.classes.index(known_game)
+            metrics["accuracy_by_frame"] = self.known_evaluation.recall_per_game[label]
+            metrics["accuracy_by_stream"] = self.known_evaluation.stream_recall_per_game[label]
+        return metrics | {"called_unknown": float(1 - self.predictions.known[own].mean())}
 
-    def streams_called_unknown(self, familiar: bool) -> float | None:
-        """The share of the known games' streams, or of the others', more than half of whose frames are unknown.
+    def streams_called_unknown(self, *, of_known_games: bool) -> float | None:
+        """Return the fraction of streams with more than half of their frames unknown, as recognition votes.
 
-        As in recognition. None where there are none.
+        Args:
+            of_known_games: whether to count streams of known games or of all others; None if there are none.
         """
         votes: dict[tuple[str, str], list[bool]] = {}
-        for picture, known in zip(self.pictures, self.judged.known, strict=True):
-            if (picture.known is not None) == familiar:
-                votes.setdefault((picture.game, picture.stream), []).append(not known)
-        return float(np.mean([2 * sum(each) > len(each) for each in votes.values()])) if votes else None
+        for image, known in zip(self.images, self.predictions.known, strict=True):
+            if (image.known_game is not None) == of_known_games:
+                votes.setdefault((image.game_name, image.stream), []).append(not known)
+        return float(np.mean([2 * sum(unknown) > len(unknown) for unknown in votes.values()])) if votes else None
 
-    def figures(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        judged, known = self.evaluation, self.judged.known
+    def metrics(self) -> dict[str, Any]:
+        """Return all metrics, ready for JSON."""
+        evaluation = self.known_evaluation
         return {
-            "frames": judged.frames,
-            "streams": judged.streams,
-            "accuracy_by_frame": judged.by_frame,
-            "accuracy_by_stream": judged.by_stream,
-            "top3_by_frame": judged.top3,
-            "nll": judged.nll,
-            "ece": judged.ece,
-            "unknown": {
-                "frames": int((~self.familiar).sum()),
-                "auroc_by_frame": None if math.isnan(self.auroc) else self.auroc,
-                "known_called_unknown": float(1 - known[self.familiar].mean()),
-                "others_called_unknown": None if self.familiar.all() else float(1 - known[~self.familiar].mean()),
-                "known_streams_called_unknown": self.streams_called_unknown(familiar=True),
-                "other_streams_called_unknown": self.streams_called_unknown(familiar=False),
+            "frames": evaluation.frames,
+            "streams": evaluation.streams,
+            "accuracy_by_frame": evaluation.frame_accuracy,
+            "accuracy_by_stream": evaluation.stream_accuracy,
+            "top3_by_frame": evaluation.top3_accuracy,
+            "nll": evaluation.negative_log_likelihood,
+            "ece": evaluation.ece,
+            "unknown": self._unknown_metrics(),
+            "games": self.game_metrics(),
+            "reliability": [asdict(bin) for bin in evaluation.bins],
+            "confusion": {
+                "classes": [asdict(game) for game in self.classes],
+                "counts": evaluation.confusion.tolist(),
             },
-            "games": self.games(),
-            "reliability": [asdict(step) for step in judged.bins],
-            "confusion": {"classes": [asdict(game) for game in self.classes], "counts": judged.confusion.tolist()},
+        }
+
+    def _unknown_metrics(self) -> dict[str, Any]:
+        is_known, accepted = self.is_known, self.predictions.known
+        return {
+            "frames": int((~is_known).sum()),
+            "auroc_by_frame": None if math.isnan(self.auroc) else self.auroc,  # JSON has no NaN
+            "known_called_unknown": float(1 - accepted[is_known].mean()),
+            "others_called_unknown": None if is_known.all() else float(1 - accepted[~is_known].mean()),
+            "known_streams_called_unknown": self.streams_called_unknown(of_known_games=True),
+            "other_streams_called_unknown": self.streams_called_unknown(of_known_games=False),
         }
 
 
-def run(classifier: Classifier, pictures: Sequence[Picture]) -> Trial:
-    """Judge the pictures. Raises DatasetError: none that can be read is of a game that the model knows."""
-    read: list[Picture] = []
-    parts: list[Judged] = []
-    for batch, pixels in image_folder.batches(pictures, classifier.img_size):
-        read += batch
-        parts.append(classifier.judge(pixels))
-    known = [picture.known is not None for picture in read]
-    if not any(known):
-        raise DatasetError("None of the pictures shows a game that the model knows: name folders as in classes.txt.")
-    judged = Judged(*(_joined(getattr(part, name) for part in parts) for name in ("logits", "scores", "known")))
-    frames = [picture.frame for picture in read if picture.known]
-    mine = metrics.evaluate(judged.logits[np.array(known)], frames, classifier.classes)
-    return Trial(classifier.classes, tuple(read), judged, mine)
-
-
-def _joined(arrays: Iterable[np.ndarray]) -> np.ndarray:
-    return np.concatenate(list(arrays))
+def evaluate_folder(classifier: Classifier, images: Sequence[LabelledImage]) -> FolderEvaluation:
+    """Predict and evaluate the images. Raises DatasetError if no readable image shows a game of the model."""
+    readable: list[LabelledImage] = []
+    batches: list[ScoredLogits] = []
+    for batch, pixels in image_folder.iter_batches(images, classifier.img_size):
+        readable += batch
+        batches.append(classifier.predict(pixels))
+    is_known = np.array([image.known_game is not None for image in readable])
+    if not is_known.any():
+        raise DatasetError("No readable image shows a game of the model. Name the folders as in classes.txt.")
+    fields = ("logits", "scores", "known")
+    predictions = ScoredLogits(*(np.concatenate([getattr(batch, field) for batch in batches]) for field in fields))
+    frames = [image.frame for image in readable if image.known_game]
+    known_evaluation = evaluate(predictions.logits[is_known], frames, classifier.classes)
+    return FolderEvaluation(classifier.classes, tuple(readable), predictions, known_evaluation)

@@ -1,4 +1,4 @@
-"""Pictures in a folder, one folder a game: the dataset's own, or any that somebody sorted by hand. No TensorFlow."""
+"""Image folder: labelled images on disk, one subfolder per game, such as the dataset's own or one sorted by hand."""
 
 from __future__ import annotations
 
@@ -13,70 +13,87 @@ import numpy as np
 
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError, UndecodableVideo
-from data.video.decoder import fitted
+from data.video.images import decode_resized
 
 log = logging.getLogger(__name__)
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-_NUMBERED = re.compile(r"(.+)[-_ ][0-9]+")
+_NUMBERED = re.compile(r"(.+)[-_ ][0-9]+")  # <stream>-<n>, the dataset's form; others number with _ or a space
 _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A file, the name of the `game` it shows, and its `stream`: `<stream>-<n>.jpg`, or the file's own name.
+class LabelledImage:
+    """One image file.
 
-    `known`: the model's class, or None for a game that it has none for.
+    Args:
+        path: the file.
+        game_name: name of the game that the image shows.
+        stream: name before the number in `<stream>-<n>.jpg`, or the whole name without its suffix.
+        known_game: the model's class, or None for a game that the model does not have.
     """
 
     path: Path
-    game: str
+    game_name: str
     stream: str
-    known: Game | None
+    known_game: Game | None
 
     @property
     def frame(self) -> StoredFrame:
-        """For model.evaluation.metrics, which asks for game and streamer. Of a known game."""
-        return StoredFrame(self.known.id if self.known else 0, self.stream, 1)
+        """Game and stream as model.evaluation.metrics takes them; valid for an image of a known game only."""
+        return StoredFrame(self.known_game.id if self.known_game else 0, self.stream, 1)
+
+    def pixels(self, size: int) -> np.ndarray:
+        """Decode the file, uint8 (size, size, 3), RGB. Raises OSError or UndecodableVideo."""
+        return decode_resized(self.path.read_bytes(), size)
 
 
-def pictures(root: Path, classes: Sequence[Game], names: dict[int, str]) -> list[Picture]:
-    """Those in the folders of `root`, sorted by path. A folder is named by its game's id or name, in any case.
+def list_images(root: Path, classes: Sequence[Game], names: dict[int, str]) -> list[LabelledImage]:
+    """List the images in the subfolders of `root`, sorted by path.
 
-    `names`: of ids, for games that are none of `classes`. Raises DatasetError: there are none.
+    A subfolder is named by its game's id, or by the game's name in any case. Hidden files and folders are ignored.
+
+    Args:
+        root: the folder.
+        classes: the model's classes.
+        names: names of games by id, for games outside `classes`.
+
+    Raises:
+        DatasetError: `root` is unreadable or holds no image.
     """
-    by_word = {word: game for game in classes for word in (str(game.id), game.name.casefold())}
-    found: list[Picture] = []
+    by_folder_name = {key: game for game in classes for key in (str(game.id), game.name.casefold())}
+    found: list[LabelledImage] = []
     for folder in sorted(path for path in _entries(root) if path.is_dir() and not path.name.startswith(".")):
-        known = by_word.get(folder.name.casefold())
-        name = known.name if known else names.get(int(folder.name), folder.name) if _is_id(folder) else folder.name
+        known_game = by_folder_name.get(folder.name.casefold())
+        name = known_game.name if known_game else _game_name(folder, names)
         files = sorted(path for path in _entries(folder) if path.suffix.lower() in _SUFFIXES and path.name[0] != ".")
-        found += [Picture(path, name, _stream(path), known) for path in files]
+        found += [LabelledImage(path, name, _stream(path), known_game) for path in files]
     if not found:
-        raise DatasetError(f"There are no pictures in {root}: it takes a folder for each game, with pictures in it.")
+        raise DatasetError(f"No images found in {root}. Put the images of each game into a folder of its own there.")
     return found
 
 
-def batches(some: Sequence[Picture], img_size: int) -> Iterator[tuple[list[Picture], np.ndarray]]:
-    """The pictures in their order with their pixels, uint8 (n, img_size, img_size, 3) RGB.
+def iter_batches(images: Sequence[LabelledImage], img_size: int) -> Iterator[tuple[list[LabelledImage], np.ndarray]]:
+    """Yield batches in order: the images, and their pixels as uint8 (n, img_size, img_size, 3), RGB.
 
-    What cannot be read is named in a warning and left out.
+    Unreadable images are logged and skipped.
     """
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(some), _BATCH):
-            batch = some[start : start + _BATCH]
-            read = [(one, pixels) for one, pixels in pool.map(lambda one: _read(one, img_size), batch) if pixels.size]
-            if read:
-                yield [one for one, _ in read], np.stack([pixels for _, pixels in read])
+    with ThreadPoolExecutor() as pool:  # decoding releases the GIL
+        for start in range(0, len(images), _BATCH):
+            batch = images[start : start + _BATCH]
+            decoded = pool.map(lambda image: _decode(image, img_size), batch)
+            readable = [pair for pairs in decoded for pair in pairs]
+            if readable:
+                yield [image for image, _ in readable], np.stack([pixels for _, pixels in readable])
 
 
-def _read(picture: Picture, img_size: int) -> tuple[Picture, np.ndarray]:
-    """With no pixels where there are none."""
+def _decode(image: LabelledImage, img_size: int) -> list[tuple[LabelledImage, np.ndarray]]:
+    """Return the image with its pixels, or an empty list after logging that it is unreadable."""
     try:
-        return picture, fitted(picture.path.read_bytes(), img_size)
+        return [(image, image.pixels(img_size))]
     except (UndecodableVideo, OSError):
-        log.warning("%s cannot be decoded and is left out.", picture.path)
-        return picture, np.empty(0, np.uint8)
+        log.warning("%s cannot be decoded and is skipped.", image.path)
+        return []
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -86,8 +103,9 @@ def _entries(folder: Path) -> list[Path]:
         raise DatasetError(f"Cannot read {folder}: {error.strerror}.") from error
 
 
-def _is_id(folder: Path) -> bool:
-    return folder.name.isascii() and folder.name.isdecimal()
+def _game_name(folder: Path, names: dict[int, str]) -> str:
+    is_id = folder.name.isascii() and folder.name.isdecimal()
+    return names.get(int(folder.name), folder.name) if is_id else folder.name
 
 
 def _stream(path: Path) -> str:

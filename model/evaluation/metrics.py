@@ -1,4 +1,4 @@
-"""How good the model is on streamers that it never saw: numpy in, numbers out."""
+"""Classification metrics: accuracy by frame and by stream, calibration, confusion matrix, AUROC. numpy only."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.entities import Game, StoredFrame
+from model.inference.probabilities import log_softmax, softmax
 
 BINS = 15  # Guo et al., On Calibration of Modern Neural Networks, ICML 2017
 _TOP = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Bin:
-    """The frames whose confidence lies in one of the equal steps from 0 to 1.
+class CalibrationBin:
+    """The frames whose confidence lies in one of BINS equal intervals between 0 and 1.
 
-    `confidence`: their mean; `accuracy`: the share of them that is right; both 0 where `frames` is.
+    Args:
+        frames: number of frames.
+        confidence: their mean confidence, 0 to 1; 0 without frames.
+        accuracy: fraction of them that is right; 0 without frames.
     """
 
     frames: int
@@ -27,124 +31,129 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Accuracies are 0 to 1. A stream is all frames of one login in one game.
+    """Metrics on labelled frames. A stream is all frames of one login in one game; accuracies are 0 to 1.
 
-    `top3`: the share of frames whose game is among the three most probable. `nll`: mean negative log-likelihood
-    of the frames' own games, nats. `bins`: BINS of them, from confidence 0 to 1. `confusion`: int64 (classes,
-    classes), frames by true class (row) and predicted class (column); `stream_confusion`: streams, likewise.
+    Args:
+        frame_accuracy: fraction of frames whose most probable class is right.
+        stream_accuracy: fraction of streams whose verdict is right.
+        frames: number of frames, at least 1.
+        streams: number of streams.
+        top3_accuracy: fraction of frames whose game is among the three most probable classes.
+        negative_log_likelihood: mean over the frames, nats.
+        bins: BINS of them, by ascending confidence.
+        confusion: int64 (classes, classes): frames by true class (row) and predicted class (column).
+        stream_confusion: streams, in the same layout.
     """
 
-    by_frame: float
-    by_stream: float
+    frame_accuracy: float
+    stream_accuracy: float
     frames: int
     streams: int
-    top3: float
-    nll: float
-    bins: tuple[Bin, ...]
+    top3_accuracy: float
+    negative_log_likelihood: float
+    bins: tuple[CalibrationBin, ...]
     confusion: np.ndarray
     stream_confusion: np.ndarray
 
     @property
-    def per_game(self) -> list[float]:
-        """Each class's share of frames that were recognised, in label order; NaN for a class without any."""
+    def recall_per_game(self) -> list[float]:
+        """Fraction of each class's frames that was recognised, in label order; NaN for a class without frames."""
         return _recall(self.confusion)
 
     @property
-    def per_game_streams(self) -> list[float]:
-        """The same of streams."""
+    def stream_recall_per_game(self) -> list[float]:
+        """Fraction of each class's streams that was recognised, in label order; NaN for a class without streams."""
         return _recall(self.stream_confusion)
 
     @property
     def ece(self) -> float:
-        """Expected calibration error: how far confidence and accuracy lie apart in a bin, meant over the frames."""
-        return sum(step.frames * abs(step.confidence - step.accuracy) for step in self.bins) / self.frames
+        """Expected calibration error: |confidence - accuracy| of the bins, averaged over the frames, 0 to 1."""
+        return sum(bin.frames * abs(bin.confidence - bin.accuracy) for bin in self.bins) / self.frames
 
 
 def evaluate(logits: np.ndarray, frames: Sequence[StoredFrame], classes: Sequence[Game]) -> Evaluation:
-    """Judge `logits` (frames, classes), of at least one frame, over the temperature that the model has.
+    """Evaluate calibrated `logits` (n, classes) of n labelled `frames`, n at least 1.
 
-    A stream's verdict is the class with the largest sum of softmax outputs over its frames, as in
-    recognition. Equally probable classes count in label order.
+    A stream's verdict is the class with the largest sum of softmax outputs over the stream's frames, as in
+    recognition. Of equally probable classes the first in label order counts.
     """
-    labels = labels_of(frames, classes)
-    probabilities = np.exp(log_softmax(logits))
-    truths, verdicts = _streams(probabilities, frames, labels)
-    confusion = _counts(labels, probabilities.argmax(axis=1), len(classes))
-    stream_confusion = _counts(truths, verdicts, len(classes))
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :_TOP]
+    labels = frame_labels(frames, classes)  # (n,)
+    probabilities = softmax(logits)  # (n, classes)
+    true_classes, verdicts = _stream_verdicts(probabilities, frames, labels)
+    confusion = _confusion(labels, probabilities.argmax(axis=1), len(classes))
+    stream_confusion = _confusion(true_classes, verdicts, len(classes))
+    top = np.argsort(-probabilities, axis=1, kind="stable")[:, :_TOP]  # (n, 3)
     return Evaluation(
-        by_frame=float(np.trace(confusion) / len(labels)),
-        by_stream=float(np.trace(stream_confusion) / len(truths)),
+        frame_accuracy=float(np.trace(confusion) / len(labels)),
+        stream_accuracy=float(np.trace(stream_confusion) / len(true_classes)),
         frames=len(labels),
-        streams=len(truths),
-        top3=float((best == labels[:, None]).any(axis=1).mean()),
-        nll=nll(logits, labels),
-        bins=_bins(probabilities, labels),
+        streams=len(true_classes),
+        top3_accuracy=float((top == labels[:, None]).any(axis=1).mean()),
+        negative_log_likelihood=negative_log_likelihood(logits, labels),
+        bins=_calibration_bins(probabilities, labels),
         confusion=confusion,
         stream_confusion=stream_confusion,
     )
 
 
-def labels_of(frames: Sequence[StoredFrame], classes: Sequence[Game]) -> np.ndarray:
-    """int64 (frames,): the place of each frame's game in `classes`. Raises KeyError: it is none of them."""
-    place = {game.id: label for label, game in enumerate(classes)}
-    return np.array([place[frame.game_id] for frame in frames], np.int64)
+def frame_labels(frames: Sequence[StoredFrame], classes: Sequence[Game]) -> np.ndarray:
+    """Return each frame's label, int64 (n,): the index of its game in `classes`. Raises KeyError for other games."""
+    label_of = {game.id: label for label, game in enumerate(classes)}
+    return np.array([label_of[frame.game_id] for frame in frames], np.int64)
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Logarithms of the probabilities, float64, along the last axis; safe for any finite values."""
-    raised = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    return raised - np.log(np.exp(raised).sum(axis=-1, keepdims=True))
-
-
-def nll(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-likelihood of `labels`, nats: scikit-learn's log_loss, Keras' cross-entropy."""
+def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean of -log p(label), nats, as scikit-learn's log_loss and Keras' cross-entropy do."""
     return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())
 
 
 def auroc(known: np.ndarray, unknown: np.ndarray) -> float:
-    """How often a known frame's score is above an unknown one's, 0 to 1; ties count half. NaN if one is empty.
+    """Return the probability that a known frame's score exceeds an unknown frame's, 0 to 1; NaN if one is empty.
 
-    The area under the ROC curve, as the Mann-Whitney U statistic over the pairs.
+    This is the area under the ROC curve, computed as the Mann-Whitney U statistic. Ties count half.
     """
     if not len(known) or not len(unknown):
         return float("nan")
     ordered = np.sort(unknown)
+    # "left" counts the unknown scores below, "right" those below or equal: their mean counts ties half.
     below = np.searchsorted(ordered, known, "left") + np.searchsorted(ordered, known, "right")
     return float(below.sum() / (2 * len(known) * len(unknown)))
 
 
-def _streams(
+def _stream_verdicts(
     probabilities: np.ndarray, frames: Sequence[StoredFrame], labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each stream's true and predicted class, int64 (streams,) both."""
+    """Return each stream's true class and its verdict, both int64 (streams,)."""
+    # A login that plays two games counts as two streams.
     keys = {stream: number for number, stream in enumerate(dict.fromkeys((f.game_id, f.login) for f in frames))}
-    numbers = np.array([keys[frame.game_id, frame.login] for frame in frames])
-    sums = np.zeros((len(keys), probabilities.shape[1]))
-    np.add.at(sums, numbers, probabilities)
-    truths = np.zeros(len(keys), np.int64)
-    truths[numbers] = labels
-    return truths, sums.argmax(axis=1)
+    stream_of_frame = np.array([keys[frame.game_id, frame.login] for frame in frames])  # (n,)
+    sums = np.zeros((len(keys), probabilities.shape[1]))  # (streams, classes)
+    np.add.at(sums, stream_of_frame, probabilities)
+    true_classes = np.zeros(len(keys), np.int64)
+    true_classes[stream_of_frame] = labels
+    return true_classes, sums.argmax(axis=1)
 
 
-def _counts(truths: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+def _confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (truths, predicted), 1)
+    np.add.at(counts, (labels, predicted), 1)  # unlike counts[...] += 1, it adds repeated pairs
     return counts
 
 
-def _recall(counts: np.ndarray) -> list[float]:
-    with np.errstate(invalid="ignore"):
-        return [float(value) for value in np.diag(counts) / counts.sum(axis=1)]
+def _recall(confusion: np.ndarray) -> list[float]:
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN on purpose
+        return [float(value) for value in np.diag(confusion) / confusion.sum(axis=1)]
 
 
-def _bins(probabilities: np.ndarray, labels: np.ndarray) -> tuple[Bin, ...]:
-    """A confidence on the edge of two bins belongs to the lower one, as in Guo et al."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    numbers = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    inside = [numbers == number for number in range(BINS)]
+def _calibration_bins(probabilities: np.ndarray, labels: np.ndarray) -> tuple[CalibrationBin, ...]:
+    """Sort the frames into BINS; a confidence on the edge of two bins belongs to the lower one (Guo et al.)."""
+    confidence = probabilities.max(axis=1)  # (n,)
+    is_right = probabilities.argmax(axis=1) == labels
+    bin_of_frame = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    masks = [bin_of_frame == number for number in range(BINS)]
     return tuple(
-        Bin(int(mask.sum()), float(confidence[mask].mean()), float(right[mask].mean())) if mask.any() else Bin(0, 0, 0)
-        for mask in inside
+        CalibrationBin(int(mask.sum()), float(confidence[mask].mean()), float(is_right[mask].mean()))
+        if mask.any()
+        else CalibrationBin(0, 0, 0)
+        for mask in masks
     )

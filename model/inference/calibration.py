@@ -1,8 +1,8 @@
-"""How sure the model may be: the temperature of its logits, and the score below which it knows nothing. numpy only.
+"""Calibration: the temperature of the logits, and the threshold below which a frame is unknown. numpy only.
 
 Temperature scaling: Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Energy: Liu et al.,
-Energy-based Out-of-distribution Detection, NeurIPS 2020. Largest logit: Hendrycks et al., ICML 2022. Likeness looks
-at the network's features instead: model.inference.feature_similarity.
+Energy-based Out-of-distribution Detection, NeurIPS 2020. Maximum logit: Hendrycks et al., ICML 2022. The fourth score,
+feature similarity, reads the network's features instead of its logits: model.inference.feature_similarity.
 """
 
 from __future__ import annotations
@@ -14,41 +14,49 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data.errors import ModelError
-from model.evaluation.metrics import log_softmax
-from model.inference.feature_similarity import Likeness
+from model.inference.feature_similarity import FeatureSimilarity
+from model.inference.probabilities import log_softmax, softmax
 
-_COLDEST, _HOTTEST = 0.05, 20.0
-_HALVINGS = 40  # of the logarithms between: to twelve digits
+_MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
+_BISECTIONS = 40  # log(20 / 0.05) / 2**40 is below 1e-11
 
 
 def energy(logits: np.ndarray) -> np.ndarray:
-    """Liu's negative energy (n,): the logarithm of the sum of the exponentials."""
-    highest = logits.max(axis=-1).astype(np.float64)
+    """Return Liu's negative energy, float64 (n,): the logarithm of the sum of the exponentials of (n, classes)."""
+    highest = logits.max(axis=-1).astype(np.float64)  # (n,)
+    # log_softmax = logit - logsumexp, so the maximum of both gives logsumexp without an overflow.
     return highest - log_softmax(logits).max(axis=-1)
 
 
 def max_logit(logits: np.ndarray) -> np.ndarray:
-    """The largest logit (n,)."""
+    """Return the largest logit of each row, float64 (n,)."""
     return logits.max(axis=-1).astype(np.float64)
 
 
 def max_probability(logits: np.ndarray) -> np.ndarray:
-    """The confidence (n,), 0 to 1."""
-    return np.exp(log_softmax(logits).max(axis=-1))
+    """Return the confidence of each row, float64 (n,), 0 to 1."""
+    return softmax(logits).max(axis=-1)
 
 
-# The score tells pictures that the model knows (high) from those that it does not. It is stored by its name.
-LIKENESS = "likeness"
-OF_LOGITS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+# A score is high for frames of known games and low for all others. A model stores the score's name.
+LOGIT_SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "energy": energy,
     "max_logit": max_logit,
     "max_probability": max_probability,
 }
+FEATURE_SIMILARITY = "feature_similarity"
+_STORED_SIMILARITY = "likeness"  # the metadata key of its arrays, and the score's name in older models
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """Frames' `logits` over the temperature, float64 (n, classes); their `scores`, float64 (n,); bool (n,) `known`."""
+class ScoredLogits:
+    """Calibrated predictions of n frames.
+
+    Args:
+        logits: divided by the temperature, float64 (n, classes).
+        scores: unknown scores, float64 (n,).
+        known: whether the score reaches the threshold, bool (n,).
+    """
 
     logits: np.ndarray
     scores: np.ndarray
@@ -57,101 +65,127 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Stored with a model; without one, as here, logits are taken as they are and everything counts as known.
+    """Calibration stored with a model. The defaults leave logits unchanged and call every frame known.
 
-    `temperature`: what logits are divided by. `score`: a key of OF_LOGITS, or LIKENESS, which `likeness` then
-    gives. `threshold`: frames whose score is below it are unknown. `share`: of the validation frames, 0 to 1, that the
-    threshold was made to call unknown.
+    Args:
+        temperature: divisor of the logits, above 0.
+        score_name: a key of LOGIT_SCORES, or FEATURE_SIMILARITY, which needs `similarity`.
+        threshold: frames with a lower score are unknown.
+        unknown_fraction: fraction of the validation frames below the threshold when it was fitted, 0 to 1.
+        similarity: scores frames by their features.
     """
 
     temperature: float = 1.0
-    score: str = "energy"
+    score_name: str = "energy"
     threshold: float = -math.inf
-    share: float = 0.0
-    likeness: Likeness | None = None
+    unknown_fraction: float = 0.0
+    similarity: FeatureSimilarity | None = None
 
-    def tempered(self, logits: np.ndarray) -> np.ndarray:
-        """float64 (n, classes): logits whose softmax is to be believed."""
+    def scale(self, logits: np.ndarray) -> np.ndarray:
+        """Return `logits` (n, classes) over the temperature, float64; their softmax is the printed confidence."""
         return logits.astype(np.float64) / self.temperature
 
-    def judge(self, logits: np.ndarray, features: np.ndarray) -> Judged:
-        """Frames by what the network gives of them: `logits` (n, classes), `features` (n, d)."""
-        tempered = self.tempered(logits)
-        scores = self.likeness.scores(features) if self.likeness else OF_LOGITS[self.score](tempered)
-        return Judged(tempered, scores, scores >= self.threshold)
+    def score(self, logits: np.ndarray, features: np.ndarray) -> ScoredLogits:
+        """Score frames by the network's two outputs: `logits` (n, classes) and `features` (n, d)."""
+        scaled = self.scale(logits)
+        scores = self.similarity.scores(features) if self.similarity else LOGIT_SCORES[self.score_name](scaled)
+        return ScoredLogits(scaled, scores, scores >= self.threshold)
 
-    def words(self) -> dict[str, str]:
-        """As a model's metadata, which `parse` reads."""
-        words = {"temperature": repr(self.temperature)}
+    def to_metadata(self) -> dict[str, str]:
+        """Return the calibration as a model's metadata, for `from_metadata`."""
+        # repr() of a float keeps all its bits.
+        metadata = {"temperature": repr(self.temperature)}
         if math.isfinite(self.threshold):
-            words |= {
-                "unknown_score": self.score,
+            metadata |= {
+                "unknown_score": self.score_name,
                 "unknown_threshold": repr(self.threshold),
-                "unknown_share": repr(self.share),
+                "unknown_share": repr(self.unknown_fraction),
             }
-        if self.likeness:
-            words[LIKENESS] = self.likeness.word()
-        return words
+        if self.similarity:
+            metadata[_STORED_SIMILARITY] = self.similarity.to_text()
+        return metadata
 
     @classmethod
-    def parse(cls, words: Mapping[str, str]) -> Calibration:
-        """What a model's metadata says; where it says nothing, as in old files, the defaults.
+    def from_metadata(cls, metadata: Mapping[str, str]) -> Calibration:
+        """Read the calibration from a model's metadata; keys that an old file lacks have their defaults.
 
-        Raises ModelError: a number is none, or the score is one that this version does not have.
+        Raises ModelError for an invalid number or an unknown score name.
         """
+        stored = metadata.get(_STORED_SIMILARITY)
+        score_name = metadata.get("unknown_score", cls().score_name)
         try:
-            read = cls(
-                temperature=float(words.get("temperature", cls().temperature)),
-                score=words.get("unknown_score", cls().score),
-                threshold=float(words.get("unknown_threshold", cls().threshold)),
-                share=float(words.get("unknown_share", cls().share)),
-                likeness=Likeness.parse(words[LIKENESS]) if LIKENESS in words else None,
+            calibration = cls(
+                temperature=float(metadata.get("temperature", cls().temperature)),
+                score_name=FEATURE_SIMILARITY if score_name == _STORED_SIMILARITY else score_name,
+                threshold=float(metadata.get("unknown_threshold", cls().threshold)),
+                unknown_fraction=float(metadata.get("unknown_share", cls().unknown_fraction)),
+                similarity=FeatureSimilarity.from_text(stored) if stored is not None else None,
             )
         except ValueError as error:
-            raise ModelError(f"The model's calibration cannot be read: {error}") from error
-        if not 0 < read.temperature < math.inf or math.isnan(read.threshold):
-            raise ModelError(f"The model's calibration makes no sense: {read}")
-        if read.score not in {*OF_LOGITS, *([LIKENESS] if read.likeness else [])}:
-            raise ModelError(f"The model's unknown score is {read.score!r}, of which this version knows nothing.")
-        return read
+            raise ModelError(f"The model's calibration cannot be read: {error}. Train the model again.") from error
+        calibration._require_valid()
+        return calibration
+
+    def _require_valid(self) -> None:
+        """Raise ModelError for values that no fit produces: they would print wrong confidences."""
+        if not 0 < self.temperature < math.inf or math.isnan(self.threshold):
+            raise ModelError(f"The model's calibration is invalid: {self}. Train the model again.")
+        if self.score_name not in {*LOGIT_SCORES, *([FEATURE_SIMILARITY] if self.similarity else [])}:
+            raise ModelError(
+                f"The model's unknown score {self.score_name!r} is not supported. Update the toolkit or train again."
+            )
 
 
 def fit(
-    logits: np.ndarray, likeness: np.ndarray, labels: np.ndarray, *, share: float, score: str = LIKENESS
+    logits: np.ndarray,
+    similarity: np.ndarray,
+    labels: np.ndarray,
+    *,
+    unknown_fraction: float,
+    score_name: str = FEATURE_SIMILARITY,
 ) -> Calibration:
-    """Calibrate on the `logits` (n, classes), `likeness` (n,) and `labels` (n,) of frames that it did not train on.
+    """Fit temperature and threshold on n validation frames.
 
-    At most `share` of these frames, 0 to 1, are called unknown; with 0 none ever is. Before frames can be judged by
-    their likeness, the answer wants the model's own: `dataclasses.replace(answer, likeness=...)`.
+    With FEATURE_SIMILARITY the result still lacks the saved model's own similarity:
+    `dataclasses.replace(calibration, similarity=...)` adds it.
+
+    Args:
+        logits: (n, classes).
+        similarity: feature similarity scores, (n,).
+        labels: int64 (n,).
+        unknown_fraction: fraction of the frames to call unknown at most, 0 to 1; 0 calls none unknown.
+        score_name: a key of LOGIT_SCORES, else feature similarity.
     """
-    calibration = Calibration(fit_temperature(logits, labels), score)
-    if share == 0:
+    score_name = score_name if score_name in LOGIT_SCORES else FEATURE_SIMILARITY
+    calibration = Calibration(fit_temperature(logits, labels), score_name)
+    if unknown_fraction == 0:
         return calibration
-    scores = likeness if score == LIKENESS else OF_LOGITS[score](calibration.tempered(logits))
-    threshold = float(np.quantile(scores, share, method="lower"))
-    return replace(calibration, threshold=threshold, share=share)
+    is_similarity = score_name == FEATURE_SIMILARITY
+    scores = similarity if is_similarity else LOGIT_SCORES[score_name](calibration.scale(logits))  # (n,)
+    # "lower" takes the score of a frame, so that at most the fraction lies below the threshold.
+    threshold = float(np.quantile(scores, unknown_fraction, method="lower"))
+    return replace(calibration, threshold=threshold, unknown_fraction=unknown_fraction)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature, 0.05 to 20, at which the labels are most likely.
+    """Return the temperature, 0.05 to 20, that minimises the negative log-likelihood of `labels` (n,).
 
-    With frames that are all right the likeliest answer would be 0, and every confidence 100 %. So one frame more
-    than there are counts as right, and one as wrong, as in Platt's scaling: its share goes to the other classes.
-    The loss is convex in 1/T, so its slope there has one zero.
+    If every frame were right, the minimum would be at temperature 0 and each confidence 100 %. So the targets are
+    smoothed as in Platt scaling: the fraction 1 / (n + 2) of the probability belongs to the other classes.
     """
-    values = logits.astype(np.float64)
+    values = logits.astype(np.float64)  # (n, classes)
     count, classes = values.shape
-    wrong = 1 / (count + 2)
-    own = values[np.arange(count), labels]
-    others = (values.sum(axis=1) - own) / (classes - 1)
-    target = float(((1 - wrong) * own + wrong * others).mean())
+    smoothing = 1 / (count + 2)
+    true_logits = values[np.arange(count), labels]  # (n,)
+    other_logits = (values.sum(axis=1) - true_logits) / (classes - 1)  # (n,), the mean of the others
+    target = float(((1 - smoothing) * true_logits + smoothing * other_logits).mean())
 
-    def too_hot(temperature: float) -> bool:
-        probabilities = np.exp(log_softmax(values / temperature))
-        return float((probabilities * values).sum(axis=1).mean()) < target
+    # The loss is convex in 1/T. Its derivative is zero where the expected logit equals the target.
+    def is_too_high(temperature: float) -> bool:
+        return float((softmax(values / temperature) * values).sum(axis=1).mean()) < target
 
-    low, high = math.log(_COLDEST), math.log(_HOTTEST)
-    for _ in range(_HALVINGS):
+    low, high = math.log(_MIN_TEMPERATURE), math.log(_MAX_TEMPERATURE)
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        low, high = (low, middle) if too_hot(math.exp(middle)) else (middle, high)
+        low, high = (low, middle) if is_too_high(math.exp(middle)) else (middle, high)
     return math.exp(low)

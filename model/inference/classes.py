@@ -1,4 +1,4 @@
-"""classes.txt: line i (from 0) names output i of the model, as `<game_id>\\t<name>`. No TensorFlow."""
+"""classes.txt: line i, counted from 0, names output i of the model as `<game_id>\\t<name>`, UTF-8."""
 
 from __future__ import annotations
 
@@ -10,36 +10,43 @@ from data.entities import Game
 from data.errors import ModelError
 from data.text import printable_line
 
-FILE = "classes.txt"
+CLASSES_FILE = "classes.txt"
 
 
-def read(path: Path) -> tuple[Game, ...]:
-    """The games in the order of the model's outputs. Raises ModelError: missing, unreadable or malformed."""
+def read_classes(path: Path) -> tuple[Game, ...]:
+    """Return the games in the order of the model's outputs.
+
+    Raises ModelError if the file is missing, unreadable or malformed.
+    """
     try:
+        # Not splitlines(): it also breaks at characters that a name may hold, such as U+2028.
         lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as error:
-        raise ModelError(f"{path} is missing: python -m model.create makes it.") from error
+        raise ModelError(f"{path} is missing. Train a model: python -m model.create") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
     if lines[-1] == "":
         lines.pop()
-    games = tuple(_game(path, number, line) for number, line in enumerate(lines, start=1))
+    games = tuple(_parse_line(path, number, line) for number, line in enumerate(lines, start=1))
     if not games or len({game.id for game in games}) < len(games):
-        raise ModelError(
-            f"{path} names {'a game twice' if games else 'no game'}: python -m model.create makes it anew."
-        )
+        problem = "names a game twice" if games else "names no game"
+        raise ModelError(f"{path} {problem}. Train the model again: python -m model.create")
     return games
 
 
-def _game(path: Path, number: int, line: str) -> Game:
+def _parse_line(path: Path, number: int, line: str) -> Game:
     game_id, tab, name = line.partition("\t")
     if not (tab and game_id.isascii() and game_id.isdecimal() and name.strip()):
-        raise ModelError(f"{path}, line {number}, is no <game_id><tab><name>: python -m model.create makes it anew.")
+        raise ModelError(
+            f"{path}: invalid line {number}, expected <game_id><tab><name>. "
+            "Train the model again: python -m model.create"
+        )
     return Game(int(game_id), name)
 
 
-def write(path: Path, games: Sequence[Game]) -> None:
-    """Write `games`, given in the order of the model's outputs, all at once or not at all. Raises OSError."""
+def write_classes(path: Path, games: Sequence[Game]) -> None:
+    """Replace the file atomically by `games`, in the order of the model's outputs. Raises OSError."""
+    # A tab or a line break within a name would shift the outputs of all later lines.
     lines = (f"{game.id}\t{printable_line(game.name) or f'game {game.id}'}\n" for game in games)
     with temporary_files(path.parent, ["".join(lines).encode()]) as (temporary,):
         temporary.replace(path)

@@ -1,4 +1,4 @@
-"""model.onnx and classes.txt → logits, on ONNX Runtime: neither TensorFlow nor Keras is imported."""
+"""Classifier: model.onnx and classes.txt on ONNX Runtime. Imports neither TensorFlow nor Keras."""
 
 from __future__ import annotations
 
@@ -10,96 +10,118 @@ import onnxruntime
 
 from data.entities import Game
 from data.errors import ModelError
-from model.inference import classes as class_list
-from model.inference.calibration import Calibration, Judged
+from model.inference.calibration import Calibration, ScoredLogits
+from model.inference.classes import CLASSES_FILE, read_classes
 
-FILE = "model.onnx"
-INT8_FILE = "model.int8.onnx"  # the same in 8-bit integers, made by model.export
-OUTPUTS = ("logits", "features")  # model.onnx's; files of before there was the second have the first alone
-_BATCH = 32  # pictures at once: a network's layers of so many fit the memory of any machine
-CLASSES_KEY = "classes"  # model.onnx's metadata: the game ids in output order, separated by commas
+ONNX_FILE = "model.onnx"
+INT8_FILE = "model.int8.onnx"  # written by model.export, 8-bit integers
+OUTPUTS = ("logits", "features")  # older models have the first output only
+CLASSES_KEY = "classes"  # metadata of model.onnx: the game ids in output order, separated by commas
+_BATCH = 32  # bounds the memory that the network's activations take
 
 
 class Classifier:
-    """A trained model. `classes`: the games in output order. `img_size`: pixels. `calibration`: of its logits."""
+    """A trained model, ready to predict. Threads may share it.
+
+    Attributes:
+        classes: the games in output order.
+        calibration: stored in the model's metadata.
+        img_size: width and height of the input, pixels.
+    """
 
     def __init__(
         self, session: onnxruntime.InferenceSession, classes: tuple[Game, ...], calibration: Calibration
     ) -> None:
         self._session = session
         self._input = session.get_inputs()[0].name
+        self._output_names = [output.name for output in session.get_outputs()]
         self.classes = classes
         self.calibration = calibration
-        self._names = [output.name for output in session.get_outputs()]
-        self.img_size: int = session.get_inputs()[0].shape[1]
+        self.img_size: int = session.get_inputs()[0].shape[1]  # (n, img_size, img_size, 3)
 
     @classmethod
-    def load(cls, model_path: Path, threads: int = 0, file: str = FILE) -> Classifier:
-        """The model in the folder `model_path`, in `file` there; `threads` to compute with, 0 for one a core.
+    def load(cls, model_path: Path, threads: int = 0, file: str = ONNX_FILE) -> Classifier:
+        """Load a model; one without a calibration, from an older version, has the default calibration.
 
-        Raises ModelError: a file is missing or unreadable, or the two do not belong together. A model without a
-        calibration, as from an older version, has the default one.
+        Args:
+            model_path: the folder that holds the model.
+            threads: threads for one prediction; 0 for one per core.
+            file: name of the ONNX file in that folder.
+
+        Raises:
+            ModelError: a file is missing or unreadable, or model and class list do not match.
         """
         path = model_path / file
         if not path.is_file():
-            raise ModelError(f"{path} is missing: python -m model.create makes it.")
-        classes = class_list.read(model_path / class_list.FILE)
-        session = _session(path, threads or cores())
-        calibration = Calibration.parse(session.get_modelmeta().custom_metadata_map)
+            raise ModelError(f"{path} is missing. Train a model: python -m model.create")
+        classes = read_classes(model_path / CLASSES_FILE)
+        session = _session(path, threads or available_cores())
+        calibration = Calibration.from_metadata(session.get_modelmeta().custom_metadata_map)
         _require_match(session, path, classes, calibration)
         return cls(session, classes, calibration)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """float32 (n, classes), as the network gives them, for uint8 `images` (n, img_size, img_size, 3), RGB."""
-        return self._outputs(images)[0]
+        """Return the network's logits, float32 (n, classes), without temperature.
 
-    def judge(self, images: np.ndarray) -> Judged:
-        """The same images judged by the model's calibration: logits to be believed, and what is unknown."""
-        outputs = self._outputs(images)
-        return self.calibration.judge(outputs[0], outputs[-1])  # without features no score looks at them
+        Args:
+            images: uint8 (n, img_size, img_size, 3), RGB; n may be 0.
 
-    def _outputs(self, images: np.ndarray) -> list[np.ndarray]:
+        Raises:
+            ValueError: another shape or dtype.
+        """
+        return self._run(images)[0]
+
+    def predict(self, images: np.ndarray) -> ScoredLogits:
+        """Return calibrated logits and unknown scores of `images`, which are as for `logits`."""
+        outputs = self._run(images)
+        # An older model has no features; its score does not use them.
+        return self.calibration.score(outputs[0], outputs[-1])
+
+    def _run(self, images: np.ndarray) -> list[np.ndarray]:
+        """Return each output of the network, float32 (n, ...)."""
         if images.dtype != np.uint8 or images.shape[1:] != (self.img_size, self.img_size, 3):
-            wanted = f"uint8 (n, {self.img_size}, {self.img_size}, 3)"
-            raise ValueError(f"images must be {wanted}, not {images.dtype} {images.shape}")
-        starts = range(0, max(len(images), 1), _BATCH)
-        batches = [self._session.run(self._names, self._fed(images[start : start + _BATCH])) for start in starts]
+            expected = f"uint8 (n, {self.img_size}, {self.img_size}, 3)"
+            raise ValueError(f"images must be {expected}, not {images.dtype} {images.shape}")
+        starts = range(0, max(len(images), 1), _BATCH)  # no image still needs one run, for the outputs' shapes
+        batches = [self._session.run(self._output_names, self._feed(images[i : i + _BATCH])) for i in starts]
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
-    def _fed(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return {self._input: images.astype(np.float32)}
+    def _feed(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        return {self._input: images.astype(np.float32)}  # the network rescales 0 to 255 itself
 
 
-def file_of(model_path: Path, int8: bool) -> str:
-    """The name of the file to load: with the setting `int8` the smaller and faster one, where it was made."""
-    return INT8_FILE if int8 and (model_path / INT8_FILE).is_file() else FILE
+def model_file(model_path: Path, int8: bool) -> str:
+    """Return the name of the file to load: with `int8` the 8-bit model if it exists, else model.onnx."""
+    return INT8_FILE if int8 and (model_path / INT8_FILE).is_file() else ONNX_FILE
 
 
-def cores() -> int:
-    """The cores this process may use, which in a container are fewer than the machine has."""
+def available_cores() -> int:
+    """Return the number of cores that this process may use; a container often allows fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is raised as well
+    options.log_severity_level = 4  # errors are raised as well; do not print them too
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # a class for each status, with no base but this
-        raise ModelError(f"{path} cannot be loaded ({error}): python -m model.create makes it anew.") from error
+    except Exception as error:  # ONNX Runtime has one class per status, with no other base class
+        raise ModelError(f"{path} cannot be loaded ({error}). Train the model again: python -m model.create") from error
 
 
 def _require_match(
     session: onnxruntime.InferenceSession, path: Path, classes: tuple[Game, ...], calibration: Calibration
 ) -> None:
-    """Raise ModelError unless the model was trained on these classes in this order, and gives what it is judged by."""
+    """Raise ModelError unless classes, their order and the outputs' widths match the model."""
     trained = session.get_modelmeta().custom_metadata_map.get(CLASSES_KEY, "")
     listed = ",".join(str(game.id) for game in classes)
     widths = [output.shape[-1] for output in session.get_outputs()]
-    wanted = [len(classes), *([calibration.likeness.means.shape[1]] if calibration.likeness else [])]
-    if trained != listed or widths[: len(wanted)] != wanted:
+    expected = [len(classes)]
+    if calibration.similarity:
+        expected.append(calibration.similarity.means.shape[1])
+    if trained != listed or widths[: len(expected)] != expected:
         raise ModelError(
-            f"{path} and {class_list.FILE} beside it do not belong together (a save that was cut off?): "
-            "python -m model.create makes both anew."
+            f"{path} and {CLASSES_FILE} do not match. A save may have been interrupted. "
+            "Train the model again: python -m model.create"
         )

@@ -1,9 +1,9 @@
-"""How much a picture is like those of the nearest game, by the features below the network's last layer. numpy only.
+"""Feature similarity: how close a frame's features are to the nearest class mean, after whitening. numpy only.
 
-The cosine between a picture's features and a class's mean, both from the mean of all classes, after directions in
-which the pictures of one game differ among themselves are shrunk. What is learnt from logits alone, such as their
-energy, sees only what tells the games apart; what is like none of them is seen by what is left out there. Relatives:
-Lee et al., NeurIPS 2018 (Mahalanobis distance); Techapanurak et al., ACCV 2020 (cosines).
+The score is the cosine between a frame's features and a class mean, both relative to the mean of all classes.
+Directions in which frames of one game differ among themselves are scaled down first (whitening). Logits, and scores of
+them such as energy, keep only what separates the games; features also keep what separates them from all other images.
+Related: Lee et al., NeurIPS 2018 (Mahalanobis distance); Techapanurak et al., ACCV 2020 (cosine similarity).
 """
 
 from __future__ import annotations
@@ -18,65 +18,77 @@ import numpy as np
 
 from data.errors import ModelError
 
-_SPREAD = 128  # directions in which a game's pictures are told to differ, at most
+_MAX_DIRECTIONS = 128  # with their own variance; all others have one variance together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Likeness:
-    """`means`: (classes, d), the features' means. `axes`: (d, k), orthonormal, the directions in which the features
-    of one game differ most. `variances`: (k,) along those; `rest`: (), the mean variance along all others.
+class FeatureSimilarity:
+    """Statistics of a model's features on its training frames.
+
+    Args:
+        means: features' means by class, (classes, d).
+        axes: orthonormal directions of the largest variance within games, (d, k).
+        variances: variance along each of `axes`, (k,).
+        residual_variance: mean variance along all other directions, ().
     """
 
     means: np.ndarray
     axes: np.ndarray
     variances: np.ndarray
-    rest: np.ndarray
+    residual_variance: np.ndarray
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """float64 (n,), -1 to 1, for `features` (n, d); 1 is the mean of a class."""
-        centre = self.means.astype(np.float64).mean(axis=0)
-        seen, known = (self._shrunk(values - centre) for values in (features, self.means))
-        return (seen @ known.T).max(axis=1)
+        """Return the score of each row of `features` (n, d), float64 (n,), -1 to 1; a class mean scores 1."""
+        center = self.means.astype(np.float64).mean(axis=0)  # (d,)
+        whitened, whitened_means = (self._whiten(values - center) for values in (features, self.means))
+        return (whitened @ whitened_means.T).max(axis=1)  # (n, classes) -> (n,)
 
-    def _shrunk(self, values: np.ndarray) -> np.ndarray:
-        """`values` (n, d) over the deviation in each direction, then of length 1."""
+    def _whiten(self, values: np.ndarray) -> np.ndarray:
+        """Divide `values` (n, d) by the standard deviation in each direction, then scale each row to length 1."""
         axes = self.axes.astype(np.float64)
-        along = values @ axes
-        factors = 1 / np.sqrt(self.variances) - 1 / np.sqrt(self.rest)
-        shrunk = values / np.sqrt(self.rest) + (along * factors) @ axes.T
-        return shrunk / np.maximum(np.linalg.norm(shrunk, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        along = values @ axes  # (n, k)
+        factors = 1 / np.sqrt(self.variances) - 1 / np.sqrt(self.residual_variance)  # (k,)
+        whitened = values / np.sqrt(self.residual_variance) + (along * factors) @ axes.T
+        return whitened / np.maximum(np.linalg.norm(whitened, axis=1, keepdims=True), np.finfo(np.float64).tiny)
 
-    def word(self) -> str:
-        """As text, for a model's metadata."""
+    def to_text(self) -> str:
+        """Return the arrays as base64 text, for a model's metadata."""
         file = io.BytesIO()
-        np.savez_compressed(file, means=self.means, axes=self.axes, variances=self.variances, rest=self.rest)
+        # The array names are part of the stored format.
+        np.savez_compressed(
+            file, means=self.means, axes=self.axes, variances=self.variances, rest=self.residual_variance
+        )
         return base64.b64encode(file.getvalue()).decode()
 
     @classmethod
-    def parse(cls, word: str) -> Likeness:
-        """What `word` made. Raises ModelError."""
+    def from_text(cls, text: str) -> FeatureSimilarity:
+        """Read what `to_text` returned. Raises ModelError for any other text."""
         try:
-            with np.load(io.BytesIO(base64.b64decode(word, validate=True)), allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False) as arrays:
                 return cls(*(arrays[name] for name in ("means", "axes", "variances", "rest")))
         except (binascii.Error, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise ModelError(f"The model's likeness cannot be read: {error}") from error
+            raise ModelError(
+                f"The model's feature similarity cannot be read: {error}. Train the model again."
+            ) from error
 
 
-def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> Likeness:
-    """From `features` (n, d) and `labels` (n,) of training frames, of which each class has at least one.
+def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> FeatureSimilarity:
+    """Fit the statistics on training frames: `features` (n, d) and `labels` int64 (n,), each class at least once.
 
-    Kept in float16, a fraction of the model's size; scores are of these, here and wherever it is read.
+    Means and axes are kept in float16, which makes them a fraction of the model's size.
     """
     means = np.stack([features[labels == label].mean(axis=0, dtype=np.float64) for label in range(classes)])
-    inner = features - means[labels]
-    rising, axes = np.linalg.eigh(inner.T @ inner / len(features))
-    variances, axes = rising[::-1].clip(0), axes[:, ::-1]
-    kept = min(_SPREAD, len(variances) // 2, (len(features) - classes) // 4)  # few frames show few directions
-    left = max(float(variances[kept:].sum()), 1e-3 * float(variances.sum()), 1e-12)
-    rest = left / (len(variances) - kept)
-    return Likeness(
+    centered = features - means[labels]  # (n, d)
+    ascending, axes = np.linalg.eigh(centered.T @ centered / len(features))  # (d,), (d, d)
+    variances, axes = ascending[::-1].clip(0), axes[:, ::-1]
+    # Few frames estimate few directions.
+    kept = min(_MAX_DIRECTIONS, len(variances) // 2, (len(features) - classes) // 4)
+    # The lower bounds keep features that never vary from dividing by zero.
+    remaining = max(float(variances[kept:].sum()), 1e-3 * float(variances.sum()), 1e-12)
+    residual_variance = remaining / (len(variances) - kept)
+    return FeatureSimilarity(
         means.astype(np.float16),
         axes[:, :kept].astype(np.float16),
-        np.maximum(variances[:kept], rest).astype(np.float32),
-        np.array(rest, np.float32),
+        np.maximum(variances[:kept], residual_variance).astype(np.float32),
+        np.array(residual_variance, np.float32),
     )

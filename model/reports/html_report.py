@@ -1,122 +1,120 @@
-"""A trial's report: metrics.json, pictures as PNG, and report.html, one page that holds all of them."""
+"""HTML report: an image folder's evaluation as one self-contained page, with metrics.json and PNG files."""
 
 from __future__ import annotations
 
 import base64
-import html
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from data.video.decoder import fitted
-from model.evaluation.folder_evaluation import Trial
-from model.reports import plots, training_report
+from model.reports import plots, rendering
+from model.reports.rendering import percent
 
-PAGE, METRICS = "report.html", "metrics.json"
-_SHOWN = 18
-_SHEET_SIZE = 160
-_STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1d2530}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem .8rem;text-align:right;border-bottom:1px solid #dfe3e8}
-td:first-child,th:first-child{text-align:left}img{max-width:100%;height:auto}h2{margin-top:2.2rem}small{color:#667}"""
+if TYPE_CHECKING:
+    from model.evaluation.folder_evaluation import FolderEvaluation
 
-
-def write(folder: Path, trial: Trial, threshold: float, figures: dict[str, Any], draw: bool) -> list[str]:
-    """Write the files into `folder`, which is made; the names of those written. Raises OSError.
-
-    `threshold`: of the model's unknown score. `figures`: the trial's, and whatever else metrics.json shall hold.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
-    (folder / METRICS).write_text(text, encoding="utf-8")
-    pictures = _drawn(trial, threshold) if draw else {}
-    for name, png in pictures.items():
-        (folder / f"{name}.png").write_bytes(png)
-    (folder / PAGE).write_text(_html(figures, pictures), encoding="utf-8")
-    return [PAGE, METRICS, *(f"{name}.png" for name in pictures)]
-
-
-def _drawn(trial: Trial, threshold: float) -> dict[str, bytes]:
-    scores, familiar = trial.judged.scores, trial.familiar
-    names = [game.name for game in trial.classes]
-    figures = {
-        "games": plots.games(trial.games()),
-        "confusion": training_report.confusion(trial.evaluation.confusion, names, "Frames of known games, %"),
-        "reliability": plots.reliability(trial.evaluation),
-        "unknown": plots.unknown(scores[familiar], scores[~familiar], threshold),
-    }
-    for name, numbers in (("worst", trial.worst(_SHOWN)), ("mistaken", trial.mistaken(_SHOWN))):
-        if numbers:
-            images = [fitted(trial.pictures[number].path.read_bytes(), _SHEET_SIZE) for number in numbers]
-            figures[name] = plots.sheet(images, [_caption(trial, number) for number in numbers])
-    return {name: plots.png(figure) for name, figure in figures.items()}
-
-
-def _caption(trial: Trial, number: int) -> str:
-    said = f"{plots.short(trial.answer(number).name, 22)} {trial.confidence[number]:.0%}"
-    verdict = said if trial.judged.known[number] else f"unknown ({said})"
-    return f"is {plots.short(trial.pictures[number].game, 24)}\nsaid {verdict}"
-
-
-_SECTIONS = {
+REPORT = "report.html"
+_MAX_EXAMPLES = 18
+_EXAMPLE_SIZE = 160  # pixels
+_SECTIONS = {  # name of the PNG file: title, and what the plot shows
     "games": ("By game", ""),
-    "confusion": ("Confusion", "A row is a true game, a column what it was recognised as."),
-    "reliability": ("Calibration", "A printed confidence should be how often the model is right."),
-    "unknown": ("What it does not know", "Frames left of the line are called unknown."),
-    "worst": ("The worst frames", "Frames of known games that were taken for another one, the most certain first."),
-    "mistaken": ("Strangers that passed", "Frames of other games that were not called unknown, the likest first."),
+    "confusion": ("Confusion", "Rows are the true games, columns the recognised ones."),
+    "reliability": ("Calibration", "The confidence should equal the fraction of frames that are right."),
+    "unknown": ("Known or unknown", "Frames left of the threshold are called unknown."),
+    "worst": ("Worst errors", "Frames of known games recognised as another game, the least likely game first."),
+    "mistaken": ("Unknown games accepted as known", "Frames that should be called unknown, the highest score first."),
 }
 
 
-def _html(figures: dict[str, Any], pictures: dict[str, bytes]) -> str:
-    parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation</title><style>{_STYLE}</style>",
-        f"<h1>Evaluation</h1><p>{html.escape(figures['folder'])}, by {html.escape(figures['model'])}",
-        f"<br><small>{figures['date']}, sha256 {figures['sha256']}</small>",
-        _table([("", ""), *summary(figures)]),
-        _table(rows(figures)),
+def write(
+    folder: Path, evaluation: FolderEvaluation, threshold: float, metrics: dict[str, Any], draw: bool
+) -> list[str]:
+    """Create `folder`, write the report into it and return the names of the files.
+
+    Args:
+        folder: where to write.
+        evaluation: the evaluated images.
+        threshold: of the model's unknown score.
+        metrics: content of metrics.json: the evaluation's metrics with `folder`, `model`, `date` and `sha256`.
+        draw: whether to draw the plots.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rendering.write_metrics(folder, metrics)
+    pngs = _plots(evaluation, threshold) if draw else {}
+    for name, png in pngs.items():
+        (folder / f"{name}.png").write_bytes(png)
+    (folder / REPORT).write_text(_page(metrics, pngs), encoding="utf-8")
+    return [REPORT, rendering.METRICS, *(f"{name}.png" for name in pngs)]
+
+
+def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
+    """Return the PNG of each section in its order; a section without images is left out."""
+    scores, is_known = evaluation.predictions.scores, evaluation.is_known
+    names = [game.name for game in evaluation.classes]
+    confusion = evaluation.known_evaluation.confusion
+    figures = {
+        "games": plots.per_game_bars(evaluation.game_metrics()),
+        "confusion": plots.confusion_matrix(confusion, names, "Frames of known games, %"),
+        "reliability": plots.reliability_diagram(evaluation.known_evaluation),
+        "unknown": plots.score_histogram(scores[is_known], scores[~is_known], threshold),
+    }
+    examples = {
+        "worst": evaluation.worst_errors(_MAX_EXAMPLES),
+        "mistaken": evaluation.false_accepts(_MAX_EXAMPLES),
+    }
+    for name, indices in examples.items():
+        if indices:
+            images = [evaluation.images[index].pixels(_EXAMPLE_SIZE) for index in indices]
+            figures[name] = plots.image_grid(images, [_caption(evaluation, index) for index in indices])
+    return {name: plots.to_png(figure) for name, figure in figures.items()}
+
+
+def _caption(evaluation: FolderEvaluation, index: int) -> str:
+    """Return two lines: the true game, and the verdict on the frame."""
+    game = plots.truncate(evaluation.top_class(index).name, 22)
+    answer = f"{game} {evaluation.confidence[index]:.0%}"
+    verdict = answer if evaluation.predictions.known[index] else f"unknown ({answer})"
+    return f"true: {plots.truncate(evaluation.images[index].game_name, 24)}\nmodel: {verdict}"
+
+
+def _page(metrics: dict[str, Any], pngs: dict[str, bytes]) -> str:
+    sections = [
+        dict(zip(("title", "text"), _SECTIONS[name], strict=True)) | {"png": base64.b64encode(png).decode()}
+        for name, png in pngs.items()
     ]
-    for name, png in pictures.items():
-        title, words = _SECTIONS[name]
-        image = base64.b64encode(png).decode()
-        parts.append(f"<h2>{title}</h2><p>{words}<p><img alt='{title}' src='data:image/png;base64,{image}'>")
-    return "\n".join(parts) + "\n"
+    rows = {"summary": summary_rows(metrics), "games": game_rows(metrics)}
+    return rendering.render("report.html", metrics=metrics, sections=sections, **rows)
 
 
-def _table(lines: Sequence[Sequence[str]]) -> str:
-    head, *body = ["<td>" + "<td>".join(html.escape(cell) for cell in line) for line in lines]
-    return f"<table><tr>{head.replace('<td>', '<th>')}" + "".join(f"<tr>{line}" for line in body) + "</table>"
-
-
-def summary(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """The figures of the whole, a name and a value each."""
-    unknown = figures["unknown"]
-    lines = [
-        ("frames right", f"{figures['accuracy_by_frame']:.1%} of {figures['frames']}"),
-        ("… among the first three", f"{figures['top3_by_frame']:.1%}"),
-        ("streams right", f"{figures['accuracy_by_stream']:.1%} of {figures['streams']}"),
-        ("a confidence is off by (ECE)", f"{figures['ece']:.1%}"),
-        ("negative log-likelihood", f"{figures['nll']:.3f}"),
-        ("known frames called unknown", f"{unknown['known_called_unknown']:.1%}"),
-        ("known streams called unknown", f"{unknown['known_streams_called_unknown']:.1%}"),
+def summary_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return name and value of each metric of the whole folder."""
+    unknown = metrics["unknown"]
+    rows = [
+        *rendering.metric_rows(metrics, metrics["frames"], metrics["streams"]),
+        ("known frames called unknown", percent(unknown["known_called_unknown"])),
+        ("known streams called unknown", percent(unknown["known_streams_called_unknown"])),
     ]
     if unknown["frames"]:
-        lines += [
-            ("other frames called unknown", f"{unknown['others_called_unknown']:.1%} of {unknown['frames']}"),
-            ("other streams called unknown", f"{unknown['other_streams_called_unknown']:.1%}"),
+        others = f"{percent(unknown['others_called_unknown'])} of {unknown['frames']}"
+        rows += [
+            ("other frames called unknown", others),
+            ("other streams called unknown", percent(unknown["other_streams_called_unknown"])),
         ]
     if unknown["auroc_by_frame"] is not None:
-        lines.append(("known against other frames (AUROC)", f"{unknown['auroc_by_frame']:.3f}"))
-    return lines
+        rows.append(("known against other frames (AUROC)", f"{unknown['auroc_by_frame']:.3f}"))
+    return rows
 
 
-def rows(figures: dict[str, Any]) -> list[list[str]]:
-    """The games' table, its head first."""
-    head = ["game", "frames", "streams", "frames right", "streams right", "called unknown"]
-    return [head, *(_row(game) for game in figures["games"])]
+def game_rows(metrics: dict[str, Any]) -> list[list[str]]:
+    """Return the table of the games, its header first."""
+    header = ["game", "frames", "streams", "frames right", "streams right", "called unknown"]
+    return [header, *(_game_row(game) for game in metrics["games"])]
 
 
-def _row(game: dict[str, Any]) -> list[str]:
-    right = [f"{game[key]:.1%}" if game["known"] else "—" for key in ("accuracy_by_frame", "accuracy_by_stream")]
+def _game_row(game: dict[str, Any]) -> list[str]:
+    # A game that is not a class has no accuracy, and percent() makes a dash of that.
+    fractions = (game.get("accuracy_by_frame"), game.get("accuracy_by_stream"), game["called_unknown"])
     name = game["name"] if game["known"] else f"{game['name']} (not a class)"
-    return [name, str(game["frames"]), str(game["streams"]), *right, f"{game['called_unknown']:.1%}"]
+    return [name, str(game["frames"]), str(game["streams"]), *map(percent, fractions)]

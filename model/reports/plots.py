@@ -1,120 +1,170 @@
-"""What is drawn of a trial: calibration, games, the unknown, the worst pictures. Imports matplotlib."""
+"""Plots: learning curves, confusion matrix, reliability diagram and others, as matplotlib figures and PNG files."""
 
 from __future__ import annotations
 
 import io
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from model.evaluation.metrics import BINS, Evaluation
+from model.evaluation.metrics import BINS
 
-BLUE, ORANGE, GREY = "#2a6fbb", "#d9691e", "#8a8f98"
-_DPI = 120
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from model.evaluation.metrics import Evaluation
+
+_BLUE, _ORANGE, _GREY = "#2a6fbb", "#d9691e", "#8a8f98"
+_DPI = 144
 _COLUMNS = 6
-_NAME_CHARACTERS = 28
+_MAX_NAME_LENGTH = 28
 
 
-def short(name: str, characters: int = _NAME_CHARACTERS) -> str:
-    """`name`, cut where it would be too wide."""
-    return name if len(name) <= characters else name[: characters - 1] + "…"
+def truncate(name: str, max_length: int = _MAX_NAME_LENGTH) -> str:
+    """Return `name`, cut to `max_length` characters with an ellipsis at its end."""
+    return name if len(name) <= max_length else name[: max_length - 1] + "…"
 
 
-def png(figure: Figure) -> bytes:
-    """The picture's file."""
+def to_png(figure: Figure) -> bytes:
+    """Return the figure as a PNG file."""
     file = io.BytesIO()
-    with warnings.catch_warnings():  # of a name in a script that the font lacks
+    with warnings.catch_warnings():  # the font lacks some scripts; it draws boxes for those names
         warnings.filterwarnings("ignore", "Glyph")
         figure.savefig(file, format="png", dpi=_DPI)
     return file.getvalue()
 
 
-def reliability(evaluation: Evaluation) -> Figure:
-    """How often the model is right when it prints a confidence, and how often it prints that one."""
+def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
+    """Plot loss and accuracy of training and validation by epoch.
+
+    Args:
+        history: `loss`, `accuracy`, `val_loss` and `val_accuracy`, each with a value per epoch.
+        best_epoch: the kept epoch, counted from 1.
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, key, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+        epochs = range(1, len(history[key]) + 1)
+        axes.axvline(best_epoch, color=_GREY, linestyle=":", label=f"kept: epoch {best_epoch}")
+        # A line through a single epoch is invisible without a marker.
+        axes.plot(epochs, history[key], color=_BLUE, marker="o", markersize=4, label="training")
+        axes.plot(epochs, history[f"val_{key}"], color=_ORANGE, marker="o", markersize=4, label="validation")
+        axes.set(xlabel="epoch", ylim=(0, 1.03 if key == "accuracy" else None))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_formatter("{x:.0%}" if key == "accuracy" else "{x:g}")
+        _style_axes(axes, title)
+        axes.legend(frameon=False)
+    return figure
+
+
+def confusion_matrix(counts: np.ndarray, names: Sequence[str], title: str = "Validation frames, %") -> Figure:
+    """Plot a confusion matrix; a cell shows its per cent of the row.
+
+    Args:
+        counts: frames by true class (row) and predicted class (column), (classes, classes).
+        names: of the classes.
+        title: above the plot.
+    """
+    size = max(4.5, 2.5 + 0.42 * len(names))  # inches
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # a game without frames has a row of 0
+    axes.pcolormesh(fractions, cmap="Blues", vmin=0, vmax=1, edgecolors="#dfe3e8", linewidth=0.4)
+    axes.set(aspect="equal", xlabel="recognised as", ylabel="frames of")
+    axes.invert_yaxis()
+    centered: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "in_layout": False}
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        fraction = fractions[row, column]
+        color = "white" if fraction > 0.55 else "black"  # readable on the cell's blue
+        axes.text(column + 0.5, row + 0.5, f"{100 * fraction:.0f}", color=color, **centered)
+    labels = [truncate(name) for name in names]
+    centers = np.arange(len(names)) + 0.5
+    # parse_math=False: two dollar signs in a name would make it a formula.
+    axes.set_xticks(centers, labels, rotation=45, ha="right", rotation_mode="anchor", fontsize=8, parse_math=False)
+    axes.set_yticks(centers, labels, fontsize=8, parse_math=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, loc="left", fontweight="bold")
+    return figure
+
+
+def reliability_diagram(evaluation: Evaluation) -> Figure:
+    """Plot accuracy against confidence, and below it a histogram of the confidence."""
     figure = Figure(figsize=(5, 5), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    places = (np.arange(BINS) + 0.5) / BINS
-    filled = [step.frames > 0 for step in evaluation.bins]
-    upper.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as it should be")
-    upper.bar(
-        places[filled],
-        [step.accuracy for step in evaluation.bins if step.frames],
-        0.9 / BINS,
-        color=BLUE,
-        label="right",
-    )
-    upper.plot(
-        [step.confidence for step in evaluation.bins if step.frames],
-        [step.accuracy for step in evaluation.bins if step.frames],
-        color=ORANGE, marker="o", markersize=5, linestyle="", label="at its mean confidence",
-    )  # fmt: skip
-    upper.set_title(f"Calibration: ECE {evaluation.ece:.1%}", loc="left", fontweight="bold")
-    upper.set(ylabel="right", xlim=(0, 1), ylim=(0, 1.02))
+    centers = (np.arange(BINS) + 0.5) / BINS
+    filled = [(center, bin) for center, bin in zip(centers, evaluation.bins, strict=True) if bin.frames]
+    accuracy = [bin.accuracy for _, bin in filled]
+    upper.plot([0, 1], [0, 1], color=_GREY, linestyle=":", label="perfect calibration")
+    upper.bar([center for center, _ in filled], accuracy, 0.9 / BINS, color=_BLUE, label="accuracy")
+    dots: dict[str, Any] = {"color": _ORANGE, "marker": "o", "markersize": 5, "linestyle": ""}
+    upper.plot([bin.confidence for _, bin in filled], accuracy, label="at the mean confidence", **dots)
+    upper.set(ylabel="frames right", xlim=(0, 1), ylim=(0, 1.02))
     upper.yaxis.set_major_formatter("{x:.0%}")
-    lower.bar(places, [step.frames for step in evaluation.bins], 0.9 / BINS, color=GREY)
-    lower.set(xlabel="confidence printed", ylabel="frames")
+    lower.bar(centers, [bin.frames for bin in evaluation.bins], 0.9 / BINS, color=_GREY)
+    lower.set(xlabel="confidence", ylabel="frames")
     lower.xaxis.set_major_formatter("{x:.0%}")
+    _style_axes(upper, f"Calibration: ECE {evaluation.ece:.1%}")
+    _style_axes(lower)
     upper.legend(frameon=False)
-    _plain(upper, lower)
     return figure
 
 
-def games(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Each game's share of frames: right, called unknown. `rows`: model.evaluation.folder_evaluation's."""
-    figure = Figure(figsize=(8, 1.2 + 0.32 * len(rows)), layout="constrained")
+def per_game_bars(games: Sequence[dict[str, Any]]) -> Figure:
+    """Plot the fractions of each game's frames that are right and that are called unknown.
+
+    `games`: as FolderEvaluation.game_metrics returns them.
+    """
+    figure = Figure(figsize=(8, 1.2 + 0.32 * len(games)), layout="constrained")
     axes = figure.subplots()
-    places = np.arange(len(rows))
-    right = [row.get("accuracy_by_frame") or 0.0 for row in rows]
-    axes.barh(places - 0.18, right, 0.34, color=BLUE, label="right")
-    axes.barh(places + 0.18, [row["called_unknown"] for row in rows], 0.34, color=ORANGE, label="called unknown")
-    labels = [short(row["name"]) + ("" if row["known"] else " (not a class)") for row in rows]
-    axes.set_yticks(places, labels, fontsize=8, parse_math=False)
-    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6))
+    rows = np.arange(len(games))
+    right = [game.get("accuracy_by_frame") or 0.0 for game in games]  # unknown games have no accuracy
+    axes.barh(rows - 0.18, right, 0.34, color=_BLUE, label="right")
+    axes.barh(rows + 0.18, [game["called_unknown"] for game in games], 0.34, color=_ORANGE, label="called unknown")
+    labels = [truncate(game["name"]) + ("" if game["known"] else " (not a class)") for game in games]
+    axes.set_yticks(rows, labels, fontsize=8, parse_math=False)
+    axes.set(xlim=(0, 1), ylim=(len(games) - 0.4, -0.6))  # the first game at the top
     axes.xaxis.set_major_formatter("{x:.0%}")
-    axes.set_title("Frames by game", loc="left", fontweight="bold")
     figure.legend(loc="outside lower right", ncols=2, frameon=False)
-    _plain(axes)
+    _style_axes(axes, "Frames by game")
     return figure
 
 
-def unknown(known: np.ndarray, others: np.ndarray, threshold: float) -> Figure:
-    """How the scores of known games' frames (n,) and of others (m,) lie about the threshold."""
+def score_histogram(known: np.ndarray, others: np.ndarray, threshold: float) -> Figure:
+    """Plot how the unknown scores of known games' frames (n,) and of other games' (m,) lie about the threshold."""
     figure = Figure(figsize=(8, 3), layout="constrained")
     axes = figure.subplots()
-    edges = np.histogram_bin_edges(np.concatenate([known, others]), 40)
-    for scores, color, name in ((known, BLUE, "known games"), (others, ORANGE, "others")):
+    edges = list(np.histogram_bin_edges(np.concatenate([known, others]), 40))
+    for scores, color, label in ((known, _BLUE, "known games"), (others, _ORANGE, "other games")):
         if len(scores):
-            axes.hist(
-                scores, list(edges), weights=np.full(len(scores), 1 / len(scores)), color=color, alpha=0.65, label=name
-            )
+            weights = np.full(len(scores), 1 / len(scores))  # both histograms add up to 1
+            axes.hist(scores, edges, weights=weights, color=color, alpha=0.65, label=label)
     if np.isfinite(threshold):
-        axes.axvline(threshold, color="black", linestyle=":", label="unknown below this")
-    axes.set(xlabel="score", ylabel="share of frames")
+        axes.axvline(threshold, color="black", linestyle=":", label="threshold")
+    axes.set(xlabel="score", ylabel="fraction of frames")
     axes.yaxis.set_major_formatter("{x:.0%}")
-    axes.set_title("Known or not", loc="left", fontweight="bold")
     axes.legend(frameon=False)
-    _plain(axes)
+    _style_axes(axes, "Known or unknown")
     return figure
 
 
-def sheet(images: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
-    """Pictures, uint8 RGB, side by side, each under its caption of two lines."""
+def image_grid(images: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
+    """Show images, uint8 (height, width, 3) RGB, in rows of six, each under its caption of two lines."""
     rows = -(-len(images) // _COLUMNS)
     figure = Figure(figsize=(2.1 * _COLUMNS, 2.6 * rows), layout="constrained")
     grid = figure.subplots(rows, _COLUMNS, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
-    for axes, image, caption in zip(grid.flat, images, captions, strict=False):
+    for axes, image, caption in zip(grid.flat, images, captions, strict=False):  # the last row may have empty cells
         axes.imshow(image)
         axes.set_title(caption, fontsize=7, loc="left", parse_math=False)
     return figure
 
 
-def _plain(*several: Any) -> None:
-    for axes in several:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="both", alpha=0.25)
-        axes.set_axisbelow(True)
+def _style_axes(axes: Axes, title: str = "") -> None:
+    axes.set_title(title, loc="left", fontweight="bold")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="both", alpha=0.25)
+    axes.set_axisbelow(True)

@@ -1,11 +1,9 @@
-"""results/: curves.png, confusion.png and metrics.json. The only importer of matplotlib."""
+"""Training report: metrics.json, learning curves and confusion matrix in the model's results folder."""
 
 from __future__ import annotations
 
-import json
 import math
 import platform
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -14,61 +12,70 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
-if TYPE_CHECKING:  # drawing needs no TensorFlow
+from model.reports import plots, rendering
+
+if TYPE_CHECKING:  # at run time this room needs no TensorFlow
     from data.entities import Game, StoredFrame
-    from model.datasets.split import Sides
+    from model.datasets.split import Split
     from model.evaluation.metrics import Evaluation
     from model.inference.calibration import Calibration
-    from model.training.plan import Training
+    from model.training.plan import TrainingHistory
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "tf2onnx")
-_DPI = 144
-_NAME_CHARACTERS = 28
-_BLUE, _ORANGE, _GREY = "#2a6fbb", "#d9691e", "#8a8f98"
 
 
 def metrics(
     settings: dict[str, Any],
     *,
     classes: Sequence[Game],
-    sides: Sides,
-    training: Training,
+    split: Split,
+    training: TrainingHistory,
     evaluation: Evaluation,
     calibration: Calibration,
     seconds: float,
 ) -> dict[str, Any]:
-    """Everything measured and what is needed to measure it again, ready for JSON. `settings`: no secrets."""
+    """Return the content of metrics.json: all metrics, and what is needed to reproduce them.
+
+    Args:
+        settings: those that the metrics depend on, without secrets.
+        classes: the model's classes in output order.
+        split: frames of training and validation.
+        training: the history of the run.
+        evaluation: on the validation frames.
+        calibration: fitted on the validation frames.
+        seconds: duration of the whole command.
+    """
+    validation = _side_summary(split.validation)
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "settings": settings,
         "seed": settings["seed"],
-        "accuracy_by_frame": evaluation.by_frame,
-        "accuracy_by_stream": evaluation.by_stream,
-        "top3_by_frame": evaluation.top3,
-        "nll": evaluation.nll,
+        "accuracy_by_frame": evaluation.frame_accuracy,
+        "accuracy_by_stream": evaluation.stream_accuracy,
+        "top3_by_frame": evaluation.top3_accuracy,
+        "nll": evaluation.negative_log_likelihood,
         "ece": evaluation.ece,
         "temperature": calibration.temperature,
         "unknown": {
-            "score": calibration.score,
-            "threshold": _number(calibration.threshold),
-            "share": calibration.share,
+            "score": calibration.score_name,
+            "threshold": _finite_or_none(calibration.threshold),
+            "share": calibration.unknown_fraction,
         },
         "best_epoch": training.best_epoch,
         "epochs": len(training.history["loss"]),
         "history": training.history,
         "seconds": {"training": round(training.seconds, 2), "total": round(seconds, 2)},
-        "training": _side(sides.training),
-        "validation": {"streams": evaluation.streams, **_side(sides.validation), "logins": _logins(sides.validation)},
-        "games": _games(classes, evaluation, sides),
-        "reliability": [asdict(step) for step in evaluation.bins],
+        "training": _side_summary(split.training),
+        "validation": {"streams": evaluation.streams, **validation, "logins": _logins(split.validation)},
+        "games": _game_metrics(classes, evaluation, split),
+        "reliability": [asdict(bin) for bin in evaluation.bins],
         "confusion": evaluation.confusion.tolist(),
     }
 
 
-def _side(frames: Sequence[StoredFrame]) -> dict[str, Any]:
+def _side_summary(frames: Sequence[StoredFrame]) -> dict[str, Any]:
     return {"frames": len(frames), "streamers": len(_logins(frames))}
 
 
@@ -76,93 +83,35 @@ def _logins(frames: Sequence[StoredFrame]) -> list[str]:
     return sorted({frame.login for frame in frames})
 
 
-def _games(classes: Sequence[Game], evaluation: Evaluation, sides: Sides) -> list[dict[str, Any]]:
-    """Each class, what there was of it, and how well it was recognised: null where no frame tells."""
-    shares = zip(classes, evaluation.per_game, evaluation.per_game_streams, strict=True)
+def _game_metrics(classes: Sequence[Game], evaluation: Evaluation, split: Split) -> list[dict[str, Any]]:
+    """Return frames, streamers and accuracies of each class; an accuracy is null without validation frames."""
+    recalls = zip(classes, evaluation.recall_per_game, evaluation.stream_recall_per_game, strict=True)
     return [
         {
             "id": game.id,
             "name": game.name,
-            "accuracy_by_frame": _number(frames),
-            "accuracy_by_stream": _number(streams),
-            "training": _side([frame for frame in sides.training if frame.game_id == game.id]),
-            "validation": _side([frame for frame in sides.validation if frame.game_id == game.id]),
+            "accuracy_by_frame": _finite_or_none(frame_recall),
+            "accuracy_by_stream": _finite_or_none(stream_recall),
+            "training": _side_summary([frame for frame in split.training if frame.game_id == game.id]),
+            "validation": _side_summary([frame for frame in split.validation if frame.game_id == game.id]),
         }
-        for game, frames, streams in shares
+        for game, frame_recall, stream_recall in recalls
     ]
 
 
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None  # JSON has no NaN
+def _finite_or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None  # JSON has neither NaN nor infinity
 
 
-def write(folder: Path, figures: dict[str, Any], draw: bool) -> None:
-    """Write metrics.json, and with `draw` both pictures, into `folder`, which is made. Raises OSError."""
+def write(folder: Path, metrics: dict[str, Any], draw: bool) -> None:
+    """Create `folder` and write metrics.json and, with `draw`, curves.png and confusion.png. Raises OSError."""
     folder.mkdir(exist_ok=True)
-    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
-    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    rendering.write_metrics(folder, metrics)
     if draw:
-        names = [game["name"] for game in figures["games"]]
-        with warnings.catch_warnings():  # of a name in a script that the font lacks
-            warnings.filterwarnings("ignore", "Glyph")
-            curves(figures["history"], figures["best_epoch"]).savefig(folder / "curves.png", dpi=_DPI)
-            confusion(np.array(figures["confusion"]), names).savefig(folder / "confusion.png", dpi=_DPI)
-
-
-def curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
-    """Loss and accuracy of both sides by epoch, the kept epoch marked."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, key, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
-        epochs = range(1, len(history[key]) + 1)
-        axes.axvline(best_epoch, color=_GREY, linestyle=":", label=f"kept: epoch {best_epoch}")
-        axes.plot(epochs, history[key], color=_BLUE, marker="o", markersize=4, label="training")
-        axes.plot(epochs, history[f"val_{key}"], color=_ORANGE, marker="o", markersize=4, label="validation")
-        axes.set_title(title, loc="left", fontweight="bold")
-        axes.set_xlabel("epoch")
-        axes.set_ylim(0, 1.03 if key == "accuracy" else None)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.yaxis.set_major_formatter("{x:.0%}" if key == "accuracy" else "{x:g}")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", alpha=0.3)
-        axes.legend(frameon=False)
-    return figure
-
-
-def confusion(counts: np.ndarray, names: Sequence[str], title: str = "Validation frames, %") -> Figure:
-    """`counts` (classes, classes) of frames: a row is a true game, a column what was predicted.
-
-    A cell is coloured by its share of the row, and says it in per cent of that game's frames.
-    """
-    size = max(4.5, 2.5 + 0.42 * len(names))
-    figure = Figure(figsize=(size, size), layout="constrained")
-    axes = figure.subplots()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="#dfe3e8", linewidth=0.4)
-    axes.set(aspect="equal", xlabel="recognised as", ylabel="frames of")
-    axes.invert_yaxis()
-    for row, column in zip(*np.nonzero(counts), strict=True):
-        share = shares[row, column]
-        color = "white" if share > 0.55 else "black"
-        axes.text(
-            column + 0.5,
-            row + 0.5,
-            f"{share:.0%}"[:-1],
-            ha="center",
-            va="center",
-            fontsize=8,
-            color=color,
-            in_layout=False,
-        )
-    # A name is no formula: without parse_math=False two dollar signs would make it one.
-    labels = [_short(name) for name in names]
-    places = np.arange(len(names)) + 0.5
-    axes.set_xticks(places, labels, rotation=45, ha="right", rotation_mode="anchor", fontsize=8, parse_math=False)
-    axes.set_yticks(places, labels, fontsize=8, parse_math=False)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_title(title, loc="left", fontweight="bold")
-    return figure
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
+        names = [game["name"] for game in metrics["games"]]
+        figures = {
+            "curves.png": plots.learning_curves(metrics["history"], metrics["best_epoch"]),
+            "confusion.png": plots.confusion_matrix(np.array(metrics["confusion"]), names),
+        }
+        for name, figure in figures.items():
+            (folder / name).write_bytes(plots.to_png(figure))
