@@ -3,8 +3,8 @@
     python -m benchmarks.watch_steadiness [--minutes 60] [--seed N]
 
 The answers are those of the model in MODEL_PATH to frames of the clips that the demo's dataset does not contain. Each
-is drawn at random and changed as other streams might look (model.augmentation.pipeline: cameras, chat, alerts, banners, colours, a
-worse encoder). Once a minute comes a loading screen of one to five frames, dark or of one colour, and often with a bar.
+is drawn at random and augmented by model.augmentation.pipeline, as other streams might look: webcams, chat, alerts,
+banners, colours, a worse encoder. Once a minute comes a loading screen of one to five frames, dark or of one colour, and often with a bar.
 There is no stream and no server: what is measured is the window. Prints one JSON object:
 
     hours, frames            of how many games together
@@ -25,20 +25,19 @@ import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 import config
 from data.entities import Game
 from data.filters.frame_filter import is_flat
-from data.video.decoder import decode, encode, recorded
-from model.augmentation.pipeline import Augmentation, batch
+from data.video.decoder import sample_recording
+from data.video.images import decode_jpeg, encode_jpeg
+from model.augmentation.pipeline import Augmentation, augment_batch
 from model.inference.classifier import FILE, Classifier
-from recognition.decision.change_detector import Window
-from recognition.decision.verdict import softmax
+from model.inference.probabilities import softmax
+from recognition.decision.change_detector import ChangeDetector
 from tests.standin import CLIPS, World
 from tests.standin.world import Channel
 
@@ -87,18 +86,18 @@ def _hour(classifier: Classifier, channel: Channel, count: int, seed: int) -> Ho
     """So many frames of a channel's clip, and what the model says of them."""
     chance = random.Random(seed)
     with channel.file.open("rb") as file:
-        images = [decode(jpeg) for jpeg in recorded(file, 0.1, None, classifier.img_size, 95)]
+        images = [decode_jpeg(jpeg) for jpeg in sample_recording(file, 0.1, None, classifier.img_size, 95)]
     screens = _screens(count, chance)
-    looks = tf.function(partial(batch, augmentation=Augmentation(**_LOOKS, seed=seed)))
+    looks = Augmentation(**_LOOKS, seed=seed)
     probabilities, known = [], []
     for start in range(0, count, _BATCH):
         places = np.arange(start, start + _BATCH)
-        pictures = looks(np.stack([chance.choice(images) for _ in places]), places).numpy()
+        pictures = augment_batch(np.stack([chance.choice(images) for _ in places]), places, looks)
         for index in np.flatnonzero(screens[places]):
             pictures[index] = _screen(classifier.img_size, chance)
-        judged = classifier.judge(pictures)
+        judged = classifier.predict(pictures)
         probabilities.append(softmax(judged.logits))
-        known.append(judged.known & [not is_flat(encode(picture, 95)) for picture in pictures])
+        known.append(judged.known & [not is_flat(encode_jpeg(picture, 95)) for picture in pictures])
     return Hour(channel.game_id, np.concatenate(probabilities), np.concatenate(known), screens)
 
 
@@ -146,9 +145,9 @@ def _summary(hours: list[Hour], classes: tuple[Game, ...], seed: int) -> dict[st
 
 def _false(hour: Hour, classes: tuple[Game, ...]) -> Iterator[Game | None]:
     """What it was taken for, wrongly, at each change to that."""
-    window = Window(classes)
+    window = ChangeDetector(classes)
     for probabilities, known in zip(hour.probabilities, hour.known, strict=True):
-        if window.hear(probabilities, bool(known)) and (window.game is None or window.game.id != hour.game):
+        if window.add_frame(probabilities, bool(known)) and (window.game is None or window.game.id != hour.game):
             yield window.game
 
 
@@ -156,9 +155,9 @@ def _delays(hours: list[Hour], classes: tuple[Game, ...], chance: random.Random)
     """After how many frames of a new game it is told, for switches between them all; more than _FOUND: it is not."""
     pairs = list(itertools.permutations(hours, 2))
     for before, after in chance.choices(pairs, k=_SWITCHES):
-        window, start = Window(classes), chance.randrange(len(after.known) - _FOUND)
+        window, start = ChangeDetector(classes), chance.randrange(len(after.known) - _FOUND)
         for probabilities, known in zip(before.probabilities[:30], before.known[:30], strict=True):
-            window.hear(probabilities, bool(known))
+            window.add_frame(probabilities, bool(known))
         here = slice(start, start + _FOUND)
         yield 1 + next(
             (
@@ -166,7 +165,7 @@ def _delays(hours: list[Hour], classes: tuple[Game, ...], chance: random.Random)
                 for number, (probabilities, known) in enumerate(
                     zip(after.probabilities[here], after.known[here], strict=True)
                 )
-                if window.hear(probabilities, bool(known)) and window.game and window.game.id == after.game
+                if window.add_frame(probabilities, bool(known)) and window.game and window.game.id == after.game
             ),
             _FOUND,
         )

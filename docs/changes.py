@@ -1,52 +1,40 @@
-"""The sheet of what model.augmentation.pipeline does to pictures: a row for each change, and one for all of them together."""
+"""Contact sheet of the augmentation: a row for each transform of model.augmentation.pipeline, and one for all together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from config import Settings
 from data.entities import StoredFrame
-from data.storage.frame_folder import Folder
-from data.video.decoder import decode
+from data.storage.frame_folder import FrameFolder
+from data.video.images import decode_jpeg
 from docs.canvas import GREY, Canvas
-
-if TYPE_CHECKING:
-    from model.augmentation.pipeline import Augmentation
+from model.augmentation.pipeline import TRANSFORM_NAMES, Augmentation, augment_batch
 
 _COLUMNS, _SIDE, _BETWEEN, _LEFT = 6, 72.0, 4.0, 84.0
 
 
-def sheet(frames: Folder) -> Canvas:
-    """One frame of each of the first games, as it is and changed. Needs TensorFlow."""
-    from model.augmentation.pipeline import NAMES, Augmentation
-
+def sheet(frames: FrameFolder) -> Canvas:
+    """One frame of each of the first games, as it is and changed."""
     stored = sorted(frames.frames(), key=lambda frame: (frame.game_id, frame.login, frame.number))
     pictures = _pictures(frames, stored)
-    shares = {name: Settings.model_fields[f"augment_{name}"].default for name in NAMES}
-    rows = {name: Augmentation(**{name: 1.0}, seed=1) for name in NAMES} | {"together": Augmentation(**shares, seed=2)}
+    shares = {name: Settings.model_fields[f"augment_{name}"].default for name in TRANSFORM_NAMES}
+    rows = {name: Augmentation(**{name: 1.0}, seed=1) for name in TRANSFORM_NAMES} | {
+        "together": Augmentation(**shares, seed=2)
+    }
     canvas = Canvas(round(12 + (len(rows) + 1) * (_SIDE + _BETWEEN)), round(_LEFT + _COLUMNS * (_SIDE + _BETWEEN) + 8))
     _row(canvas, 0, "as it is", pictures)
     for number, (name, augmentation) in enumerate(rows.items(), start=1):
-        _row(canvas, number, name, _changed(pictures, augmentation))
+        _row(canvas, number, name, augment_batch(pictures, np.arange(len(pictures)), augmentation))
     return canvas
 
 
-def _pictures(frames: Folder, stored: Sequence[StoredFrame]) -> np.ndarray:
+def _pictures(frames: FrameFolder, stored: Sequence[StoredFrame]) -> np.ndarray:
     first = {frame.game_id: frame for frame in reversed(stored)}
     chosen = [first[game_id] for game_id in sorted(first)][:_COLUMNS]
-    return np.stack([decode((frames.root / frame.path).read_bytes()) for frame in chosen])
-
-
-def _changed(pictures: np.ndarray, augmentation: Augmentation) -> np.ndarray:
-    import tensorflow as tf
-
-    from model.augmentation import pipeline
-
-    places = tf.range(len(pictures), dtype=tf.int64)
-    return np.asarray(pipeline.batch(tf.constant(pictures), places, augmentation))
+    return np.stack([decode_jpeg((frames.root / frame.path).read_bytes()) for frame in chosen])
 
 
 def _row(canvas: Canvas, number: int, name: str, pictures: np.ndarray) -> None:

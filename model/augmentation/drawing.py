@@ -1,138 +1,115 @@
-"""What overlays and screens are drawn with: boxes, text, textures, people.
+"""Drawing primitives of the augmentations: boxes, text lines, textures and webcam pictures.
 
-Pictures and patches are float32, 0 to 1. Imports TensorFlow.
+Images and patches are uint8 RGB (height, width, 3). A `region` is a view of an image, so drawing there changes it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import cv2
+import numpy as np
 
-import tensorflow as tf
-
-from model.augmentation.stateless_random import Chance
-
-ROWS, _CELLS = 24, 40  # of text, at most: a row's letters are cells that are inked or not
-_TEXTURE = 6  # blobs of a texture, along a side
-_PATTERN = 24  # cells of a pattern, along a side, at most
-_Pair = tuple[tf.Tensor, tf.Tensor]
-SIDE = 96  # pixels of a texture or a pattern
+MAX_TEXT_ROWS, _TEXT_CELLS = 23, 40  # a row of text is cells that are inked or not
+TEXTURE_SIZE = 96  # pixels along a side of a texture, pattern or gradient
+_TEXTURE = (TEXTURE_SIZE, TEXTURE_SIZE)
+_BLOBS, _MAX_PATTERN_CELLS = 6, 24  # along a side
+_MIN_BOX = 4  # pixels along a side: a border on either side and something between
+_SKIN = np.array([214.0, 166.0, 130.0])  # RGB of a light skin; darker ones are fractions of it
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Pixels of a picture: int32 scalars."""
-
-    top: tf.Tensor
-    left: tf.Tensor
-    height: tf.Tensor
-    width: tf.Tensor
+def region_of(image: np.ndarray, top: float, left: float, height: float, width: float) -> np.ndarray:
+    """Return the view of a box of `image`, given in fractions of its sides; at least 4 pixels a side."""
+    rows, columns = image.shape[:2]
+    high, wide = max(_MIN_BOX, int(height * rows)), max(_MIN_BOX, int(width * columns))
+    down, right = min(int(top * rows + 0.5), rows - high), min(int(left * columns + 0.5), columns - wide)
+    return image[down : down + high, right : right + wide]  # (high, wide, 3)
 
 
-def box(image: tf.Tensor, top: tf.Tensor, left: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> Box:
-    """The pixels of shares of the picture; four at least, for a box has a border and something in it."""
-    rows, columns = (tf.cast(tf.shape(image)[side], tf.float32) for side in (0, 1))
-    high, wide = (tf.maximum(4, tf.cast(part, tf.int32)) for part in (height * rows, width * columns))
-    down = tf.minimum(tf.cast(top * rows + 0.5, tf.int32), tf.shape(image)[0] - high)
-    right = tf.minimum(tf.cast(left * columns + 0.5, tf.int32), tf.shape(image)[1] - wide)
-    return Box(down, right, high, wide)
+def stretch(patch: np.ndarray, shape: tuple[int, ...], interpolation: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """Return `patch` resized to the height and width that `shape` begins with."""
+    return cv2.resize(patch, (shape[1], shape[0]), interpolation=interpolation)
 
 
-def pasted(image: tf.Tensor, patch: tf.Tensor, place: Box, opacity: tf.Tensor | float) -> tf.Tensor:
-    """`image` with `patch` (h, w, 3), stretched, in `place`; `opacity` 0 to 1, or (h, w, 1) of them."""
-    size = tf.stack([place.height, place.width])
-    cover = tf.broadcast_to(tf.cast(opacity, tf.float32), tf.concat([size, [1]], 0))
-    layer = tf.concat([tf.image.resize(patch, size), cover], 2)
-    height, width = tf.shape(image)[0], tf.shape(image)[1]
-    rest = [[place.top, height - place.top - place.height], [place.left, width - place.left - place.width], [0, 0]]
-    layer = tf.pad(layer, rest)
-    return image * (1 - layer[..., 3:]) + layer[..., :3] * layer[..., 3:]
+def paste(region: np.ndarray, patch: np.ndarray, opacity: float | np.ndarray = 1.0) -> None:
+    """Blend `patch`, stretched, over `region`. opacity: 0 to 1, one for all pixels or float32 (height, width)."""
+    cover = np.full(region.shape[:2], opacity, np.float32)  # (height, width)
+    cv2.blendLinear(stretch(patch, region.shape), region, cover, 1 - cover, dst=region)
 
 
-def soft(place: Box, chance: Chance) -> tf.Tensor:
-    """An opacity (h, w, 1) for `pasted`: 1, but for 6 boxes of 10 rising from 0 over 1 to 15 pixels at the edges."""
-    wide = tf.where(chance.of(0).number() < 0.6, chance.of(1).number(1, 15), 1e-3)
-    down, across = (tf.minimum(tf.range(size) + 1, size - tf.range(size)) for size in (place.height, place.width))
-    inward = tf.cast(tf.minimum(down[:, None], across[None]), tf.float32)
-    return tf.clip_by_value(inward / wide, 0, 1)[..., None]
+def feathered_mask(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Return an opacity, float32 (height, width): 1 inside; 60 % of them fade at the edges over 1 to 15 pixels."""
+    fade = rng.uniform(1, 15) if rng.random() < 0.6 else 1.0
+    down, across = (np.minimum(np.arange(size) + 1, size - np.arange(size)) for size in shape[:2])
+    return np.minimum(np.minimum(down[:, None], across) / fade, 1)  # (height, width)
 
 
-def written(image: tf.Tensor, place: Box, chance: Chance, *, rows: tf.Tensor, ink: tf.Tensor) -> tf.Tensor:
-    """Rows of short strokes in `place`, as small text looks: each begins with a name in a colour; their ends differ."""
-    lines = tf.cast(rows, tf.int32)
-    inked = chance.of(0).numbers((ROWS, _CELLS)) < 0.72
-    until = chance.of(1).numbers((ROWS, 1), 0.3, 1.0)
-    across = tf.range(_CELLS, dtype=tf.float32)[None] / _CELLS
-    cells = tf.cast(inked & (across < until) & (across > 0.04), tf.float32)
-    named = across[..., None] < chance.of(2).numbers((ROWS, 1, 1), 0.15, 0.3)
-    colors = tf.where(named, chance.of(3).numbers((ROWS, 1, 3)), ink)
-    colors = tf.broadcast_to(colors, (ROWS, _CELLS, 3))
-    size = tf.stack([place.height, place.width])
-    strokes = tf.image.resize(_spaced(cells[..., None])[: 2 * lines + 1], size, method="nearest")
-    letters = tf.image.resize(_spaced(colors)[: 2 * lines + 1], size, method="nearest")
-    return pasted(image, letters, place, strokes)
+def draw_text_lines(region: np.ndarray, rng: np.random.Generator, *, rows: tuple[int, int], ink: float) -> None:
+    """Draw rows of strokes, as small text looks: in each a coloured name, then words in `ink`, a grey level, 0 to 1.
+
+    rows: the fewest and the most.
+    """
+    count, across = int(rng.integers(*rows, endpoint=True)), np.arange(_TEXT_CELLS) / _TEXT_CELLS  # (cells,)
+    inked = (rng.random((count, _TEXT_CELLS)) < 0.72) & (across > 0.04) & (across < rng.uniform(0.3, 1, (count, 1)))
+    is_name = across < rng.uniform(0.15, 0.3, (count, 1))  # (rows, cells)
+    strokes = np.zeros((2 * count + 1, _TEXT_CELLS, 4), np.uint8)  # empty rows before, between and after the text
+    strokes[1::2, :, :3] = np.where(is_name[..., None], random_colors(rng, count, 1), np.uint8(255 * ink))
+    strokes[1::2, :, 3] = inked
+    letters = stretch(strokes, region.shape, cv2.INTER_NEAREST)  # (height, width, 4)
+    np.copyto(region, letters[..., :3], where=letters[..., 3:] > 0)
 
 
-def _spaced(rows: tf.Tensor) -> tf.Tensor:
-    """(2n + 1, cells, channels): empty rows before, between and after those of (n, cells, channels)."""
-    pairs = tf.stack([tf.zeros_like(rows), rows], 1)
-    return tf.concat([tf.reshape(pairs, (2 * ROWS, _CELLS, -1)), tf.zeros_like(rows[:1])], 0)
+def random_colors(rng: np.random.Generator, rows: int, columns: int, high: int = 255) -> np.ndarray:
+    """Return uint8 (rows, columns, 3), uniform from 0 to `high`."""
+    return rng.integers(0, high, (rows, columns, 3), np.uint8, endpoint=True)
 
 
-def plain(chance: Chance, dark: bool = False) -> tf.Tensor:
-    """(2, 2, 3): one colour, for one box in three with another at its bottom."""
-    colors = chance.of(0).numbers((2, 1, 3), 0.0, 0.25 if dark else 1.0)
-    colors = tf.where(chance.of(1).number() < 0.33, colors, colors[:1])
-    return tf.broadcast_to(colors, (2, 2, 3))
+def solid_color(rng: np.random.Generator, *, dark: bool = False) -> np.ndarray:
+    """Return a patch (2, 1, 3) of one colour; 33 % fade into another one at the bottom."""
+    colors = random_colors(rng, 2, 1, high=63 if dark else 255)
+    return colors if rng.random() < 0.33 else colors[[0, 0]]
 
 
-def texture(chance: Chance) -> tf.Tensor:
-    """(96, 96, 3): soft blobs around one colour, as a dim room out of focus."""
-    light = chance.of(0).numbers((_TEXTURE, _TEXTURE, 1), -0.3, 0.3) + chance.of(1).numbers((1, 1, 3), 0.1, 0.8)
-    blobs = light + chance.of(2).numbers((_TEXTURE, _TEXTURE, 3), -0.08, 0.08)
-    return tf.clip_by_value(tf.image.resize(blobs, [SIDE] * 2, method="bicubic"), 0, 1)
+def texture(rng: np.random.Generator) -> np.ndarray:
+    """Return a patch (96, 96, 3) of soft blobs around one colour, like a dim room out of focus."""
+    light = rng.uniform(-77, 77, (_BLOBS, _BLOBS, 1)) + rng.uniform(25, 204, 3)  # (6, 6, 3)
+    return stretch(to_uint8(light + rng.uniform(-20, 20, light.shape)), _TEXTURE, cv2.INTER_CUBIC)
 
 
-def pattern(chance: Chance) -> tf.Tensor:
-    """(96, 96, 3): 2 to 24 cells along a side, in any colours, with hard or soft edges, more or less of one colour."""
-    cells = tf.cast(chance.of(0).number(2, _PATTERN + 1), tf.int32)
-    colors = chance.of(1).numbers((_PATTERN, _PATTERN, 3))[:cells, :cells]
-    hard = tf.image.resize(colors, [SIDE] * 2, method="nearest")
-    soft = tf.image.resize(colors, [SIDE] * 2, method="bicubic")
-    strength = chance.of(2).number(0.2, 1.0)
-    mixed = strength * tf.where(chance.of(3).number() < 0.33, hard, soft)
-    return tf.clip_by_value(mixed + (1 - strength) * chance.of(4).numbers((1, 1, 3)), 0, 1)
+def pattern(rng: np.random.Generator) -> np.ndarray:
+    """Return a patch (96, 96, 3) of 2 to 24 coloured cells a side, mixed with one colour; 33 % have hard edges."""
+    cells, strength = int(rng.integers(2, _MAX_PATTERN_CELLS, endpoint=True)), rng.uniform(0.2, 1)
+    colors = strength * random_colors(rng, cells, cells) + (1 - strength) * random_colors(rng, 1, 1)
+    return stretch(to_uint8(colors), _TEXTURE, cv2.INTER_NEAREST if rng.random() < 0.33 else cv2.INTER_CUBIC)
 
 
-def gradient(chance: Chance) -> tf.Tensor:
-    """(96, 96, 3): four colours, one in each corner."""
-    return tf.image.resize(chance.numbers((2, 2, 3)), [SIDE] * 2, method="bilinear")
+def gradient(rng: np.random.Generator) -> np.ndarray:
+    """Return a patch (96, 96, 3) with a colour in each corner."""
+    return stretch(random_colors(rng, 2, 2), _TEXTURE)
 
 
-def part(image: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """(96, 96, 3): a window of 30 to 60 % of either side of `image`."""
-    start = tf.stack([chance.of(0).number(0, 0.4), chance.of(1).number(0, 0.4)])
-    window = tf.concat([start, start + chance.of(2).number(0.3, 0.6)], 0)
-    return tf.image.crop_and_resize(image[None], window[None], [0], [SIDE] * 2)[0]
+def random_crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the view of a window of 30 to 60 % of either side of `image`."""
+    top, left, size = rng.uniform((0, 0, 0.3), (0.4, 0.4, 0.6))
+    return region_of(image, top, left, size, size)
 
 
-def person(ground: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """Shoulders, hair and a face in ellipses before `ground` (h, w, 3), as a camera shows somebody who plays."""
-    x, y, size = chance.of(0).number(0.35, 0.65), chance.of(1).number(0.35, 0.6), chance.of(2).number(0.12, 0.25)
-    skin = tf.clip_by_value(tf.constant([0.84, 0.65, 0.51]) * chance.of(3).number(0.35, 1.1), 0, 1)
-    hair = skin * chance.of(4).number(0.1, 0.6)
-    clothed = _ellipse(ground, (x, y + 2.4 * size), (1.9 * size, 1.4 * size), chance.of(5).numbers((3,)))
-    haired = _ellipse(clothed, (x, y - 0.25 * size), (size, 1.25 * size), hair)
-    return _ellipse(haired, (x, y), (0.82 * size, 1.1 * size), skin)
+def webcam_background(rng: np.random.Generator) -> np.ndarray:
+    """Return a patch (96, 96, 3) of a room out of focus; 60 % have a person in it."""
+    room = texture(rng)
+    return webcam_person(room, rng) if rng.random() < 0.6 else room
 
 
-def room(chance: Chance) -> tf.Tensor:
-    """A room out of focus, most often with somebody in it."""
-    empty = texture(chance.of(0))
-    return tf.cond(chance.of(1).number() < 0.6, lambda: person(empty, chance.of(2)), lambda: empty)
+def webcam_person(room: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw shoulders, hair and a face as ellipses into `room`, (96, 96, 3), and return it."""
+    x, y, size = TEXTURE_SIZE * rng.uniform((0.35, 0.35, 0.12), (0.65, 0.6, 0.25))
+    skin = np.minimum(_SKIN * rng.uniform(0.35, 1.1), 255)
+    clothes, hair = rng.uniform(0, 255, 3), skin * rng.uniform(0.1, 0.6)
+    # Center downwards from the face's and half axes across and down, in multiples of the size.
+    for below, across, down, color in ((2.4, 1.9, 1.4, clothes), (-0.25, 1, 1.25, hair), (0, 0.82, 1.1, skin)):
+        center, axes = (int(x), int(y + below * size)), (int(across * size), int(down * size))
+        cv2.ellipse(room, center, axes, 0, 0, 360, color.tolist(), cv2.FILLED)
+    return room
 
 
-def _ellipse(image: tf.Tensor, centre: _Pair, axes: _Pair, color: tf.Tensor) -> tf.Tensor:
-    """Centre and half axes, across and down, in shares of the picture."""
-    down, across = tf.linspace(0.0, 1.0, tf.shape(image)[0]), tf.linspace(0.0, 1.0, tf.shape(image)[1])
-    inside = ((across[None] - centre[0]) / axes[0]) ** 2 + ((down[:, None] - centre[1]) / axes[1]) ** 2 < 1
-    return tf.where(inside[..., None], color, image)
+def to_uint8(values: np.ndarray) -> np.ndarray:
+    """Return `values`, in levels of 0 to 255, rounded and clipped to uint8."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -1,7 +1,11 @@
-"""Pictures as other streamers might have shown them: cameras, chat, alerts, banners, a worse encoder, other colours.
+"""Augmentation pipeline: frames as other streams might show them, with overlays, other colours, a worse encoder.
 
-Everything is a function of the seeds given, and each picture draws for itself. No mirroring: a game's display is not
-symmetric. Imports TensorFlow.
+    for each image of a batch:
+        for each transform, in the order of TRANSFORM_NAMES:
+            with its probability: image = transform(image, another image of the batch, rng)
+
+Random numbers are a pure function of (seed, sample id, transform): equal in any order, process and resumed training,
+whatever other transforms are on. No transform mirrors an image, because a game's HUD is not symmetric.
 """
 
 from __future__ import annotations
@@ -9,19 +13,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-import tensorflow as tf
+import cv2
+import numpy as np
 
 from model.augmentation import drawing, overlays
-from model.augmentation.stateless_random import Chance
 
-_Change = Callable[[tf.Tensor, tf.Tensor, Chance], tf.Tensor]
+Transform = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+"""(image, other, rng) → image, all uint8 RGB (H, W, 3). It may draw into `image`, never into `other`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """The share of pictures, 0 to 1, that each change is made to; `seed` of all of them."""
+    """The probability, 0 to 1, that each transform applies to an image, and the `seed` of all of them."""
 
-    scene: float = 0.0
+    center: float = 0.0
     crop: float = 0.0
     color: float = 0.0
     webcam: float = 0.0
@@ -33,101 +38,94 @@ class Augmentation:
     seed: int = 0
 
     def __bool__(self) -> bool:
-        return any(getattr(self, name) for name in NAMES)
+        return any(getattr(self, name) for name in TRANSFORM_NAMES)
 
 
-NAMES = tuple(field.name for field in fields(Augmentation) if field.name != "seed")  # in the order they are made in
+TRANSFORM_NAMES = tuple(field.name for field in fields(Augmentation) if field.name != "seed")  # in order of application
 
 
-@tf.autograph.experimental.do_not_convert  # there is no Python flow to convert, and looking takes seconds
-def batch(images: tf.Tensor, places: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """uint8 (b, h, w, 3) for `images` of that kind; `places`: int64 (b,), tell one picture's chances from another's.
+def augment_batch(images: np.ndarray, sample_ids: np.ndarray, augmentation: Augmentation) -> np.ndarray:
+    """Return augmented copies of `images`, uint8 RGB (B, H, W, 3).
 
-    What a camera shows is the next picture of the batch, or a texture.
+    sample_ids: int64 (B,), at least 0; equal ids get equal random numbers.
+    Webcams and replaced centers show the previous image of the batch, or a texture.
     """
-    others = tf.roll(images, 1, axis=0)
-
-    def one(values: tuple[tf.Tensor, ...]) -> tf.Tensor:
-        image, other, place = values
-        return _changed(image, other, Chance(augmentation.seed, place), augmentation)
-
-    return tf.map_fn(one, (images, others, places), fn_output_signature=tf.TensorSpec(images.shape[1:], tf.uint8))
+    augmented = images.copy()  # (B, H, W, 3)
+    for index, sample_id in enumerate(sample_ids.tolist()):
+        augmented[index] = _augment(augmented[index], images[index - 1], sample_id, augmentation)
+    return augmented
 
 
-def _changed(image: tf.Tensor, other: tf.Tensor, chance: Chance, augmentation: Augmentation) -> tf.Tensor:
-    pixels, foreign = (tf.cast(each, tf.float32) / 255 for each in (image, other))
-    for number, name in enumerate(NAMES):
-        if share := getattr(augmentation, name):
-            pixels = _perhaps(_CHANGES[name], pixels, foreign, chance.of(number), share)
-    return tf.ensure_shape(tf.cast(tf.round(tf.clip_by_value(pixels, 0, 1) * 255), tf.uint8), image.shape)
+def _augment(image: np.ndarray, other: np.ndarray, sample_id: int, augmentation: Augmentation) -> np.ndarray:
+    for stream, name in enumerate(TRANSFORM_NAMES):
+        if probability := getattr(augmentation, name):
+            rng = np.random.default_rng((augmentation.seed, sample_id, stream))
+            if rng.random() < probability:
+                image = _TRANSFORMS[name](image, other, rng)
+    return image  # (H, W, 3)
 
 
-def _perhaps(change: _Change, image: tf.Tensor, other: tf.Tensor, chance: Chance, share: float) -> tf.Tensor:
-    changed = tf.cond(chance.of(0).number() < share, lambda: change(image, other, chance.of(1)), lambda: image)
-    return tf.ensure_shape(changed, image.shape)
+def _replace_center(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Replace the middle, so that the model learns the HUD around it: all that two maps of a game may share.
 
-
-def _scene(image: tf.Tensor, other: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """Another scene within the same rim, where games have their displays: they are all that two maps may share.
-
-    What takes the middle's place, from 5 to 25 % to 75 to 95 % of either side: part of `other`, a pattern, a
-    gradient, or the middle itself mirrored.
+    The middle begins at 5 to 25 % and ends at 75 to 95 % of either side. It becomes part of `other`, a pattern, a
+    gradient, or itself mirrored; half of them are darker or brighter.
     """
-    top, left = chance.of(0).number(0.05, 0.25), chance.of(1).number(0.05, 0.25)
-    bottom, right = chance.of(2).number(0.75, 0.95), chance.of(3).number(0.75, 0.95)
-    middle = tf.image.crop_and_resize(image[None], [[top, left, bottom, right]], [0], [drawing.SIDE] * 2)[0]
-    kinds = [
-        lambda: drawing.part(other, chance.of(4)),
-        lambda: drawing.pattern(chance.of(5)),
-        lambda: drawing.gradient(chance.of(6)),
-        lambda: middle[:, ::-1],
-    ]
-    patch = tf.switch_case(chance.of(7).among(_SCENES), kinds)
-    light = tf.where(chance.of(8).number() < 0.5, chance.of(9).number(0.3, 1.3), 1.0)
-    place = drawing.box(image, top, left, bottom - top, right - left)
-    return drawing.pasted(image, patch * light, place, drawing.soft(place, chance.of(10)))
+    top, left, bottom, right = rng.uniform((0.05, 0.05, 0.75, 0.75), (0.25, 0.25, 0.95, 0.95))
+    center = drawing.region_of(image, top, left, bottom - top, right - left)
+    sources: tuple[Callable[[], np.ndarray], ...] = (
+        lambda: drawing.random_crop(other, rng),
+        lambda: drawing.pattern(rng),
+        lambda: drawing.gradient(rng),
+        lambda: center[:, ::-1],
+    )
+    source = sources[rng.choice(len(sources), p=_CENTER_SOURCES)]()
+    patch = cv2.convertScaleAbs(source, alpha=rng.choice((1.0, rng.uniform(0.3, 1.3))))  # scale the brightness
+    drawing.paste(center, patch, drawing.feathered_mask(center.shape, rng))
+    return image
 
 
-def _crop(image: tf.Tensor, _other: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """A window of 80 to 100 % of either side, up to a tenth of it wider than high or the reverse, made large again."""
-    scale, stretch = chance.of(0).number(0.8, 1.0), chance.of(1).number(-0.05, 0.05)
-    height, width = scale * (1 - tf.maximum(stretch, 0)), scale * (1 + tf.minimum(stretch, 0))
-    top, left = chance.of(2).number() * (1 - height), chance.of(3).number() * (1 - width)
-    window = tf.stack([top, left, top + height, left + width])
-    return tf.image.crop_and_resize(image[None], window[None], [0], tf.shape(image)[:2])[0]
+def _crop(image: np.ndarray, _other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Enlarge a window of 80 to 100 % of either side; the height or the width has up to 5 % less."""
+    scale, narrowing = rng.uniform((0.8, -0.05), (1, 0.05))
+    height, width = scale * (1 - max(narrowing, 0)), scale * (1 + min(narrowing, 0))
+    window = drawing.region_of(image, rng.uniform(0, 1 - height), rng.uniform(0, 1 - width), height, width)
+    return drawing.stretch(window, image.shape)
 
 
-def _color(image: tf.Tensor, _other: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """Brightness, contrast, saturation, a little hue: game settings, capture cards and encoders differ in them."""
-    image = tf.image.adjust_brightness(image, chance.of(0).number(-0.15, 0.15))
-    image = tf.image.adjust_contrast(image, chance.of(1).number(0.7, 1.3))
-    image = tf.clip_by_value(image, 0, 1)
-    image = tf.image.adjust_saturation(image, chance.of(2).number(0.6, 1.4))
-    return tf.image.adjust_hue(image, chance.of(3).number(-0.03, 0.03))
+def _jitter_color(image: np.ndarray, _other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Change brightness, contrast, saturation and a little hue: game settings, capture cards and encoders differ."""
+    brightness, contrast, saturation, hue = rng.uniform((-38, 0.7, 0.6, -8), (38, 1.3, 1.4, 8))
+    levels, mean = np.arange(256)[:, None], np.array(cv2.mean(image)[:3])  # (256, 1), (3,)
+    image = cv2.LUT(image, drawing.to_uint8(mean + contrast * (levels - mean) + brightness)[None])
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    table = np.hstack([(levels + round(hue)) % 256, saturation * levels, levels])  # (256, 3): the hue is a circle
+    return cv2.cvtColor(cv2.LUT(hsv, drawing.to_uint8(table)[None]), cv2.COLOR_HSV2RGB_FULL)
 
 
-def _blur(image: tf.Tensor, _other: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """Detail lost as in a rendition of a third to nine tenths of the size, scaled up again."""
-    size = tf.shape(image)[:2]
-    small = tf.cast(tf.cast(size, tf.float32) * chance.number(0.33, 0.9), tf.int32)
-    return tf.image.resize(tf.image.resize(image, tf.maximum(small, 4), method="area"), size, method="bilinear")
+def _blur(image: np.ndarray, _other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Scale down to 33 to 90 % and up again, as a player does with a smaller rendition."""
+    scale = rng.uniform(0.33, 0.9)
+    smaller = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return drawing.stretch(smaller, image.shape)
 
 
-def _jpeg(image: tf.Tensor, _other: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """The blocks and ringing of a starved encoder."""
-    image = tf.clip_by_value(image, 0, 1)
-    return tf.image.adjust_jpeg_quality(image, tf.cast(chance.number(15, 70), tf.int32))
+def _compress(image: np.ndarray, _other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Compress with a JPEG quality of 15 to 70: the blocks and ringing of a starved encoder."""
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 70, endpoint=True))]
+    _done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+    return np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR_RGB))
 
 
-_SCENES = (0.35, 0.3, 0.2, 0.15)  # the shares of its kinds
-_CHANGES: dict[str, _Change] = {
-    "scene": _scene,
+_CENTER_SOURCES = (0.35, 0.3, 0.2, 0.15)  # probabilities of: other, pattern, gradient, mirrored
+_TRANSFORMS: dict[str, Transform] = {
+    "center": _replace_center,
     "crop": _crop,
-    "color": _color,
+    "color": _jitter_color,
     "webcam": overlays.webcam,
     "chat": overlays.chat,
     "alert": overlays.alert,
     "banner": overlays.banner,
     "blur": _blur,
-    "jpeg": _jpeg,
+    "jpeg": _compress,
 }

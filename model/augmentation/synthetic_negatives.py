@@ -1,111 +1,90 @@
-"""Screens that show no game: what a model learns to be sure of nothing from. Imports TensorFlow.
+"""Synthetic non-game images for Outlier Exposure: trained towards a uniform prediction.
 
-Training with such pictures, whose label is all games alike: Hendrycks et al., Deep Anomaly Detection with Outlier
-Exposure, ICLR 2019.
+Source: Hendrycks et al., Deep Anomaly Detection with Outlier Exposure, ICLR 2019 (https://arxiv.org/abs/1812.04606).
 """
 
 from __future__ import annotations
 
-import tensorflow as tf
+import cv2
+import numpy as np
 
 from model.augmentation import drawing, overlays
-from model.augmentation.stateless_random import Chance
 
-_KINDS = (0.05, 0.1, 0.2, 0.3, 0.15, 0.1, 0.1)  # shares of one colour, noise, pattern, desktop, person, blend, jigsaw
+_STREAM = 1000  # differs from each transform's, so that an image and a screen of the same sample id are independent
 _TILES = 4  # of a jigsaw, along a side
-_WINDOWS = 4  # of a desktop, at most
+_MAX_WINDOWS = 4  # of a desktop
 
 
-@tf.autograph.experimental.do_not_convert  # there is no Python flow to convert, and looking takes seconds
-def batch(images: tf.Tensor, places: tf.Tensor, seed: int) -> tf.Tensor:
-    """uint8 (b, h, w, 3), a screen for each of `images` of that kind; `places`: int64 (b,), tell their chances apart.
+def synthetic_batch(images: np.ndarray, sample_ids: np.ndarray, seed: int) -> np.ndarray:
+    """Return a screen without a game for each of `images`, uint8 RGB (B, H, W, 3).
 
-    Some are made of the images, cut up or blurred beyond recognition.
+    sample_ids: int64 (B,), at least 0; random numbers are a pure function of (seed, sample id).
+    Some screens are made of the images, cut up or blurred beyond recognition.
     """
-    others = tf.roll(images, 1, axis=0)
-
-    def one(values: tuple[tf.Tensor, ...]) -> tf.Tensor:
-        image, other, place = values
-        own, foreign = (tf.cast(each, tf.float32) / 255 for each in (image, other))
-        pixels = _screen(own, foreign, Chance(seed, place))
-        return tf.cast(tf.round(tf.clip_by_value(pixels, 0, 1) * 255), tf.uint8)
-
-    return tf.map_fn(one, (images, others, places), fn_output_signature=tf.TensorSpec(images.shape[1:], tf.uint8))
+    rngs = [np.random.default_rng((seed, sample_id, _STREAM)) for sample_id in sample_ids.tolist()]
+    return np.stack([_synthetic_screen(images[index], images[index - 1], rng) for index, rng in enumerate(rngs)])
 
 
-def _screen(image: tf.Tensor, other: tf.Tensor, chance: Chance) -> tf.Tensor:
-    def large(patch: tf.Tensor) -> tf.Tensor:
-        return tf.image.resize(patch, tf.shape(image)[:2])
-
-    kinds = [
-        lambda: large(drawing.plain(chance.of(0), dark=True)),
-        lambda: _noise(image, chance.of(1)),
-        lambda: large(_ground(chance.of(2))),
-        lambda: _desktop(large(_ground(chance.of(3))), chance.of(4)),
-        lambda: large(drawing.room(chance.of(5))),
-        lambda: large(tf.image.resize((image + other) / 2, [8, 8], method="area")),
-        lambda: _jigsaw(image, other, chance.of(6)),
-    ]
-    made = tf.switch_case(chance.of(7).among(_KINDS), kinds)
-    made = tf.cond(chance.of(8).number() < 0.5, lambda: _text(made, chance.of(9)), lambda: made)
-    laid = tf.cond(chance.of(10).number() < 0.25, lambda: overlays.webcam(made, other, chance.of(11)), lambda: made)
-    return tf.cond(chance.of(12).number() < 0.25, lambda: overlays.chat(laid, other, chance.of(13)), lambda: laid)
-
-
-def _ground(chance: Chance) -> tf.Tensor:
-    return tf.cond(
-        chance.of(0).number() < 0.5, lambda: drawing.gradient(chance.of(1)), lambda: drawing.pattern(chance.of(2))
+def _synthetic_screen(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    kinds = (
+        lambda: drawing.solid_color(rng, dark=True),
+        lambda: _noise(image.shape, rng),
+        lambda: _background(rng),
+        lambda: _desktop(image.shape, rng),
+        lambda: drawing.webcam_background(rng),
+        lambda: cv2.resize(cv2.addWeighted(image, 0.5, other, 0.5, 0), (8, 8), interpolation=cv2.INTER_AREA),
+        lambda: _jigsaw(image, other, rng),
     )
+    screen = drawing.stretch(kinds[rng.choice(len(kinds), p=_KIND_PROBABILITIES)](), image.shape)  # (H, W, 3)
+    if rng.random() < 0.5:
+        top, left, height = rng.uniform((0, 0, 0.15), (0.5, 0.5, 0.5))
+        box = drawing.region_of(screen, top, left, height, 1 - left)
+        drawing.draw_text_lines(box, rng, rows=(1, drawing.MAX_TEXT_ROWS), ink=rng.random())
+    for overlay in (overlays.webcam, overlays.chat):
+        if rng.random() < 0.25:
+            screen = overlay(screen, other, rng)
+    return screen
 
 
-def _noise(image: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """Of pixels, or of spots that are up to eight times as large."""
-    size = tf.cast(tf.cast(tf.shape(image)[:2], tf.float32) / chance.of(0).number(1, 8), tf.int32)
-    mixed = tf.stack([tf.cast(chance.place, tf.int64), tf.constant(chance.branch, tf.int64)])
-    spots = tf.random.stateless_uniform(tf.concat([size, [3]], 0), mixed)
-    return tf.image.resize(spots, tf.shape(image)[:2], method="bicubic")
+def _background(rng: np.random.Generator) -> np.ndarray:
+    return drawing.gradient(rng) if rng.random() < 0.5 else drawing.pattern(rng)
 
 
-def _desktop(ground: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """Windows with text, light or dark, and most often a bar along the bottom."""
-    made = ground
-    for number in range(_WINDOWS):
-        own = chance.of(number)
-        made = tf.cond(own.of(0).number() < 0.6, lambda own=own, made=made: _window(made, own), lambda made=made: made)
-    bar = drawing.box(ground, tf.constant(0.95), tf.constant(0.0), tf.constant(0.05), tf.constant(1.0))
-    shown = tf.cast(chance.of(_WINDOWS).number() < 0.7, tf.float32)
-    return drawing.pasted(made, drawing.plain(chance.of(_WINDOWS + 1)), bar, shown)
+def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Return noise of pixels, or of spots up to eight times as large."""
+    rows, columns = (np.array(shape[:2]) / rng.uniform(1, 8)).astype(int).tolist()
+    return drawing.stretch(drawing.random_colors(rng, rows, columns), shape, cv2.INTER_CUBIC)
 
 
-def _window(image: tf.Tensor, chance: Chance) -> tf.Tensor:
-    height, width = chance.of(0).number(0.2, 0.9), chance.of(1).number(0.2, 0.9)
-    top, left = chance.of(2).number() * (1 - height), chance.of(3).number() * (1 - width)
-    light = chance.of(4).number() < 0.6
-    shade = tf.where(light, chance.of(5).number(0.86, 1.0), chance.of(6).number(0.04, 0.25))
-    made = drawing.pasted(image, tf.fill((2, 2, 3), shade), drawing.box(image, top, left, height, width), 1.0)
-    title = drawing.box(image, top, left, tf.constant(0.035), width)
-    made = drawing.pasted(made, drawing.plain(chance.of(7)), title, 1.0)
-    page = drawing.box(image, top + 0.04, left, height - 0.04, width)
-    ink = tf.where(light, chance.of(8).number(0, 0.4), 0.85)
-    return drawing.written(made, page, chance.of(9), rows=chance.of(10).number(4, drawing.ROWS), ink=ink)
+def _desktop(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Return a desktop with up to four windows; 70 % have a task bar."""
+    screen = drawing.stretch(_background(rng), shape)
+    for _ in range(rng.binomial(_MAX_WINDOWS, 0.6)):
+        _draw_window(screen, rng)
+    if rng.random() < 0.7:
+        drawing.paste(drawing.region_of(screen, 0.95, 0, 0.05, 1), drawing.solid_color(rng))
+    return screen
 
 
-def _jigsaw(image: tf.Tensor, other: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """Squares from anywhere in both pictures, side by side."""
-    count, share = _TILES * _TILES, 1 / _TILES
-    corners = chance.of(0).numbers((count, 2), 0, 1 - share)
-    sources = tf.cast(chance.of(1).numbers((count,)) < 0.5, tf.int32)
-    side = tf.shape(image)[0] // _TILES
-    windows = tf.concat([corners, corners + share], 1)
-    tiles = tf.image.crop_and_resize(tf.stack([image, other]), windows, sources, tf.stack([side, side]))
-    rows = tf.transpose(tf.reshape(tiles, (_TILES, _TILES, side, side, 3)), (0, 2, 1, 3, 4))
-    return tf.image.resize(tf.reshape(rows, (_TILES * side, _TILES * side, 3)), tf.shape(image)[:2])
+def _draw_window(screen: np.ndarray, rng: np.random.Generator) -> None:
+    """Draw a window, light or dark, with a title bar and text."""
+    height, width = rng.uniform(0.2, 0.9, 2)
+    top, left = rng.uniform(0, 1 - height), rng.uniform(0, 1 - width)
+    shade, ink = (rng.integers(219, 256), rng.uniform(0, 0.4)) if rng.random() < 0.6 else (rng.integers(10, 64), 0.85)
+    drawing.region_of(screen, top, left, height, width)[:] = shade
+    drawing.paste(drawing.region_of(screen, top, left, 0.035, width), drawing.solid_color(rng))
+    page = drawing.region_of(screen, top + 0.04, left, height - 0.04, width)
+    drawing.draw_text_lines(page, rng, rows=(4, drawing.MAX_TEXT_ROWS), ink=ink)
 
 
-def _text(image: tf.Tensor, chance: Chance) -> tf.Tensor:
-    """A few large or many small lines, somewhere."""
-    top, left = chance.of(0).number(0, 0.5), chance.of(1).number(0, 0.5)
-    place = drawing.box(image, top, left, chance.of(2).number(0.15, 0.5), 1 - left)
-    return drawing.written(
-        image, place, chance.of(3), rows=chance.of(4).number(1, drawing.ROWS), ink=chance.of(5).number()
-    )
+def _jigsaw(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return tiles cut from anywhere in both images, side by side."""
+    sources = rng.integers(2, size=_TILES * _TILES)
+    corners = rng.uniform(0, 1 - 1 / _TILES, (_TILES * _TILES, 2))
+    windows = zip(sources, *corners.T, strict=True)
+    tiles = [drawing.region_of((image, other)[source], y, x, 1 / _TILES, 1 / _TILES) for source, y, x in windows]
+    return np.vstack([np.hstack(tiles[row::_TILES]) for row in range(_TILES)])
+
+
+# One colour, noise, a background, a desktop, a webcam, a blend of two frames reduced to 8 x 8 pixels, a jigsaw.
+_KIND_PROBABILITIES = (0.05, 0.1, 0.2, 0.3, 0.15, 0.1, 0.1)

@@ -6,14 +6,15 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from data.entities import Game, StoredFrame
-from model.augmentation import pipeline, synthetic_negatives
-from model.augmentation.pipeline import Augmentation
+from model.augmentation.pipeline import Augmentation, augment_batch
+from model.augmentation.synthetic_negatives import synthetic_batch
 from model.datasets.frame_cache import Cache, Limits, filled
 from model.datasets.sampler import Order
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _NAMED = 10
 _Load = Callable[..., tuple[tf.Tensor, ...]]
+_BatchTransform = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (images, sample ids) → images
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,18 @@ class Images:
 
     def changed(self, places: np.ndarray, augmentation: Augmentation) -> tf.data.Dataset:
         """As `in_order`, each picture changed; `places`, int64 (n,), tell their chances apart."""
-        return self._remade(places, lambda images, chances: pipeline.batch(images, chances, augmentation))
+        return self._remade(places, partial(augment_batch, augmentation=augmentation))
 
     def as_screens(self, places: np.ndarray, seed: int) -> tf.data.Dataset:
         """As `in_order`, but for screens without a game, some of them made of the pictures."""
-        return self._remade(places, lambda images, chances: synthetic_negatives.batch(images, chances, seed))
+        return self._remade(places, partial(synthetic_batch, seed=seed))
 
-    def _remade(self, places: np.ndarray, change: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]) -> tf.data.Dataset:
+    def _remade(self, places: np.ndarray, change: _BatchTransform) -> tf.data.Dataset:
         rows = tf.data.Dataset.from_tensor_slices((np.arange(len(self.frames)), places))
         batches = self._pictures(rows, self.batch_size)
-        made = batches.map(lambda images, labels, chances: (change(images, chances), labels), tf.data.AUTOTUNE)
-        return made.prefetch(self.prefetch_buffer)
+        return batches.map(
+            lambda images, labels, ids: (_transformed(change, images, ids), labels), tf.data.AUTOTUNE
+        ).prefetch(self.prefetch_buffer)
 
     def shuffled(
         self,
@@ -80,7 +83,7 @@ class Images:
 
         def finished(images: tf.Tensor, labels: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, ...]:
             if augmentation:
-                images = pipeline.batch(images, places, augmentation)
+                images = _transformed(partial(augment_batch, augmentation=augmentation), images, places)
             return (images, labels) if weights is None else (images, labels, tf.gather(weights, labels))
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
@@ -129,6 +132,12 @@ class Images:
     def _scaled(self, image: tf.Tensor) -> tf.Tensor:
         scaled = tf.image.resize(image, (self.img_size, self.img_size), method="area")
         return tf.cast(tf.round(scaled), tf.uint8)
+
+
+def _transformed(transform: _BatchTransform, images: tf.Tensor, sample_ids: tf.Tensor) -> tf.Tensor:
+    """Return what `transform` makes of a batch, uint8 (B, H, W, 3). It is NumPy code, so there is no graph to trace."""
+    changed = tf.numpy_function(transform, [images, sample_ids], tf.uint8, stateful=False)
+    return tf.ensure_shape(changed, images.shape)
 
 
 def drawn(order: Order, epoch: tf.Tensor) -> tf.data.Dataset:

@@ -10,8 +10,7 @@ import keras
 
 from config import Settings
 from data.entities import StoredFrame
-from model.augmentation import pipeline
-from model.augmentation.pipeline import Augmentation
+from model.augmentation.pipeline import TRANSFORM_NAMES, Augmentation
 from model.datasets.frame_cache import Limits
 from model.datasets.image_dataset import Images
 from model.networks import network as networks
@@ -79,7 +78,7 @@ class Workshop:
     @property
     def overlays(self) -> Augmentation:
         """How frames to be judged are changed: as streams are, not as is good to learn from."""
-        return replace(augmentation(self.settings), scene=0.0)
+        return replace(augmentation(self.settings), center=0.0)
 
     def side(self, frames: Sequence[StoredFrame]) -> Images:
         """Some of the pictures."""
@@ -127,7 +126,7 @@ def augmentation(settings: Settings) -> Augmentation:
     """The shares of the settings augment_*, all 0 without augment."""
     if not settings.augment:
         return Augmentation()
-    return Augmentation(**{name: getattr(settings, f"augment_{name}") for name in pipeline.NAMES}, seed=settings.seed)
+    return Augmentation(**{name: getattr(settings, f"augment_{name}") for name in TRANSFORM_NAMES}, seed=settings.seed)
 
 
 def plan(settings: Settings) -> Plan:

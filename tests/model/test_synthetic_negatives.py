@@ -1,42 +1,42 @@
-"""Screens that show no game."""
+"""Synthetic non-game images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-
 import numpy as np
-import tensorflow as tf
+import pytest
 
-from model.augmentation import synthetic_negatives
+from model.augmentation.synthetic_negatives import synthetic_batch
 
 SIZE = 60
 IMAGES = np.random.default_rng(5).integers(0, 256, (64, SIZE, SIZE, 3), dtype=np.uint8)
 
 
-def made(images: np.ndarray = IMAGES, first: int = 0, seed: int = 1) -> np.ndarray:
-    return graph(seed)(tf.constant(images), tf.range(first, first + len(images), dtype=tf.int64)).numpy()
+def screens(images: np.ndarray = IMAGES, first: int = 0, seed: int = 1) -> np.ndarray:
+    return synthetic_batch(images, np.arange(first, first + len(images)), seed)
 
 
-@cache
-def graph(seed: int) -> Callable[..., tf.Tensor]:
-    """The function as tf.data runs it."""
-    return tf.function(lambda batch, places: synthetic_negatives.batch(batch, places, seed), autograph=False)
-
-
-def test_screens_are_of_many_kinds():
-    """All differ from each other and from the pictures they may be made of; some are calm, some busy."""
-    some = made()
-    assert (some.shape, some.dtype) == (IMAGES.shape, np.uint8)
-    assert len({screen.tobytes() for screen in some}) == len(some)
-    assert all((screen != image).mean() > 0.5 for screen, image in zip(some, IMAGES, strict=True))
-    busy = np.abs(np.diff(some.astype(int), axis=2)).mean(axis=(1, 2, 3))
+def test_synthetic_batch_has_many_kinds():
+    """All screens differ from each other and from the frames they may be made of; some are calm, some busy."""
+    batch = screens()
+    assert (batch.shape, batch.dtype) == (IMAGES.shape, np.uint8)
+    assert len({screen.tobytes() for screen in batch}) == len(batch)
+    assert all((screen != image).mean() > 0.5 for screen, image in zip(batch, IMAGES, strict=True))
+    busy = np.abs(np.diff(batch.astype(int), axis=2)).mean(axis=(1, 2, 3))
     assert (busy < 5).sum() >= 5
     assert (busy > 30).sum() >= 3
 
 
-def test_screens_follow_their_seed_and_place():
-    """The same again from the same, others from others: what features that are made part by part rely on."""
-    assert np.array_equal(made(), made())
-    assert not np.array_equal(made(first=64), made())
-    assert not np.array_equal(made(seed=2), made())
+@pytest.mark.parametrize("size", [32, 101, 1080])
+def test_synthetic_batch_keeps_every_allowed_image_size(size):
+    """IMG_SIZE is 32 to 1080; the frames are left as they were."""
+    images = np.random.default_rng(1).integers(0, 256, (12, size, size, 3), np.uint8)
+    original = images.copy()
+    assert screens(images).shape == images.shape
+    assert np.array_equal(images, original)
+
+
+def test_synthetic_batch_depends_on_seed_and_sample_ids():
+    """Equal ones give equal screens, others other screens: features that are computed in parts rely on that."""
+    assert np.array_equal(screens(), screens())
+    assert not np.array_equal(screens(first=64), screens())
+    assert not np.array_equal(screens(seed=2), screens())
