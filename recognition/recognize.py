@@ -1,4 +1,4 @@
-"""python -m recognition.recognize source…: what are these live streams showing?"""
+"""Command `python -m recognition.recognize source…`: recognise which games live streams show."""
 
 from __future__ import annotations
 
@@ -8,54 +8,59 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from data import cli
-from recognition.engine.signals import undisturbed
+from recognition.engine.signals import signals_deferred
 
 if TYPE_CHECKING:
     from config import Settings
 
-_WATCH_ALONE = ("wait", "every", "minutes", "webhook", "metrics")
-_SURVEY_ALONE = ("game", "top_streams", "preview", "csv", "parquet", "parallel")  # any of them makes it a survey
-_ANSWER_ALONE = ("save",)
-_NEVER_WATCH = ("frames", "sure", *_ANSWER_ALONE, *_SURVEY_ALONE)
+# Options by the mode that they need; the default mode is single.
+_WATCH_ONLY = ("wait", "every", "minutes", "webhook", "metrics")
+_SURVEY_ONLY = ("game", "top_streams", "preview", "csv", "parquet", "parallel")  # any of them selects survey mode
+_SINGLE_ONLY = ("save",)
+_NOT_WITH_WATCH = ("frames", "sure", *_SINGLE_ONLY, *_SURVEY_ONLY)
 
 _Number = TypeVar("_Number", int, float)
 
 
-def _number(kind: Callable[[str], _Number], words: str, fits: Callable[[_Number], bool]) -> Callable[[str], _Number]:
-    """What reads an option's number, and says of another that it is not `words`."""
+def _bounded_number(
+    kind: Callable[[str], _Number], description: str, is_valid: Callable[[_Number], bool]
+) -> Callable[[str], _Number]:
+    """Return a parser of an option's number, whose error message says that the number must be `description`."""
 
-    def read(text: str) -> _Number:
+    def parse(text: str) -> _Number:
         try:
             number = kind(text)
         except ValueError:
-            number = kind("-1")  # none of them may be below 0
-        if not fits(number):
-            raise argparse.ArgumentTypeError(f"{text!r} is not {words}")
+            number = kind("-1")  # every option rejects negative numbers
+        if not is_valid(number):
+            raise argparse.ArgumentTypeError(f"invalid value {text!r}: must be {description}")
         return number
 
-    return read
+    return parse
 
 
-_COUNT = _number(int, "a whole number from 1 on", lambda count: count >= 1)
-_SHARE = _number(float, "a number from 0 to 1", lambda share: 0 <= share <= 1)
-_TIME = _number(float, "a number above 0", lambda time: 0 < time < float("inf"))
-_PORT = _number(int, "a port, 0 to 65535", lambda port: 0 <= port <= 65535)
+_COUNT = _bounded_number(int, "a whole number, at least 1", lambda count: count >= 1)
+_PROBABILITY = _bounded_number(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+_TIME = _bounded_number(float, "a number above 0", lambda time: 0 < time < float("inf"))
+_PORT = _bounded_number(int, "a port from 0 to 65535", lambda port: 0 <= port <= 65535)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, choose the way to go about it, go; returns the exit code."""
+    """Parse the arguments, run the mode that they select, and return the exit code."""
     parser = _parser()
     args = parser.parse_args(argv)
-    if fault := _fault(args):
-        parser.error(fault)
-    return cli.run(args, _work)
+    if error := _usage_error(args):
+        parser.error(error)
+    return cli.run_command(args, _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    with undisturbed():  # numpy starts threads when it is imported: a signal that one of them takes may be lost
+    """Import the mode and run it."""
+    # NumPy starts threads at its import: a signal that one of them receives may be lost.
+    with signals_deferred():
         if args.watch:
             from recognition.modes.watch import run
-        elif _given(args, _SURVEY_ALONE):
+        elif _first_given(args, _SURVEY_ONLY):
             from recognition.modes.survey import run
         else:
             from recognition.modes.single import run
@@ -63,87 +68,122 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser(
+    parser = cli.make_parser(
         "recognition.recognize",
-        "Say which game a live stream shows: a line for each frame, then the verdict.",
-        "exit codes: 0 answered, 1 no model or other trouble, 2 settings, 3 offline, 4 only ads,\n"
-        "            5 unknown login, 6 no picture, 7 video servers unavailable, 8 unknown picture;\n"
-        "            of several sources: 0 all answered, what all failures share, or 1",
+        "Recognise the game that a live stream shows: print a line for each frame, then the verdict.",
+        "exit codes: 0 success, 1 no model or another error, 2 invalid setting or option, 3 offline, 4 only ads,\n"
+        "            5 unknown login, 6 no image, 7 video servers unavailable, 8 unknown game;\n"
+        "            with several sources: 0 if all succeed, the code that all failures share, otherwise 1",
     )
     parser.add_argument(
         "source",
         nargs="*",
-        help="a channel's login, the last part of its address; or the address of a stream, a recording or a clip, "
-        "on Twitch or wherever Streamlink finds HLS; or a video file; - reads them from stdin, one a line",
+        help="login of a Twitch channel; URL of a stream, recording or clip on Twitch or any site with HLS that "
+        "Streamlink supports; path of a video file; or - to read sources from stdin, one per line",
     )
-    parser.add_argument("--from", dest="sources_file", metavar="FILE", default="", help="sources from FILE, one a line")
-    _add_answers(parser.add_argument_group("answers"))
-    _add_watch(parser.add_argument_group("watching"))
-    _add_survey(parser.add_argument_group("many streams"))
+    parser.add_argument(
+        "--from", dest="sources_file", metavar="FILE", default="", help="read more sources from FILE, one per line"
+    )
+    _add_recognition(parser.add_argument_group("recognition"))
+    _add_watch(parser.add_argument_group("watching, needs --watch"))
+    _add_survey(parser.add_argument_group("surveys of many streams, not with --watch"))
     return parser
 
 
-def _add_answers(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--json", action="store_true", help="an object a line: docs/events.schema.json")
-    group.add_argument("--top", type=_COUNT, metavar="N", default=1, help="the N most probable games (default: 1)")
+def _add_recognition(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--min-confidence", type=_SHARE, metavar="P", default=0.0, help="what is less sure is unknown: 0 to 1"
+        "--json", action="store_true", help="print one JSON object per line (docs/events.schema.json), not text"
     )
     group.add_argument(
-        "--frames", type=_COUNT, metavar="N", help="N frames of a stream at most, fewer once its answer is certain"
+        "--top", type=_COUNT, metavar="N", default=1, help="print the N most probable games (default: %(default)s)"
+    )
+    group.add_argument(
+        "--min-confidence",
+        type=_PROBABILITY,
+        metavar="P",
+        default=0.0,
+        help="call frames and streams of a confidence below P unknown, 0 to 1 (default: 0)",
+    )
+    group.add_argument(
+        "--frames",
+        type=_COUNT,
+        metavar="N",
+        help="classify at most N frames of each source and stop early when the verdict is certain "
+        "(default: all FRAMES_PER_STREAM frames)",
     )
     group.add_argument(
         "--sure",
-        type=_SHARE,
+        type=_PROBABILITY,
         metavar="P",
-        help="how certain that is: P of the answers are those of all N frames (default: 0.99; 1: always look at all)",
+        help="with --frames, stop when the verdict is that of all N frames with probability P, 0 to 1; "
+        "1 never stops early (default: 0.99)",
     )
-    group.add_argument("--save", metavar="DIR", help="keep the frames there, with what was recognised drawn on them")
     group.add_argument(
-        "--category", action="store_true", default=None, help="what the streamer has set, beside the answer; asks Helix"
+        "--save", metavar="DIR", help="write annotated frames and a contact sheet to DIR"
+    )
+    group.add_argument(
+        "--category",
+        action="store_true",
+        default=None,
+        help="print the category that the streamer has set, and mark a mismatch; needs Helix credentials",
     )
 
 
 def _add_watch(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--watch", action="store_true", help="follow each stream to its end; say what changes")
-    group.add_argument("--wait", action="store_true", default=None, help="for streams to start, and to come back")
-    group.add_argument("--every", type=_TIME, metavar="S", help="look at a frame every S seconds, not each segment")
-    group.add_argument("--minutes", type=_TIME, metavar="M", help="stop after so many")
-    group.add_argument("--webhook", metavar="URL", help="post changes there as JSON")
-    group.add_argument("--metrics", type=_PORT, metavar="PORT", help="serve Prometheus there")
+    group.add_argument("--watch", action="store_true", help="follow each stream to its end and print what changes")
+    group.add_argument(
+        "--wait", action="store_true", default=None, help="wait for streams to start, and to come back after their end"
+    )
+    group.add_argument(
+        "--every", type=_TIME, metavar="S", help="classify one frame every S seconds (default: one of each segment)"
+    )
+    group.add_argument(
+        "--minutes", type=_TIME, metavar="M", help="stop after M minutes (default: when all streams have ended)"
+    )
+    group.add_argument("--webhook", metavar="URL", help="POST each change to URL as JSON")
+    group.add_argument(
+        "--metrics", type=_PORT, metavar="PORT", help="serve Prometheus metrics at PORT; 0 takes a free port"
+    )
 
 
 def _add_survey(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--game", metavar="NAME", help="the streams of this category; asks Helix")
-    group.add_argument("--top-streams", type=_COUNT, metavar="N", help="the N streams with most viewers; asks Helix")
+    group.add_argument("--game", metavar="NAME", help="add the live streams of this category; needs Helix credentials")
+    group.add_argument(
+        "--top-streams",
+        type=_COUNT,
+        metavar="N",
+        help="add the N streams with the most viewers, of --game if given; needs Helix credentials",
+    )
     group.add_argument(
         "--preview",
         action="store_true",
         default=None,
-        help="judge the preview picture; the stream where that is unsure",
+        help="classify the preview image first, and the stream itself only if the preview is uncertain",
     )
-    group.add_argument("--csv", metavar="FILE", help="write the answers there")
-    group.add_argument("--parquet", metavar="FILE", help="write the answers there")
-    group.add_argument("--parallel", type=_COUNT, metavar="N", help="look at N streams at a time")
+    group.add_argument("--csv", metavar="FILE", help="write the results to FILE as CSV")
+    group.add_argument("--parquet", metavar="FILE", help="write the results to FILE as Parquet")
+    group.add_argument(
+        "--parallel", type=_COUNT, metavar="N", help="recognise N streams at a time (default: PARALLEL_STREAMS)"
+    )
 
 
-def _fault(args: argparse.Namespace) -> str:
-    """What does not go together; empty: nothing."""
-    if not args.watch and (watching := _given(args, _WATCH_ALONE)):
-        return f"{watching} goes with --watch"
-    if args.watch and (other := _given(args, _NEVER_WATCH)):
-        return f"{other} does not go with --watch"
-    if (survey := _given(args, _SURVEY_ALONE)) and (answer := _given(args, _ANSWER_ALONE)):
-        return f"{answer} does not go with {survey}"
+def _usage_error(args: argparse.Namespace) -> str:
+    """Return what is wrong with the combination of options, "" if nothing is."""
+    if not args.watch and (watch := _first_given(args, _WATCH_ONLY)):
+        return f"{watch} needs --watch"
+    if args.watch and (other := _first_given(args, _NOT_WITH_WATCH)):
+        return f"{other} cannot be used with --watch"
+    if (survey := _first_given(args, _SURVEY_ONLY)) and (single := _first_given(args, _SINGLE_ONLY)):
+        return f"{single} cannot be used with {survey}"
     if args.sure is not None and args.frames is None:
-        return "--sure goes with --frames"
+        return "--sure needs --frames"
     if not (args.source or args.sources_file or args.game or args.top_streams):
         return "the following arguments are required: source"
     return ""
 
 
-def _given(args: argparse.Namespace, names: tuple[str, ...]) -> str:
-    """The first of these options that was given, as it is written; empty: none was."""
+def _first_given(args: argparse.Namespace, names: tuple[str, ...]) -> str:
+    """Return the first of these options that was given, as the user writes it; "" if none was."""
     return next((f"--{name.replace('_', '-')}" for name in names if getattr(args, name) is not None), "")
 
 

@@ -1,0 +1,1 @@
+"""Modes: the three ways in which the command runs, each a function `run(args, settings) -> exit code`."""

@@ -1,0 +1,1 @@
+"""Outputs: consumers of events, such as the console, files, a webhook and Prometheus."""

@@ -1,4 +1,4 @@
-"""What was recognised, as pictures: a folder for each source, with its frames and a sheet of them."""
+"""Image folder output: one folder for each source with its annotated frames and a contact sheet."""
 
 from __future__ import annotations
 
@@ -8,78 +8,83 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.errors import FolderError
-from data.hls.playlist import evenly
+from data.video.sampling import evenly_spaced
 from recognition.events import Event, FrameClassified, VerdictReached
 from recognition.outputs.annotation import annotate_frame, contact_sheet
 from recognition.outputs.console import event_lines
 
 CONTACT_SHEET = "sheet.jpg"
-_FRAMES = re.compile(r"frame-[0-9]+\.jpg")
-_MAX_SHEET_FRAMES = 60  # frames at most, spread over all of them
+_FRAME_NAME = re.compile(r"frame-[0-9]+\.jpg")
+_MAX_SHEET_FRAMES = 60  # of more frames, the sheet shows evenly spaced ones
 _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9_.-]+")
-_MAX_NAME_LENGTH = 80  # characters of a folder's name
+_MAX_NAME_LENGTH = 80  # characters of a folder's name; file systems allow 255 bytes
 
 
 class AnnotatedImages:
-    """An output that writes `<folder>/<source>/frame-<number>.jpg`, and `sheet.jpg` there with the verdict.
+    """Write `<folder>/<source>/frame-<number>.jpg` for each frame and `sheet.jpg` with the verdict.
 
-    Every call raises FolderError where that cannot be.
+    Args:
+        folder: the parent of the sources' folders; created with the first frame.
+
+    Raises:
+        FolderError: an image cannot be written or an old one not be deleted; from `emit` and `close`.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is written yet."""
         self._folder = folder
         self._folders: dict[str, Path] = {}
-        self._frames: dict[str, list[Path]] = {}
+        self._frames: dict[str, list[Path]] = {}  # by source, of sources without a verdict
 
     def emit(self, event: Event) -> None:
-        """Save a frame; with the verdict, the sheet."""
-        with _translated():
+        """Write a frame, or the contact sheet after the verdict; ignore other events."""
+        with _folder_errors():
             if isinstance(event, FrameClassified):
                 path = self._source_folder(event.source) / f"frame-{event.number:03}.jpg"
                 path.write_bytes(annotate_frame(event.jpeg, event.number, event.prediction))
                 self._frames.setdefault(event.source, []).append(path)
             elif isinstance(event, VerdictReached) and event.source in self._frames:
-                self._finish(event.source, [event.source, *event_lines(event)])
+                self._write_sheet(event.source, [event.source, *event_lines(event)])
 
     def close(self) -> None:
-        """Make the sheets of sources that were broken off; safe to call twice."""
-        with _translated():
+        """Write the contact sheets of sources that were interrupted before their verdict."""
+        with _folder_errors():
             for source in [*self._frames]:
-                self._finish(source, [source])
+                self._write_sheet(source, [source])
 
-    def _finish(self, source: str, titles: Sequence[str]) -> None:
-        """Make the source's sheet, with these lines above it."""
+    def _write_sheet(self, source: str, titles: Sequence[str]) -> None:
+        """Write the source's contact sheet with these lines above it."""
         frames = self._frames.pop(source)
-        jpegs = [path.read_bytes() for path in evenly(frames, _MAX_SHEET_FRAMES)]
+        jpegs = [path.read_bytes() for path in evenly_spaced(frames, _MAX_SHEET_FRAMES)]
         (self._folders[source] / CONTACT_SHEET).write_bytes(contact_sheet(jpegs, titles))
 
     def _source_folder(self, source: str) -> Path:
-        """The source's folder, which a new one finds empty of the frames that an earlier run left there."""
+        """Return the source's folder. On first use, create it and delete the images of an earlier run."""
         if source not in self._folders:
             folder = self._free_name(folder_name(source))
             folder.mkdir(parents=True, exist_ok=True)
             for path in [*folder.iterdir()]:
-                if _FRAMES.fullmatch(path.name) or path.name == CONTACT_SHEET:
+                # Users may keep other files there: only names that this class writes are deleted.
+                if _FRAME_NAME.fullmatch(path.name) or path.name == CONTACT_SHEET:
                     path.unlink()
             self._folders[source] = folder
         return self._folders[source]
 
     def _free_name(self, name: str) -> Path:
-        """A folder of this name, or of the first one with a number that no other source has."""
+        """Return a folder of this name, with a number behind it if another source of this run has the name."""
         taken = set(self._folders.values())
         names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))]
         return next(path for path in map(self._folder.joinpath, names) if path not in taken)
 
 
 def folder_name(source: str) -> str:
-    """A name for a folder made from a login, an address or a path: what is strange in it becomes `_`."""
+    """Return a folder name for a login, URL or path: unsafe characters become `_`, the scheme is dropped."""
     return _UNSAFE_CHARACTERS.sub("_", source.partition("://")[2] or source).strip("._")[-_MAX_NAME_LENGTH:] or "_"
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _folder_errors() -> Iterator[None]:
+    """Raise FolderError, with the option's name, for an OSError in the block."""
     try:
         yield
     except OSError as error:
-        raise FolderError(f"--save: {error}") from error
+        raise FolderError(f"--save: {error}; name a folder that you can write to") from error

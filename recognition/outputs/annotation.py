@@ -1,95 +1,120 @@
-"""Frames with their predictions drawn on them, and sheets of such frames. Owns cv2 beside data.video.decoder.
-
-OpenCV's letters are ASCII: accents are left out, and other scripts become question marks.
-"""
+"""Image annotation: draw predictions on frames and lay frames out as a contact sheet. Owns Pillow."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-from data.video.decoder import decode, encode
+from data.text import printable_line
+from data.video.images import decode_jpeg, encode_jpeg
 
 if TYPE_CHECKING:
     from recognition.decision.verdict import Prediction
 
-KNOWN, UNKNOWN = (60, 190, 110), (240, 160, 40)  # RGB, as all here
+KNOWN, UNKNOWN = (60, 190, 110), (240, 160, 40)  # RGB, 0 to 255, like all colours of this module
 _WHITE, _DARK = (255, 255, 255), (30, 36, 48)
-_FONT, _LETTER = cv2.FONT_HERSHEY_DUPLEX, 0.42  # about ten pixels high
-_TILE = 240  # pixels: smaller frames are enlarged to it
-_STRIP, _PAD, _BAR = 30, 6, 4  # pixels of what stands on a frame
-_TITLE = 24  # pixels of a line above a sheet
-_QUALITY = 90
+_FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"  # Latin, Cyrillic, Greek, Arabic, Hebrew and more
+_CJK_FONT = "NotoSansCJK-Regular.ttc"  # 20 MB, therefore not shipped: Pillow searches the system's font folders
+_FONT_SIZE = 12  # pixels
+_TILE = 240  # pixels: smaller frames are enlarged, otherwise the text would not fit
+_STRIP, _PAD, _BAR = 30, 6, 4  # pixels: height of the darkened strip, padding of its text, height of the bar
+_TITLE = 24  # pixels: height of a title line of a contact sheet
+_JPEG_QUALITY = 90
 
 
 def annotate_frame(jpeg: bytes, number: int, prediction: Prediction) -> bytes:
-    """The frame as a JPEG, at least 240 pixels high and wide, with its number, game and confidence along the bottom.
+    """Return the frame as a JPEG with its number, game and confidence along the bottom edge.
 
-    Of an unknown frame the closest game, with a question mark, and an orange bar instead of a green one.
+    A bar below the text is as long as the confidence: green for a known game, orange for an unknown frame. An
+    unknown frame shows the closest game with a question mark. The image has at least 240 x 240 pixels.
     """
-    image = _tile(decode(jpeg))
-    height, width = image.shape[:2]
-    strip = image[height - _STRIP :]
-    strip[:] = strip // 4
-    colour = KNOWN if prediction.known else UNKNOWN
-    strip[-_BAR:, : round(width * prediction.confidence)] = colour
-    percent = f"{100 * prediction.confidence:.1f}%"
-    room = width - 3 * _PAD - _width(percent)
+    image = _enlarge(Image.fromarray(decode_jpeg(jpeg)))
+    width, height = image.size
+    strip = (0, height - _STRIP, width, height)
+    image.paste(image.crop(strip).point(lambda value: value // 4), strip)
+    color = KNOWN if prediction.known else UNKNOWN
+    image.paste(color, (0, height - _BAR, round(width * prediction.confidence), height))
     name = prediction.game.name if prediction.known else f"{prediction.game.name}?"
+    percent = f"{100 * prediction.confidence:.1f}%"
     baseline = height - _BAR - _PAD - 3
-    _put_text(image, _truncate(f"{number} {name}", room), _PAD, baseline, _WHITE)
-    _put_text(image, percent, width - _PAD - _width(percent), baseline, _WHITE)
-    return encode(image, _QUALITY)
+    percent_x = width - _PAD - _text_width(percent)
+    _put_text(image, _truncate(f"{number} {name}", percent_x - 2 * _PAD), _PAD, baseline, _WHITE)
+    _put_text(image, percent, percent_x, baseline, _WHITE)
+    return encode_jpeg(np.asarray(image), _JPEG_QUALITY)
 
 
 def contact_sheet(jpegs: Sequence[bytes], titles: Sequence[str]) -> bytes:
-    """Frames of one size side by side in rows, as a JPEG, below `titles`, a line each."""
-    tiles = [decode(jpeg) for jpeg in jpegs]
-    columns = _columns(len(tiles))
-    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
-    rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
-    width = rows[0].shape[1]
-    head = np.full((_TITLE * len(titles) + _PAD, width, 3), 255, np.uint8)
+    """Return one JPEG: frames of equal size in rows, in their order, below one line of text for each title."""
+    tiles = [Image.fromarray(decode_jpeg(jpeg)) for jpeg in jpegs]
+    width, height = tiles[0].size
+    # A sheet slightly wider than high, such as five columns for fifteen frames.
+    columns = min(len(tiles), round((len(tiles) * 5 / 3) ** 0.5))
+    rows = -(-len(tiles) // columns)
+    top = _TITLE * len(titles) + _PAD
+    sheet = Image.new("RGB", (columns * width, top + rows * height), _WHITE)
     for line, title in enumerate(titles, start=1):
-        _put_text(head, _truncate(title, width - 2 * _PAD), _PAD, _TITLE * line - _PAD, _DARK)
-    return encode(np.vstack([head, *rows]), _QUALITY)
+        _put_text(sheet, _truncate(title, sheet.width - 2 * _PAD), _PAD, _TITLE * line - _PAD, _DARK)
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, columns)
+        sheet.paste(tile, (column * width, top + row * height))
+    return encode_jpeg(np.asarray(sheet), _JPEG_QUALITY)
 
 
-def _tile(image: np.ndarray) -> np.ndarray:
-    """The image, enlarged where it is too small for letters; a copy that may be drawn on."""
-    size = max(_TILE, image.shape[0])
-    return cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC) if size > len(image) else image.copy()
+def _enlarge(image: Image.Image) -> Image.Image:
+    """Return the square image, scaled up if it is smaller than _TILE."""
+    return image if image.height >= _TILE else image.resize((_TILE, _TILE), Image.Resampling.BICUBIC)
 
 
-def _columns(count: int) -> int:
-    """Of a sheet that is a little wider than high: five for fifteen frames."""
-    return min(count, round((count * 5 / 3) ** 0.5))
+def _put_text(image: Image.Image, text: str, x: float, baseline: int, color: tuple[int, int, int]) -> None:
+    """Draw one line of text on the image from `x` on."""
+    draw = ImageDraw.Draw(image)
+    for run, font in _runs(text):
+        draw.text((x, baseline), run, color, font, anchor="ls")  # left, baseline
+        x += font.getlength(run)
 
 
-def _put_text(image: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int]) -> None:
-    """Write `text` from `x`, its baseline at `y`."""
-    cv2.putText(image, _ascii(text), (x, y), _FONT, _LETTER, colour, 1, cv2.LINE_AA)
-
-
-def _truncate(text: str, width: int) -> str:
-    """As much of the text's beginning as fits into so many pixels."""
-    if _width(text) <= width:
+def _truncate(text: str, width: float) -> str:
+    """Return the text, or as much of its beginning as fits into `width` pixels, with an ellipsis."""
+    if _text_width(text) <= width:
         return text
-    return next((cut for end in range(len(text), 0, -1) if _width(cut := text[:end] + "...") <= width), "")
+    ends = range(1, len(text) + 1)
+    end = bisect_right(ends, width, key=lambda end: _text_width(f"{text[:end]}…"))
+    return f"{text[:end]}…" if end else ""
 
 
-def _width(text: str) -> int:
-    """Pixels."""
-    return int(cv2.getTextSize(_ascii(text), _FONT, _LETTER, 1)[0][0])
+def _text_width(text: str) -> float:
+    """Return the width of the text in pixels."""
+    return sum(font.getlength(run) for run, font in _runs(text))
 
 
-def _ascii(text: str) -> str:
-    return "".join(
-        character if character.isascii() else "?"
-        for character in unicodedata.normalize("NFKD", text)
-        if not unicodedata.combining(character)
-    )
+def _runs(text: str) -> Iterator[tuple[str, ImageFont.FreeTypeFont]]:
+    """Split the text into runs of one font: DejaVu Sans has no East Asian wide characters.
+
+    Composed characters (NFC) need no text shaping: fonts have a glyph for é, but may misplace a combining accent.
+    """
+    for wide, run in groupby(unicodedata.normalize("NFC", printable_line(text)), _is_wide):
+        yield "".join(run), _font(wide)
+
+
+def _is_wide(character: str) -> bool:
+    """Tell whether the character is East Asian wide or fullwidth: Unicode Standard Annex 11."""
+    return unicodedata.east_asian_width(character) in "WF"
+
+
+@cache
+def _font(cjk: bool) -> ImageFont.FreeTypeFont:
+    """Return the font; without a CJK font on this system, DejaVu Sans draws its replacement glyph."""
+    if cjk:
+        try:
+            return ImageFont.truetype(_CJK_FONT, _FONT_SIZE)
+        except OSError:
+            return _font(False)
+    return ImageFont.truetype(_FONT, _FONT_SIZE)

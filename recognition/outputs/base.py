@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from recognition.engine.batching import ImageClassifier
     from recognition.events import Event
 
 
@@ -39,3 +40,11 @@ class Output(Protocol):
 
     def close(self) -> None:
         """Write or send what is still buffered and free all resources. A second call does nothing."""
+
+
+@runtime_checkable
+class InferenceTimer(Output, Protocol):
+    """An output that also measures how long inference takes."""
+
+    def time_inference(self, classifier: ImageClassifier) -> ImageClassifier:
+        """Return a classifier that gives the same predictions and measures the time of each batch."""

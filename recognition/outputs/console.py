@@ -1,4 +1,7 @@
-"""Events as lines on stdout, for people or for programs; flushed at once."""
+"""Console outputs: print events to stdout as text or JSON lines, and failures of text outputs to stderr.
+
+Each line is flushed at once, so that a reader of a pipe has it while the next frame is still being recognised.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +15,32 @@ log = logging.getLogger(__name__)
 
 
 class TextLines:
-    """For people. `named`: each line begins with its source; without, they are the original's."""
+    """Print frames, changes and verdicts as text.
 
-    def __init__(self, named: bool) -> None:
-        self._named = named
+    Args:
+        with_source: begin each line with its source; otherwise the lines are exactly those of the original.
+    """
+
+    def __init__(self, with_source: bool) -> None:
+        self._with_source = with_source
 
     def emit(self, event: Event) -> None:
-        """Print what there is to say of it; a failure's line goes to stderr."""
+        """Print the event's lines; log a failure as an error."""
         if isinstance(event, SourceFailed):
             log.error("%s", event.error)
             return
         for line in event_lines(event):
-            print(f"{event.source}: {line}" if self._named else line, flush=True)
+            print(f"{event.source}: {line}" if self._with_source else line, flush=True)
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no line is buffered."""
 
 
 class ChangeLines:
-    """For people who watch: changes, verdicts and failures, each line with its time of day here; no frames."""
+    """Print changes and verdicts as text, each line with its local time and source; skip frames."""
 
     def emit(self, event: Event) -> None:
-        """Print what there is to say of it; a failure's line goes to stderr."""
+        """Print the lines of a change or verdict; log a failure as an error."""
         if isinstance(event, SourceFailed):
             log.error("%s", event.error)
         elif not isinstance(event, FrameClassified):
@@ -41,50 +48,51 @@ class ChangeLines:
                 print(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S} {event.source}: {line}", flush=True)
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no line is buffered."""
 
 
 class JsonLines:
-    """For programs: an object a line, as docs/events.schema.json has it."""
+    """Print each event as a JSON object on one line, as docs/events.schema.json describes it."""
 
     def emit(self, event: Event) -> None:
-        """Print it."""
+        """Print the event, failures included."""
         print(json.dumps(as_json(event), ensure_ascii=False), flush=True)
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no line is buffered."""
 
 
 def event_lines(event: FrameClassified | VerdictReached | GameChanged) -> Iterator[str]:
-    """What is said of an event: the original's line, and behind it what was asked for besides."""
+    """Yield the text lines of an event: the original's line, followed by what further options add."""
     if isinstance(event, FrameClassified):
-        yield event.prediction.to_line(event.number) + _others(event)
+        yield event.prediction.to_line(event.number) + _alternatives(event)
     elif isinstance(event, VerdictReached):
-        yield event.verdict.to_line() + _others(event) + _remarks(event)
+        yield event.verdict.to_line() + _alternatives(event) + _suffix(event)
     else:
         game = event.after.name if event.after else "Unknown"
-        yield f"Now {game} ({', '.join([f'{100 * event.confidence:.1f}%', f'frame {event.number}', *_word(event)])})"
+        details = [f"{100 * event.confidence:.1f}%", f"frame {event.number}", *_category_text(event)]
+        yield f"Now {game} ({', '.join(details)})"
 
 
-def _others(event: FrameClassified | VerdictReached) -> str:
-    """The games after the first, where a ranking of more was asked for: a frame's in percent, a verdict's as scores."""
-    said = event.prediction if isinstance(event, FrameClassified) else event.verdict
-    if len(said.ranking) < 2:
+def _alternatives(event: FrameClassified | VerdictReached) -> str:
+    """Return the games after the first, with --top: percentages for a frame, scores for a verdict."""
+    result = event.prediction if isinstance(event, FrameClassified) else event.verdict
+    if len(result.ranking) < 2:
         return ""
     if isinstance(event, FrameClassified):
-        return " Then " + ", ".join(f"{r.game.name} {100 * r.confidence:.2f}%" for r in said.ranking[1:]) + "."
+        return " Then " + ", ".join(f"{r.game.name} {100 * r.confidence:.2f}%" for r in result.ranking[1:]) + "."
     frames = event.verdict.frames
-    return ", then " + ", ".join(f"{r.game.name} with {frames * r.confidence:.1f}" for r in said.ranking[1:])
+    return ", then " + ", ".join(f"{r.game.name} with {frames * r.confidence:.1f}" for r in result.ranking[1:])
 
 
-def _remarks(event: VerdictReached) -> str:
-    """In brackets, how many frames it took where that was open, and what the streamer says."""
+def _suffix(event: VerdictReached) -> str:
+    """Return, in brackets, the number of frames after early stopping and the streamer's category."""
     remarks = [f"certain after {event.verdict.frames} frames"] if event.stopped_early else []
-    remarks += _word(event)
+    remarks += _category_text(event)
     return f" ({', '.join(remarks)})" if remarks else ""
 
 
-def _word(event: VerdictReached | GameChanged) -> list[str]:
-    """What the streamer says, and whether that is something else."""
-    named = [f"category: {event.category.name}"] if event.category else []
-    return named + ["mismatch"] * bool(event.mismatch)
+def _category_text(event: VerdictReached | GameChanged) -> list[str]:
+    """Return the streamer's category, and "mismatch" if it is another game than the recognised one."""
+    category = [f"category: {event.category.name}"] if event.category else []
+    return category + ["mismatch"] * bool(event.mismatch)

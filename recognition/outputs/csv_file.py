@@ -1,4 +1,4 @@
-"""Results as rows of a table, and as a CSV file (RFC 4180). Standard library only."""
+"""CSV output (RFC 4180), and the table columns that CSV and Parquet share. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from data.errors import FolderError
 from recognition.events import Event, SourceFailed, VerdictReached, as_json
 
-TEXT, INTEGER, FLOAT, BOOLEAN, TIME = "text", "integer", "real", "yes or no", "time"
-# As docs/events.schema.json has them. Of a game the id is a column of its own; what does not apply is empty.
+TEXT, INTEGER, FLOAT, BOOLEAN, TIME = "text", "integer", "float", "boolean", "time"
+# The keys of docs/events.schema.json. A game has two columns, id and name; a value that does not apply is empty.
 COLUMNS = {
     "source": TEXT,
     "time": TIME,
@@ -34,7 +34,7 @@ COLUMNS = {
 
 
 def to_row(result: VerdictReached | SourceFailed) -> dict[str, Any]:
-    """The result by COLUMNS; None: does not apply. `time` is ISO 8601."""
+    """Return the result as one value for each of COLUMNS, None where a column does not apply; `time` is ISO 8601."""
     values: dict[str, Any] = {}
     for name, value in as_json(result).items():
         if isinstance(value, dict):
@@ -45,35 +45,42 @@ def to_row(result: VerdictReached | SourceFailed) -> dict[str, Any]:
 
 
 class CsvFile:
-    """Writes a line for each result, at once: what is killed leaves whole lines."""
+    """Write one line for each verdict or failure. Lines are flushed at once: a killed process leaves whole lines.
+
+    Args:
+        file: the path; an existing file is overwritten.
+
+    Raises:
+        FolderError: the file cannot be written; also from `emit`.
+    """
 
     def __init__(self, file: Path) -> None:
-        """Begin the file anew, with the names of the columns. Raises FolderError."""
         self._path = file
         try:
             self._file = file.open("w", encoding="utf-8", newline="")
         except OSError as error:
-            raise FolderError(f"--csv: {file} cannot be written: {error}") from error
+            raise FolderError(f"--csv: cannot write {file}: {error}; name another file") from error
         self._writer = csv.DictWriter(self._file, list(COLUMNS), lineterminator="\n")
-        self._write(dict.fromkeys(COLUMNS) | {name: name for name in COLUMNS})
+        self._write({name: name for name in COLUMNS})
 
     def emit(self, event: Event) -> None:
-        """A line, where it is a source's result. Raises FolderError."""
+        """Write a line for a verdict or failure; ignore other events."""
         if isinstance(event, (VerdictReached, SourceFailed)):
-            self._write({name: _word(value) for name, value in to_row(event).items()})
+            self._write({name: _csv_value(value) for name, value in to_row(event).items()})
 
     def close(self) -> None:
-        """Close the file; safe to call twice."""
+        """Close the file. A second call does nothing."""
         self._file.close()
 
     def _write(self, values: dict[str, Any]) -> None:
+        """Write one line and flush it. Raises FolderError."""
         try:
             self._writer.writerow(values)
             self._file.flush()
         except OSError as error:
-            raise FolderError(f"--csv: {self._path} cannot be written: {error}") from error
+            raise FolderError(f"--csv: cannot write {self._path}: {error}; free some disk space") from error
 
 
-def _word(value: Any) -> Any:
-    """`true` and `false` as JSON has them, and most readers of CSV."""
+def _csv_value(value: Any) -> Any:
+    """Return `true` or `false` for a bool, as JSON and most CSV readers spell it; any other value unchanged."""
     return str(value).lower() if isinstance(value, bool) else value

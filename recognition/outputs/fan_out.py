@@ -1,8 +1,8 @@
-"""Several outputs as one."""
+"""Fan-out: several outputs behind the interface of one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
 
 from recognition.events import Event
@@ -10,18 +10,18 @@ from recognition.outputs.base import Output
 
 
 class FanOut:
-    """Tells each of them, in this order; a context manager that closes them all."""
+    """Emit each event to several outputs in their order. A context manager that closes them at its end."""
 
-    def __init__(self, outputs: Sequence[Output]) -> None:
+    def __init__(self, outputs: Iterable[Output]) -> None:
         self._outputs = tuple(outputs)
 
     def emit(self, event: Event) -> None:
-        """Pass it on."""
+        """Emit the event to each output."""
         for output in self._outputs:
             output.emit(event)
 
     def close(self) -> None:
-        """Close each, the last one first, whatever another's end brings."""
+        """Close the outputs, the last one first. An error of one output does not keep the others open."""
         with ExitStack() as stack:
             for output in self._outputs:
                 stack.callback(output.close)

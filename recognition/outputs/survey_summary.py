@@ -1,4 +1,4 @@
-"""What came of a survey, in numbers and words. Standard library only."""
+"""Survey statistics: counts of games, failures and mismatches, and their text. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,22 +7,32 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from data.text import plural
 from recognition.events import SourceFailed, VerdictReached
 
 if TYPE_CHECKING:
     from data.entities import Game
 
-_MOST_NAMED = 20  # mismatches that the summary names: the outputs have them all
+_MAX_MISMATCHES = 20  # listed in the summary; the outputs contain all of them
 
 
 class SurveyStats:
-    """Counts results. `games`: of the known answers, by game; `failures`: by reason."""
+    """Count the results of a survey.
+
+    Args:
+        clock: monotonic time, seconds; the survey begins now.
+
+    Attributes:
+        games: known verdicts by game.
+        failures: failures by reason.
+        unknown, mismatches, previews: verdicts that are unknown, contradict the category, or need only the preview.
+        frames: classified frames, previews included.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds that only grow."""
         self._clock = clock
         self._start = clock()
-        self._named: list[str] = []
+        self._mismatch_lines: list[str] = []
         self.games: Counter[Game] = Counter()
         self.failures: Counter[str] = Counter()
         self.unknown = 0
@@ -30,8 +40,8 @@ class SurveyStats:
         self.previews = 0
         self.frames = 0
 
-    def count(self, result: VerdictReached | SourceFailed) -> None:
-        """Take it in."""
+    def add(self, result: VerdictReached | SourceFailed) -> None:
+        """Count one result."""
         if isinstance(result, SourceFailed):
             self.failures[result.error.reason] += 1
             return
@@ -40,48 +50,45 @@ class SurveyStats:
         if not result.verdict.known:
             self.unknown += 1
             return
-        self.games[result.verdict.game] += 1
+        game = result.verdict.game
+        self.games[game] += 1
         if result.mismatch and result.category:
             self.mismatches += 1
-            if len(self._named) < _MOST_NAMED:
-                self._named.append(f"{result.source} shows {result.verdict.game.name}, not {result.category.name}")
+            if len(self._mismatch_lines) < _MAX_MISMATCHES:
+                self._mismatch_lines.append(f"{result.source} shows {game.name}, not {result.category.name}")
 
     @property
     def known(self) -> int:
-        """How many of the answers name a game."""
+        """Return the number of verdicts that name a game."""
         return sum(self.games.values())
 
     @property
-    def sources(self) -> int:
-        """How many had their turn."""
+    def total(self) -> int:
+        """Return the number of results."""
         return self.known + self.unknown + sum(self.failures.values())
 
     @property
     def per_minute(self) -> float:
-        """How many sources a minute had their turn so far."""
-        return 60 * self.sources / max(self._clock() - self._start, 1e-9)
+        """Return the average number of results a minute since the start."""
+        return 60 * self.total / max(self._clock() - self._start, 1e-9)
 
     def status(self) -> str:
-        """For example: 200 streams, 292 a minute: 180 known, 3 unknown, 17 failed (12 offline, 5 only ads)."""
+        """Return one line: 200 streams, 292 a minute: 180 known, 3 unknown, 17 failed (12 offline, 5 only ads)."""
         failed = sum(self.failures.values())
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.failures.most_common())
         return (
-            f"{_number(self.sources, 'stream')}, {self.per_minute:.0f} a minute: "
+            f"{plural(self.total, 'stream')}, {self.per_minute:.0f} a minute: "
             f"{self.known} known, {self.unknown} unknown, {failed} failed{f' ({reasons})' if reasons else ''}"
         )
 
     def summary(self) -> Iterator[str]:
-        """The lines for the end."""
+        """Yield the lines for the end: the status, then the games by frequency, then the mismatches."""
         seconds = self._clock() - self._start
-        by_preview = f", {self.previews} by their previews alone" if self.previews else ""
-        yield f"{self.status()}; {_number(self.frames, 'frame')} in {seconds:.0f} s{by_preview}"
+        from_previews = f", {self.previews} from previews only" if self.previews else ""
+        yield f"{self.status()}; {plural(self.frames, 'frame')} in {seconds:.0f} s{from_previews}"
         if self.games:
             yield ", ".join(f"{game.name} {count}" for game, count in self.games.most_common())
         if self.mismatches:
-            more = self.mismatches - len(self._named)
-            named = "; ".join(self._named) + (f"; and {more} more" if more else "")
-            yield f"{_number(self.mismatches, 'stream')} under another category: {named}"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+            more = self.mismatches - len(self._mismatch_lines)
+            lines = "; ".join(self._mismatch_lines) + (f"; and {more} more" if more else "")
+            yield f"{plural(self.mismatches, 'stream')} in another category: {lines}"

@@ -1,4 +1,4 @@
-"""A survey on a terminal: a row for each result as it comes, and below them how far it is."""
+"""Terminal table: one row for each result of a survey as it arrives, with a progress line below."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from rich.text import Text
 from recognition.events import Event, SourceFailed, VerdictReached
 from recognition.outputs.survey_summary import SurveyStats
 
-_RATIOS = {"Source": 5, "Shows": 6, "Sure": None, "Frames": None, "Category": 6}  # None: as wide as `preview`
-_OTHER = "≠ "
+# Heading → ratio in which wide columns share the rest of the width; None: a narrow column, as wide as "preview".
+_COLUMNS = {"Source": 5, "Shows": 6, "Sure": None, "Frames": None, "Category": 6}
+_MISMATCH_MARK = "≠ "
 
 
 class ProgressLine:
-    """How far it is, in one line that changes, with a bar where the end is known."""
+    """Show the survey's status in one line that is updated in place, with a bar if the number of sources is known.
+
+    Args:
+        console: the terminal; the line disappears with `close`.
+        stats: the counts to show; the caller adds each result before it is emitted here.
+        total: number of sources, None if unknown.
+    """
 
     def __init__(self, console: Console, stats: SurveyStats, total: int | None) -> None:
-        """Show it until `close`. `stats`: counted by someone else, before this is told. `total`: None: nobody knows."""
-        self._tally = stats
+        self._stats = stats
         bar = [BarColumn(), MofNCompleteColumn()] if total else []
         self._progress = Progress(
             *bar, TextColumn("{task.description}"), console=console, refresh_per_second=4, transient=True
@@ -28,36 +34,40 @@ class ProgressLine:
         self._progress.start()
 
     def emit(self, event: Event) -> None:
-        """One more, where it is a source's result."""
+        """Advance by one for a verdict or failure; ignore other events."""
         if isinstance(event, (VerdictReached, SourceFailed)):
-            self._progress.update(self._task, advance=1, description=self._tally.status())
+            self._progress.update(self._task, advance=1, description=self._stats.status())
 
     def close(self) -> None:
-        """Clear the line; safe to call twice."""
+        """Clear the line. A second call does nothing."""
         self._progress.stop()
 
 
 class ResultTable:
-    """The table. Its columns are as wide as the terminal allows: rows that are printed cannot change any more."""
+    """Print a heading, then a table row for each result. The column widths follow from the terminal's width alone.
+
+    Args:
+        console: the terminal, or a file of a given width.
+    """
 
     def __init__(self, console: Console) -> None:
-        """Print the head."""
         self._console = console
-        self._print(*(Text(name, style="bold") for name in _RATIOS))
+        self._print_row(*(Text(name, style="bold") for name in _COLUMNS))
 
     def emit(self, event: Event) -> None:
-        """Print a row, where it is a source's result."""
+        """Print a row for a verdict or failure; ignore other events."""
         if isinstance(event, VerdictReached):
-            self._print(*_cells(event))
+            self._print_row(*_cells(event))
         elif isinstance(event, SourceFailed):
-            self._print(Text(event.source), Text(f"– {event.error.reason}", style="dim"))
+            self._print_row(Text(event.source), Text(f"– {event.error.reason}", style="dim"))
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no row is buffered."""
 
-    def _print(self, *cells: Text) -> None:
-        table = Table(box=None, show_header=False, expand=True, padding=(0, 1), pad_edge=False)
-        for ratio in _RATIOS.values():
+    def _print_row(self, *cells: Text) -> None:
+        # A table for each row: rows appear at once, and a printed row could not be moved by a wider one below.
+        table = Table.grid(padding=(0, 2), expand=True)
+        for ratio in _COLUMNS.values():
             if ratio:
                 table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
             else:
@@ -66,12 +76,15 @@ class ResultTable:
         self._console.print(table)
 
 
-def _cells(answered: VerdictReached) -> list[Text]:
-    verdict = answered.verdict
-    shows = (
-        Text(verdict.game.name) if verdict.known else Text(f"Unknown (closest: {verdict.game.name})", style="yellow")
-    )
-    frames = "preview" if answered.from_preview else str(verdict.frames)
-    category = answered.category.name if answered.category else ""
-    mark = Text(f"{_OTHER}{category}", style="bold red") if answered.mismatch else Text(category)
-    return [Text(answered.source), shows, Text(f"{verdict.confidence:.1%}"), Text(frames), mark]
+def _cells(event: VerdictReached) -> list[Text]:
+    """Return the row's cells in the order of _COLUMNS."""
+    verdict = event.verdict
+    unknown = Text(f"Unknown (closest: {verdict.game.name})", style="yellow")
+    category = event.category.name if event.category else ""
+    return [
+        Text(event.source),
+        Text(verdict.game.name) if verdict.known else unknown,
+        Text(f"{verdict.confidence:.1%}"),
+        Text("preview" if event.from_preview else str(verdict.frames)),
+        Text(f"{_MISMATCH_MARK}{category}", style="bold red") if event.mismatch else Text(category),
+    ]

@@ -1,0 +1,99 @@
+"""Output factory: create the outputs that the command's options ask for.
+
+To add an output, write a class with `emit` and `close` and yield it here for its option.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recognition.outputs.base import Output
+from recognition.outputs.console import ChangeLines, JsonLines, TextLines
+
+if TYPE_CHECKING:
+    from config import Settings
+    from recognition.outputs.survey_summary import SurveyStats
+
+
+def create_outputs(
+    args: argparse.Namespace,
+    settings: Settings,
+    stack: ExitStack,
+    total: int | None,
+    stats: SurveyStats | None = None,
+) -> Iterator[Output]:
+    """Yield the outputs, the console last: an invalid option is reported before anything is printed.
+
+    Args:
+        args: the parsed options of recognition.recognize.
+        settings: secrets, timeouts and addresses of outputs that use the network.
+        stack: closes what an output uses; must close the outputs first.
+        total: number of sources, None if unknown.
+        stats: the counts of a survey, which the progress line shows; None in the other modes.
+
+    Raises:
+        FolderError: a file cannot be written.
+        SettingsError: a URL or port cannot be used.
+    """
+    # Each module is imported on demand: together they load six libraries, and most runs need none of them.
+    if args.save:
+        from recognition.outputs.annotated_images import AnnotatedImages
+
+        yield AnnotatedImages(Path(args.save))
+    if args.csv:
+        from recognition.outputs.csv_file import CsvFile
+
+        yield CsvFile(Path(args.csv))
+    if args.parquet:
+        from recognition.outputs.parquet_file import ParquetFile
+
+        yield ParquetFile(Path(args.parquet))
+    if args.webhook:
+        yield _webhook(args.webhook, settings, stack)
+    if args.metrics is not None:
+        from recognition.outputs.prometheus import PrometheusMetrics
+
+        yield PrometheusMetrics(args.metrics, settings.metrics_host)
+    yield from _console(args, total, stats)
+
+
+def _webhook(url: str, settings: Settings, stack: ExitStack) -> Output:
+    from data.http.session import new_session
+    from recognition.outputs.webhook import Webhook
+
+    # No stand-in URL for this session: it would redirect the webhook's host as it redirects Twitch's.
+    session = stack.enter_context(new_session(settings.timeout_s, deadline_s=settings.deadline_s))
+    return Webhook(url, session, secret=settings.webhook_secret.get_secret_value(), deadline_s=settings.deadline_s)
+
+
+def _console(args: argparse.Namespace, total: int | None, stats: SurveyStats | None) -> Iterator[Output]:
+    """Yield what prints: JSON, changes, text, or for a survey on a terminal a table and a progress line."""
+    if args.json:
+        yield JsonLines()
+    elif args.watch:
+        yield ChangeLines()
+    elif stats is None:
+        yield TextLines(with_source=total != 1)
+    elif sys.stdout.isatty():
+        yield from _terminal(stats, total, table=True)
+    else:
+        yield TextLines(with_source=True)
+        if sys.stderr.isatty():
+            yield from _terminal(stats, total, table=False)
+
+
+def _terminal(stats: SurveyStats, total: int | None, table: bool) -> Iterator[Output]:
+    from rich.console import Console
+
+    from recognition.outputs.terminal_table import ProgressLine, ResultTable
+
+    # When stdout is redirected to a file or a pipe, the progress line goes to stderr.
+    console = Console(stderr=not table, highlight=False)
+    if table:
+        yield ResultTable(console)
+    yield ProgressLine(console, stats, total)
