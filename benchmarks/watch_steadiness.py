@@ -4,7 +4,8 @@
 
 The answers are those of the model in MODEL_PATH to frames of the clips that the demo's dataset does not contain. Each
 is drawn at random and augmented by model.augmentation.pipeline, as other streams might look: webcams, chat, alerts,
-banners, colours, a worse encoder. Once a minute comes a loading screen of one to five frames, dark or of one colour, and often with a bar.
+banners, colours, a worse encoder. Once a minute comes a loading screen of one to five frames, dark or of one colour,
+and often with a bar.
 There is no stream and no server: what is measured is the window. Prints one JSON object:
 
     hours, frames            of how many games together

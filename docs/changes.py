@@ -1,4 +1,4 @@
-"""Contact sheet of the augmentation: a row for each transform of model.augmentation.pipeline, and one for all together."""
+"""Contact sheet of the augmentation: a row for each transform of model.augmentation.pipeline, and one for all."""
 
 from __future__ import annotations
 
