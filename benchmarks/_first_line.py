@@ -19,7 +19,7 @@ from contextlib import contextmanager  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
 if TYPE_CHECKING:
-    from data.http.range_reader import Readable
+    from data.readers import Readable
 
 
 class Fetched:
@@ -51,16 +51,17 @@ def main() -> int:
 
     with timed("imports"):
         import config
-        from data.capture.source_resolver import File, Sources
-        from data.video.decoder import decode, first_frame
+        from data.capture.source_resolver import VideoFile, SourceResolver
+        from data.video.decoder import first_frame
+        from data.video.images import decode_jpeg
         from model.inference.classifier import Classifier
         from recognition import Recognizer  # noqa: F401 - loads what the command loads
-        from recognition.decision.verdict import Jury
+        from recognition.decision.verdict import VerdictAccumulator
     with timed("settings"):
         settings = config.load()
     with timed("model"):
         classifier = Classifier.load(settings.model_path)
-    sources = Sources(
+    sources = SourceResolver(
         img_size=settings.img_size,
         quality=settings.quality,
         timeout_s=settings.timeout_s,
@@ -70,15 +71,15 @@ def main() -> int:
     )
     with timed("twitch"):
         found = sources.open(login)
-        assert not isinstance(found, File)
+        assert not isinstance(found, VideoFile)
         segments = [segment for segment in found.playlist().segments if not segment.ad]
-    with timed("decode"), found.opened(segments[0]) as file:
+    with timed("decode"), found.open_segment(segments[0]) as file:
         fetched = Fetched(file)
         jpeg = first_frame(fetched, settings.img_size, settings.jpeg_quality)
     parts |= {"segment": fetched.seconds, "decode": parts["decode"] - fetched.seconds}
     with timed("inference"):
-        judged = classifier.judge(decode(jpeg)[None])
-        Jury(classifier.classes).hear(judged.logits[0]).line(1)
+        judged = classifier.predict(decode_jpeg(jpeg)[None])
+        VerdictAccumulator(classifier.classes).add_frame(judged.logits[0]).to_line(1)
     sources.close()
     print(json.dumps(parts))
     return 0

@@ -20,16 +20,16 @@ def main() -> int:
     from benchmarks import _original
 
     model = _original.network(Path(model_path))
-    from data.video.decoder import decode
+    from data.video.images import decode_jpeg
     from model.inference import classes
-    from recognition.decision.verdict import Jury
+    from recognition.decision.verdict import VerdictAccumulator
 
-    jury = Jury(classes.read(Path(model_path) / classes.FILE))
-    jpegs = list(_original.frames(_original.new_session(standin), standin, login))
+    accumulator = VerdictAccumulator(classes.read_classes(Path(model_path) / classes.CLASSES_FILE))
+    jpegs = list(_original.frames(_original.new_streamlink(standin), standin, login))
     for number, jpeg in enumerate(jpegs, start=1):
-        logits = model.predict(decode(jpeg)[None], verbose=0)
-        print(jury.hear(logits[0]).line(number))
-    print(jury.verdict().line())
+        logits = model.predict(decode_jpeg(jpeg)[None], verbose=0)
+        print(accumulator.add_frame(logits[0]).to_line(number))
+    print(accumulator.verdict().to_line())
     return 0
 
 

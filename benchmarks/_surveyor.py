@@ -113,13 +113,13 @@ class _Original:
         self._classes = classes.read_classes(settings.model_path / classes.CLASSES_FILE)
         self._model = _original.network(settings.model_path)
         self._standin = settings.twitch_standin
-        self._session = _original.new_session(self._standin)
+        self._session = _original.new_streamlink(self._standin)
         self.inference_s = 0.0
 
     def answers(self, logins: Iterable[str]) -> Iterator[Answer]:
         """In turn: the whole window, then a prediction a frame."""
         from benchmarks import _original
-        from data.video.decoder import decode
+        from data.video.images import decode_jpeg
         from recognition.decision.verdict import VerdictAccumulator
 
         for login in logins:
@@ -127,7 +127,7 @@ class _Original:
             jpegs = list(islice(_original.frames(self._session, self._standin, login), FRAMES))
             start = time.process_time()
             for jpeg in jpegs:
-                accumulator.add_frame(self._model.predict(decode(jpeg)[None], verbose=0)[0])
+                accumulator.add_frame(self._model.predict(decode_jpeg(jpeg)[None], verbose=0)[0])
             self.inference_s += time.process_time() - start
             yield login, accumulator.verdict().game.id, len(jpegs)
 

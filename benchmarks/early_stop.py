@@ -21,7 +21,7 @@ from config import load
 from data import factories
 from data.entities import Frame
 from data.errors import StreamError
-from data.hls.playlist import scattered
+from data.video.sampling import bit_reversed
 from model.inference.calibration import ScoredLogits
 from recognition import Recognizer
 from recognition.decision.verdict import Verdict
@@ -43,7 +43,7 @@ class Grabbed:
         """The first of them, in the order in which a grabber gives them."""
         del source, ad_wait_s
         taken = self._jpegs[:max_frames]
-        return (Frame(number, jpeg) for number, jpeg in enumerate(scattered(taken) if spread_first else taken, 1))
+        return (Frame(number, jpeg) for number, jpeg in enumerate(bit_reversed(taken) if spread_first else taken, 1))
 
     def close(self) -> None:
         """There is nothing to close."""

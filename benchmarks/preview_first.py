@@ -20,9 +20,10 @@ import numpy as np
 
 from benchmarks._grabbing import FRAMES, PRESET
 from config import load
-from data.video.decoder import Decoder, decode, encode, first_frame, fitted
+from data.video.decoder import Decoder, first_frame
+from data.video.images import decode_jpeg, encode_jpeg, decode_resized
 from model.inference.classifier import Classifier
-from recognition.decision.verdict import Jury, Verdict
+from recognition.decision.verdict import VerdictAccumulator, Verdict
 from recognition.engine.survey import SURE
 from tests.standin import CLIPS, World
 from tests.standin.media import TRANSCODES, Media, default_cache, segment_count
@@ -57,7 +58,7 @@ def main(argv: list[str]) -> int:
     del argv
     world, classifier = World.load(CLIPS), Classifier.load(load().model_path)
     media = Media(default_cache(), PRESET)
-    channels = [channel for channel in world.channels if channel.igdb_id and channel.gives_frames]
+    channels = [channel for channel in world.channels if channel.igdb_id and channel.has_frames]
     clips = {channel.file: channel.login in world.held_out for channel in reversed(channels)}
     pairs = [pair for file, held_out in clips.items() for pair in _pairs(media, classifier, file, held_out)]
     media.close()
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> int:
 
 def _pairs(media: Media, classifier: Classifier, file: Path, held_out: bool) -> Iterator[Pair]:
     count = segment_count(file)
-    previews = [encode(fitted(picture, _SIZE), _QUALITY) for picture in _previews(file, count)]
+    previews = [encode_jpeg(decode_resized(picture, _SIZE), _QUALITY) for picture in _previews(file, count)]
     decoder = Decoder()
     segments = (io.BytesIO(media.segment(file, TRANSCODES[0], index)) for index in range(count))
     frames = [first_frame(segment, _SIZE, _QUALITY, decoder) for segment in segments]
@@ -88,15 +89,15 @@ def _previews(file: Path, count: int) -> Iterator[bytes]:
 
 
 def _judged(classifier: Classifier, jpegs: Sequence[bytes]) -> list[tuple[np.ndarray, bool]]:
-    judged = classifier.judge(np.stack([decode(jpeg) for jpeg in jpegs]))
+    judged = classifier.predict(np.stack([decode_jpeg(jpeg) for jpeg in jpegs]))
     return list(zip(judged.logits, map(bool, judged.known), strict=True))
 
 
 def _verdict(classifier: Classifier, judged: Sequence[tuple[np.ndarray, bool]]) -> Verdict:
-    jury = Jury(classifier.classes)
+    accumulator = VerdictAccumulator(classifier.classes)
     for logits, known in judged:
-        jury.hear(logits, known)
-    return jury.verdict()
+        accumulator.add_frame(logits, known)
+    return accumulator.verdict()
 
 
 def _shares(pairs: Sequence[Pair], confidence: float) -> dict[str, float]:

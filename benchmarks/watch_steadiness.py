@@ -36,7 +36,7 @@ from data.filters.frame_filter import is_flat
 from data.video.decoder import sample_recording
 from data.video.images import decode_jpeg, encode_jpeg
 from model.augmentation.pipeline import Augmentation, augment_batch
-from model.inference.classifier import FILE, Classifier
+from model.inference.classifier import ONNX_FILE, Classifier
 from model.inference.probabilities import softmax
 from recognition.decision.change_detector import ChangeDetector
 from tests.standin import CLIPS, World
@@ -73,8 +73,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of all chances (%(default)s)")
     args = parser.parse_args(argv)
     folder = config.load().model_path
-    if not (folder / FILE).is_file():
-        parser.error(f"MODEL_PATH: {folder / FILE} is missing")
+    if not (folder / ONNX_FILE).is_file():
+        parser.error(f"MODEL_PATH: {folder / ONNX_FILE} is missing")
     classifier, world = Classifier.load(folder), World.load(CLIPS)
     channels = [channel for channel in world.channels if channel.login in world.held_out]
     count = -(-args.minutes * _MINUTE // _BATCH) * _BATCH  # whole batches

@@ -1,4 +1,4 @@
-"""Judging: frames of a live stream become a prediction each, and one verdict."""
+"""Recognition: which game live streams show. `Recognizer` is the library, `recognition.recognize` the command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Recognizer"]
 
 
 def __getattr__(name: str) -> Any:
-    """`from recognition import Recognizer` loads it then: PEP 562. Raises AttributeError for any other name."""
+    """Import Recognizer on first access (PEP 562), so that `--help` need not. Raises AttributeError for other names."""
     if name == "Recognizer":
         from recognition.recognizer import Recognizer
 

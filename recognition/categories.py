@@ -1,4 +1,4 @@
-"""Twitch's own word: what the streamers say they show, asked for while their streams are looked at."""
+"""Declared categories: what streamers say that they stream, from the Helix API, beside what the model sees."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from data.errors import DirectoryError, DirectoryUnauthorized
-from recognition.engine.signals import undisturbed
-from recognition.sources import login_of
+from recognition.sources import twitch_login
 
 if TYPE_CHECKING:
     from data.entities import Game, Stream
@@ -19,59 +18,63 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Categories:
-    """Asks for all `sources` at once, a hundred in a call, in a thread of its own."""
+class CategoryLookup:
+    """Requests the categories of all sources once, in a background thread, 100 logins per request."""
 
     def __init__(self, helix: Helix, sources: Iterable[str]) -> None:
-        """The asking begins."""
-        logins = [login for source in sources if (login := login_of(source))]
+        """Start the requests."""
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="categories")
-        with undisturbed():
-            self._found: Future[dict[str, Stream]] = pool.submit(helix.live, logins)
+        self._streams: Future[dict[str, Stream]] = pool.submit(helix.live_streams, _logins(sources))
         pool.shutdown(wait=False)
-        self._told = False
+        self._warned = False
 
-    def of(self, source: str) -> Game | None:
-        """What the streamer has set, once it is known; None: the source is no live channel, or no category is set.
+    def get(self, source: str) -> Game | None:
+        """Wait for the responses and return the source's category.
 
-        None as well where Helix gives no answer: the recogniser's own does not depend on it, so that is a warning.
+        Return None if the source is not a live channel or has no category, and if Helix fails: a warning is enough,
+        since recognition does not depend on it.
         """
         try:
-            stream = self._found.result().get(login_of(source))
+            stream = self._streams.result().get(twitch_login(source))
         except DirectoryError as error:
-            if not self._told:
-                log.warning("%s; the answers stand without categories", error)
-            self._told = True
+            if not self._warned:
+                log.warning("%s; continuing without categories", error)
+            self._warned = True
             return None
         return stream.category if stream else None
 
 
-class CurrentCategories:
-    """Asks for all `sources` again and again, for streams that are watched: streamers change what they say."""
+class CategoryPoller:
+    """Requests the categories of all sources repeatedly, for watched streams: streamers change them."""
 
-    def __init__(self, helix: Helix, sources: Iterable[str], over: threading.Event, every_s: float = 60.0) -> None:
-        """The asking begins, and ends when `over` is set."""
+    def __init__(self, helix: Helix, sources: Iterable[str], stop: threading.Event, interval_s: float = 60.0) -> None:
+        """Start a daemon thread, which ends when `stop` is set."""
         self._helix = helix
-        self._logins = [login for source in sources if (login := login_of(source))]
-        self._over = over
-        self._every_s = every_s
-        self._found: dict[str, Stream] = {}
+        self._logins = _logins(sources)
+        self._stop = stop
+        self._interval_s = interval_s
+        self._streams: dict[str, Stream] = {}
         threading.Thread(target=self._work, name="categories", daemon=True).start()
 
-    def of(self, source: str) -> Game | None:
-        """What the streamer had set when Helix was last asked, or answered; None as in Categories. It never waits."""
-        stream = self._found.get(login_of(source))
+    def get(self, source: str) -> Game | None:
+        """Return the source's category as of the latest response, without waiting; None as in CategoryLookup.get."""
+        stream = self._streams.get(twitch_login(source))
         return stream.category if stream else None
 
     def _work(self) -> None:
-        well = True
-        while not self._over.is_set():
+        healthy = True
+        while not self._stop.is_set():
             try:
-                self._found, well = self._helix.live(self._logins), True
+                self._streams, healthy = self._helix.live_streams(self._logins), True
             except DirectoryError as error:
-                if well:
-                    log.warning("%s; changes are told without categories", error)
-                well = False
-                if isinstance(error, DirectoryUnauthorized):
+                if healthy:  # one warning per outage
+                    log.warning("%s; reporting changes without categories", error)
+                healthy = False
+                if isinstance(error, DirectoryUnauthorized):  # another request would be refused as well
                     return
-            self._over.wait(self._every_s)
+            self._stop.wait(self._interval_s)
+
+
+def _logins(sources: Iterable[str]) -> list[str]:
+    """Return the logins of those sources that are Twitch channels."""
+    return [login for source in sources if (login := twitch_login(source))]

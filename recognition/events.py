@@ -1,32 +1,36 @@
-"""What happens while streams are recognised: values that every output consumes. Standard library only.
+"""Events: immutable records of what happens during recognition; every output consumes them. Standard library only.
 
-`as_json` puts them as docs/events.schema.json has it, which is what other programs read.
+`as_json` converts an event to the JSON that docs/events.schema.json specifies for other programs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from data.entities import Game
     from data.errors import StreamError
-    from recognition.decision.verdict import Prediction, Ranked, Verdict
+    from recognition.decision.verdict import Prediction, RankedGame, Verdict
 
-SCHEMA = 1  # of the JSON; what a reader of this version would misread is another version
+SCHEMA = 1  # version of the JSON; increase it when a reader of the old version would misread the new one
 _DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class FrameClassified:
-    """A frame was judged. `at`: when, with its time zone. `number` counts from 1 within the source.
+    """A frame was classified.
 
-    `jpeg`: the frame, img_size x img_size pixels, for those who show or keep it. `lag_s`: how long ago its segment was
-    made, seconds, None where that is not known; `lost`: how many segments before it came and went unseen, of a stream
-    that is watched.
+    source: the normalised source.
+    at: time of the event, with its time zone.
+    number: counts from 1 within the source.
+    prediction: the frame's own prediction.
+    jpeg: the frame as JPEG, img_size x img_size pixels.
+    lag_s: age of the frame's segment in seconds; None if unknown.
+    missed_segments: segments of a watched stream that were missed since the previous frame.
     """
 
     source: str
@@ -35,36 +39,46 @@ class FrameClassified:
     prediction: Prediction
     jpeg: bytes = field(default=b"", repr=False)
     lag_s: float | None = None
-    lost: int = 0
+    missed_segments: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictReached:
-    """A source has its verdict. `category`: what its streamer says it shows; None: not asked for, or not known.
+    """A source has its verdict.
 
-    `early`: whether the verdict was certain before all the frames that were asked for had come. `preview`: whether it
-    is of the channel's preview picture alone.
+    source: the normalised source.
+    at: time of the event, with its time zone.
+    verdict: the answer for the whole stream.
+    category: the category that the streamer has set; None if it was not requested or is not known.
+    stopped_early: whether the verdict was certain before all requested frames had come.
+    from_preview: whether only the channel's preview image was classified.
     """
 
     source: str
     at: datetime
     verdict: Verdict
     category: Game | None = None
-    early: bool = False
-    preview: bool = False
+    stopped_early: bool = False
+    from_preview: bool = False
 
     @property
     def mismatch(self) -> bool | None:
-        """Whether streamer and recogniser name different games; None where one of them names none."""
-        return _mismatch(self.category, self.verdict.game if self.verdict.known else None)
+        """Return whether the streamer and the verdict name different games; None if one of them names none."""
+        return _is_mismatch(self.category, self.verdict.game if self.verdict.known else None)
 
 
 @dataclass(frozen=True, slots=True)
 class GameChanged:
-    """A source shows something else. `before`: None at the beginning, and where the picture was unknown until now.
+    """A watched source shows another game, or its first one.
 
-    `after`: None where the picture is unknown, and then alone `known` is false. `number`: of the frame that settled it.
-    `confidence`: of what it shows now, 0 to 1. `category`: what its streamer says, as in Answered.
+    source: the normalised source.
+    at: time of the event, with its time zone.
+    before: the previous game; None if there was no answer yet, or it was "unknown".
+    after: the new game; None if it is "unknown".
+    known: whether `after` is a game.
+    number: number of the frame that decided the change.
+    confidence: mean probability of the new answer, 0 to 1.
+    category: the category that the streamer has set; None if it was not requested or is not known.
     """
 
     source: str
@@ -78,13 +92,18 @@ class GameChanged:
 
     @property
     def mismatch(self) -> bool | None:
-        """As in Answered, of what it shows now."""
-        return _mismatch(self.category, self.after)
+        """Return whether the streamer and the new answer name different games; None if one of them names none."""
+        return _is_mismatch(self.category, self.after)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFailed:
-    """A source gave no answer."""
+    """A source gave no answer.
+
+    source: the normalised source.
+    at: time of the event, with its time zone.
+    error: the reason.
+    """
 
     source: str
     at: datetime
@@ -94,28 +113,18 @@ class SourceFailed:
 Event = FrameClassified | VerdictReached | GameChanged | SourceFailed
 
 
-class Output(Protocol):
-    """Where events go: a terminal, a file, a server."""
-
-    def tell(self, event: Event) -> None:
-        """Take it in, at once; whoever tells is not kept waiting."""
-
-    def close(self) -> None:
-        """Everything told is out; safe to call twice."""
-
-
-def _mismatch(category: Game | None, game: Game | None) -> bool | None:
-    """By Twitch's ids: a game's name may have changed, or be spelled in another way."""
+def _is_mismatch(category: Game | None, game: Game | None) -> bool | None:
+    # By id: Twitch renames games, and the model keeps the name of its training.
     return category.id != game.id if category and game else None
 
 
 def now() -> datetime:
-    """The time of an event that happens now."""
+    """Return the current time, in UTC."""
     return datetime.now(timezone.utc)
 
 
 def as_json(event: Event) -> dict[str, Any]:
-    """The event as docs/events.schema.json describes it."""
+    """Return the event as the JSON object that docs/events.schema.json specifies."""
     if isinstance(event, FrameClassified):
         return _head("frame", event) | _frame(event) | _answer(event.prediction)
     if isinstance(event, VerdictReached):
@@ -126,7 +135,7 @@ def as_json(event: Event) -> dict[str, Any]:
             "known": event.known,
             "game": _game(event.after),
             "before": _game(event.before),
-            "confidence": _share(event.confidence),
+            "confidence": _rounded_probability(event.confidence),
             **_category(event),
         }
     return _head("failure", event) | {
@@ -136,25 +145,26 @@ def as_json(event: Event) -> dict[str, Any]:
     }
 
 
-def _head(kind: str, event: Event) -> dict[str, Any]:
+def _head(name: str, event: Event) -> dict[str, Any]:
+    """Return the keys that all events have. `time` is RFC 3339 with milliseconds, in UTC."""
     time = event.at.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"schema": SCHEMA, "event": kind, "source": event.source, "time": time}
+    return {"schema": SCHEMA, "event": name, "source": event.source, "time": time}
 
 
-def _answer(said: Prediction | Verdict) -> dict[str, Any]:
-    """What a frame and a verdict have in common. `game` is null where it would only be the closest."""
+def _answer(answer: Prediction | Verdict) -> dict[str, Any]:
+    """Return the keys that frames and verdicts share. `game` is null if it is only the closest game."""
     return {
-        "known": said.known,
-        "game": _game(said.game if said.known else None),
-        "closest": _game(said.game),
-        "confidence": _share(said.confidence),
-        "top": _ranking(said.ranking),
+        "known": answer.known,
+        "game": _game(answer.game if answer.known else None),
+        "closest": _game(answer.game),
+        "confidence": _rounded_probability(answer.confidence),
+        "top": _ranking(answer.ranking),
     }
 
 
 def _frame(event: FrameClassified) -> dict[str, Any]:
     lag_s = None if event.lag_s is None else round(event.lag_s, 3)
-    return {"number": event.number, "lag_s": lag_s, "lost": event.lost}
+    return {"number": event.number, "lag_s": lag_s, "lost": event.missed_segments}
 
 
 def _verdict(event: VerdictReached) -> dict[str, Any]:
@@ -162,9 +172,9 @@ def _verdict(event: VerdictReached) -> dict[str, Any]:
     return _answer(verdict) | {
         "score": round(verdict.score if verdict.known else verdict.unknown_score, _DIGITS),
         "frames": verdict.frames,
-        "unknown_frames": verdict.unknown,
-        "early": event.early,
-        "preview": event.preview,
+        "unknown_frames": verdict.unknown_frames,
+        "early": event.stopped_early,
+        "preview": event.from_preview,
         **_category(event),
     }
 
@@ -177,10 +187,13 @@ def _game(game: Game | None) -> dict[str, Any] | None:
     return {"id": game.id, "name": game.name} if game else None
 
 
-def _ranking(ranking: Sequence[Ranked]) -> list[dict[str, Any]]:
-    return [{"id": one.game.id, "name": one.game.name, "confidence": _share(one.confidence)} for one in ranking]
+def _ranking(ranking: Sequence[RankedGame]) -> list[dict[str, Any]]:
+    return [
+        {"id": ranked.game.id, "name": ranked.game.name, "confidence": _rounded_probability(ranked.confidence)}
+        for ranked in ranking
+    ]
 
 
-def _share(value: float) -> float:
-    """A probability; sums of many may exceed 1 in the last digit."""
+def _rounded_probability(value: float) -> float:
+    # A sum of many float probabilities may exceed 1 in its last digit.
     return round(min(value, 1.0), _DIGITS)

@@ -1,66 +1,84 @@
-"""The library: everything that the command does, for other programs. The README has an example, which its test runs."""
+"""Recognizer: the public library. The command `recognition.recognize` is made of it."""
 
 from __future__ import annotations
 
 import copy
-import logging
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from data.errors import ModelError, StreamError
-from recognition.decision.verdict import Jury, Verdict
-from recognition.engine.prefetch import ahead
-from recognition.engine.signals import undisturbed
-from recognition.events import VerdictReached, SourceFailed, FrameClassified, now
-from recognition.sources import source as named
+from data import factories
+from data.errors import ModelError
+from recognition.decision.verdict import Verdict, VerdictAccumulator
+from recognition.engine.batching import Batcher, ImageClassifier
+from recognition.engine.signals import signals_deferred
+from recognition.engine.single_source import classify_source
+from recognition.engine.slots import WorkSlots
+from recognition.engine.survey import PREVIEW_CONFIDENCE, Survey, preview_first
+from recognition.engine.watched_stream import WatchedStream
+from recognition.engine.watcher import Watcher
+from recognition.events import Event, FrameClassified, SourceFailed, VerdictReached
+from recognition.sources import normalise
 
 if TYPE_CHECKING:
     from config import Settings
     from data.capture.grabber import Grabber
     from data.entities import Frame, Stream
     from data.twitch.helix import Helix
-    from model.inference.classifier import Classifier
-    from recognition.categories import Categories, CurrentCategories
-    from recognition.engine.batching import Batcher, Judge
-    from recognition.events import Event
+    from recognition.categories import CategoryLookup, CategoryPoller
 
-# Of a source: at most so many, an ad waited for so long, the first few from all parts of it or in their order.
-Frames = Callable[[str, int, float, bool], Iterator["Frame"]]
-
-log = logging.getLogger(__name__)
+# (source, max_frames, ad_wait_s, spread_first) → frames, as data.capture.grabber.Grabber.frames gives them
+FrameProvider = Callable[[str, int, float, bool], Iterator["Frame"]]
 
 
 class Recognizer:
-    """Says what streams show. Several threads may use one at once; `close` ends it, and every wait of it.
+    """Recognises the game of live streams, recordings and video files. Thread-safe; `load` builds one.
 
-    `top`: how many games each answer ranks. `min_confidence`, 0 to 1: an answer below it is unknown.
+    Args:
+        settings: the toolkit's settings.
+        grabber: source of the frames; `close` closes it.
+        load_model: returns the classifier; called once, when it is first needed.
+        stop: ends every wait when it is set; `close` sets it.
+        top: how many games each ranking holds.
+        min_confidence: answers of a lower confidence are unknown, 0 to 1.
+        threads: threads of one inference; 0: one per core.
+
+    Raises:
+        SettingsError: (`load`) a setting is invalid.
+        ModelError: (first use) the model is missing or does not fit the settings.
+        StreamError: (`recognize`, `frames`, `events`) the source gave no frame; its subclass says why.
+
+    Example::
+
+        with Recognizer.load(top=3) as recognizer:
+            print(recognizer.recognize("some_login").game.name)
+            for result in recognizer.survey(["some_login", "other_login"]):
+                print(result)
     """
 
     def __init__(
         self,
         settings: Settings,
         grabber: Grabber,
-        model: Callable[[], Judge],
+        load_model: Callable[[], ImageClassifier],
         *,
-        over: threading.Event,
+        stop: threading.Event,
         top: int = 1,
         min_confidence: float = 0.0,
         threads: int = 0,
     ) -> None:
-        """`load` makes one. `model` loads what judges, by `threads` a picture; `over`: set, it ends all waiting."""
         self.settings = settings
         self.grabber = grabber
-        self._frames: Frames = grabber.frames
-        self.over = over
+        self.stop = stop
+        self._frames: FrameProvider = grabber.frames
         self._threads = threads
-        self._model = model
+        self._load_model = load_model
         self._top = top
         self._min_confidence = min_confidence
-        self._classifier: Judge | None = None
-        self._lock = threading.Lock()
+        self._classifier: ImageClassifier | None = None
+        self._lock = threading.Lock()  # guards `_classifier`
         self._closing = ExitStack()
         self._closing.callback(grabber.close)
 
@@ -68,25 +86,23 @@ class Recognizer:
     def load(
         cls, settings: Settings | None = None, *, top: int = 1, min_confidence: float = 0.0, threads: int = 0
     ) -> Recognizer:
-        """With these settings, or those of the environment, `.env` and config.py.
+        """Build a recogniser from `settings`; by default those of the environment, `.env` and config.py.
 
-        `threads`: of the network for a picture, 0: one a core. With one it takes less of the cores in all, and where
-        many streams are looked at each core judges a picture of its own.
-        The model is loaded when it is first needed, while the first frames travel. Raises SettingsError.
+        With `threads=1`, each core runs an inference of its own: the best choice for many streams. The model is loaded
+        later, while the first frame is downloaded. Raises SettingsError.
         """
-        with undisturbed():
+        with signals_deferred():
             from config import load
-            from data import factories
 
             own = settings or load()
-            over = threading.Event()  # ads are waited for in another thread, which would outlive Ctrl-C
-            grabber = factories.grabber(own, over.wait)
-        model = partial(_classifier, own, threads)
-        return cls(own, grabber, model, over=over, top=top, min_confidence=min_confidence, threads=threads)
+            stop = threading.Event()  # ads are waited for in another thread, which would outlive Ctrl-C
+            grabber = factories.make_grabber(own, stop.wait)
+        load_model = partial(_load_classifier, own, threads)
+        return cls(own, grabber, load_model, stop=stop, top=top, min_confidence=min_confidence, threads=threads)
 
     def close(self) -> None:
-        """End what waits, and close the connections; safe to call twice."""
-        self.over.set()
+        """End all waits and close the connections. A second call does nothing."""
+        self.stop.set()
         self._closing.close()
 
     def __enter__(self) -> Recognizer:
@@ -96,143 +112,139 @@ class Recognizer:
         self.close()
 
     @property
-    def classifier(self) -> Judge:
-        """The model in MODEL_PATH. Raises ModelError."""
+    def classifier(self) -> ImageClassifier:
+        """Return the model in MODEL_PATH; load it at the first access. Raises ModelError."""
         with self._lock:
-            self._classifier = self._classifier or self._model()
+            self._classifier = self._classifier or self._load_model()
             return self._classifier
 
-    def batcher(self) -> Batcher:
-        """What judges for many threads, which the caller closes. Raises ModelError."""
-        from model.inference.classifier import cores
-        from recognition.engine.batching import Batcher
+    def new_accumulator(self) -> VerdictAccumulator:
+        """Return an accumulator for the frames of one stream. Raises ModelError."""
+        return VerdictAccumulator(self.classifier.classes, self._top, self._min_confidence)
 
-        return Batcher(self.classifier, workers=cores() // self._threads or 1 if self._threads else 1)
+    def _batcher(self) -> Batcher:
+        """Return a classifier for many threads; the caller closes it. Raises ModelError."""
+        from model.inference.classifier import available_cores
 
-    def jury(self) -> Jury:
-        """Whoever has judged frames hears their logits with it, one jury for each stream. Raises ModelError."""
-        return Jury(self.classifier.classes, self._top, self._min_confidence)
-
-    def categories(self, sources: Iterable[str]) -> Categories:
-        """What the streamers of these sources say they show. Raises SettingsError: the credentials are incomplete."""
-        from recognition.categories import Categories
-
-        return Categories(self.helix(), sources)
-
-    def current_categories(self, sources: Iterable[str]) -> CurrentCategories:
-        """The same, asked anew every minute until `close`."""
-        from recognition.categories import CurrentCategories
-
-        return CurrentCategories(self.helix(), sources, self.over)
+        return Batcher(self.classifier, workers=available_cores() // self._threads or 1 if self._threads else 1)
 
     def helix(self) -> Helix:
-        """A client of the API, closed with the recogniser. Raises SettingsError: the credentials are incomplete."""
-        from data import factories
-        from data.http import session as web
+        """Return a new client of the Twitch API; `close` closes it. Raises SettingsError for missing credentials."""
+        from data.http.session import new_session
 
         settings = self.settings
-        session = web.new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
+        session = new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
         self._closing.enter_context(session)
-        return factories.helix(settings, session, self.over.wait)
+        return factories.make_helix(settings, session, self.stop.wait)
+
+    def category_lookup(self, sources: Iterable[str]) -> CategoryLookup:
+        """Start to request the declared categories of these sources, once. Raises SettingsError as `helix` does."""
+        from recognition.categories import CategoryLookup
+
+        with signals_deferred():
+            return CategoryLookup(self.helix(), sources)
+
+    def category_poller(self, sources: Iterable[str]) -> CategoryPoller:
+        """Start to request these categories every minute until `close`. Raises SettingsError as `helix` does."""
+        from recognition.categories import CategoryPoller
+
+        with signals_deferred():
+            return CategoryPoller(self.helix(), sources, self.stop)
+
+    def with_classifier(
+        self, classifier: ImageClassifier, frames: FrameProvider | None = None, default_confidence: float = 0.0
+    ) -> Recognizer:
+        """Return a copy that uses this classifier, which the caller closes.
+
+        frames: gives a source's frames instead of the grabber.
+        default_confidence: the minimum confidence if this recogniser has none.
+        """
+        other = copy.copy(self)
+        other._classifier, other._frames = classifier, frames or self._frames
+        other._min_confidence = self._min_confidence or default_confidence
+        return other
+
+    def recognize(self, source: str, max_frames: int | None = None, certainty: float = 1.0) -> Verdict:
+        """Return what `source` shows now. Arguments and errors are those of `events`."""
+        *_, last = self.events(source, max_frames, certainty)
+        assert isinstance(last, VerdictReached)
+        return last.verdict
+
+    def frames(self, source: str, max_frames: int | None = None, certainty: float = 1.0) -> Iterator[FrameClassified]:
+        """Yield each frame of `source` as soon as it is classified. Arguments and errors are those of `events`."""
+        return (event for event in self.events(source, max_frames, certainty) if isinstance(event, FrameClassified))
+
+    def events(
+        self, source: str, max_frames: int | None = None, certainty: float = 1.0
+    ) -> Iterator[FrameClassified | VerdictReached]:
+        """Yield the frames of `source` as they are classified, then its verdict.
+
+        max_frames: default FRAMES_PER_STREAM.
+        certainty: below 1, frames come from all parts of the source, not in temporal order; they end when the verdict
+            of all `max_frames` frames will be the same with this probability.
+        Raises ModelError, and a StreamError if there is no frame. A later StreamError only ends the frames.
+        """
+        source, count = normalise(source), max_frames or self.settings.frames_per_stream
+        frames = self._frames(source, count, self.settings.ad_wait_s, certainty < 1)
+        yield from classify_source(
+            source, frames, lambda: self.classifier, self.new_accumulator, max_frames=count, certainty=certainty
+        )
 
     def survey(
         self,
         sources: Iterable[str | Stream],
-        at_most: int | None = None,
-        sure: float = 1.0,
+        max_frames: int | None = None,
+        certainty: float = 1.0,
         *,
         preview: bool = False,
-        at_once: int | None = None,
+        parallel: int | None = None,
     ) -> Generator[VerdictReached | SourceFailed, None, None]:
-        """What many sources show, each as soon as it is known; one that fails stops no other.
+        """Recognise many sources concurrently; yield one result each, in the order in which they finish.
 
-        `sources` may be streams as Helix lists them, and are drawn as they are needed. `preview`: where a login's
-        preview picture leaves no doubt, the stream itself is not looked at. `at_once`: so many are looked at side by
-        side; PARALLEL_STREAMS, if nothing is said. Raises ModelError, and in the end the DirectoryError that broke
-        `sources` off.
+        sources: drawn lazily; a Stream is an item of a Helix listing.
+        max_frames, certainty: as in `events`.
+        preview: classify a login's preview image first, and the stream only if that leaves it unknown.
+        parallel: how many streams to recognise at a time; default PARALLEL_STREAMS.
+        Raises ModelError; at the end, the DirectoryError that `sources` raised.
         """
-        from recognition.engine import survey
-
-        count = at_once or self.settings.parallel_streams
-        return survey.survey(self, sources, at_most=at_most, sure=sure, preview=preview, at_once=count)
+        parallel = parallel or self.settings.parallel_streams
+        with ExitStack() as stack:
+            classifier = stack.enter_context(self._batcher())
+            slots = WorkSlots(parallel, self.stop.wait)
+            frames = partial(self.grabber.frames, sleep=slots.wait)
+            stream = self.with_classifier(classifier, frames)
+            recognise = partial(stream.events, max_frames=max_frames, certainty=certainty)
+            if preview:
+                client = stack.enter_context(factories.make_preview_client(self.settings))
+                image = self.with_classifier(classifier, lambda x, *_: iter([client.fetch(x)]), PREVIEW_CONFIDENCE)
+                recognise = partial(preview_first, image.events, recognise)
+            yield from Survey(recognise, slots, parallel).results(sources)
 
     def watch(
         self, sources: Iterable[str], *, wait: bool = False, stop: threading.Event | None = None
     ) -> Generator[Event, None, None]:
-        """Follow streams side by side, each to its end: frames, changes of what they show, verdicts, failures.
+        """Follow streams concurrently, each to its end: yield frames, changes of game, verdicts and failures.
 
-        Of each FRAME_INTERVAL_S seconds of a stream a frame; 0: of each segment. `wait`: for streams that are not live
-        yet or have ended, as long as it takes. `stop`, once set, ends it with the verdicts so far. Raises ModelError.
+        Each stream gives one frame per FRAME_INTERVAL_S seconds; 0: one per segment.
+
+        wait: wait for streams that are not live yet or have ended.
+        stop: once set, the watch ends with the verdicts so far.
+        Raises ModelError.
         """
-        from recognition.engine import watcher
-
-        return watcher.watch(self, sources, wait=wait, stop=stop or threading.Event())
-
-    def judging_by(self, judge: Judge, frames: Frames | None = None, sure: float = 0.0) -> Recognizer:
-        """The same with this judge, which the caller closes.
-
-        `frames`: what gives a source's frames, instead of the grabber. `sure`: `min_confidence`, if none is set.
-        """
-        other = copy.copy(self)
-        other._classifier = judge
-        other._frames = frames or self._frames
-        other._min_confidence = self._min_confidence or sure
-        return other
-
-    def recognize(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Verdict:
-        """What `source` shows now. Raises as `events` does."""
-        *_, last = self.events(source, at_most, sure)
-        assert isinstance(last, VerdictReached)
-        return last.verdict
-
-    def frames(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Iterator[FrameClassified]:
-        """The same frame by frame, each as soon as it has come."""
-        return (event for event in self.events(source, at_most, sure) if isinstance(event, FrameClassified))
-
-    def events(self, source: str, at_most: int | None = None, sure: float = 1.0) -> Iterator[FrameClassified | VerdictReached]:
-        """What `source` shows now: its frames as they come, `at_most` of them, or FRAMES_PER_STREAM; then the verdict.
-
-        `sure`: below 1, it stops once the verdict is that of all of these frames with such a probability; they come
-        from all parts of what there is, then, and not in their order.
-        Raises ModelError, and where there was no frame to judge the StreamError that says why; one that comes later
-        ends the stream, and the verdict stands.
-        """
-        from data.video.decoder import decode
-
-        source, count = named(source), at_most or self.settings.frames_per_stream
-        early = False
         with ExitStack() as stack:
-            with undisturbed():
-                grabbed = self._frames(source, count, self.settings.ad_wait_s, sure < 1)
-                frames = stack.enter_context(ahead(grabbed))
-                classifier, jury = self.classifier, self.jury()  # while the first frame travels
-            for frame in _till_failure(frames):
-                judged = classifier.judge(decode(frame.jpeg)[None])
-                prediction = jury.hear(judged.logits[0], bool(judged.known[0]))
-                yield FrameClassified(source, now(), frame.number, prediction, frame.jpeg)
-                if early := sure < 1 and frame.number < count and jury.doubt(count) <= 1 - sure:
-                    break
-            yield VerdictReached(source, now(), jury.verdict(), early=early)
+            classifier = stack.enter_context(self._batcher())
+            watched = [
+                WatchedStream(source, self.grabber.open_follower, classifier, self.new_accumulator, wait=wait)
+                for source in dict.fromkeys(map(normalise, sources))
+            ]
+            yield from Watcher(watched, stop or threading.Event()).events()
 
 
-def _till_failure(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """The frames; an error is raised when it comes before the first one, and otherwise told and the end of them."""
-    heard = False
-    try:
-        for frame in frames:
-            yield frame
-            heard = True
-    except StreamError as error:
-        if not heard:
-            raise
-        log.warning("%s; the verdict is of the frames so far", error)
+def _load_classifier(settings: Settings, threads: int) -> ImageClassifier:
+    """Load the model in MODEL_PATH. Raises ModelError."""
+    from model.inference.classifier import Classifier, model_file
 
-
-def _classifier(settings: Settings, threads: int) -> Classifier:
-    """The model in MODEL_PATH, which takes so many threads for a picture; 0: one a core. Raises ModelError."""
-    from model.inference.classifier import Classifier, file_of
-
-    classifier = Classifier.load(settings.model_path, threads, file_of(settings.model_path, settings.int8))
+    classifier = Classifier.load(settings.model_path, threads, model_file(settings.model_path, settings.int8))
     if classifier.img_size != settings.img_size:
         raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
     return classifier

@@ -1,4 +1,4 @@
-"""What the command is asked to look at: sources from its arguments, a file and stdin."""
+"""Source list: reads the names of sources from arguments, a file or stdin, and normalises them."""
 
 from __future__ import annotations
 
@@ -16,46 +16,47 @@ STDIN = "-"
 _CHANNEL = re.compile(r"(?:https?://)?(?:www\.|m\.)?twitch\.tv/([A-Za-z0-9_]+)/?")
 
 
-def sources(words: Sequence[str], file: str = "", stdin: TextIO | None = None) -> tuple[str, ...]:
-    """The sources that `words` and the lines of `file` name, each once, in this order; the word `-` stands for stdin's.
+def read_sources(arguments: Sequence[str], file: str = "", stdin: TextIO | None = None) -> tuple[str, ...]:
+    """Return the normalised sources of `arguments`, then those of `file`, without duplicates; `-` stands for stdin.
 
-    Raises SettingsError: the file cannot be read, or there is no source at all.
+    Raises SettingsError if the file cannot be read or there is no source.
     """
-    named = [name for word in words for name in (_read(word, stdin) if word == STDIN else [word])]
+    names = [name for argument in arguments for name in (_read(argument, stdin) if argument == STDIN else [argument])]
     if file:
-        named += _read(file, stdin)
-    found = tuple(dict.fromkeys(map(source, named)))
-    if not found:
-        raise SettingsError("sources: none is named")
-    return found
+        names += _read(file, stdin)
+    sources = tuple(dict.fromkeys(map(normalise, names)))  # a dict keeps the order
+    if not sources:
+        raise SettingsError("sources: the list is empty; name at least one source")
+    return sources
 
 
-def source(text: str) -> str:
-    """A source as the toolkit writes it: a login in small letters, whatever people write; the rest as it is."""
-    login = text.strip().lower()
-    return login if is_login(login) else text
+def normalise(source: str) -> str:
+    """Return a login in lower case and without surrounding spaces; return any other source unchanged."""
+    login = source.strip().lower()
+    return login if is_login(login) else source
 
 
-def login_of(source: str) -> str:
-    """The login of a source that is a channel on Twitch, by itself or in its address; "" for any other."""
+def twitch_login(source: str) -> str:
+    """Return the login of a source that is a login or the address of a Twitch channel; "" for any other source."""
     match = _CHANNEL.fullmatch(source)
     login = (match[1] if match else source).lower()
     return login if is_login(login) else ""
 
 
 def _read(file: str, stdin: TextIO | None) -> list[str]:
-    """The sources in the file, or in stdin where it is `-`."""
+    """Return the sources in the file, or in stdin if `file` is "-"."""
     try:
         if file == STDIN:
-            return list(_lines(stdin or sys.stdin))
-        return list(_lines(Path(file).read_text(encoding="utf-8").splitlines()))
+            return list(_parse(stdin or sys.stdin))
+        return list(_parse(Path(file).read_text(encoding="utf-8").splitlines()))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--from: {file} cannot be read: {error}") from error
+        raise SettingsError(f"--from: cannot read {file}: {error}") from error
 
 
-def _lines(lines: Iterable[str]) -> Iterator[str]:
-    """Sources, one a line; what follows a # at a line's beginning, or after a space, is a comment."""
+def _parse(lines: Iterable[str]) -> Iterator[str]:
+    """Yield one source per line. A # at the start of a line or after a space starts a comment."""
     for line in lines:
+        # A # inside a word belongs to an address (its fragment).
         text = ("\n" + line).replace("\t#", " #").partition(" #")[0].strip()
         if text and not text.startswith("#"):
             yield text

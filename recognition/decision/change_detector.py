@@ -1,11 +1,12 @@
-"""What a stream shows now: its newest frames, and what they must say before the answer changes. NumPy only.
+"""Change detection: a sliding-window CUSUM test with hysteresis. NumPy only.
 
-Each frame speaks for the games by their probabilities; one that is unknown speaks for unknown alone. What leads
-everything else by a margin in sum, over the newest frame or the newest few, is the answer from then on. A frame has one
-vote to give. With a margin of 2.1 two frames of something else, a glance at a menu or a mistake, never change the
-answer; a third does where the model is sure, a later one where it is less so. Taking as many of the newest frames as
-are best for what is new is Page's CUSUM test (Biometrika 41, 1954), with a memory of `FRAMES`, and none of what was
-before the last change.
+Each frame distributes one vote among the games by their probabilities; an unknown frame votes for "unknown" instead.
+A candidate becomes the new answer when it leads all others by a margin, summed over the newest k frames, for any k up
+to the window's length. Taking the best k is Page's CUSUM test (Biometrika 41, 1954) with a limited memory. Frames
+before the last change are dropped.
+
+With a margin of 2.1, two frames of another game (a menu, a wrong prediction) never change the answer. A third one does
+if the model is confident; otherwise a later one does.
 """
 
 from __future__ import annotations
@@ -17,59 +18,74 @@ import numpy as np
 
 from data.entities import Game
 
-FRAMES = 12
-MARGIN = 2.1  # frames; at one each two seconds the third comes within ten seconds of a new game's first picture
-UNKNOWN_MARGIN = 9.1  # twenty seconds: menus and breaks are unknown as well, and one frame in twenty of any game is
+WINDOW_FRAMES = 12
+CHANGE_MARGIN = 2.1  # frames; at one frame in two seconds, the third arrives within ten seconds of a switch
+UNKNOWN_MARGIN = 9.1  # twenty seconds: menus and breaks are unknown as well, and so is one frame in twenty of any game
 
 
-class Window:
-    """The answer for one stream as its frames come. It starts as unsettled, which is neither a game nor unknown."""
+class ChangeDetector:
+    """Detects when a stream switches to another game. At first it has no answer, which differs from "unknown".
+
+    confidence: the mean vote per frame for the answer when it was decided, 0 to 1.
+    """
 
     def __init__(
         self,
         classes: Sequence[Game],
         *,
-        frames: int = FRAMES,
-        margin: float = MARGIN,
+        window_frames: int = WINDOW_FRAMES,
+        margin: float = CHANGE_MARGIN,
         unknown_margin: float = UNKNOWN_MARGIN,
     ) -> None:
-        """`classes[i]` is the game of probability i. A margin is in frames; both are less than `frames`."""
-        if not 0 < margin <= unknown_margin < frames:
-            raise ValueError(f"margins of {margin} and {unknown_margin} in a window of {frames}")
+        """Start without an answer.
+
+        Args:
+            classes: the games in the order of the probabilities.
+            window_frames: how many of the newest frames vote.
+            margin: lead that a game needs, in frames; at most `unknown_margin`.
+            unknown_margin: lead that "unknown" needs, in frames; less than `window_frames`.
+
+        Raises:
+            ValueError: the margins do not fit the window.
+        """
+        if not 0 < margin <= unknown_margin < window_frames:
+            raise ValueError(f"margins {margin} and {unknown_margin} do not fit a window of {window_frames} frames")
         self._classes = tuple(classes)
-        self._votes: deque[np.ndarray] = deque(maxlen=frames)  # (classes + 1,): the last is for unknown
-        self._needed = np.append(np.full(len(self._classes), margin), unknown_margin)
+        self._votes: deque[np.ndarray] = deque(maxlen=window_frames)  # each (classes + 1,): "unknown" comes last
+        self._margins = np.append(np.full(len(self._classes), margin), unknown_margin)  # (classes + 1,)
         self._answer: int | None = None
         self.confidence = 0.0
 
     @property
-    def settled(self) -> bool:
-        """Whether there is an answer yet."""
+    def has_answer(self) -> bool:
+        """Return whether there is an answer yet, a game or "unknown"."""
         return self._answer is not None
 
     @property
     def game(self) -> Game | None:
-        """The answer; None where it is unknown, and before there is one. `confidence`: what it had, a frame, 0 to 1."""
-        known = self._answer is not None and self._answer < len(self._classes)
-        return self._classes[self._answer] if known and self._answer is not None else None
+        """Return the game of the answer; None if it is "unknown", and before the first answer."""
+        if self._answer is None or self._answer == len(self._classes):
+            return None
+        return self._classes[self._answer]
 
-    def hear(self, probabilities: np.ndarray, known: bool) -> bool:
-        """Take in the next frame: its games' probabilities, shape (classes,); whether this changes the answer.
+    def add_frame(self, probabilities: np.ndarray, known: bool) -> bool:
+        """Add the next frame and return whether it changes the answer.
 
-        Raises ValueError for another shape.
+        probabilities: float (classes,), sum 1. Raises ValueError for another shape.
+        known: whether the frame shows one of the games at all.
         """
         if probabilities.shape != (len(self._classes),):
-            raise ValueError(f"{probabilities.shape} probabilities for {len(self._classes)} classes")
+            raise ValueError(f"probabilities have the shape {probabilities.shape}; expected ({len(self._classes)},)")
         self._votes.append(np.append(probabilities * known, float(not known)))
-        sums = np.cumsum(np.stack(self._votes)[::-1], axis=0)  # row i: of the newest i + 1 frames
-        winners = sums.argmax(axis=1)
+        sums = np.cumsum(np.stack(self._votes)[::-1], axis=0)  # (k, classes + 1): row i sums the newest i + 1 frames
+        winners = sums.argmax(axis=1)  # (k,)
         ranked = np.sort(sums, axis=1)
-        decided = (ranked[:, -1] - ranked[:, -2] >= self._needed[winners]) & (winners != self._answer)
+        decided = (ranked[:, -1] - ranked[:, -2] >= self._margins[winners]) & (winners != self._answer)
         if not decided.any():
             return False
-        row = int(decided.argmax())
+        row = int(decided.argmax())  # the fewest frames that suffice
         self._answer = int(winners[row])
         self.confidence = float(ranked[row, -1] / (row + 1))
-        while len(self._votes) > row + 1:  # what was before has lost: it does not vote again
+        while len(self._votes) > row + 1:  # frames of the old answer must not vote for a return to it
             self._votes.popleft()
         return True

@@ -1,9 +1,9 @@
-"""Verdicts: a prediction for each frame, one verdict for the stream. NumPy only.
+"""Verdict: one prediction for each frame, one answer for the whole stream. NumPy only.
 
-The game with the largest sum of softmax outputs wins, all frames counted: the original's rule. Whether the stream is
-known is another question, asked of each frame: it is not, when more than half of its frames are unlike all that the
-model was made for. A few loading screens do not make a stream unknown, nor does one lucky frame make it known.
-Who wants more than that says how confident an answer must be: a frame's that is less so is unknown, and a stream's too.
+The game with the largest sum of softmax outputs over all frames wins, which is the original's rule. Whether the stream
+is known is decided by its frames: it is unknown if more than half of them are out of distribution. Hence a few loading
+screens do not make a stream unknown, and one lucky frame does not make it known. With `min_confidence`, a frame or a
+stream of lower confidence is unknown as well.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.entities import Game
-from model.evaluation.metrics import log_softmax
-from recognition.decision.early_stopping import doubt
+from model.inference.probabilities import softmax
 
-_KEPT = 100
+_MAX_PREDICTIONS = 100  # a stream is watched for hours: older predictions are only counted
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
-    """A game among others, and how much speaks for it: a probability, 0 to 1."""
+class RankedGame:
+    """A game in a ranking, with its probability, 0 to 1."""
 
     game: Game
     confidence: float
@@ -31,130 +30,132 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one frame shows: the most probable game, and its probability, 0 to 1.
+    """The prediction for one frame.
 
-    `known`: false where the frame resembles none of the games; then the game is only the closest of them.
-    `ranking`: the most probable games, best first, as many as were asked for; the first is `game`.
+    game: the most probable game. Of an unknown frame it is only the closest game.
+    confidence: its probability, 0 to 1.
+    known: whether the frame resembles the training data and its confidence suffices.
+    ranking: the most probable games, best first, as many as the caller of the accumulator chose.
     """
 
     game: Game
     confidence: float
     known: bool = True
-    ranking: tuple[Ranked, ...] = ()
+    ranking: tuple[RankedGame, ...] = ()
 
-    def line(self, number: int) -> str:
-        """The line printed for the frame with this number."""
-        words = f"{self.game.name} with a {100 * self.confidence:.2f}% confidence"
-        return f"Frame {number}: {words}." if self.known else f"Frame {number}: Unknown (closest: {words})."
+    def to_line(self, number: int) -> str:
+        """Return the line that is printed for the frame with this number."""
+        text = f"{self.game.name} with a {100 * self.confidence:.2f}% confidence"
+        return f"Frame {number}: {text}." if self.known else f"Frame {number}: Unknown (closest: {text})."
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the stream shows.
+    """The answer for one stream.
 
-    `score`: the winner's probabilities, summed over the frames, so at most their number.
-    `confidence`: the score for one frame, 0 to 1. `predictions`: the frames' own, in order; of a stream that is watched
-    for hours the newest hundred, behind `past` frames of which `past_unknown` were unknown.
-    `ranking`: the games with the largest sums, best first, as many as were asked for, each with its sum for one frame.
-    `sure`: whether the confidence is as high as was asked for.
+    game: the winner. Of an unknown stream it is only the closest game.
+    score: the winner's probabilities, summed over all frames: 0 to `frames`.
+    confidence: the score divided by the number of frames, 0 to 1.
+    predictions: the newest 100 predictions, oldest first.
+    ranking: the games with the largest sums, best first; `confidence` is the sum divided by the number of frames.
+    is_confident: whether the confidence reaches `min_confidence`.
+    dropped, dropped_unknown: frames before `predictions`, and the unknown ones among them.
     """
 
     game: Game
     score: float
     confidence: float
     predictions: tuple[Prediction, ...]
-    ranking: tuple[Ranked, ...] = ()
-    sure: bool = True
-    past: int = 0
-    past_unknown: int = 0
+    ranking: tuple[RankedGame, ...] = ()
+    is_confident: bool = True
+    dropped: int = 0
+    dropped_unknown: int = 0
 
     @property
     def frames(self) -> int:
-        """How many there were."""
-        return self.past + len(self.predictions)
+        """Return the number of frames."""
+        return self.dropped + len(self.predictions)
 
     @property
-    def unknown(self) -> int:
-        """How many of the frames are unknown."""
-        return self.past_unknown + sum(not prediction.known for prediction in self.predictions)
+    def unknown_frames(self) -> int:
+        """Return the number of unknown frames."""
+        return self.dropped_unknown + sum(not prediction.known for prediction in self.predictions)
 
     @property
     def known(self) -> bool:
-        """Whether at least half of the frames are known, and the answer is as sure as was asked for."""
-        return self.sure and self._mostly_known
+        """Return whether at least half of the frames are known and the confidence suffices."""
+        return self.is_confident and self._mostly_known
 
     @property
     def unknown_score(self) -> float:
-        """What speaks for unknown: a point for each unknown frame, as a game has that is certain.
+        """Return the score of the answer "unknown": the number of unknown frames.
 
-        Of frames that are known and disagree, what they leave to games that did not win.
+        If most frames are known but disagree, it is what the frames gave to all games but the winner.
         """
-        return float(self.unknown) if not self._mostly_known else self.frames - self.score
+        return float(self.unknown_frames) if not self._mostly_known else self.frames - self.score
 
     @property
     def _mostly_known(self) -> bool:
-        return 2 * self.unknown <= self.frames
+        return 2 * self.unknown_frames <= self.frames
 
-    def line(self) -> str:
-        """The last line printed for a stream."""
+    def to_line(self) -> str:
+        """Return the last line that is printed for a stream."""
         if self.known:
             return f"{self.game.name} with a score of {self.score:.1f}"
         return f"Unknown with a score of {self.unknown_score:.1f} (closest: {self.game.name})"
 
 
-class Jury:
-    """Adds up the softmax outputs of a stream's frames as they come."""
+class VerdictAccumulator:
+    """Sums the softmax outputs of one stream's frames as they arrive. Not thread-safe."""
 
     def __init__(self, classes: Sequence[Game], top: int = 1, min_confidence: float = 0.0) -> None:
-        """`classes[i]` is the game of logit i; there is one at least. `top`: how many of them each ranking holds.
+        """Start without frames.
 
-        `min_confidence`, 0 to 1: below it, a frame is unknown, and so is the stream.
+        Args:
+            classes: the games in the order of the logits, at least one.
+            top: length of the rankings.
+            min_confidence: frames and streams of a lower confidence are unknown, 0 to 1.
         """
+        self.min_confidence = min_confidence
         self._classes = tuple(classes)
         self._top = top
-        self._min_confidence = min_confidence
-        self._sum = np.zeros(len(self._classes))
-        self._past = self._past_unknown = 0
+        self._sum = np.zeros(len(self._classes))  # (classes,)
+        self._dropped = self._dropped_unknown = 0
         self._predictions: deque[Prediction] = deque()
 
-    def hear(self, logits: np.ndarray, known: bool = True) -> Prediction:
-        """Judge one frame by its logits, shape (classes,), over the temperature; `known`: whether it is like any game.
+    def add_frame(self, logits: np.ndarray, known: bool = True) -> Prediction:
+        """Add a frame and return its prediction.
+
+        logits: float (classes,), divided by the temperature.
+        known: whether the frame is in distribution.
 
         Raises ValueError for another shape.
         """
         if logits.shape != self._sum.shape:
-            raise ValueError(f"{logits.shape} logits for {len(self._classes)} classes")
-        probabilities = softmax(logits)
+            raise ValueError(f"logits have the shape {logits.shape}; expected ({len(self._classes)},)")
+        probabilities = softmax(logits)  # (classes,)
         ranking = self._ranking(probabilities)
         best = ranking[0]
-        prediction = Prediction(best.game, best.confidence, known and best.confidence >= self._min_confidence, ranking)
+        prediction = Prediction(best.game, best.confidence, known and best.confidence >= self.min_confidence, ranking)
         self._sum += probabilities
         self._predictions.append(prediction)
-        if len(self._predictions) > _KEPT:
-            self._past_unknown += not self._predictions.popleft().known
-            self._past += 1
+        if len(self._predictions) > _MAX_PREDICTIONS:
+            self._dropped_unknown += not self._predictions.popleft().known
+            self._dropped += 1
         return prediction
 
     def verdict(self) -> Verdict:
-        """The stream's verdict so far. Raises ValueError before the first frame."""
-        kept = tuple(self._predictions)
-        if not kept:
-            raise ValueError("no frame was judged")
-        ranking = self._ranking(self._sum / (self._past + len(kept)))
+        """Return the verdict of the frames so far. Raises ValueError before the first frame."""
+        predictions = tuple(self._predictions)
+        if not predictions:
+            raise ValueError("no frame was added")
+        ranking = self._ranking(self._sum / (self._dropped + len(predictions)))
         best, score = ranking[0], float(self._sum.max())
-        sure = best.confidence >= self._min_confidence
-        return Verdict(best.game, score, best.confidence, kept, ranking, sure, self._past, self._past_unknown)
+        is_confident = best.confidence >= self.min_confidence
+        dropped = self._dropped, self._dropped_unknown
+        return Verdict(best.game, score, best.confidence, predictions, ranking, is_confident, *dropped)
 
-    def doubt(self, frames: int) -> float:
-        """How likely it is, 0 to 1, that the verdict of `frames` frames will not be this one."""
-        return doubt(self.verdict(), frames, self._min_confidence)
-
-    def _ranking(self, shares: np.ndarray) -> tuple[Ranked, ...]:
-        """The games with the largest shares, best first; of equal ones the first in the classes' order."""
-        order = np.argsort(-shares, kind="stable")[: self._top]
-        return tuple(Ranked(self._classes[i], float(shares[i])) for i in order)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits, along the last axis, in float64; safe for any finite values."""
-    return np.exp(log_softmax(logits))
+    def _ranking(self, probabilities: np.ndarray) -> tuple[RankedGame, ...]:
+        """Return the `top` most probable games, best first; ties keep the order of the classes."""
+        order = np.argsort(-probabilities, kind="stable")[: self._top]
+        return tuple(RankedGame(self._classes[i], float(probabilities[i])) for i in order)

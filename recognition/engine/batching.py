@@ -1,6 +1,6 @@
-"""Batches: many threads hand in one picture each, and a few have the network judge what came meanwhile.
+"""Dynamic batching: many threads submit one image each; a few worker threads classify those that are pending.
 
-However many there are that ask, no more of the network's runs go on at once than the machine has cores for.
+The number of concurrent inferences depends on the number of workers only, not on the number of callers.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,25 +16,25 @@ from typing import Protocol
 import numpy as np
 
 from data.entities import Game
-from model.inference.calibration import Judged
+from model.inference.calibration import ScoredLogits
 
-# Pictures at once. On a CPU more are no quicker: of MobileNetV2, 8.4 ms each alone and four together, 9.6 ms of 32,
-# whose layers do not fit a core's cache any more.
-_MOST = 4
+# On a CPU, larger batches are not faster: MobileNetV2 takes 8.4 ms per image both alone and in a batch of 4, but 9.6 ms
+# in a batch of 32, whose activations exceed a core's cache.
+_MAX_BATCH = 4
 
 
-class Judge(Protocol):
-    """What is needed of a `model.inference.classifier.Classifier`."""
+class ImageClassifier(Protocol):
+    """The part of model.inference.classifier.Classifier that recognition needs."""
 
     classes: tuple[Game, ...]
     img_size: int
 
-    def judge(self, images: np.ndarray) -> Judged: ...
+    def predict(self, images: np.ndarray) -> ScoredLogits: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What was done so far: pictures, in how many batches, and the seconds that the network took for them."""
+class BatchStats:
+    """Work so far: images, batches, and the seconds of inference, summed over the workers."""
 
     images: int = 0
     batches: int = 0
@@ -41,53 +42,58 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    image: np.ndarray
-    answer: Future[Judged]
+class _Request:
+    images: np.ndarray  # (1, H, W, 3)
+    result: Future[ScoredLogits]
 
 
 class Batcher:
-    """Judges pictures for any number of threads. Each waits for its answer, so no more are held than threads ask.
+    """An ImageClassifier for any number of threads. A context manager; `stats` counts the work so far.
 
-    `done`: the work so far. Closing it answers all that was asked before; it is a context manager.
+    Each caller waits for its result, so the queue holds at most one image per calling thread.
     """
 
-    def __init__(self, classifier: Judge, most: int = _MOST, workers: int = 1) -> None:
-        """Start the threads. `most`: pictures in a batch at most. `workers`: threads that judge, each its own batch.
+    def __init__(self, classifier: ImageClassifier, max_batch: int = _MAX_BATCH, workers: int = 1) -> None:
+        """Start the worker threads.
 
-        With several of them the classifier is used by several threads at once, as model.inference.classifier's may be.
+        Args:
+            classifier: must be thread-safe if there are several workers.
+            max_batch: images per batch at most.
+            workers: number of threads; each classifies a batch of its own.
         """
+        self.classes, self.img_size = classifier.classes, classifier.img_size
         self._classifier = classifier
-        self._most = most
-        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()  # of `done`; and nothing is asked after the end was
+        self._max_batch = max_batch
+        self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()  # None: the end
+        self._lock = threading.Lock()  # guards `stats`, and the order of requests and the end
         self._closed = False
-        self.done = Work()
+        self.stats = BatchStats()
         self._threads = [threading.Thread(target=self._work, name="batcher", daemon=True) for _ in range(workers)]
         for thread in self._threads:
             thread.start()
 
-    def judge(self, image: np.ndarray) -> Judged:
-        """One picture, uint8 (img_size, img_size, 3), RGB, judged: arrays of length 1.
+    def predict(self, images: np.ndarray) -> ScoredLogits:
+        """Classify one image, uint8 (1, img_size, img_size, 3), RGB; return arrays of length 1.
 
-        Raises ValueError for another shape, RuntimeError after `close`, and what the classifier raises.
+        Raises ValueError for another shape or dtype, RuntimeError after `close`, and what the classifier raises.
         """
-        size = self._classifier.img_size
-        if image.dtype != np.uint8 or image.shape != (size, size, 3):
-            raise ValueError(f"an image must be uint8 ({size}, {size}, 3), not {image.dtype} {image.shape}")
-        asked = _Asked(image, Future())
+        # Checked before it gets into a batch, where it would make the other callers fail.
+        if images.dtype != np.uint8 or images.shape != (1, self.img_size, self.img_size, 3):
+            shape = f"(1, {self.img_size}, {self.img_size}, 3)"
+            raise ValueError(f"images must be uint8 {shape}, not {images.dtype} {images.shape}")
+        request = _Request(images, Future())
         with self._lock:
             if self._closed:
                 raise RuntimeError("the batcher is closed")
-            self._asked.put(asked)
-        return asked.answer.result()
+            self._requests.put(request)
+        return request.result.result()
 
     def close(self) -> None:
-        """Answer what was asked, then end the threads; safe to call twice."""
+        """Finish all pending requests, then stop the workers. A second call does nothing."""
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._asked.put(None)
+                self._requests.put(None)
         for thread in self._threads:
             thread.join()
 
@@ -98,53 +104,54 @@ class Batcher:
         self.close()
 
     def _work(self) -> None:
-        while batch := self._next():
+        while batch := self._next_batch():
             start = time.perf_counter()
             try:
-                judged = self._classifier.judge(np.stack([asked.image for asked in batch]))
-            except Exception as error:  # noqa: BLE001 - raised where each of them is waited for
-                for asked in batch:
-                    asked.answer.set_exception(error)
+                scored = self._classifier.predict(np.concatenate([request.images for request in batch]))  # (B, H, W, 3)
+            except Exception as error:  # noqa: BLE001 - raised in each thread that waits for this batch
+                for request in batch:
+                    request.result.set_exception(error)
                 continue
-            self._note(len(batch), time.perf_counter() - start)
-            for index, asked in enumerate(batch):
-                asked.answer.set_result(_one(judged, index))
+            self._record(len(batch), time.perf_counter() - start)
+            for index, request in enumerate(batch):
+                request.result.set_result(_row(scored, index))
 
-    def _note(self, images: int, seconds: float) -> None:
+    def _record(self, images: int, seconds: float) -> None:
         with self._lock:
-            before = self.done
-            self.done = Work(before.images + images, before.batches + 1, before.seconds + seconds)
+            before = self.stats
+            self.stats = BatchStats(before.images + images, before.batches + 1, before.seconds + seconds)
 
-    def _next(self) -> list[_Asked]:
-        """What has come, in its order, at least one; nothing when it is over."""
-        batch: list[_Asked] = []
-        while len(batch) < self._most:
+    def _next_batch(self) -> list[_Request]:
+        """Wait for the first request and take those that are pending, in order; empty after `close`."""
+        batch: list[_Request] = []
+        while len(batch) < self._max_batch:
             try:
-                asked = self._asked.get(block=not batch)
+                request = self._requests.get(block=not batch)
             except queue.Empty:
                 break
-            if asked is None:
-                self._asked.put(None)  # for the other threads; what came before it is judged first
+            if request is None:
+                self._requests.put(None)  # for the other workers; this batch was requested before the end
                 break
-            batch.append(asked)
+            batch.append(request)
         return batch
 
 
-def _one(judged: Judged, index: int) -> Judged:
-    """One of the pictures."""
-    own = slice(index, index + 1)
-    return Judged(judged.logits[own], judged.scores[own], judged.known[own])
+def _row(scored: ScoredLogits, index: int) -> ScoredLogits:
+    """Return one row of a batch, with its batch dimension."""
+    row = slice(index, index + 1)
+    return ScoredLogits(scored.logits[row], scored.scores[row], scored.known[row])
 
 
-class Batched:
-    """A batcher in place of the classifier that it works with, for whoever judges one picture after the other."""
+class TimedClassifier:
+    """An ImageClassifier that gives another one's predictions and reports each batch's size and seconds."""
 
-    def __init__(self, classifier: Judge, batcher: Batcher) -> None:
-        self.classes = classifier.classes
-        self.img_size = classifier.img_size
-        self._batcher = batcher
+    def __init__(self, classifier: ImageClassifier, report: Callable[[int, float], None]) -> None:
+        self.classes, self.img_size = classifier.classes, classifier.img_size
+        self._classifier, self._report = classifier, report
 
-    def judge(self, images: np.ndarray) -> Judged:
-        """One picture, uint8 (1, img_size, img_size, 3), RGB. Raises as `Batcher.judge` does."""
-        [image] = images
-        return self._batcher.judge(image)
+    def predict(self, images: np.ndarray) -> ScoredLogits:
+        """Classify uint8 images (B, H, W, 3), RGB. Raises what the other classifier raises."""
+        start = time.perf_counter()
+        scored = self._classifier.predict(images)
+        self._report(len(images), time.perf_counter() - start)
+        return scored

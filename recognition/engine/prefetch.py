@@ -1,4 +1,4 @@
-"""Working ahead: the next item is made in a thread while the reader works on this one."""
+"""Prefetch: a thread computes the next item while the consumer works on the current one."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ _T = TypeVar("_T")
 
 
 @contextmanager
-def ahead(items: Iterable[_T]) -> Iterator[Iterator[_T]]:
-    """The items in their order, each begun when the one before it is handed over, the first one at once.
+def prefetch(items: Iterable[_T]) -> Iterator[Iterator[_T]]:
+    """Yield an iterator over `items` that is one item ahead of its consumer; the first item starts immediately.
 
-    An error in making an item is raised where that item would be read. Leaving the block makes no
-    further item; the program's end waits for the one in the making.
+    An error of an item is raised where the consumer would get that item. After the block no further item starts. An
+    item that is still being computed delays the interpreter's exit.
     """
     source, end = iter(items), object()
-    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead")
-    making = pool.submit(next, source, end)
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
+    pending = pool.submit(next, source, end)
 
-    def handed_over() -> Iterator[_T]:
-        nonlocal making
-        while (item := making.result()) is not end:
-            making = pool.submit(next, source, end)
+    def results() -> Iterator[_T]:
+        nonlocal pending
+        while (item := pending.result()) is not end:
+            pending = pool.submit(next, source, end)  # before the yield: it runs while the consumer works
             yield item  # type: ignore[misc]
 
     try:
-        yield handed_over()
+        yield results()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

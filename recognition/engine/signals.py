@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, put off while they would be lost."""
+"""Signal masking: Ctrl-C and SIGTERM are deferred while they could get lost."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the block's end: in the middle of a C library's import they may be lost.
+def signals_deferred() -> Iterator[None]:
+    """Deliver SIGINT and SIGTERM only after the block: the import of a C library may swallow them.
 
-    Threads that start meanwhile leave them to this one for ever.
+    Threads that start inside the block inherit its mask, so they never take a signal from the main thread.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:

@@ -1,4 +1,4 @@
-"""Places for those at work; whoever has to wait leaves its place to another meanwhile. Standard library only."""
+"""Work slots: a semaphore whose holders give up their slot while they wait. Standard library only."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 
 
-class Places:
-    """So many may be at work at once; a context for each. `wait`: how to wait, as a stop event's `wait` is."""
+class WorkSlots:
+    """At most `count` holders work at once. A context manager: entering takes a slot, leaving frees it."""
 
     def __init__(self, count: int, wait: Callable[[float], object]) -> None:
+        """`wait(seconds)` waits, such as `threading.Event.wait`; its return value is passed on."""
         self._free = threading.Semaphore(count)
         self._wait = wait
 
@@ -20,7 +21,7 @@ class Places:
         self._free.release()
 
     def wait(self, seconds: float) -> object:
-        """Wait without the place, by any thread that works for its holder; returns with one again."""
+        """Free the slot, wait, and take a slot again. Any thread that works for the slot's holder may call this."""
         self._free.release()
         try:
             return self._wait(seconds)

@@ -1,8 +1,15 @@
-"""A survey: many sources looked at side by side, one answer each.
+"""Survey: classify many sources concurrently, one result each.
 
-Threads take frames, a few others judge those of all (recognition.engine.batching). A stream that shows an ad is waited for,
-and another takes its place meanwhile. No more sources are in the making than there are threads and places, so their
-number does not matter; nor does a source that fails.
+    for each source, as soon as fewer than a maximum are in flight:
+        start a thread's task:
+            take a work slot                        (given up while the stream shows an ad)
+            take frames and classify them           (recognition.engine.single_source)
+            the result is a verdict or a failure
+        yield the results that are finished
+    yield the remaining results
+
+All threads share one batcher. The number of sources is unlimited, because only those in flight are in memory. A source
+that fails does not affect the others.
 """
 
 from __future__ import annotations
@@ -10,125 +17,106 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING
 
-from data import factories
 from data.entities import Stream
 from data.errors import DirectoryError, StreamError
-from recognition.engine.batching import Batched
-from recognition.engine.slots import Places
-from recognition.events import VerdictReached, SourceFailed, FrameClassified, now
-from recognition.sources import login_of
+from recognition.engine.slots import WorkSlots
+from recognition.events import FrameClassified, SourceFailed, VerdictReached, now
+from recognition.sources import twitch_login
 
-if TYPE_CHECKING:
-    from recognition.recognizer import Recognizer
-
-_CROWD, _MOST_THREADS = 8, 256  # threads for each place: most of them wait for an ad's end; and at most
-SURE = 0.9  # how confident an answer by a preview must be, where nothing more is asked for
+_THREADS_PER_SLOT = 8  # most threads wait for the end of an ad, without a slot
+_MAX_THREADS = 256
+PREVIEW_CONFIDENCE = 0.9  # minimum confidence of a verdict from a preview image, unless the user sets another one
 
 Result = VerdictReached | SourceFailed
-_Look = Callable[[str], Iterable[FrameClassified | VerdictReached]]  # at one source: its frames, then its verdict
+_Recognise = Callable[[str], Iterable[FrameClassified | VerdictReached]]
 
 
-class Ended(Exception):
-    """The survey is over; raised in its threads alone."""
+class SurveyStopped(Exception):
+    """The survey was closed. Raised in its worker threads only."""
 
 
 class Survey:
-    """Looks at sources side by side. `look` may be called by several threads at once; raises StreamError.
+    """Classifies sources concurrently, in threads of its own."""
 
-    `places`: what each look takes one of; `at_once`: how many there are.
-    """
+    def __init__(self, recognise: _Recognise, slots: WorkSlots, parallel: int) -> None:
+        """Start nothing yet.
 
-    def __init__(self, look: _Look, places: Places, at_once: int) -> None:
-        self._look = look
-        self._places = places
-        self._threads = min(_CROWD * at_once, max(at_once, _MOST_THREADS))
-        self._most = self._threads + at_once
-        self._over = threading.Event()
+        Args:
+            recognise: yields one source's frames, then its verdict; thread-safe; raises StreamError.
+            slots: each source takes one of them.
+            parallel: the number of slots.
+        """
+        self._recognise = recognise
+        self._slots = slots
+        self._threads = min(_THREADS_PER_SLOT * parallel, max(parallel, _MAX_THREADS))
+        self._max_pending = self._threads + parallel
+        self._stop = threading.Event()
 
     def results(self, sources: Iterable[str | Stream]) -> Generator[Result, None, None]:
-        """One for each source, as soon as it is there; for a Stream as Helix lists it, its category beside the answer.
+        """Yield one result for each source, in the order in which they finish.
 
-        Sources are drawn as they are needed; a DirectoryError of theirs is raised in the end. Leaving the iterator early
-        ends those in the making at their next frame.
+        Sources are drawn lazily. A Stream has the category that Helix lists; its result gets it. A DirectoryError of
+        `sources` is raised after the results of the sources before it. Closing the generator stops all sources at
+        their next frame.
         """
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="survey")
         try:
-            yield from self._side_by_side(pool, sources)
+            yield from self._run_concurrently(pool, sources)
         finally:
-            self._over.set()
-            pool.shutdown(wait=False, cancel_futures=True)  # who waits for an ad's end is told so by the recogniser
+            self._stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)  # the recogniser's `close` ends waits for ads
 
-    def _side_by_side(self, pool: ThreadPoolExecutor, sources: Iterable[str | Stream]) -> Iterator[Result]:
-        flying: set[Future[Result]] = set()
+    def _run_concurrently(self, pool: ThreadPoolExecutor, sources: Iterable[str | Stream]) -> Iterator[Result]:
+        in_flight: set[Future[Result]] = set()
         failure: DirectoryError | None = None
         try:
             for source in sources:
-                flying.add(pool.submit(self._result, source))
-                if len(flying) >= self._most:
-                    done, flying = wait(flying, return_when=FIRST_COMPLETED)
+                in_flight.add(pool.submit(self._result, source))
+                if len(in_flight) >= self._max_pending:
+                    done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in done)
-        except DirectoryError as error:  # the listing broke off: what is in the making comes first
+        except DirectoryError as error:  # the listing failed: finish what is in flight first
             failure = error
-        while flying:
-            done, flying = wait(flying, return_when=FIRST_COMPLETED)
+        while in_flight:
+            done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
         if failure:
             raise failure
 
     def _result(self, source: str | Stream) -> Result:
         name, category = (source.login, source.category) if isinstance(source, Stream) else (source, None)
-        with self._places:
+        with self._slots:
             try:
-                answered = self._answered(name)
+                reached = self._verdict(name)
             except StreamError as error:
                 return SourceFailed(name, now(), error)
-        return replace(answered, category=category or answered.category)
+        return replace(reached, category=category or reached.category)
 
-    def _answered(self, source: str) -> VerdictReached:
+    def _verdict(self, source: str) -> VerdictReached:
+        """Run one source to its verdict. Raises SurveyStopped if the survey was closed before."""
         last: FrameClassified | VerdictReached | None = None
-        if not self._over.is_set():
-            for event in self._look(source):
+        if not self._stop.is_set():
+            for event in self._recognise(source):
                 last = event
-                if self._over.is_set():
+                if self._stop.is_set():
                     break
         if not isinstance(last, VerdictReached):
-            raise Ended
+            raise SurveyStopped
         return last
 
 
-def survey(
-    recognizer: Recognizer,
-    sources: Iterable[str | Stream],
-    *,
-    at_most: int | None,
-    sure: float,
-    preview: bool,
-    at_once: int,
-) -> Generator[Result, None, None]:
-    """`recognition.recognizer.Recognizer.survey`. Raises ModelError."""
-    with ExitStack() as stack:
-        batched = Batched(recognizer.classifier, stack.enter_context(recognizer.batcher()))
-        places = Places(at_once, recognizer.over.wait)
-        frames = partial(recognizer.grabber.frames, sleep=places.wait)
-        look = partial(recognizer.judging_by(batched, frames).events, at_most=at_most, sure=sure)
-        if preview:
-            previews = stack.enter_context(factories.previews(recognizer.settings))
-            glance = recognizer.judging_by(batched, lambda login, *_: iter([previews.frame(login)]), SURE).events
-            look = partial(_glance_first, glance, look)
-        yield from Survey(look, places, at_once).results(sources)
-
-
-def _glance_first(glance: _Look, look: _Look, source: str) -> Iterator[FrameClassified | VerdictReached]:
-    """What a login's preview shows; what the stream itself does where that says nothing, or leaves doubt."""
-    if login := login_of(source):
-        with suppress(StreamError):  # no preview: the stream may have one nevertheless, or has just begun
-            for event in glance(login):
+def preview_first(
+    recognise_preview: _Recognise, recognise: _Recognise, source: str
+) -> Iterator[FrameClassified | VerdictReached]:
+    """Yield the verdict of a login's preview image if it is known, else the events of the stream itself."""
+    if login := twitch_login(source):
+        # Without a preview the stream may be live nevertheless: it may have begun a moment ago.
+        with suppress(StreamError):
+            for event in recognise_preview(login):
                 if isinstance(event, VerdictReached) and event.verdict.known:
-                    yield replace(event, source=source, preview=True)
+                    yield replace(event, source=source, from_preview=True)
                     return
-    yield from look(source)
+    yield from recognise(source)

@@ -1,4 +1,15 @@
-"""One source that is watched: opened, looked at again and again, missed, found again, and what it showed."""
+"""State machine of one watched source: open, poll, retry after outages, reopen, report the verdict at its end.
+
+    state      in `poll`                                            next state
+    closed     open the source                                      polling; offline; outage
+    polling    classify its new frames, emit changes                polling; offline at its end; outage
+    outage     servers fail: wait twice as long as before, reopen   polling; offline; finished after 5 min
+    offline    the stream has ended or is not live: emit its        finished; with `wait`, closed after 60 s
+               verdict, or a failure if there was no frame
+    finished   (`finished` is true)
+
+With `wait`, outages last as long as they take. An unknown login and the end of a recording always finish.
+"""
 
 from __future__ import annotations
 
@@ -8,152 +19,169 @@ import threading
 import time
 from collections.abc import Callable
 
-from data.capture.follower import Tail
+from data.capture.follower import Follower
 from data.entities import Frame
-from data.errors import StreamError, StreamOffline, StreamUnavailable, SourceNotFound
+from data.errors import SourceNotFound, StreamError, StreamOffline, StreamUnavailable
 from data.filters.frame_filter import is_flat
-from data.video.decoder import decode
-from recognition.decision.change_detector import Window
-from recognition.decision.verdict import Jury, softmax
-from recognition.engine.batching import Judge
-from recognition.events import VerdictReached, GameChanged, Event, SourceFailed, FrameClassified, now
+from data.video.images import decode_jpeg
+from model.inference.probabilities import softmax
+from recognition.decision.change_detector import ChangeDetector
+from recognition.decision.verdict import VerdictAccumulator
+from recognition.engine.batching import ImageClassifier
+from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, now
 
-_FIRST = 4  # frames of the live window to begin with: one more than the window's answer takes
-_BEHIND = 2  # segments: where there is no time for all, what streams show now matters more than what they showed
-_ABSENT_S = 60.0  # between two looks for a stream that is not live
-_BEAR_S = 30.0  # servers may fail for so long before that is told
-_OUTAGE_S = 300.0  # and for so long before a stream that is not waited for is given up
-_RETRY_S, _RETRY_MOST_S = 2.0, 60.0  # the first pause before another try, which doubles, and the longest
-_REPEATED_S = 60.0  # what is found again at another address is no older than its window
+_INITIAL_FRAMES = 4  # of the live window: one more than the change detector needs for its first answer
+_MAX_BACKLOG = 2  # segments; under load, what streams show now matters more than what they showed
+_OFFLINE_POLL_S = 60.0  # between two polls of a stream that is not live
+_REPORT_OUTAGE_AFTER_S = 30.0  # shorter outages are only logged
+_MAX_OUTAGE_S = 300.0  # then a stream is finished, unless `wait` is set
+_RETRY_S, _MAX_RETRY_S = 2.0, 60.0  # the first pause of an outage, which doubles, and the longest one
+_DUPLICATE_WINDOW_S = 60.0  # a reopened playlist repeats at most its own live window
 
 log = logging.getLogger(__name__)
 
-Tell = Callable[[Event], None]
+Emit = Callable[[Event], None]
+OpenFollower = Callable[[str, int, int], Follower]  # (source, initial_frames, max_backlog)
 
 
-class Watched:
-    """A source. `over`: nothing more is to be seen of it. Its turns may be in any threads, one at a time.
+class WatchedStream:
+    """Watches one source. Any thread may poll it, one at a time.
 
-    `opened(source, at_first, behind)`: what `data.capture.grabber.Grabber.tail` gives. `wait`: for a stream that is not live
-    yet, or any more; without, it is over with its first stream. A recording is over with its end in any case.
+    finished: nothing more will come of the source.
     """
 
     def __init__(
         self,
         source: str,
-        opened: Callable[[str, int, int], Tail],
-        judge: Judge,
-        jury: Callable[[], Jury],
+        open_follower: OpenFollower,
+        classifier: ImageClassifier,
+        new_accumulator: Callable[[], VerdictAccumulator],
         *,
         wait: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Open nothing yet.
+
+        Args:
+            source: its normalised name.
+            open_follower: data.capture.grabber.Grabber.open_follower, or a fake of it.
+            classifier: classifies one frame per call.
+            new_accumulator: called for each stream of the source.
+            wait: wait for a stream that is not live yet or has ended.
+            clock: monotonic seconds.
+        """
         self.source = source
-        self.over = False
-        self._opened = opened
-        self._judge = judge
-        self._new_jury = jury
+        self.finished = False
+        self._open_follower = open_follower
+        self._classifier = classifier
+        self._new_accumulator = new_accumulator
         self._wait = wait
         self._clock = clock
-        self._tail: Tail | None = None
-        self._number = 0
-        self._lost = 0  # of this tail's segments, as far as it was told
-        self._joined = False  # whether this tail gave a frame
-        self._newest = 0.0  # the latest frame's date
-        self._told = ""  # the failure that was told last, and no frame since
-        self._tries, self._since = 0, 0.0  # of an outage: vain tries, and when the first one was
-        self._begin()
+        self._follower: Follower | None = None
+        self._number = 0  # of the latest frame, over all streams of the source
+        self._reported_missed = 0  # of this follower's missed segments
+        self._joined = False  # whether this follower gave a frame
+        self._newest_date = 0.0  # epoch seconds
+        self._reported_reason = ""  # of the latest failure event, until the next frame
+        self._retries, self._outage_since = 0, 0.0
+        self._reset()
 
-    def turn(self, tell: Tell, stop: threading.Event) -> float:
-        """Look once; how many seconds after this turn's beginning the next one is due. `stop`: leave what is left."""
+    def poll(self, emit: Emit, stop: threading.Event) -> float:
+        """Poll once; return the seconds from the start of this poll to the next one. `stop` skips remaining frames."""
         try:
-            tail = self._tail = self._tail or self._open()
-            self._look(tail, tell, stop)
+            follower = self._follower = self._follower or self._open()
+            self._poll_follower(follower, emit, stop)
         except StreamUnavailable as error:
-            return self._trouble(error, tell)
+            return self._on_outage(error, emit)
         except StreamError as error:
-            return self._absent(error, tell)
-        if tail.over:
-            self.over = not tail.live
-            return self._absent(StreamOffline(f"{self.source} is over"), tell)
-        return tail.pause_s
+            return self._on_offline(error, emit)
+        if follower.ended:
+            self.finished = not follower.live
+            return self._on_offline(StreamOffline(f"{self.source}: the stream has ended"), emit)
+        return follower.poll_interval_s
 
-    def close(self, tell: Tell) -> None:
-        """Tell what it showed so far. It is over."""
-        self.over = True
-        self._answer(tell)
+    def close(self, emit: Emit) -> None:
+        """Emit the verdict of the frames so far, if there are any. The source is finished."""
+        self.finished = True
+        self._emit_verdict(emit)
 
-    def _begin(self) -> None:
-        """A stream begins: what another one showed before it does not count."""
-        self._jury, self._window = self._new_jury(), Window(self._judge.classes)
-        self._heard = False
+    def _reset(self) -> None:
+        """Forget the frames of the previous stream."""
+        self._accumulator, self._detector = self._new_accumulator(), ChangeDetector(self._classifier.classes)
+        self._has_frames = False
 
-    def _open(self) -> Tail:
-        self._lost, self._joined = 0, False
-        return self._opened(self.source, _FIRST, _BEHIND)
+    def _open(self) -> Follower:
+        self._reported_missed, self._joined = 0, False
+        return self._open_follower(self.source, _INITIAL_FRAMES, _MAX_BACKLOG)
 
-    def _look(self, tail: Tail, tell: Tell, stop: threading.Event) -> None:
-        known_age = self._joined and tail.live  # what is there at first is of any age
-        for frame in tail.look():
+    def _poll_follower(self, follower: Follower, emit: Emit, stop: threading.Event) -> None:
+        # The frames of the first poll are of any age: their lag says nothing about this program.
+        has_lag = self._joined and follower.live
+        for frame in follower.poll():
             if stop.is_set():
                 return
-            if not self._was_seen(frame):
+            if not self._is_duplicate(frame):
                 self._joined = True
-                self._see(frame, frame.date if known_age else None, tail.lost, tell)
+                self._classify(frame, frame.date if has_lag else None, follower.missed_segments, emit)
 
-    def _was_seen(self, frame: Frame) -> bool:
-        """Whether it came already, at the stream's address before this one."""
+    def _is_duplicate(self, frame: Frame) -> bool:
+        """Return whether the frame came before, from the stream's previous playlist."""
         if frame.date is None:
             return False
-        seen = self._newest - _REPEATED_S < frame.date <= self._newest
-        self._newest = self._newest if seen else frame.date
-        return seen
+        is_duplicate = self._newest_date - _DUPLICATE_WINDOW_S < frame.date <= self._newest_date
+        self._newest_date = self._newest_date if is_duplicate else frame.date
+        return is_duplicate
 
-    def _see(self, frame: Frame, made: float | None, lost: int, tell: Tell) -> None:
-        """Judge a frame, made then (epoch seconds), before which so many were lost; tell of it, and what it changes."""
-        judged = self._judge.judge(decode(frame.jpeg)[None])
-        logits = judged.logits[0]
-        prediction = self._jury.hear(logits, bool(judged.known[0]))
-        self._number, self._heard, self._told, self._tries = self._number + 1, True, "", 0
-        lag_s = None if made is None else max(0.0, time.time() - made)
-        lost, self._lost = lost - self._lost, lost
-        tell(FrameClassified(self.source, now(), self._number, prediction, frame.jpeg, lag_s, lost))
-        before = self._window.game
-        if self._window.hear(softmax(logits), prediction.known and not is_flat(frame.jpeg)):
-            game, confidence = self._window.game, self._window.confidence
-            tell(GameChanged(self.source, now(), before, game, game is not None, self._number, confidence))
+    def _classify(self, frame: Frame, created_at: float | None, missed: int, emit: Emit) -> None:
+        """Classify a frame, emit it, and emit the change that it causes.
 
-    def _trouble(self, error: StreamUnavailable, tell: Tell) -> float:
-        """Its servers fail: the stream may go on where it was. Each pause is twice the one before it."""
-        self._tail = None
-        since = self._since = self._since if self._tries else self._clock()
-        self._tries += 1
-        if (lasted := self._clock() - since) >= _BEAR_S:
-            self._fail(error, tell)
+        created_at: when its segment began, epoch seconds. missed: all missed segments of this follower.
+        """
+        scored = self._classifier.predict(decode_jpeg(frame.jpeg)[None])  # (1, H, W, 3)
+        logits = scored.logits[0]  # (classes,)
+        prediction = self._accumulator.add_frame(logits, bool(scored.known[0]))
+        self._number, self._has_frames, self._reported_reason, self._retries = self._number + 1, True, "", 0
+        lag_s = None if created_at is None else max(0.0, time.time() - created_at)
+        missed, self._reported_missed = missed - self._reported_missed, missed
+        emit(FrameClassified(self.source, now(), self._number, prediction, frame.jpeg, lag_s, missed))
+        before = self._detector.game
+        # A frame of one colour says nothing about the game, however confident the model is.
+        if self._detector.add_frame(softmax(logits), prediction.known and not is_flat(frame.jpeg)):
+            game, confidence = self._detector.game, self._detector.confidence
+            emit(GameChanged(self.source, now(), before, game, game is not None, self._number, confidence))
+
+    def _on_outage(self, error: StreamUnavailable, emit: Emit) -> float:
+        """Servers fail, the stream may continue: return the exponential backoff, with jitter."""
+        self._follower = None
+        since = self._outage_since = self._outage_since if self._retries else self._clock()
+        self._retries += 1
+        if (outage_s := self._clock() - since) >= _REPORT_OUTAGE_AFTER_S:
+            self._emit_failure(error, emit)
         else:
             log.info("%s; trying again", error)
-        if lasted >= _OUTAGE_S and not self._wait:
-            self.close(tell)
-        return min(_RETRY_S * 2.0 ** min(self._tries - 1, 10), _RETRY_MOST_S) * random.uniform(1, 1.5)
+        if outage_s >= _MAX_OUTAGE_S and not self._wait:
+            self.close(emit)
+        # The exponent is limited, or days of outage would overflow a float.
+        return min(_RETRY_S * 2.0 ** min(self._retries - 1, 10), _MAX_RETRY_S) * random.uniform(1, 1.5)
 
-    def _absent(self, error: StreamError, tell: Tell) -> float:
-        """Its stream has ended, or there is none."""
-        self._tail, self._tries = None, 0
-        if not self._answer(tell):
-            self._fail(error, tell)
-        self.over = self.over or not self._wait or isinstance(error, SourceNotFound)
-        return _ABSENT_S
+    def _on_offline(self, error: StreamError, emit: Emit) -> float:
+        """The stream has ended or does not exist: return the pause before the next poll."""
+        self._follower, self._retries = None, 0
+        if not self._emit_verdict(emit):
+            self._emit_failure(error, emit)
+        self.finished = self.finished or not self._wait or isinstance(error, SourceNotFound)
+        return _OFFLINE_POLL_S
 
-    def _answer(self, tell: Tell) -> bool:
-        """Tell the verdict on the stream, if there was a frame of it, and begin anew; whether there was."""
-        heard = self._heard
-        if heard:
-            tell(VerdictReached(self.source, now(), self._jury.verdict()))
-            self._begin()
-        return heard
+    def _emit_verdict(self, emit: Emit) -> bool:
+        """Emit the stream's verdict and forget its frames; return whether there were any."""
+        has_frames = self._has_frames
+        if has_frames:
+            emit(VerdictReached(self.source, now(), self._accumulator.verdict()))
+            self._reset()
+        return has_frames
 
-    def _fail(self, error: StreamError, tell: Tell) -> None:
-        """Tell of a failure once, however often it is met."""
-        if self._told != error.reason:
-            self._told = error.reason
-            tell(SourceFailed(self.source, now(), error))
+    def _emit_failure(self, error: StreamError, emit: Emit) -> None:
+        """Emit a failure, unless the one before it has the same reason."""
+        if self._reported_reason != error.reason:
+            self._reported_reason = error.reason
+            emit(SourceFailed(self.source, now(), error))

@@ -1,4 +1,4 @@
-"""A grabber and a classifier that need no network and no network of neurons, and a recogniser made of them."""
+"""Fakes: a grabber and a classifier without network access, and a recogniser built from them."""
 
 from __future__ import annotations
 
@@ -12,60 +12,62 @@ import numpy as np
 from config import Settings
 from data.entities import Frame, Game
 from data.errors import StreamError
-from data.video.decoder import encode
-from model.inference.calibration import Calibration, Judged
+from data.video.images import encode_jpeg
+from model.inference.calibration import Calibration, ScoredLogits
 from recognition import Recognizer
-from recognition.events import VerdictReached, FrameClassified
-from tests.footage import flat
+from recognition.events import FrameClassified, VerdictReached
+from tests.sample_images import flat
 
 
-class ByColour:
-    """A classifier that is as sure as its `sure` says of the game of the brightest channel."""
+class ColourClassifier:
+    """Predicts the game of the brightest colour channel. Its logit is `logit`, all others are 0."""
 
     classes = (Game(1, "Red Game"), Game(2, "Green: the Sequel"), Game(3, "Bleu pâle"))
     img_size = 16
 
-    def __init__(self, sure: float = 2.0, calibration: Calibration | None = None) -> None:
-        self._sure = sure
+    def __init__(self, logit: float = 2.0, calibration: Calibration | None = None) -> None:
+        self._logit = logit
         self._calibration = calibration or Calibration()
         self.shapes: list[tuple[int, ...]] = []
 
-    def judge(self, images: np.ndarray) -> Judged:
+    def predict(self, images: np.ndarray) -> ScoredLogits:
         assert images.dtype == np.uint8
         self.shapes.append(images.shape)
-        means = images.mean(axis=(1, 2))
-        logits = self._sure * (means == means.max(axis=1, keepdims=True)).astype(np.float32)
-        return self._calibration.judge(logits, logits)
+        means = images.mean(axis=(1, 2))  # (B, 3)
+        logits = self._logit * (means == means.max(axis=1, keepdims=True)).astype(np.float32)
+        return self._calibration.score(logits, logits)
 
 
 def frames(*colours: tuple[int, int, int], then: StreamError | None = None) -> Iterable[Frame]:
-    """A grab of frames of these colours, which `then` fails."""
+    """Yield one frame of each colour, then raise `then`."""
     for number, colour in enumerate(colours, start=1):
-        yield Frame(number, encode(flat(colour, 16, 16), 95))
+        yield Frame(number, encode_jpeg(flat(colour, 16, 16), 95))
     if then:
         raise then
 
 
-class Grabbed:
-    """A grabber of one grab, made before."""
+class FakeGrabber:
+    """A grabber that gives the same frames for any source."""
 
-    def __init__(self, made: Iterable[Frame]) -> None:
-        self._made = made
+    def __init__(self, frames: Iterable[Frame]) -> None:
+        self._frames = frames
 
-    def frames(self, source: str, at_most: int, ad_wait_s: float, scatter: bool) -> Iterator[Frame]:
-        return islice(self._made, at_most)
+    def frames(self, source: str, max_frames: int, ad_wait_s: float, spread_first: bool) -> Iterator[Frame]:
+        return islice(self._frames, max_frames)
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
 
-def recognizer(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Recognizer:
-    """A recogniser of this grab; the fakes stand for a Grabber and a Classifier."""
-    grabber: Any = Grabbed(made)
+def recognizer(frames: Iterable[Frame], classifier: ColourClassifier, **options: Any) -> Recognizer:
+    """Return a recogniser of these frames. `options` are those of Recognizer."""
+    grabber: Any = FakeGrabber(frames)
     model: Any = classifier
-    return Recognizer(Settings(), grabber, lambda: model, over=threading.Event(), **wanted)
+    return Recognizer(Settings(), grabber, lambda: model, stop=threading.Event(), **options)
 
 
-def events(made: Iterable[Frame], classifier: ByColour, **wanted: Any) -> Iterator[FrameClassified | VerdictReached]:
-    """What such a recogniser says of it."""
-    return recognizer(made, classifier, **wanted).events("x")
+def events(
+    frames: Iterable[Frame], classifier: ColourClassifier, **options: Any
+) -> Iterator[FrameClassified | VerdictReached]:
+    """Return the events of such a recogniser."""
+    return recognizer(frames, classifier, **options).events("x")

@@ -1,18 +1,18 @@
-"""docs/events.schema.json, to hold events against."""
+"""JSON Schema validation of events against docs/events.schema.json."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # it ships no types
+import jsonschema  # type: ignore[import-untyped]  # the package has no type hints
 
 from tests.recognition.commands import ROOT
 
-DESCRIBED = json.loads((ROOT / "docs" / "events.schema.json").read_text(encoding="utf-8"))
+SCHEMA_DOCUMENT = json.loads((ROOT / "docs" / "events.schema.json").read_text(encoding="utf-8"))
 
 
 def valid(event: dict[str, Any]) -> dict[str, Any]:
-    """The event itself. Raises jsonschema.ValidationError: it is not as described."""
-    jsonschema.Draft202012Validator(DESCRIBED).validate(event)
+    """Return the event. Raises jsonschema.ValidationError if it does not match the schema."""
+    jsonschema.Draft202012Validator(SCHEMA_DOCUMENT).validate(event)
     return event

@@ -1,4 +1,4 @@
-"""recognition.engine.prefetch: the next item is made while this one is read, and errors arrive in their place."""
+"""recognition.engine.prefetch: the next item is computed while the consumer works, and errors keep their position."""
 
 from __future__ import annotations
 
@@ -6,69 +6,69 @@ import threading
 
 import pytest
 
-from recognition.engine.prefetch import ahead
+from recognition.engine.prefetch import prefetch
 
 
-def test_order_and_end():
-    """Every item arrives, in order, and the end is an end."""
-    with ahead(iter(range(100))) as items:
+def test_all_items_come_in_order():
+    """Every item arrives, in order, and then the iteration ends."""
+    with prefetch(iter(range(100))) as items:
         assert list(items) == list(range(100))
 
 
-def test_the_next_item_is_made_meanwhile():
-    """While the reader holds item 1, item 2 is being made: the maker waits for a sign that only the reader gives."""
-    making_second, reader_has_first = threading.Event(), threading.Event()
+def test_next_item_is_computed_while_the_consumer_works():
+    """Item 2 is computed while the consumer holds item 1: its source waits for an event that only the consumer sets."""
+    computing_second, consumer_has_first = threading.Event(), threading.Event()
 
     def source():
         yield 1
-        making_second.set()
-        assert reader_has_first.wait(10)
+        computing_second.set()
+        assert consumer_has_first.wait(10)
         yield 2
 
-    with ahead(source()) as items:
+    with prefetch(source()) as items:
         assert next(items) == 1
-        assert making_second.wait(10)
-        reader_has_first.set()
+        assert computing_second.wait(10)
+        consumer_has_first.set()
         assert list(items) == [2]
 
 
-def test_the_first_item_is_begun_at_once():
-    """Work starts on entering the block, before anything is read."""
-    begun = threading.Event()
+def test_first_item_starts_when_the_block_is_entered():
+    """The work starts before anything is consumed."""
+    started = threading.Event()
 
     def source():
-        begun.set()
+        started.set()
         yield 1
 
-    with ahead(source()):
-        assert begun.wait(10)
+    with prefetch(source()):
+        assert started.wait(10)
 
 
-def test_an_error_comes_where_its_item_would():
-    """Items made before an error are not lost to it."""
+def test_error_is_raised_at_the_position_of_its_item():
+    """Items before an error are not lost."""
 
     def source():
         yield 1
         raise KeyError("broken")
 
-    with ahead(source()) as items:
+    with prefetch(source()) as items:
         assert next(items) == 1
         with pytest.raises(KeyError, match="broken"):
             next(items)
 
 
-def test_leaving_makes_nothing_more_and_leaves_no_thread():
-    """A reader that leaves early stops the maker: an endless source makes one item more at most."""
-    made = []
+def test_leaving_the_block_starts_no_item_and_leaves_no_thread():
+    """A consumer that leaves early stops an endless source after at most one more item."""
+    computed = []
 
     def endless():
         while True:
-            made.append(1)
+            computed.append(1)
             yield 1
 
-    with ahead(endless()) as items:
+    with prefetch(endless()) as items:
         next(items)
-    for thread in [t for t in threading.enumerate() if t.name.startswith("ahead")]:
+    for thread in [t for t in threading.enumerate() if t.name.startswith("prefetch")]:
         thread.join(10)
         assert not thread.is_alive()
-    assert len(made) <= 3
+    assert len(computed) <= 3

@@ -1,4 +1,4 @@
-"""recognition.sources: which sources a command line, a file and stdin name."""
+"""recognition.sources: sources from arguments, a file and stdin."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ import io
 import pytest
 
 from data.errors import SettingsError
-from recognition.sources import login_of, source, sources
+from recognition.sources import normalise, read_sources, twitch_login
 
 
-def test_words_a_file_and_stdin(tmp_path):
-    """All in their order, each once, logins in small letters; comments and empty lines are none."""
+def test_arguments_file_and_stdin_are_joined_in_order(tmp_path):
+    """Duplicates are dropped, logins become lower case, comments and empty lines are skipped."""
     file = tmp_path / "channels.txt"
     file.write_text("# who I watch\n\nThird\t# since May\n  second  \n#fourth\nhttps://example.com/a#part\n")
     stdin = io.StringIO("Second # again\nvideo.MP4\n\n")
-    found = sources(["FIRST", "-"], str(file), stdin)
+    found = read_sources(["FIRST", "-"], str(file), stdin)
     assert found == ("first", "second", "video.MP4", "third", "https://example.com/a#part")
 
 
-def test_the_file_may_be_stdin():
-    """`--from -` is stdin as well."""
-    assert sources(["a"], "-", io.StringIO("b\n")) == ("a", "b")
+def test_from_dash_reads_stdin():
+    """`--from -` reads the list from stdin."""
+    assert read_sources(["a"], "-", io.StringIO("b\n")) == ("a", "b")
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["missing", "no text"])
-def test_a_file_that_cannot_be_read(tmp_path, content):
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["missing", "not UTF-8"])
+def test_unreadable_file_raises_settings_error(tmp_path, content):
     """The error names the option and the file."""
     file = tmp_path / "channels.txt"
     if content:
         file.write_bytes(content)
     with pytest.raises(SettingsError, match=r"--from: .*channels\.txt"):
-        sources([], str(file))
+        read_sources([], str(file))
 
 
-def test_a_stdin_that_is_no_text():
-    """Bytes that are no UTF-8 are an error of one line as well."""
-    with pytest.raises(SettingsError, match="--from: - cannot be read"):
-        sources(["-"], "", io.TextIOWrapper(io.BytesIO(b"ab\xff\n"), encoding="utf-8"))
+def test_stdin_that_is_not_utf_8_raises_settings_error():
+    """Invalid bytes on stdin give the same error as in a file."""
+    with pytest.raises(SettingsError, match="--from: cannot read -:"):
+        read_sources(["-"], "", io.TextIOWrapper(io.BytesIO(b"ab\xff\n"), encoding="utf-8"))
 
 
-def test_nothing_named():
-    """A file without sources is an error, not an empty answer."""
-    with pytest.raises(SettingsError, match="none"):
-        sources(["-"], "", io.StringIO("# nobody\n"))
+def test_empty_list_raises_settings_error():
+    """A file without sources is an error, not an empty result."""
+    with pytest.raises(SettingsError, match="the list is empty"):
+        read_sources(["-"], "", io.StringIO("# nobody\n"))
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_nothing_named():
         ("recording.mp4", ""),
     ],
 )
-def test_logins_of_sources(text, login):
-    """Whose channel a source is: its login, or the one in its address; none of a recording, a clip or a file."""
-    assert login_of(text) == login
+def test_twitch_login_of_a_source(text, login):
+    """A login and a channel's address give the login; recordings, other sites and files give none."""
+    assert twitch_login(text) == login
 
 
-def test_a_source_that_is_no_login_stays_as_it_is():
-    """Paths and addresses may depend on capital letters."""
-    assert source("Some/Path.MP4") == "Some/Path.MP4"
+def test_normalise_keeps_paths_and_addresses():
+    """Paths and addresses may be case-sensitive."""
+    assert normalise("Some/Path.MP4") == "Some/Path.MP4"

@@ -1,0 +1,80 @@
+"""Single-source loop: classify the frames of one source, then give the verdict.
+
+the first frame is prefetched while the model loads
+for each frame:
+    classify it, add it to the verdict, emit it
+    stop if the remaining frames would hardly change the verdict
+emit the verdict
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+
+from data.entities import Frame
+from data.errors import StreamError
+from data.video.images import decode_jpeg
+from recognition.decision.early_stopping import probability_of_change
+from recognition.decision.verdict import VerdictAccumulator
+from recognition.engine.batching import ImageClassifier
+from recognition.engine.prefetch import prefetch
+from recognition.engine.signals import signals_deferred
+from recognition.events import FrameClassified, VerdictReached, now
+
+log = logging.getLogger(__name__)
+
+
+def classify_source(
+    source: str,
+    frames: Iterable[Frame],
+    load_classifier: Callable[[], ImageClassifier],
+    new_accumulator: Callable[[], VerdictAccumulator],
+    *,
+    max_frames: int,
+    certainty: float = 1.0,
+) -> Iterator[FrameClassified | VerdictReached]:
+    """Yield each frame as soon as it is classified, then the verdict.
+
+    frames: at most `max_frames`; they are taken by another thread, one ahead.
+    load_classifier, new_accumulator: called in this order while the first frame is downloaded.
+    certainty: below 1, stop when the verdict of all `max_frames` frames will be the same with this probability.
+
+    Raises what `load_classifier` raises, and a StreamError before the first frame. A later one ends the frames.
+    """
+    stopped_early = False
+    with ExitStack() as stack:
+        with signals_deferred():  # numpy and ONNX Runtime start threads, which must not take signals
+            fetched = stack.enter_context(prefetch(frames))
+            classifier, accumulator = load_classifier(), new_accumulator()
+        for frame in _until_error(fetched):
+            scored = classifier.predict(decode_jpeg(frame.jpeg)[None])  # (1, H, W, 3)
+            prediction = accumulator.add_frame(scored.logits[0], bool(scored.known[0]))
+            yield FrameClassified(source, now(), frame.number, prediction, frame.jpeg)
+            if certainty < 1 and frame.number < max_frames and _is_certain(accumulator, max_frames, certainty):
+                stopped_early = True
+                break
+        yield VerdictReached(source, now(), accumulator.verdict(), stopped_early=stopped_early)
+
+
+def _is_certain(accumulator: VerdictAccumulator, max_frames: int, certainty: float) -> bool:
+    """Return whether the verdict so far equals that of all frames with the probability `certainty`."""
+    verdict = accumulator.verdict()
+    change = probability_of_change(
+        verdict.frames, verdict.score, verdict.unknown_frames, max_frames, accumulator.min_confidence
+    )
+    return change <= 1 - certainty
+
+
+def _until_error(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Yield the frames until a StreamError; raise the error if there was no frame before it, else log it."""
+    has_frames = False
+    try:
+        for frame in frames:
+            yield frame
+            has_frames = True
+    except StreamError as error:
+        if not has_frames:
+            raise
+        log.warning("%s; the verdict is based on the frames so far", error)
