@@ -1,21 +1,106 @@
-"""Fixtures that every test may use: the stand-in's world, and the stand-in itself."""
+"""Fixtures that every test may use, and what all workers of a run share: a folder, a server, groups of tests.
+
+`make test` runs the suite in several workers (pytest-xdist). The controlling process owns one shared folder and removes
+it at the end, with a PostgreSQL that a killed worker left there. Tests of one module run in one worker, so that
+module-wide fixtures are made once; the marker `xdist_group` groups tests across modules.
+"""
 
 from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.standin import CLIPS, Standin, World
 
+_SHARED = pytest.StashKey[Path]()
+# Modules that take longest, in this order: those that begin last would otherwise end the run alone.
+_LONGEST_FIRST: tuple[str, ...] = ()
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Create the shared folder, or take the controlling process's; let tests send SIGINT to their child processes."""
+    is_worker = hasattr(config, "workerinput")
+    shared = Path(config.workerinput["shared"]) if is_worker else Path(tempfile.mkdtemp(prefix="twitchcategory-tests-"))
+    config.stash[_SHARED] = shared
+    if is_worker:  # workers share the cores: more threads than cores only wait for each other
+        os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # A shell starts background jobs with SIGINT ignored, and child processes inherit that: Ctrl-C would do nothing.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop a server that was left in the shared folder, and remove the folder. Runs after Ctrl-C too."""
+    if hasattr(config, "workerinput") or _SHARED not in config.stash:
+        return
+    shared = config.stash[_SHARED]
+    if (shared / "postgres" / "data" / "postmaster.pid").exists():
+        from data.storage.embedded_postgres import running_server
+
+        with running_server(shared / "postgres"):
+            pass  # its last user stops it
+    shutil.rmtree(shared, ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker the shared folder: a hook of pytest-xdist in the controlling process."""
+    node.workerinput["shared"] = str(node.config.stash[_SHARED])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Group each module's tests unless they are marked; put the modules that take longest first."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    ranks = {name: rank for rank, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+
+
+@pytest.fixture(scope="session")
+def shared(request: pytest.FixtureRequest) -> Path:
+    """Return the folder that all workers of this run share."""
+    return request.config.stash[_SHARED]
+
+
+@pytest.fixture(scope="session")
+def make_once(shared: Path) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Return a function that makes a folder once in a run: the first worker calls `make`, the others wait for it."""
+
+    def make_once(name: str, make: Callable[[Path], None]) -> Path:
+        folder = shared / name
+        with (shared / f"{name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # closing the file frees it, as does the process's death
+            if not folder.exists():
+                unfinished = shared / f"{name}.unfinished"
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                make(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return make_once
+
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    """The world of the clips that come with the project."""
+    """Return the channels of the clips that come with the project."""
     return World.load(CLIPS)
 
 
 @pytest.fixture
-def standin(world):
-    """A Twitch on loopback. A request that it does not know fails the test."""
+def standin(world: World) -> Iterator[Standin]:
+    """A stand-in for Twitch on loopback. A request that it does not know fails the test."""
     with Standin(world, preroll_s=4.0) as running:
         yield running
     assert not running.unknown

@@ -13,20 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
 from config import Settings
 from data.entities import StoredFrame
 from data.storage import database, embedded_postgres
 from data.storage.catalog import Catalog
-from data.storage.frame_folder import Folder
+from data.storage.frame_folder import FrameFolder
+from tests.in_process import run_command
 from tests.standin import Standin, World
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
 CHANNELS = ["bzflag_ctf", "torcs_alpine_1", "supertux_crystal_mine", "openarena_oa_dm1"]  # live, fMP4, mid-roll, broken
 # The stand-in's clips loop after 15 segments: runs that ask for more take what they have seen.
-GREEDY = {"FILTER_FRAMES": "false", "STREAMER_SHARE": "1"}
+GREEDY = {"FILTER_FRAMES": "false", "MAX_STREAMER_FRACTION": "1"}
 SICK = ["already_over", "only_sponsors", "ads_first", "just_talking"]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -35,23 +36,25 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:
-    """A folder for a dataset with an embedded server, outside pytest's own, whose modes other sessions reset."""
+    """Yield a folder for a dataset with an embedded server, outside pytest's own, whose modes other sessions reset."""
     folder = Path(tempfile.mkdtemp(prefix="dataset-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def server(home: Path) -> Iterator[dict[str, str]]:
-    """A running server, as the settings that name it: its socket's folder stands for the host."""
-    with embedded_postgres.server(home / "postgres") as socket:
-        yield {
-            "DB_HOST": str(socket),
-            "DB_PORT": str(embedded_postgres.PORT),
-            "DB_NAME": "postgres",
-            "DB_USER": "postgres",
-            "DB_PASSWORD": "",
-        }
+def server(shared: Path, worker_id: str) -> Iterator[dict[str, str]]:
+    """Yield the settings of a database of this worker's own, on the one server of the run.
+
+    The last worker to leave stops the server, as the last command does. The socket's folder stands for the host.
+    """
+    with embedded_postgres.running_server(shared / "postgres") as socket:
+        values = {"DB_HOST": str(socket), "DB_PORT": str(embedded_postgres.PORT), "DB_USER": "postgres"}
+        address = URL.create("postgresql+psycopg2", "postgres", host=str(socket), database="postgres")
+        engine = create_engine(address, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with engine.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{worker_id}"'))
+        yield values | {"DB_NAME": worker_id, "DB_PASSWORD": ""}
 
 
 @pytest.fixture
@@ -70,22 +73,20 @@ def catalog(engine: Engine) -> Catalog:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path) -> FrameFolder:
     """An empty folder of frames."""
     root = tmp_path / "frames"
     root.mkdir()
-    return Folder(root)
+    return FrameFolder(root)
 
 
 @pytest.fixture
-def run(server: dict[str, str], folder: Folder) -> Run:
+def run(server: dict[str, str], folder: FrameFolder) -> Run:
     """Run `python -m <args>` on `folder` and the server; keyword arguments change its environment."""
 
     def run(*args: str, **changes: str) -> subprocess.CompletedProcess[str]:
         env = environment(**({"DOWNLOAD_PATH": str(folder.root.parent)} | server | changes))
-        return subprocess.run(
-            [sys.executable, "-m", *args], cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False
-        )
+        return run_command(*args, env=env)
 
     return run
 
@@ -99,7 +100,7 @@ def twitch(world: World) -> Iterator[Standin]:
 
 
 @pytest.fixture
-def start(server: dict[str, str], folder: Folder, twitch: Standin) -> Iterator[Start]:
+def start(server: dict[str, str], folder: FrameFolder, twitch: Standin) -> Iterator[Start]:
     """Start a download in the background; it is gone when the test ends."""
     running: list[subprocess.Popen[str]] = []
 
@@ -118,7 +119,7 @@ def start(server: dict[str, str], folder: Folder, twitch: Standin) -> Iterator[S
         process.communicate()
 
 
-def wait_for_frames(folder: Folder, count: int, timeout_s: float = 90) -> None:
+def wait_for_frames(folder: FrameFolder, count: int, timeout_s: float = 90) -> None:
     """Return as soon as there are so many files."""
     end = time.monotonic() + timeout_s
     while len(list(folder.root.glob("*/*.jpg"))) < count:
@@ -128,7 +129,7 @@ def wait_for_frames(folder: Folder, count: int, timeout_s: float = 90) -> None:
 
 def rows(catalog: Catalog) -> set[StoredFrame]:
     """The frames that have rows."""
-    return {StoredFrame.parse(path) for path in catalog.rows().paths}
+    return {StoredFrame.parse(path) for path in catalog.snapshot().paths}
 
 
 def settings(**values: Any) -> Settings:

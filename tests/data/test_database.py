@@ -17,9 +17,9 @@ from tests.data.conftest import settings
 
 
 @pytest.fixture(scope="module")
-def guarded(home: Path, server: dict[str, str]) -> Iterator[dict[str, str]]:
+def guarded(shared: Path, server: dict[str, str]) -> Iterator[dict[str, str]]:
     """The server, asking the role `guest` for a password, and a role `poor` that may not make tables."""
-    rules = home / "postgres" / "data" / "pg_hba.conf"
+    rules = shared / "postgres" / "data" / "pg_hba.conf"
     before = rules.read_text()
     with database.connect(settings(**server)) as engine, engine.begin() as connection:
         connection.execute(text("CREATE ROLE guest LOGIN SUPERUSER PASSWORD 'right'"))
@@ -45,7 +45,7 @@ def _failure(**values: str) -> str:
 def test_the_right_password_opens_and_the_wrong_one_names_the_settings(guarded: dict[str, str], catalog: Catalog):
     """DB_PASSWORD reaches the server; a refusal says which settings to look at, and not the password."""
     with database.connect(settings(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "right"})) as engine:
-        assert Catalog(engine).game_count() == catalog.game_count() == 0
+        assert Catalog(engine).count_games() == catalog.count_games() == 0
     line = _failure(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "wrong one"})
     assert "check DB_USER and DB_PASSWORD" in line
     assert "wrong one" not in line
@@ -63,7 +63,7 @@ def test_a_role_without_the_right_to_the_tables_is_told_so(guarded: dict[str, st
         pytest.raises(CatalogUnavailable, match="GRANT"),
         database.connect(settings(**guarded | {"DB_USER": "poor"})) as e,
     ):
-        Catalog(e).game_count()
+        Catalog(e).count_games()
 
 
 def test_a_server_that_is_down_or_nowhere_names_host_and_port(unused_port: int):
@@ -95,7 +95,7 @@ def test_commands_that_start_at_once_all_find_the_tables(server: dict[str, str],
 
     def use() -> None:
         with database.connect(settings(**server)) as own:
-            counts.append(Catalog(own).game_count())
+            counts.append(Catalog(own).count_games())
 
     threads = [threading.Thread(target=use) for _ in range(8)]
     for thread in threads:
@@ -108,10 +108,10 @@ def test_commands_that_start_at_once_all_find_the_tables(server: dict[str, str],
 def test_a_connection_that_died_is_replaced(server: dict[str, str], catalog: Catalog):
     """The server was restarted between two calls: the next one works."""
     others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-    catalog.game_count()
+    catalog.count_games()
     with database.connect(settings(**server)) as other, other.begin() as connection:
         connection.execute(others)
-    assert catalog.game_count() == 0
+    assert catalog.count_games() == 0
 
 
 def test_the_tables_are_the_documented_ones(engine: Engine):
