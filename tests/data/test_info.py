@@ -1,13 +1,13 @@
-"""data.info: the text, the JSON, and the command as a user starts it."""
+"""data.info: its text, its JSON, and the command itself."""
 
 from __future__ import annotations
 
 import json
 
 from data.entities import Game, StoredFrame
-from data.info import figures
+from data.info import report, report_lines
 from data.storage.catalog import Catalog
-from data.storage.frame_folder import Folder
+from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import Run
 
 TABLE = """\
@@ -24,7 +24,7 @@ Zelda          10          0          0
 """
 
 
-def _fill(folder: Folder, catalog: Catalog) -> None:
+def _fill(folder: FrameFolder, catalog: Catalog) -> None:
     games = [Game(10, "Zelda"), Game(20, "apex"), Game(2**40, "原神")]
     catalog.add_games(games)
     catalog.add_frames([StoredFrame(2**40, "ann", number) for number in range(1, 1202)])
@@ -32,30 +32,30 @@ def _fill(folder: Folder, catalog: Catalog) -> None:
     folder.save(20, "bob", [b"x" * 1234])
 
 
-def test_figures_are_aligned_and_sorted_by_name(folder: Folder, catalog: Catalog):
-    """Case does not matter, Chinese letters take two columns, and the numbers stand below each other."""
+def test_report_is_aligned_and_sorted_by_name(folder: FrameFolder, catalog: Catalog):
+    """Sorting ignores case; Chinese characters take two columns; the numbers are aligned."""
     _fill(folder, catalog)
-    lines = figures(folder, catalog)
+    lines = report_lines(report(folder, catalog))
     assert lines == TABLE.format(root=folder.root).splitlines()
 
 
-def test_an_empty_dataset_says_what_to_run(folder: Folder, catalog: Catalog):
-    """Nothing there yet: the size, and the two commands that change that."""
-    text = "\n".join(figures(folder, catalog))
-    assert "Size on disk:   0 B" in text
+def test_an_empty_dataset_says_what_to_run(folder: FrameFolder, catalog: Catalog):
+    """Without frames the report shows the size and the two commands that add frames."""
+    text = "\n".join(report_lines(report(folder, catalog)))
+    assert "Size on disk:   0 bytes" in text
     assert "python -m data.download" in text
     assert "python -m data.dbSync" in text
 
 
-def test_the_command_prints_the_figures_alone(folder: Folder, catalog: Catalog, run: Run):
-    """stdout is the result, stderr stays empty."""
+def test_the_command_prints_only_the_report(folder: FrameFolder, catalog: Catalog, run: Run):
+    """stdout has the report; stderr stays empty."""
     _fill(folder, catalog)
     done = run("data.info")
     assert (done.returncode, done.stdout, done.stderr) == (0, TABLE.format(root=folder.root), "")
 
 
-def test_json_has_the_documented_keys(folder: Folder, catalog: Catalog, run: Run):
-    """The keys that --help lists, in full; null for the games of an empty dataset."""
+def test_json_has_the_documented_keys(folder: FrameFolder, catalog: Catalog, run: Run):
+    """All keys that --help lists are there; smallest and largest game of an empty dataset are null."""
     empty = json.loads(run("data.info", "--json").stdout)
     assert empty == {
         "path": str(folder.root),
@@ -71,12 +71,12 @@ def test_json_has_the_documented_keys(folder: Folder, catalog: Catalog, run: Run
     assert full["size_bytes"] == 1234
     assert full["smallest_game"] == {"id": 10, "name": "Zelda", "frames": 0, "streamers": 0}
     assert full["largest_game"] == full["games"][2] == {"id": 2**40, "name": "原神", "frames": 1202, "streamers": 2}
-    explained = run("data.info", "--help").stdout
-    assert all(key in explained for key in [*full, *full["games"][0]])
+    help_text = run("data.info", "--help").stdout
+    assert all(key in help_text for key in [*full, *full["games"][0]])
 
 
-def test_expected_trouble_is_one_line_and_a_code(run: Run):
-    """No server: one line on stderr, nothing on stdout, exit code 1; a setting that is wrong: 2."""
+def test_an_expected_error_is_one_line_and_an_exit_code(run: Run):
+    """Without a server: one line on stderr, nothing on stdout, exit code 1. With an invalid setting: exit code 2."""
     done = run("data.info", DB_HOST="/nowhere")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""data.collection.stream_selector: whose streams are tried, in which order, and how much each may give."""
+"""data.collection.stream_selector: which streams are selected, their order, and each streamer's quota."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import Counter
 
 import pytest
 
-from data.collection.stream_selector import Chooser
+from data.collection.stream_selector import StreamSelector
 from data.entities import Stream
 
 
-def chooser(tries: int = 10, always: int = 15, share: float = 0.1, seed: int = 1) -> Chooser:
-    return Chooser(tries, always, share, random.Random(seed))
+def selector(max_streams: int = 10, base_quota: int = 15, fraction: float = 0.1, seed: int = 1) -> StreamSelector:
+    return StreamSelector(max_streams, base_quota, fraction, random.Random(seed))
 
 
 def live(*logins: str) -> list[Stream]:
@@ -20,7 +20,7 @@ def live(*logins: str) -> list[Stream]:
 
 
 @pytest.mark.parametrize(
-    ("given", "total", "share", "expected"),
+    ("existing", "total", "fraction", "expected"),
     [
         (0, 0, 0.1, 15),
         (10, 20, 0.1, 5),
@@ -35,55 +35,55 @@ def live(*logins: str) -> list[Stream]:
         (20, 20, 1.0, 15),
     ],
 )
-def test_room(given, total, share, expected):
-    """Fifteen frames are everybody's; beyond them the share counts, that of the frames to come included."""
-    assert chooser(share=share).room(given, total) == expected
+def test_quota(existing, total, fraction, expected):
+    """Every streamer may give 15 frames; beyond them the fraction counts, of a total that includes the new frames."""
+    assert selector(fraction=fraction).quota(existing, total) == expected
 
 
-@pytest.mark.parametrize("share", [0.01, 0.1, 0.3, 1 / 3, 0.7, 0.99])
-def test_room_is_as_much_as_the_share_allows(share):
-    """Whatever the figures: with `room` more the rule holds, and with one frame more it would not."""
-    luck = random.Random(3)
+@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.3, 1 / 3, 0.7, 0.99])
+def test_quota_for_random_counts_is_the_largest_allowed(fraction):
+    """With `quota` more frames the rule holds; with one frame more it does not."""
+    rng = random.Random(3)
     for _ in range(2000):
-        total = luck.randrange(2000)
-        given = luck.randint(0, total)
-        room = chooser(share=share).room(given, total)
-        kept = given + room <= max(15, share * (total + room) + 1e-6)
-        assert room == 0 or kept
-        assert room == 15 or given + room + 1 > max(15, share * (total + room + 1) - 1e-6)
+        total = rng.randrange(2000)
+        existing = rng.randint(0, total)
+        quota = selector(fraction=fraction).quota(existing, total)
+        kept = existing + quota <= max(15, fraction * (total + quota) + 1e-6)
+        assert quota == 0 or kept
+        assert quota == 15 or existing + quota + 1 > max(15, fraction * (total + quota + 1) - 1e-6)
 
 
-def test_whoever_has_the_share_is_passed_over():
-    """Of three streamers one may give nothing more: he is not tried, and named."""
-    choice = chooser().choose(live("new", "some", "full"), {"some": 5, "full": 15, "gone": 100})
-    assert [stream.login for stream in choice.streams] == ["new", "some"]
-    assert choice.room == {"new": 15, "some": 10, "full": 0}
-    assert choice.passed_over == {"full"}
+def test_select_skips_streamers_over_quota():
+    """One of three streamers is over quota: the selection names that login and leaves its stream out."""
+    selection = selector().select(live("new", "some", "full"), {"some": 5, "full": 15, "gone": 100})
+    assert [stream.login for stream in selection.streams] == ["new", "some"]
+    assert selection.quota == {"new": 15, "some": 10, "full": 0}
+    assert selection.over_quota == {"full"}
 
 
-def test_few_frames_go_first_and_equals_by_chance():
-    """The order is that of the frames given; among streamers without any, each comes first at some time."""
-    given = {"c": 3, "d": 7}
+def test_select_puts_few_frames_first_and_shuffles_equals():
+    """Streams are sorted by existing frames; among streamers without frames, each comes first for some seed."""
+    existing = {"c": 3, "d": 7}
     firsts = Counter()
     for seed in range(50):
-        order = [stream.login for stream in chooser(seed=seed).choose(live("d", "c", "b", "a"), given).streams]
+        order = [stream.login for stream in selector(seed=seed).select(live("d", "c", "b", "a"), existing).streams]
         assert order[2:] == ["c", "d"]
         firsts[order[0]] += 1
     assert set(firsts) == {"a", "b"}
 
 
-def test_streams_that_never_give_anything_do_not_hide_the_others():
-    """Of thirty streamers twenty have no frame, since they always fail: the ten others are among those drawn, too."""
-    given = {f"good{i}": 5 for i in range(10)}
-    streams = live(*given, *(f"bad{i}" for i in range(20)))
+def test_select_with_many_failing_streams_still_draws_the_others():
+    """20 of 30 streamers have no frame because they always fail; the other 10 are drawn as often."""
+    existing = {f"good{i}": 5 for i in range(10)}
+    streams = live(*existing, *(f"bad{i}" for i in range(20)))
     drawn = Counter(
-        stream.login[:3] for seed in range(100) for stream in chooser(seed=seed).choose(streams, given).streams
+        stream.login[:3] for seed in range(100) for stream in selector(seed=seed).select(streams, existing).streams
     )
     assert 250 < drawn["goo"] < 420
     assert sum(drawn.values()) == 1000
 
 
-def test_no_streams_are_no_choice():
-    """A game that nobody streams, or all of whose streamers have enough."""
-    assert chooser().choose([], {}).streams == ()
-    assert chooser().choose(live("full"), {"full": 15}).streams == ()
+def test_select_without_eligible_streams_is_empty():
+    """A game without streams, and a game whose streamers are all over quota."""
+    assert selector().select([], {}).streams == ()
+    assert selector().select(live("full"), {"full": 15}).streams == ()
