@@ -1,0 +1,1 @@
+"""Capture: a login, an address or a file becomes frames."""

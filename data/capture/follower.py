@@ -1,4 +1,4 @@
-"""A source followed look by look: for who follows many of them, and waits for all at once."""
+"""Follower: a source that is polled for new frames, so that one caller can follow many sources and wait for all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from data.hls.live_stream import LiveStream
 from data.hls.playlist import Segment
 from data.hls.rendition import Rendition, server_unreachable
 
-_MAX_POLL_INTERVAL_S = 10.0  # looks are never further apart: a window holds half a minute
+_MAX_POLL_INTERVAL_S = 10.0  # a playlist lists about 30 s: with longer pauses segments would be missed
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +23,10 @@ DecodeSegment = Callable[[Rendition, Segment, Sequence[float]], Sequence[bytes]]
 
 
 class Follower(Protocol):
-    """What comes of a source. `over`: no more will. `live`: it comes as it is made; false for a recording.
+    """A followed source.
 
-    `pause_s`: seconds after a look at which the next one should come; later, segments may be lost, which `lost` counts.
+    `ended`: no more frames will come. `live`: false for a recording. `poll_interval_s`: seconds between the start
+    of a poll and the next one. `missed_segments`: number of segments lost to late polls or to a backlog.
     """
 
     @property
@@ -38,36 +39,41 @@ class Follower(Protocol):
     def missed_segments(self) -> int: ...
 
     def poll(self) -> Iterator[Frame]:
-        """The frames that are new. Numbers go on from look to look. Raises as data.capture.grabber.Grabber.follow does."""
+        """Yield the new frames, numbered on from poll to poll. Raises as data.capture.grabber.Grabber.follow."""
 
 
 class FrameSchedule:
-    """One picture every `interval_s` seconds of the stream itself; 0: the first one of each segment."""
+    """The times of one stream's frames: one each `interval_s` seconds of its video; 0: the first of each segment."""
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
         self._elapsed_s = 0.0
-        self._due_s = 0.0
+        self._next_s = 0.0
 
     def offsets(self, segment: Segment) -> list[float]:
-        """The pictures to take of the next segment, seconds from its start; 0 alone where one of it is enough."""
+        """Return the frames to take of the next segment, in seconds from its start, ascending."""
         start = self._elapsed_s
         self._elapsed_s += segment.seconds
         if not self._interval_s:
             return [0.0]
         offsets = []
-        while self._due_s < self._elapsed_s:
-            offsets.append(max(0.0, self._due_s - start))
-            self._due_s += self._interval_s
-        # The first picture costs a tenth of any other, which needs all of those before it.
+        while self._next_s < self._elapsed_s:
+            offsets.append(max(0.0, self._next_s - start))
+            self._next_s += self._interval_s
+        # A first frame costs a tenth of any later one, which needs all frames before it: so round down to it.
         return offsets if self._interval_s < segment.seconds else [0.0] * bool(offsets)
 
 
 class FrameExtractor:
-    """Segments of one stream become frames. One that fails is left out."""
+    """Decodes the segments of one stream to frames, and skips segments that fail.
+
+    Args:
+        name: the source, for messages.
+        decode_segment: `decode_segment(rendition, segment, offsets_s)` returns JPEGs.
+        interval_s: seconds between two frames; 0: one of each segment.
+    """
 
     def __init__(self, name: str, decode_segment: DecodeSegment, interval_s: float) -> None:
-        """`pictures(rendition, segment, offsets)` gives the segment's JPEGs at these places, seconds from its start."""
         self._name = name
         self._decode_segment = decode_segment
         self._schedule = FrameSchedule(interval_s)
@@ -75,12 +81,12 @@ class FrameExtractor:
         self._failure: UndecodableVideo | StreamUnavailable | None = None
 
     def frames(self, segments: OpenedSegments) -> Iterator[Frame]:
-        """The frames of these segments, oldest first."""
+        """Yield the frames of these segments, oldest first."""
         for rendition, segment in segments:
             try:
                 jpegs = self._decode_segment(rendition, segment, self._schedule.offsets(segment))
             except (UndecodableVideo, StreamUnavailable, requests.RequestException) as error:
-                log.info("%s: segment %s left out: %s", self._name, segment.number, error)
+                log.info("%s: segment %s skipped: %s", self._name, segment.number, error)
                 self._failure = server_unreachable(error) if isinstance(error, requests.RequestException) else error
                 continue
             for jpeg in jpegs:
@@ -88,17 +94,30 @@ class FrameExtractor:
                 yield Frame(self._count, jpeg, segment.date)
 
     def raise_if_empty(self) -> None:
-        """Raise UndecodableVideo or StreamUnavailable where there were segments, and not one gave a picture."""
+        """Raise the last failure, UndecodableVideo or StreamUnavailable, if all segments failed."""
         if self._failure and not self._count:
             error_type = UndecodableVideo if isinstance(self._failure, UndecodableVideo) else StreamUnavailable
-            raise error_type(f"{self._name}: not one segment gave a picture ({self._failure})") from self._failure
+            raise error_type(f"{self._name}: no segment could be decoded ({self._failure})") from self._failure
 
 
 class LiveFollower:
-    """A stream in segments, from now until it ends."""
+    """Follower of a stream in segments, from now until it ends.
+
+    Args:
+        live: the stream's segments.
+        extractor: decodes them.
+        initial_frames: number of newest segments to begin with.
+        max_backlog: number of unread segments that a late poll still returns; older ones are skipped. None: no limit.
+        interval_s: seconds between two frames; 0: one of each segment.
+    """
 
     def __init__(
-        self, live: LiveStream[Rendition], extractor: FrameExtractor, initial_frames: int, max_backlog: int | None, interval_s: float
+        self,
+        live: LiveStream[Rendition],
+        extractor: FrameExtractor,
+        initial_frames: int,
+        max_backlog: int | None,
+        interval_s: float,
     ) -> None:
         self.live = True
         self._stream = live
@@ -115,17 +134,18 @@ class LiveFollower:
 
     @property
     def poll_interval_s(self) -> float:
-        """As short as its segments, or as long as the interval of its frames."""
+        """Seconds between two polls: the length of a segment, or the interval of the frames if that is longer."""
         return max(self._stream.poll_interval_s, min(self._interval_s, _MAX_POLL_INTERVAL_S))
 
     @property
     def missed_segments(self) -> int:
-        """Segments that had come and gone between two looks, or were too far behind."""
+        """Number of segments that left the playlist between two polls, or that exceeded the backlog."""
         return self._stream.missed_segments
 
     def poll(self) -> Iterator[Frame]:
-        """See Tail."""
+        """Yield the new frames. Raises StreamUnavailable, UndecodableVideo."""
         segments = self._stream.poll(self._initial_frames, self._max_segments())
+        # A playlist that has ended at its first poll is a recording.
         self.live = self.live and (self._polled or not self.ended)
         self._polled = True
         yield from self._extractor.frames(segments)
@@ -133,12 +153,14 @@ class LiveFollower:
             self._extractor.raise_if_empty()
 
     def _max_segments(self) -> int | None:
-        """How many new segments a look may bring: those of a pause, and so many that were left behind."""
-        return None if self._max_backlog is None else max(1, int(self.poll_interval_s / self._stream.poll_interval_s)) + self._max_backlog
+        """Return the limit of new segments for one poll: those of one interval, and the backlog."""
+        if self._max_backlog is None:
+            return None
+        return max(1, int(self.poll_interval_s / self._stream.poll_interval_s)) + self._max_backlog
 
 
 class FileFollower:
-    """A recording in one file: all of it in one look."""
+    """Follower of a recording in one file: the first poll yields all its frames."""
 
     live = False
     poll_interval_s = 0.0
@@ -149,6 +171,6 @@ class FileFollower:
         self._frames = frames
 
     def poll(self) -> Iterator[Frame]:
-        """See Tail."""
+        """Yield all frames of the file."""
         yield from self._frames
         self.ended = True

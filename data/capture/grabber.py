@@ -1,4 +1,4 @@
-"""Grabbing: a login, an address or a file becomes frames, the first one of each segment, ads left out."""
+"""Grabber: frames of a login, a URL or a file, one for each segment, without ads."""
 
 from __future__ import annotations
 
@@ -19,18 +19,42 @@ from data.hls.rendition import Rendition
 from data.video.decoder import Decoder, first_frame, frames_at, sample_recording
 from data.video.sampling import bit_reversed, evenly_spaced
 
-_MIN_FRAMES = 5  # ads are waited out only until this many frames are there
+_MIN_FRAMES = 5  # wait for the end of ads only while there are fewer frames than this
 
-Sleep = Callable[[float], object]  # so many seconds; true when there is no more waiting
+Sleep = Callable[[float], object]  # waits for so many seconds; a true result means: stop waiting
 
 log = logging.getLogger(__name__)
 
 
 class Grabber:
-    """Takes frames from streams and recordings. One instance keeps one connection pool; `close` ends it.
+    """Takes frames from live streams and recordings. Several threads may share a grabber; `close` ends it.
 
-    A source is a login of Twitch, an address that Streamlink knows (a channel, a recording, a clip, a playlist), or
-    a video file on this disk. `frames` and `follow` may be called from several threads at once.
+    A source is a Twitch login, a URL that Streamlink supports (a channel, a recording, a clip, a
+    playlist), or the path of a video file.
+
+    Args:
+        img_size: width and height of a frame, pixels; the aspect ratio is not kept.
+        jpeg_quality: 1 to 100.
+        quality: auto (the smallest rendition that covers img_size), best, worst, or a rendition's name.
+            A channel without that rendition gives the one of auto.
+        frame_interval_s: seconds of video between two frames; 0: one frame of each segment.
+        timeout_s: seconds to connect to a server, and between two bytes.
+        deadline_s: seconds for one response.
+        standin: loopback URL of a stand-in for Twitch; "": the real Twitch.
+        pool_size: number of connections kept open.
+        sleep: waits between segments; it returns true to stop waiting, as `threading.Event.wait` does.
+
+    Raises:
+        SourceNotFound: no such channel, URL or file.
+        StreamOffline: the stream has ended or not started.
+        OnlyAds: every segment was an ad.
+        UndecodableVideo: no segment could be decoded.
+        StreamUnavailable: the servers failed.
+
+    Example:
+        with Grabber(img_size=240, jpeg_quality=95) as grabber:
+            for frame in grabber.frames("some_login", max_frames=15):
+                Path(f"{frame.number}.jpg").write_bytes(frame.jpeg)
     """
 
     def __init__(
@@ -46,16 +70,9 @@ class Grabber:
         pool_size: int = 16,
         sleep: Sleep = time.sleep,
     ) -> None:
-        """Take the settings of the same names; no request is made yet.
-
-        `quality`: auto, best, worst or a rendition's name; a channel without it gives what auto would choose.
-        `pool_size`: connections kept open.
-        `sleep`: how to wait for the next segments; true when there is no more waiting, as a stop event's `wait` is.
-        """
         self._img_size = img_size
         self._jpeg_quality = jpeg_quality
         self._interval_s = frame_interval_s
-        self._deadline_s = deadline_s
         self._sleep = sleep
         self._decoders: deque[Decoder] = deque()
         self._resolver = SourceResolver(
@@ -68,7 +85,7 @@ class Grabber:
         )
 
     def close(self) -> None:
-        """Close the connections; safe to call twice."""
+        """Close the connections. Calling it again does nothing."""
         self._resolver.close()
 
     def __enter__(self) -> Grabber:
@@ -85,86 +102,104 @@ class Grabber:
         spread_first: bool = False,
         sleep: Sleep | None = None,
     ) -> Iterator[Frame]:
-        """What `source` shows now, in up to `at_most` frames, oldest first.
+        """Yield up to `max_frames` frames of what `source` shows now, oldest first. Segments that fail are skipped.
 
-        `scatter`: in another order, the first few from all parts of it already; where an interval is set, oldest first.
-        Of a live stream: of its window's newest segments; where ads have taken the window, it waits up to `ad_wait_s`
-        seconds for more, by `sleep` if one is given. Of a recording: spread over all of it, or from its start where
-        frames come in an interval. A segment that fails is left out. Raises, at the first frame at the latest:
-        SourceNotFound, StreamOffline, OnlyAds, StreamUnavailable, or UndecodableVideo when no segment could be decoded.
+        A live stream gives the newest segments of its playlist. A recording gives frames spread over
+        its whole length; with a frame interval, frames from its start.
+
+        Args:
+            source: login, URL or path.
+            max_frames: 1 or more.
+            ad_wait_s: seconds to wait for the end of ads that fill the playlist.
+            spread_first: yield the frames in bit-reversal order, so that the first few represent the
+                whole; ignored with a frame interval.
+            sleep: waits instead of the grabber's own `sleep`.
+
+        Raises:
+            StreamError: before the first frame; see the class.
         """
         found = self._resolver.open(source)
         if isinstance(found, VideoFile):
             yield from islice(self._file_frames(found, max_frames, spread_first), max_frames)
             return
         extractor = self._extractor(found)
-        window = self._live_segments(found, max_frames, ad_wait_s, spread_first, sleep or self._sleep)
-        yield from islice(extractor.frames(window), max_frames)
+        segments = self._live_segments(found, max_frames, ad_wait_s, spread_first, sleep or self._sleep)
+        yield from islice(extractor.frames(segments), max_frames)
         extractor.raise_if_empty()
 
     def follow(self, source: str, initial_frames: int = 1) -> Iterator[Frame]:
-        """Each new segment's frame from now until the stream ends, no segment twice and none lost.
+        """Yield the frame of each new segment until the stream ends; a recording's frames from its start.
 
-        `at_first`: of the live window's newest segments, so many to begin with. A recording is gone through from its
-        start. Ads and segments that fail are left out; an address that dies is renewed; servers that fail are tried
-        again for a minute. Raises as `frames` does, but OnlyAds; StreamUnavailable also later.
+        Ads and segments that fail are skipped, expired addresses reopened, server errors tolerated for 60 s.
+
+        Args:
+            source: login, URL or path.
+            initial_frames: number of newest segments of the playlist to begin with.
+
+        Raises:
+            StreamError: as `frames`, except OnlyAds; StreamUnavailable may also come after frames.
         """
-        open_follower = self.open_follower(source, initial_frames)
-        while not open_follower.ended:
-            looked_at = time.monotonic()
-            yield from open_follower.poll()
-            if not open_follower.ended and self._sleep(max(0.0, looked_at + open_follower.poll_interval_s - time.monotonic())):
+        follower = self.open_follower(source, initial_frames)
+        while not follower.ended:
+            polled_at = time.monotonic()
+            yield from follower.poll()
+            pause_s = max(0.0, polled_at + follower.poll_interval_s - time.monotonic())
+            if not follower.ended and self._sleep(pause_s):
                 return
 
     def open_follower(self, source: str, initial_frames: int = 1, max_backlog: int | None = None) -> Follower:
-        """The same look by look, for who follows many sources: whoever asks does the waiting.
+        """Return a follower, for callers that follow many sources and wait for all at once.
 
-        `behind`: segments of a live stream that are more than so many behind are passed over, when looks come late.
+        Args:
+            source: login, URL or path.
+            initial_frames: number of newest segments of the playlist to begin with.
+            max_backlog: number of unread segments that a late poll still returns; None: no limit.
         """
         found = self._resolver.open(source)
         if isinstance(found, VideoFile):
             return FileFollower(self._file_frames(found, None))
-        live = LiveStream(found, lambda: self._resolver.open_stream(source), self._sleep)
+        live = LiveStream(found, lambda: self._resolver.open_stream(source))
         return LiveFollower(live, self._extractor(found), initial_frames, max_backlog, self._interval_s)
 
     def _live_segments(
         self, rendition: Rendition, max_frames: int, ad_wait_s: float, spread_first: bool, sleep: Sleep
     ) -> Iterator[tuple[Rendition, Segment]]:
-        """Segments of the stream itself: the window's, and while ads hide too many, those to come."""
+        """Yield segments without ads: those of the playlist, and of later ones while ads leave too few."""
         end = time.monotonic() + ad_wait_s
-        seen, count, ads = SegmentTracker(), 0, False
+        tracker, count, ads = SegmentTracker(), 0, False
         while True:
             playlist = rendition.playlist()
-            new = seen.new_segments(playlist)
+            new = tracker.new_segments(playlist)
             ads = ads or any(segment.ad for segment in new)
-            chosen = self._select(new, max_frames - count, playlist.ended)
-            for segment in bit_reversed(chosen) if spread_first and not self._interval_s else chosen:
+            selected = self._select(new, max_frames - count, playlist.ended)
+            for segment in bit_reversed(selected) if spread_first and not self._interval_s else selected:
                 count += 1
                 yield rendition, segment
-            pause = max(1.0, playlist.target_s)
-            if count >= min(max_frames, _MIN_FRAMES) or not ads or playlist.ended or time.monotonic() + pause > end:
+            pause_s = max(1.0, playlist.target_s)
+            if count >= min(max_frames, _MIN_FRAMES) or not ads or playlist.ended or time.monotonic() + pause_s > end:
                 break
             log.info("%s: ads; waiting for the stream", rendition.name)
-            if sleep(pause):
+            if sleep(pause_s):
                 break
         if not count:
             name = rendition.name
             raise OnlyAds(f"{name} shows nothing but ads") if ads else StreamOffline(f"{name} has no segments")
 
-    def _select(self, segments: Sequence[Segment], wanted: int, over: bool) -> Sequence[Segment]:
-        """Of a live window the newest, of a recording some of all its parts; all, where an interval does the choice."""
+    def _select(self, segments: Sequence[Segment], wanted: int, ended: bool) -> Sequence[Segment]:
+        """Return the segments without ads to decode: of a live stream the newest, of a recording evenly spaced ones."""
         content = [segment for segment in segments if not segment.ad]
-        if self._interval_s:
+        if self._interval_s:  # the schedule of the extractor selects
             return content
-        return evenly_spaced(content, wanted) if over else content[max(0, len(content) - wanted) :]
+        return evenly_spaced(content, wanted) if ended else content[max(0, len(content) - wanted) :]
 
     def _extractor(self, rendition: Rendition) -> FrameExtractor:
         return FrameExtractor(rendition.name, self._decode_segment, self._interval_s)
 
     def _decode_segment(self, rendition: Rendition, segment: Segment, offsets_s: Sequence[float]) -> list[bytes]:
-        """The segment's pictures at these places. More is fetched of it than its start only where one is further on."""
+        """Return the segment's frames at these offsets as JPEGs."""
         if not offsets_s:
             return []
+        # Only the start of a segment is fetched, unless a frame further on is wanted.
         first_only = list(offsets_s) == [0.0]
         with rendition.open_segment(segment, whole=not first_only) as file:
             if first_only:
@@ -174,7 +209,8 @@ class Grabber:
 
     @contextmanager
     def _decoder(self) -> Iterator[Decoder]:
-        """A decoder that nobody else uses meanwhile. They are kept: those of streams before serve those that come."""
+        """Lend an idle decoder, or a new one, to this thread."""
+        # deque's pop and append are atomic, so no lock is needed.
         try:
             decoder = self._decoders.pop()
         except IndexError:
@@ -185,10 +221,12 @@ class Grabber:
             self._decoders.append(decoder)
 
     def _file_frames(self, file: VideoFile, max_frames: int | None, spread_first: bool = False) -> Iterator[Frame]:
-        """Frames of a recording in one file: `at_most` spread over it, or one each interval."""
+        """Yield the frames of a video file, at the times of `data.video.sampling.sample_times`."""
         try:
             with file.open() as video:
-                jpegs = sample_recording(video, self._interval_s, max_frames, self._img_size, self._jpeg_quality, spread_first=spread_first)
+                jpegs = sample_recording(
+                    video, self._interval_s, max_frames, self._img_size, self._jpeg_quality, spread_first=spread_first
+                )
                 yield from (Frame(number, jpeg) for number, jpeg in enumerate(jpegs, 1))
         except UndecodableVideo as error:
             raise UndecodableVideo(f"{file.name}: {error}") from error

@@ -1,4 +1,4 @@
-"""Where pictures come from: a Twitch login, an address or a file becomes something to read."""
+"""Source resolver: a Twitch login, a URL or a path becomes a rendition or a file that frames can be read from."""
 
 from __future__ import annotations
 
@@ -24,54 +24,68 @@ from data.hls.rendition import MediaUrl, Rendition
 from data.http.session import configure_session
 from data.twitch.streamlink_plugin import TwitchPlugin
 
-_CLIP_BYTES = 256 << 20  # a minute of the best quality is about 70 MB
-_HEIGHT = re.compile(r"(\d+)p\d*")
-_UNREADABLE = (ValueError, OverflowError)  # what Streamlink's parsers let pass; the latter for absurd dates
+_CLIP_BYTES = 256 << 20  # a minute of the best quality has about 70 MB
+_HEIGHT = re.compile(r"(\d+)p\d*")  # of a rendition's name, such as 720p60
+_PARSE_ERRORS = (ValueError, OverflowError)  # errors that Streamlink's parsers let pass; the latter for absurd dates
 
 
 @dataclass(frozen=True, slots=True)
 class VideoFile:
-    """A recording in one file. `opened()` gives it, open for reading and seeking; raises OSError, StreamUnavailable."""
+    """A recording in one file. `open()` returns it, readable and seekable; raises OSError, StreamUnavailable."""
 
     name: str
     open: Callable[[], IO[bytes]]
 
 
 class SourceResolver:
-    """Finds them. One instance keeps one connection pool; several threads may use it at once; `close` ends it."""
+    """Finds the streams of sources. Several threads may share a resolver; `close` ends it.
+
+    Args:
+        img_size: height that a rendition should cover, pixels.
+        quality: auto, best, worst, or a rendition's name.
+        timeout_s: seconds to connect to a server, and between two bytes.
+        deadline_s: seconds for one response.
+        standin: loopback URL of a stand-in for Twitch; "": the real Twitch.
+        pool_size: number of connections kept open.
+
+    Raises:
+        SourceNotFound: no such channel, URL or file.
+        StreamOffline: the stream has ended or not started.
+        StreamUnavailable: the servers failed.
+        UndecodableVideo: the source has no video rendition.
+    """
 
     def __init__(
         self, *, img_size: int, quality: str, timeout_s: float, deadline_s: float, standin: str, pool_size: int
     ) -> None:
-        """Take the settings of these names; no request is made yet."""
         self._img_size = img_size
         self._quality = quality
         self._deadline_s = deadline_s
         self._http_options: dict[str, Any] = {"standin": standin, "deadline_s": deadline_s, "pool_size": pool_size}
         self._timeout_s = timeout_s
-        self._twitch = self._session(plugins=False)
+        self._twitch = self._new_session(plugins=False)
         self._plugin_session: Streamlink | None = None
         self._lock = threading.Lock()
-        # Leave nothing to change in the session that every grab uses, so that threads may share it. Of a session,
-        # requests reads headers and cookies for each request; another thread that adds or drops one just then breaks
-        # that. The plugin adds two headers (here already: it then sets equal values, which adds nothing), Twitch
-        # sends cookies (it needs none back).
+        # Threads share this session, and requests reads its headers and cookies for each request: a thread that adds
+        # or drops one meanwhile breaks that. So the plugin's two headers are set here already; setting equal values
+        # again adds nothing. Cookies are refused, because Twitch needs none.
         self._twitch.http.headers.update({"referer": "https://player.twitch.tv", "origin": "https://player.twitch.tv"})
         self._twitch.http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def close(self) -> None:
-        """Close the connections; safe to call twice."""
+        """Close the connections. Calling it again does nothing."""
         self._twitch.http.close()
         if self._plugin_session:
             self._plugin_session.http.close()
 
     def open(self, source: str) -> Rendition | VideoFile:
-        """What `source` names: a login, an address (of a stream, a recording, a clip), or a file on this disk.
+        """Return the stream or the file of a login, a URL (a stream, a recording, a clip) or a path.
 
-        Raises SourceNotFound, StreamOffline, StreamUnavailable, or UndecodableVideo where there is nothing to take frames from.
+        Raises StreamError, as the class says.
         """
         if is_login(source):
-            return self._select_rendition(source, self._twitch_streams(f"https://www.twitch.tv/{quote(source)}", source))
+            url = f"https://www.twitch.tv/{quote(source)}"
+            return self._select_rendition(source, self._twitch_streams(url, source))
         if TwitchPlugin.matches_url(source):
             return self._select_rendition(source, self._twitch_streams(source, source))
         if source.startswith(("http://", "https://")):
@@ -79,18 +93,18 @@ class SourceResolver:
         if ("." in source or "/" in source) and _is_file(source):
             return VideoFile(source, lambda: Path(source).open("rb"))
         raise SourceNotFound(
-            f"{source!r} is no Twitch login (1 to 25 lower-case letters, digits or _), no address and no file"
+            f"{source!r} is not a Twitch login (1 to 25 lower-case letters, digits or _), a URL or a file"
         )
 
     def open_stream(self, source: str) -> Rendition:
-        """The same where `source` is known to be a stream in segments."""
+        """Return the stream of a source that is known to have segments. Raises as `open`."""
         found = self.open(source)
         if isinstance(found, VideoFile):
-            raise StreamOffline(f"{source} is a file by now")
+            raise StreamOffline(f"{source} has become a file")
         return found
 
     def _select_rendition(self, source: str, streams: Mapping[str, Any]) -> Rendition | VideoFile:
-        """The stream of the wanted quality among those found."""
+        """Return the stream of the wanted quality."""
         stream = streams.get(self._quality) or streams.get(choose_rendition(list(streams), self._img_size))
         if isinstance(stream, MuxedHLSStream):
             stream = stream.substreams[0]  # the others are sound
@@ -99,34 +113,35 @@ class SourceResolver:
         if isinstance(stream, HTTPStream):
             media = MediaUrl(stream, self._deadline_s)
             return VideoFile(source, lambda: io.BytesIO(media.content(_CLIP_BYTES)))
-        raise UndecodableVideo(f"{source} has no rendition to take frames from, only {', '.join(streams)}")
+        raise UndecodableVideo(f"{source} has no rendition with video, only {', '.join(streams)}")
 
     def _twitch_streams(self, url: str, source: str) -> Mapping[str, Any]:
-        """What Twitch has at an address of its own: a channel, a recording or a clip."""
+        """Return the renditions of a channel, a recording or a clip of Twitch, by name."""
         try:
             streams = TwitchPlugin(self._twitch, url).streams()
-        except (StreamlinkError, *_UNREADABLE) as error:
-            raise StreamUnavailable(f"{source}: {_shorten(error)}; if every channel fails, upgrade streamlink") from error
+        except (StreamlinkError, *_PARSE_ERRORS) as error:
+            advice = "if every channel fails, upgrade streamlink"
+            raise StreamUnavailable(f"{source}: {_shorten(error)}; {advice}") from error
         if not streams:
             raise StreamOffline(f"{source} is not live")
         return streams
 
     def _plugin_streams(self, url: str) -> Mapping[str, Any]:
-        """What Streamlink's other plugins find at an address. They are loaded when first needed."""
-        with self._lock:
-            self._plugin_session = self._plugin_session or self._session(plugins=True)
+        """Return the renditions that Streamlink's other plugins find at a URL, by name."""
+        with self._lock:  # load the plugins once, and only when needed
+            self._plugin_session = self._plugin_session or self._new_session(plugins=True)
         try:
             streams = self._plugin_session.streams(url)
         except NoPluginError as error:
-            raise SourceNotFound(f"{url}: Streamlink knows no stream there") from error
-        except (StreamlinkError, OSError, *_UNREADABLE) as error:
+            raise SourceNotFound(f"{url}: Streamlink supports no stream there") from error
+        except (StreamlinkError, OSError, *_PARSE_ERRORS) as error:
             raise StreamUnavailable(f"{url}: {_shorten(error)}") from error
         if not streams:
-            raise StreamOffline(f"{url} shows nothing now")
+            raise StreamOffline(f"{url} shows no stream now")
         return streams
 
-    def _session(self, plugins: bool) -> Streamlink:
-        # Without `webbrowser` False a refused token would start a Chromium on this machine. The cache is for its token.
+    def _new_session(self, plugins: bool) -> Streamlink:
+        # Without `webbrowser` False, a refused token starts a Chromium on this machine, whose token the cache keeps.
         options = {"webbrowser": False, "no-plugin-cache": True, "http-timeout": self._timeout_s}
         session = Streamlink(options, plugins_builtin=plugins)
         configure_session(session.http, self._timeout_s, **self._http_options)
@@ -134,9 +149,9 @@ class SourceResolver:
 
 
 def choose_rendition(names: list[str], img_size: int) -> str:
-    """Of renditions named like 720p60, the one with the fewest lines that are at least `img_size`; else the largest.
+    """Return the rendition with the fewest lines that cover `img_size`, else the largest one.
 
-    `best` counts where no name tells a height.
+    `names`: such as 720p60 or audio_only. Return "best" if no name has a height.
     """
     heights = {name: int(match[1]) for name in names if (match := _HEIGHT.fullmatch(name))}
     if not heights:
@@ -146,7 +161,7 @@ def choose_rendition(names: list[str], img_size: int) -> str:
 
 
 def _is_file(path: str) -> bool:
-    """Whether there is such a file; a name that is too long for one is none."""
+    """Return whether the path is a file; false for one that is too long to exist."""
     try:
         return Path(path).is_file()
     except OSError:
@@ -154,5 +169,5 @@ def _is_file(path: str) -> bool:
 
 
 def _shorten(error: Exception) -> str:
-    """What Streamlink says, in a line: it quotes whole answers."""
+    """Return Streamlink's message in one line: it quotes whole responses."""
     return textwrap.shorten(str(error), 200, placeholder=" …")

@@ -1,0 +1,1 @@
+"""HLS: playlists, segments, and live streams that change while they are read."""

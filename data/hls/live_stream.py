@@ -1,28 +1,38 @@
-"""A live stream followed to its end: every new segment once, whatever happens to its playlist meanwhile."""
+"""Live stream: a playlist that is polled until the stream ends. Each new segment is returned once.
+
+    poll:  fetch the playlist
+           not found            → reopen the stream at its new address; not live any more: ended
+           server error         → tolerate it for 60 s, then raise StreamUnavailable
+           nothing new for long → reopen; nothing new there either: ended
+           else                 → return the new segments without ads
+
+Nothing here waits: `poll_interval_s` says when the next poll is due.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from data.errors import StreamOffline, StreamUnavailable
 from data.hls.playlist import Playlist, Segment, SegmentTracker
 
-_STALL_TARGETS = 3  # no new segment for so many target durations: over, or a dead address (streamlink 3628, 5536)
-_OUTAGE_S = 60.0  # servers may fail for so long
-_MIN_POLL_S, _MAX_POLL_S = 1.0, 15.0  # between two looks, whatever a playlist says
+# Target durations without a new segment after which a stream has ended, or its address is dead (streamlink 3628, 5536).
+_STALL_TARGETS = 3
+_OUTAGE_S = 60.0  # server errors are tolerated for so long after the last response
+_MIN_POLL_S, _MAX_POLL_S = 1.0, 15.0  # limits of the poll interval, whatever a playlist says
 
-# Looks come a little oftener than segments do. So each comes sooner after its segment than the one before, until one is
-# too early and the next one follows after half the time: half a segment's length at most is lost to waiting.
+# Polls come a little more often than segments. Each poll is closer to the appearance of its segment than the one
+# before, until one is too early. The next one follows after half a segment: at most this time is lost to waiting.
 _POLL_FACTOR = 0.95
 
 log = logging.getLogger(__name__)
 
 
 class PlaylistSource(Protocol):
-    """What is needed of a `data.hls.rendition.Rendition`."""
+    """The part of `data.hls.rendition.Rendition` that a live stream needs."""
 
     name: str
 
@@ -33,62 +43,57 @@ _R = TypeVar("_R", bound=PlaylistSource)
 
 
 class LiveStream(Generic[_R]):
-    """One stream. `reopen()` finds its rendition anew, as data.capture.source_resolver.SourceResolver.stream does.
+    """One live stream, or the recording of one.
 
-    `over`: nothing more will come. `pause_s`: seconds after a look at which the next one should come.
-    `sleep`: how to wait; true when there is no more waiting. `clock`: seconds that only grow.
+    Args:
+        rendition: where the stream is now.
+        reopen: returns the rendition at the stream's current address; raises StreamOffline, StreamUnavailable.
+        clock: returns monotonic seconds.
+
+    `ended`: no more segments will come. `poll_interval_s`: seconds between the start of a poll and the next one.
     """
 
-    def __init__(
-        self,
-        rendition: _R,
-        reopen: Callable[[], _R],
-        sleep: Callable[[float], object],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, rendition: _R, reopen: Callable[[], _R], clock: Callable[[], float] = time.monotonic) -> None:
         self._rendition = rendition
         self._reopen = reopen
-        self._sleep = sleep
         self._clock = clock
         self._tracker = SegmentTracker()
         self.ended = False
         self.poll_interval_s = _MIN_POLL_S
-        self._first = True  # nothing but ads was seen
+        self._first = True  # only ads came so far
         self._skipped = 0
-        self._reopened = False  # and nothing new came since
+        self._reopened = False  # and no new segment came since
         self._target_s = self._segment_s = _MIN_POLL_S
-        self._last_response_at = self._last_segment_at = clock()  # the last answer, and the last new segment
+        self._last_response_at = self._last_segment_at = clock()
 
     @property
     def missed_segments(self) -> int:
-        """Segments that had come and gone between two looks, and those passed over."""
+        """Number of segments that left the playlist between two polls, or that `max_segments` skipped."""
         return self._tracker.missed_segments + self._skipped
 
-    def segments(self, initial_segments: int) -> Iterator[tuple[_R, Segment]]:
-        """What `look` gives, look after look, until the stream ends."""
-        while not self.ended:
-            looked_at = self._clock()
-            yield from self.poll(initial_segments)
-            if not self.ended and self._sleep(max(0.0, looked_at + self.poll_interval_s - self._clock())):
-                return
-
     def poll(self, initial_segments: int, max_segments: int | None = None) -> list[tuple[_R, Segment]]:
-        """New segments that are no ads, with what opens them; of a live stream's first ones, the newest `at_first`.
+        """Return the new segments without ads, oldest first, each with the rendition that opens it.
 
-        `at_most`: of later ones no more than so many, the newest, for whom being late is worse than missing some.
-        Of a recording all. Raises StreamUnavailable when its servers have failed for a minute.
+        For a recording, return all segments.
+
+        Args:
+            initial_segments: the number of newest segments to begin with.
+            max_segments: the number of newest segments to return from later polls; None: all.
+
+        Raises:
+            StreamUnavailable: server errors lasted for 60 s.
         """
         new = self._refresh()
         content = [segment for segment in new if not segment.ad]
-        most = len(content) if self.ended else initial_segments if self._first else max_segments
-        past = 0 if most is None else max(0, len(content) - most)
-        self._skipped += 0 if self._first else past
+        limit = len(content) if self.ended else initial_segments if self._first else max_segments
+        skipped = 0 if limit is None else max(0, len(content) - limit)
+        self._skipped += 0 if self._first else skipped
         self._first = self._first and not content
         self.poll_interval_s = max(_MIN_POLL_S, self._segment_s * (_POLL_FACTOR if new else 0.5))
-        return [(self._rendition, segment) for segment in content[past:]]
+        return [(self._rendition, segment) for segment in content[skipped:]]
 
     def _refresh(self) -> list[Segment]:
-        """What is new in the playlist; notes what that says of the stream."""
+        """Fetch the playlist, update the stream's state, and return the new segments, ads included."""
         try:
             playlist = self._rendition.playlist()
         except StreamOffline as error:
@@ -105,11 +110,11 @@ class LiveStream(Generic[_R]):
             self._last_segment_at, self._reopened = now, False
             self._segment_s = min(new[-1].seconds or self._target_s, self._target_s)
         elif now - self._last_segment_at > _STALL_TARGETS * max(_MIN_POLL_S, self._target_s):
-            self._reopen_or_end(StreamOffline(f"{self._rendition.name} has fallen silent"))
+            self._reopen_or_end(StreamOffline(f"{self._rendition.name} sends no new segments"))
         return new
 
     def _reopen_or_end(self, reason: StreamOffline) -> None:
-        """Go on at a new address: the old one dies after a day or so. If that one gave nothing either, it is over."""
+        """Continue at a new address, because addresses expire after about a day; end if it gives nothing either."""
         log.info("%s", reason)
         self.ended = self._reopened
         if not self.ended:
@@ -125,9 +130,9 @@ class LiveStream(Generic[_R]):
                 self._tracker.reset_numbering()
 
     def _tolerate_outage(self, error: StreamUnavailable) -> None:
-        """Servers in trouble are no end of the stream, for a while."""
+        """Tolerate server errors for up to 60 s after the last response, then raise `error`."""
         now = self._clock()
         if now - self._last_response_at > _OUTAGE_S:
             raise error
-        log.info("%s; trying again", error)
-        self._last_segment_at = now
+        log.info("%s; retrying", error)
+        self._last_segment_at = now  # an outage is no stall

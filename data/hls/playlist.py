@@ -1,4 +1,4 @@
-"""What a media playlist says (RFC 8216), which of it is new, and when a picture is due. Standard library only."""
+"""Media playlist (RFC 8216): frozen values, and the tracking of new segments. Standard library only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Bytes `start` to before `end` of the file at `uri`; None: to its end."""
+    """Bytes `start` (included) to `end` (excluded) of the resource at `uri`; `end` None: to its end."""
 
     uri: str
     start: int = 0
@@ -16,45 +16,43 @@ class ByteRange:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment. `number`: its media sequence number. `init`: what an fMP4 fragment needs in front.
+    """One media segment of a playlist."""
 
-    `seconds`: its length. `date`: of its first frame, epoch seconds, None where the playlist has none.
-    """
-
-    number: int
+    number: int  # media sequence number
     byte_range: ByteRange
-    init: ByteRange | None
-    seconds: float
-    date: float | None
+    init: ByteRange | None  # init section of an fMP4 fragment (EXT-X-MAP); None for MPEG-TS
+    seconds: float  # duration
+    date: float | None  # of the first frame, epoch seconds (EXT-X-PROGRAM-DATE-TIME); None if not stated
     ad: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Playlist:
-    """The segments listed now, oldest first. `target_s`: the longest one's seconds. `over`: no more will come."""
+    """The segments of one response, oldest first."""
 
     segments: tuple[Segment, ...]
-    target_s: float
-    ended: bool
+    target_s: float  # target duration, seconds: the upper limit of a segment's duration
+    ended: bool  # no segments will be added (EXT-X-ENDLIST)
 
 
 class SegmentTracker:
-    """Tells which segments of a stream are new, look by look: none twice, none lost as long as looks come in time.
+    """Finds the new segments in each response, so that none is processed twice.
 
-    `lost`: how many had come and gone between two looks, ads among them.
+    `missed_segments` counts the segments, ads included, that entered and left the playlist between two responses.
     """
 
     def __init__(self) -> None:
         self.missed_segments = 0
-        self._newest_number = -1  # the newest seen
-        self._oldest_listed = -1  # of the last look
+        self._newest_number = -1  # of all responses
+        self._oldest_listed = -1  # first number of the previous response
         self._newest_date = 0.0
         self._by_date = False
 
     def new_segments(self, playlist: Playlist) -> list[Segment]:
-        """The segments that no look showed before, oldest first; from now on they are seen."""
+        """Return the segments that no earlier playlist contained, oldest first, and remember them."""
         segments = playlist.segments
-        if segments and segments[-1].number < self._oldest_listed:  # not an old copy: numbered anew
+        # An outdated copy still overlaps the previous response; lower numbers mean an encoder's restart.
+        if segments and segments[-1].number < self._oldest_listed:
             self.reset_numbering()
         new = [s for s in segments if s.number > self._newest_number and not self._is_dated_before(s)]
         if segments:
@@ -66,7 +64,7 @@ class SegmentTracker:
         return new
 
     def reset_numbering(self) -> None:
-        """The numbers begin anew (another address of the stream, an encoder's restart): dates tell from now on."""
+        """Accept lower numbers from now on, as after a restart or at another address; compare dates instead."""
         self._newest_number, self._by_date = -1, True
 
     def _is_dated_before(self, segment: Segment) -> bool:

@@ -1,0 +1,1 @@
+"""Twitch: the Helix API, preview images, and the Streamlink plugin."""

@@ -1,0 +1,1 @@
+"""Video: decoding, images, and the choice of frames."""

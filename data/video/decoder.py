@@ -1,4 +1,4 @@
-"""Pictures: the first frame of a video segment, scaled, as JPEG. The only importer of av and cv2."""
+"""Video decoder: frames of segments and recordings, scaled to JPEG. Owns av (FFmpeg's libraries)."""
 
 from __future__ import annotations
 
@@ -16,113 +16,128 @@ from data.readers import ChainedReader, Readable
 from data.video.images import area_average, encode_jpeg
 from data.video.sampling import sample_times
 
-_MAX_PIXELS = 4096 * 2304  # what Twitch can send at most; more is a bomb, not a stream
-_READ_BYTES = 8192  # FFmpeg reads in steps of it: what is fetched beyond the first frame is less than that
+_MAX_PIXELS = 4096 * 2304  # the largest frame that Twitch sends; a larger one is a decompression bomb
+_READ_BYTES = 8192  # FFmpeg reads in steps of this size, so it fetches less than one step beyond the first frame
 _FAST_OPEN_OPTIONS = {
-    # Without these FFmpeg reads on, up to 5 MB, to learn of frame rates and further tracks.
+    # Without these FFmpeg reads up to 5 MB to learn of frame rates and further tracks.
     "probesize": "32",
     "analyzeduration": "0",
     "fpsprobesize": "0",
-    # No decoder for the demuxer: it would decode the first frame to describe the stream, and we again to have it.
+    # Without this the demuxer decodes the first frame to describe the stream, and we decode it again.
     "codec_whitelist": "none",
 }
-_DECODER = {"max_pixels": str(_MAX_PIXELS)}  # the container may have lied
-_CONTAINERS = "mov,matroska,webm,mpegts,flv,avi,ogg,asf"  # none that names other files to open, as playlists do
-_SEEK_S = 2.0  # a jump of so much is worth a seek, to the key frame before it
-_NEAR_S = 0.001  # times are fractions of a tick
-_PLANAR = {"yuv420p", "yuvj420p"}  # what Twitch sends: brightness, and two planes of colour at half its size
+_DECODER_OPTIONS = {"max_pixels": str(_MAX_PIXELS)}  # the container's header may state a wrong size
+_CONTAINERS = "mov,matroska,webm,mpegts,flv,avi,ogg,asf"  # only formats that cannot name other files to open
+_SEEK_S = 2.0  # a jump of at least this length is worth a seek, to the key frame before it
+_TICK_S = 0.001  # times are rounded to ticks of the stream's time base
+_PLANAR = {"yuv420p", "yuvj420p"}  # Twitch's formats: a brightness plane, and two color planes of half its size
 
 
 class Decoder:
-    """FFmpeg's decoder, kept from one segment to the next, of any stream: making one takes a tenth of a frame's time.
+    """FFmpeg's video decoder, reused for segments of any stream: a new one costs a tenth of a frame's decoding.
 
-    For one thread at a time.
+    One thread at a time may use a decoder.
     """
 
     def __init__(self) -> None:
-        self._kind: tuple[str, bytes | None] | None = None
+        self._codec: tuple[str, bytes | None] | None = None  # name and extradata of the kept context
         self._context: av.VideoCodecContext | None = None
 
     def first_keyframe(self, container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
-        """The first key frame, without the two frames or so that a decoder wants to see before it gives one out.
+        """Return the first key frame without reading the frames after it. Raises UndecodableVideo.
 
-        It keeps back what B-frames may still have to come before; at the end of its input it gives out all. So each
-        key frame is its end.
+        A decoder holds frames back, because B-frames may have to come before them. It releases them at
+        the end of its input, so each key frame is followed by an end of input.
         """
         context = self._context_for(stream)
         for packet in container.demux(stream):
             if packet.is_keyframe:
                 if frames := context.decode(packet) or context.decode(None):
-                    self._context = context  # it has proved its worth
+                    self._context = context  # keep it only after a success: damage may have broken it
                     return frames[0]
                 context.flush_buffers()
         raise UndecodableVideo("the segment holds no key frame")
 
     def _context_for(self, stream: av.VideoStream) -> av.VideoCodecContext:
-        """The kept one if it is of this stream's kind; it is let go of until it has decoded this frame, too."""
+        """Return the kept context if its codec matches the stream, else the stream's own one; keep none meanwhile."""
         context, self._context = self._context, None
-        kind = (stream.codec_context.name, stream.codec_context.extradata)
-        if context is None or kind != self._kind:
-            self._kind = kind
+        codec = (stream.codec_context.name, stream.codec_context.extradata)
+        if context is None or codec != self._codec:
+            self._codec = codec
             return stream.codec_context
         context.flush_buffers()
         return context
 
 
 def first_frame(segment: Readable, img_size: int, jpeg_quality: int, decoder: Decoder | None = None) -> bytes:
-    """The first frame of an MPEG-TS segment, or of an fMP4 one with its init section in front, as JPEG.
+    """Return the first frame of a segment as JPEG, scaled by area averaging without keeping the aspect ratio.
 
-    Reads no further than that frame. Scaled by area averaging to `img_size` x `img_size` pixels, whatever the
-    aspect, as the original did. Raises UndecodableVideo when the bytes hold no decodable video; what `read` raises
-    passes through. `decoder`: kept by who asks for many segments.
+    Nothing beyond that frame is read. Errors of `segment.read` pass through.
+
+    Args:
+        segment: MPEG-TS, or fMP4 with its init section in front.
+        img_size: width and height of the result, pixels.
+        jpeg_quality: 1 to 100.
+        decoder: a decoder to reuse; None: a new one.
+
+    Raises:
+        UndecodableVideo: the bytes hold no decodable video.
     """
-    with _opened_segment(segment) as (container, stream):
-        return encode_jpeg(resize_frame((decoder or Decoder()).first_keyframe(container, stream), img_size), jpeg_quality)
+    with _open_segment(segment) as (container, stream):
+        frame = (decoder or Decoder()).first_keyframe(container, stream)
+        return encode_jpeg(resize_frame(frame, img_size), jpeg_quality)
 
 
 def frames_at(segment: Readable, offsets_s: Iterable[float], img_size: int, jpeg_quality: int) -> Iterator[bytes]:
-    """The same for the frames shown so many seconds after the first one, in order; reads on to the last of them."""
-    with _opened_segment(segment) as (container, stream):
+    """Yield the frames of a segment at ascending offsets, in seconds after its first frame, as `first_frame` does."""
+    with _open_segment(segment) as (container, stream):
         frames = container.decode(stream)
         frame = next(frames, None)
         start = frame.time if frame else 0.0
         for offset in offsets_s:
-            while frame and frame.time - start < offset - _NEAR_S:
+            while frame and frame.time - start < offset - _TICK_S:
                 frame = next(frames, None)
             if frame is None:
-                raise UndecodableVideo("the segment holds no frame there")
+                raise UndecodableVideo("the segment is shorter than its playlist says")
             yield encode_jpeg(resize_frame(frame, img_size), jpeg_quality)
 
 
 def sample_recording(
-    file: IO[bytes], interval_s: float, max_frames: int | None, img_size: int, jpeg_quality: int, *, spread_first: bool = False
+    file: IO[bytes],
+    interval_s: float,
+    max_frames: int | None,
+    img_size: int,
+    jpeg_quality: int,
+    *,
+    spread_first: bool = False,
 ) -> Iterator[bytes]:
-    """Frames of a recording in a file, as JPEGs, at the `data.video.sampling.sample_times` of these arguments.
+    """Yield frames of a recording as JPEGs, at the times of `data.video.sampling.sample_times`.
 
-    `file`: open for reading and seeking, MP4, Matroska or another usual container. Raises UndecodableVideo.
+    `file`: a seekable MP4, Matroska or other common container. Raises UndecodableVideo.
     """
     with _decode_errors(), av.open(file, options={"format_whitelist": _CONTAINERS}) as container:
         stream = _video_stream(container)
-        seconds = (container.duration or 0) / av.time_base
+        duration_s = (container.duration or 0) / av.time_base
         frames: Iterator[av.VideoFrame] = iter(())
-        position = -math.inf
-        for offset in sample_times(seconds, interval_s, max_frames, spread_first=spread_first):
-            if not position <= offset < position + _SEEK_S:
-                container.seek(int(offset * av.time_base) + (container.start_time or 0))
+        position_s = -math.inf
+        for time_s in sample_times(duration_s, interval_s, max_frames, spread_first=spread_first):
+            if not position_s <= time_s < position_s + _SEEK_S:
+                container.seek(int(time_s * av.time_base) + (container.start_time or 0))
                 frames = container.decode(stream)
-            start = (stream.start_time or 0) * stream.time_base
-            frame = next((f for f in frames if f.time - start >= offset - _NEAR_S), None)
-            if frame is None and spread_first:  # it is shorter than it says; others may be there
-                position = -math.inf
+            start_s = (stream.start_time or 0) * stream.time_base
+            frame = next((f for f in frames if f.time - start_s >= time_s - _TICK_S), None)
+            if frame is None and spread_first:  # the recording ends early, but other times come before its end
+                position_s = -math.inf
                 continue
             if frame is None:
                 return
-            position = frame.time - start
+            position_s = frame.time - start_s
             yield encode_jpeg(resize_frame(frame, img_size), jpeg_quality)
 
 
 @contextmanager
 def _decode_errors() -> Iterator[None]:
+    """Translate FFmpeg's errors to UndecodableVideo."""
     try:
         yield
     except (av.FFmpegError, ValueError, EOFError) as error:
@@ -130,55 +145,57 @@ def _decode_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _opened_segment(segment: Readable) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+def _open_segment(segment: Readable) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Open a segment and its video stream, for reading only as far as frames are decoded."""
     start = segment.read(_READ_BYTES)
-    # The container is told, not guessed: FFmpeg would open playlists and lists of files too, and what these name.
+    # State the format: while guessing, FFmpeg would also open playlists, and the files that they name.
     container = "mpegts" if start[:1] == b"\x47" else "mp4"
-    joined = ChainedReader(start, segment)
+    file = ChainedReader(start, segment)
     with (
         _decode_errors(),
-        av.open(joined, format=container, options=_FAST_OPEN_OPTIONS, buffer_size=_READ_BYTES) as opened,
+        av.open(file, format=container, options=_FAST_OPEN_OPTIONS, buffer_size=_READ_BYTES) as opened,
     ):
         yield opened, _video_stream(opened)
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """The video in it, set up to be decoded."""
+    """Return the container's first video stream, set up for decoding. Raises UndecodableVideo."""
     if not container.streams.video:
         raise UndecodableVideo("there is no video in it")
     stream = container.streams.video[0]
-    if stream.codec_context is None:  # damage can turn its codec into one that FFmpeg does not know
+    if stream.codec_context is None:  # damaged bytes can name a codec that FFmpeg does not have
         raise UndecodableVideo("the video's codec is unknown")
     if stream.width * stream.height > _MAX_PIXELS:
         raise UndecodableVideo(f"the video has {stream.width}x{stream.height} pixels")
-    stream.codec_context.thread_count = 1  # for one frame: a second thread only delays it
-    stream.codec_context.options = _DECODER
+    stream.codec_context.thread_count = 1  # a second thread delays the first frame
+    stream.codec_context.options = _DECODER_OPTIONS
     return stream
 
 
 def resize_frame(frame: av.VideoFrame, img_size: int) -> np.ndarray:
-    """A decoded frame as uint8 RGB (img_size, img_size, 3), by area averaging.
+    """Return a decoded frame as uint8 RGB (img_size, img_size, 3), by area averaging.
 
-    The planes are averaged as they were decoded and become RGB in the small: a third of the work of the other
-    order, and the same JPEG, which halves the colour planes anyway.
+    The YUV planes are averaged first and converted to RGB afterwards. This takes a third of the time of the
+    other order and gives the same JPEG, which stores the color planes at half size anyway.
     """
     if frame.format.name not in _PLANAR:
         frame = frame.reformat(format="yuv420p")
     small = av.VideoFrame(img_size, img_size, frame.format.name)
     for plane, target in zip(_planes(frame), _planes(small), strict=True):
-        area_average(plane, target)
+        area_average(plane, target)  # Y (img_size, img_size), then U and V (img_size / 2, img_size / 2)
     small.colorspace, small.color_range = frame.colorspace, frame.color_range
     return VideoReformatter().reformat(small, format="rgb24", threads=1).to_ndarray()
 
 
 def _planes(frame: av.VideoFrame) -> list[np.ndarray]:
-    """The pixels of each plane, uint8 (height, width), in the frame's own memory."""
+    """Return views of the frame's planes, each uint8 (height, width)."""
+    # Lines are padded to line_size bytes.
     rows = [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
     return [row[: plane.height, : plane.width] for row, plane in zip(rows, frame.planes, strict=True)]
 
 
 def generate_test_pattern(source: str) -> np.ndarray:
-    """The first picture of one of FFmpeg's video sources, such as smptebars: uint8 RGB (180, 320, 3).
+    """Return the first frame of an FFmpeg video source such as smptebars, as uint8 RGB (180, 320, 3).
 
     https://ffmpeg.org/ffmpeg-filters.html#Video-Sources
     """

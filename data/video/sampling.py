@@ -1,4 +1,4 @@
-"""Sampling: which segments, and which times of a recording, frames are taken from. Standard library only."""
+"""Sampling: the segments and the times of a recording that become frames. Standard library only."""
 
 from __future__ import annotations
 
@@ -8,28 +8,42 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
-_SEGMENT_S = 2.0
+_DEFAULT_INTERVAL_S = 2.0  # the length of Twitch's segments, of which each gives one frame
 
 
 def evenly_spaced(items: Sequence[_T], max_items: int) -> list[_T]:
-    """At most so many of them, spread over all, as segments over a recording."""
-    count_kept = min(max_items, len(items))
-    return [items[index * len(items) // count_kept] for index in range(count_kept)]
+    """Return up to `max_items` of `items`, in order and at equal distances, beginning with the first one."""
+    size = min(max_items, len(items))
+    return [items[index * len(items) // size] for index in range(size)]
 
 
 def bit_reversed(items: Sequence[_T]) -> list[_T]:
-    """All of them, in an order whose every beginning is spread over all: van der Corput's, by the bits in reverse."""
+    """Return all `items` in bit-reversal order: each prefix of the result is spread over the whole sequence.
+
+    The order is the van der Corput sequence of base 2: https://en.wikipedia.org/wiki/Van_der_Corput_sequence
+    """
     bits = max(1, (len(items) - 1).bit_length())
     return [items[index] for index in sorted(range(len(items)), key=lambda index: int(f"{index:0{bits}b}"[::-1], 2))]
 
 
-def sample_times(seconds: float, interval_s: float, max_items: int | None, *, spread_first: bool = False) -> Iterator[float]:
-    """Where in a recording of so many seconds pictures are taken: one each `interval_s`, or with 0 `at_most` of all.
+def sample_times(
+    duration_s: float, interval_s: float, max_frames: int | None, *, spread_first: bool = False
+) -> Iterator[float]:
+    """Yield the times of a recording at which frames are taken, in seconds from its start.
 
-    With neither interval nor number one every two seconds. `scatter`: those of all in the order of `scattered`.
+    Without `interval_s`, `max_frames` times are spread over the duration. Without a duration or a
+    limit to spread, one time each two seconds follows.
+
+    Args:
+        duration_s: length of the recording; 0 if unknown.
+        interval_s: seconds between two frames; 0: none.
+        max_frames: number of times; None: no limit, the iterator is infinite.
+        spread_first: yield spread times in the order of `bit_reversed`.
     """
-    if not interval_s and max_items and seconds:
-        spread = [index * seconds / max_items for index in range(max_items)]
-        yield from bit_reversed(spread) if spread_first else spread
+    if not interval_s and max_frames and duration_s:
+        times = [index * duration_s / max_frames for index in range(max_frames)]
+        yield from bit_reversed(times) if spread_first else times
     else:
-        yield from (index * (interval_s or _SEGMENT_S) for index in (range(max_items) if max_items else count()))
+        # A duration in a container's header may be wrong: the caller stops at the last frame.
+        indexes = range(max_frames) if max_frames else count()
+        yield from (index * (interval_s or _DEFAULT_INTERVAL_S) for index in indexes)

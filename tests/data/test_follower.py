@@ -95,5 +95,5 @@ def test_no_channel_and_no_picture():
     with ScriptedServer(script) as server, grabber(server.url) as opened:
         follower = opened.open_follower("someone")
         assert looked(follower) == []
-        with pytest.raises(UndecodableVideo, match="someone: not one segment"):
+        with pytest.raises(UndecodableVideo, match="someone: no segment could be decoded"):
             looked(follower)

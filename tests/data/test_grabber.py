@@ -367,9 +367,9 @@ def test_a_bad_segment_costs_one_frame(bad):
     [("404", StreamUnavailable), ("HTML", UndecodableVideo), ("empty", UndecodableVideo), ("503", StreamUnavailable)],
 )
 def test_bad_segments_alone_are_an_error(bad, error):
-    """Where not one segment gives a picture, the error says why, and of whom."""
+    """Where no segment could be decoded gives a picture, the error says why, and of whom."""
     script = [*LIVE, playlist("live", "live"), *[BAD_SEGMENTS[bad]] * 2]
-    with ScriptedServer(script) as server, pytest.raises(error, match=r"^someone: not one segment"):
+    with ScriptedServer(script) as server, pytest.raises(error, match=r"^someone: no segment could be decoded"):
         grab(server.url, "someone")
 
 

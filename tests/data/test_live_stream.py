@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -50,8 +50,17 @@ def look(*numbers: int, ads: Sequence[int] = (), shift: int = 0, target_s: float
     return Playlist(tuple(segments), target_s, ended)
 
 
+def segments(stream: LiveStream, clock: Clock, initial_segments: int) -> Iterator[Segment]:
+    """The segments of all polls, until the stream ends or the clock says to stop."""
+    while not stream.ended:
+        polled_at = clock.now
+        yield from (segment for _, segment in stream.poll(initial_segments))
+        if not stream.ended and clock.sleep(max(0.0, polled_at + stream.poll_interval_s - clock.now)):
+            return
+
+
 def followed(
-    first: FakeRendition, *others: FakeRendition | Exception, clock: Clock | None = None, at_first: int = 100
+    first: FakeRendition, *others: FakeRendition | Exception, clock: Clock | None = None, initial_segments: int = 100
 ) -> list[int]:
     """The segments that following gives; the other addresses are what reopening finds."""
     clock, later = clock or Clock(), iter(others)
@@ -62,8 +71,8 @@ def followed(
             raise found
         return found
 
-    stream = LiveStream(first, reopen, clock.sleep, lambda: clock.now)
-    return [int(segment.byte_range.uri) for _, segment in stream.segments(at_first)]
+    stream = LiveStream(first, reopen, lambda: clock.now)
+    return [int(segment.byte_range.uri) for segment in segments(stream, clock, initial_segments)]
 
 
 def test_every_segment_once_until_the_end():
@@ -91,22 +100,22 @@ def test_looks_come_soon_after_segments():
         def playlist(self) -> Playlist:
             return look(*range(int(clock.now / 2) + 1))
 
-    stream = LiveStream(Made(), Made, clock.sleep, lambda: clock.now)
-    for _, segment in stream.segments(1):
+    stream = LiveStream(Made(), Made, lambda: clock.now)
+    for segment in segments(stream, clock, 1):
         late.append(clock.now - 2 * int(segment.byte_range.uri))
     assert len(late) > 300
     assert max(late[25:]) <= 1.0 + 1e-6
 
 
-@pytest.mark.parametrize(("at_first", "expected"), [(0, [4]), (1, [3, 4]), (2, [2, 3, 4]), (9, [1, 2, 3, 4])])
-def test_how_much_of_the_past(at_first, expected):
+@pytest.mark.parametrize(("initial_segments", "expected"), [(0, [4]), (1, [3, 4]), (2, [2, 3, 4]), (9, [1, 2, 3, 4])])
+def test_how_much_of_the_past(initial_segments, expected):
     """Of the first look so many of the newest, of the others all."""
-    assert followed(FakeRendition(look(1, 2, 3), look(3, 4), look(4, ended=True)), at_first=at_first) == expected
+    assert followed(FakeRendition(look(1, 2, 3), look(3, 4), look(4, ended=True)), initial_segments=initial_segments) == expected
 
 
 def test_a_recording_is_gone_through_from_its_start():
     """Where the first look has ENDLIST already, all of it comes."""
-    assert followed(FakeRendition(look(*range(50), ended=True)), at_first=1) == [*range(50)]
+    assert followed(FakeRendition(look(*range(50), ended=True)), initial_segments=1) == [*range(50)]
 
 
 def test_ads_are_left_out():
@@ -114,7 +123,7 @@ def test_ads_are_left_out():
     stream = FakeRendition(
         look(1, 2, ads=(1, 2)), look(1, 2, 3, 4, ads=(1, 2)), look(4, 5, 6, ads=(5,)), look(6, 7, ended=True)
     )
-    assert followed(stream, at_first=1) == [4, 6, 7]
+    assert followed(stream, initial_segments=1) == [4, 6, 7]
 
 
 def test_silence_ends_it():

@@ -20,22 +20,22 @@ from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
 from recognition.events import FrameClassified, VerdictReached
 from recognition.outputs.console import event_lines
-from tests.footage import BLUE, GREEN, RED, flat
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize, save_model
-from tests.recognition.fakes import ByColour, events, frames
+from tests.recognition.fakes import ColourClassifier, events, frames
+from tests.sample_images import BLUE, GREEN, RED, flat
 from tests.standin import Standin
 
 # --- the lines, on fakes --------------------------------------------------------------------------
 
 
-def spoken(made: Iterable[Frame], classifier: ByColour) -> list[str]:
+def spoken(made: Iterable[Frame], classifier: ColourClassifier) -> list[str]:
     """The lines printed of it."""
     return [line for event in events(made, classifier) for line in event_lines(event)]
 
 
 def test_the_words():
     """Each frame's game and confidence, then the game with the largest sum of softmax outputs, and that sum."""
-    classifier = ByColour()
+    classifier = ColourClassifier()
     top = np.exp(2) / (np.exp(2) + 2)
     score = 2 * top + (1 - top) / 2
     assert spoken(frames(GREEN, BLUE, GREEN), classifier) == [
@@ -49,7 +49,7 @@ def test_the_words():
 
 def test_a_stream_of_nothing_known():
     """Every frame is below the threshold: the last line says so, and what comes closest."""
-    classifier = ByColour(calibration=Calibration(score="max_logit", threshold=3.0, share=0.05))
+    classifier = ColourClassifier(calibration=Calibration(score="max_logit", threshold=3.0, share=0.05))
     top = np.exp(2) / (np.exp(2) + 2)
     assert spoken(frames(GREEN, GREEN), classifier) == [
         f"Frame 1: Unknown (closest: Green: the Sequel with a {100 * top:.2f}% confidence).",
@@ -61,13 +61,13 @@ def test_a_stream_of_nothing_known():
 def test_confidences_are_over_the_temperature():
     """Logits twice as sure as they should be, at temperature 2, print what they should."""
     top = np.exp(2) / (np.exp(2) + 2)
-    said = spoken(frames(GREEN), ByColour(sure=4.0, calibration=Calibration(temperature=2.0)))
+    said = spoken(frames(GREEN), ColourClassifier(logit=4.0, calibration=Calibration(temperature=2.0)))
     assert said[0] == f"Frame 1: Green: the Sequel with a {100 * top:.2f}% confidence."
 
 
 def test_the_classifier_sees_rgb():
     """A red frame reaches the model as red, whatever order of channels the JPEG library has."""
-    assert spoken(frames(RED), ByColour())[-1].startswith("Red Game")
+    assert spoken(frames(RED), ColourClassifier())[-1].startswith("Red Game")
 
 
 def test_each_line_comes_with_its_frame():
@@ -80,7 +80,7 @@ def test_each_line_comes_with_its_frame():
         assert come.wait(30)
         yield second
 
-    said = events(slow(), ByColour())
+    said = events(slow(), ColourClassifier())
     assert next(said).source == "x"
     come.set()
     assert [type(event) for event in said] == [FrameClassified, VerdictReached]
@@ -90,17 +90,17 @@ def test_each_line_comes_with_its_frame():
 def test_an_error_before_the_first_frame_is_the_answer(error):
     """Without a frame there is no verdict: the stream's own error goes up."""
     with pytest.raises(type(error)) as raised:
-        spoken(frames(then=error), ByColour())
+        spoken(frames(then=error), ColourClassifier())
     assert raised.value is error
 
 
 def test_an_error_after_some_frames_is_a_warning(caplog):
     """The frames so far have their verdict; what ended them is told apart, on stderr."""
     with caplog.at_level(logging.WARNING):
-        said = spoken(frames(RED, RED, then=StreamUnavailable("x: gone")), ByColour(sure=99))
+        said = spoken(frames(RED, RED, then=StreamUnavailable("x: gone")), ColourClassifier(logit=99))
     assert said[-1] == "Red Game with a score of 2.0"
     assert len(said) == 3
-    assert "x: gone; the verdict is of the frames so far" in caplog.text
+    assert "x: gone; the verdict is based on the frames so far" in caplog.text
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def test_fewer_frames_by_setting(twitch, model_path):
         ("only_sponsors", 4, "only_sponsors shows nothing but ads"),
         ("nobody_of_that_name", 5, "nobody_of_that_name"),
         ("https://www.twitch.tv/already_over", 3, "already_over is not live"),
-        ("no such file.mp4", 5, "is no Twitch login"),
+        ("no such file.mp4", 5, "is not a Twitch login"),
     ],
 )
 def test_no_answer(twitch, model_path, login, code, words):
