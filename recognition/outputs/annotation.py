@@ -19,7 +19,7 @@ from data.video.images import decode_jpeg, encode_jpeg
 if TYPE_CHECKING:
     from recognition.decision.verdict import Prediction
 
-KNOWN, UNKNOWN = (60, 190, 110), (240, 160, 40)  # RGB, 0 to 255, like all colours of this module
+KNOWN, UNKNOWN = (60, 190, 110), (240, 160, 40)  # RGB, 0 to 255, like all colors of this module
 _WHITE, _DARK = (255, 255, 255), (30, 36, 48)
 _FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"  # Latin, Cyrillic, Greek, Arabic, Hebrew and more
 _CJK_FONT = "NotoSansCJK-Regular.ttc"  # 20 MB, therefore not shipped: Pillow searches the system's font folders

@@ -1,4 +1,4 @@
-"""The command as a user starts it, and a model for it that tells dark pictures from bright ones."""
+"""Helpers to run the command in a process of its own, with a model that separates dark images from bright ones."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from onnx import TensorProto, helper, numpy_helper
 
 from config import Settings
 from data.entities import Game
-from model.inference import classes as class_list
-from model.inference.classifier import CLASSES_KEY, FILE
+from model.inference.classes import CLASSES_FILE, write_classes
+from model.inference.classifier import CLASSES_KEY, ONNX_FILE
 from tests.standin import Standin
 
 ROOT = Path(__file__).resolve().parents[2]
 DARK, BRIGHT = Game(9000003, "Dungeon Crawl Stone Soup"), Game(9000004, "Extreme Tux Racer")
 
 
-def save_model(folder: Path, games: tuple[Game, ...], img_size: int = 240, sure: float = 100.0) -> Path:
-    """A model.onnx that tells dark pictures (the first game) from bright ones, with its classes.txt; the folder.
+def save_model(folder: Path, games: tuple[Game, ...], img_size: int = 240, slope: float = 100.0) -> Path:
+    """Write a model.onnx and its classes.txt; return the folder.
 
-    Of the mean of all channels, 0 to 255, what exceeds 110 counts `sure` times.
+    The model answers the first game for dark images and the second for bright ones. Its logits are ±`slope` times
+    the mean of all pixels and channels, 0 to 255, less 110.
     """
-    weight = np.array([[-sure, sure]], np.float32)
-    bias = np.array([110.0 * sure, -110.0 * sure], np.float32)
+    weight = np.array([[-slope, slope]], np.float32)  # (1, classes)
+    bias = np.array([110.0 * slope, -110.0 * slope], np.float32)  # (classes,)
     axes = numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes")
     graph = helper.make_graph(
         [
@@ -49,23 +50,26 @@ def save_model(folder: Path, games: tuple[Game, ...], img_size: int = 240, sure:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     helper.set_model_props(model, {CLASSES_KEY: ",".join(str(game.id) for game in games)})
     folder.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, folder / FILE)
-    class_list.write(folder / class_list.FILE, games)
+    onnx.save(model, folder / ONNX_FILE)
+    write_classes(folder / CLASSES_FILE, games)
     return folder
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "recognition.recognize", *words]
+def command(*arguments: str) -> list[str]:
+    """Return the command line for these arguments."""
+    return [sys.executable, "-m", "recognition.recognize", *arguments]
 
 
 def environment(standin: Standin, model_path: Path, **changes: str) -> dict[str, str]:
-    """This process's environment with the stand-in and the model, and no other setting of the toolkit."""
-    own = {name.upper() for name in Settings.model_fields}
-    kept = {name: value for name, value in os.environ.items() if name not in own}
-    return {**kept, "TWITCH_STANDIN": standin.url, "MODEL_PATH": str(model_path), **changes}
+    """Return this process's environment with the stand-in, the model and `changes` as the only settings."""
+    settings = {name.upper() for name in Settings.model_fields}
+    other = {name: value for name, value in os.environ.items() if name not in settings}
+    return {**other, "TWITCH_STANDIN": standin.url, "MODEL_PATH": str(model_path), **changes}
 
 
-def recognize(standin, model_path, *words, cwd=ROOT, **changes) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user would."""
+def recognize(standin, model_path, *arguments, cwd=ROOT, **changes) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, as a user would."""
     env = environment(standin, model_path, **changes)
-    return subprocess.run(command(*words), cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(
+        command(*arguments), cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False
+    )

@@ -1,4 +1,4 @@
-"""Fixtures of recognition."""
+"""Fixtures of the recognition tests."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from tests.recognition.commands import BRIGHT, DARK, save_model
 
 @pytest.fixture(scope="session")
 def model_path(tmp_path_factory) -> Path:
-    """The folder of a model that knows a dark game and a bright one."""
+    """Return the folder of a model that separates a dark game from a bright one."""
     return save_model(tmp_path_factory.mktemp("model"), (DARK, BRIGHT))

@@ -1,4 +1,4 @@
-"""recognition.recognize with its options, as a user starts it: many sources, JSON, categories, pictures, exit codes."""
+"""Single mode, run as a command: several sources, JSON, early stopping, categories, images, exit codes and options."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from recognition.modes.single import combine_exit_codes
+from recognition.modes.single import DEFAULT_CERTAINTY, combine_exit_codes
 from recognition.recognize import main
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize, save_model
 from tests.recognition.schema import valid
@@ -18,19 +18,19 @@ DARK_LOGIN, BRIGHT_LOGIN = "dcss_minotaur_berserker", "etr_bumpy_ride"
 
 @pytest.fixture(scope="module")
 def twitch(world):
-    """The stand-in, with the channels that are recognised here."""
+    """Run the stand-in with the channels of this module."""
     with Standin(world.only({DARK_LOGIN, BRIGHT_LOGIN, "already_over", "went_to_bed", "only_sponsors"})) as running:
         yield running
     assert not running.unknown
 
 
 def credentials(twitch: Standin) -> dict[str, str]:
-    """The settings that Helix needs."""
+    """Return the settings that Helix needs."""
     return {name: value for name, value in twitch.environment.items() if name.startswith("CLIENT")}
 
 
-def test_many_sources(twitch, model_path):
-    """Each line begins with its source; one that fails has a line on stderr, and the others their answers."""
+def test_several_sources_when_one_fails_print_the_others(twitch, model_path):
+    """Each line begins with its source; the failure is one line on stderr, and the other sources have verdicts."""
     done = recognize(twitch, model_path, BRIGHT_LOGIN, "already_over", DARK_LOGIN, FRAMES_PER_STREAM="1")
     assert done.stdout.splitlines() == [
         f"{BRIGHT_LOGIN}: Frame 1: {BRIGHT.name} with a 100.00% confidence.",
@@ -44,53 +44,46 @@ def test_many_sources(twitch, model_path):
 @pytest.mark.parametrize(
     ("codes", "code"), [([0, 0], 0), ([0, 3], 3), ([3, 3], 3), ([3, 7], 1), ([8], 8), ([8, 0, 8], 8), ([0, 8, 3], 1)]
 )
-def test_the_exit_code_of_many(codes, code):
-    """0 when all were answered, the failures' own where they agree, otherwise 1."""
+def test_exit_codes_when_combined_are_zero_common_or_one(codes, code):
+    """The result is 0 if all codes are 0, the code that all failures share, otherwise 1."""
     assert combine_exit_codes(codes) == code
 
 
-def test_sources_from_stdin_and_a_file(twitch, model_path, tmp_path):
-    """`-` reads stdin, --from a file; as JSON, each line as described, a failure among them."""
+def test_json_when_sources_come_from_stdin_and_a_file_follows_the_schema(twitch, model_path, tmp_path):
+    """`-` reads sources from stdin, --from from a file; each JSON line is valid, a failure included."""
     file = tmp_path / "channels.txt"
     file.write_text(f"{DARK_LOGIN} # the dark one\nwent_to_bed\n")
-    done = subprocess.run(
-        command("-", "--from", str(file), "--json", "--frames", "2", "--top", "2"),
-        cwd=ROOT,
-        env=environment(twitch, model_path),
-        input=f"{BRIGHT_LOGIN}\n",
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    said = [valid(json.loads(line)) for line in done.stdout.splitlines()]
-    assert [(event["source"], event["event"]) for event in said] == [
+    words = ("-", "--from", str(file), "--json", "--frames", "2", "--top", "2")
+    done = recognize(twitch, model_path, *words, stdin=f"{BRIGHT_LOGIN}\n")
+    events = [valid(json.loads(line)) for line in done.stdout.splitlines()]
+    assert [(event["source"], event["event"]) for event in events] == [
         *[(BRIGHT_LOGIN, "frame")] * 2,
         (BRIGHT_LOGIN, "verdict"),
         *[(DARK_LOGIN, "frame")] * 2,
         (DARK_LOGIN, "verdict"),
         ("went_to_bed", "failure"),
     ]
-    assert (said[2]["game"]["id"], said[2]["frames"], said[2]["category"]) == (BRIGHT.id, 2, None)
-    assert [one["name"] for one in said[2]["top"]] == [BRIGHT.name, DARK.name]
-    assert (done.returncode, said[-1]["exit_code"], done.stderr) == (3, 3, "")
+    verdict = events[2]
+    assert (verdict["game"]["id"], verdict["frames"], verdict["category"]) == (BRIGHT.id, 2, None)
+    assert [game["name"] for game in verdict["top"]] == [BRIGHT.name, DARK.name]
+    assert (done.returncode, events[-1]["exit_code"], done.stderr) == (3, 3, "")
 
 
-def test_each_json_line_is_flushed(twitch, model_path):
-    """A reader of the pipe has the first frame while the command still waits for the next stream."""
-    words = command(BRIGHT_LOGIN, "only_sponsors", "--json")
+def test_json_line_when_printed_is_flushed(twitch, model_path):
+    """A reader of the pipe receives the first source's lines while the command still waits for the next stream."""
+    arguments = command(BRIGHT_LOGIN, "only_sponsors", "--json")
     env = environment(twitch, model_path, AD_WAIT_S="600", FRAMES_PER_STREAM="1")
-    with subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(arguments, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout
-        said = [json.loads(process.stdout.readline())["event"] for _ in range(2)]
+        events = [json.loads(process.stdout.readline())["event"] for _ in range(2)]
         assert process.poll() is None
         process.terminate()
         assert process.wait(30) == 130
-    assert said == ["frame", "verdict"]
+    assert events == ["frame", "verdict"]
 
 
-def test_it_stops_when_the_answer_is_certain(twitch, model_path):
-    """--frames looks at fewer where they agree, and says at how many; with --sure 1 at all."""
+def test_frames_option_when_frames_agree_stops_early(twitch, model_path):
+    """--frames classifies fewer frames and prints their number; with --sure 1 it classifies all."""
     early = recognize(twitch, model_path, DARK_LOGIN, "--frames", "13").stdout.splitlines()
     count = len(early) - 1
     assert 2 <= count < 7
@@ -99,8 +92,8 @@ def test_it_stops_when_the_answer_is_certain(twitch, model_path):
     assert whole[13:] == [f"{DARK.name} with a score of 13.0"]
 
 
-def test_alternatives(twitch, model_path):
-    """--top says what else it might be."""
+def test_top_option_when_two_prints_the_second_game(twitch, model_path):
+    """--top 2 appends the second game to frames as a percentage and to verdicts as a score."""
     done = recognize(twitch, model_path, DARK_LOGIN, "--top", "2", FRAMES_PER_STREAM="1")
     assert done.stdout.splitlines() == [
         f"Frame 1: {DARK.name} with a 100.00% confidence. Then {BRIGHT.name} 0.00%.",
@@ -108,8 +101,8 @@ def test_alternatives(twitch, model_path):
     ]
 
 
-def test_twitch_s_own_word(twitch, tmp_path):
-    """With credentials the category stands beside the answer, and a mismatch is marked: by ids, whatever the names."""
+def test_category_is_printed_and_mismatch_marked(twitch, tmp_path):
+    """--category appends the streamer's category; games match by id, even if their names differ."""
     renamed = save_model(tmp_path, (DARK, type(BRIGHT)(BRIGHT.id, "EXTREME TUX RACER")))
     done = recognize(twitch, renamed, BRIGHT_LOGIN, "--category", FRAMES_PER_STREAM="1", **credentials(twitch))
     assert done.stdout.splitlines()[-1] == f"EXTREME TUX RACER with a score of 1.0 (category: {BRIGHT.name})"
@@ -119,17 +112,17 @@ def test_twitch_s_own_word(twitch, tmp_path):
     assert done.returncode == 0
 
 
-def test_categories_without_credentials(twitch, model_path):
-    """--category asks Helix, which needs them: exit code 2, and the line names the setting."""
+def test_category_without_credentials_names_the_setting(twitch, model_path):
+    """--category needs Helix: without credentials, the exit code is 2 and the message begins with the setting."""
     done = recognize(twitch, model_path, BRIGHT_LOGIN, "--category")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: CLIENT_ID: ")
 
 
-def test_an_answer_that_is_not_confident_enough(twitch, tmp_path):
-    """Where no game reaches --min-confidence the answer is unknown, and so is the exit code."""
-    unsure = save_model(tmp_path, (DARK, BRIGHT), sure=0.0)
-    done = recognize(twitch, unsure, BRIGHT_LOGIN, "--min-confidence", "0.6", FRAMES_PER_STREAM="2")
+def test_min_confidence_when_not_reached_gives_unknown(twitch, tmp_path):
+    """Frames and the verdict below --min-confidence are unknown; the exit code is 8."""
+    undecided = save_model(tmp_path, (DARK, BRIGHT), slope=0.0)
+    done = recognize(twitch, undecided, BRIGHT_LOGIN, "--min-confidence", "0.6", FRAMES_PER_STREAM="2")
     assert done.stdout.splitlines() == [
         f"Frame 1: Unknown (closest: {DARK.name} with a 50.00% confidence).",
         f"Frame 2: Unknown (closest: {DARK.name} with a 50.00% confidence).",
@@ -138,8 +131,8 @@ def test_an_answer_that_is_not_confident_enough(twitch, tmp_path):
     assert (done.returncode, done.stderr) == (8, "")
 
 
-def test_frames_are_saved(twitch, model_path, tmp_path):
-    """--save leaves a picture of each frame, and the sheet."""
+def test_save_option_writes_frames_and_contact_sheet(twitch, model_path, tmp_path):
+    """--save writes an image of each frame and the contact sheet."""
     done = recognize(twitch, model_path, DARK_LOGIN, "--save", str(tmp_path / "album"), FRAMES_PER_STREAM="2")
     assert done.returncode == 0
     assert {path.name for path in (tmp_path / "album" / DARK_LOGIN).iterdir()} == {
@@ -148,25 +141,32 @@ def test_frames_are_saved(twitch, model_path, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "fault"),
+    ("arguments", "message"),
     [
-        (["x", "--top", "0"], "--top: '0' is not a whole number from 1 on"),
-        (["x", "--min-confidence", "90"], "--min-confidence: '90' is not a number from 0 to 1"),
-        (["x", "--min-confidence", "nan"], "--min-confidence: 'nan' is not a number"),
-        (["x", "--frames", "many"], "--frames: 'many' is not a whole number"),
-        (["x", "--watch", "--every", "0"], "--every: '0' is not a number above 0"),
-        (["x", "--metrics", "70000"], "--metrics: '70000' is not a port"),
-        (["x", "--webhook", "http://a"], "--webhook goes with --watch"),
-        (["x", "--watch", "--preview"], "--preview does not go with --watch"),
-        (["x", "--watch", "--frames", "3"], "--frames does not go with --watch"),
-        (["--game", "x", "--save", "d"], "--save does not go with --game"),
-        (["x", "--sure", "0.5"], "--sure goes with --frames"),
+        (["x", "--top", "0"], "--top: invalid value '0': must be a whole number, at least 1"),
+        (["x", "--min-confidence", "90"], "--min-confidence: invalid value '90': must be a number from 0 to 1"),
+        (["x", "--min-confidence", "nan"], "--min-confidence: invalid value 'nan': must be a number"),
+        (["x", "--frames", "many"], "--frames: invalid value 'many': must be a whole number"),
+        (["x", "--watch", "--every", "0"], "--every: invalid value '0': must be a number above 0"),
+        (["x", "--metrics", "70000"], "--metrics: invalid value '70000': must be a port"),
+        (["x", "--webhook", "http://a"], "--webhook needs --watch"),
+        (["x", "--watch", "--preview"], "--preview cannot be used with --watch"),
+        (["x", "--watch", "--frames", "3"], "--frames cannot be used with --watch"),
+        (["--game", "x", "--save", "d"], "--save cannot be used with --game"),
+        (["x", "--sure", "0.5"], "--sure needs --frames"),
         ([], "required: source"),
     ],
 )
-def test_what_does_not_go_together(words, fault, capsys):
-    """The usage, and a line that says what is wrong; exit code 2."""
+def test_conflicting_options_are_rejected(arguments, message, capsys):
+    """The usage and a line that names the option are printed to stderr; the exit code is 2."""
     with pytest.raises(SystemExit) as ended:
-        main(words)
+        main(arguments)
     assert ended.value.code == 2
-    assert fault in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+def test_help_states_the_default_certainty(capsys):
+    """--help cannot import the mode, which is slow: the default in its text is a copy of the mode's constant."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert f"(default: {DEFAULT_CERTAINTY})" in capsys.readouterr().out
