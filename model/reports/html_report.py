@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 _MAX_EXAMPLES = 18
 _EXAMPLE_SIZE = 160  # pixels
+_DPI = 120  # a figure of 8 inches fills the page's width
 _SECTIONS = {  # name of the PNG file: title, and what the plot shows
     "games": ("By game", ""),
     "confusion": ("Confusion", "Rows are the true games, columns the recognised ones."),
     "reliability": ("Calibration", "The confidence should equal the fraction of frames that are right."),
     "unknown": ("Known or unknown", "Frames left of the threshold are called unknown."),
-    "worst": ("Worst errors", "Frames of known games recognised as another game, the least likely game first."),
+    "worst": (
+        "Worst errors",
+        "Frames of known games recognised as another, lowest probability of the true game first.",
+    ),
     "mistaken": ("Unknown games accepted as known", "Frames that should be called unknown, the highest score first."),
 }
 
@@ -68,7 +72,7 @@ def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
         if indices:
             images = [evaluation.images[index].pixels(_EXAMPLE_SIZE) for index in indices]
             figures[name] = plots.image_grid(images, [_caption(evaluation, index) for index in indices])
-    return {name: plots.to_png(figure) for name, figure in figures.items()}
+    return {name: plots.to_png(figure, _DPI) for name, figure in figures.items()}
 
 
 def _caption(evaluation: FolderEvaluation, index: int) -> str:

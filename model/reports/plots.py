@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from model.evaluation.metrics import Evaluation
 
 _BLUE, _ORANGE, _GREY = "#2a6fbb", "#d9691e", "#8a8f98"
-_DPI = 144
 _COLUMNS = 6
 _MAX_NAME_LENGTH = 28
 
@@ -28,12 +27,12 @@ def truncate(name: str, max_length: int = _MAX_NAME_LENGTH) -> str:
     return name if len(name) <= max_length else name[: max_length - 1] + "…"
 
 
-def to_png(figure: Figure) -> bytes:
-    """Return the figure as a PNG file."""
+def to_png(figure: Figure, dpi: int = 144) -> bytes:
+    """Return the figure as a PNG file of `dpi` pixels per inch."""
     file = io.BytesIO()
     with warnings.catch_warnings():  # the font lacks some scripts; it draws boxes for those names
         warnings.filterwarnings("ignore", "Glyph")
-        figure.savefig(file, format="png", dpi=_DPI)
+        figure.savefig(file, format="png", dpi=dpi)
     return file.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""classes.txt."""
+"""classes.txt: names survive a round trip, and malformed files are rejected."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from data.errors import ModelError
 from model.inference import classes
 
 
-def test_what_is_written_is_read(tmp_path):
-    """Order, ids past 32 bits and names in any script come back, one line for each."""
+def test_classes_round_trip(tmp_path):
+    """Order, ids past 32 bits and names in any script survive writing and reading."""
     games = (Game(9, "Tom Clancy's Rainbow Six: Siege"), Game(2**40, "原神"), Game(10, "Pokémon\u2028Red"))
-    classes.write(tmp_path / "classes.txt", games)
-    assert classes.read(tmp_path / "classes.txt")[:2] == games[:2]
+    classes.write_classes(tmp_path / "classes.txt", games)
+    assert classes.read_classes(tmp_path / "classes.txt")[:2] == games[:2]
     assert (tmp_path / "classes.txt").read_bytes().startswith(b"9\tTom Clancy's Rainbow Six: Siege\n1099511627776\t")
     assert [path.name for path in tmp_path.iterdir()] == ["classes.txt"]
 
 
-def test_a_name_cannot_break_the_line(tmp_path):
-    """Tabs and line breaks in a name become blanks: line i stays output i."""
-    classes.write(tmp_path / "classes.txt", [Game(1, "a\tb\nc"), Game(2, "d")])
-    assert classes.read(tmp_path / "classes.txt") == (Game(1, "a b c"), Game(2, "d"))
+def test_tabs_and_line_breaks_in_names_become_spaces(tmp_path):
+    """A name cannot break its line: line i stays output i."""
+    classes.write_classes(tmp_path / "classes.txt", [Game(1, "a\tb\nc"), Game(2, "d")])
+    assert classes.read_classes(tmp_path / "classes.txt") == (Game(1, "a b c"), Game(2, "d"))
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def test_a_name_cannot_break_the_line(tmp_path):
         b"\xff\t",
     ],
 )
-def test_a_malformed_file_is_refused(tmp_path, content):
-    """Rather a clear line than a name for the wrong output."""
+def test_malformed_file_raises_model_error(tmp_path, content):
+    """An error is better than a wrong name for an output."""
     (tmp_path / "classes.txt").write_bytes(content)
     with pytest.raises(ModelError, match=r"classes\.txt"):
-        classes.read(tmp_path / "classes.txt")
+        classes.read_classes(tmp_path / "classes.txt")
 
 
-def test_a_missing_file_says_how_to_make_it(tmp_path):
-    """The line names the command."""
+def test_missing_file_names_the_command_that_creates_it(tmp_path):
+    """The message tells how to train a model."""
     with pytest.raises(ModelError, match=r"python -m model\.create"):
-        classes.read(tmp_path / "classes.txt")
+        classes.read_classes(tmp_path / "classes.txt")

@@ -1,12 +1,12 @@
-"""The evaluation, as a user runs it, on painted pictures of games that the model knows and of one that it does not."""
+"""model.evaluate as a user runs it, on painted images of games that the model knows and of one that it does not."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -16,17 +16,17 @@ import pytest
 from data.entities import Game
 from data.errors import DatasetError
 from model.evaluation import folder_evaluation, image_folder
-from model.evaluation.folder_evaluation import Trial
+from model.evaluation.folder_evaluation import FolderEvaluation
 from model.inference.classifier import Classifier
-from tests.model.conftest import BLUE, GAMES, GREEN, RED, ROOT, SIZE, picture
+from tests.in_process import run_command
+from tests.model.conftest import BLUE, GAMES, GREEN, RED, SIZE, picture
 from tests.model.test_validation import another_game
 
 
 def evaluate(trained, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """The command with the settings of the painted model."""
-    environment = {"MODEL_PATH": str(trained.path), "DOWNLOAD_PATH": str(trained.dataset.download_path)}
-    command = [sys.executable, "-m", "model.evaluate", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    """Run the command with the settings of the trained model."""
+    env = {"MODEL_PATH": str(trained.path), "DOWNLOAD_PATH": str(trained.dataset.download_path)}
+    return run_command("model.evaluate", *map(str, words), env=env)
 
 
 def save(path: Path, image: np.ndarray) -> None:
@@ -36,96 +36,98 @@ def save(path: Path, image: np.ndarray) -> None:
 
 @pytest.fixture
 def sorted_by_hand(tmp_path) -> Path:
-    """Folders by name or id: two streams of Red, one of Green, pictures of a game called Magenta, and odds and ends."""
+    """Return a folder with two streams of Red, one of Green, one of an unknown game Magenta, and files to ignore."""
     root = tmp_path / "mine"
     for number in range(1, 11):
         save(root / "red" / f"ann-{number}.jpg", picture(RED, 500 + number))
         save(root / "red" / f"ben_{number}.jpeg", picture(RED, 600 + number))
         save(root / "10" / f"cat-{number}.jpg", picture(GREEN, 700 + number, 4 * SIZE))
         save(root / "Magenta" / f"dan-{number}.jpg", another_game(number))
-    (root / "red" / "ann-99.jpg").write_bytes(b"no picture")
+    (root / "red" / "ann-99.jpg").write_bytes(b"no image")
     (root / "red" / "notes.txt").write_text("mine")
     (root / ".hidden").mkdir()
     return root
 
 
-def judged(trained, root: Path) -> Trial:
+def evaluated(trained, root: Path) -> FolderEvaluation:
     classifier = Classifier.load(trained.path)
-    return folder_evaluation.run(classifier, image_folder.pictures(root, classifier.classes, {}))
+    return folder_evaluation.evaluate_folder(classifier, image_folder.list_images(root, classifier.classes, {}))
 
 
-def test_the_dataset_is_the_default(trained):
-    """Without a folder it is DOWNLOAD_PATH's frames: all of them, but the one that is no image."""
-    done = evaluate(trained)
+def test_default_folder_is_the_dataset(trained, tmp_path):
+    """Without a folder, the command evaluates DOWNLOAD_PATH's frames, except the one that is no image."""
+    copy = dataclasses.replace(trained, path=shutil.copytree(trained.path, tmp_path / "model"))
+    done = evaluate(copy)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^frames right +100\.0% of 48$", done.stdout, re.M)
     assert re.search(r"^Green +16 +4 +100\.0% +100\.0% +\d+\.\d%$", done.stdout, re.M)
     assert "red_ann-99.jpg cannot be decoded" in done.stderr
-    assert (trained.path / "results" / "evaluation" / "report.html").is_file()
-    shutil.rmtree(trained.path / "results" / "evaluation")
+    assert (copy.path / "results" / "evaluation" / "report.html").is_file()
 
 
-def test_a_folder_with_a_stranger(trained, sorted_by_hand, tmp_path):
-    """Known games have their accuracies, the other one is told apart, and the report's files hold all of it."""
+def test_folder_with_an_unknown_game_reports_accuracies_and_auroc(trained, sorted_by_hand, tmp_path):
+    """Known games have accuracies, the unknown game scores lower, and the report's files hold everything."""
     done = evaluate(trained, sorted_by_hand, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^Magenta \(not a class\) +10 +1 +— +— +\d+\.\d%$", done.stdout, re.M)
-    figures = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
-    assert (figures["frames"], figures["streams"], figures["accuracy_by_frame"]) == (30, 3, 1.0)
-    assert figures["unknown"]["frames"] == 10
-    assert figures["unknown"]["auroc_by_frame"] > 0.9
-    assert [game["name"] for game in figures["games"]] == ["Green", "Red", "Magenta"]
-    assert len(figures["sha256"]) == 64
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
+    assert (metrics["frames"], metrics["streams"], metrics["accuracy_by_frame"]) == (30, 3, 1.0)
+    assert metrics["unknown"]["frames"] == 10
+    assert metrics["unknown"]["auroc_by_frame"] > 0.9
+    assert [game["name"] for game in metrics["games"]] == ["Green", "Red", "Magenta"]
+    assert len(metrics["sha256"]) == 64
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(list((tmp_path / "out").glob("*.png")))
     assert "Magenta (not a class)" in page
 
 
-def test_pictures_are_sorted_into_games_and_streams(sorted_by_hand):
-    """By id or name in any case; `ann-1` and `ann-2` are one stream; what is no picture is not there."""
-    found = image_folder.pictures(sorted_by_hand, GAMES, {})
-    assert {(p.game, p.stream, p.known) for p in found} == {
+def test_list_images_assigns_games_and_streams(sorted_by_hand):
+    """Folders match by id or by name in any case; `ann-1` and `ann-2` are one stream; other files are ignored."""
+    found = image_folder.list_images(sorted_by_hand, GAMES, {})
+    assert {(image.game_name, image.stream, image.known_game) for image in found} == {
         ("Red", "ann", RED), ("Red", "ben", RED), ("Green", "cat", GREEN), ("Magenta", "dan", None)
     }  # fmt: skip
     assert len(found) == 41
 
 
-def test_a_wrong_answer_is_shown(trained, sorted_by_hand):
-    """Pictures in the wrong folder are the worst of all, and the strangers that passed are others' alone."""
+def test_worst_errors_and_false_accepts_select_the_right_images(trained, sorted_by_hand):
+    """An image in the wrong folder is the worst error; false accepts are images of unknown games only."""
     save(sorted_by_hand / "red" / "eve-1.jpg", picture(BLUE, 1))
-    done = judged(trained, sorted_by_hand)
-    (worst,) = done.worst(5)
-    assert done.pictures[worst].path.name == "eve-1.jpg"
-    assert done.answer(worst) == BLUE
-    assert all(done.pictures[number].game == "Magenta" for number in done.mistaken(99))
+    evaluation = evaluated(trained, sorted_by_hand)
+    (worst,) = evaluation.worst_errors(5)
+    assert evaluation.images[worst].path.name == "eve-1.jpg"
+    assert evaluation.top_class(worst) == BLUE
+    assert all(evaluation.images[index].game_name == "Magenta" for index in evaluation.false_accepts(99))
 
 
-def test_ids_of_other_games_have_their_names(tmp_path):
-    """games.tsv names what classes.txt does not; a folder without a name there keeps its own."""
+def test_list_images_names_ids_outside_the_classes(tmp_path):
+    """games.tsv names ids that classes.txt lacks; an id in neither keeps its folder's name."""
     for name in ("9", "77", "78"):
         save(tmp_path / name / "ann-1.png", picture(RED, 1))
-    found = image_folder.pictures(tmp_path, [Game(9, "Red")], {77: "Magenta"})
-    assert [p.game for p in found] == ["Magenta", "78", "Red"]
+    found = image_folder.list_images(tmp_path, [Game(9, "Red")], {77: "Magenta"})
+    assert [image.game_name for image in found] == ["Magenta", "78", "Red"]
 
 
-@pytest.mark.parametrize("content", ["nothing", "strangers", "no folder"])
-def test_what_cannot_be_evaluated(trained, tmp_path, content):
-    """One line, exit code 1, and what to do."""
-    if content == "strangers":
+@pytest.mark.parametrize("content", ["nothing", "unknown games", "no folder"])
+def test_folder_without_usable_images_exits_with_one_line(trained, tmp_path, content):
+    """The exit code is 1, and the line tells what to do."""
+    if content == "unknown games":
         save(tmp_path / "in" / "Magenta" / "dan-1.jpg", another_game(1))
     elif content == "nothing":
         (tmp_path / "in" / "Red").mkdir(parents=True)
-    with pytest.raises(DatasetError, match=r"None of the pictures|no pictures in|Cannot read"):
-        judged(trained, tmp_path / "in")
+    with pytest.raises(DatasetError, match=r"No readable image|No images found in|Cannot read"):
+        evaluated(trained, tmp_path / "in")
     done = evaluate(trained, tmp_path / "in")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
 
 
-def test_names_that_are_markup_do_no_harm(trained, tmp_path):
-    """A folder may be called anything; the page shows it as it is."""
+def test_markup_in_names_is_escaped(trained, tmp_path):
+    """A folder may have any name; the page shows it literally, and so does the printed table."""
     save(tmp_path / "in" / "<b>$x$ & co" / "dan-1.jpg", another_game(1))
     save(tmp_path / "in" / "Red" / "ann-1.jpg", picture(RED, 1))
-    assert evaluate(trained, tmp_path / "in", "--out", tmp_path / "out").returncode == 0
+    done = evaluate(trained, tmp_path / "in", "--out", tmp_path / "out")
+    assert done.returncode == 0
+    assert re.search(r"^<b>\$x\$ & co \(not a class\) +1 +1 +— +— ", done.stdout, re.M)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;$x$ &amp; co" in page
     assert "<b>" not in page

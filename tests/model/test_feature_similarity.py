@@ -1,4 +1,4 @@
-"""Likeness: what resembles none of the games scores low, even where the logits are certain."""
+"""Feature similarity: frames that resemble none of the games score low."""
 
 from __future__ import annotations
 
@@ -8,81 +8,81 @@ import pytest
 from data.errors import ModelError
 from model.evaluation.metrics import auroc
 from model.inference import feature_similarity
-from model.inference.feature_similarity import Likeness
+from model.inference.feature_similarity import FeatureSimilarity
 
 CLASSES, WIDTH = 4, 40
 
 
 @pytest.fixture
-def chance() -> np.random.Generator:
+def rng() -> np.random.Generator:
     return np.random.default_rng(5)
 
 
-def features(chance: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of games that differ in the first four directions; in the next ten each game's own pictures differ widely."""
+def features(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return features and labels: games differ in four directions, and each game varies widely in ten others."""
     labels = np.arange(count) % CLASSES
-    values = chance.normal(scale=0.3, size=(count, WIDTH))
+    values = rng.normal(scale=0.3, size=(count, WIDTH))
     values[:, :CLASSES] += 3 * np.eye(CLASSES)[labels]
-    values[:, 10:20] += chance.normal(scale=6, size=(count, 10))
+    values[:, 10:20] += rng.normal(scale=6, size=(count, 10))
     return values.astype(np.float32), labels
 
 
-def strangers(chance: np.random.Generator, count: int) -> np.ndarray:
-    """Of a game that goes in a direction of its own, and varies as the others do."""
-    values, _ = features(chance, count)
+def unknown_game(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Return features of an unknown game: it has a direction of its own, and varies as the others do."""
+    values, _ = features(rng, count)
     values[:, :CLASSES] = 1
     values[:, 30] += 3
     return values
 
 
-def test_strangers_score_lower(chance):
-    """They are told apart, which cosines of plain features cannot: what differs within a game drowns the rest."""
-    seen = feature_similarity.fit(*features(chance, 400), CLASSES)
-    known, _ = features(chance, 200)
-    others = strangers(chance, 200)
-    assert auroc(seen.scores(known), seen.scores(others)) > 0.99
+def test_unknown_games_score_lower_than_known_games(rng):
+    """Whitened cosines separate them. Plain cosines do not: variation within a game hides the difference."""
+    similarity = feature_similarity.fit(*features(rng, 400), CLASSES)
+    known, _ = features(rng, 200)
+    others = unknown_game(rng, 200)
+    assert auroc(similarity.scores(known), similarity.scores(others)) > 0.99
 
     def plain(values: np.ndarray) -> np.ndarray:
-        moved, means = (part - seen.means.astype(np.float64).mean(axis=0) for part in (values, seen.means))
+        moved, means = (part - similarity.means.astype(np.float64).mean(axis=0) for part in (values, similarity.means))
         return (moved @ means.T / np.linalg.norm(moved, axis=1, keepdims=True)).max(axis=1)
 
     assert auroc(plain(known), plain(others)) < 0.95
 
 
-def test_a_class_is_like_itself(chance):
-    """Its mean scores 1, the mean of all nothing at all, and everything lies between -1 and 1."""
-    seen = feature_similarity.fit(*features(chance, 400), CLASSES)
-    assert seen.scores(seen.means) == pytest.approx([1.0] * CLASSES)
-    scores = seen.scores(1000 * chance.normal(size=(500, WIDTH)))
+def test_scores_lie_between_minus_one_and_one(rng):
+    """A class mean scores 1, the mean of all classes scores 0, and no score leaves the range."""
+    similarity = feature_similarity.fit(*features(rng, 400), CLASSES)
+    assert similarity.scores(similarity.means) == pytest.approx([1.0] * CLASSES)
+    scores = similarity.scores(1000 * rng.normal(size=(500, WIDTH)))
     assert np.abs(scores).max() <= 1 + 1e-9
-    centre = seen.means.astype(np.float64).mean(axis=0, keepdims=True)
-    assert seen.scores(centre) == pytest.approx([0.0])
+    centre = similarity.means.astype(np.float64).mean(axis=0, keepdims=True)
+    assert similarity.scores(centre) == pytest.approx([0.0])
 
 
-def test_text_and_back(chance):
-    """As text it is for a model's metadata; the scores are the same to the last bit."""
-    seen = feature_similarity.fit(*features(chance, 100), CLASSES)
-    again = Likeness.parse(seen.word())
-    values, _ = features(chance, 50)
-    assert (again.scores(values) == seen.scores(values)).all()
+def test_text_round_trip(rng):
+    """Scores are the same to the last bit after the metadata's text form."""
+    similarity = feature_similarity.fit(*features(rng, 100), CLASSES)
+    again = FeatureSimilarity.from_text(similarity.to_text())
+    values, _ = features(rng, 50)
+    assert (again.scores(values) == similarity.scores(values)).all()
 
 
-@pytest.mark.parametrize("word", ["", "no base64!", "AAAA", "UEsDBAo="])
-def test_other_text_is_refused(word):
-    """Cut off or foreign: one line."""
-    with pytest.raises(ModelError, match="likeness cannot be read"):
-        Likeness.parse(word)
+@pytest.mark.parametrize("text", ["", "no base64!", "AAAA", "UEsDBAo="])
+def test_invalid_text_raises_model_error(text):
+    """Truncated and foreign text give one line."""
+    with pytest.raises(ModelError, match="feature similarity cannot be read"):
+        FeatureSimilarity.from_text(text)
 
 
 @pytest.mark.parametrize("count", [4, 5, 8])
-def test_a_frame_or_two_of_each_game_are_enough(chance, count):
-    """Few frames say little of how they differ; the scores are numbers all the same."""
-    seen = feature_similarity.fit(*features(chance, count), CLASSES)
-    assert np.isfinite(seen.scores(strangers(chance, 20))).all()
+def test_scores_with_one_or_two_frames_per_game_are_finite(rng, count):
+    """Few frames estimate no directions; the scores are finite all the same."""
+    similarity = feature_similarity.fit(*features(rng, count), CLASSES)
+    assert np.isfinite(similarity.scores(unknown_game(rng, 20))).all()
 
 
-def test_features_that_never_vary(chance):
-    """Units that are dead for all pictures divide by nothing."""
-    values, labels = features(chance, 100)
+def test_scores_of_constant_features_are_finite(rng):
+    """Units that never vary do not divide by zero."""
+    values, labels = features(rng, 100)
     values[:] = values[:, :1] * 0 + np.eye(CLASSES)[labels] @ np.ones((CLASSES, WIDTH))
     assert np.isfinite(feature_similarity.fit(values, labels, CLASSES).scores(values)).all()

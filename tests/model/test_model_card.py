@@ -1,7 +1,8 @@
-"""The model card."""
+"""Model card: Markdown that names cannot break, and that states the model's limits."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,12 +12,12 @@ from model.reports import model_card
 SIDE = {"frames": 30, "streamers": 2}
 
 
-def figures(**changes: Any) -> dict[str, Any]:
-    """As metrics.json has them."""
+def metrics(**changes: Any) -> dict[str, Any]:
+    """Return the content of a metrics.json, with some keys changed."""
     games = [
         {"id": 1, "name": name, "training": SIDE, "validation": SIDE}
-        | {"accuracy_by_frame": 0.5, "accuracy_by_stream": share}
-        for name, share in (("A|B*", None), ("$C", 1.0))
+        | {"accuracy_by_frame": 0.5, "accuracy_by_stream": stream_accuracy}
+        for name, stream_accuracy in (("A|B*", None), ("$C", 1.0))
     ]  # fmt: skip
     return {
         "date": "2026-01-02", "temperature": 0.5, "seed": 3, "ece": 0.01, "nll": 0.2, "versions": {"keras": "3"},
@@ -26,30 +27,42 @@ def figures(**changes: Any) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def test_names_cannot_break_a_table():
-    """Every row has as many cells as its head, whatever a game is called; an accuracy that is none is a dash."""
-    written = model_card.text(figures(), [("model.h5", "ab" * 32)])
-    assert r"| A\|B\* | 50.0% | — |" in written
-    assert r"| \$C | 50.0% | 100.0% |" in written
+def test_table_cells_with_markup_in_names_are_escaped():
+    """A bar in a game's name does not end the cell; a missing accuracy is a dash."""
+    card = model_card.render(metrics(), [("model.h5", "ab" * 32)])
+    assert r"| A\|B\* | 50.0% | — |" in card
+    assert r"| \$C | 50.0% | 100.0% |" in card
 
 
-def test_it_says_what_it_does_not_know():
-    """The threshold, or that there is none; and that the saved model is another than the one judged."""
-    assert "Frames whose max logit is below 1.25 are called unknown" in model_card.text(figures(), [])
-    assert "trained anew on all frames" in model_card.text(figures(), [])
-    silent = figures(unknown={"score": "energy", "threshold": None, "share": 0.0})
-    assert "made to call nothing unknown" in model_card.text(silent, [])
+def test_limits_with_and_without_threshold():
+    """The card states the threshold or its absence, and that the saved model is not the evaluated one."""
+    card = model_card.render(metrics(), [])
+    assert "Frames whose max logit is below 1.25 are called unknown: 5% of the validation frames." in card
+    assert "trained again on all frames" in card
+    assert "trained again" not in model_card.render(metrics(settings={**metrics()["settings"], "refit": False}), [])
+    no_threshold = metrics(unknown={"score": "energy", "threshold": None, "share": 0.0})
+    assert "It calls nothing unknown" in model_card.render(no_threshold, [])
 
 
-def test_it_begins_as_hugging_face_reads_it():
-    """Metadata between two lines of dashes, then the title."""
-    lines = model_card.text(figures(), []).splitlines()
+def test_head_is_hugging_face_metadata():
+    """The card begins with metadata between two lines of dashes, then a blank line and the title."""
+    lines = model_card.render(metrics(), []).splitlines()
     assert lines[0] == lines[lines.index("---", 1)] == "---"
     assert "pipeline_tag: image-classification" in lines
     assert lines[lines.index("---", 1) + 2] == "# cnn, 2 games"
 
 
-def test_a_file_that_is_gone(tmp_path):
-    """No card without the files that it speaks of."""
+def test_sections_and_tables_are_separated_by_blank_lines():
+    """Markdown needs a blank line before a heading, a table and a list, whatever the template's conditions do."""
+    lines = model_card.render(metrics(), [("model.h5", "ab" * 32)]).splitlines()
+    assert sum(line.startswith("## ") for line in lines) == 7
+    for before, line in pairwise(lines):
+        if line.startswith(("## ", "| ", "- ")):
+            assert before == "" or before[:2] == line[:2]
+        assert before or line
+
+
+def test_write_with_a_missing_model_file_raises(tmp_path):
+    """There is no card without the files whose hashes it holds."""
     with pytest.raises(OSError, match=r"model\.h5"):
-        model_card.write(tmp_path, figures(), ["model.h5"])
+        model_card.write(tmp_path / "model_card.md", metrics(), ["model.h5"])
