@@ -1,4 +1,4 @@
-"""recognition.outputs.annotated_images and recognition.outputs.annotation: frames with what was recognised on them, and a sheet of them."""
+"""Annotated images: the text and bar on frames, contact sheets, and the folders that they are written to."""
 
 from __future__ import annotations
 
@@ -7,90 +7,120 @@ import pytest
 
 from data.entities import Game
 from data.errors import FolderError, StreamOffline
-from data.video.decoder import decode, encode
+from data.video.images import decode_jpeg, encode_jpeg
 from recognition.decision.verdict import Prediction, Verdict
 from recognition.events import FrameClassified, SourceFailed, VerdictReached, now
 from recognition.outputs.annotated_images import AnnotatedImages, folder_name
 from recognition.outputs.annotation import KNOWN, UNKNOWN, annotate_frame, contact_sheet
-from tests.footage import BLUE, RED, flat
+from tests.sample_images import BLUE, RED, flat
 
 TETRIS = Game(9, "Tetris")
+LONG_NAME = "A name that is so long that it fits on no frame at all" * 3
 
 
 def frame(colour: tuple[int, int, int], size: int = 240) -> bytes:
-    """A frame of one colour."""
-    return encode(flat(colour, size, size), 95)
+    """Return a square frame of one colour."""
+    return encode_jpeg(flat(colour, size, size), 95)
 
 
-def near(image: np.ndarray, colour: tuple[int, int, int]) -> bool:
-    """Whether it is all of this colour, but for what JPEG does to it."""
+def annotated(name: str) -> bytes:
+    """Return a blue frame with this game's name."""
+    return annotate_frame(frame(BLUE), 1, Prediction(Game(1, name), 0.5))
+
+
+def is_near(image: np.ndarray, colour: tuple[int, int, int]) -> bool:
+    """Return whether all pixels have this colour, but for what JPEG changes."""
     return bool((abs(image.astype(int) - colour) < 25).all())
 
 
 @pytest.mark.parametrize(("known", "colour"), [(True, KNOWN), (False, UNKNOWN)])
-def test_a_frame_with_its_prediction(known, colour):
-    """The frame itself stays above; along the bottom a bar as long as the confidence, in the colour of its kind."""
-    image = decode(annotate_frame(frame(BLUE), 7, Prediction(TETRIS, 0.5, known)))
+def test_frame_when_annotated_has_text_and_bar(known, colour):
+    """The image above the strip is unchanged; the bar is as long as the confidence and tells known from unknown."""
+    image = decode_jpeg(annotate_frame(frame(BLUE), 7, Prediction(TETRIS, 0.5, known)))
     assert image.shape == (240, 240, 3)
-    assert near(image[:200], BLUE)
-    assert near(image[-2:, 4:112], colour)
-    assert not near(image[-2:, 130:], colour)
-    assert image[212:230].max() > 220  # letters
-    assert image[212:230, 130:150].max() < 100  # and none where the name is short
+    assert is_near(image[:200], BLUE)
+    assert is_near(image[-2:, 4:112], colour)
+    assert not is_near(image[-2:, 130:], colour)
+    assert image[212:230].max() > 220  # white text
+    assert image[212:230, 130:150].max() < 100  # no text between a short name and the percentage
 
 
-def test_words_differ():
-    """Number, name and confidence are there to be read: pictures with others differ."""
-    said = {
+@pytest.mark.parametrize("confidence", [0.0, 1.0])
+def test_bar_when_confidence_is_extreme_has_no_or_full_length(confidence):
+    """The bar is absent at confidence 0 and reaches across the frame at 1."""
+    image = decode_jpeg(annotate_frame(frame(BLUE), 1, Prediction(TETRIS, confidence)))
+    assert is_near(image[-2:], KNOWN) == bool(confidence)
+
+
+def test_text_when_number_name_or_confidence_differ_differs():
+    """Number, name and confidence are all visible: images with other values differ."""
+    images = {
         annotate_frame(frame(BLUE), number, Prediction(Game(1, name), confidence))
         for number, name, confidence in [(1, "A", 0.5), (2, "A", 0.5), (1, "B", 0.5), (1, "A", 0.501)]
     }
-    assert len(said) == 4
+    assert len(images) == 4
 
 
-@pytest.mark.parametrize(
-    "name", ["", "Pokémon Émeraude", "原神", "A name that is so long that it fits on no frame at all" * 3]
-)
-def test_any_name_can_be_drawn(name):
-    """No name breaks it, nor leaves its place: above the strip and right of the confidence nothing changes."""
-    image = decode(annotate_frame(frame(BLUE), 1, Prediction(Game(1, name), 1.0)))
-    assert near(image[:205], BLUE)
+@pytest.mark.parametrize("character", "éßÅłЖЁїΩğ…")
+def test_name_when_not_ascii_is_drawn_with_real_glyphs(character):
+    """Latin letters with accents, Cyrillic and Greek are not drawn as the font's replacement glyph."""
+    replacement = annotated("𐀀")
+    assert annotated("𐀁") == replacement  # two letters of Linear B, of which the font has neither
+    assert annotated(character) not in {replacement, annotated("?"), annotated("e"), annotated("")}
 
 
-def test_small_frames_are_enlarged():
-    """A model of 32 pixels has readable pictures, too; large ones stay as they are."""
-    assert decode(annotate_frame(frame(RED, 32), 1, Prediction(TETRIS, 1.0))).shape == (240, 240, 3)
-    assert decode(annotate_frame(frame(RED, 320), 1, Prediction(TETRIS, 1.0))).shape == (320, 320, 3)
+def test_name_when_decomposed_is_drawn_as_composed():
+    """A letter with a combining accent looks like the same letter in one code point."""
+    assert annotated("Poke\u0301mon") == annotated("Pok\u00e9mon")
 
 
-def test_a_sheet():
-    """Seven frames in rows of three, in their order, under two lines of text; what is left over is white."""
+def test_name_when_too_long_ends_with_an_ellipsis():
+    """A long name is cut where the percentage begins; names that differ only behind the cut look alike."""
+    assert annotated(LONG_NAME) == annotated(LONG_NAME + " and more")
+    assert is_near(decode_jpeg(annotated(LONG_NAME))[:205], BLUE)
+
+
+@pytest.mark.parametrize("name", ["", "\n\t\x00", "two\nlines", "Pokémon Émeraude", "原神", "שלום", "🎮", LONG_NAME])
+def test_name_of_any_characters_stays_in_its_strip(name):
+    """No name raises an error, and the image above the strip is unchanged."""
+    image = decode_jpeg(annotate_frame(frame(BLUE), 1, Prediction(Game(1, name), 1.0)))
+    assert is_near(image[:205], BLUE)
+
+
+def test_frame_when_small_is_enlarged():
+    """Frames of a model with small images are scaled up to 240 pixels; larger frames keep their size."""
+    assert decode_jpeg(annotate_frame(frame(RED, 32), 1, Prediction(TETRIS, 1.0))).shape == (240, 240, 3)
+    assert decode_jpeg(annotate_frame(frame(RED, 320), 1, Prediction(TETRIS, 1.0))).shape == (320, 320, 3)
+
+
+def test_contact_sheet_has_rows_in_order_below_titles():
+    """Seven frames are in rows of three, in their order, below two titles; the remaining cells are white."""
     colours = [(30 * number + 20, 100, 220 - 30 * number) for number in range(7)]
-    image = decode(contact_sheet([frame(colour) for colour in colours], ["a title", "and a verdict"]))
+    image = decode_jpeg(contact_sheet([frame(colour) for colour in colours], ["a title", "and a verdict"]))
     height = image.shape[0] - 3 * 240
     assert image.shape[1] == 3 * 240
     assert 40 < height < 80
     tiles = image[height:].reshape(3, 240, 3, 240, 3).swapaxes(1, 2).reshape(9, 240, 240, 3)
-    inner = tiles[:, 16:-16, 16:-16]  # JPEG's blocks cross the edges
-    assert all(near(tile, colour) for tile, colour in zip(inner, [*colours, (255,) * 3, (255,) * 3], strict=True))
+    inner = tiles[:, 16:-16, 16:-16]  # JPEG blocks cross the edges
+    assert all(is_near(tile, colour) for tile, colour in zip(inner, [*colours, (255,) * 3, (255,) * 3], strict=True))
     assert image[:height].min() < 100
 
 
-def told(album: AnnotatedImages, source: str, count: int) -> None:
-    """A source of so many frames, and its verdict."""
-    frames = [Prediction(TETRIS, 0.9)] * count
-    for number, prediction in enumerate(frames, start=1):
-        album.emit(FrameClassified(source, now(), number, prediction, frame(RED)))
-    album.emit(VerdictReached(source, now(), Verdict(TETRIS, 0.9 * count, 0.9, tuple(frames))))
+def emit_source(output: AnnotatedImages, source: str, count: int) -> None:
+    """Emit `count` frames of a source, then its verdict."""
+    predictions = [Prediction(TETRIS, 0.9)] * count
+    for number, prediction in enumerate(predictions, start=1):
+        output.emit(FrameClassified(source, now(), number, prediction, frame(RED)))
+    output.emit(VerdictReached(source, now(), Verdict(TETRIS, 0.9 * count, 0.9, tuple(predictions))))
 
 
-def test_a_folder_for_each_source(tmp_path):
-    """Frames by their numbers, and the sheet with the verdict; a source that fails leaves nothing."""
-    album = AnnotatedImages(tmp_path / "new" / "album")
-    told(album, "one", 2)
-    told(album, "https://example.com/a/b?c", 1)
-    album.emit(SourceFailed("three", now(), StreamOffline("x")))
-    album.close()
+def test_each_source_has_a_folder(tmp_path):
+    """A source's folder has its frames by number and the contact sheet; a source that fails has no folder."""
+    output = AnnotatedImages(tmp_path / "new" / "album")
+    emit_source(output, "one", 2)
+    emit_source(output, "https://example.com/a/b?c", 1)
+    output.emit(SourceFailed("three", now(), StreamOffline("x")))
+    output.close()
     paths = sorted(str(path.relative_to(tmp_path / "new" / "album")) for path in tmp_path.rglob("*.jpg"))
     assert paths == [
         *("example.com_a_b_c/frame-001.jpg", "example.com_a_b_c/sheet.jpg"),
@@ -98,43 +128,43 @@ def test_a_folder_for_each_source(tmp_path):
     ]
 
 
-def test_a_source_that_is_broken_off(tmp_path):
-    """Without a verdict, as after Ctrl-C, the sheet comes at the end."""
-    album = AnnotatedImages(tmp_path)
-    album.emit(FrameClassified("one", now(), 1, Prediction(TETRIS, 0.9), frame(RED)))
+def test_contact_sheet_when_interrupted_is_written_at_close(tmp_path):
+    """Without a verdict, as after Ctrl-C, `close` writes the contact sheet; a second call does nothing."""
+    output = AnnotatedImages(tmp_path)
+    output.emit(FrameClassified("one", now(), 1, Prediction(TETRIS, 0.9), frame(RED)))
     assert not (tmp_path / "one" / "sheet.jpg").exists()
-    album.close()
-    album.close()
+    output.close()
+    output.close()
     assert (tmp_path / "one" / "sheet.jpg").exists()
 
 
-def test_an_earlier_run_leaves_no_frames_among_new_ones(tmp_path):
-    """Fewer frames than last time: those left over go, and what else lies there stays."""
-    told(AnnotatedImages(tmp_path), "one", 3)
+def test_folder_when_used_again_loses_old_frames_only(tmp_path):
+    """Frames of an earlier run are deleted; other files in the folder stay."""
+    emit_source(AnnotatedImages(tmp_path), "one", 3)
     (tmp_path / "one" / "notes.txt").write_text("mine")
-    told(AnnotatedImages(tmp_path), "one", 1)
+    emit_source(AnnotatedImages(tmp_path), "one", 1)
     assert {path.name for path in (tmp_path / "one").iterdir()} == {"frame-001.jpg", "sheet.jpg", "notes.txt"}
 
 
-def test_sources_whose_names_are_alike(tmp_path):
-    """Two addresses that would share a folder's name have one each."""
-    album = AnnotatedImages(tmp_path)
-    told(album, "https://example.com/a?b", 1)
-    told(album, "https://example.com/a_b", 1)
+def test_folders_of_similar_sources_differ(tmp_path):
+    """Two URLs that lead to the same folder name get one folder each."""
+    output = AnnotatedImages(tmp_path)
+    emit_source(output, "https://example.com/a?b", 1)
+    emit_source(output, "https://example.com/a_b", 1)
     assert {path.name for path in tmp_path.iterdir()} == {"example.com_a_b", "example.com_a_b-2"}
 
 
 @pytest.mark.parametrize("source", ["../../etc/passwd", "/", "..", "https://", "a" * 300, "C:\\x\0y"])
-def test_no_source_leads_out_of_the_folder(source):
-    """A folder's name is one part of a path, not hidden, and not too long for a file system."""
+def test_folder_name_is_safe(source):
+    """A folder name is one part of a path, not hidden, and at most 80 characters long."""
     name = folder_name(source)
     assert 0 < len(name) <= 80
     assert not set(name) & set("/\\\0")
     assert not name.startswith(".")
 
 
-def test_a_folder_that_cannot_be_written(tmp_path):
-    """The error says which option it is about."""
+def test_folder_when_unwritable_raises_with_the_option(tmp_path):
+    """The error message begins with the option's name."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(FolderError, match="--save"):
-        told(AnnotatedImages(tmp_path / "file"), "one", 1)
+    with pytest.raises(FolderError, match=r"^--save: "):
+        emit_source(AnnotatedImages(tmp_path / "file"), "one", 1)
