@@ -49,7 +49,7 @@ class FakeOpener:
         return result
 
 
-def shaded_frames(*colours: tuple[int, int, int], first: float | None = None) -> list[Frame]:
+def frames_of(*colours: tuple[int, int, int], first: float | None = None) -> list[Frame]:
     """Return frames of these colours, half of each darkened; `first` dates the first one, the others 2 s apart."""
     dates = [None if first is None else first + 2 * index for index in range(len(colours))]
     return [Frame(0, _shaded(colour), date) for colour, date in zip(colours, dates, strict=True)]

@@ -1,4 +1,4 @@
-"""The library: a dozen lines do what the command does, on fakes and against the stand-in."""
+"""recognition.recognizer: the public library, on fakes and against the stand-in."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from config import Settings
 from data.entities import Game
 from data.errors import DirectoryUnavailable, ModelError, SettingsError, StreamOffline
 from recognition import Recognizer
-from recognition.categories import Categories
+from recognition.categories import CategoryLookup
 from recognition.decision.verdict import Verdict
-from recognition.events import VerdictReached, FrameClassified
-from tests.footage import BLUE, GREEN, RED
+from recognition.events import FrameClassified, VerdictReached
 from tests.recognition.commands import BRIGHT, DARK, ROOT
-from tests.recognition.fakes import ByColour, Grabbed, frames, recognizer
+from tests.recognition.fakes import ColourClassifier, FakeGrabber, frames, recognizer
+from tests.sample_images import BLUE, GREEN, RED
 from tests.standin import Standin
 
 
 @pytest.fixture(scope="module")
 def twitch(world):
-    """The stand-in with two channels, one of which is over."""
+    """Run the stand-in with two live channels and an offline one."""
     with Standin(world.only({"dcss_minotaur_berserker", "etr_bumpy_ride", "already_over"})) as running:
         yield running
     assert not running.unknown
 
 
 def settings(twitch: Standin, model_path, **changes) -> Settings:
-    """The stand-in's, with its credentials."""
+    """Return settings for the stand-in, with its credentials."""
     own = {name.lower(): value for name, value in twitch.environment.items()}
     return Settings(model_path=model_path, **{**own, **changes})
 
@@ -41,114 +41,112 @@ def settings(twitch: Standin, model_path, **changes) -> Settings:
 # --- on fakes -------------------------------------------------------------------------------------
 
 
-def test_a_verdict_frames_and_events():
-    """recognize gives the verdict of what frames gives one by one; events gives both, in this order."""
-    verdict = recognizer(frames(RED, RED, BLUE), ByColour()).recognize("x")
-    assert (verdict.game, len(verdict.predictions)) == (ByColour.classes[0], 3)
-    seen = list(recognizer(frames(RED, RED, BLUE), ByColour()).frames("X"))
+def test_recognize_frames_and_events_agree():
+    """`recognize` gives the verdict of the frames that `frames` gives; `events` gives both, frames first."""
+    verdict = recognizer(frames(RED, RED, BLUE), ColourClassifier()).recognize("x")
+    assert (verdict.game, len(verdict.predictions)) == (ColourClassifier.classes[0], 3)
+    seen = list(recognizer(frames(RED, RED, BLUE), ColourClassifier()).frames("X"))
     assert [event.prediction for event in seen] == list(verdict.predictions)
     assert {event.source for event in seen} == {"x"}
-    kinds = [type(event) for event in recognizer(frames(RED, BLUE), ByColour()).events("x")]
+    kinds = [type(event) for event in recognizer(frames(RED, BLUE), ColourClassifier()).events("x")]
     assert kinds == [FrameClassified, FrameClassified, VerdictReached]
 
 
-def test_as_many_frames_as_asked_for():
-    """`at_most` goes before FRAMES_PER_STREAM, which is 15."""
-    assert len(recognizer(frames(*[RED] * 20), ByColour()).recognize("x").predictions) == 15
-    assert len(recognizer(frames(*[RED] * 20), ByColour()).recognize("x", at_most=4).predictions) == 4
+def test_max_frames_overrides_the_setting():
+    """`max_frames` replaces FRAMES_PER_STREAM, which is 15."""
+    assert len(recognizer(frames(*[RED] * 20), ColourClassifier()).recognize("x").predictions) == 15
+    assert len(recognizer(frames(*[RED] * 20), ColourClassifier()).recognize("x", max_frames=4).predictions) == 4
 
 
-def test_it_stops_once_the_answer_is_certain():
-    """Frames that agree need not all be looked at; those that do not are; the event says which it was."""
+def test_certainty_below_one_stops_early():
+    """Frames that agree end after five at most, frames that disagree do not; the event says whether it stopped."""
     for colours, most in (([RED] * 13, 5), ([RED, BLUE] * 6 + [RED], 13)):
-        *seen, last = recognizer(frames(*colours), ByColour(sure=9)).events("x", 13, sure=0.99)
+        *seen, last = recognizer(frames(*colours), ColourClassifier(logit=9)).events("x", 13, certainty=0.99)
         assert isinstance(last, VerdictReached)
         assert len(seen) <= most
-        assert last.early == (len(seen) < 13)
-    assert len(recognizer(frames(*[RED] * 13), ByColour(sure=9)).recognize("x", 13).predictions) == 13
+        assert last.stopped_early == (len(seen) < 13)
+    assert len(recognizer(frames(*[RED] * 13), ColourClassifier(logit=9)).recognize("x", 13).predictions) == 13
 
 
-def test_the_ranking_and_the_confidence_that_is_asked_for():
-    """`top` games in each answer, best first; what is less confident than asked for is unknown."""
-    verdict = recognizer(frames(RED, RED, BLUE), ByColour(), top=2).recognize("x")
-    assert [one.game for one in verdict.ranking] == [ByColour.classes[0], ByColour.classes[2]]
+def test_top_and_min_confidence():
+    """A ranking has `top` games, best first; a verdict below `min_confidence` is unknown."""
+    verdict = recognizer(frames(RED, RED, BLUE), ColourClassifier(), top=2).recognize("x")
+    assert [one.game for one in verdict.ranking] == [ColourClassifier.classes[0], ColourClassifier.classes[2]]
     assert verdict.ranking[0].confidence == pytest.approx(verdict.confidence)
-    assert recognizer(frames(RED), ByColour(sure=2), min_confidence=0.7).recognize("x").known
-    unsure = recognizer(frames(RED), ByColour(sure=2), min_confidence=0.8).recognize("x")
-    assert (unsure.known, unsure.unknown, unsure.game) == (False, 1, ByColour.classes[0])
+    assert recognizer(frames(RED), ColourClassifier(logit=2), min_confidence=0.7).recognize("x").known
+    low = recognizer(frames(RED), ColourClassifier(logit=2), min_confidence=0.8).recognize("x")
+    assert (low.known, low.unknown_frames, low.game) == (False, 1, ColourClassifier.classes[0])
 
 
-def test_sure_frames_that_disagree_are_no_sure_answer():
-    """Each frame is above the confidence asked for, their mean is not: unknown, and the line says by how much."""
-    verdict = recognizer(frames(RED, GREEN, BLUE, RED), ByColour(sure=99), min_confidence=0.6).recognize("x")
-    assert (verdict.unknown, verdict.known) == (0, False)
-    assert verdict.line() == "Unknown with a score of 2.0 (closest: Red Game)"
+def test_confident_frames_that_disagree_give_an_unknown_verdict():
+    """Each frame reaches `min_confidence`, their mean does not: the verdict is unknown."""
+    verdict = recognizer(frames(RED, GREEN, BLUE, RED), ColourClassifier(logit=99), min_confidence=0.6).recognize("x")
+    assert (verdict.unknown_frames, verdict.known) == (0, False)
+    assert verdict.to_line() == "Unknown with a score of 2.0 (closest: Red Game)"
 
 
-def test_the_model_is_loaded_once():
-    """However many threads ask for it at the same time."""
+def test_model_is_loaded_once_by_many_threads():
+    """Fifty accesses from eight threads give one classifier."""
     loaded = []
 
-    def model() -> ByColour:
+    def model() -> ColourClassifier:
         loaded.append(threading.get_ident())
-        return ByColour()
+        return ColourClassifier()
 
-    many = Recognizer(Settings(), Grabbed([]), model, over=threading.Event())
+    many = Recognizer(Settings(), FakeGrabber([]), model, stop=threading.Event())
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(lambda _: id(many.classifier), range(50)))
     assert (len(found), len(loaded)) == (1, 1)
 
 
-class Unanswered:
-    """A Helix that is down."""
+class HelixDown:
+    """A Helix client whose requests fail."""
 
-    def live(self, logins):
+    def live_streams(self, logins):
         raise DirectoryUnavailable("Twitch answers 503")
 
 
-def test_helix_in_trouble_is_a_warning(caplog):
-    """Categories are an extra: without them there is none, and one warning."""
+def test_failing_helix_gives_one_warning_and_no_categories(caplog):
+    """Categories are optional: `get` returns None instead of raising."""
     with caplog.at_level(logging.WARNING):
-        categories = Categories(Unanswered(), ["x", "y"])
-        assert [categories.of("x"), categories.of("y")] == [None, None]
-    assert [record.getMessage() for record in caplog.records] == [
-        "Twitch answers 503; the answers stand without categories"
-    ]
+        categories = CategoryLookup(HelixDown(), ["x", "y"])
+        assert [categories.get("x"), categories.get("y")] == [None, None]
+    assert [record.getMessage() for record in caplog.records] == ["Twitch answers 503; continuing without categories"]
 
 
 # --- against the stand-in -------------------------------------------------------------------------
 
 
-def test_a_dozen_lines(twitch, model_path, world):
-    """What the documentation shows: a verdict for a login, for a file, and an error for a stream that is over."""
+def test_recognize_a_login_a_file_and_an_offline_channel(twitch, model_path, world):
+    """A login in any case and a file give verdicts; an offline channel raises StreamOffline."""
     with Recognizer.load(settings(twitch, model_path), top=2) as ours:
-        verdict = ours.recognize("Dcss_Minotaur_Berserker", at_most=3)
+        verdict = ours.recognize("Dcss_Minotaur_Berserker", max_frames=3)
         assert isinstance(verdict, Verdict)
         assert (verdict.game, verdict.known, len(verdict.predictions)) == (DARK, True, 3)
-        assert ours.recognize(str(world.channel("etr_bumpy_ride").file), at_most=2).game == BRIGHT
+        assert ours.recognize(str(world.channel("etr_bumpy_ride").file), max_frames=2).game == BRIGHT
         with pytest.raises(StreamOffline):
             ours.recognize("already_over")
 
 
-def test_what_streamers_say(twitch, model_path):
-    """The category of each live channel, in one call to Helix; none of what is no channel or not live."""
+def test_category_lookup_requests_all_categories_at_once(twitch, model_path):
+    """One request gives the categories of the live channels; offline channels and files have none."""
     before = len(twitch.requests)
     with Recognizer.load(settings(twitch, model_path)) as ours:
-        found = ours.categories(["https://www.twitch.tv/Etr_Bumpy_Ride", "nobody_here", "some.mp4"])
-        assert found.of("https://www.twitch.tv/Etr_Bumpy_Ride") == Game(9000004, "Extreme Tux Racer")
-        assert [found.of("nobody_here"), found.of("some.mp4")] == [None, None]
+        found = ours.category_lookup(["https://www.twitch.tv/Etr_Bumpy_Ride", "nobody_here", "some.mp4"])
+        assert found.get("https://www.twitch.tv/Etr_Bumpy_Ride") == Game(9000004, "Extreme Tux Racer")
+        assert [found.get("nobody_here"), found.get("some.mp4")] == [None, None]
     assert sum(request.path == "/helix/streams" for request in twitch.requests[before:]) == 1
 
 
-def test_what_streamers_say_needs_credentials(twitch, model_path):
-    """Without them the error names the setting; everything else works."""
+def test_category_lookup_without_credentials_raises_settings_error(twitch, model_path):
+    """The error names the missing setting."""
     bare = settings(twitch, model_path, client_id="")
     with Recognizer.load(bare) as ours, pytest.raises(SettingsError, match="CLIENT_ID"):
-        ours.categories(["x"])
+        ours.category_lookup(["x"])
 
 
-def test_without_a_model(twitch, tmp_path):
-    """The error comes with the first use, and says how to make one."""
+def test_missing_model_raises_model_error_at_first_use(twitch, tmp_path):
+    """`load` succeeds; the error says how to build a model."""
     with Recognizer.load(settings(twitch, tmp_path / "none")) as ours:
         with pytest.raises(ModelError, match=r"model\.create"):
             ours.recognize("etr_bumpy_ride")
@@ -156,8 +154,8 @@ def test_without_a_model(twitch, tmp_path):
             ours.classifier  # noqa: B018 - a property that loads
 
 
-def test_the_package_is_light():
-    """`import recognition` loads nothing heavy; the name that it gives is there, and no other."""
+def test_import_of_the_package_is_light():
+    """`import recognition` loads no heavy library; it has the name Recognizer and no other."""
     code = "import sys, recognition; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"numpy", "requests", "streamlink", "av", "cv2", "onnxruntime", "pydantic"}

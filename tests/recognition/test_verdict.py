@@ -1,4 +1,4 @@
-"""recognition.decision.verdict: softmax sums decide, and the words are the original's."""
+"""recognition.decision.verdict: sums of softmax outputs decide, and the printed lines are the original's."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import numpy as np
 import pytest
 
 from data.entities import Game
-from recognition.decision.verdict import Jury, softmax
+from model.inference.probabilities import softmax
+from recognition.decision.verdict import VerdictAccumulator
 
 VALORANT, CHESS, TETRIS = Game(516575, "VALORANT"), Game(743, "Chess"), Game(9, "Tetris")
 
 
-def test_words():
-    """The lines are the original's, to the letter."""
-    jury = Jury([CHESS, VALORANT])
+def test_printed_lines_equal_the_original():
+    """The lines of a frame and of a verdict are the original's, to the letter."""
+    accumulator = VerdictAccumulator([CHESS, VALORANT])
     logit = np.log(0.9959 / 0.0041)
-    assert jury.hear(np.array([0.0, logit])).line(1) == "Frame 1: VALORANT with a 99.59% confidence."
+    assert accumulator.add_frame(np.array([0.0, logit])).to_line(1) == "Frame 1: VALORANT with a 99.59% confidence."
     for _ in range(12):
-        jury.hear(np.array([0.0, logit]))
-    assert jury.verdict().line() == "VALORANT with a score of 12.9"
+        accumulator.add_frame(np.array([0.0, logit]))
+    assert accumulator.verdict().to_line() == "VALORANT with a score of 12.9"
 
 
-def test_the_sum_decides_not_the_count():
-    """One certain frame outweighs two that barely lean the other way; the score is the winner's sum."""
-    jury = Jury([CHESS, VALORANT])
+def test_largest_sum_wins_not_the_most_frames():
+    """One certain frame outweighs two uncertain ones of another game; the score is the winner's sum."""
+    accumulator = VerdictAccumulator([CHESS, VALORANT])
     for logits in ([0.1, 0.0], [0.1, 0.0], [0.0, 9.0]):
-        jury.hear(np.array(logits))
-    verdict = jury.verdict()
+        accumulator.add_frame(np.array(logits))
+    verdict = accumulator.verdict()
     assert verdict.game == VALORANT
     expected = 2 * softmax(np.array([0.1, 0.0]))[1] + softmax(np.array([0.0, 9.0]))[1]
     assert verdict.score == pytest.approx(expected)
@@ -34,18 +35,21 @@ def test_the_sum_decides_not_the_count():
     assert [p.game for p in verdict.predictions] == [CHESS, CHESS, VALORANT]
 
 
-SURE, STRANGE = np.array([0.0, 9.0]), np.array([0.0, 0.5])
+CERTAIN, UNCERTAIN = np.array([0.0, 9.0]), np.array([0.0, 0.5])  # logits
 
 
-def test_a_frame_like_none_of_the_games():
-    """It is unknown, in words of its own that still say what is closest; the others keep the original's words."""
-    jury = Jury([CHESS, VALORANT])
-    assert jury.hear(STRANGE, known=False).line(1) == "Frame 1: Unknown (closest: VALORANT with a 62.25% confidence)."
-    assert jury.hear(SURE).line(2) == "Frame 2: VALORANT with a 99.99% confidence."
+def test_unknown_frame_has_a_line_with_its_closest_game():
+    """The line of an unknown frame names its closest game; known frames keep the original's line."""
+    accumulator = VerdictAccumulator([CHESS, VALORANT])
+    assert (
+        accumulator.add_frame(UNCERTAIN, known=False).to_line(1)
+        == "Frame 1: Unknown (closest: VALORANT with a 62.25% confidence)."
+    )
+    assert accumulator.add_frame(CERTAIN).to_line(2) == "Frame 2: VALORANT with a 99.99% confidence."
 
 
 @pytest.mark.parametrize(
-    ("strange", "sure", "line"),
+    ("unknown", "known", "line"),
     [
         (0, 2, "VALORANT with a score of 2.0"),
         (2, 2, "VALORANT with a score of 3.2"),
@@ -53,20 +57,20 @@ def test_a_frame_like_none_of_the_games():
         (15, 0, "Unknown with a score of 15.0 (closest: VALORANT)"),
     ],
 )
-def test_most_of_the_frames_decide_whether_a_stream_is_known(strange, sure, line):
-    """Up to half of them may be loading screens; unknown frames score a point each."""
-    jury = Jury([CHESS, VALORANT])
-    for known in [False] * strange + [True] * sure:
-        jury.hear(SURE if known else STRANGE, known)
-    verdict = jury.verdict()
-    assert verdict.line() == line
-    assert verdict.unknown == strange
+def test_stream_is_unknown_when_most_frames_are(unknown, known, line):
+    """Up to half of the frames may be unknown; of an unknown stream, each unknown frame scores one point."""
+    accumulator = VerdictAccumulator([CHESS, VALORANT])
+    for is_known in [False] * unknown + [True] * known:
+        accumulator.add_frame(CERTAIN if is_known else UNCERTAIN, is_known)
+    verdict = accumulator.verdict()
+    assert verdict.to_line() == line
+    assert verdict.unknown_frames == unknown
 
 
-def test_class_order_is_the_logits_order():
-    """classes[i] names logit i, whatever the ids or names are."""
-    jury = Jury([TETRIS, VALORANT, CHESS])
-    assert [jury.hear(row).game for row in np.eye(3) * 5] == [TETRIS, VALORANT, CHESS]
+def test_classes_are_in_the_order_of_the_logits():
+    """classes[i] is the game of logit i, whatever its id or name is."""
+    accumulator = VerdictAccumulator([TETRIS, VALORANT, CHESS])
+    assert [accumulator.add_frame(row).game for row in np.eye(3) * 5] == [TETRIS, VALORANT, CHESS]
 
 
 def test_softmax_is_safe_for_large_logits():
@@ -75,20 +79,20 @@ def test_softmax_is_safe_for_large_logits():
     assert softmax(np.array([60000, -60000], np.float16)).sum() == pytest.approx(1)
 
 
-def test_a_jury_refuses_what_it_cannot_judge():
-    """Logits of another width, or a verdict on nothing, are errors and not guesses."""
-    jury = Jury([CHESS, VALORANT])
+def test_invalid_calls_raise_value_error():
+    """Logits of another width, and a verdict without frames."""
+    accumulator = VerdictAccumulator([CHESS, VALORANT])
     with pytest.raises(ValueError, match="3,"):
-        jury.hear(np.zeros(3))
+        accumulator.add_frame(np.zeros(3))
     with pytest.raises(ValueError, match="no frame"):
-        jury.verdict()
+        accumulator.verdict()
 
 
-def test_a_jury_that_hears_for_hours_keeps_no_more():
-    """Every frame counts, but only the newest hundred are kept."""
-    jury = Jury([CHESS, VALORANT])
+def test_accumulator_keeps_the_newest_hundred_predictions():
+    """Every frame counts, but only the newest hundred predictions are kept."""
+    accumulator = VerdictAccumulator([CHESS, VALORANT])
     for known in [False] * 3 + [True] * 1000:
-        jury.hear(SURE, known)
-    verdict = jury.verdict()
-    assert (verdict.frames, verdict.unknown, len(verdict.predictions)) == (1003, 3, 100)
-    assert verdict.confidence == pytest.approx(softmax(SURE).max())
+        accumulator.add_frame(CERTAIN, known)
+    verdict = accumulator.verdict()
+    assert (verdict.frames, verdict.unknown_frames, len(verdict.predictions)) == (1003, 3, 100)
+    assert verdict.confidence == pytest.approx(softmax(CERTAIN).max())
