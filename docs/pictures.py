@@ -1,4 +1,4 @@
-"""python -m docs.pictures: draw the README's pictures from what `make demo` left behind, and from the tables."""
+"""COMMAND: draw the README's images from the results of `make demo` and from the database tables."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ STREAMS = ("wesnoth_weldyn_channel", "hedgewars_nature", "supertux_frosted_field
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parse, draw, and say what was written; returns the exit code."""
+    """Run the command, print the files that it wrote and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m docs.pictures", description=__doc__)
-    parser.add_argument("--demo", type=Path, default=ROOT / "demo", help="folder that make demo left behind")
-    parser.add_argument("--images", type=Path, default=ROOT / "images", help="folder of the pictures")
+    parser.add_argument("--demo", type=Path, default=ROOT / "demo", help="folder that make demo created")
+    parser.add_argument("--images", type=Path, default=ROOT / "images", help="folder of the images")
     args = parser.parse_args(argv)
     demo: Path = args.demo.resolve()
     if not (demo / "model" / "results" / "metrics.json").is_file():
-        parser.error(f"{demo} holds no finished demo: make demo, or name another folder with --demo")
+        parser.error(f"{demo} holds no finished demo. Run make demo, or choose another folder with --demo.")
     args.images.mkdir(parents=True, exist_ok=True)
     draw(demo, args.images)
     for path in sorted(args.images.iterdir()):
@@ -28,30 +28,30 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def draw(demo: Path, images: Path) -> None:
-    """Draw every picture into the folder `images`."""
+    """Draw all images into the folder `images`."""
     from data.storage.database import metadata
-    from data.storage.frame_folder import Folder
-    from docs.changes import sheet
+    from data.storage.frame_folder import FrameFolder
+    from docs.augmentations import contact_sheet
     from docs.figures import data_path, recognition
     from docs.schema import svg
-    from docs.streams import recognised
+    from docs.streams import recognise
 
     (images / "schema.svg").write_text(svg(metadata), encoding="utf-8")
     draw_curves(demo / "model" / "results" / "metrics.json", images / "model.png")
-    streams = recognised(STREAMS, demo / "model")
+    streams = recognise(STREAMS, demo / "model")
     recognition(streams).save(images / "recognition.png")
-    sheet(Folder(demo / "dataset" / "frames")).save(images / "augmentation.png")
+    contact_sheet(FrameFolder(demo / "dataset" / "frames")).save(images / "augmentation.png")
     data_path(demo / "dataset" / "frames", streams[-1]).save(images / "data.png")
 
 
-def draw_curves(metrics: Path, picture: Path) -> None:
-    """Draw the curves that model.create draws, of the training that `metrics` tells of."""
-    from model.reports.training_report import curves
+def draw_curves(metrics_file: Path, image: Path) -> None:
+    """Draw the learning curves of the training whose metrics.json is `metrics_file`, as model.create does."""
+    from model.reports.plots import learning_curves
 
-    figures = json.loads(metrics.read_text(encoding="utf-8"))
-    figure = curves(figures["history"], figures["best_epoch"])
+    metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
+    figure = learning_curves(metrics["history"], metrics["best_epoch"])
     figure.set_layout_engine("constrained", w_pad=0.15, h_pad=0.12)  # inches
-    figure.savefig(picture, dpi=180)
+    figure.savefig(image, dpi=180)
 
 
 if __name__ == "__main__":
