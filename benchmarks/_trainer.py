@@ -22,10 +22,10 @@ def main(argv: list[str]) -> int:
     way, folder, architecture = argv[:3]
     epochs = int(argv[3])
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from data.storage.frame_folder import Folder
+    from data.storage.frame_folder import FrameFolder
     from model.networks import network
 
-    frames = sorted(Folder(Path(folder)).frames(), key=lambda frame: frame.path)
+    frames = sorted(FrameFolder(Path(folder)).frames(), key=lambda frame: frame.path)
     games = {frame.game_id for frame in frames}
     model = network.build(architecture, SIZE, len(games), initial_weights="shipped")
     start = time.monotonic()
@@ -38,15 +38,15 @@ def main(argv: list[str]) -> int:
 
 def _ours(model: Any, root: Path, frames: list[Any], epochs: int) -> None:
     from data.entities import Game
-    from model.datasets.frame_cache import Limits
-    from model.datasets.image_dataset import Images
-    from model.training.plan import Plan
+    from model.datasets.frame_cache import CacheLimits
+    from model.datasets.image_dataset import ImageDataset
+    from model.training.plan import TrainerSettings
     from model.training.trainer import Trainer
 
     games = sorted({frame.game_id for frame in frames})
-    side = Images(root, frames, [Game(game, str(game)) for game in games], SIZE, BATCH)
-    kept = side.cached(Limits(2 << 30, 0, root))
-    Trainer(model, kept, None, Plan(epochs, epochs, 1e-3, 1), tell=lambda _line: None).train()
+    side = ImageDataset(root, frames, [Game(game, str(game)) for game in games], SIZE, BATCH)
+    kept = side.with_cache(CacheLimits(2 << 30, 0, root))
+    Trainer(model, kept, None, TrainerSettings(epochs, epochs, 1e-3, 1), log=lambda _line: None).train()
 
 
 def _original(model: Any, folder: str, epochs: int) -> None:
@@ -57,7 +57,7 @@ def _original(model: Any, folder: str, epochs: int) -> None:
     pictures = keras.utils.image_dataset_from_directory(
         folder, image_size=(SIZE, SIZE), batch_size=BATCH, seed=1, verbose=False
     )
-    network.compile_for(model, 1e-3)
+    network.compile_model(model, 1e-3)
     model.fit(pictures.prefetch(1), epochs=epochs, verbose=0)
 
 

@@ -26,8 +26,8 @@ from benchmarks import _overlaid
 if TYPE_CHECKING:
     from config import Settings
     from data.entities import Game, StoredFrame
-    from model.datasets.split import Sides
-    from model.training.factories import Workshop
+    from model.datasets.split import Split
+    from model.training.factories import TrainingContext
 
 _FOLDS = 5
 WAYS = ("mobilenet_v2", "cnn", "original", "original_random")
@@ -57,25 +57,25 @@ def main(argv: list[str] | None = None) -> int:
 def collected(root: Path) -> Path:
     """A frame a second of each clip, as the grabber takes them."""
     from data.capture.grabber import Grabber
-    from data.storage.frame_folder import Folder
+    from data.storage.frame_folder import FrameFolder
     from tests.standin import CLIPS, World
 
     with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=1.0) as grabber:
         for channel in {
-            channel.file: channel for channel in World.load(CLIPS).channels if channel.gives_frames
+            channel.file: channel for channel in World.load(CLIPS).channels if channel.has_frames
         }.values():
             jpegs = [frame.jpeg for frame in grabber.frames(str(channel.file), 100)]
-            Folder(root).save(channel.game_id, channel.login, jpegs)
+            FrameFolder(root).save(channel.game_id, channel.login, jpegs)
     return root
 
 
 def _dataset(root: Path, every: int) -> tuple[list[StoredFrame], tuple[Game, ...]]:
     from data.entities import Game
-    from data.storage.frame_folder import Folder
+    from data.storage.frame_folder import FrameFolder
 
-    folder = Folder(root)
+    folder = FrameFolder(root)
     frames = sorted((frame for frame in folder.frames() if frame.number % every == 0), key=lambda frame: frame.path)
-    names = folder.names()
+    names = folder.game_names()
     return frames, tuple(Game(game, names.get(game, str(game))) for game in sorted({f.game_id for f in frames}))
 
 
@@ -88,34 +88,34 @@ def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str)
     weights = args.weights if architecture == "mobilenet_v2" else "none"
     chosen = {"architecture": architecture, "initial_weights": weights, "epochs": args.epochs}
     settings = Settings(model_path=Path(scratch) / architecture, _env_file=None, **chosen)
-    shop = _shop(settings, root, frames, classes)
-    folds = split.folds(frames, classes, _FOLDS, shop.settings.seed)[: args.folds]
-    experiment.prepare(shop, shop.network(), folds)
+    context = _context(settings, root, frames, classes)
+    folds = split.k_folds(frames, classes, _FOLDS, context.settings.seed)[: args.folds]
+    experiment.precompute_features(context, context.make_network(), folds)
     plain, laid = [], []
     for number, sides in enumerate(folds, start=1):
-        model = shop.network()
-        shop.trainer(model, sides.training, sides.validation, f"fold{number}").train()
-        side = shop.side(sides.validation)
-        plain.append(np.asarray(model.predict(side.in_order(), verbose=0)))
+        model = context.make_network()
+        context.make_trainer(model, sides.training, sides.validation, f"fold{number}").train()
+        side = context.subset(sides.validation)
+        plain.append(np.asarray(model.predict(side.batches(), verbose=0)))
         laid.append(np.asarray(model.predict(_laid(side), verbose=0)))
     figures = _right(plain, folds, classes) | {f"{k}_overlaid": v for k, v in _right(laid, folds, classes).items()}
     figures |= {"frames": len(frames), "folds": len(folds), "start": Path(weights).name}
-    return figures | (_left_out(shop, folds) if architecture == "mobilenet_v2" else {})
+    return figures | (_left_out(context, folds) if architecture == "mobilenet_v2" else {})
 
 
-def _shop(settings: Settings, root: Path, frames: Sequence[StoredFrame], classes: tuple[Game, ...]) -> Workshop:
+def _context(settings: Settings, root: Path, frames: Sequence[StoredFrame], classes: tuple[Game, ...]) -> TrainingContext:
     """As model.create makes it."""
-    from model.datasets.image_dataset import Images
+    from model.datasets.image_dataset import ImageDataset
     from model.training import factories, hardware
-    from model.training.checkpoint import Checkpoints
+    from model.training.checkpoint import CheckpointStore
 
     settings.model_path.mkdir()
-    machine = hardware.load(settings.seed, mixed_precision=True, all_gpus=False, show=False)
-    model = factories.network(settings, len(classes), machine)
-    pictures = Images(root, frames, classes, settings.img_size)
-    pictures = factories.prepared(settings, pictures, machine, model)
-    kept = Checkpoints(settings.model_path / "unfinished", write=False)
-    return factories.Workshop(settings, pictures, machine, kept, _told, False)
+    machine = hardware.set_up(settings.seed, mixed_precision=True, all_gpus=False, show=False)
+    model = factories.make_network(settings, len(classes), machine)
+    pictures = ImageDataset(root, frames, classes, settings.img_size)
+    pictures = factories.prepare_dataset(settings, pictures, machine, model)
+    kept = CheckpointStore(settings.model_path / "unfinished", write=False)
+    return factories.TrainingContext(settings, pictures, machine, kept, _told, False)
 
 
 def _told(line: str) -> None:
@@ -124,7 +124,7 @@ def _told(line: str) -> None:
 
 def _laid(side: Any) -> np.ndarray:
     """The side's frames with overlays, each session with its own; webcams show other games of the side."""
-    pixels = side.first(len(side.frames))
+    pixels = side.head(len(side.frames))
     logins = np.array([frame.login for frame in side.frames])
     made = np.empty_like(pixels)
     for number, login in enumerate(sorted(set(logins))):
@@ -134,26 +134,26 @@ def _laid(side: Any) -> np.ndarray:
     return made
 
 
-def _right(logits: Sequence[np.ndarray], folds: Sequence[Sides], classes: Sequence[Game]) -> dict[str, Any]:
+def _right(logits: Sequence[np.ndarray], folds: Sequence[Split], classes: Sequence[Game]) -> dict[str, Any]:
     from model.evaluation import metrics
 
     frames = [frame for sides in folds for frame in sides.validation]
     judged = metrics.evaluate(np.concatenate(logits), frames, classes)
-    wrong = round((1 - judged.by_stream) * judged.streams)
-    return {"by_frame": round(judged.by_frame, 4), "sessions": f"{judged.streams - wrong}/{judged.streams}"}
+    wrong = round((1 - judged.stream_accuracy) * judged.streams)
+    return {"by_frame": round(judged.frame_accuracy, 4), "sessions": f"{judged.streams - wrong}/{judged.streams}"}
 
 
-def _left_out(shop: Workshop, folds: Sequence[Sides]) -> dict[str, Any]:
+def _left_out(context: TrainingContext, folds: Sequence[Split]) -> dict[str, Any]:
     """For each game: train on the others without one fold; their frames there are known, the game's are not."""
     from model.evaluation import metrics
-    from model.inference.calibration import OF_LOGITS
+    from model.inference.calibration import LOGIT_SCORES
 
-    empty = _overlaid.screens(_SCREENS, shop.settings.img_size, seed=6)
-    unknown: dict[str, list[float]] = {name: [] for name in OF_LOGITS}
-    screens: dict[str, list[float]] = {name: [] for name in OF_LOGITS}
-    for number, game in enumerate(shop.pictures.classes):
-        own, others, shown = _said_without(shop, game, folds[number % len(folds)], empty)
-        for name, score in OF_LOGITS.items():
+    empty = _overlaid.screens(_SCREENS, context.settings.img_size, seed=6)
+    unknown: dict[str, list[float]] = {name: [] for name in LOGIT_SCORES}
+    screens: dict[str, list[float]] = {name: [] for name in LOGIT_SCORES}
+    for number, game in enumerate(context.dataset.classes):
+        own, others, shown = _said_without(context, game, folds[number % len(folds)], empty)
+        for name, score in LOGIT_SCORES.items():
             unknown[name].append(metrics.auroc(score(others), score(own)))
             screens[name].append(metrics.auroc(score(others), score(shown)))
         _told(f"{game.name} left out: {unknown['max_probability'][-1]:.3f}")
@@ -163,26 +163,26 @@ def _left_out(shop: Workshop, folds: Sequence[Sides]) -> dict[str, Any]:
     return {"auroc_left_out": means, "worst_game": worst, "auroc_screens": of_screens}
 
 
-def _said_without(shop: Workshop, game: Game, sides: Sides, empty: np.ndarray) -> tuple[np.ndarray, ...]:
+def _said_without(context: TrainingContext, game: Game, sides: Split, empty: np.ndarray) -> tuple[np.ndarray, ...]:
     """Logits of a model that knows all games but one: of that game's frames, the others' validation, and screens."""
     from model.networks import network
     from model.training import factories
     from model.training.trainer import Trainer
 
-    others = tuple(other for other in shop.pictures.classes if other != game)
-    model = factories.network(shop.settings, len(others), shop.hardware)
+    others = tuple(other for other in context.dataset.classes if other != game)
+    model = factories.make_network(context.settings, len(others), context.hardware)
     learning = replace(
-        shop.pictures, frames=[frame for frame in sides.training if frame.game_id != game.id], classes=others
+        context.dataset, frames=[frame for frame in sides.training if frame.game_id != game.id], classes=others
     )
-    changes, features = factories.augmentation(shop.settings), shop.features
-    plan = factories.plan(shop.settings)
-    Trainer(model, learning, None, plan, tell=_told, augmentation=changes, features=features).train()
-    parts = network.head(model)
+    changes, features = factories.make_augmentation(context.settings), context.feature_cache
+    plan = factories.trainer_settings(context.settings)
+    Trainer(model, learning, None, plan, log=_told, augmentation=changes, feature_cache=features).train()
+    parts = network.split_head(model)
     if parts is None:
         raise ValueError("the whole network trains")
-    own = [frame for frame in shop.pictures.frames if frame.game_id == game.id]
+    own = [frame for frame in context.dataset.frames if frame.game_id == game.id]
     known = [frame for frame in sides.validation if frame.game_id != game.id]
-    said = [parts[1](features.take(features.plain(frames, parts[0])), training=False) for frames in (own, known)]
+    said = [parts[1](features.values(features.original_rows(frames, parts[0])), training=False) for frames in (own, known)]
     return tuple(np.asarray(values) for values in (*said, model.predict(empty, verbose=0)))
 
 
@@ -191,16 +191,16 @@ def _original(args: argparse.Namespace, root: Path, way: str) -> dict[str, Any]:
     import keras
 
     from model.datasets import split
-    from model.datasets.image_dataset import Images
+    from model.datasets.image_dataset import ImageDataset
     from model.networks import network
 
     frames, classes = _dataset(root, args.every)
-    folds = split.folds(frames, classes, _FOLDS, 123)[: args.folds]
+    folds = split.k_folds(frames, classes, _FOLDS, 123)[: args.folds]
     if way == "original_random":
         mixed = np.random.default_rng(123).permutation(len(frames))
         parts = np.array_split(mixed, _FOLDS)[: args.folds]
         folds = [
-            split.Sides(
+            split.Split(
                 tuple(frames[row] for row in mixed if row not in set(part.tolist())), tuple(frames[row] for row in part)
             )
             for part in parts
@@ -209,11 +209,11 @@ def _original(args: argparse.Namespace, root: Path, way: str) -> dict[str, Any]:
     for sides in folds:
         keras.utils.set_random_seed(123)
         model = network.build("cnn", 240, len(classes), dropout=0.5)
-        learning, asked = (Images(root, some, classes, 240) for some in (sides.training, sides.validation))
-        network.compile_for(model, 1e-3)
-        mixed_up = learning.in_order().unbatch().shuffle(len(learning.frames), seed=1).batch(16).prefetch(1)
+        learning, asked = (ImageDataset(root, some, classes, 240) for some in (sides.training, sides.validation))
+        network.compile_model(model, 1e-3)
+        mixed_up = learning.batches().unbatch().shuffle(len(learning.frames), seed=1).batch(16).prefetch(1)
         model.fit(mixed_up, epochs=args.epochs, verbose=2)
-        said.append(np.asarray(model.predict(asked.in_order(), verbose=0)))
+        said.append(np.asarray(model.predict(asked.batches(), verbose=0)))
     return _right(said, folds, classes) | {"frames": len(frames), "folds": len(folds)}
 
 

@@ -1,4 +1,4 @@
-"""A trained model in other forms: 8-bit integers for ONNX Runtime, and TensorFlow Lite. Imports TensorFlow."""
+"""Model conversion: Keras to 8-bit ONNX and TensorFlow Lite, and a comparison of the answers. Imports TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,108 +17,132 @@ import tensorflow as tf
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from data.atomic import temporary_files
+from data.atomic import atomic_file
 from data.errors import ModelError
 from model.inference.classifier import OUTPUTS, Classifier
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """How a form's answers compare with Keras' on the same frames.
+class Comparison:
+    """How an exported model compares with Keras on the same frames.
 
-    `differ`: answers that are another game. `largest`: difference in a logit. `ms`: for one frame, by itself.
+    Args:
+        different_answers: frames with another most probable game.
+        frames: frames compared.
+        max_logit_difference: largest absolute difference in a logit.
+        ms: time for one frame, in batches of one, milliseconds.
     """
 
-    differ: int
+    different_answers: int
     frames: int
-    largest: float
+    max_logit_difference: float
     ms: float
 
 
 def load(h5: Path) -> keras.Model:
-    """The whole Keras model in this file. Raises ModelError."""
+    """Load the whole Keras model from a file. Raises ModelError: missing or unreadable."""
     if not h5.is_file():
-        raise ModelError(f"{h5} is missing: python -m model.create makes it.")
+        raise ModelError(f"{h5} not found. Create it with python -m model.create.")
     try:
         return keras.models.load_model(h5, compile=False)
     except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{h5} cannot be loaded ({error}): python -m model.create makes it anew.") from error
+        raise ModelError(f"{h5} cannot be loaded ({error}). Create it again with python -m model.create.") from error
 
 
-class _Frames(CalibrationDataReader):
-    """Frames one by one, as ONNX Runtime's quantizer wants them."""
+class _CalibrationFrames(CalibrationDataReader):
+    """Frames one by one, for ONNX Runtime's quantizer."""
 
-    def __init__(self, name: str, images: np.ndarray) -> None:
-        self._fed: Iterator[dict[str, np.ndarray]] = ({name: image[None].astype(np.float32)} for image in images)
+    def __init__(self, input_name: str, images: np.ndarray) -> None:
+        self._feeds: Iterator[dict[str, np.ndarray]] = (
+            {input_name: image[None].astype(np.float32)}  # (1, H, W, 3)
+            for image in images
+        )
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next one, or None at the end."""
-        return next(self._fed, None)
+        """Return the next frame's feed, None at the end."""
+        return next(self._feeds, None)
 
 
 def write_int8(source: Path, target: Path, images: np.ndarray) -> None:
-    """`source`, a model.onnx, with weights and activations in 8 bits, weights by channel; all or nothing.
+    """Quantise a model.onnx to 8-bit weights (per channel) and activations; write the file atomically.
 
-    `images`: uint8 (n, img_size, img_size, 3) RGB, frames by which the ranges of the activations are found. The last
-    layer stays as it is: it is small, and what it gives is what counts. Raises OSError.
+    The last layer stays in float32: it is small, and its errors go into the logits directly.
+
+    Args:
+        source: the float32 model.
+        target: the file to write.
+        images: frames that show the range of each activation, uint8 RGB (n, img_size, img_size, 3).
+
+    Raises:
+        OSError: the file cannot be written.
     """
-    quiet = logging.getLogger()
-    level = quiet.level
+    root_logger = logging.getLogger()
+    level = root_logger.level
     with tempfile.TemporaryDirectory() as folder:
         prepared, small = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
-        quiet.setLevel(logging.ERROR)  # its advice to do what is done here
+        root_logger.setLevel(logging.ERROR)  # the quantizer warns that the model needs the preparation done here
         try:
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
             graph = onnx.load(prepared).graph
             last = [node.name for node in graph.node if OUTPUTS[0] in node.output]
-            reader = _Frames(graph.input[0].name, images)
+            reader = _CalibrationFrames(graph.input[0].name, images)
             # Unsigned activations: x86 has instructions for them, twice as fast as for signed ones.
-            kinds = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
-            quantize_static(prepared, small, reader, per_channel=True, nodes_to_exclude=last, **kinds)
+            dtypes = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
+            quantize_static(prepared, small, reader, per_channel=True, nodes_to_exclude=last, **dtypes)
         finally:
-            quiet.setLevel(level)
-        _place(small.read_bytes(), target)
+            root_logger.setLevel(level)
+        _replace(small.read_bytes(), target)
 
 
 def write_tflite(model: keras.Model, target: Path) -> None:
-    """`model` for TensorFlow Lite: input float32 (1, img_size, img_size, 3), logits (1, classes)."""
+    """Write the model for TensorFlow Lite: float32 (1, img_size, img_size, 3) → logits (1, classes)."""
     signature = keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32", name="image")
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, format="tf_saved_model", verbose=False, input_signature=[signature])
-        _place(tf.lite.TFLiteConverter.from_saved_model(folder).convert(), target)
+        _replace(tf.lite.TFLiteConverter.from_saved_model(folder).convert(), target)
 
 
-def _place(content: bytes, target: Path) -> None:
-    with temporary_files(target.parent, [content]) as (temporary,):
-        temporary.replace(target)
+def _replace(content: bytes, target: Path) -> None:
+    with atomic_file(target) as temporary:
+        temporary.write_bytes(content)
 
 
-def compared(expected: np.ndarray, images: np.ndarray, form: Path) -> Agreement:
-    """The form in this file, asked about `images` one by one, against Keras' logits of them."""
-    ask = _tflite(form) if form.suffix == ".tflite" else Classifier.load(form.parent, file=form.name).logits
-    ask(images[:1])  # the first time takes longer
+def compare_with_keras(expected: np.ndarray, images: np.ndarray, exported_file: Path) -> Comparison:
+    """Compare an exported model, one image at a time, with Keras' logits.
+
+    Args:
+        expected: Keras' logits, (n, classes).
+        images: uint8 RGB (n, img_size, img_size, 3).
+        exported_file: a .onnx or .tflite file.
+    """
+    is_tflite = exported_file.suffix == ".tflite"
+    predict = (
+        _tflite(exported_file) if is_tflite else Classifier.load(exported_file.parent, file=exported_file.name).logits
+    )
+    predict(images[:1])  # warm-up: the first call allocates
     started = time.monotonic()
-    found = np.concatenate([ask(image[None]) for image in images])
+    logits = np.concatenate([predict(image[None]) for image in images])  # (n, classes)
     seconds = time.monotonic() - started
-    return Agreement(
-        differ=int((found.argmax(axis=1) != expected.argmax(axis=1)).sum()),
+    return Comparison(
+        different_answers=int((logits.argmax(axis=1) != expected.argmax(axis=1)).sum()),
         frames=len(images),
-        largest=float(np.abs(found - expected).max()),
+        max_logit_difference=float(np.abs(logits - expected).max()),
         ms=1000 * seconds / len(images),
     )
 
 
-def _tflite(form: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Logits (1, classes) of an image (1, img_size, img_size, 3)."""
-    with warnings.catch_warnings():  # that TensorFlow 2.21 may be the last to have it
+def _tflite(file: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from an image (1, img_size, img_size, 3) to logits (1, classes)."""
+    with warnings.catch_warnings():  # TensorFlow announces that the interpreter will move to another package
         warnings.simplefilter("ignore")
-        interpreter = tf.lite.Interpreter(model_path=str(form))
+        interpreter = tf.lite.Interpreter(model_path=str(file))
     interpreter.allocate_tensors()
-    fed, given = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    input_index = interpreter.get_input_details()[0]["index"]
+    output_index = interpreter.get_output_details()[0]["index"]
 
-    def ask(image: np.ndarray) -> np.ndarray:
-        interpreter.set_tensor(fed, image.astype(np.float32))
+    def predict(image: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(input_index, image.astype(np.float32))
         interpreter.invoke()
-        return np.asarray(interpreter.get_tensor(given))
+        return np.asarray(interpreter.get_tensor(output_index))
 
-    return ask
+    return predict

@@ -1,7 +1,7 @@
-"""A model's files: model.onnx, model.h5, classes.txt, results/. All new, or all as they were. Imports Keras.
+"""Model files: model.h5, model.onnx, classes.txt and results/ in MODEL_PATH, all replaced or none. Imports Keras.
 
-The three carry the same list of game ids, so that a kill between two renames leaves at worst files that
-say themselves that they do not belong together.
+The three model files contain the same list of game ids. A kill between two renames leaves files that do not match,
+and loading them fails with a message instead of giving wrong names.
 """
 
 from __future__ import annotations
@@ -19,178 +19,169 @@ import numpy as np
 import onnx
 from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
+from data.atomic import flush_to_disk, is_process_alive
 from data.entities import Game
 from data.errors import ModelError, SettingsError
-from model.inference import classes as class_list
 from model.inference.calibration import Calibration
-from model.inference.classifier import CLASSES_KEY, INT8_FILE, OUTPUTS, Classifier
-from model.inference.classifier import FILE as ONNX
+from model.inference.classes import CLASSES_FILE, write_classes
+from model.inference.classifier import CLASSES_KEY, INT8_FILE, ONNX_FILE, OUTPUTS, Classifier
 from model.networks import network
-from model.reports import model_card
 
-H5 = "model.h5"
-RESULTS = "results"
-MODEL = (H5, ONNX, class_list.FILE)
-_PICTURES = ("curves.png", "confusion.png")
-DERIVED = (INT8_FILE, "model.tflite")  # what model.export makes of the model
-_NEW = ".new-"
+H5_FILE = "model.h5"
+MODEL_CARD = "model_card.md"
+RESULTS_FOLDER = "results"
+MODEL_FILES = (H5_FILE, ONNX_FILE, CLASSES_FILE)
+EXPORTED_FILES = (INT8_FILE, "model.tflite")  # written by model.export
+_PLOTS = ("curves.png", "confusion.png")
+_STAGING_PREFIX = ".new-"  # then the process id
 _UNCALIBRATED = Calibration()
 
 
-def prepare(model_path: Path, parameters: int) -> None:
-    """Make the folder, remove what killed runs left there, and see that a model of so many parameters fits.
+def prepare_folder(model_path: Path, parameters: int) -> None:
+    """Create the folder, remove what killed runs left, and check that a model of `parameters` weights fits.
 
-    Before the training rather than after it. Raises SettingsError, ModelError.
+    Called before the training, which may take hours. Raises SettingsError: unusable folder. Raises ModelError: too
+    little free space.
     """
     try:
         model_path.mkdir(parents=True, exist_ok=True)
-        for left in model_path.glob(f"{_NEW}*"):
-            if not _alive(left.name.removeprefix(_NEW)):
-                shutil.rmtree(left)
+        for staging in model_path.glob(f"{_STAGING_PREFIX}*"):
+            pid = staging.name.removeprefix(_STAGING_PREFIX)
+            if pid.isdecimal() and not is_process_alive(int(pid)):
+                shutil.rmtree(staging)
         free = shutil.disk_usage(model_path).free
         writable = os.access(model_path, os.W_OK | os.X_OK)
     except OSError as error:
         raise SettingsError(f"MODEL_PATH: {model_path} cannot be used: {error.strerror}.") from error
     if not writable:
         raise SettingsError(f"MODEL_PATH: {model_path} is not writable.")
-    needed = 2 * 4 * parameters + (2 << 20)  # float32 twice, and a margin for graph and pictures
+    needed = 2 * 4 * parameters + (2 << 20)  # float32 in two files, and a margin for graph and plots
     if free < needed:
-        raise ModelError(f"{model_path} has {free / 1e6:.1f} MB free, the model needs {needed / 1e6:.1f}: free some.")
-
-
-def _alive(pid: str) -> bool:
-    if not pid.isdecimal():
-        return True  # none of ours
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+        raise ModelError(
+            f"{model_path} has {free / 1e6:.1f} MB free, but the model needs {needed / 1e6:.1f} MB. Free some space."
+        )
 
 
 @contextlib.contextmanager
-def replacing(model_path: Path) -> Iterator[Path]:
-    """A folder to write the new files to; when the body ends well they take the old ones' places.
+def replace_atomically(model_path: Path) -> Iterator[Path]:
+    """Yield a staging folder for new files; when the block succeeds, move them into `model_path`.
 
-    Raises ModelError for every OSError within, a full disk above all; then nothing has changed.
+    Raises ModelError for an OSError in the block, such as a full disk; the old files are then unchanged.
     """
-    new = model_path / f"{_NEW}{os.getpid()}"
+    staging = model_path / f"{_STAGING_PREFIX}{os.getpid()}"
     try:
-        new.mkdir()
-        yield new
-        for path in new.rglob("*"):
-            _force_to_disk(path)
-        _move_in(new, model_path)
+        staging.mkdir()
+        yield staging
+        for path in staging.rglob("*"):
+            if path.is_file():
+                flush_to_disk(path)
+        _install(staging, model_path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ModelError(f"Cannot save the model in {model_path}: {reason}. The old one stays.") from error
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
-def _force_to_disk(path: Path) -> None:
-    if path.is_file():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-
-
-def _move_in(new: Path, model_path: Path) -> None:
-    (model_path / RESULTS).mkdir(exist_ok=True)
-    for picture in _PICTURES:  # pictures of another model would be worse than none
-        if not (new / RESULTS / picture).exists():
-            (model_path / RESULTS / picture).unlink(missing_ok=True)
-    for path in (new / RESULTS).glob("*"):
-        path.replace(model_path / RESULTS / path.name)
-    for name in (*DERIVED, model_card.FILE):  # nor may those of another model stay
+def _install(staging: Path, model_path: Path) -> None:
+    results, new_results = model_path / RESULTS_FOLDER, staging / RESULTS_FOLDER
+    results.mkdir(exist_ok=True)
+    for plot in _PLOTS:
+        if not (new_results / plot).exists():
+            (results / plot).unlink(missing_ok=True)  # plots of another model would mislead
+    for path in new_results.glob("*"):
+        path.replace(results / path.name)
+    for name in (*EXPORTED_FILES, MODEL_CARD):  # likewise
         (model_path / name).unlink(missing_ok=True)
-    for name in (*MODEL, model_card.FILE):
-        if name in MODEL or (new / name).exists():
-            (new / name).replace(model_path / name)
+    for name in (*MODEL_FILES, MODEL_CARD):
+        if name in MODEL_FILES or (staging / name).exists():
+            (staging / name).replace(model_path / name)
 
 
 def write(model: keras.Model, classes: Sequence[Game], folder: Path, calibration: Calibration = _UNCALIBRATED) -> None:
-    """Write model.h5, model.onnx and classes.txt for a float32 `model` trained with labels in this order.
+    """Write model.h5, model.onnx and classes.txt.
 
-    model.h5 is a whole Keras model without the optimizer's state. model.onnx: input `image`, float32
-    (n, img_size, img_size, 3), RGB, 0 to 255; outputs `logits`, float32 (n, classes), and `features`, float32
-    (n, d). Both hold the game ids and the `calibration`. Raises OSError, ModelError: the network does not survive the
-    conversion.
+    model.h5 is a whole Keras model without the optimizer. model.onnx has the input `image`, float32 RGB 0 to 255
+    (n, img_size, img_size, 3), and the outputs `logits`, float32 (n, classes), and `features`, float32 (n, d). Both
+    contain the game ids and the calibration.
+
+    Args:
+        model: in float32.
+        classes: games in the order of the labels.
+        folder: an existing folder.
+        calibration: temperature and threshold.
+
+    Raises:
+        OSError: a file cannot be written.
+        ModelError: the network cannot be converted to ONNX.
     """
-    _write_h5(model, _ids(classes), calibration, folder / H5)
-    write_onnx(model, classes, calibration, folder / ONNX)
-    class_list.write(folder / class_list.FILE, classes)
+    _write_h5(model, _ids(classes), calibration, folder / H5_FILE)
+    write_onnx(model, classes, calibration, folder / ONNX_FILE)
+    write_classes(folder / CLASSES_FILE, classes)
 
 
 def _ids(classes: Sequence[Game]) -> str:
     return ",".join(str(game.id) for game in classes)
 
 
-def with_features(model: keras.Model) -> keras.Model:
-    """`model` with two outputs: its logits, and the features that tell how much a picture is like others."""
-    return keras.Model(model.input, [model.output, network.likened(model)])
-
-
 def _write_h5(model: keras.Model, ids: str, calibration: Calibration, path: Path) -> None:
-    """Through memory: HDF5 itself dies of a full disk when it closes its file, by a segmentation fault.
-
-    Keras' public `save` takes a path alone; the function below it takes an open file.
-    """
+    # Through memory: on a full disk, HDF5 crashes with a segmentation fault when it closes its file. Keras' public
+    # `save` takes a path only; the function below it takes an open file.
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
         save_model_to_hdf5(model, file, include_optimizer=False)
         file.attrs[CLASSES_KEY] = ids
-        for name, word in calibration.words().items():  # some are longer than HDF5's attributes may be
-            file[f"calibration/{name}"] = word
+        for name, text in calibration.to_metadata().items():  # as datasets: an HDF5 attribute holds 64 KB at most
+            file[f"calibration/{name}"] = text
     path.write_bytes(memory.getbuffer())
 
 
 def calibration_of(h5: Path) -> Calibration:
-    """What `write` stored with the Keras model in this file. Raises OSError, ModelError."""
+    """Return the calibration that `write` stored in a model.h5. Raises OSError, ModelError."""
     with h5py.File(h5) as file:
-        words = file.get("calibration", {})
-        return Calibration.parse({name: words[name].asstr()[()] for name in words})
+        stored = file.get("calibration", {})
+        return Calibration.from_metadata({name: stored[name].asstr()[()] for name in stored})
 
 
 def write_onnx(model: keras.Model, classes: Sequence[Game], calibration: Calibration, path: Path) -> None:
-    """model.onnx alone, as `write` does. Raises OSError, ModelError."""
-    both = with_features(model)
-    both.export(path, format="onnx", verbose=False, input_signature=[_signature(model)])
-    graph = onnx.load(path)
-    for place, name in enumerate(OUTPUTS):
-        _rename_output(graph.graph, place, name)
-    for value in (*graph.graph.input, *graph.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "n"
-    onnx.helper.set_model_props(graph, {CLASSES_KEY: _ids(classes)} | calibration.words())
+    """Write model.onnx only, as `write` does. Raises OSError, ModelError."""
+    with_features = network.add_feature_output(model)
+    with_features.export(path, format="onnx", verbose=False, input_signature=[_signature(model)])
+    onnx_model = onnx.load(path)
+    for index, name in enumerate(OUTPUTS):
+        _rename_output(onnx_model.graph, index, name)
+    for value in (*onnx_model.graph.input, *onnx_model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "n"  # the batch axis gets a readable name
+    onnx.helper.set_model_props(onnx_model, {CLASSES_KEY: _ids(classes)} | calibration.to_metadata())
     try:
-        onnx.checker.check_model(graph, full_check=True)
+        onnx.checker.check_model(onnx_model, full_check=True)
     except onnx.checker.ValidationError as error:
-        raise ModelError(f"The network cannot be written as ONNX: {str(error).splitlines()[0]}") from error
-    onnx.save(graph, path)
+        raise ModelError(f"The network cannot be converted to ONNX: {str(error).splitlines()[0]}") from error
+    onnx.save(onnx_model, path)
 
 
 def _signature(model: keras.Model) -> keras.InputSpec:
     return keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="image")
 
 
-def _rename_output(graph: onnx.GraphProto, place: int, name: str) -> None:
-    """tf2onnx calls them after TensorFlow's last operations, `Identity:0`. Other nodes may read an output as well."""
-    old = graph.output[place].name
+def _rename_output(graph: onnx.GraphProto, index: int, name: str) -> None:
+    """Rename an output from what tf2onnx calls it, `Identity:0`; other nodes may read it as well."""
+    old = graph.output[index].name
     for node in graph.node:
         for values in (node.input, node.output):
             values[:] = [name if value == old else value for value in values]
-    graph.output[place].name = name
+    graph.output[index].name = name
 
 
 def verify(model: keras.Model, folder: Path, images: np.ndarray) -> None:
-    """Raise ModelError unless the files in `folder` give the logits of `model` on `images`, as uint8 RGB.
+    """Compare the files in `folder` with `model` on `images`, uint8 RGB (n, img_size, img_size, 3).
 
-    Two per cent of the largest logit allow for TensorFloat-32 on a GPU; swapped channels, another scale or
-    another class order are far beyond.
+    Raises ModelError: the logits differ.
     """
-    expected = np.asarray(model.predict(images, verbose=0))
+    expected = np.asarray(model.predict(images, verbose=0))  # (n, classes)
     difference = float(np.abs(Classifier.load(folder).logits(images) - expected).max())
+    # 2 % of the largest logit allow for TensorFloat-32 on a GPU. Swapped channels, another scale or another class
+    # order differ by far more.
     if not difference <= 0.02 * float(np.abs(expected).max()) + 1e-3:
         raise ModelError(
             f"model.onnx differs from the Keras model by {difference:.3g} in a logit. The old model stays."

@@ -1,0 +1,1 @@
+"""Image datasets: splits, sampling, caching and batches."""

@@ -1,4 +1,4 @@
-"""Decoded frames, kept in memory or in a file that vanishes with the process. No TensorFlow."""
+"""Frame cache: decoded frames in memory, or in an unnamed file that disappears with the process. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,61 +18,63 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How much may be kept: bytes in memory, and else bytes in a file in `folder`, half of the free disk at most."""
+class CacheLimits:
+    """Maximum size in memory, bytes; beyond it, in a file in `folder`, bytes and at most half of the free disk."""
 
     memory_bytes: int
     disk_bytes: int
     folder: Path | None = None
 
 
-class Cache:
-    """uint8 pixels of `frames`, img_size x img_size x 3 each, RGB."""
+class FrameCache:
+    """Decoded pixels of `frames`: uint8 RGB (n, img_size, img_size, 3), in the same order."""
 
     def __init__(self, pixels: np.ndarray, frames: Sequence[StoredFrame]) -> None:
         self._pixels = pixels
         self._rows = {frame: row for row, frame in enumerate(frames)}
 
     def rows(self, frames: Sequence[StoredFrame]) -> np.ndarray:
-        """int64 (n,): where these frames lie. Raises KeyError: one is not kept."""
+        """Return the rows of these frames, int64 (n,). Raises KeyError: a frame is not cached."""
         return np.array([self._rows[frame] for frame in frames], np.int64)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """uint8 (n, img_size, img_size, 3): the pixels at `rows`."""
+        """Return the pixels at `rows`, uint8 (n, img_size, img_size, 3)."""
         return self._pixels[rows]
 
 
-def filled(frames: Sequence[StoredFrame], img_size: int, batches: Iterable[np.ndarray], limits: Limits) -> Cache | None:
-    """A cache of `frames`, whose pixels `batches` gives in their order; None where it would exceed the limits."""
-    pixels = room((len(frames), img_size, img_size, 3), np.dtype(np.uint8), limits)
+def build_cache(
+    frames: Sequence[StoredFrame], img_size: int, batches: Iterable[np.ndarray], limits: CacheLimits
+) -> FrameCache | None:
+    """Cache `frames` from `batches` of their pixels, in the same order; return None beyond the limits."""
+    pixels = allocate_array((len(frames), img_size, img_size, 3), np.dtype(np.uint8), limits)
     if pixels is None:
         return None
     start = 0
     for batch in batches:
-        pixels[start : start + len(batch)] = batch
+        pixels[start : start + len(batch)] = batch  # (B, img_size, img_size, 3)
         start += len(batch)
-    return Cache(pixels, frames)
+    return FrameCache(pixels, frames)
 
 
-def room(shape: tuple[int, ...], kind: np.dtype, limits: Limits) -> np.ndarray | None:
-    """An array that may be filled, in memory or in a file; None where it would exceed the limits."""
-    size = int(np.prod(shape)) * kind.itemsize
+def allocate_array(shape: tuple[int, ...], dtype: np.dtype, limits: CacheLimits) -> np.ndarray | None:
+    """Allocate an uninitialised array in memory, or else in a file; return None beyond the limits."""
+    size = int(np.prod(shape)) * dtype.itemsize
     if size <= limits.memory_bytes:
-        return np.empty(shape, kind)
+        return np.empty(shape, dtype)
     folder = limits.folder
     if folder is None or size > limits.disk_bytes or size > shutil.disk_usage(folder).free / 2:
         return None
     try:
-        with tempfile.TemporaryFile(dir=folder) as file:  # the map outlives the name, and the bytes the map
-            _reserve(file.fileno(), size)
-            return np.memmap(file, kind, "r+", shape=shape)
+        with tempfile.TemporaryFile(dir=folder) as file:  # the mapping outlives the file's name and descriptor
+            _reserve_disk(file.fileno(), size)
+            return np.memmap(file, dtype, "r+", shape=shape)
     except OSError as error:
-        log.warning("No cache in %s: %s.", folder, error.strerror)
+        log.warning("The frame cache cannot use %s: %s.", folder, error.strerror)
         return None
 
 
-def _reserve(descriptor: int, size: int) -> None:
-    """Take the disk's space now: a disk that is full when mapped bytes are written kills the process."""
+def _reserve_disk(descriptor: int, size: int) -> None:
+    """Reserve the disk space now: a write to mapped memory on a full disk kills the process with SIGBUS."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:

@@ -1,4 +1,7 @@
-"""The folder's pictures as TensorFlow datasets. Imports TensorFlow: import it after the arguments are parsed."""
+"""Image dataset: stored frames as TensorFlow datasets of images and labels. Imports TensorFlow.
+
+Frames are read by path: TensorFlow's readers decode local JPEG files on its own threads.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,28 @@ import tensorflow as tf
 from data.entities import Game, StoredFrame
 from model.augmentation.pipeline import Augmentation, augment_batch
 from model.augmentation.synthetic_negatives import synthetic_batch
-from model.datasets.frame_cache import Cache, Limits, filled
-from model.datasets.sampler import Order
+from model.datasets.frame_cache import CacheLimits, FrameCache, build_cache
+from model.datasets.sampler import EpochSampler
 
 log = logging.getLogger(__name__)
 
-_NAMED = 10
+_MAX_WARNINGS = 10
 _Load = Callable[..., tuple[tf.Tensor, ...]]
-_BatchTransform = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (images, sample ids) → images
+_Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (images, sample_ids) → images
 
 
 @dataclass(frozen=True, slots=True)
-class Images:
-    """One side's pictures and labels.
+class ImageDataset:
+    """Frames of a dataset with their labels.
 
-    `classes`: the games in the order of the model's outputs; a frame's label is its game's place there.
-    `img_size`: pixels; other sizes are scaled to it by area averaging. `prefetch_buffer`: batches.
-    `cache`: where the frames lie decoded; without one every epoch decodes their files again.
+    Args:
+        root: folder of the frames.
+        frames: frames in the order of `batches`.
+        classes: games in the order of the model's outputs; a frame's label is the index of its game.
+        img_size: height and width, pixels. Frames of another size are resized by area averaging.
+        batch_size: images in a batch.
+        prefetch_buffer: batches prepared ahead.
+        cache: decoded frames; without it every epoch decodes the files.
     """
 
     root: Path
@@ -40,157 +48,170 @@ class Images:
     img_size: int
     batch_size: int = 16
     prefetch_buffer: int = 2
-    cache: Cache | None = None
+    cache: FrameCache | None = None
 
     @property
     def labels(self) -> np.ndarray:
-        """int64 (n,): each frame's class, in the order of `frames`."""
-        place = {game.id: label for label, game in enumerate(self.classes)}
-        return np.array([place[frame.game_id] for frame in self.frames], np.int64)
+        """The label of each frame, int64 (n,), in the order of `frames`."""
+        label_of = {game.id: label for label, game in enumerate(self.classes)}
+        return np.array([label_of[frame.game_id] for frame in self.frames], np.int64)
 
-    def in_order(self) -> tf.data.Dataset:
-        """Batches of (uint8 (b, img_size, img_size, 3) RGB, int64 (b,)) in the order of `frames`."""
+    def batches(self) -> tf.data.Dataset:
+        """Return batches of (uint8 RGB (B, img_size, img_size, 3), int64 (B,)) in the order of `frames`."""
         rows = tf.data.Dataset.range(len(self.frames))
-        batches = self._pictures(tf.data.Dataset.zip(rows, rows), self.batch_size)
-        return batches.map(lambda images, labels, _places: (images, labels)).prefetch(self.prefetch_buffer)
+        batches = self._load(tf.data.Dataset.zip(rows, rows), self.batch_size)
+        return batches.map(lambda images, labels, _sample_ids: (images, labels)).prefetch(self.prefetch_buffer)
 
-    def changed(self, places: np.ndarray, augmentation: Augmentation) -> tf.data.Dataset:
-        """As `in_order`, each picture changed; `places`, int64 (n,), tell their chances apart."""
-        return self._remade(places, partial(augment_batch, augmentation=augmentation))
+    def augmented_batches(self, sample_ids: np.ndarray, augmentation: Augmentation) -> tf.data.Dataset:
+        """Return the same batches with augmented images. `sample_ids`: int64 (n,), seeds of the frames."""
+        return self._transformed(sample_ids, partial(augment_batch, augmentation=augmentation))
 
-    def as_screens(self, places: np.ndarray, seed: int) -> tf.data.Dataset:
-        """As `in_order`, but for screens without a game, some of them made of the pictures."""
-        return self._remade(places, partial(synthetic_batch, seed=seed))
+    def screen_batches(self, sample_ids: np.ndarray, seed: int) -> tf.data.Dataset:
+        """Return the same batches with synthetic non-game images, some of them made from the frames."""
+        return self._transformed(sample_ids, partial(synthetic_batch, seed=seed))
 
-    def _remade(self, places: np.ndarray, change: _BatchTransform) -> tf.data.Dataset:
-        rows = tf.data.Dataset.from_tensor_slices((np.arange(len(self.frames)), places))
-        batches = self._pictures(rows, self.batch_size)
-        return batches.map(
-            lambda images, labels, ids: (_transformed(change, images, ids), labels), tf.data.AUTOTUNE
-        ).prefetch(self.prefetch_buffer)
+    def _transformed(self, sample_ids: np.ndarray, transform: _Transform) -> tf.data.Dataset:
+        def apply(images: tf.Tensor, labels: tf.Tensor, sample_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return _apply(transform, images, sample_ids), labels
 
-    def shuffled(
+        rows = tf.data.Dataset.from_tensor_slices((np.arange(len(self.frames)), sample_ids))
+        return self._load(rows, self.batch_size).map(apply, tf.data.AUTOTUNE).prefetch(self.prefetch_buffer)
+
+    def training_batches(
         self,
-        order: Order,
+        sampler: EpochSampler,
         first_epoch: int = 0,
         augmentation: Augmentation | None = None,
         weights: np.ndarray | None = None,
     ) -> tf.data.Dataset:
-        """The batches that `order` draws of `frames`, epoch after epoch from `first_epoch` on, without end.
+        """Return the batches that `sampler` draws from `frames`, epoch after epoch without end.
 
-        `augmentation` changes the pictures; `weights` (classes,) adds each picture's weight as a third value.
+        Args:
+            sampler: draws rows of `frames`.
+            first_epoch: epoch to begin with, from 0.
+            augmentation: transforms to apply to the images.
+            weights: loss weight of each class, (classes,); adds each image's weight as a third value.
         """
 
-        def finished(images: tf.Tensor, labels: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def finish(images: tf.Tensor, labels: tf.Tensor, sample_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
             if augmentation:
-                images = _transformed(partial(augment_batch, augmentation=augmentation), images, places)
+                images = _apply(partial(augment_batch, augmentation=augmentation), images, sample_ids)
             return (images, labels) if weights is None else (images, labels, tf.gather(weights, labels))
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
-            return self._pictures(drawn(order, number), order.local_batch).map(finished, tf.data.AUTOTUNE)
+            return self._load(epoch_rows(sampler, number), sampler.per_replica_batch).map(finish, tf.data.AUTOTUNE)
 
         return tf.data.Dataset.counter(first_epoch).flat_map(epoch).prefetch(self.prefetch_buffer)
 
-    def first(self, count: int) -> np.ndarray:
-        """uint8 (count or all, img_size, img_size, 3): the first of `frames`, decoded."""
+    def head(self, count: int) -> np.ndarray:
+        """Return the first `count` images, or all, uint8 (count, img_size, img_size, 3)."""
         few = replace(self, frames=self.frames[:count], batch_size=count)
-        return next(few.in_order().as_numpy_iterator())[0]
+        return next(few.batches().as_numpy_iterator())[0]
 
-    def cached(self, limits: Limits) -> Images:
-        """The same with its frames decoded once and kept, where `limits` allow it. Raises ModelError."""
-        batches = (images for images, _labels in self.in_order().as_numpy_iterator())
-        return replace(self, cache=filled(self.frames, self.img_size, batches, limits))
+    def with_cache(self, limits: CacheLimits) -> ImageDataset:
+        """Return this dataset with all frames decoded into a cache, if `limits` allow it."""
+        images = (images for images, _labels in self.batches().as_numpy_iterator())
+        return replace(self, cache=build_cache(self.frames, self.img_size, images, limits))
 
-    def _pictures(self, rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-        """Batches of (images, labels, places) for pairs of a row of `frames` and its place in the course of things."""
-        if self.cache:
+    def _load(self, rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        """Map (row of `frames`, sample id) pairs to batches of (images, labels, sample ids)."""
+        if self.cache:  # one lookup a batch, instead of one a frame
             return rows.batch(batch_size).map(self._from_cache(self.cache), tf.data.AUTOTUNE)
         return rows.map(self._from_files(), tf.data.AUTOTUNE).batch(batch_size)
 
-    def _from_cache(self, cache: Cache) -> _Load:
-        kept, labels = tf.constant(cache.rows(self.frames)), tf.constant(self.labels)
+    def _from_cache(self, cache: FrameCache) -> _Load:
+        cached, labels = tf.constant(cache.rows(self.frames)), tf.constant(self.labels)
 
-        def load(rows: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            images = tf.numpy_function(cache.take, [tf.gather(kept, rows)], tf.uint8)
-            return tf.ensure_shape(images, (None, self.img_size, self.img_size, 3)), tf.gather(labels, rows), places
+        def load(rows: tf.Tensor, sample_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            images = tf.numpy_function(cache.take, [tf.gather(cached, rows)], tf.uint8)
+            # numpy_function loses the static shape, which Keras needs: (B, img_size, img_size, 3)
+            return tf.ensure_shape(images, (None, self.img_size, self.img_size, 3)), tf.gather(labels, rows), sample_ids
 
         return load
 
     def _from_files(self) -> _Load:
         paths, labels = tf.constant([str(self.root / frame.path) for frame in self.frames]), tf.constant(self.labels)
 
-        def load(row: tf.Tensor, place: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            return self._fitted(_decoded(paths[row])), labels[row], place
+        def load(row: tf.Tensor, sample_id: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return self._resized(_decode(paths[row])), labels[row], sample_id
 
         return load
 
-    def _fitted(self, image: tf.Tensor) -> tf.Tensor:
-        right = tf.reduce_all(tf.shape(image) == [self.img_size, self.img_size, 3])
-        image = tf.cond(right, lambda: image, lambda: self._scaled(image))
+    def _resized(self, image: tf.Tensor) -> tf.Tensor:
+        is_right = tf.reduce_all(tf.shape(image) == [self.img_size, self.img_size, 3])
+        image = tf.cond(is_right, lambda: image, lambda: self._resize(image))
         return tf.ensure_shape(image, (self.img_size, self.img_size, 3))
 
-    def _scaled(self, image: tf.Tensor) -> tf.Tensor:
-        scaled = tf.image.resize(image, (self.img_size, self.img_size), method="area")
-        return tf.cast(tf.round(scaled), tf.uint8)
+    def _resize(self, image: tf.Tensor) -> tf.Tensor:
+        resized = tf.image.resize(image, (self.img_size, self.img_size), method="area")
+        return tf.cast(tf.round(resized), tf.uint8)
 
 
-def _transformed(transform: _BatchTransform, images: tf.Tensor, sample_ids: tf.Tensor) -> tf.Tensor:
-    """Return what `transform` makes of a batch, uint8 (B, H, W, 3). It is NumPy code, so there is no graph to trace."""
-    changed = tf.numpy_function(transform, [images, sample_ids], tf.uint8, stateful=False)
-    return tf.ensure_shape(changed, images.shape)
+def _apply(transform: _Transform, images: tf.Tensor, sample_ids: tf.Tensor) -> tf.Tensor:
+    """Apply a numpy function to a batch within a TensorFlow dataset: uint8 (B, H, W, 3) → the same shape."""
+    return tf.ensure_shape(tf.numpy_function(transform, [images, sample_ids], tf.uint8, stateful=False), images.shape)
 
 
-def drawn(order: Order, epoch: tf.Tensor) -> tf.data.Dataset:
-    """The pairs of row and place that `order` draws for an epoch."""
-    rows, places = tf.numpy_function(order.epoch, [epoch], (tf.int64, tf.int64))
-    return tf.data.Dataset.from_tensor_slices((tf.ensure_shape(rows, (None,)), tf.ensure_shape(places, (None,))))
+def epoch_rows(sampler: EpochSampler, epoch: tf.Tensor) -> tf.data.Dataset:
+    """Return the (row, sample id) pairs that `sampler` draws for an epoch."""
+    rows, sample_ids = tf.numpy_function(sampler.rows_and_ids, [epoch], (tf.int64, tf.int64))
+    return tf.data.Dataset.from_tensor_slices((tf.ensure_shape(rows, (None,)), tf.ensure_shape(sample_ids, (None,))))
 
 
-def drawn_from(
-    take: Callable[[np.ndarray], np.ndarray],
+def feature_batches(
+    values: Callable[[np.ndarray], np.ndarray],
     labels: np.ndarray,
-    order: Order,
+    sampler: EpochSampler,
     first_epoch: int = 0,
     weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
-    """As `Images.shuffled`, of what `take` gives for rows, int64 (b,) → float32 (b, d), with `labels` (n,)."""
-    width = take(np.zeros(1, np.int64)).shape[1]
+    """Return batches of features instead of images, as `ImageDataset.training_batches` draws them.
 
-    def made(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        found = tf.ensure_shape(tf.numpy_function(take, [rows], tf.float32), (None, width))
-        kinds = tf.gather(labels, rows)
-        return (found, kinds) if weights is None else (found, kinds, tf.gather(weights, kinds))
+    Args:
+        values: returns the features of rows, int64 (B,) → float32 (B, d).
+        labels: label of each row, int64 (n,).
+        sampler: draws rows.
+        first_epoch: epoch to begin with, from 0.
+        weights: loss weight of each label; adds each row's weight as a third value.
+    """
+    width = values(np.zeros(1, np.int64)).shape[1]
+
+    def load(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        features = tf.ensure_shape(tf.numpy_function(values, [rows], tf.float32), (None, width))
+        own = tf.gather(labels, rows)  # (B,)
+        return (features, own) if weights is None else (features, own, tf.gather(weights, own))
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        return drawn(order, number).map(lambda rows, _places: rows).batch(order.local_batch).map(made)
+        rows = epoch_rows(sampler, number).map(lambda row, _sample_id: row)
+        return rows.batch(sampler.per_replica_batch).map(load)
 
     return tf.data.Dataset.counter(first_epoch).flat_map(epoch).prefetch(2)
 
 
-def _decoded(path: str | tf.Tensor) -> tf.Tensor:
-    """uint8 (height, width, 3) RGB, to the bit what OpenCV makes of the same file: the slow, exact DCT."""
+def _decode(path: str | tf.Tensor) -> tf.Tensor:
+    """Decode a JPEG file to uint8 RGB (H, W, 3)."""
+    # The slow, exact DCT gives bit for bit what OpenCV gives in recognition.
     return tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
 
 
-def readable(root: Path, frames: Sequence[StoredFrame]) -> list[StoredFrame]:
-    """The frames whose files decode, in the order given; the others are named in warnings.
+def decodable_frames(root: Path, frames: Sequence[StoredFrame]) -> list[StoredFrame]:
+    """Return the frames whose files decode, in the order given; log a warning for the others.
 
-    Every file is decoded once, in parallel: a bad one found in the middle of an epoch would end the
-    training. 240 x 240 pixels take about a millisecond.
+    Every file is decoded once, in parallel: an undecodable file in the middle of an epoch would end the training.
     """
-    with ThreadPoolExecutor() as pool:
-        fine = list(pool.map(_decodes, [str(root / frame.path) for frame in frames]))
-    bad = [frame for frame, good in zip(frames, fine, strict=True) if not good]
-    for frame in bad[:_NAMED]:
-        log.warning("%s cannot be decoded and is left out.", root / frame.path)
-    if len(bad) > _NAMED:
-        log.warning("%d more images cannot be decoded and are left out.", len(bad) - _NAMED)
-    return [frame for frame, good in zip(frames, fine, strict=True) if good]
+    with ThreadPoolExecutor() as pool:  # about 1 ms for 240 x 240 pixels
+        decodable = list(pool.map(_is_decodable, [str(root / frame.path) for frame in frames]))
+    bad = [frame for frame, good in zip(frames, decodable, strict=True) if not good]
+    for frame in bad[:_MAX_WARNINGS]:
+        log.warning("%s cannot be decoded and is skipped.", root / frame.path)
+    if len(bad) > _MAX_WARNINGS:
+        log.warning("%d more images cannot be decoded and are skipped.", len(bad) - _MAX_WARNINGS)
+    return [frame for frame, good in zip(frames, decodable, strict=True) if good]
 
 
-def _decodes(path: str) -> bool:
+def _is_decodable(path: str) -> bool:
     try:
         with tf.device("CPU"):
-            return _decoded(path).ndim == 3
+            return _decode(path).ndim == 3
     except tf.errors.OpError:
         return False

@@ -1,8 +1,7 @@
-"""Which frames train and which validate: values in, values out, no TensorFlow.
+"""Train/validation split by streamer: frames in, frames out, no TensorFlow.
 
-A streamer has a face camera, an overlay, a layout and a taste in maps. With frames of one streamer on
-both sides the network is rewarded for recognising the streamer, and the validation accuracy says nothing
-about streams that it never saw. So streamers are split, not frames.
+A streamer has a webcam, an overlay, a layout and favourite maps. With frames of one streamer on both sides, a network
+is rewarded for recognising the streamer, and its validation accuracy says nothing about other streamers.
 """
 
 from __future__ import annotations
@@ -14,90 +13,97 @@ from dataclasses import dataclass
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
 
-_TRIES = 200
-_SHARED = (
-    "The streamers cannot be split so that every game has some on each side: too many play the same games. "
-    "Collect more streamers with python -m data.download."
+_MAX_ATTEMPTS = 200
+_INSEPARABLE = (
+    "The streamers cannot be split so that every game has some for training and some for validation: too many play "
+    "the same games. Collect more streamers with python -m data.download."
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """The two sides, each sorted by game, login and number; no login is on both."""
+class Split:
+    """Frames for training and for validation, each sorted by game, login and number; no login is in both."""
 
     training: tuple[StoredFrame, ...]
     validation: tuple[StoredFrame, ...]
 
 
-def split(frames: Sequence[StoredFrame], games: Sequence[Game], validation_split: float, seed: int) -> Sides:
-    """Split `frames` by streamer; every game of `games` gets streamers on both sides.
+def split_by_fraction(frames: Sequence[StoredFrame], games: Sequence[Game], fraction: float, seed: int) -> Split:
+    """Split `frames` so that each game has streamers for training and for validation.
 
-    Of each game's streamers `validation_split` (0 to 1), at least one and never all, validate. A login that
-    streams several games is on the same side in all of them. The same frames, in any order, and the same
-    seed give the same sides. Raises DatasetError: a game has fewer than two streamers, or streamers that
-    share games leave no way to part them.
+    A login that streams several games is on one side in all of them. The result depends on the frames and the seed,
+    not on the order of the frames.
+
+    Args:
+        frames: all frames.
+        games: games of the frames.
+        fraction: fraction of each game's streamers for validation, 0 to 1; at least one and never all.
+        seed: seed of the random choice.
+
+    Raises:
+        DatasetError: a game has fewer than two streamers, or streamers that share games leave no valid split.
     """
-    logins = _streamers(frames, games)
-    chooser = random.Random(seed)
-    for _ in range(_TRIES):
-        validating = _choose(list(logins.values()), validation_split, chooser)
-        if all(0 < len(validating.intersection(found)) < len(found) for found in logins.values()):
-            return _sides(frames, validating)
-    raise DatasetError(_SHARED)
+    logins = _logins_per_game(frames, games)
+    rng = random.Random(seed)
+    for _ in range(_MAX_ATTEMPTS):
+        validation = _pick_validation(list(logins.values()), fraction, rng)
+        if all(0 < len(validation.intersection(found)) < len(found) for found in logins.values()):
+            return _to_split(frames, validation)
+    raise DatasetError(_INSEPARABLE)
 
 
-def named(frames: Sequence[StoredFrame], games: Sequence[Game], logins: Sequence[str]) -> Sides:
-    """Validate on the streamers of these `logins` and train on all others, as whoever compares trainings wants it.
+def split_by_login(frames: Sequence[StoredFrame], games: Sequence[Game], logins: Sequence[str]) -> Split:
+    """Validate on these streamers and train on all others, which makes trainings comparable.
 
-    Raises DatasetError: there is no frame of one of them, or a game has nobody else to train on.
+    Raises DatasetError: a login has no frame, or a game has no other streamer.
     """
-    strangers = set(logins) - {frame.login for frame in frames}
-    if strangers:
-        raise DatasetError(f"VALIDATION_STREAMERS: no frame is of {', '.join(sorted(strangers))}.")
-    sides = _sides(frames, set(logins))
-    taught = {frame.game_id for frame in sides.training}
-    if untaught := [game.name for game in games if game.id not in taught]:
-        raise DatasetError(f"VALIDATION_STREAMERS: they leave nobody to train on of {', '.join(untaught)}.")
-    return sides
+    unknown_logins = set(logins) - {frame.login for frame in frames}
+    if unknown_logins:
+        raise DatasetError(f"VALIDATION_STREAMERS: there is no frame of {', '.join(sorted(unknown_logins))}.")
+    split = _to_split(frames, set(logins))
+    trained_games = {frame.game_id for frame in split.training}
+    if untrained_games := [game.name for game in games if game.id not in trained_games]:
+        raise DatasetError(f"VALIDATION_STREAMERS: no streamer remains to train on for {', '.join(untrained_games)}.")
+    return split
 
 
-def folds(frames: Sequence[StoredFrame], games: Sequence[Game], count: int, seed: int) -> list[Sides]:
-    """`count` pairs of sides: each streamer validates in one of them and trains in all others.
+def k_folds(frames: Sequence[StoredFrame], games: Sequence[Game], count: int, seed: int) -> list[Split]:
+    """Split into `count` folds: each streamer validates in one fold and trains in all others.
 
-    Every game of `games` gets streamers to train on in each; one with fewer streamers than folds is not
-    validated in all of them. The same frames and seed give the same folds. Raises DatasetError: there are
-    too few streamers, or those that share games leave no way to part them.
+    Every game has streamers to train on in each fold. A game with fewer streamers than folds has no validation frame
+    in some of them. The result depends on the frames and the seed, not on the order of the frames. Raises
+    DatasetError: too few streamers, or streamers that share games leave no valid split.
     """
-    logins = _streamers(frames, games)
-    everybody = sorted(set().union(*logins.values()))
-    if len(everybody) < count:
-        raise DatasetError(f"{len(everybody)} streamers are too few for {count} folds: lower --folds.")
-    chooser = random.Random(seed)
-    for _ in range(_TRIES):
-        places = _deal(everybody, list(logins.values()), count, chooser)
-        parts = [{login for login in everybody if places[login] == fold} for fold in range(count)]
-        if all(parts) and not any(part.issuperset(found) for part in parts for found in logins.values()):
-            return [_sides(frames, part) for part in parts]
-    raise DatasetError(_SHARED)
+    logins = _logins_per_game(frames, games)
+    everyone = sorted(set().union(*logins.values()))
+    if len(everyone) < count:
+        raise DatasetError(f"{len(everyone)} streamers are too few for {count} folds: lower --folds.")
+    rng = random.Random(seed)
+    for _ in range(_MAX_ATTEMPTS):
+        fold_of = _assign_folds(everyone, list(logins.values()), count, rng)
+        folds = [{login for login in everyone if fold_of[login] == fold} for fold in range(count)]
+        if all(folds) and not any(fold.issuperset(found) for fold in folds for found in logins.values()):
+            return [_to_split(frames, fold) for fold in folds]
+    raise DatasetError(_INSEPARABLE)
 
 
-def _deal(everybody: list[str], games: list[list[str]], count: int, chooser: random.Random) -> dict[str, int]:
-    """Each login's fold: where its games have the fewest streamers so far, and then where the fewest are."""
-    played = {login: [place for place, logins in enumerate(games) if login in logins] for login in everybody}
-    in_fold = [[0] * len(games) for _ in range(count)]
+def _assign_folds(everyone: list[str], games: list[list[str]], count: int, rng: random.Random) -> dict[str, int]:
+    """Assign each login to the fold with the fewest streamers of its games, then to the smallest fold."""
+    played = {login: [game for game, logins in enumerate(games) if login in logins] for login in everyone}
+    in_fold = [[0] * len(games) for _ in range(count)]  # streamers by fold and game
     sizes = [0] * count
-    places = {}
-    for login in chooser.sample(everybody, len(everybody)):
-        crowds = [(sum(in_fold[fold][game] for game in played[login]), sizes[fold]) for fold in range(count)]
-        places[login] = chooser.choice([fold for fold in range(count) if crowds[fold] == min(crowds)])
-        sizes[places[login]] += 1
+    fold_of = {}
+    for login in rng.sample(everyone, len(everyone)):
+        loads = [(sum(in_fold[fold][game] for game in played[login]), sizes[fold]) for fold in range(count)]
+        fold_of[login] = rng.choice([fold for fold in range(count) if loads[fold] == min(loads)])
+        sizes[fold_of[login]] += 1
         for game in played[login]:
-            in_fold[places[login]][game] += 1
-    return places
+            in_fold[fold_of[login]][game] += 1
+    return fold_of
 
 
-def _streamers(frames: Sequence[StoredFrame], games: Sequence[Game]) -> dict[Game, list[str]]:
-    """Each game's logins, sorted. Raises DatasetError: a game has fewer than two."""
+def _logins_per_game(frames: Sequence[StoredFrame], games: Sequence[Game]) -> dict[Game, list[str]]:
+    """Return each game's logins, sorted. Raises DatasetError: a game has fewer than two."""
     found: dict[int, set[str]] = {game.id: set() for game in games}
     for frame in frames:
         found[frame.game_id].add(frame.login)
@@ -105,33 +111,32 @@ def _streamers(frames: Sequence[StoredFrame], games: Sequence[Game]) -> dict[Gam
     few = [f"{game.name} ({len(names)})" for game, names in logins.items() if len(names) < 2]
     if few:
         raise DatasetError(
-            f"Too few streamers with readable frames to split: {', '.join(few)}. Two are needed, one to train on and "
-            "one to validate: collect more with python -m data.download, or move the folders of these games away."
+            f"Too few streamers with readable frames to split: {', '.join(few)}. A game needs two, one to train on "
+            "and one to validate. Collect more with python -m data.download, or move the folders of these games away."
         )
     return logins
 
 
-def _choose(games: list[list[str]], share: float, chooser: random.Random) -> set[str]:
-    """Logins to validate with: `share` of each game's, counting those chosen through another game.
+def _pick_validation(games: list[list[str]], fraction: float, rng: random.Random) -> set[str]:
+    """Pick logins for validation: `fraction` of each game's, including those picked for another game.
 
-    Games with the fewest streamers choose first: they have the least room. Where a login in several games
-    spoils another game's choice, the caller tries again with the next random numbers.
+    A pick may leave another game without streamers on one side: the caller checks, and retries with the next numbers.
     """
-    validating: set[str] = set()
+    validation: set[str] = set()
     training: set[str] = set()
-    for logins in sorted(games, key=len):
-        wanted = min(max(1, round(share * len(logins))), len(logins) - 1)
-        free = [login for login in logins if login not in validating and login not in training]
-        missing = max(0, wanted - len(validating.intersection(logins)))
-        chosen = chooser.sample(free, min(missing, len(free)))
-        validating.update(chosen)
-        training.update(set(free).difference(chosen))
-    return validating
+    for logins in sorted(games, key=len):  # games with few streamers first: they have the least choice
+        wanted = min(max(1, round(fraction * len(logins))), len(logins) - 1)
+        free = [login for login in logins if login not in validation and login not in training]
+        missing = max(0, wanted - len(validation.intersection(logins)))
+        picked = rng.sample(free, min(missing, len(free)))
+        validation.update(picked)
+        training.update(set(free).difference(picked))
+    return validation
 
 
-def _sides(frames: Sequence[StoredFrame], validating: set[str]) -> Sides:
+def _to_split(frames: Sequence[StoredFrame], validation: set[str]) -> Split:
     ordered = sorted(frames, key=lambda frame: (frame.game_id, frame.login, frame.number))
-    return Sides(
-        training=tuple(frame for frame in ordered if frame.login not in validating),
-        validation=tuple(frame for frame in ordered if frame.login in validating),
+    return Split(
+        training=tuple(frame for frame in ordered if frame.login not in validation),
+        validation=tuple(frame for frame in ordered if frame.login in validation),
     )

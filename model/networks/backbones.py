@@ -1,4 +1,7 @@
-"""The backbones of keras.applications, and the weights they start from. In Keras alone; imports Keras."""
+"""Registry of network architectures: the original's CNN, and the pretrained backbones with what each one needs.
+
+Keras is imported in the calls only, so that commands can list `ARCHITECTURES` without loading it.
+"""
 
 from __future__ import annotations
 
@@ -6,94 +9,134 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import keras
+from typing import TYPE_CHECKING, Any
 
 from data.errors import SettingsError
 
-SHIPPED, IMAGENET, NONE = "shipped", "imagenet", "none"
-NAME = "backbone"
+if TYPE_CHECKING:
+    import keras
+
+SHIPPED, IMAGENET, RANDOM = "shipped", "imagenet", "none"  # INITIAL_WEIGHTS, besides a path
+LAYER_NAME = "backbone"  # of the backbone in a whole model
+CNN = "cnn"  # the architecture without a backbone
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """`make`: the application. `scale`, `offset`: what it expects of pixels from 0 to 255, by channel or for all.
+    """A convolutional network below the classification head.
 
-    `upper`: the layer from which on fine-tuning trains it. `grid`: one whose output is a sixteenth of the picture
-    along a side, and still knows where things are. `shipped`: weights that come with the project.
+    Args:
+        builder: returns the Keras model for the options input_shape, weights, include_top and pooling.
+        scale: factor of pixels 0 to 255, one for all channels or one for each of R, G, B.
+        offset: added after scaling, likewise.
+        grid_layer: layer with the feature map at 1/16 of the image's sides, which still has positions.
+        fine_tune_from: name, or its beginning, of the first layer that FINE_TUNE=upper trains.
+        frozen_layers: layer classes that fine-tuning never trains.
+        shipped_weights: weights file of this project, if any.
     """
 
-    make: Callable[..., keras.Model]
+    builder: Callable[..., keras.Model]
     scale: list[float] | float
     offset: list[float] | float
-    upper: str
-    grid: str
-    shipped: Path | None = None
-    options: tuple[tuple[str, bool], ...] = ()
+    grid_layer: str
+    fine_tune_from: str
+    # In training mode, batch statistics would replace those of the weights within a few steps.
+    frozen_layers: tuple[str, ...] = ("BatchNormalization",)
+    shipped_weights: Path | None = None
 
 
-def backbone(architecture: str) -> Backbone | None:
-    """What stands before the head of `architecture`; None for the cnn, which has no backbone."""
-    if architecture == "mobilenet_v2":
-        shipped = _WEIGHTS / "mobilenet_v2_gameplay.weights.h5"
-        return Backbone(keras.applications.MobileNetV2, 1 / 127.5, -1.0, "block_13", "block_12_add", shipped)
-    if architecture == "efficientnet_v2_b0":
-        # ImageNet's means and deviations, as its own preprocessing has them in a layer of state.
-        means, deviations = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-        scale = [1 / (255 * deviation) for deviation in deviations]
-        offset = [-mean / deviation for mean, deviation in zip(means, deviations, strict=True)]
-        options = (("include_preprocessing", False),)
-        return Backbone(keras.applications.EfficientNetV2B0, scale, offset, "block6", "block5e_add", None, options)
-    return None
+def _mobilenet_v2(**options: Any) -> keras.Model:
+    import keras
+
+    return keras.applications.MobileNetV2(**options)
 
 
-def starting_weights(architecture: str, initial_weights: str) -> str:
-    """What `initial_weights` means for `architecture`: a file's path, imagenet or none.
+def _efficientnet_v2_b0(**options: Any) -> keras.Model:
+    import keras
 
-    Shipped weights are those of one architecture; the others start from random ones then. Raises
-    SettingsError: cnn has no weights to start from.
+    return keras.applications.EfficientNetV2B0(include_preprocessing=False, **options)
+
+
+# ImageNet's mean and standard deviation of R, G, B, as in EfficientNetV2's own preprocessing layers. Those hold
+# state, which a weights file would have to contain.
+_MEANS, _DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+BACKBONES = {
+    "mobilenet_v2": Backbone(
+        builder=_mobilenet_v2,
+        scale=1 / 127.5,
+        offset=-1.0,
+        grid_layer="block_12_add",
+        fine_tune_from="block_13",
+        shipped_weights=_WEIGHTS / "mobilenet_v2_gameplay.weights.h5",
+    ),
+    "efficientnet_v2_b0": Backbone(
+        builder=_efficientnet_v2_b0,
+        scale=[1 / (255 * deviation) for deviation in _DEVIATIONS],
+        offset=[-mean / deviation for mean, deviation in zip(_MEANS, _DEVIATIONS, strict=True)],
+        grid_layer="block5e_add",
+        fine_tune_from="block6",
+    ),
+}
+ARCHITECTURES = (CNN, *BACKBONES)
+
+
+def require_architecture(name: str) -> None:
+    """Raise SettingsError unless `name` is one of ARCHITECTURES."""
+    if name not in ARCHITECTURES:
+        raise SettingsError(f"ARCHITECTURE: {name!r} does not exist. Use one of {', '.join(ARCHITECTURES)}.")
+
+
+def resolve_weights(architecture: str, initial_weights: str) -> str:
+    """Return what `initial_weights` stands for: IMAGENET, RANDOM, or the path of a weights file.
+
+    SHIPPED is RANDOM for an architecture without shipped weights. Raises SettingsError: the CNN has no backbone
+    to load weights into.
     """
-    kind = backbone(architecture)
+    backbone = BACKBONES.get(architecture)
     if initial_weights == SHIPPED:
-        return str(kind.shipped) if kind and kind.shipped else NONE
-    if initial_weights != NONE and kind is None:
-        raise SettingsError(f"INITIAL_WEIGHTS: {architecture} has no backbone to load them into; none is its word.")
+        return str(backbone.shipped_weights) if backbone and backbone.shipped_weights else RANDOM
+    if initial_weights != RANDOM and backbone is None:
+        raise SettingsError(f"INITIAL_WEIGHTS: {architecture} has no backbone for them. Use none.")
     return initial_weights
 
 
-def made(architecture: str, img_size: int, weights: str) -> keras.Model:
-    """The backbone: images → its averaged features (n, 1280), and its grid. `weights` as `starting_weights` gives them.
+def build_backbone(architecture: str, img_size: int, weights: str) -> keras.Model:
+    """Build a backbone: images → (averaged features (B, F), feature map (B, h, w, C)).
 
-    Raises SettingsError: they cannot be had, or do not fit.
+    `weights`: as `resolve_weights` returns them. Raises SettingsError: they are not available or do not fit.
     """
-    kind = backbone(architecture)
-    if kind is None:
-        raise ValueError(architecture)
-    with warnings.catch_warnings():  # Keras warns that 240 is not 224: the networks are convolutional
+    import keras
+
+    backbone = BACKBONES[architecture]
+    with warnings.catch_warnings():  # Keras warns that 240 is not 224, but the networks are fully convolutional
         warnings.simplefilter("ignore")
-        model = _application(kind, img_size, weights)
-        # named here: EfficientNetV2 takes a name for the key of its blocks
-        model = keras.Model(model.input, [model.output, model.get_layer(kind.grid).output], name=NAME)
-    if weights not in (IMAGENET, NONE):
-        _load(model, Path(weights), architecture)
+        model = _build(backbone, img_size, weights)
+        # Named in a second model: EfficientNetV2 uses the name that it is given as a key of its blocks.
+        outputs = [model.output, model.get_layer(backbone.grid_layer).output]
+        model = keras.Model(model.input, outputs, name=LAYER_NAME)
+    if weights not in (IMAGENET, RANDOM):
+        _load_weights(model, Path(weights), architecture)
     return model
 
 
-def _application(kind: Backbone, img_size: int, weights: str) -> keras.Model:
-    wanted = {"input_shape": (img_size, img_size, 3), "include_top": False, "pooling": "avg"} | dict(kind.options)
+def _build(backbone: Backbone, img_size: int, weights: str) -> keras.Model:
+    options = {"input_shape": (img_size, img_size, 3), "include_top": False, "pooling": "avg"}
     if weights != IMAGENET:
-        return kind.make(weights=None, **wanted)
+        return backbone.builder(weights=None, **options)
     try:
-        return kind.make(weights=IMAGENET, **wanted)
-    except Exception as error:  # get_file wraps what failed in a bare one
-        raise SettingsError(f"INITIAL_WEIGHTS: imagenet cannot be downloaded: {error}") from error
+        return backbone.builder(weights=IMAGENET, **options)
+    except Exception as error:  # keras.utils.get_file raises a bare Exception
+        raise SettingsError(
+            f"INITIAL_WEIGHTS: the download of imagenet failed ({error}). Connect to the internet, or use shipped."
+        ) from error
 
 
-def _load(model: keras.Model, path: Path, architecture: str) -> None:
-    """Fill the backbone from `path`, a `.weights.h5` in float32 or, to save space, float16."""
+def _load_weights(model: keras.Model, path: Path, architecture: str) -> None:
+    """Load a `.weights.h5` file in float32 or, to save space, in float16."""
     if not path.is_file():
-        raise SettingsError(f"INITIAL_WEIGHTS: there is no file {path}.")
+        raise SettingsError(f"INITIAL_WEIGHTS: {path} not found. Check the path.")
     try:
         model.load_weights(path)
     except (ValueError, OSError, KeyError) as error:

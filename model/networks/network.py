@@ -1,4 +1,4 @@
-"""The networks, in Keras alone: they run on any of its backends. Imports Keras: import it after parsing."""
+"""Neural networks: image classifiers from pixels to logits, in Keras operations that run on any Keras backend."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from keras import layers, ops
 from data.errors import SettingsError
 from model.networks import backbones
 
-HEAD, UPPER, ALL = "none", "upper", "all"  # how far down from the head a network trains; or a layer's name
-_CELLS = 5  # of the grid, along a side: enough to tell a display in a corner from the scene
-_SPREAD = 0.3  # of standardised features; with it the head learns at the usual step sizes
+HEAD_ONLY, UPPER_BLOCKS, ALL_LAYERS = "none", "upper", "all"  # FINE_TUNE, besides a layer's name
+_GRID_CELLS = 5  # along a side: enough to tell the HUD in a corner from the scene
+_TARGET_STD = 0.3  # of standardised features; with it the head learns at usual learning rates
 
 
 def build(
@@ -23,27 +23,38 @@ def build(
     classes: int,
     *,
     dropout: float = 0.5,
-    initial_weights: str = backbones.NONE,
-    kind: type[keras.Model] = keras.Model,
+    initial_weights: str = backbones.RANDOM,
+    model_class: type[keras.Model] = keras.Model,
 ) -> keras.Model:
-    """A model: images (n, img_size, img_size, 3), RGB, 0 to 255, any dtype → float32 logits (n, classes).
+    """Build a classifier: RGB images (B, img_size, img_size, 3), 0 to 255, any dtype → float32 logits (B, classes).
 
-    Scaling is part of the model. Before a backbone's head stand its averaged features, which tell what is seen, and
-    those of a coarse grid, which tell where: a game's display, at least, is where it is on all maps.
-    `architecture`: cnn, mobilenet_v2 or efficientnet_v2_b0. `initial_weights`: shipped, imagenet, a weights file of
-    the backbone, or none for random ones. With them the head alone trains, until `train_from` says otherwise. The
-    last layer computes in float32 under any policy.
-    Raises SettingsError: initial_weights cannot be had, or do not fit.
+    The pixel scaling is part of the model. With a backbone, the head sees two kinds of features: averages, which say
+    what is visible, and a coarse grid, which says where. A HUD, for one, has the same place on all maps.
+
+    Args:
+        architecture: one of backbones.ARCHITECTURES.
+        img_size: height and width, pixels.
+        classes: number of games.
+        dropout: dropout rate before the last layer, 0 to 1.
+        initial_weights: shipped, imagenet, none for random weights, or the path of a backbone's weights file. With
+            initial weights the backbone is frozen; `unfreeze_from` changes that.
+        model_class: keras.Model or a subclass.
+
+    Raises:
+        SettingsError: the architecture does not exist, or the weights are not available or do not fit.
     """
-    weights = backbones.starting_weights(architecture, initial_weights)
+    backbones.require_architecture(architecture)
+    weights = backbones.resolve_weights(architecture, initial_weights)
     images = keras.Input((img_size, img_size, 3), name="image")
-    hidden = _convolutions(images) if architecture == "cnn" else _features(images, architecture, img_size, weights)
+    cnn = architecture == backbones.CNN
+    hidden = _cnn_features(images) if cnn else _backbone_features(images, architecture, img_size, weights)
     hidden = layers.Dropout(dropout, name="dropout")(hidden)
+    # float32 under any dtype policy: float16 logits would lose digits of the loss
     logits = layers.Dense(classes, name="logits", dtype="float32")(hidden)
-    return kind(images, logits, name=architecture)
+    return model_class(images, logits, name=architecture)
 
 
-def compile_for(
+def compile_model(
     model: keras.Model,
     learning_rate: Any,
     *,
@@ -51,12 +62,16 @@ def compile_for(
     weight_decay: float = 0.0,
     jit_compile: bool | str = "auto",
 ) -> None:
-    """AdamW on the cross-entropy between the model's logits and the labels (integers); accuracy besides.
+    """Compile with AdamW, cross-entropy on logits, and accuracy.
 
-    A label that is the number of the classes says that the picture shows none of them: then all shall be alike.
-    `learning_rate`: a number or a Keras schedule. `label_smoothing`: 0 to 1, the share of a label that is
-    spread over all classes. `weight_decay`: of kernels, not of biases; 0 is plain Adam. `jit_compile`: as Keras has it;
-    auto means XLA on a single GPU.
+    A label equal to the number of classes marks a non-game image: its target is the uniform distribution.
+
+    Args:
+        model: returns logits.
+        learning_rate: a number or a Keras schedule.
+        label_smoothing: fraction of each label that is spread over all classes, 0 to 1.
+        weight_decay: of kernels, not of biases; 0 is plain Adam.
+        jit_compile: as in Keras; "auto" uses XLA on a single GPU.
     """
     optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -66,90 +81,86 @@ def compile_for(
 def _loss(smoothing: float) -> Any:
     def loss(labels: Any, logits: Any) -> Any:
         classes = logits.shape[-1]
-        rows = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), classes)  # zeros where it is none of them
-        spread = 1 - (1 - smoothing) * ops.sum(rows, axis=-1, keepdims=True)
-        return keras.losses.categorical_crossentropy(
-            (1 - smoothing) * rows + spread / classes, logits, from_logits=True
-        )
+        # one_hot gives a row of zeros for the label `classes`; its whole target is spread.
+        one_hot = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), classes)  # (B, classes)
+        spread = 1 - (1 - smoothing) * ops.sum(one_hot, axis=-1, keepdims=True)  # (B, 1)
+        targets = (1 - smoothing) * one_hot + spread / classes
+        return keras.losses.categorical_crossentropy(targets, logits, from_logits=True)
 
     return loss
 
 
 class _Accuracy(keras.metrics.SparseCategoricalAccuracy):
-    """Of the pictures that show one of the classes."""
+    """Accuracy over the images that show one of the classes."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:  # noqa: ARG002 - Keras' signature
-        """Unweighted: accuracy is of pictures."""
-        shown = ops.cast(ops.reshape(y_true, (-1,)) < y_pred.shape[-1], "float32")
-        return super().update_state(y_true, y_pred, shown)
+        """Count images without class weights, and skip non-game images."""
+        is_game = ops.cast(ops.reshape(y_true, (-1,)) < y_pred.shape[-1], "float32")  # (B,)
+        return super().update_state(y_true, y_pred, is_game)
 
 
-def train_from(model: keras.Model, block: str) -> None:
-    """Let the head of a `model` with starting weights train, and its backbone from `block` on.
+def unfreeze_from(model: keras.Model, first_layer: str) -> None:
+    """Make the backbone trainable from a layer on, and the layers below it frozen; compile the model afterwards.
 
-    `block`: none for the head alone, upper for the architecture's usual blocks, all, or the beginning of a
-    layer's name. Batch normalisation never trains: a few steps on small batches in training mode replace
-    the statistics that the weights were trained with, and the features collapse. Compile afterwards.
-    Raises SettingsError: there is no such layer.
+    `first_layer`: HEAD_ONLY, UPPER_BLOCKS, ALL_LAYERS, or a layer's name or its beginning. Batch normalisation stays
+    frozen in any case (`Backbone.frozen_layers`). Raises SettingsError: no such layer.
     """
-    backbone = model.get_layer(backbones.NAME)
-    usual = backbones.backbone(model.name)
-    start = usual.upper if usual and block == UPPER else block
-    names = [layer.name for layer in backbone.layers]
-    first = {HEAD: len(names), ALL: 0}.get(start, _place(names, start))
-    if first is None:
-        raise SettingsError(f"FINE_TUNE: {model.name} has no layer whose name begins with {start}.")
-    backbone.trainable = True
-    for place, layer in enumerate(backbone.layers):
-        layer.trainable = place >= first and not isinstance(layer, layers.BatchNormalization)
+    layer, backbone = model.get_layer(backbones.LAYER_NAME), backbones.BACKBONES[model.name]
+    names = [inner.name for inner in layer.layers]
+    prefix = backbone.fine_tune_from if first_layer == UPPER_BLOCKS else first_layer
+    start = {HEAD_ONLY: len(names), ALL_LAYERS: 0}.get(prefix, _find(names, prefix))
+    if start is None:
+        raise SettingsError(f"FINE_TUNE: {model.name} has no layer whose name begins with {prefix}.")
+    layer.trainable = True  # a layer trains only if every model around it does
+    for index, inner in enumerate(layer.layers):
+        inner.trainable = index >= start and type(inner).__name__ not in backbone.frozen_layers
 
 
-def _place(names: list[str], beginning: str) -> int | None:
-    return next((place for place, name in enumerate(names) if name.startswith(beginning)), None)
+def _find(names: list[str], prefix: str) -> int | None:
+    return next((index for index, name in enumerate(names) if name.startswith(prefix)), None)
 
 
-def head(model: keras.Model) -> tuple[keras.Model, keras.Model] | None:
-    """`model` as (backbone: images → features, head: features → logits), if nothing but the head trains.
+def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model] | None:
+    """Split a model whose backbone is frozen into (images → features, features → logits).
 
-    Both share the model's layers: to train the head is to train the model. None where the backbone
-    trains too.
+    Both parts share the model's layers: training the head trains the model. Return None if the backbone trains.
     """
-    if model.name == "cnn" or model.get_layer(backbones.NAME).trainable_weights:
+    if model.name == backbones.CNN or model.get_layer(backbones.LAYER_NAME).trainable_weights:
         return None
     features = model.get_layer("features").output
-    values = hidden = keras.Input(features.shape[1:])
+    inputs = hidden = keras.Input(features.shape[1:])
     for name in ("standardised", "dropout", "logits"):
         hidden = model.get_layer(name)(hidden)
-    return keras.Model(model.input, features), keras.Model(values, hidden)
+    return keras.Model(model.input, features), keras.Model(inputs, hidden)
 
 
 def bytes_per_image(model: keras.Model) -> int:
-    """What the outputs of all layers take for one image, in the types that they have."""
-    layered = [part for layer in model.layers for part in getattr(layer, "layers", [layer])]
-    outputs = [(layer.output.shape[1:], layer.compute_dtype) for layer in layered]
+    """Return the size of all layers' outputs for one image, in bytes."""
+    flat = [inner for layer in model.layers for inner in getattr(layer, "layers", [layer])]
+    outputs = [(layer.output.shape[1:], layer.compute_dtype) for layer in flat]
     return sum(math.prod(shape) * (2 if "16" in dtype else 4) for shape, dtype in outputs)
 
 
-def in_float32(model: keras.Model, anew: bool = False) -> keras.Model:
-    """`model`, or where it computes in float16 the same one with the same weights in float32.
+def as_float32(model: keras.Model, copy: bool = False) -> keras.Model:
+    """Return the model in float32 with the same weights: `model` itself if it is in float32 already.
 
-    Files are for any machine: float16 is slow without a GPU, and ONNX export wants float32. `anew`: a copy
-    in any case, for a model whose variables lie on several devices.
+    Saved files are for any machine: float16 is slow without a GPU, and the export to ONNX needs float32. `copy`:
+    always copy, for a model whose variables are spread over several devices.
     """
-    if model.dtype_policy.name == "float32" and not anew:
+    if model.dtype_policy.name == "float32" and not copy:
         return model
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        copy = build(model.name, model.input_shape[1], model.output_shape[-1])
+        clone = build(model.name, model.input_shape[1], model.output_shape[-1])
     finally:
         keras.config.set_dtype_policy(policy)
-    copy.set_weights(model.get_weights())
-    return copy
+    clone.set_weights(model.get_weights())
+    return clone
 
 
-def _convolutions(images: keras.KerasTensor) -> keras.KerasTensor:
-    """The original's layers up to its 256 hidden units."""
+def _cnn_features(images: keras.KerasTensor) -> keras.KerasTensor:
+    """Apply the original's layers up to its 256 hidden units: (B, H, W, 3) → (B, 256)."""
     hidden = layers.Rescaling(1 / 255)(images)
     for filters in (128, 64, 32, 16):
         hidden = layers.Conv2D(filters, 3, padding="same", activation="relu")(hidden)
@@ -157,40 +168,46 @@ def _convolutions(images: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Dense(256, activation="relu")(layers.Flatten()(hidden))
 
 
-def _features(images: keras.KerasTensor, architecture: str, img_size: int, weights: str) -> keras.KerasTensor:
-    """A backbone's features, averaged and in cells, standardised; with starting weights it stays as it is."""
-    model = backbones.made(architecture, img_size, weights)
-    if weights != backbones.NONE:
+def _backbone_features(images: keras.KerasTensor, architecture: str, img_size: int, weights: str) -> keras.KerasTensor:
+    """Apply a backbone, frozen if it has initial weights, and standardise: (B, H, W, 3) → (B, F + cells² · C)."""
+    model = backbones.build_backbone(architecture, img_size, weights)
+    if weights != backbones.RANDOM:
         for layer in model.layers:
             layer.trainable = False
-    kind = backbones.backbone(architecture)
-    if kind is None:
-        raise ValueError(architecture)
-    averaged, grid = model(layers.Rescaling(kind.scale, offset=kind.offset)(images))
-    cells = layers.AveragePooling2D(max(1, grid.shape[1] // _CELLS), name="cells")(grid)
+    backbone = backbones.BACKBONES[architecture]
+    averaged, grid = model(layers.Rescaling(backbone.scale, offset=backbone.offset)(images))  # (B, F), (B, h, w, C)
+    cells = layers.AveragePooling2D(max(1, grid.shape[1] // _GRID_CELLS), name="cells")(grid)
     both = [layers.Identity(name="averaged")(averaged), layers.Flatten(name="placed")(cells)]
     features = layers.Concatenate(name="features")(both)
+    # A fixed affine map that `fit_standardisation` sets; as a layer it is saved with the model.
     fixed = layers.BatchNormalization(center=False, scale=False, epsilon=1e-6, name="standardised", trainable=False)
     return fixed(features)
 
 
-def standardise(model: keras.Model, features: np.ndarray) -> None:
-    """Centre the features of a `model` with a backbone, and bring both kinds to one scale, by some (n, d) of them.
+def fit_standardisation(model: keras.Model, features: np.ndarray) -> None:
+    """Fit the `standardised` layer to sample features (n, d): centre each, and bring both kinds to one scale.
 
-    One factor for all of a kind: what hardly varies stays small. Nothing else ever changes it.
+    All features of a kind have one factor, so that a feature that hardly varies stays small.
     """
     width = model.get_layer("averaged").output.shape[-1]
-    scales = [np.full(part.shape[1], part.std() * (part.shape[1] / width) ** 0.5) for part in _kinds(features, width)]
+    kinds = _split_features(features, width)
+    # The square root makes both kinds count alike in a dot product, whatever their number of features.
+    scales = [np.full(kind.shape[1], kind.std() * (kind.shape[1] / width) ** 0.5) for kind in kinds]
     layer = model.get_layer("standardised")
-    layer.moving_mean.assign(features.mean(axis=0, dtype=np.float64))
-    layer.moving_variance.assign((np.concatenate(scales) / _SPREAD) ** 2)
+    layer.moving_mean.assign(features.mean(axis=0, dtype=np.float64))  # (d,)
+    layer.moving_variance.assign((np.concatenate(scales) / _TARGET_STD) ** 2)  # (d,)
 
 
-def _kinds(features: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+def _split_features(features: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
     return features[:, :width], features[:, width:]
 
 
-def likened(model: keras.Model) -> keras.KerasTensor:
-    """The features, symbolic (n, d), by which pictures are like each other: averaged ones, or the cnn's hidden."""
-    named = {layer.name: layer for layer in model.layers}
-    return named["averaged"].output if "averaged" in named else model.get_layer("dropout").input
+def add_feature_output(model: keras.Model) -> keras.Model:
+    """Return `model` with two outputs: logits (B, classes), and features (B, d) for feature similarity."""
+    return keras.Model(model.input, [model.output, similarity_features(model)])
+
+
+def similarity_features(model: keras.Model) -> keras.KerasTensor:
+    """Return the symbolic features (B, d) for feature similarity: the averages, or the CNN's hidden units."""
+    by_name = {layer.name: layer for layer in model.layers}
+    return by_name["averaged"].output if "averaged" in by_name else model.get_layer("dropout").input

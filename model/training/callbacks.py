@@ -1,4 +1,4 @@
-"""At the end of an epoch: the best is remembered, a line told, a limit kept, a checkpoint written. Imports Keras."""
+"""Keras callbacks: early stopping that can resume, a time limit, log lines, the learning-rate schedule, model state."""
 
 from __future__ import annotations
 
@@ -10,111 +10,119 @@ from typing import Any
 import keras
 import numpy as np
 
-from model.training.checkpoint import Course
+from model.training.checkpoint import StageProgress
 
 
-class Keeper(keras.callbacks.Callback):
-    """Writes the course down, with the weights of its best epoch; stops after `patience` epochs without a better one.
+class ResumableEarlyStopping(keras.callbacks.Callback):
+    """Early stopping whose state is a `StageProgress`: Keras' EarlyStopping cannot resume in another process.
 
-    Keras' EarlyStopping does the same, but cannot go on where another process was stopped. `save` is called
-    after each epoch.
+    Args:
+        progress: updated after each epoch, with the weights of the best one.
+        patience: epochs without a lower validation loss before training stops.
+        save: called after each epoch.
     """
 
-    def __init__(self, course: Course, patience: int, save: Callable[[], None]) -> None:
+    def __init__(self, progress: StageProgress, patience: int, save: Callable[[], None]) -> None:
         super().__init__()
-        self._course = course
+        self._progress = progress
         self._patience = patience
         self._save = save
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Note its figures."""
-        course, figures = self._course, logs or {}
-        course.epoch = epoch + 1
+        """Record the metrics, keep the weights of a better epoch, and stop when patience runs out."""
+        progress, metrics = self._progress, logs or {}
+        progress.epoch = epoch + 1
         for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
-            if name in figures:
-                course.history.setdefault(name, []).append(float(figures[name]))
-        loss = figures.get("val_loss", math.nan)
-        if loss < course.best:
-            course.best, course.kept, course.weights = float(loss), epoch + 1, self.model.get_weights()
-        elif "val_loss" in figures and course.epoch - course.kept >= self._patience:
+            if name in metrics:
+                progress.history.setdefault(name, []).append(float(metrics[name]))
+        loss = metrics.get("val_loss", math.nan)
+        if loss < progress.best_val_loss:  # False for NaN
+            progress.best_val_loss, progress.best_epoch = float(loss), epoch + 1
+            progress.best_weights = self.model.get_weights()
+        elif "val_loss" in metrics and progress.epoch - progress.best_epoch >= self._patience:
             self.model.stop_training = True
-        if "val_loss" not in figures:
-            course.kept = epoch + 1
+        if "val_loss" not in metrics:  # without validation the last epoch is the best
+            progress.best_epoch = epoch + 1
         self._save()
 
 
-class _Timed(keras.callbacks.Callback):
-    """Knows when the epoch began."""
+class _EpochTimer(keras.callbacks.Callback):
+    """Base of callbacks that need the start time of the epoch."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._began = 0.0
+        self._started_at = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Start the clock."""
-        self._began = time.monotonic()
+        """Start the timer."""
+        self._started_at = time.monotonic()
 
 
-class Clock(_Timed):
-    """No epoch begins that would end after `until`, a time of time.monotonic, if it takes as long as the last one.
+class TimeLimit(_EpochTimer):
+    """Stops before an epoch that would end after `until` if it took as long as the last one.
 
-    `agreed`: whether any of the processes that train together has to stop; then all do.
+    Args:
+        until: a time of time.monotonic, seconds.
+        any_worker: returns whether the flag is true in any process. All processes must stop after the same epoch.
     """
 
-    def __init__(self, until: float, agreed: Callable[[bool], bool]) -> None:
+    def __init__(self, until: float, any_worker: Callable[[bool], bool]) -> None:
         super().__init__()
         self._until = until
-        self._agreed = agreed
+        self._any_worker = any_worker
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
-        """Look at it."""
+        """Stop if the time is not enough for one more epoch."""
         now = time.monotonic()
-        if self._agreed(now + (now - self._began) > self._until):
+        if self._any_worker(now + (now - self._started_at) > self._until):
             self.model.stop_training = True
 
 
-class Lines(_Timed):
-    """A line an epoch, for logs."""
+class EpochLogger(_EpochTimer):
+    """Logs one line per epoch."""
 
-    def __init__(self, tell: Callable[[str], None], epochs: int) -> None:
+    def __init__(self, log: Callable[[str], None], epochs: int) -> None:
         super().__init__()
-        self._tell = tell
+        self._log = log
         self._epochs = epochs
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Tell the epoch's figures."""
-        figures = logs or {}
-        line = f"epoch {epoch + 1}/{self._epochs}: loss {figures['loss']:.4f}, accuracy {figures['accuracy']:.1%}"
-        if "val_loss" in figures:
-            line += f"; validation: loss {figures['val_loss']:.4f}, accuracy {figures['val_accuracy']:.1%}"
-        self._tell(f"{line}; {time.monotonic() - self._began:.1f} s")
+        """Log the metrics of the epoch."""
+        metrics = logs or {}
+        line = f"epoch {epoch + 1}/{self._epochs}: loss {metrics['loss']:.4f}, accuracy {metrics['accuracy']:.1%}"
+        if "val_loss" in metrics:
+            line += f"; validation: loss {metrics['val_loss']:.4f}, accuracy {metrics['val_accuracy']:.1%}"
+        self._log(f"{line}; {time.monotonic() - self._started_at:.1f} s")
 
 
-def schedule(kind: str, learning_rate: float, warmup: float, steps: int) -> Any:
-    """`learning_rate` itself for constant; for cosine Keras' schedule: up over `warmup` of `steps`, then down to 0."""
-    if kind == "constant":
+def learning_rate_schedule(name: str, learning_rate: float, warmup_fraction: float, steps: int) -> Any:
+    """Return a learning rate for Keras: a number for "constant", or a schedule for "cosine".
+
+    The cosine schedule first rises linearly over `warmup_fraction` (0 to 1) of `steps`, then decays to 0.
+    """
+    if name == "constant":
         return learning_rate
-    up = round(warmup * steps)
-    if not up:
+    warmup = round(warmup_fraction * steps)
+    if not warmup:
         return keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return keras.optimizers.schedules.CosineDecay(
-        learning_rate / up, max(1, steps - up), warmup_target=learning_rate, warmup_steps=up
+        learning_rate / warmup, max(1, steps - warmup), warmup_target=learning_rate, warmup_steps=warmup
     )
 
 
-def variables(model: keras.Model) -> list[Any]:
-    """All that changes when a compiled model trains: weights, the seeds of its dropout, the optimizer's variables."""
-    figures = {id(variable) for variable in model.metrics_variables}
+def training_variables(model: keras.Model) -> list[Any]:
+    """Return everything that changes while a compiled model trains: weights, dropout seeds, optimizer variables."""
+    metrics = {id(variable) for variable in model.metrics_variables}  # reset in each epoch
     model.optimizer.build(model.trainable_variables)
-    return [v for v in model.variables if id(v) not in figures] + list(model.optimizer.variables)
+    return [v for v in model.variables if id(v) not in metrics] + list(model.optimizer.variables)
 
 
-def values(model: keras.Model) -> Sequence[np.ndarray]:
-    """Copies of `variables`."""
-    return [keras.ops.convert_to_numpy(variable).copy() for variable in variables(model)]
+def get_state(model: keras.Model) -> Sequence[np.ndarray]:
+    """Return copies of the values of `training_variables`, in the same order."""
+    return [keras.ops.convert_to_numpy(variable).copy() for variable in training_variables(model)]
 
 
-def assign(model: keras.Model, kept: Sequence[np.ndarray]) -> None:
-    """Give `variables` these values."""
-    for variable, value in zip(variables(model), kept, strict=True):
+def set_state(model: keras.Model, state: Sequence[np.ndarray]) -> None:
+    """Assign what `get_state` returned."""
+    for variable, value in zip(training_variables(model), state, strict=True):
         variable.assign(value)

@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, as one file that is whole or not there. No TensorFlow."""
+"""Checkpoints: the state of a training after an epoch, in one file that is complete or absent. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,118 +14,129 @@ from typing import Any
 
 import numpy as np
 
-from data.atomic import temporary_files
+from data.atomic import atomic_file
 from data.errors import ModelError
 
 log = logging.getLogger(__name__)
 
-FOLDER = "unfinished"  # in MODEL_PATH
+CHECKPOINT_FOLDER = "unfinished"  # in MODEL_PATH
 
 
 @dataclass
-class Course:
-    """Where a stage of a training stands. `epoch`: epochs done; `kept`: epochs until the best, 0 for the start.
+class StageProgress:
+    """How far a stage of a training is.
 
-    `best`: the best one's validation loss; `weights`: its weights. `history`: a value an epoch by figure.
+    Args:
+        epoch: finished epochs.
+        best_val_loss: lowest validation loss.
+        best_epoch: epoch of the lowest validation loss, counted from 1; 0 for the weights that the stage began with.
+        best_weights: weights after that epoch.
+        history: a value per epoch, by metric.
+        ended: no epoch follows.
     """
 
     epoch: int = 0
-    best: float = float("inf")
-    kept: int = 0
-    weights: Sequence[np.ndarray] = ()
+    best_val_loss: float = float("inf")
+    best_epoch: int = 0
+    best_weights: Sequence[np.ndarray] = ()
     history: dict[str, list[float]] = field(default_factory=dict)
     ended: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """A stage's `course`, and the courses of the stages `before` it without their weights; `seconds` spent so far.
+_JSON_FIELDS = ("epoch", "best_val_loss", "best_epoch", "history", "ended")  # the weights are arrays of their own
 
-    `variables`: what trains, with its seeds, and then the optimizer's, at the end of `course.epoch`.
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """A training after an epoch.
+
+    Args:
+        progress: of the current stage.
+        earlier: progress of the stages before, without weights.
+        variables: values of the model's training variables after `progress.epoch`.
+        seconds: training time so far.
     """
 
-    course: Course
-    before: tuple[Course, ...]
+    progress: StageProgress
+    earlier: tuple[StageProgress, ...]
     variables: Sequence[np.ndarray]
     seconds: float
 
 
-class Checkpoints:
-    """The files of one run of model.create, in `folder`; without `write` another process writes them."""
+class CheckpointStore:
+    """The checkpoint files of one run of model.create, in `folder`. With `write=False` another process writes them."""
 
     def __init__(self, folder: Path, *, write: bool = True) -> None:
         self._folder = folder
         self._write = write
         self._resumed = False
 
-    def begin(self, made_of: Any, resume: bool) -> bool:
-        """Whether there is something to go on with; what earlier runs left is removed unless `resume`.
+    def open(self, inputs: Any, resume: bool) -> bool:
+        """Return whether there is a training to resume; unless `resume`, delete the files of earlier runs.
 
-        `made_of`: settings and frames, any JSON. Raises ModelError: what is there was made of others.
+        `inputs`: settings and frames, as JSON. Raises ModelError: the files are from a training with other inputs.
         """
-        digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
-        marker = self._folder / "made_of"
+        fingerprint = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+        marker = self._folder / "fingerprint"
         if resume and marker.is_file():
-            if marker.read_text(encoding="utf-8") != digest:
+            if marker.read_text(encoding="utf-8") != fingerprint:
                 raise ModelError(
-                    f"{self._folder} is of a training with other settings or frames: use those, or leave out --resume."
+                    f"{self._folder} holds a training with other settings or frames. Use those, or leave out --resume."
                 )
             self._resumed = True
             return True
         if self._write:
-            self.end()
+            self.clear()
             self._folder.mkdir(parents=True)
-            marker.write_text(digest, encoding="utf-8")
+            marker.write_text(fingerprint, encoding="utf-8")
         return False
 
-    def end(self) -> None:
-        """Remove them all."""
+    def clear(self) -> None:
+        """Delete all files."""
         if self._write:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def save(self, name: str, state: State) -> None:
-        """Keep the state of the training `name`; on a full disk the older one stays, with a warning."""
+    def save(self, name: str, state: TrainingState) -> None:
+        """Save the state of the training `name`; on a full disk keep the older file and log a warning."""
         if not self._write:
             return
+        # Through memory: savez seeks in its file, and a full disk would break it in the middle.
         memory = io.BytesIO()
-        np.savez(memory, **_arrays(state))  # type: ignore[arg-type]  # its own option is no array
+        np.savez(memory, **_to_arrays(state))  # type: ignore[arg-type]  # its own option is not an array
         try:
-            with temporary_files(self._folder, [memory.getvalue()]) as (temporary,):
-                temporary.replace(self._folder / f"{name}.npz")
+            with atomic_file(self._folder / f"{name}.npz") as temporary:
+                temporary.write_bytes(memory.getvalue())
         except OSError as error:
-            log.warning("No checkpoint in %s: %s.", self._folder, error.strerror)
+            log.warning("The checkpoint in %s was not saved: %s.", self._folder, error.strerror)
 
-    def load(self, name: str) -> State | None:
-        """The state that `name` goes on from, None at its beginning. Raises ModelError: the file is damaged."""
+    def load(self, name: str) -> TrainingState | None:
+        """Return the state to resume the training `name` from, None to begin it. Raises ModelError: damaged file."""
         path = self._folder / f"{name}.npz"
         if not self._resumed or not path.is_file():
             return None
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return _state(dict(arrays))
+                return _from_arrays(dict(arrays))
         except (ValueError, OSError, KeyError) as error:
-            raise ModelError(f"{path} is damaged ({error}): leave out --resume.") from error
+            raise ModelError(f"{path} is damaged ({error}). Leave out --resume.") from error
 
 
-def _arrays(state: State) -> dict[str, np.ndarray]:
-    courses = [
-        {name: getattr(course, name) for name in ("epoch", "best", "kept", "history", "ended")}
-        for course in (*state.before, state.course)
-    ]
-    about = json.dumps({"seconds": state.seconds, "courses": courses})
-    named = {f"variable{place}": value for place, value in enumerate(state.variables)}
-    best = {f"weight{place}": value for place, value in enumerate(state.course.weights)}
-    return {"about": np.frombuffer(about.encode(), np.uint8)} | named | best
+def _to_arrays(state: TrainingState) -> dict[str, np.ndarray]:
+    stages = [{name: getattr(progress, name) for name in _JSON_FIELDS} for progress in (*state.earlier, state.progress)]
+    about = json.dumps({"seconds": state.seconds, "stages": stages})
+    variables = {f"variable{index}": value for index, value in enumerate(state.variables)}
+    weights = {f"weight{index}": value for index, value in enumerate(state.progress.best_weights)}
+    return {"about": np.frombuffer(about.encode(), np.uint8)} | variables | weights
 
 
-def _state(arrays: dict[str, np.ndarray]) -> State:
+def _from_arrays(arrays: dict[str, np.ndarray]) -> TrainingState:
     about = json.loads(arrays.pop("about").tobytes())
-    lists = [[arrays[key] for key in _numbered(arrays, name)] for name in ("variable", "weight")]
-    *before, course = (Course(**values) for values in about["courses"])
-    course.weights = lists[1]
-    return State(course, tuple(before), lists[0], about["seconds"])
+    variables, weights = _numbered(arrays, "variable"), _numbered(arrays, "weight")
+    *earlier, progress = (StageProgress(**values) for values in about["stages"])
+    progress.best_weights = weights
+    return TrainingState(progress, tuple(earlier), variables, about["seconds"])
 
 
-def _numbered(arrays: dict[str, np.ndarray], name: str) -> list[str]:
+def _numbered(arrays: dict[str, np.ndarray], name: str) -> list[np.ndarray]:
     count = sum(key.startswith(name) for key in arrays)
-    return [f"{name}{place}" for place in range(count)]
+    return [arrays[f"{name}{index}"] for index in range(count)]

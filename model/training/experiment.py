@@ -1,4 +1,4 @@
-"""A trained model and what it, or its like, said of frames that were not trained on. Imports Keras."""
+"""Experiment: hold-out validation or cross-validation, and the model to save. Imports Keras."""
 
 from __future__ import annotations
 
@@ -8,85 +8,99 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from model.datasets.split import Sides
+from model.datasets.split import Split
 from model.evaluation import metrics
-from model.inference.calibration import LIKENESS
+from model.inference.calibration import FEATURE_SIMILARITY
 from model.networks import network
 from model.training import validation
-from model.training.factories import Workshop
-from model.training.plan import Training, averaged
-from model.training.validation import Said
+from model.training.factories import TrainingContext
+from model.training.plan import TrainingHistory, mean_history
+from model.training.validation import ValidationPredictions
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """`model`: in float32, to be saved. `heard`: of the frames `sides.validation`, none of which the network that
-    said it has learned from. `folds`: accuracy by frame and by stream of each fold, or nothing.
+class TrainingResult:
+    """The result of an experiment.
+
+    Args:
+        model: the model to save, in float32.
+        history: how the training went; of several folds, their mean.
+        split: the frames; in cross-validation all frames are on both sides.
+        predictions: for `split.validation`, each by a network that did not train on that frame.
+        folds: (accuracy by frame, accuracy by stream) of each fold, 0 to 1; empty without cross-validation.
     """
 
     model: keras.Model
-    training: Training
-    sides: Sides
-    heard: Said
+    history: TrainingHistory
+    split: Split
+    predictions: ValidationPredictions
     folds: tuple[tuple[float, float], ...] = field(default=())
 
 
-def held_out(shop: Workshop, model: keras.Model, sides: Sides, refit: bool) -> Outcome:
-    """Train `model` on one side, judge it on the other; with `refit` train it anew on both afterwards."""
-    trainer = shop.trainer(model, sides.training, sides.validation, "split")
-    training = trainer.train()
-    heard = _heard(shop, model, sides)
+def train_with_holdout(context: TrainingContext, model: keras.Model, split: Split, refit: bool) -> TrainingResult:
+    """Train `model` on the training frames and predict the held-out ones; with `refit` retrain it on both then."""
+    trainer = context.make_trainer(model, split.training, split.validation, "split")
+    history = trainer.train()
+    predictions = _predict(context, model, split)
     if refit:
-        shop.tell("once more, on all frames:")
-        trainer.refit(training.kept)
-    return Outcome(_final(shop, model), training, sides, heard)
+        context.log("retraining on all frames:")
+        trainer.refit(history.best_epochs)
+    return TrainingResult(_final(context, model), history, split, predictions)
 
 
-def crossed(shop: Workshop, model: keras.Model, folds: Sequence[Sides]) -> Outcome:
-    """Train and judge once a fold; then train `model` on all frames, for the folds' median epochs."""
-    trainings, accuracies, parts = [], [], []
-    prepare(shop, model, folds)
-    for number, sides in enumerate(folds, start=1):
-        shop.tell(f"fold {number} of {len(folds)}: {len(sides.training)} frames, validation: {len(sides.validation)}")
-        learner = shop.network()
-        trainings.append(shop.trainer(learner, sides.training, sides.validation, f"fold{number}").train())
-        heard = _heard(shop, learner, sides)
-        parts.append(heard)
-        judged = metrics.evaluate(heard.logits, sides.validation, shop.pictures.classes)
-        accuracies.append((judged.by_frame, judged.by_stream))
-        shop.tell(f"fold {number}: {judged.by_frame:.1%} of frames right, {judged.by_stream:.1%} of streams")
-    shop.tell("once more, on all frames:")
-    mean = averaged(trainings)
-    everything = tuple(shop.pictures.frames)
-    shop.trainer(model, everything, (), "all").refit(mean.kept)
-    place = {frame: row for row, frame in enumerate(frame for sides in folds for frame in sides.validation)}
-    heard = Said.joined(parts, np.array([place[frame] for frame in everything]))
-    return Outcome(_final(shop, model), mean, Sides(everything, everything), heard, tuple(accuracies))
+def cross_validate(context: TrainingContext, model: keras.Model, folds: Sequence[Split]) -> TrainingResult:
+    """Train and predict once per fold, then train `model` on all frames for the median of the folds' best epochs."""
+    histories, accuracies, parts = [], [], []
+    precompute_features(context, model, folds)
+    for number, split in enumerate(folds, start=1):
+        context.log(f"fold {number} of {len(folds)}: {len(split.training)} frames, validation: {len(split.validation)}")
+        fold_model = context.make_network()
+        trainer = context.make_trainer(fold_model, split.training, split.validation, f"fold{number}")
+        histories.append(trainer.train())
+        parts.append(_predict(context, fold_model, split))
+        evaluation = metrics.evaluate(parts[-1].logits, split.validation, context.dataset.classes)
+        accuracies.append((evaluation.frame_accuracy, evaluation.stream_accuracy))
+        context.log(
+            f"fold {number}: {evaluation.frame_accuracy:.1%} of frames right, "
+            f"{evaluation.stream_accuracy:.1%} of streams"
+        )
+    context.log("retraining on all frames:")
+    history = mean_history(histories)
+    everything = tuple(context.dataset.frames)
+    context.make_trainer(model, everything, (), "all").refit(history.best_epochs)
+    # Every frame validates in one fold: bring the folds' predictions into the order of `everything`.
+    row_of = {frame: row for row, frame in enumerate(frame for split in folds for frame in split.validation)}
+    predictions = ValidationPredictions.joined(parts, np.array([row_of[frame] for frame in everything]))
+    return TrainingResult(
+        _final(context, model), history, Split(everything, everything), predictions, tuple(accuracies)
+    )
 
 
-def prepare(shop: Workshop, model: keras.Model, folds: Sequence[Sides]) -> None:
-    """Make features fold by fold, so that no webcam in a picture to train on shows one to validate with."""
-    parts = network.head(model)
-    if parts and shop.hardware.strategy is None:
-        for sides in folds:
-            shop.features.learned(sides.validation, parts[0])
+def precompute_features(context: TrainingContext, model: keras.Model, folds: Sequence[Split]) -> None:
+    """Compute the cached features fold by fold: then a webcam overlay never shows a frame of another fold."""
+    parts = network.split_head(model)
+    if parts and context.hardware.strategy is None:
+        for split in folds:
+            context.feature_cache.training_set(split.validation, parts[0])
 
 
-def _heard(shop: Workshop, model: keras.Model, sides: Sides) -> Said:
-    """What the model, trained on one side, says of the other."""
-    learning = shop.side(sides.training) if shop.settings.unknown_score == LIKENESS else None
-    return validation.said(_final(shop, model), shop.side(sides.validation), shop.overlays, learning)
+def _predict(context: TrainingContext, model: keras.Model, split: Split) -> ValidationPredictions:
+    needs_similarity = context.settings.unknown_score == FEATURE_SIMILARITY
+    training_set = context.subset(split.training) if needs_similarity else None
+    return validation.predict_validation(
+        _final(context, model), context.subset(split.validation), context.overlays, training_set
+    )
 
 
-def _final(shop: Workshop, model: keras.Model) -> keras.Model:
-    """The model as one device has it, in float32."""
-    return network.in_float32(model, anew=shop.hardware.strategy is not None)
+def _final(context: TrainingContext, model: keras.Model) -> keras.Model:
+    """Return the model on one device, in float32."""
+    return network.as_float32(model, copy=context.hardware.strategy is not None)
 
 
-def told(folds: Sequence[tuple[float, float]]) -> dict[str, dict[str, object]]:
-    """For JSON: mean and spread (standard deviation of the sample) of either accuracy, and each fold's."""
-    sides = zip(("by_frame", "by_stream"), zip(*folds, strict=True), strict=True)
+def fold_statistics(folds: Sequence[tuple[float, float]]) -> dict[str, dict[str, object]]:
+    """Return mean, sample standard deviation ("spread") and values of both accuracies, ready for JSON."""
+    accuracies = zip(("by_frame", "by_stream"), zip(*folds, strict=True), strict=True)
     return {
-        name: {"mean": float(np.mean(each)), "spread": float(np.std(each, ddof=1)), "folds": list(each)}
-        for name, each in sides
+        name: {"mean": float(np.mean(values)), "spread": float(np.std(values, ddof=1)), "folds": list(values)}
+        for name, values in accuracies
     }

@@ -1,9 +1,9 @@
-"""Workers made from the settings. Imports Keras: import it after the arguments are parsed."""
+"""Factories: training workers from the settings. Imports Keras: import this module after parsing the arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import keras
@@ -11,132 +11,128 @@ import keras
 from config import Settings
 from data.entities import StoredFrame
 from model.augmentation.pipeline import TRANSFORM_NAMES, Augmentation
-from model.datasets.frame_cache import Limits
-from model.datasets.image_dataset import Images
-from model.networks import network as networks
-from model.networks.distributed_model import Spread
-from model.training import hardware
-from model.training.checkpoint import Checkpoints
-from model.training.feature_cache import Features
-from model.training.hardware import Hardware
-from model.training.plan import Plan
+from model.datasets.frame_cache import CacheLimits
+from model.datasets.image_dataset import ImageDataset
+from model.networks import network
+from model.networks.distributed_model import DistributedModel
+from model.training.checkpoint import CheckpointStore
+from model.training.feature_cache import FeatureCache
+from model.training.hardware import Hardware, batch_size
+from model.training.plan import TrainerSettings
 from model.training.trainer import Trainer
 
 _GB = 1 << 30
-_TAKES = ("fine_tune", "fine_tune_epochs", "fine_tune_learning_rate", "schedule", "warmup")
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """What every training of one run of model.create shares. `pictures`: all frames; `bar`: progress bars show."""
+class TrainingContext:
+    """What all trainings of one run of model.create share.
+
+    Args:
+        settings: all settings.
+        dataset: all frames.
+        hardware: devices to train on.
+        checkpoints: files of a training that may be interrupted.
+        log: called with each progress line.
+        progress_bar: show Keras' progress bars instead of a line per epoch.
+    """
 
     settings: Settings
-    pictures: Images
+    dataset: ImageDataset
     hardware: Hardware
-    checkpoints: Checkpoints
-    tell: Callable[[str], None]
-    bar: bool
-    features: Features = field(init=False)
+    checkpoints: CheckpointStore
+    log: Callable[[str], None]
+    progress_bar: bool
+    feature_cache: FeatureCache = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
-        made = Features(
-            self.pictures,
-            self.tell,
-            bar=self.bar,
-            augmentation=augmentation(settings),
+        feature_cache = FeatureCache(
+            self.dataset,
+            self.log,
+            progress_bar=self.progress_bar,
+            augmentation=make_augmentation(settings),
             views=settings.augment_views,
             screens=settings.augment and settings.augment_screens,
-            limits=limits(settings),
+            limits=cache_limits(settings),
         )
-        object.__setattr__(self, "features", made)
+        object.__setattr__(self, "feature_cache", feature_cache)  # the dataclass is frozen
 
-    def network(self) -> keras.Model:
-        """A network at its beginning, the same each time."""
-        return network(self.settings, len(self.pictures.classes), self.hardware)
+    def make_network(self) -> keras.Model:
+        """Build the network with its initial weights, the same ones each time."""
+        return make_network(self.settings, len(self.dataset.classes), self.hardware)
 
-    def trainer(
-        self, model: keras.Model, learning: Sequence[StoredFrame], validation: Sequence[StoredFrame], name: str
+    def make_trainer(
+        self, model: keras.Model, training: Sequence[StoredFrame], validation: Sequence[StoredFrame], name: str
     ) -> Trainer:
-        """Trains `model` on frames of `pictures`, judged on others, or on none where `validation` is empty."""
-        logs = self.settings.tensorboard_path
+        """Return a trainer of `model` on `training` frames, without validation if `validation` is empty."""
+        tensorboard_path = self.settings.tensorboard_path
         return Trainer(
             model,
-            self.side(learning),
-            self.side(validation) if validation else None,
-            plan(self.settings),
-            tell=self.tell,
-            bar=self.bar,
-            augmentation=augmentation(self.settings),
+            self.subset(training),
+            self.subset(validation) if validation else None,
+            trainer_settings(self.settings),
+            log=self.log,
+            progress_bar=self.progress_bar,
+            augmentation=make_augmentation(self.settings),
             hardware=self.hardware,
-            features=self.features,
+            feature_cache=self.feature_cache,
             checkpoints=self.checkpoints,
             name=name,
-            logs=Path(logs) if logs else None,
+            tensorboard_path=Path(tensorboard_path) if tensorboard_path else None,
         )
 
     @property
     def overlays(self) -> Augmentation:
-        """How frames to be judged are changed: as streams are, not as is good to learn from."""
-        return replace(augmentation(self.settings), center=0.0)
+        """The augmentation of validation frames: what streams show, so without replaced centres."""
+        return replace(make_augmentation(self.settings), center=0.0)
 
-    def side(self, frames: Sequence[StoredFrame]) -> Images:
-        """Some of the pictures."""
-        return replace(self.pictures, frames=frames)
+    def subset(self, frames: Sequence[StoredFrame]) -> ImageDataset:
+        """Return the dataset with these frames only."""
+        return replace(self.dataset, frames=frames)
 
 
-def network(settings: Settings, classes: int, machine: Hardware) -> keras.Model:
-    """A network on all devices, from the weights that the settings name. Raises SettingsError: those, or fine_tune."""
+def make_network(settings: Settings, classes: int, hardware: Hardware) -> keras.Model:
+    """Build a network on all devices. Raises SettingsError: invalid architecture, initial weights or FINE_TUNE."""
     keras.utils.set_random_seed(settings.seed)
-    with machine.scope():
-        model = networks.build(
+    with hardware.scope():
+        model = network.build(
             settings.architecture,
             settings.img_size,
             classes,
             dropout=settings.dropout,
             initial_weights=settings.initial_weights,
-            kind=Spread if machine.strategy else keras.Model,
+            model_class=DistributedModel if hardware.strategy else keras.Model,
         )
-    if networks.head(model):
-        networks.train_from(model, settings.fine_tune)  # known before the head has trained for hours
-        networks.train_from(model, networks.HEAD)
+    if network.split_head(model):
+        # Checks FINE_TUNE now: the head may train for hours before the setting is needed.
+        network.unfreeze_from(model, settings.fine_tune)
+        network.unfreeze_from(model, network.HEAD_ONLY)
     return model
 
 
-def prepared(settings: Settings, pictures: Images, machine: Hardware, model: keras.Model) -> Images:
-    """`pictures` in batches that fit the memory, decoded once if they may be kept and are read often.
-
-    A backbone that stays sees each a few times only, and takes many times as long as decoding does. Raises
-    ModelError.
-    """
-    size = networks.bytes_per_image(model)
-    batch = hardware.batch_size(settings.batch_size, machine, size, len(pictures.frames))
-    fitting = replace(pictures, batch_size=batch, prefetch_buffer=settings.prefetch_buffer)
-    seldom = networks.head(model) and settings.fine_tune == networks.HEAD and machine.strategy is None
-    return fitting if seldom else fitting.cached(limits(settings))
+def prepare_dataset(settings: Settings, dataset: ImageDataset, hardware: Hardware, model: keras.Model) -> ImageDataset:
+    """Return the dataset with a batch size that fits the memory, and cached if that pays off and is allowed."""
+    size = batch_size(settings.batch_size, hardware, network.bytes_per_image(model), len(dataset.frames))
+    batched = replace(dataset, batch_size=size, prefetch_buffer=settings.prefetch_buffer)
+    # A frozen backbone reads each frame a few times only, and takes much longer than decoding does.
+    read_rarely = network.split_head(model) and settings.fine_tune == network.HEAD_ONLY and hardware.strategy is None
+    return batched if read_rarely else batched.with_cache(cache_limits(settings))
 
 
-def limits(settings: Settings) -> Limits:
-    """What a cache may take."""
+def cache_limits(settings: Settings) -> CacheLimits:
+    """Return the maximum sizes of a cache."""
     memory, disk = (int(size * _GB) for size in (settings.cache_memory_gb, settings.cache_disk_gb))
-    return Limits(memory, disk, settings.model_path)
+    return CacheLimits(memory, disk, settings.model_path)
 
 
-def augmentation(settings: Settings) -> Augmentation:
-    """The shares of the settings augment_*, all 0 without augment."""
+def make_augmentation(settings: Settings) -> Augmentation:
+    """Return the augmentation with the probabilities of the augment_* settings; none if `augment` is false."""
     if not settings.augment:
         return Augmentation()
     return Augmentation(**{name: getattr(settings, f"augment_{name}") for name in TRANSFORM_NAMES}, seed=settings.seed)
 
 
-def plan(settings: Settings) -> Plan:
-    """A Trainer's part of the settings."""
-    names = (*_TAKES, "label_smoothing", "weight_decay", "class_weights", "balance", "xla")
-    return Plan(
-        settings.epochs,
-        settings.patience,
-        settings.learning_rate,
-        settings.seed,
-        minutes=settings.time_limit_min,
-        **{name: getattr(settings, name) for name in names},
-    )
+def trainer_settings(settings: Settings) -> TrainerSettings:
+    """Return the settings of a Trainer: each field is the setting of the same name."""
+    return TrainerSettings(**{each.name: getattr(settings, each.name) for each in fields(TrainerSettings)})

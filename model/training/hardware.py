@@ -1,7 +1,7 @@
-"""What a training runs on: one device, all GPUs of a machine, or several machines. Imports TensorFlow in its calls.
+"""Hardware of a training: one device, all GPUs of a machine, or several machines. Imports TensorFlow in its calls.
 
-Several machines: each runs the same command with its own TF_CONFIG, as TensorFlow describes it for
-MultiWorkerMirroredStrategy, and the same dataset and MODEL_PATH, which the first of them alone writes.
+Several machines: start the same command on each with its own TF_CONFIG, the same dataset and MODEL_PATH. Only the first
+worker writes. TF_CONFIG: https://www.tensorflow.org/guide/distributed_training#TF_CONFIG
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from typing import Any
 
 from data.errors import SettingsError
 
-_CPU_BATCH, _GPU_BATCH = 16, 128  # more teaches no sooner, on either
-_LEAST_STEPS = 32  # in an epoch: large batches of few frames learn nothing
-_TIMES_ACTIVATIONS = 3  # outputs forward, their gradients, and what the libraries work in
+_CPU_BATCH, _GPU_BATCH = 16, 128  # larger batches do not train faster
+_MIN_STEPS = 32  # in an epoch: with fewer, larger steps a small dataset is learned poorly
+_TIMES_ACTIVATIONS = 3  # memory: outputs, their gradients, and workspace of the libraries
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """`strategy`: TensorFlow's, or None for a single device. `worker` of `workers` processes, `devices` in each."""
+    """Devices that train one model together.
+
+    Args:
+        strategy: a tf.distribute strategy, None for a single device.
+        gpus: GPUs of this machine.
+        workers: processes.
+        worker: number of this process, from 0.
+    """
 
     strategy: Any = None
     gpus: int = 0
@@ -32,55 +39,56 @@ class Hardware:
 
     @property
     def devices(self) -> int:
-        """Devices of this process that hold a copy of the model."""
+        """Number of devices of this process with a copy of the model."""
         return self.strategy.num_replicas_in_sync // self.workers if self.strategy else 1
 
     @property
-    def chief(self) -> bool:
-        """Whether this process writes; the others train along."""
+    def is_chief(self) -> bool:
+        """Whether this is the process that logs and writes files."""
         return self.worker == 0
 
     def scope(self) -> Any:
-        """Models made, compiled and filled within are on every device."""
+        """Return the context in which to build and compile models and set their weights."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
-    def parts(self, make: Callable[[], Any]) -> Any:
-        """The dataset of `make`, which gives this process's part already, a batch for each of its devices in turn."""
+    def distribute(self, make_dataset: Callable[[], Any]) -> Any:
+        """Return a dataset of which this process has its own part, in batches for each of its devices in turn."""
         if self.workers > 1:
-            return self.strategy.distribute_datasets_from_function(lambda _context: make())
-        return make()
+            return self.strategy.distribute_datasets_from_function(lambda _context: make_dataset())
+        return make_dataset()
 
-    def whole(self, dataset: Any) -> Any:
-        """A dataset that every process has whole, for each to take its part of the batches."""
+    def replicate(self, dataset: Any) -> Any:
+        """Return a dataset of which every process has all elements and takes its part of each batch."""
         import tensorflow as tf
 
         options = tf.data.Options()
+        # The default policy, AUTO, first looks for files to divide, and warns that this dataset has none.
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
         return dataset.with_options(options) if self.strategy else dataset
 
-    def any(self, flag: bool) -> bool:
-        """Whether it is true in any process. All of them have to ask: the answer takes all."""
+    def any_worker(self, flag: bool) -> bool:
+        """Return whether `flag` is true in any process. A collective operation: every process must call it."""
         if self.workers == 1:
             return flag
         import tensorflow as tf
 
-        asked = self.strategy.run(lambda: tf.constant(float(flag)))
-        return float(self.strategy.reduce("SUM", asked, axis=None)) > 0
+        votes = self.strategy.run(lambda: tf.constant(float(flag)))
+        return float(self.strategy.reduce("SUM", votes, axis=None)) > 0
 
 
-def load(seed: int, *, mixed_precision: bool, all_gpus: bool, show: bool) -> Hardware:
-    """Import TensorFlow, silently unless `show`; set seeds, GPU memory that grows as needed, and precision.
+def set_up(seed: int, *, mixed_precision: bool, all_gpus: bool, show: bool) -> Hardware:
+    """Import TensorFlow and set seeds, on-demand GPU memory and precision; `show` its start messages.
 
-    Raises SettingsError: TF_CONFIG is no such thing.
+    Raises SettingsError: invalid TF_CONFIG.
     """
-    workers, worker = _cluster(os.environ.get("TF_CONFIG", ""))
+    workers, worker = _parse_cluster(os.environ.get("TF_CONFIG", ""))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if show else "3")
-    with contextlib.nullcontext() if show else no_stderr():
+    with contextlib.nullcontext() if show else silence_stderr():
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
-            tf.config.experimental.set_memory_growth(gpu, True)
+            tf.config.experimental.set_memory_growth(gpu, True)  # otherwise TensorFlow takes all of it at once
         strategy = _strategy(tf, workers, len(gpus) if all_gpus else 1)
     import keras
 
@@ -96,35 +104,35 @@ def _strategy(tf: Any, workers: int, gpus: int) -> Any:
     return tf.distribute.MirroredStrategy() if gpus > 1 else None
 
 
-def _cluster(config: str) -> tuple[int, int]:
-    """(workers, this one's number) of a TF_CONFIG; (1, 0) where it is empty."""
+def _parse_cluster(config: str) -> tuple[int, int]:
+    """Return (workers, number of this worker) from a TF_CONFIG; (1, 0) for an empty one."""
     if not config:
         return 1, 0
     try:
-        read = json.loads(config)
-        workers, task = len(read["cluster"]["worker"]), read["task"]
+        parsed = json.loads(config)
+        workers, task = len(parsed["cluster"]["worker"]), parsed["task"]
         if task["type"] != "worker" or not 0 <= int(task["index"]) < workers:
             raise ValueError(f"the task is {task}")
     except (ValueError, KeyError, TypeError) as error:
-        raise SettingsError(f"TF_CONFIG: a cluster of workers and a task among them are expected: {error}") from error
+        raise SettingsError(f"TF_CONFIG: expected a cluster of workers and a task of it: {error}") from error
     return workers, int(task["index"])
 
 
 def batch_size(wanted: int, hardware: Hardware, bytes_per_image: int, frames: int) -> int:
-    """`wanted`, or for 0 the largest power of two that fits the memory and is of use; for all devices together.
+    """Return the batch size of all devices together: `wanted`, or for 0 the largest useful power of two that fits.
 
-    `bytes_per_image`: of a network's outputs, layer by layer. `frames`: in an epoch.
+    `bytes_per_image`: all layers' outputs for one image. `frames`: in an epoch.
     """
-    together = hardware.devices * hardware.workers
+    replicas = hardware.devices * hardware.workers
     if wanted:
-        return -(-wanted // together) * together
-    most = min(_GPU_BATCH, max(_CPU_BATCH, frames // _LEAST_STEPS // together)) if hardware.gpus else _CPU_BATCH
-    fits = _memory(hardware) // (_TIMES_ACTIVATIONS * bytes_per_image)
-    return together * 2 ** (max(1, min(most, fits)).bit_length() - 1)
+        return -(-wanted // replicas) * replicas  # rounded up: every device gets equally many
+    most = min(_GPU_BATCH, max(_CPU_BATCH, frames // _MIN_STEPS // replicas)) if hardware.gpus else _CPU_BATCH
+    fits = _memory_bytes(hardware) // (_TIMES_ACTIVATIONS * bytes_per_image)
+    return replicas * 2 ** (max(1, min(most, fits)).bit_length() - 1)
 
 
-def _memory(hardware: Hardware) -> int:
-    """Bytes that a training may take: of the GPU, or half of the machine's."""
+def _memory_bytes(hardware: Hardware) -> int:
+    """Return the memory that a training may use: that of the smallest GPU, or half of the machine's."""
     if hardware.gpus:
         from tensorflow.python.client import device_lib
 
@@ -133,15 +141,15 @@ def _memory(hardware: Hardware) -> int:
 
 
 @contextlib.contextmanager
-def no_stderr() -> Iterator[None]:
-    """Nothing reaches file descriptor 2: TensorFlow's C++ greets there before its log level is read."""
+def silence_stderr() -> Iterator[None]:
+    """Discard writes to file descriptor 2: TensorFlow's C++ code logs there before it reads its log level."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    original = os.dup(2)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(original, 2)
+        os.close(original)
+        os.close(devnull)

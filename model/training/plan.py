@@ -1,4 +1,4 @@
-"""What a training does, as values: its stages, and how it went. No TensorFlow."""
+"""Training plan: the stages of a training and the record of how it went, as plain values. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from data.entities import StoredFrame
 from data.errors import SettingsError
-from model.training.checkpoint import Course
+from model.training.checkpoint import StageProgress
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """The settings of the same names, for a Trainer. `minutes`: 0 is without limit."""
+class TrainerSettings:
+    """The settings that a Trainer needs; each field is the setting of the same name."""
 
     epochs: int
     patience: int
@@ -23,83 +23,84 @@ class Plan:
     fine_tune: str = "none"
     fine_tune_epochs: int = 10
     fine_tune_learning_rate: float = 1e-4
-    schedule: str = "constant"
-    warmup: float = 0.0
+    lr_schedule: str = "constant"
+    warmup_fraction: float = 0.0
     label_smoothing: float = 0.0
     weight_decay: float = 0.0
     class_weights: bool = False
-    balance: str = "none"
-    minutes: float = 0.0
+    sampling_balance: str = "none"
+    time_limit_min: float = 0.0
     xla: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of a training. `block`: how far down the backbone trains, empty where all of the network always does."""
+    """A part of a training. `unfreeze_from`: first backbone layer that trains, "" if the whole network always does."""
 
-    block: str
+    unfreeze_from: str
     epochs: int
     learning_rate: float
 
 
-def stages(plan: Plan, pretrained: bool) -> tuple[Stage, ...]:
-    """The head alone and then the upper blocks too, where there are starting weights; else one stage."""
+def plan_stages(settings: TrainerSettings, pretrained: bool) -> tuple[Stage, ...]:
+    """Return the stages: with pretrained weights the head and then the fine-tuned layers, else one stage."""
     if not pretrained:
-        return (Stage("", plan.epochs, plan.learning_rate),)
-    head = Stage("none", plan.epochs, plan.learning_rate)
-    if plan.fine_tune == "none":
+        return (Stage("", settings.epochs, settings.learning_rate),)
+    head = Stage("none", settings.epochs, settings.learning_rate)
+    if settings.fine_tune == "none":
         return (head,)
-    return head, Stage(plan.fine_tune, plan.fine_tune_epochs, plan.fine_tune_learning_rate)
+    return head, Stage(settings.fine_tune, settings.fine_tune_epochs, settings.fine_tune_learning_rate)
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """How it went, stage by stage. `seconds`: the features' time included, and those before an interruption."""
+class TrainingHistory:
+    """The record of a training. `seconds`: with the feature computation, and with the time before an interruption."""
 
-    courses: tuple[Course, ...]
+    stages: tuple[StageProgress, ...]
     seconds: float
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """loss, accuracy (0 to 1), val_loss, val_accuracy: a value an epoch each, over all stages."""
-        names = self.courses[0].history
-        return {name: [value for course in self.courses for value in course.history.get(name, ())] for name in names}
+        """One value per epoch over all stages, by metric: loss, accuracy (0 to 1), val_loss, val_accuracy."""
+        names = self.stages[0].history
+        return {name: [value for stage in self.stages for value in stage.history.get(name, ())] for name in names}
 
     @property
-    def kept(self) -> tuple[int, ...]:
-        """Each stage's epochs until its best one; 0 where it brought nothing better than the stage before."""
-        return tuple(course.kept for course in self.courses)
+    def best_epochs(self) -> tuple[int, ...]:
+        """Each stage's best epoch, counted from 1; 0 for a stage that was no better than the one before."""
+        return tuple(stage.best_epoch for stage in self.stages)
 
     @property
     def best_epoch(self) -> int:
-        """The epoch, counted from 1 over all stages, whose weights the model holds."""
+        """The epoch whose weights the model has, counted from 1 over all stages."""
         before, best = 0, 0
-        for course in self.courses:
-            best = before + course.kept if course.kept else best
-            before += course.epoch
+        for stage in self.stages:
+            best = before + stage.best_epoch if stage.best_epoch else best
+            before += stage.epoch
         return best
 
 
-def averaged(trainings: list[Training]) -> Training:
-    """The mean course of several trainings, each epoch's over those that came so far; what was kept is their median."""
-    courses = zip(*(training.courses for training in trainings), strict=True)
+def mean_history(trainings: list[TrainingHistory]) -> TrainingHistory:
+    """Return the mean of several trainings: metrics by epoch over the trainings that reached it, median best epochs."""
+    stages = zip(*(training.stages for training in trainings), strict=True)
     seconds = sum(training.seconds for training in trainings)
-    return Training(tuple(_mean(list(stage)) for stage in courses), seconds)
+    return TrainingHistory(tuple(_mean_stage(list(stage)) for stage in stages), seconds)
 
 
-def _mean(courses: list[Course]) -> Course:
-    epochs = max(course.epoch for course in courses)
+def _mean_stage(stages: list[StageProgress]) -> StageProgress:
+    longest = max(stages, key=lambda stage: stage.epoch)
     history = {
-        name: [float(np.mean([c.history[name][e] for c in courses if e < c.epoch])) for e in range(epochs)]
-        for name in max(courses, key=lambda course: course.epoch).history
+        name: [float(np.mean([s.history[name][e] for s in stages if e < s.epoch])) for e in range(longest.epoch)]
+        for name in longest.history
     }
-    kept = int(np.median([course.kept for course in courses]))
-    return Course(epochs, float(np.mean([course.best for course in courses])), kept, (), history, True)
+    best_epoch = int(np.median([stage.best_epoch for stage in stages]))
+    best_val_loss = float(np.mean([stage.best_val_loss for stage in stages]))
+    return StageProgress(longest.epoch, best_val_loss, best_epoch, (), history, True)
 
 
 def class_weights(frames: Sequence[StoredFrame], classes: Sequence[int]) -> np.ndarray:
-    """float32 (classes,): each game's weight in the loss, inverse to its frames, 1 on the average of the frames."""
+    """Return the loss weight of each game id, float32 (classes,): inverse to its frames, 1 on average over frames."""
     counts = np.array([sum(frame.game_id == game for frame in frames) for game in classes])
     if not counts.all():
-        raise SettingsError("CLASS_WEIGHTS: a game has no frames to train on.")
+        raise SettingsError("CLASS_WEIGHTS: a game has no training frame. Set it to false, or collect more frames.")
     return (len(frames) / (len(classes) * counts)).astype(np.float32)

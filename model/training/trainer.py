@@ -1,4 +1,12 @@
-"""Training: stages of epochs until the validation loss stops falling, and the best of them kept. Imports Keras."""
+"""Trainer: a training in stages, each with early stopping and checkpoints. Imports Keras.
+
+for each stage (the head, then also the fine-tuned layers; or all layers at once):
+    freeze and unfreeze layers, compile, resume from a checkpoint if there is one
+    until EPOCHS, PATIENCE or TIME_LIMIT_MIN end the stage:
+        train an epoch on the batches that the sampler draws
+        compute the validation loss, remember the best weights, save a checkpoint
+    restore the best weights
+"""
 
 from __future__ import annotations
 
@@ -17,231 +25,208 @@ import numpy as np
 
 from data.errors import ModelError
 from model.augmentation.pipeline import Augmentation
-from model.datasets.image_dataset import Images, drawn_from
-from model.datasets.sampler import Order
+from model.datasets.image_dataset import ImageDataset
 from model.networks import network
 from model.training import callbacks
-from model.training.checkpoint import Checkpoints, Course, State
-from model.training.feature_cache import Features, Learned
+from model.training.checkpoint import CheckpointStore, StageProgress, TrainingState
+from model.training.feature_cache import FeatureCache
 from model.training.hardware import Hardware
-from model.training.plan import Plan, Stage, Training, class_weights, stages
+from model.training.plan import Stage, TrainerSettings, TrainingHistory, plan_stages
+from model.training.stage_inputs import HeadInputs, NetworkInputs, StageInputs
 
-_SAMPLE = 2000  # frames that features are standardised by, at most
-_HEAD_STEPS, _HEAD_BATCH = 50, 512
-
-
-@dataclass(frozen=True, slots=True)
-class _Lesson:
-    """What a stage trains: the model, or its head on what was `learned` of the pictures by the `backbone`, once."""
-
-    trained: keras.Model
-    order: Order
-    backbone: keras.Model | None = None
-    learned: Learned | None = None
+_MAX_SAMPLE = 2000  # frames to fit the standardisation of the features to
 
 
 @dataclass(frozen=True, slots=True)
-class _Leg:
-    """A stage under way: what it trains, where it stands, the courses before it, and its epochs."""
+class _StageRun:
+    """A stage in progress; `earlier`: the progress of the stages before it."""
 
     stage: Stage
-    lesson: _Lesson
-    course: Course
-    before: tuple[Course, ...]
+    inputs: StageInputs
+    progress: StageProgress
+    earlier: tuple[StageProgress, ...]
     epochs: int
 
 
 class Trainer:
-    """Trains `model` in place, on `learning`, judged on `validation` after each epoch.
+    """Trains a model in place.
 
-    `tell` gets a line an epoch, or with `bar` Keras' progress bar shows on stderr. Where nothing but the
-    head trains, the backbone sees each picture, and each changed in a few ways, once instead of once an epoch:
-    `features`. With `checkpoints` a training of the same `name` goes on where it
-    was stopped. `logs`: TensorBoard's folder.
+    Args:
+        model: the network; a frozen backbone sees each frame once, through `feature_cache`.
+        training_set: images to train on.
+        validation_set: images for the validation loss after each epoch; None trains a fixed number of epochs.
+        settings: learning rates, epochs and so on.
+        log: called with a line per epoch.
+        progress_bar: show Keras' progress bar on stderr instead.
+        augmentation: transforms of the training images.
+        hardware: devices to train on.
+        feature_cache: features of both sets, if several trainings share them.
+        checkpoints: where to save the state after each epoch, and to resume a training of the same `name` from.
+        name: name of the training.
+        tensorboard_path: folder for TensorBoard logs.
     """
 
     def __init__(
         self,
         model: keras.Model,
-        learning: Images,
-        validation: Images | None,
-        plan: Plan,
+        training_set: ImageDataset,
+        validation_set: ImageDataset | None,
+        settings: TrainerSettings,
         *,
-        tell: Callable[[str], None],
-        bar: bool = False,
+        log: Callable[[str], None],
+        progress_bar: bool = False,
         augmentation: Augmentation | None = None,
         hardware: Hardware | None = None,
-        features: Features | None = None,
-        checkpoints: Checkpoints | None = None,
+        feature_cache: FeatureCache | None = None,
+        checkpoints: CheckpointStore | None = None,
         name: str = "model",
-        logs: Path | None = None,
+        tensorboard_path: Path | None = None,
     ) -> None:
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
         self._model = model
-        self._sides = (learning, validation)
-        self._plan = plan
-        self._tell = tell
-        self._bar = bar
+        self._sets = (training_set, validation_set)
+        self._settings = settings
+        self._log = log
+        self._progress_bar = progress_bar
         self._augmentation = augmentation or Augmentation()
         self._hardware = hardware or Hardware()
-        self._features = features or Features(_both(learning, validation), tell, bar=bar)
+        both = _merged(training_set, validation_set)
+        self._feature_cache = feature_cache or FeatureCache(both, log, progress_bar=progress_bar)
         self._checkpoints = checkpoints
         self._name = name
-        self._logs = logs
-        self._stages = stages(plan, network.head(model) is not None)
-        self._start = model.get_weights()
+        self._tensorboard_path = tensorboard_path
+        self._stages = plan_stages(settings, network.split_head(model) is not None)
+        self._initial_weights = model.get_weights()
 
-    def train(self) -> Training:
-        """Train until the validation loss stops falling, stage by stage, and go back to the best epoch.
+    def train(self) -> TrainingHistory:
+        """Train stage by stage until the validation loss stops falling; restore the best epoch's weights.
 
-        Raises ModelError: the loss became infinite or no number.
+        Raises ModelError: the loss diverged.
         """
-        seconds = 60 * self._plan.minutes or math.inf
-        training = self._run(self._name, [stage.epochs for stage in self._stages], seconds)
-        if self._sides[1] and not math.isfinite(training.courses[-1].best):
-            raise ModelError("The training diverged, its loss is no number: lower LEARNING_RATE. The old model stays.")
-        return training
+        seconds = 60 * self._settings.time_limit_min or math.inf
+        history = self._run(self._name, [stage.epochs for stage in self._stages], seconds)
+        if self._sets[1] and not math.isfinite(history.stages[-1].best_val_loss):
+            raise ModelError("The training diverged: the loss is not finite. Lower LEARNING_RATE. The old model stays.")
+        return history
 
-    def refit(self, epochs: Sequence[int]) -> Training:
-        """Train anew from the weights of the beginning, on both sides together, for so many epochs of each stage."""
-        learning, validation = self._sides
-        self._sides = (_both(learning, validation), None)
+    def refit(self, epochs: Sequence[int]) -> TrainingHistory:
+        """Train again from the initial weights, on both sets together, for `epochs` of each stage."""
+        self._sets = (_merged(*self._sets), None)
         with self._hardware.scope():
-            self._model.set_weights(self._start)
+            self._model.set_weights(self._initial_weights)
         return self._run(f"{self._name}-refit", list(epochs), math.inf)
 
-    def _run(self, name: str, epochs: Sequence[int], seconds: float) -> Training:
-        """All stages, from the checkpoint of this name on if there is one."""
+    def _run(self, name: str, epochs: Sequence[int], seconds: float) -> TrainingHistory:
         state = self._checkpoints.load(name) if self._checkpoints else None
-        began = self._began - (state.seconds if state else 0)
-        courses = list(state.before) if state else []
-        for number, stage in list(enumerate(self._stages))[len(courses) :]:
-            lesson = self._compiled(stage)
-            leg = _Leg(stage, lesson, Course(), tuple(courses), epochs[number])
-            if state and number == len(state.before):
-                leg = replace(leg, course=state.course)
-                self._assign(leg, state)
-            elif self._sides[1]:
-                leg = replace(leg, course=_after(courses, lesson.trained))
-            self._through(leg, began + seconds, partial(self._save, name, began, leg))
-            courses.append(leg.course)
-        return Training(tuple(courses), time.monotonic() - began)
+        started_at = self._started_at - (state.seconds if state else 0)
+        done = list(state.earlier) if state else []
+        for number, stage in list(enumerate(self._stages))[len(done) :]:
+            inputs = self._compile_stage(stage)
+            run = _StageRun(stage, inputs, StageProgress(), tuple(done), epochs[number])
+            if state and number == len(state.earlier):
+                run = replace(run, progress=state.progress)
+                self._restore(run, state)
+            elif self._sets[1]:
+                run = replace(run, progress=_initial_progress(done, inputs.model))
+            self._run_stage(run, started_at + seconds, partial(self._save, name, started_at, run))
+            done.append(run.progress)
+        return TrainingHistory(tuple(done), time.monotonic() - started_at)
 
-    def _through(self, leg: _Leg, until: float, save: Callable[[], None]) -> None:
-        """All of its epochs, or those that are left, and back to the best."""
-        if leg.course.ended:
+    def _run_stage(self, run: _StageRun, until: float, save: Callable[[], None]) -> None:
+        if run.progress.ended:
             return
-        late = leg.before and until < math.inf and self._hardware.any(time.monotonic() > until)
-        if leg.course.epoch < leg.epochs and not late:
-            self._fit(leg, until, save)
-        leg.course.ended = True
-        if leg.course.weights:
+        # Only a stage after the first is skipped for lack of time: the first one always trains an epoch.
+        out_of_time = run.earlier and until < math.inf and self._hardware.any_worker(time.monotonic() > until)
+        if run.progress.epoch < run.epochs and not out_of_time:
+            self._fit(run, until, save)
+        run.progress.ended = True
+        if run.progress.best_weights:
             with self._hardware.scope():
-                leg.lesson.trained.set_weights(leg.course.weights)
+                run.inputs.model.set_weights(run.progress.best_weights)
         save()
 
-    def _compiled(self, stage: Stage) -> _Lesson:
-        """The stage's lesson, ready to `fit`."""
+    def _compile_stage(self, stage: Stage) -> StageInputs:
+        settings = self._settings
         with self._hardware.scope():
-            lesson = self._lesson(stage)
-            steps = stage.epochs * lesson.order.steps
-            rate = callbacks.schedule(self._plan.schedule, stage.learning_rate, self._plan.warmup, steps)
-            network.compile_for(
-                lesson.trained,
-                rate,
-                label_smoothing=self._plan.label_smoothing,
-                weight_decay=self._plan.weight_decay,
-                jit_compile="auto" if self._plan.xla else False,
+            inputs = self._stage_inputs(stage)
+            steps = stage.epochs * inputs.sampler.steps
+            rate = callbacks.learning_rate_schedule(
+                settings.lr_schedule, stage.learning_rate, settings.warmup_fraction, steps
             )
-        return lesson
+            network.compile_model(
+                inputs.model,
+                rate,
+                label_smoothing=settings.label_smoothing,
+                weight_decay=settings.weight_decay,
+                jit_compile="auto" if settings.xla else False,
+            )
+        return inputs
 
-    def _lesson(self, stage: Stage) -> _Lesson:
-        if stage.block:
-            network.train_from(self._model, stage.block)
-        side, plan, hardware = self._sides[0], self._plan, self._hardware
-        parts = network.head(self._model) if stage.block == network.HEAD else None
+    def _stage_inputs(self, stage: Stage) -> StageInputs:
+        if stage.unfreeze_from:
+            network.unfreeze_from(self._model, stage.unfreeze_from)
+        images = self._sets[0]
+        parts = network.split_head(self._model) if stage.unfreeze_from == network.HEAD_ONLY else None
         if parts:
-            network.standardise(self._model, self._sample(parts[0]))
-        if parts and hardware.strategy is None:
-            learned = self._features.learned(side.frames, parts[0])
-            batch = _head_batch(len(learned.frames), side.batch_size)
-            return _Lesson(parts[1], Order(learned.frames, batch, plan.seed, balance=plan.balance), parts[0], learned)
-        share = {"workers": hardware.workers, "worker": hardware.worker, "devices": hardware.devices}
-        return _Lesson(self._model, Order(side.frames, side.batch_size, plan.seed, balance=plan.balance, **share))
+            network.fit_standardisation(self._model, self._sample_features(parts[0]))
+        if parts and self._hardware.strategy is None:
+            return HeadInputs(parts, images, self._settings, self._feature_cache)
+        # On several devices a head that fine-tuning will follow trains on originals, which is faster.
+        augments = stage.unfreeze_from != network.HEAD_ONLY or len(self._stages) == 1
+        augmentation = self._augmentation if augments else None
+        return NetworkInputs(self._model, images, self._settings, self._hardware, augmentation)
 
-    def _sample(self, backbone: keras.Model) -> np.ndarray:
-        """Features of training frames; of all of them where they are needed anyway."""
-        learning = self._sides[0]
-        if self._hardware.strategy is None:
-            return self._features.take(self._features.plain(learning.frames, backbone)[:: _every(learning)])
-        few = replace(learning, frames=learning.frames[:: _every(learning)])
-        return np.concatenate([backbone(images, training=False) for images, _labels in few.in_order()])
+    def _sample_features(self, backbone: keras.Model) -> np.ndarray:
+        """Return features of some training frames, (n, d)."""
+        images = self._sets[0]
+        if self._hardware.strategy is None:  # the head needs all of them anyway
+            rows = self._feature_cache.original_rows(images.frames, backbone)
+            return self._feature_cache.values(rows[:: _stride(images)])
+        sample = replace(images, frames=images.frames[:: _stride(images)])
+        return np.concatenate([backbone(batch, training=False) for batch, _labels in sample.batches()])
 
-    def _augmented(self, stage: Stage) -> bool:
-        """On several devices a head that is only fine-tuning's start sees pictures as they are, which is sooner."""
-        return bool(self._augmentation) and (stage.block != network.HEAD or len(self._stages) == 1)
-
-    def _fit(self, leg: _Leg, until: float, save: Callable[[], None]) -> None:
-        watching: list[Any] = [callbacks.Keeper(leg.course, self._plan.patience, save)]
-        watching += [] if until == math.inf else [callbacks.Clock(until, self._hardware.any)]
-        watching += [] if self._bar else [callbacks.Lines(self._tell, leg.epochs)]
-        if self._logs and self._hardware.chief:
-            watching.append(keras.callbacks.TensorBoard(self._logs / self._name / (leg.stage.block or "all")))
-        options = {"epochs": leg.epochs, "initial_epoch": leg.course.epoch, "verbose": int(self._bar)}
+    def _fit(self, run: _StageRun, until: float, save: Callable[[], None]) -> None:
+        watching: list[Any] = [callbacks.ResumableEarlyStopping(run.progress, self._settings.patience, save)]
+        watching += [] if until == math.inf else [callbacks.TimeLimit(until, self._hardware.any_worker)]
+        watching += [] if self._progress_bar else [callbacks.EpochLogger(self._log, run.epochs)]
+        if self._tensorboard_path and self._hardware.is_chief:
+            folder = self._tensorboard_path / self._name / (run.stage.unfreeze_from or "all")
+            watching.append(keras.callbacks.TensorBoard(folder))
+        inputs, validation_set = run.inputs, self._sets[1]
         with contextlib.redirect_stdout(sys.stderr):  # Keras' bars go to stdout, which is for results
-            leg.lesson.trained.fit(**self._data(leg), **options, callbacks=watching)
+            inputs.model.fit(
+                inputs.batches(run.progress.epoch),
+                steps_per_epoch=inputs.sampler.steps,
+                validation_data=inputs.validation_data(validation_set) if validation_set else None,
+                epochs=run.epochs,
+                initial_epoch=run.progress.epoch,
+                verbose=int(self._progress_bar),
+                callbacks=watching,
+            )
 
-    def _data(self, leg: _Leg) -> dict[str, Any]:
-        """`fit`'s arguments for both sides."""
-        learning, validation = self._sides
-        lesson, order, first = leg.lesson, leg.lesson.order, leg.course.epoch
-        ids = [game.id for game in learning.classes]
-        weights = class_weights(learning.frames, ids) if self._plan.class_weights else None
-        if lesson.learned and lesson.backbone:
-            learned, features = lesson.learned, self._features
-            full = learned.weights(np.ones(len(ids)) if weights is None else weights, self._plan.balance)
-
-            def take(rows: np.ndarray) -> np.ndarray:
-                return features.take(learned.rows[rows])
-
-            x = drawn_from(take, learned.labels(learning.classes), order, first, full)
-            judged = None
-            if validation:
-                plain = features.plain(validation.frames, lesson.backbone)
-                judged = (features.take(plain), validation.labels)
-        else:
-            augmentation = self._augmentation if self._augmented(leg.stage) else None
-            x = self._hardware.parts(lambda: learning.shuffled(order, first, augmentation, weights))
-            judged = self._hardware.whole(validation.in_order()) if validation else None
-        return {"x": x, "steps_per_epoch": order.steps, "validation_data": judged}
-
-    def _assign(self, leg: _Leg, state: State) -> None:
-        self._tell(f"going on after epoch {state.course.epoch} of {leg.epochs}")
+    def _restore(self, run: _StageRun, state: TrainingState) -> None:
+        self._log(f"resuming after epoch {state.progress.epoch} of {run.epochs}")
         with self._hardware.scope():
-            callbacks.assign(leg.lesson.trained, state.variables)
+            callbacks.set_state(run.inputs.model, state.variables)
 
-    def _save(self, name: str, began: float, leg: _Leg) -> None:
+    def _save(self, name: str, started_at: float, run: _StageRun) -> None:
         if self._checkpoints:
-            state = State(leg.course, leg.before, callbacks.values(leg.lesson.trained), time.monotonic() - began)
+            variables = callbacks.get_state(run.inputs.model)
+            state = TrainingState(run.progress, run.earlier, variables, time.monotonic() - started_at)
             self._checkpoints.save(name, state)
 
 
-def _after(courses: list[Course], trained: keras.Model) -> Course:
-    """The course of a stage that has to be better than the one before."""
-    if not courses:
-        return Course()
-    return Course(best=courses[-1].best, weights=trained.get_weights())
+def _initial_progress(earlier: list[StageProgress], model: keras.Model) -> StageProgress:
+    """Return the progress of a new stage, whose epochs must be better than the stage before."""
+    if not earlier:
+        return StageProgress()
+    return StageProgress(best_val_loss=earlier[-1].best_val_loss, best_weights=model.get_weights())
 
 
-def _both(learning: Images, validation: Images | None) -> Images:
-    return replace(learning, frames=[*learning.frames, *validation.frames]) if validation else learning
+def _merged(first: ImageDataset, second: ImageDataset | None) -> ImageDataset:
+    return replace(first, frames=[*first.frames, *second.frames]) if second else first
 
 
-def _every(side: Images) -> int:
-    """The step that leaves some thousand of the frames."""
-    return -(-len(side.frames) // _SAMPLE)
-
-
-def _head_batch(rows: int, least: int) -> int:
-    """Some fifty steps an epoch: a head's step costs next to nothing, so that large batches, which are calmer, do."""
-    return max(least, min(rows // _HEAD_STEPS, _HEAD_BATCH))
+def _stride(images: ImageDataset) -> int:
+    """Return the step that leaves at most _MAX_SAMPLE frames."""
+    return -(-len(images.frames) // _MAX_SAMPLE)

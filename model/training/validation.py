@@ -1,7 +1,4 @@
-"""What a trained network says of frames that it did not train on, and what that is worth. Imports Keras.
-
-First how sure it may be and what it does not know (model.inference.calibration), then how good it is (model.evaluation.metrics).
-"""
+"""Validation: predictions for held-out frames, the calibration fitted to them, and their evaluation. Imports Keras."""
 
 from __future__ import annotations
 
@@ -14,85 +11,104 @@ import keras
 import numpy as np
 
 from data.entities import Game, StoredFrame
-from model.artifacts import model_files
 from model.augmentation.pipeline import Augmentation
-from model.datasets.image_dataset import Images
+from model.datasets.image_dataset import ImageDataset
 from model.evaluation import metrics
 from model.evaluation.metrics import Evaluation
 from model.inference import calibration, feature_similarity
-from model.inference.calibration import Calibration
-from model.inference.feature_similarity import Likeness
+from model.inference.calibration import FEATURE_SIMILARITY, Calibration
+from model.inference.feature_similarity import FeatureSimilarity
 from model.networks import network
 
-_LIKENESS_FRAMES = 200  # of each game at most, from all its streamers: a pass of these is short beside an epoch
+_MAX_SIMILARITY_FRAMES = 200  # of each game, from all its streamers: predicting them is short compared to an epoch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """What a network says of frames: its `logits` (n, classes), and their `likeness` (n,) to those it trained on.
+class ValidationPredictions:
+    """Predictions for n frames by a network that did not train on them.
 
-    `changed`: the same of these frames changed, if anything: with webcams and the like laid over, as streams have them.
-    Of several networks, each asked about other frames, it may be put together: neither is on a scale of its own.
+    Predictions of several networks, each for other frames, may be joined: logits and similarities have a common scale.
+
+    Args:
+        logits: float32 (n, classes).
+        similarity: similarity of the features to those of training frames, float64 (n,); zeros if not computed.
+        augmented: predictions for the same frames with overlays, if any.
     """
 
     logits: np.ndarray
-    likeness: np.ndarray
-    changed: Said | None = None
+    similarity: np.ndarray
+    augmented: ValidationPredictions | None = None
 
     @classmethod
-    def joined(cls, parts: Sequence[Said], rows: np.ndarray) -> Said:
-        """What was said of all parts' frames, one part after the other, in the order of `rows`, int64 (n,)."""
+    def joined(cls, parts: Sequence[ValidationPredictions], rows: np.ndarray) -> ValidationPredictions:
+        """Concatenate predictions and reorder them: result i is row `rows[i]` of the concatenation, int64 (n,)."""
         logits = np.concatenate([part.logits for part in parts])[rows]
-        likeness = np.concatenate([part.likeness for part in parts])[rows]
-        changed = [part.changed for part in parts if part.changed]
-        return cls(logits, likeness, cls.joined(changed, rows) if changed else None)
+        similarity = np.concatenate([part.similarity for part in parts])[rows]
+        augmented = [part.augmented for part in parts if part.augmented]
+        return cls(logits, similarity, cls.joined(augmented, rows) if augmented else None)
 
 
-def said(model: keras.Model, asked: Images, changes: Augmentation, learning: Images | None = None) -> Said:
-    """What `model` says of the frames of `asked`, in their order, and of them with `changes`, if there are any.
+def predict_validation(
+    model: keras.Model, dataset: ImageDataset, augmentation: Augmentation, training_set: ImageDataset | None = None
+) -> ValidationPredictions:
+    """Predict the frames of `dataset`, in their order, and again with `augmentation` if it does anything.
 
-    `learning`: what it trained on; without that nothing is like anything.
+    `training_set`: what the model trained on, to compute similarities.
     """
-    kin = _likeness(model, learning) if learning else None
-    plain = _said(model, asked.in_order(), kin)
-    if not changes:
-        return plain
-    changed = asked.changed(np.arange(len(asked.frames)), changes)
-    return replace(plain, changed=_said(model, changed, kin))
+    similarity = _fit_similarity(model, training_set) if training_set else None
+    predictions = _predict(model, dataset.batches(), similarity)
+    if not augmentation:
+        return predictions
+    batches = dataset.augmented_batches(np.arange(len(dataset.frames)), augmentation)
+    return replace(predictions, augmented=_predict(model, batches, similarity))
 
 
-def _said(model: keras.Model, batches: Any, kin: Likeness | None) -> Said:
+def _predict(model: keras.Model, batches: Any, similarity: FeatureSimilarity | None) -> ValidationPredictions:
     logits, features = _outputs(model, batches)
-    return Said(logits, kin.scores(features) if kin else np.zeros(len(logits)))
+    return ValidationPredictions(logits, similarity.scores(features) if similarity else np.zeros(len(logits)))
 
 
-def judged(
-    heard: Said, frames: Sequence[StoredFrame], classes: Sequence[Game], *, share: float, score: str
+def calibrate_and_evaluate(
+    predictions: ValidationPredictions,
+    frames: Sequence[StoredFrame],
+    classes: Sequence[Game],
+    *,
+    unknown_fraction: float,
+    score: str,
 ) -> tuple[Calibration, Evaluation]:
-    """Both from the same `frames`; `share` and `score`: the settings unknown_share and unknown_score."""
-    labels = metrics.labels_of(frames, classes)
-    both = [heard, *([heard.changed] if heard.changed else [])]  # as streams show them: plain, and with overlays
-    logits, likeness = np.concatenate([each.logits for each in both]), np.concatenate([each.likeness for each in both])
-    fitted = calibration.fit(logits, likeness, np.tile(labels, len(both)), share=share, score=score)
-    return fitted, metrics.evaluate(fitted.tempered(heard.logits), frames, classes)
+    """Fit temperature and threshold to the predictions for `frames`, then evaluate them with that temperature.
+
+    `unknown_fraction`, `score`: the settings UNKNOWN_FRACTION and UNKNOWN_SCORE.
+    """
+    labels = metrics.frame_labels(frames, classes)  # (n,)
+    # Streams show both: plain frames, and frames with overlays.
+    both = [predictions, *([predictions.augmented] if predictions.augmented else [])]
+    logits = np.concatenate([part.logits for part in both])  # (n or 2n, classes)
+    similarity = np.concatenate([part.similarity for part in both])
+    fitted = calibration.fit(
+        logits, similarity, np.tile(labels, len(both)), unknown_fraction=unknown_fraction, score_name=score
+    )
+    return fitted, metrics.evaluate(fitted.scale(predictions.logits), frames, classes)
 
 
-def completed(fitted: Calibration, model: keras.Model, learning: Images) -> Calibration:
-    """`fitted` with what the score needs of the `model` that is saved, which trained on `learning`."""
-    return replace(fitted, likeness=_likeness(model, learning)) if fitted.score == calibration.LIKENESS else fitted
+def with_similarity(fitted: Calibration, model: keras.Model, training_set: ImageDataset) -> Calibration:
+    """Add the similarity of `model`, which is saved and trained on `training_set`, if the score needs it."""
+    if fitted.score_name != FEATURE_SIMILARITY:
+        return fitted
+    return replace(fitted, similarity=_fit_similarity(model, training_set))
 
 
-def _likeness(model: keras.Model, learning: Images) -> Likeness:
-    """What the games look like to the model, by some training frames of each."""
+def _fit_similarity(model: keras.Model, training_set: ImageDataset) -> FeatureSimilarity:
+    """Fit the statistics of each game's features to some of its training frames."""
     chosen: list[StoredFrame] = []
-    for game in learning.classes:
-        frames = sorted((f for f in learning.frames if f.game_id == game.id), key=lambda f: (f.login, f.number))
-        chosen += frames[:: math.ceil(len(frames) / _LIKENESS_FRAMES)]
-    some = replace(learning, frames=chosen)
-    return feature_similarity.fit(_outputs(model, some.in_order())[1], some.labels, len(some.classes))
+    for game in training_set.classes:
+        frames = sorted((f for f in training_set.frames if f.game_id == game.id), key=lambda f: (f.login, f.number))
+        chosen += frames[:: math.ceil(len(frames) / _MAX_SIMILARITY_FRAMES)]
+    subset = replace(training_set, frames=chosen)
+    return feature_similarity.fit(_outputs(model, subset.batches())[1], subset.labels, len(subset.classes))
 
 
 def _outputs(model: keras.Model, batches: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and features of a dataset's pictures, in their order, float32."""
-    logits, features = model_files.with_features(network.in_float32(model)).predict(batches, verbose=0)
+    """Return logits (n, classes) and features (n, d) of all images, float32, in their order."""
+    logits, features = network.add_feature_output(network.as_float32(model)).predict(batches, verbose=0)
     return np.asarray(logits), np.asarray(features)

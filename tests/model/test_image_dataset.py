@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from data.entities import StoredFrame
-from data.video import decoder
+from data.video.images import decode_jpeg
 from model.augmentation.pipeline import Augmentation
 from model.datasets import image_dataset
-from model.datasets.frame_cache import Limits
-from model.datasets.image_dataset import Images, drawn_from
-from model.datasets.sampler import Order
-from tests.footage import by_area
+from model.datasets.frame_cache import CacheLimits
+from model.datasets.image_dataset import ImageDataset, feature_batches
+from model.datasets.sampler import EpochSampler
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, SIZE, picture
+from tests.sample_images import by_area
 
 
 @pytest.fixture
-def side(painted) -> Images:
+def side(painted) -> ImageDataset:
     """Twelve frames of three games."""
     frames = [frame for game in GAMES for frame in painted.paint(game, "ann")]
-    return Images(painted.root, frames, GAMES, SIZE, batch_size=5)
+    return ImageDataset(painted.root, frames, GAMES, SIZE, batch_size=5)
 
 
 def gathered(dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -30,8 +30,8 @@ def gathered(dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def test_pixels_are_what_recognition_sees(side):
     """To the bit what OpenCV decodes, RGB, uint8: the model is asked about the pixels it was trained on."""
-    pixels, labels = gathered(side.in_order())
-    expected = [decoder.decode((side.root / frame.path).read_bytes()) for frame in side.frames]
+    pixels, labels = gathered(side.batches())
+    expected = [decode_jpeg((side.root / frame.path).read_bytes()) for frame in side.frames]
     assert pixels.dtype == np.uint8
     assert np.array_equal(pixels, np.stack(expected))
     assert labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
@@ -40,30 +40,30 @@ def test_pixels_are_what_recognition_sees(side):
 def test_other_sizes_are_scaled_by_area(painted):
     """A dataset of 240 pixels trains a model of 32: within rounding what area averaging in OpenCV gives."""
     frames = painted.paint(RED, "ann", 2, size=96)
-    pixels, _ = gathered(Images(painted.root, frames, GAMES, SIZE).in_order())
-    decoded = [decoder.decode((painted.root / frame.path).read_bytes()) for frame in frames]
+    pixels, _ = gathered(ImageDataset(painted.root, frames, GAMES, SIZE).batches())
+    decoded = [decode_jpeg((painted.root / frame.path).read_bytes()) for frame in frames]
     expected = np.stack([by_area(image, SIZE) for image in decoded])
     assert np.abs(pixels.astype(int) - expected).max() <= 1
 
 
 @pytest.fixture(params=[(2**30, 0), (0, 2**30), (0, 0)], ids=["memory", "disk", "files"])
-def kept(request, side, tmp_path) -> Images:
+def kept(request, side, tmp_path) -> ImageDataset:
     """The same, decoded beforehand or not."""
     memory, disk = request.param
-    return side.cached(Limits(memory, disk, tmp_path))
+    return side.with_cache(CacheLimits(memory, disk, tmp_path))
 
 
-def epochs(source: Images, count: int, seed: int = 1, **options) -> list[list]:
+def epochs(source: ImageDataset, count: int, seed: int = 1, **options) -> list[list]:
     """The first epochs of a shuffled side, as lists of pictures."""
-    order = Order(source.frames, source.batch_size, seed, balance="none")
-    batches = source.shuffled(order, **options).take(count * order.steps).as_numpy_iterator()
+    order = EpochSampler(source.frames, source.batch_size, seed, balance="none")
+    batches = source.training_batches(order, **options).take(count * order.steps).as_numpy_iterator()
     pictures = np.concatenate([batch[0] for batch in batches]).reshape(count, 12, -1)
     return [epoch.tolist() for epoch in pictures]
 
 
 def test_kept_or_not_the_pixels_are_the_same(side, kept):
     """A cache in memory, one on disk and none give what the files hold."""
-    for ours, theirs in zip(gathered(kept.in_order()), gathered(side.in_order()), strict=True):
+    for ours, theirs in zip(gathered(kept.batches()), gathered(side.batches()), strict=True):
         assert np.array_equal(ours, theirs)
 
 
@@ -71,7 +71,7 @@ def test_every_epoch_has_all_frames_in_a_new_order(side, kept):
     """The same seed gives the same orders, another one others; a training that begins later gets the later ones."""
     first, second = epochs(kept, 2)
     assert first != second
-    assert sorted(first) == sorted(second) == sorted(gathered(side.in_order())[0].reshape(12, -1).tolist())
+    assert sorted(first) == sorted(second) == sorted(gathered(side.batches())[0].reshape(12, -1).tolist())
     assert epochs(kept, 2) == [first, second]
     assert epochs(kept, 1, first_epoch=1) == [second]
     assert epochs(kept, 2, seed=2) != [first, second]
@@ -87,10 +87,10 @@ def test_changed_pictures_are_changed_anew_and_yet_the_same_again(kept):
 
 def test_weights_go_with_the_labels(side):
     """Each picture's third value is its class's weight; of arrays as of pictures."""
-    weights, order = np.array([1.0, 2.0, 4.0], np.float32), Order(side.frames, 5, 1)
+    weights, order = np.array([1.0, 2.0, 4.0], np.float32), EpochSampler(side.frames, 5, 1)
     for batches in (
-        side.shuffled(order, weights=weights),
-        drawn_from(np.eye(12, dtype=np.float32).__getitem__, side.labels, order, 0, weights),
+        side.training_batches(order, weights=weights),
+        feature_batches(np.eye(12, dtype=np.float32).__getitem__, side.labels, order, 0, weights),
     ):
         _, labels, weighed = next(batches.as_numpy_iterator())
         assert weighed.tolist() == weights[labels].tolist()
@@ -103,7 +103,7 @@ def test_unreadable_images_are_named_and_left_out(painted, caplog):
     for frame, content in zip(frames[1:4], (whole[: len(whole) // 2], b"", b"<html>"), strict=True):
         (painted.root / frame.path).write_bytes(content)
     (painted.root / frames[4].path).unlink()
-    assert image_dataset.readable(painted.root, frames) == [frames[0], *frames[5:]]
+    assert image_dataset.decodable_frames(painted.root, frames) == [frames[0], *frames[5:]]
     assert [f"ann-{n}.jpg" in line for n, line in zip((2, 3, 4, 5), caplog.messages, strict=True)] == [True] * 4
 
 
@@ -111,13 +111,13 @@ def test_many_unreadable_images_are_counted(painted, caplog):
     """Ten names are enough to find the cause."""
     frames = painted.paint(GREEN, "ann", 1)
     gone = [StoredFrame(GREEN.id, "ben", number) for number in range(1, 26)]
-    assert image_dataset.readable(painted.root, frames + gone) == frames
+    assert image_dataset.decodable_frames(painted.root, frames + gone) == frames
     assert len(caplog.messages) == 11
     assert "15 more" in caplog.messages[-1]
 
 
 def test_the_first_frames_of_a_side(side):
     """As many as asked for, or as there are."""
-    assert side.first(3).shape == (3, SIZE, SIZE, 3)
-    assert side.first(100).shape == (12, SIZE, SIZE, 3)
-    assert np.abs(side.first(1)[0].astype(int) - picture(RED, int.from_bytes(b"ann1", "big"))).mean() < 30
+    assert side.head(3).shape == (3, SIZE, SIZE, 3)
+    assert side.head(100).shape == (12, SIZE, SIZE, 3)
+    assert np.abs(side.head(1)[0].astype(int) - picture(RED, int.from_bytes(b"ann1", "big"))).mean() < 30

@@ -34,7 +34,7 @@ def model() -> keras.Model:
 
 def save(model: keras.Model, folder: Path) -> None:
     """All that the command saves."""
-    with model_files.replacing(folder) as new:
+    with model_files.replace_atomically(folder) as new:
         model_files.write(model, GAMES, new)
         (new / "results").mkdir()
         (new / "results" / "metrics.json").write_text("{}")
@@ -69,13 +69,13 @@ def test_the_calibration_travels_with_the_model(model, tmp_path):
 
 def test_the_likeness_travels_too(model, tmp_path):
     """Large as it is, in both files; the classifier scores a picture by the features of its own run."""
-    features = model_files.with_features(model).predict(IMAGES, verbose=0)[1]
+    features = model_files.add_feature_output(model).predict(IMAGES, verbose=0)[1]
     seen = feature_similarity.fit(np.repeat(features, 2, axis=0), np.repeat([0, 1, 2], 2), 3)
-    model_files.write(model, GAMES, tmp_path, Calibration(1.7, "likeness", 0.9, 0.05, seen))
-    judged = Classifier.load(tmp_path).judge(IMAGES)
+    model_files.write(model, GAMES, tmp_path, Calibration(1.7, "feature_similarity", 0.9, 0.05, seen))
+    judged = Classifier.load(tmp_path).predict(IMAGES)
     assert judged.scores == pytest.approx([1, 1, 1], abs=1e-3)
     assert judged.known.all()
-    stored = model_files.calibration_of(tmp_path / "model.h5").likeness
+    stored = model_files.calibration_of(tmp_path / "model.h5").similarity
     assert stored is not None
     assert (stored.scores(features) == seen.scores(features)).all()
     keras.models.load_model(tmp_path / "model.h5")
@@ -109,7 +109,7 @@ def test_what_fails_leaves_the_old_model(model, tmp_path, trouble, seen):
     before = contents(tmp_path)
 
     def fail() -> None:
-        with model_files.replacing(tmp_path) as new:
+        with model_files.replace_atomically(tmp_path) as new:
             model_files.write(network.build("cnn", SIZE, 3), GAMES, new)
             raise trouble
 
@@ -178,7 +178,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
     (tmp_path / f".new-{gone.pid}").mkdir()
     (tmp_path / f".new-{gone.pid}" / "model.h5").write_text("half")
     (tmp_path / f".new-{os.getppid()}").mkdir()
-    model_files.prepare(tmp_path, 1000)
+    model_files.prepare_folder(tmp_path, 1000)
     assert [path.name for path in tmp_path.iterdir()] == [f".new-{os.getppid()}"]
 
 
@@ -186,6 +186,6 @@ def test_a_folder_that_cannot_be_used_is_known_before_training(small_disk, tmp_p
     """A file in its place, or a disk too small: before hours of training, not after."""
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match=r"^MODEL_PATH: "):
-        model_files.prepare(tmp_path / "file", 1000)
+        model_files.prepare_folder(tmp_path / "file", 1000)
     with pytest.raises(ModelError, match="MB free"):
-        model_files.prepare(small_disk, 1000)
+        model_files.prepare_folder(small_disk, 1000)

@@ -58,7 +58,7 @@ def same(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
 
 
 def fit(model: keras.Model) -> None:
-    network.compile_for(model, 1e-3)
+    network.compile_model(model, 1e-3)
     model.run_eagerly = True  # two steps do not pay for a graph
     model.fit(IMAGES, np.array([0, 1, 1]), epochs=2, verbose=0)
 
@@ -113,20 +113,20 @@ def test_a_loaded_backbone_stays_and_the_head_trains(weights):
 def test_fine_tuning_leaves_batch_normalisation_alone(weights):
     """Its statistics stay to the bit while the convolutions change."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
-    network.train_from(model, network.ALL)
+    network.unfreeze_from(model, network.ALL_LAYERS)
     convolution = model.get_layer("backbone").get_layer("Conv1")
     before, kernel = normalisations(model), values(convolution)
     fit(model)
     assert same(before, normalisations(model))
     assert not same(kernel, values(convolution))
-    assert network.head(model) is None
+    assert network.split_head(model) is None
 
 
 @pytest.mark.parametrize(("block", "first"), [("upper", "block_13_expand"), ("block_16", "block_16_expand")])
 def test_fine_tuning_begins_with_a_block(weights, block, first):
     """The named layer trains and those after it, none before; and the head alone again when told so."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
-    network.train_from(model, block)
+    network.unfreeze_from(model, block)
     backbone = model.get_layer("backbone")
     place = [layer.name for layer in backbone.layers].index(first)
     assert not [layer.name for layer in backbone.layers[:place] if layer.trainable_weights]
@@ -135,7 +135,7 @@ def test_fine_tuning_begins_with_a_block(weights, block, first):
     fit(model)
     assert same(before + lower, normalisations(model) + values(backbone.get_layer("Conv1")))
     assert not same(kernel, values(backbone.layers[place]))
-    network.train_from(model, network.HEAD)
+    network.unfreeze_from(model, network.HEAD_ONLY)
     assert len(model.trainable_weights) == 2
 
 
@@ -143,7 +143,7 @@ def test_a_block_that_is_none_names_the_setting(weights):
     """What FINE_TUNE may be called is the network's business."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     with pytest.raises(SettingsError, match=r"^FINE_TUNE: mobilenet_v2 has no layer .* block_99\.$"):
-        network.train_from(model, "block_99")
+        network.unfreeze_from(model, "block_99")
 
 
 def test_shipped_weights_are_those_of_the_project():
@@ -151,15 +151,15 @@ def test_shipped_weights_are_those_of_the_project():
     shipped = network.build("mobilenet_v2", 32, 2, initial_weights="shipped")
     same_file = network.build("mobilenet_v2", 32, 2, initial_weights=str(SHIPPED))
     assert same(values(shipped.get_layer("backbone")), values(same_file.get_layer("backbone")))
-    assert network.head(shipped) is not None
-    assert network.head(network.build("cnn", 32, 2, initial_weights="shipped")) is None
+    assert network.split_head(shipped) is not None
+    assert network.split_head(network.build("cnn", 32, 2, initial_weights="shipped")) is None
 
 
 def test_smoothed_labels_are_the_mean_of_all_classes_and_the_own():
     """With a tenth spread over three classes the loss is that of Keras on rows of 1/30, 1/30 and 28/30."""
     logits = np.array([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]], np.float32)
     model = network.build("cnn", 32, 3)
-    network.compile_for(model, 1e-3, label_smoothing=0.1)
+    network.compile_model(model, 1e-3, label_smoothing=0.1)
     rows = np.array([[1, 1, 28], [28, 1, 1]], np.float32) / 30
     expected = keras.losses.categorical_crossentropy(rows, logits, from_logits=True)
     assert np.allclose(model.compute_loss(y=np.array([2, 0]), y_pred=logits), np.mean(expected), atol=1e-6)
@@ -176,15 +176,15 @@ def test_from_random_weights_everything_trains():
 def test_the_head_is_the_models_own(weights):
     """Features through the backbone and then the head are the model; training the head trains the model."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
-    parts = network.head(model)
+    parts = network.split_head(model)
     assert parts is not None
     backbone, head = parts
     features = answers(backbone, IMAGES)
     assert features.shape == (3, 1280 + 2 * 2 * 96)
-    network.compile_for(head, 0.01)
+    network.compile_model(head, 0.01)
     head.fit(features, np.array([0, 1, 1]), epochs=3, verbose=0)
     assert np.allclose(answers(head, features), answers(model, IMAGES), atol=1e-5)
-    assert network.head(network.build("cnn", 32, 2)) is None
+    assert network.split_head(network.build("cnn", 32, 2)) is None
 
 
 def test_features_tell_where_things_are(weights):
@@ -192,7 +192,7 @@ def test_features_tell_where_things_are(weights):
     model = network.build("mobilenet_v2", 160, 2, initial_weights=str(weights))
     picture = np.random.default_rng(1).integers(0, 60, (1, 160, 160, 3), dtype=np.uint8)
     picture[:, :40, :40] += 190
-    backbone, _head = network.head(model) or (None, None)
+    backbone, _head = network.split_head(model) or (None, None)
     one, other = (answers(backbone, each)[0] for each in (picture, picture[:, ::-1, ::-1]))
     apart = np.abs(one - other) / np.abs(np.concatenate([one, other])).mean()
     assert one.shape == (1280 + 5 * 5 * 96,)
@@ -204,7 +204,7 @@ def test_features_are_brought_to_one_scale(weights):
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     features = np.random.default_rng(2).normal(3, 1, (50, 1664)).astype(np.float32)
     features[:, 1280:] *= 40
-    network.standardise(model, features)
+    network.fit_standardisation(model, features)
     standardised = model.get_layer("standardised")
     made = answers(standardised, features)
     assert np.allclose(made.mean(axis=0), 0, atol=1e-3)
@@ -218,7 +218,7 @@ def test_features_are_brought_to_one_scale(weights):
 def test_a_picture_without_a_game_is_to_be_of_all_alike():
     """The label after the last class: the loss is least for equal logits, and accuracy is of the other pictures."""
     model = network.build("cnn", 32, 3)
-    network.compile_for(model, 1e-3, label_smoothing=0.1)
+    network.compile_model(model, 1e-3, label_smoothing=0.1)
     equal, sure = np.zeros((1, 3), np.float32), np.array([[5.0, 0, 0]], np.float32)
     loss = [float(model.compute_loss(y=np.array([3]), y_pred=logits)) for logits in (equal, sure)]
     assert loss[0] == pytest.approx(np.log(3), rel=1e-5)
@@ -239,7 +239,7 @@ def test_the_networks_run_on_jax():
         "images, labels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)), np.array([0, 1, 1, 0])\n"
         "for name in ('cnn', 'mobilenet_v2'):\n"
         "    model = network.build(name, 32, 2, dropout=0.0, initial_weights='shipped')\n"
-        "    network.compile_for(model, 1e-3, label_smoothing=0.1)\n"
+        "    network.compile_model(model, 1e-3, label_smoothing=0.1)\n"
         "    losses = model.fit(images, labels, epochs=3, verbose=0).history['loss']\n"
         "    print(keras.backend.backend(), losses[-1] < losses[0], model.predict(images, verbose=0).shape)"
     )
@@ -289,10 +289,10 @@ def test_what_computed_in_half_precision_is_saved_in_single():
         assert mixed.layers[2].compute_dtype == "float16"
         assert mixed.get_layer("logits").compute_dtype == "float32"
         fit(mixed)
-        single = network.in_float32(mixed)
+        single = network.as_float32(mixed)
         assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy("float32")
     assert {layer.compute_dtype for layer in single.layers} == {"float32"}
-    assert network.in_float32(single) is single
+    assert network.as_float32(single) is single
     assert np.allclose(answers(mixed, IMAGES), answers(single, IMAGES), atol=0.02)

@@ -8,35 +8,35 @@ import numpy as np
 import pytest
 
 from data.capture.grabber import Grabber
-from data.video.decoder import decode
+from data.video.images import decode_jpeg
 from model.artifacts import model_files
 from model.inference.classifier import Classifier
 from model.networks import network
 from model.reports import model_card
-from recognition.decision.verdict import Jury
+from recognition.decision.verdict import VerdictAccumulator
 from tests.model.conftest import ROOT
 from tests.standin import CLIPS, World
 
 MODEL = ROOT / "model"
 CLIPS_OF_GAMES = {
-    channel.game_id: channel for channel in World.load(CLIPS).channels if channel.igdb_id and channel.gives_frames
+    channel.game_id: channel for channel in World.load(CLIPS).channels if channel.igdb_id and channel.has_frames
 }
 
 
 def test_the_files_are_those_of_the_card():
     """Their hashes stand there; together they are smaller than 25 MB."""
     told = dict(
-        re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", (MODEL / model_card.FILE).read_text(encoding="utf-8"))
+        re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", (MODEL / model_files.MODEL_CARD).read_text(encoding="utf-8"))
     )
-    assert told == {name: model_card.sha256(MODEL / name) for name in model_files.MODEL}
-    assert sum((MODEL / name).stat().st_size for name in (*model_files.MODEL, model_card.FILE)) < 25e6
+    assert told == {name: model_card.sha256(MODEL / name) for name in model_files.MODEL_FILES}
+    assert sum((MODEL / name).stat().st_size for name in (*model_files.MODEL_FILES, model_files.MODEL_CARD)) < 25e6
 
 
 def test_its_backbone_is_what_training_starts_from():
     """INITIAL_WEIGHTS=shipped, to the bit."""
     import keras
 
-    shipped = keras.models.load_model(MODEL / model_files.H5).get_layer("backbone")
+    shipped = keras.models.load_model(MODEL / model_files.H5_FILE).get_layer("backbone")
     start = network.build("mobilenet_v2", 240, 2, initial_weights="shipped").get_layer("backbone")
     assert all(np.array_equal(a, b) for a, b in zip(shipped.get_weights(), start.get_weights(), strict=True))
 
@@ -45,14 +45,14 @@ def test_its_backbone_is_what_training_starts_from():
 def test_it_knows_the_games_of_the_clips(game):
     """Of frames two seconds apart it names the game, and says that it knows it."""
     classifier = Classifier.load(MODEL)
-    jury = Jury(classifier.classes)
+    accumulator = VerdictAccumulator(classifier.classes)
     with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=2.0) as grabber:
-        pictures = [decode(frame.jpeg) for frame in grabber.frames(str(CLIPS_OF_GAMES[game].file), 10)]
+        pictures = [decode_jpeg(frame.jpeg) for frame in grabber.frames(str(CLIPS_OF_GAMES[game].file), 10)]
     assert len(pictures) == 10
-    judged = classifier.judge(np.stack(pictures))
+    judged = classifier.predict(np.stack(pictures))
     for logits, known in zip(judged.logits, judged.known, strict=True):
-        jury.hear(logits, bool(known))
-    verdict = jury.verdict()
+        accumulator.add_frame(logits, bool(known))
+    verdict = accumulator.verdict()
     assert (verdict.game.id, verdict.known) == (game, True)
 
 
@@ -61,4 +61,4 @@ def test_a_screen_without_a_game_is_unknown_to_it():
     chance = np.random.default_rng(1)
     noise = chance.integers(0, 256, (240, 240, 3), dtype=np.uint8)
     pictures = np.stack([np.zeros_like(noise), np.full_like(noise, 255), noise])
-    assert not Classifier.load(MODEL).judge(pictures).known.any()
+    assert not Classifier.load(MODEL).predict(pictures).known.any()

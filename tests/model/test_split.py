@@ -8,7 +8,7 @@ import pytest
 
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
-from model.datasets.split import Sides, folds, named, split
+from model.datasets.split import Split, k_folds, split_by_login, split_by_fraction
 
 
 def dataset(seed: int) -> tuple[list[StoredFrame], list[Game]]:
@@ -33,7 +33,7 @@ def logins(frames: tuple[StoredFrame, ...], game: Game | None = None) -> set[str
 def test_no_streamer_is_on_both_sides_and_every_game_is(seed):
     """All frames are used once, no login is on both sides in any game, every game has streamers on each."""
     frames, games = dataset(seed)
-    sides = split(frames, games, 0.2, seed)
+    sides = split_by_fraction(frames, games, 0.2, seed)
     assert sorted(sides.training + sides.validation, key=repr) == sorted(frames, key=repr)
     assert not logins(sides.training) & logins(sides.validation)
     for game in games:
@@ -46,7 +46,7 @@ def test_the_share_is_of_each_games_streamers():
     small, large = Game(1, "small"), Game(2, "large")
     frames = [StoredFrame(1, f"s{n}", k) for n in range(10) for k in range(1, 2 + n * 3)]
     frames += [StoredFrame(2, f"l{n}", 1) for n in range(50)]
-    sides = split(frames, [small, large], 0.2, 7)
+    sides = split_by_fraction(frames, [small, large], 0.2, 7)
     assert len(logins(sides.validation, small)) == 2
     assert len(logins(sides.validation, large)) == 10
 
@@ -55,7 +55,7 @@ def test_the_share_is_of_each_games_streamers():
 def test_one_streamer_at_least_on_each_side(share):
     """Two streamers are parted whatever the share."""
     frames = [StoredFrame(game_id, f"{name}{game_id}", 1) for game_id in (1, 2) for name in "ab"]
-    sides = split(frames, [Game(1, "one"), Game(2, "two")], share, 0)
+    sides = split_by_fraction(frames, [Game(1, "one"), Game(2, "two")], share, 0)
     assert len(sides.training) == len(sides.validation) == 2
 
 
@@ -65,7 +65,7 @@ def test_a_login_in_two_games_is_on_one_side_in_both():
     frames = [StoredFrame(game.id, login, 1) for game in games for login in ("both", f"a{game.id}", f"b{game.id}")]
     found = set()
     for seed in range(20):
-        sides = split(frames, games, 0.34, seed)
+        sides = split_by_fraction(frames, games, 0.34, seed)
         assert ("both" in logins(sides.training)) != ("both" in logins(sides.validation))
         found.add("both" in logins(sides.validation))
     assert found == {True, False}
@@ -75,7 +75,7 @@ def test_the_seed_decides_and_the_order_of_the_files_does_not():
     """A folder is listed in any order; the same seed must give the same split, another seed another one."""
     frames, games = dataset(3)
     mixed = random.Random(1).sample(frames, len(frames))
-    answers: list[Sides] = [split(frames, games, 0.2, 5), split(mixed, games, 0.2, 5), split(frames, games, 0.2, 6)]
+    answers: list[Split] = [split_by_fraction(frames, games, 0.2, 5), split_by_fraction(mixed, games, 0.2, 5), split_by_fraction(frames, games, 0.2, 6)]
     assert answers[0] == answers[1] != answers[2]
 
 
@@ -84,7 +84,7 @@ def test_too_few_streamers_are_named():
     games = [Game(1, "Fine"), Game(2, "Lonely"), Game(3, "Gone")]
     frames = [StoredFrame(1, "a", 1), StoredFrame(1, "b", 1), StoredFrame(2, "c", 1), StoredFrame(2, "c", 2)]
     with pytest.raises(DatasetError, match=r"Lonely \(1\), Gone \(0\).*data\.download.*move") as caught:
-        split(frames, games, 0.2, 0)
+        split_by_fraction(frames, games, 0.2, 0)
     assert "Fine" not in str(caught.value)
 
 
@@ -93,27 +93,27 @@ def test_streamers_that_cannot_be_parted_are_an_error():
     pairs = {1: "ab", 2: "bc", 3: "ca"}
     frames = [StoredFrame(game_id, login, 1) for game_id, pair in pairs.items() for login in pair]
     with pytest.raises(DatasetError, match="cannot be split"):
-        split(frames, [Game(game_id, str(game_id)) for game_id in pairs], 0.5, 0)
+        split_by_fraction(frames, [Game(game_id, str(game_id)) for game_id in pairs], 0.5, 0)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_in_folds_each_streamer_validates_once(seed):
     """No login is on both sides of a fold, each frame is validated once, every game always has some to train on."""
     frames, games = dataset(seed)
-    made = folds(frames, games, 2, seed)
+    made = k_folds(frames, games, 2, seed)
     assert sorted((frame for sides in made for frame in sides.validation), key=repr) == sorted(frames, key=repr)
     for sides in made:
         assert not logins(sides.training) & logins(sides.validation)
         assert all(logins(sides.training, game) for game in games)
         assert len(sides.training) + len(sides.validation) == len(frames)
-    assert made == folds(random.Random(1).sample(frames, len(frames)), games, 2, seed)
+    assert made == k_folds(random.Random(1).sample(frames, len(frames)), games, 2, seed)
 
 
 def test_folds_share_out_each_games_streamers():
     """Ten streamers of each of three games in five folds: two of each game validate in every one."""
     games = [Game(number, f"game {number}") for number in (1, 2, 3)]
     frames = [StoredFrame(game.id, f"s{game.id}_{n}", 1) for game in games for n in range(10)]
-    for sides in folds(frames, games, 5, 3):
+    for sides in k_folds(frames, games, 5, 3):
         assert [len(logins(sides.validation, game)) for game in games] == [2, 2, 2]
 
 
@@ -121,18 +121,18 @@ def test_more_folds_than_streamers_are_too_many():
     """The error says what to change."""
     frames = [StoredFrame(game_id, f"{name}{game_id}", 1) for game_id in (1, 2) for name in "ab"]
     with pytest.raises(DatasetError, match="lower --folds"):
-        folds(frames, [Game(1, "one"), Game(2, "two")], 5, 0)
+        k_folds(frames, [Game(1, "one"), Game(2, "two")], 5, 0)
 
 
 def test_named_streamers_validate():
     """Those and no others, in all their games; a game that only they play, or a login without frames, is refused."""
     frames = [StoredFrame(game, login, n) for game, login in ((1, "a"), (1, "b"), (2, "a"), (2, "c")) for n in (1, 2)]
     games = [Game(1, "one"), Game(2, "two")]
-    sides = named(frames, games, ["a"])
+    sides = split_by_login(frames, games, ["a"])
     assert logins(sides.validation) == {"a"}
     assert len(sides.validation) == 4
     assert logins(sides.training) == {"b", "c"}
     with pytest.raises(DatasetError, match=r"^VALIDATION_STREAMERS: no frame is of zoe\."):
-        named(frames, games, ["a", "zoe"])
+        split_by_login(frames, games, ["a", "zoe"])
     with pytest.raises(DatasetError, match=r"nobody to train on of two\."):
-        named(frames, games, ["a", "c"])
+        split_by_login(frames, games, ["a", "c"])
