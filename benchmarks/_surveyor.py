@@ -82,7 +82,8 @@ class _Ours:
 
         self._recognizer = Recognizer.load(settings, threads=1)
         self._timed = Timed(self._recognizer.classifier)
-        self._how: dict[str, Any] = {"preview": way == "preview", "certainty": DEFAULT_CERTAINTY if way == "early" else 1.0}
+        certainty = DEFAULT_CERTAINTY if way == "early" else 1.0
+        self._how: dict[str, Any] = {"preview": way == "preview", "certainty": certainty}
 
     def answers(self, logins: Iterable[str]) -> Iterator[Answer]:
         """Side by side, as they come."""

@@ -21,16 +21,16 @@ import numpy as np
 from benchmarks._grabbing import FRAMES, PRESET
 from config import load
 from data.video.decoder import Decoder, first_frame
-from data.video.images import decode_jpeg, encode_jpeg, decode_resized
+from data.video.images import decode_jpeg, decode_resized, encode_jpeg
 from model.inference.classifier import Classifier
-from recognition.decision.verdict import VerdictAccumulator, Verdict
-from recognition.engine.survey import SURE
+from recognition.decision.verdict import Verdict, VerdictAccumulator
+from recognition.engine.survey import PREVIEW_CONFIDENCE
 from tests.standin import CLIPS, World
 from tests.standin.media import TRANSCODES, Media, default_cache, segment_count
 from tests.standin.preview import as_preview
 from tests.standin.transcode import SEGMENT_S, Rendition, clip_frames
 
-_ASKED = sorted({0.0, 0.5, 0.8, SURE, 0.95, 0.99})
+_ASKED = sorted({0.0, 0.5, 0.8, PREVIEW_CONFIDENCE, 0.95, 0.99})
 _PREVIEW = Rendition(440, 248, 1, 0)
 _SIZE, _QUALITY = 240, 95
 
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
     pairs = [pair for file, held_out in clips.items() for pair in _pairs(media, classifier, file, held_out)]
     media.close()
     result = {str(confidence): _shares(pairs, confidence) for confidence in _ASKED}
-    taken = np.mean([1 if pair.enough(SURE) else 1 + FRAMES for pair in pairs])
+    taken = np.mean([1 if pair.enough(PREVIEW_CONFIDENCE) else 1 + FRAMES for pair in pairs])
     ratio = {"ours": round(float(taken), 2), "original": FRAMES, "ratio": round(FRAMES / float(taken), 1)}
     print(json.dumps({"name": "preview_first", **ratio, "unit": "frames", "streams": len(pairs), **result}), flush=True)
     return 0
