@@ -1,4 +1,4 @@
-"""The picture of the schema is made from the tables, so it cannot differ from them."""
+"""docs.pictures and docs.schema: the schema image is generated from the tables and matches them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,34 @@ from docs import pictures, schema
 IMAGES = Path(pictures.__file__).resolve().parent.parent / "images"
 
 
-def words(svg):
-    """Every text of the picture, titles of arrows included."""
+def texts(svg):
+    """Return all texts of an SVG, titles of arrows included."""
     return [element.text or "" for element in ET.fromstring(svg).iter() if element.text]
 
 
 def copied(metadata):
+    """Return a copy of the tables, for tests that change them."""
     copy = MetaData()
     for table in metadata.sorted_tables:
         table.to_metadata(copy)
     return copy
 
 
-def test_the_picture_names_every_table_column_key_and_index():
-    """Whatever data.storage.database declares stands in the picture, in PostgreSQL's words."""
-    shown = words(schema.svg(database.metadata))
+def test_schema_image_names_every_table_column_key_and_index():
+    """The image shows all that data.storage.database declares, in PostgreSQL's syntax."""
+    found = texts(schema.svg(database.metadata))
     for table in database.metadata.sorted_tables:
-        assert table.name in shown
-        assert {column.name for column in table.columns} <= set(shown)
+        assert table.name in found
+        assert {column.name for column in table.columns} <= set(found)
         for key in table.foreign_keys:
-            assert f"{key.parent} → {key.target_fullname}" in shown
+            assert f"{key.parent} → {key.target_fullname}" in found
         for index in table.indexes:
-            assert any(f"CREATE INDEX {index.name} ON {table.name}" in text for text in shown)
-    assert {"BIGINT NOT NULL", "TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL", "UNIQUE (path)"} <= set(shown)
+            assert any(f"CREATE INDEX {index.name} ON {table.name}" in text for text in found)
+    assert {"BIGINT NOT NULL", "TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL", "UNIQUE (path)"} <= set(found)
 
 
-def test_the_committed_picture_is_the_one_of_these_tables():
-    """images/schema.svg is up to date; python -m docs.pictures draws it anew."""
+def test_committed_schema_image_is_up_to_date():
+    """images/schema.svg equals the generated image; python -m docs.pictures redraws it."""
     assert (IMAGES / "schema.svg").read_text(encoding="utf-8") == schema.svg(database.metadata)
 
 
@@ -53,27 +54,27 @@ def test_the_committed_picture_is_the_one_of_these_tables():
     ],
     ids=["column", "foreign key", "check"],
 )
-def test_a_change_of_the_tables_changes_the_picture(addition, text):
-    """A column, a key or a condition that is added appears."""
+def test_schema_image_shows_an_added_column_key_or_check(addition, text):
+    """A column, a foreign key or a check that is added to a table appears in the image."""
     changed = copied(database.metadata)
     table = changed.tables["frames"]
     add = table.append_column if isinstance(addition, Column) else table.append_constraint
     add(addition)
-    assert text not in words(schema.svg(database.metadata))
-    assert text in words(schema.svg(changed))
+    assert text not in texts(schema.svg(database.metadata))
+    assert text in texts(schema.svg(changed))
 
 
-def test_a_table_of_any_name_and_a_reference_to_itself_are_drawn():
-    """Names that need quotes or escapes leave the picture well-formed."""
+def test_schema_image_with_special_names_and_self_reference_is_well_formed():
+    """Names that need quotes or escapes leave the SVG well-formed."""
     metadata = MetaData()
     parent = Column("<parent>", ForeignKey("A & B.id"))
     Table("A & B", metadata, Column("id", BigInteger, primary_key=True), parent, Index("i", parent))
-    assert {"A & B", "<parent>"} <= set(words(schema.svg(metadata)))
+    assert {"A & B", "<parent>"} <= set(texts(schema.svg(metadata)))
     assert schema.svg(metadata) == schema.svg(copied(metadata))
 
 
-def test_a_missing_demo_is_told_in_one_line(tmp_path, capsys):
-    """Without a finished demo nothing is drawn, and the message says what to do."""
+def test_main_without_a_finished_demo_exits_with_advice(tmp_path, capsys):
+    """Without a finished demo nothing is drawn, and the message tells what to do."""
     with pytest.raises(SystemExit) as ended:
         pictures.main(["--demo", str(tmp_path), "--images", str(tmp_path / "images")])
     assert ended.value.code == 2
