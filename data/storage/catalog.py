@@ -15,6 +15,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from data.backoff import Backoff
 from data.entities import Game, StoredFrame
 from data.errors import CatalogConnectionLost
 from data.storage import database
@@ -161,25 +162,20 @@ class Catalog:
 
     def _in_transaction(self, work: Callable[[Connection], _T]) -> _T:
         """Return the result of `work`, in one transaction; repeat it while the server is away, for up to `wait_s`."""
-        deadline, attempts = 0.0, 0
+        backoff: Backoff | None = None
         while True:
             try:
                 with translate_errors(), self._engine.begin() as connection:
                     return work(connection)
-            except CatalogConnectionLost as error:
-                deadline = deadline or time.monotonic() + self._wait_s
-                attempts = self._wait_before_retry(attempts, deadline, error)
-
-    def _wait_before_retry(self, attempts: int, deadline: float, error: CatalogConnectionLost) -> int:
-        """Wait 0.5, 1, 2 … s; return the number of attempts. Raises `error` past the deadline or at a stop."""
-        pause_s = min(0.5 * 2**attempts, _MAX_PAUSE_S)
-        if time.monotonic() + pause_s > deadline:
-            raise error
-        if not attempts:
-            log.warning("PostgreSQL went away; waiting up to %.0f s for it", self._wait_s)
-        if self._sleep(pause_s):
-            raise error
-        return attempts + 1
+            except CatalogConnectionLost:
+                backoff = backoff or Backoff(self._wait_s, max_s=_MAX_PAUSE_S)  # the budget begins with the outage
+                pause_s = backoff.next_pause_s()
+                if pause_s is None:
+                    raise
+                if backoff.attempts == 1:
+                    log.warning("PostgreSQL went away; waiting up to %.0f s for it", self._wait_s)
+                if self._sleep(pause_s):
+                    raise
 
 
 _BATCH = 20_000  # rows per statement, which takes a few megabytes

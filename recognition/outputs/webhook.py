@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from data.backoff import Backoff
 from data.errors import SettingsError
 from data.http.session import read_body
 from data.text import plural
@@ -114,15 +115,15 @@ class Webhook:
     def _deliver(self, body: bytes) -> bool:
         """Post the change, with retries; return whether it was accepted."""
         headers = self._headers(body)
-        give_up, pause_s = time.monotonic() + self._retry_for_s, _FIRST_PAUSE_S
+        backoff = Backoff(self._retry_for_s, first_s=_FIRST_PAUSE_S, max_s=_MAX_PAUSE_S)
         while error := self._post_error(body, headers):
             reason, retryable = error
-            if not retryable or self._closing.is_set() or time.monotonic() + pause_s > give_up:
+            pause_s = backoff.next_pause_s() if retryable and not self._closing.is_set() else None
+            if pause_s is None:
                 log.warning("%s %s: a change is dropped", self._host, reason)
                 return False
-            (log.warning if pause_s == _FIRST_PAUSE_S else log.info)("%s %s; retrying", self._host, reason)
+            (log.warning if backoff.attempts == 1 else log.info)("%s %s; retrying", self._host, reason)
             self._closing.wait(pause_s)
-            pause_s = min(2 * pause_s, _MAX_PAUSE_S)
         return True
 
     def _post_error(self, body: bytes, headers: dict[str, str]) -> tuple[str, bool] | None:
