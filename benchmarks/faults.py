@@ -17,9 +17,9 @@ from pathlib import Path
 
 from data.storage import database, embedded_postgres
 from data.storage.catalog import Catalog
-from data.storage.frame_folder import Folder
+from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import settings
-from tests.data.scenarios import TABLE, Outcome, Scenario, emptied, played
+from tests.data.scenarios import TABLE, Outcome, Scenario, clear_dataset, run_scenario
 
 _PAGE = """\
 # Faults
@@ -55,35 +55,35 @@ def _outcomes() -> Iterator[tuple[Scenario, Outcome]]:
     """Each line of the table, on a PostgreSQL of its own."""
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as home,
-        embedded_postgres.server(Path(home) / "postgres") as socket,
+        embedded_postgres.running_server(Path(home) / "postgres") as socket,
     ):
-        folder = Folder(Path(home) / "frames")
+        folder = FrameFolder(Path(home) / "frames")
         folder.root.mkdir()
         server = settings(db_host=str(socket), db_port=embedded_postgres.PORT, db_name="postgres", db_user="postgres")
         with database.connect(server) as engine:
             catalog = Catalog(engine)
             for scenario in TABLE:
-                yield scenario, played(scenario, catalog, folder)
-                emptied(catalog, folder)
+                yield scenario, run_scenario(scenario, catalog, folder)
+                clear_dataset(catalog, folder)
 
 
 def as_expected(scenario: Scenario, outcome: Outcome) -> bool:
     """Whether it came out as tests/data/test_faults.py demands."""
     return (
-        outcome.logins == scenario.gives
+        outcome.logins == scenario.logins
         and scenario.reasons <= outcome.failures.keys()
         and type(outcome.error) is (scenario.error or type(None))
-        and outcome.repairs == ("Nothing to mend.",)
+        and outcome.repairs == ("Nothing to repair.",)
         and outcome.rows_are_files
         and not outcome.wrong
-        and not outcome.left
+        and not outcome.left_running
     )
 
 
 def row(scenario: Scenario, outcome: Outcome) -> str:
     """The line of one scenario."""
     failures = ", ".join(f"{count} {reason}" for reason, count in outcome.failures.items()) or "none"
-    said = re.sub(r"\s+", " ", outcome.said[0]).replace("|", r"\|") if outcome.said else "nothing"
+    said = re.sub(r"\s+", " ", outcome.messages[0]).replace("|", r"\|") if outcome.messages else "nothing"
     ended = f"ends, exit {outcome.error.exit_code}: {said}" if outcome.error else said
     cells = [
         scenario.name,
@@ -92,8 +92,8 @@ def row(scenario: Scenario, outcome: Outcome) -> str:
         failures,
         ended,
         f"{outcome.seconds:.1f}",
-        "yes" if outcome.rows_are_files and outcome.repairs == ("Nothing to mend.",) else "NO",
-        len(outcome.left),
+        "yes" if outcome.rows_are_files and outcome.repairs == ("Nothing to repair.",) else "NO",
+        len(outcome.left_running),
     ]
     return f"| {' | '.join(map(str, cells))} |"
 

@@ -1,8 +1,8 @@
 """Downloads killed fifty times, by SIGTERM and kill -9, at random moments: what they leave must be whole.
 
-    python -m benchmarks.kills [--moments N] [--seed N]
+    python -m benchmarks.kills [--kill_moments N] [--seed N]
 
-Half of the moments are on the way to the first frame, half while frames are saved; half have a PostgreSQL of
+Half of the kill_moments are on the way to the first frame, half while frames are saved; half have a PostgreSQL of
 the user's, half the embedded one. Every tenth of those begins a new dataset, so that making one is met too.
 """
 
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.storage import embedded_postgres
-from tests.data.killing import Moment, Site, faults, kill, moments
+from tests.data.kill_harness import DatasetUnderTest, KillMoment, find_errors, kill_moments, run_and_kill
 from tests.standin import CLIPS, Standin, World
 
 _NEW_DATASET_AFTER = 5  # of the embedded ones
@@ -31,41 +31,49 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="default: another one each time")
     args = parser.parse_args(argv)
     with _sites() as (own, new_embedded):
-        wrong, sites = _kill_all(moments(args.moments, args.seed), own, new_embedded)
-        frames = sum(1 for site in sites for _ in site.folder.frames())
+        wrong, datasets = _kill_all(kill_moments(args.moments, args.seed), own, new_embedded)
+        frames = sum(1 for dataset in datasets for _ in dataset.folder.frames())
     for line in wrong:
         print(line, file=sys.stderr)
-    counts = {"seed": args.seed, "killed": args.moments, "datasets": len(sites), "frames": frames, "wrong": len(wrong)}
+    counts = {
+        "seed": args.seed,
+        "killed": args.moments,
+        "datasets": len(datasets),
+        "frames": frames,
+        "wrong": len(wrong),
+    }
     print(json.dumps({"name": "kills", **counts}), flush=True)
     return int(bool(wrong))
 
 
 @contextmanager
-def _sites() -> Iterator[tuple[Site, Iterator[Site]]]:
+def _sites() -> Iterator[tuple[DatasetUnderTest, Iterator[DatasetUnderTest]]]:
     """A dataset with a server elsewhere, and as many as one likes with an embedded one."""
     with (
         tempfile.TemporaryDirectory(prefix="kills-") as name,
         Standin(World.load(CLIPS), preroll_s=600) as standin,
-        embedded_postgres.server(Path(name) / "server") as socket,
+        embedded_postgres.running_server(Path(name) / "server") as socket,
     ):
         folder = Path(name)
         variables = {**standin.environment, "MIN_STREAMERS": "1"}
         server = {"DB_HOST": str(socket), "DB_NAME": "postgres", "DB_PORT": str(embedded_postgres.PORT)}
-        new_embedded = (Site(folder / str(number), {**variables, "DB_HOST": ""}) for number in range(1000))
-        yield Site(folder / "own", {**variables, **server}), new_embedded
+        new_embedded = (DatasetUnderTest(folder / str(number), {**variables, "DB_HOST": ""}) for number in range(1000))
+        yield DatasetUnderTest(folder / "own", {**variables, **server}), new_embedded
 
 
-def _kill_all(planned: list[Moment], own: Site, new_embedded: Iterator[Site]) -> tuple[list[str], list[Site]]:
+def _kill_all(
+    planned: list[KillMoment], own: DatasetUnderTest, new_embedded: Iterator[DatasetUnderTest]
+) -> tuple[list[str], list[DatasetUnderTest]]:
     """What was wrong, and the datasets."""
-    sites, wrong, on_embedded = [own], [], 0
+    datasets, wrong, on_embedded = [own], [], 0
     for moment in planned:
         if moment.embedded and on_embedded % _NEW_DATASET_AFTER == 0:
-            sites.append(next(new_embedded))
+            datasets.append(next(new_embedded))
         on_embedded += moment.embedded
-        wrong += kill(sites[-1] if moment.embedded else own, moment)
-    for site in sites:
-        wrong += faults(site)
-    return wrong, sites
+        wrong += run_and_kill(datasets[-1] if moment.embedded else own, moment)
+    for dataset in datasets:
+        wrong += find_errors(dataset)
+    return wrong, datasets
 
 
 if __name__ == "__main__":

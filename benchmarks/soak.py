@@ -8,11 +8,11 @@ frames beyond `--keep` are deleted by hand, and data.dbSync is run, as users do.
     frames, streams, failures      kept, tried, and failed by reason: what the run's last line says
     memory                         MB of the download, and of its PostgreSQL: early, at the end, and the highest;
                                    early is after 5 minutes, in a shorter run at its half; growth is end / early
-    course_mb                      the download's memory, at a dozen moments
+    course_mb                      the download's memory, at a dozen kill_moments
     threads, open_files            early and at the end
     helix                          requests in a minute at most; 429s because its 800 points were used up
     faults                         how many requests the weather spoiled
-    deleted, syncs                 frames deleted by hand, runs of data.dbSync
+    deleted, syncs                 frames deleted by hand, is_running of data.dbSync
     wrong                          what was not as it must be, in words: rows = files, whole pictures, exit codes …
 
 Exit code 1 if something was wrong.
@@ -37,7 +37,7 @@ from typing import Any
 
 import psutil
 
-from tests.data.killing import Site, faults
+from tests.data.kill_harness import DatasetUnderTest, find_errors
 
 _SAMPLE_S = 10
 _TIDY_S = 30  # between two deletions of old frames
@@ -83,14 +83,14 @@ def main(argv: list[str] | None = None) -> int:
 def _soaked(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """The summary of a whole run."""
     with _twitch(folder / "twitch", args.faults, args.seed) as twitch:
-        site = Site(folder / "dataset", {**_exported(twitch), "DB_HOST": ""})
-        site.folder.root.mkdir(parents=True)
+        dataset = DatasetUnderTest(folder / "dataset", {**_exported(twitch), "DB_HOST": ""})
+        dataset.folder.root.mkdir(parents=True)
         stop, tidying = threading.Event(), Tidying()
-        tidier = threading.Thread(target=_tidy, args=(site, args.keep, stop, tidying))
+        tidier = threading.Thread(target=_tidy, args=(dataset, args.keep, stop, tidying))
         with (folder / "story").open("w+") as story:
-            download = site.command("data.download", stderr=story)
+            download = dataset.command("data.download", stderr=story)
             tidier.start()
-            samples = list(_watched(site, download, 60 * args.minutes))
+            samples = list(_watched(dataset, download, 60 * args.minutes))
             stop.set()
             tidier.join()
             download.send_signal(signal.SIGTERM)
@@ -99,7 +99,7 @@ def _soaked(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
             wrong = tidying.wrong + (
                 [] if download.returncode == 0 else [f"it ended by itself: {story.read()[-2000:]}"]
             )
-        wrong += faults(site)
+        wrong += find_errors(dataset)
     weather = _weather((folder / "twitch").read_text())
     if weather["helix"]["over_budget"]:
         wrong.append("Helix's budget was used up")
@@ -131,7 +131,7 @@ def _exported(twitch: subprocess.Popen[str]) -> dict[str, str]:
     return variables
 
 
-def _watched(site: Site, download: subprocess.Popen[str], seconds: float) -> Iterator[Sample]:
+def _watched(dataset: DatasetUnderTest, download: subprocess.Popen[str], seconds: float) -> Iterator[Sample]:
     """A sample every ten seconds, until the time is over or the download is."""
     process, start = psutil.Process(download.pid), time.monotonic()
     while (at := time.monotonic() - start) < seconds:
@@ -140,14 +140,14 @@ def _watched(site: Site, download: subprocess.Popen[str], seconds: float) -> Ite
             return
         memory = process.memory_info().rss / 1e6
         at = time.monotonic() - start
-        yield Sample(at, memory, _postgres_mb(site), process.num_threads(), process.num_fds())
+        yield Sample(at, memory, _postgres_mb(dataset), process.num_threads(), process.num_fds())
 
 
-def _postgres_mb(site: Site) -> float:
+def _postgres_mb(dataset: DatasetUnderTest) -> float:
     """Memory of the embedded server's processes; what they share, where the system tells, is counted once."""
     used = 0.0
     with suppress(OSError, ValueError, psutil.Error):
-        server = psutil.Process(int((site.dataset / "postgres/data/postmaster.pid").read_text().split("\n")[0]))
+        server = psutil.Process(int((dataset.path / "postgres/data/postmaster.pid").read_text().split("\n")[0]))
         for process in (server, *server.children(recursive=True)):
             with suppress(psutil.Error):
                 memory = process.memory_full_info()
@@ -155,14 +155,14 @@ def _postgres_mb(site: Site) -> float:
     return used
 
 
-def _tidy(site: Site, keep: int, stop: threading.Event, tidying: Tidying) -> None:
+def _tidy(dataset: DatasetUnderTest, keep: int, stop: threading.Event, tidying: Tidying) -> None:
     """Now and then delete the oldest frames, and make the catalogue match."""
     while not stop.wait(_TIDY_S):
-        files = sorted(site.folder.root.glob("*/*.jpg"), key=lambda path: path.stat().st_mtime)
+        files = sorted(dataset.folder.root.glob("*/*.jpg"), key=lambda path: path.stat().st_mtime)
         for path in files[:-keep]:
             path.unlink()
             tidying.deleted += 1
-        sync = site.command("data.dbSync")
+        sync = dataset.command("data.dbSync")
         _, story = sync.communicate(timeout=300)
         tidying.syncs += 1
         if sync.returncode:

@@ -1,7 +1,7 @@
-"""Downloads from a Twitch in trouble: a table of what goes wrong and of what must come of it, and how a line is run.
+"""Fault scenarios: a table of faults of Twitch, with the expected outcome of a download, and a function that runs one.
 
-Each line is a real run: collector, Helix client, grabber, folder and catalogue as data.download wires them, against
-the stand-in. tests/data/test_faults.py holds the table; benchmarks/faults.py prints what happened.
+Each scenario is a real run: collector, Helix client, grabber, folder and catalog as data.download builds them, against
+the stand-in. tests/data/test_faults.py checks the outcomes; benchmarks/faults.py prints them.
 """
 
 from __future__ import annotations
@@ -20,31 +20,32 @@ import numpy as np
 import psutil
 
 from data import dbSync, download
-from data.collection.grab_pool import Stop
-from data.errors import DirectoryUnauthorized, UndecodableVideo, ToolkitError
+from data.collection.grab_pool import StopEvent
+from data.errors import DirectoryUnauthorized, ToolkitError, UndecodableVideo
 from data.storage.catalog import Catalog
-from data.storage.frame_folder import Contents, Folder
-from data.video.decoder import decode
+from data.storage.frame_folder import FrameFolder
+from data.storage.frame_store import FolderScan
+from data.video.images import decode_jpeg
 from tests.data.conftest import settings
-from tests.standin import CLIPS, Fault, Standin, Weather, World, faults, looks_like_ad
-from tests.standin.faults import GQL, HELIX, PLAYLISTS, SEGMENTS, TOKENS, USHER, Harm
+from tests.standin import CLIPS, Fault, RandomFaults, Standin, World, faults, looks_like_ad
+from tests.standin.faults import GQL, HELIX, PLAYLISTS, SEGMENTS, TOKENS, USHER, FaultKind
 from tests.standin.media import TRANSCODES
 from tests.standin.playlist import MEDIA_HOST
 from tests.standin.world import BEHAVIOURS
 
 _CLIP = "stk_hacienda"
 _POLL_S = 0.02
-_LEAVE_S = 5.0  # for the stand-in's threads to see that their viewers left
+_LEAVE_S = 5.0  # for the stand-in's threads to notice that their clients are gone
 
-# Short times, so that what a day brings happens in seconds.
+# Short times, so that the faults of a day happen in seconds.
 _QUICK = {
     "timeout_s": 1.0,
     "deadline_s": 1.5,
-    "helix_budget_s": 2.5,
+    "helix_retry_budget_s": 2.5,
     "stream_tries": 30,
-    "helix_pause_s": 0.2,
+    "helix_retry_interval_s": 0.2,
     "games_interval_s": 60,
-    "rest_s": 0.2,
+    "game_cooldown_s": 0.2,
     "min_streamers": 1,
     "streams_per_game": 10,
     "frames_per_stream": 3,
@@ -54,35 +55,41 @@ _QUICK = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """What goes wrong, and what is expected.
+    """Faults of the stand-in, and the expected outcome of a download.
 
-    `channels`: login → behaviour, most viewers first, all of one game, with `text` in every text that Helix gives.
-    `weather`: what `share` of the requests meets by chance, besides the `faults`.
-    `gives`: the logins that frames must be of, and no other. `reasons`: why streams must have failed, others may come.
-    `error`: what ends the run, if anything does; `says`: a pattern for its message, or for a warning.
-    The run is stopped when it has shown all this, after `at_least_s` seconds, or else after `seconds`.
+    The run stops when it has shown all that is expected, but not before `at_least_s`, and in any case after `seconds`.
+
+    Args:
+        channels: login → behaviour, most viewers first, all of one game.
+        faults: faults that requests meet by rule.
+        random_faults: faults that `random_fraction` of the requests, 0 to 1, meet at random.
+        text: appended to every text that Helix returns.
+        logins: exactly the logins whose frames are saved.
+        reasons: reasons for which streams must have failed; others may occur too.
+        error: type of the error that ends the run; None: no error.
+        message: pattern for the error's message, or for a warning.
     """
 
     name: str
     channels: Mapping[str, str] = field(default_factory=lambda: {"good": "live"})
     faults: tuple[Fault, ...] = ()
-    weather: tuple[Fault, ...] = ()
-    share: float = 0.0
+    random_faults: tuple[Fault, ...] = ()
+    random_fraction: float = 0.0
     seed: int = 0
     paging: str = ""
-    lives_s: float = 0.0
+    lifetime_s: float = 0.0
     preroll_s: float = 60.0
     text: str = ""
-    gives: frozenset[str] = frozenset({"good"})
+    logins: frozenset[str] = frozenset({"good"})
     reasons: frozenset[str] = frozenset()
     error: type[ToolkitError] | None = None
-    says: str = ""
+    message: str = ""
     at_least_s: float = 0.0
     seconds: float = 8.0
 
     @property
     def world(self) -> World:
-        """Its channels, all playing one clip."""
+        """The channels; all play one clip."""
         clip = World.load(CLIPS).only([_CLIP]).channels[0]
         return World(
             tuple(
@@ -90,22 +97,25 @@ class Scenario:
                     clip,
                     login=login,
                     behaviour=behaviour,
-                    viewers=1000 - place,
+                    viewers=1000 - index,
                     title=clip.title + self.text,
                     game=clip.game + self.text,
                     user_name=clip.user_name + self.text,
                 )
-                for place, (login, behaviour) in enumerate(self.channels.items())
+                for index, (login, behaviour) in enumerate(self.channels.items())
             )
         )
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened. `met`: how often which fault did. `repairs`: what dbSync had to do.
+    """Result of a run.
 
-    `wrong`: files that are no whole picture of the stream itself, and names that no terminal should be given.
-    `left`: threads and processes that outlived the run.
+    Args:
+        fault_counts: number of times that each fault occurred.
+        repairs: dbSync's lines after the run.
+        wrong: files that are no complete image of the stream itself, and names that are not safe to print.
+        left_running: threads and processes that outlived the run.
     """
 
     logins: frozenset[str]
@@ -115,117 +125,117 @@ class Outcome:
     error: ToolkitError | None
     warnings: tuple[str, ...]
     seconds: float
-    met: Mapping[str, int]
+    fault_counts: Mapping[str, int]
     repairs: tuple[str, ...]
     rows_are_files: bool
     wrong: tuple[str, ...]
-    left: tuple[str, ...]
+    left_running: tuple[str, ...]
 
     @property
-    def said(self) -> tuple[str, ...]:
-        """What the user was told: the error that ended it, or the warnings."""
+    def messages(self) -> tuple[str, ...]:
+        """The lines that the user sees: the error that ended the run, or the warnings."""
         return (str(self.error),) if self.error else self.warnings
 
 
-def played(scenario: Scenario, catalog: Catalog, folder: Folder) -> Outcome:
-    """Run it on an empty catalogue and an empty folder."""
+def run_scenario(scenario: Scenario, catalog: Catalog, folder: FrameFolder) -> Outcome:
+    """Run the scenario on an empty catalog and an empty folder."""
     threads, processes = set(threading.enumerate()), set(_children())
-    with twitch_of(scenario) as standin, _warnings() as warnings:
+    with standin_for(scenario) as standin, _warnings() as warnings:
         values = settings(**_QUICK, **standin.environment, download_path=folder.root.parent)
         begun = time.monotonic()
-        tally, error = _run(scenario, values, catalog, folder)
+        stats, error = _run(scenario, values, catalog, folder)
         seconds = time.monotonic() - begun
-    plan = dbSync.compare(catalog.rows(), folder.scan(), folder.names())
-    dbSync.carry_out(plan, folder, catalog)
+    plan = dbSync.plan_sync(catalog.snapshot(), folder.scan(), folder.game_names())
+    dbSync.apply_plan(plan, folder, catalog)
     files = list(folder.frames())
     return Outcome(
         logins=frozenset(frame.login for frame in files),
-        frames=tally.total,
-        streams=tally.streams,
-        failures=dict(tally.failures),
+        frames=stats.total,
+        streams=stats.streams,
+        failures=dict(stats.failures),
         error=error,
         warnings=tuple(warnings),
         seconds=seconds,
-        met=dict(standin.faults_met),
-        repairs=tuple(dbSync.lines(plan)[:-1]),
-        rows_are_files=catalog.rows().paths == {frame.path for frame in files} and len(files) == tally.total,
-        wrong=tuple(_wrong(plan.contents, folder, catalog)),
-        left=(*_threads_left(threads), *(str(process) for process in set(_children()) - processes)),
+        fault_counts=dict(standin.fault_counts),
+        repairs=tuple(dbSync.report_lines(plan)[:-1]),
+        rows_are_files=catalog.snapshot().paths == {frame.path for frame in files} and len(files) == stats.total,
+        wrong=tuple(_wrong(plan.scan, folder, catalog)),
+        left_running=(*_threads_left(threads), *(str(process) for process in set(_children()) - processes)),
     )
 
 
 @contextmanager
-def twitch_of(scenario: Scenario) -> Iterator[Standin]:
-    """The stand-in in that trouble; its segments made beforehand: nobody waits for an encoder with such timeouts."""
-    options = {"preroll_s": scenario.preroll_s, "lives_s": scenario.lives_s, "paging": scenario.paging}
-    world, weather = scenario.world, Weather(scenario.share, scenario.seed, scenario.weather)
-    with Standin(world, faults=scenario.faults, weather=weather, **options) as standin:  # type: ignore[arg-type]  # by name
+def standin_for(scenario: Scenario) -> Iterator[Standin]:
+    """Yield the stand-in with the scenario's faults. Encode its segments first: the timeouts are too short for it."""
+    options = {"preroll_s": scenario.preroll_s, "lifetime_s": scenario.lifetime_s, "paging": scenario.paging}
+    world, random_faults = scenario.world, RandomFaults(scenario.random_fraction, scenario.seed, scenario.random_faults)
+    with Standin(world, faults=scenario.faults, random_faults=random_faults, **options) as standin:  # type: ignore[arg-type]  # by name
         standin.transcoder.prepare(world.channels[0].file, TRANSCODES[0])
         if "bomb" in scenario.channels.values():
             standin.transcoder.bomb()
         yield standin
 
 
-def _run(scenario: Scenario, settings: Any, catalog: Catalog, folder: Folder) -> tuple[Any, ToolkitError | None]:
-    """Collect until all is seen that is expected, or the time is over; the tally, and the error that ended it."""
-    stop = Stop()
+def _run(scenario: Scenario, settings: Any, catalog: Catalog, folder: FrameFolder) -> tuple[Any, ToolkitError | None]:
+    """Collect until the expected outcome or the end of the time; return the stats and the error that ended the run."""
+    stop = StopEvent()
     begun = time.monotonic()
     with ExitStack() as stack:
-        collector = stack.enter_context(download._collector(settings, folder, catalog, stop, None))
+        collector = stack.enter_context(download.open_collector(settings, folder, catalog, stop, None))
         pool = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(stop.set)
         run = pool.submit(collector.run)
         while (ran := time.monotonic() - begun) < scenario.seconds and not wait([run], _POLL_S).done:
-            if ran > scenario.at_least_s and not scenario.error and _all_seen(scenario, collector.tally, folder):
+            if ran > scenario.at_least_s and not scenario.error and _all_seen(scenario, collector.stats, folder):
                 break
         stop.set()
         try:
             return run.result(), None
         except ToolkitError as error:
-            return collector.tally, error
+            return collector.stats, error
 
 
-def _all_seen(scenario: Scenario, tally: Any, folder: Folder) -> bool:
+def _all_seen(scenario: Scenario, stats: Any, folder: FrameFolder) -> bool:
     logins = {frame.login for frame in folder.frames()}
-    return bool(scenario.gives) and scenario.gives <= logins and scenario.reasons <= set(tally.failures)
+    return bool(scenario.logins) and scenario.logins <= logins and scenario.reasons <= set(stats.failures)
 
 
 @contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """What the toolkit's own modules warn of meanwhile."""
-    said: list[str] = []
+    """Yield a list that fills with the warnings of the toolkit's own modules."""
+    messages: list[str] = []
 
-    class Keeper(logging.Handler):
+    class Recorder(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            messages.append(record.getMessage())
 
-    keeper, logger = Keeper(logging.WARNING), logging.getLogger("data")
-    logger.addHandler(keeper)
+    recorder, logger = Recorder(logging.WARNING), logging.getLogger("data")
+    logger.addHandler(recorder)
     try:
-        yield said
+        yield messages
     finally:
-        logger.removeHandler(keeper)
+        logger.removeHandler(recorder)
 
 
-def emptied(catalog: Catalog, folder: Folder) -> None:
-    """Remove all frames, files and rows: the next run begins with nothing."""
+def clear_dataset(catalog: Catalog, folder: FrameFolder) -> None:
+    """Remove all files and rows, so that the next run starts with nothing."""
     folder.delete(list(folder.frames()))
-    dbSync.carry_out(dbSync.compare(catalog.rows(), folder.scan(), folder.names()), folder, catalog)
+    dbSync.apply_plan(dbSync.plan_sync(catalog.snapshot(), folder.scan(), folder.game_names()), folder, catalog)
 
 
-def _wrong(contents: Contents, folder: Folder, catalog: Catalog) -> Iterator[str]:
-    """What should not be there."""
-    yield from (frame.path for frame in contents.frames if not _is_picture((folder.root / frame.path).read_bytes()))
-    yield from contents.foreign
-    names = {*folder.names().values(), *(game.name for game in catalog.rows().games.values())}
+def _wrong(scan: FolderScan, folder: FrameFolder, catalog: Catalog) -> Iterator[str]:
+    """Yield whatever should not be there."""
+    yield from (frame.path for frame in scan.frames if not _is_picture((folder.root / frame.path).read_bytes()))
+    yield from scan.unrecognised
+    names = {*folder.game_names().values(), *(game.name for game in catalog.snapshot().games.values())}
     yield from (repr(name) for name in names if not name.isprintable())
 
 
 def _is_picture(jpeg: bytes) -> bool:
-    """Whether it is a whole JPEG of 240 x 240 pixels that shows no ad."""
+    """Return whether this is a complete JPEG of 240 x 240 pixels that shows no ad."""
     whole = jpeg.startswith(b"\xff\xd8") and jpeg.endswith(b"\xff\xd9")
     try:
-        image: np.ndarray = decode(jpeg)
+        image: np.ndarray = decode_jpeg(jpeg)
     except UndecodableVideo:
         return False
     return whole and image.shape == (240, 240, 3) and not looks_like_ad(image)
@@ -236,7 +246,7 @@ def _children() -> list[psutil.Process]:
 
 
 def _threads_left(before: set[threading.Thread]) -> list[str]:
-    """The names of threads that were not there before, after a while for the stand-in's own to end."""
+    """Return the names of new threads that outlive the stand-in's own by `_LEAVE_S`."""
     end = time.monotonic() + _LEAVE_S
     while (left := set(threading.enumerate()) - before) and time.monotonic() < end:
         time.sleep(_POLL_S)
@@ -246,54 +256,62 @@ def _threads_left(before: set[threading.Thread]) -> list[str]:
 # --- the table ----------------------------------------------------------------------------------------------------
 
 _GOOD = {"good": "live"}
-_PAGES = {**{f"over_{number}": "offline" for number in range(6)}, **_GOOD}  # the good one on the last page
+_PAGES = {**{f"over_{number}": "offline" for number in range(6)}, **_GOOD}  # the good channel is on the last page
 _UNAVAILABLE = frozenset({"unavailable"})
 _BOTH = frozenset({"good", "sick"})
 
 
-def _asked(name: str, does: Harm, host: str, path: str = "*", *, times: int | None = 2, **expected: Any) -> Scenario:
-    """Requests of one host go wrong, the first `times`."""
+def _fault(
+    name: str, does: FaultKind, host: str, path: str = "*", *, times: int | None = 2, **expected: Any
+) -> Scenario:
+    """Return a scenario in which the first `times` requests of one host fail; None: all."""
     return Scenario(name, faults=(Fault(name, does, host, path, times=times),), **expected)
 
 
-def _sick(name: str, behaviour: str, *reasons: str, gives: frozenset[str] | None = None, **options: Any) -> Scenario:
-    """A channel of this behaviour beside a good one."""
-    given = gives or (frozenset({"good"}) if reasons else _BOTH)
-    return Scenario(name, {"sick": behaviour, **_GOOD}, gives=given, reasons=frozenset(reasons), **options)
+def _sick(name: str, behaviour: str, *reasons: str, logins: frozenset[str] | None = None, **options: Any) -> Scenario:
+    """Return a scenario with a channel of this behaviour beside a good one."""
+    given = logins or (frozenset({"good"}) if reasons else _BOTH)
+    return Scenario(
+        name,
+        {"sick": behaviour, **_GOOD},
+        logins=given,
+        reasons=frozenset(reasons),
+        **options,
+    )
 
 
 _HELIX = (
-    _asked("Helix: 429, reset in the past", faults.limited(-30), HELIX),
-    _asked("Helix: 429, reset in two seconds", faults.limited(2), HELIX, times=1),
-    _asked("Helix: 429, no reset", faults.limited(None), HELIX),
-    _asked(
-        *("Helix: 429, reset in a day", faults.limited(86_400), HELIX),
-        gives=frozenset(),
-        says=r"rate limit is used up for another (59|60) s; waiting",
+    _fault("Helix: 429, reset in the past", faults.rate_limited(-30), HELIX),
+    _fault("Helix: 429, reset in two seconds", faults.rate_limited(2), HELIX, times=1),
+    _fault("Helix: 429, no reset", faults.rate_limited(None), HELIX),
+    _fault(
+        *("Helix: 429, reset in a day", faults.rate_limited(86_400), HELIX),
+        logins=frozenset(),
+        message=r"rate limit is used up for another (59|60) s; waiting",
         seconds=1.0,
     ),
-    _asked("Helix: 401 once", faults.refused(401, "Invalid OAuth token"), HELIX, times=1),
-    _asked(
-        *("Helix: 401 for ever", faults.refused(401, "Invalid OAuth token"), HELIX),
+    _fault("Helix: 401 once", faults.api_error(401, "Invalid OAuth token"), HELIX, times=1),
+    _fault(
+        *("Helix: 401 for ever", faults.api_error(401, "Invalid OAuth token"), HELIX),
         times=None,
-        gives=frozenset(),
+        logins=frozenset(),
         error=DirectoryUnauthorized,
-        says=r"^Twitch refuses CLIENT_ID with this access token: Invalid OAuth token; renew them$",
+        message=r"^Twitch refuses CLIENT_ID with this access token: Invalid OAuth token; renew them$",
     ),
-    _asked("Helix: a burst of 500", faults.status(500), HELIX, times=4, says=r"^Twitch answers 500; waiting"),
-    _asked("Helix: a burst of 503", faults.status(503), HELIX, times=4, says=r"^Twitch answers 503; waiting"),
-    _asked("Helix: HTML", faults.html(), HELIX),
-    _asked("Helix: cut-off JSON", faults.shortened(), HELIX),
-    _asked("Helix: an answer that breaks off", faults.cut_off(), HELIX),
-    _asked("Helix: connection reset", faults.reset(), HELIX),
-    _asked("Helix: silence", faults.silence(), HELIX, times=1),
-    _asked("Helix: a byte a second", faults.trickle(), HELIX, times=1),
-    _asked("tokens: 500", faults.status(500), TOKENS),
-    _asked(
-        *("tokens: refused", faults.refused(403, "invalid client secret"), TOKENS),
-        gives=frozenset(),
+    _fault("Helix: a burst of 500", faults.status(500), HELIX, times=4, message=r"^Twitch answers 500; waiting"),
+    _fault("Helix: a burst of 503", faults.status(503), HELIX, times=4, message=r"^Twitch answers 503; waiting"),
+    _fault("Helix: HTML", faults.html(), HELIX),
+    _fault("Helix: cut-off JSON", faults.truncated(), HELIX),
+    _fault("Helix: an answer that breaks off", faults.cut_off(), HELIX),
+    _fault("Helix: connection reset", faults.reset(), HELIX),
+    _fault("Helix: silence", faults.silence(), HELIX, times=1),
+    _fault("Helix: a byte a second", faults.trickle(), HELIX, times=1),
+    _fault("tokens: 500", faults.status(500), TOKENS),
+    _fault(
+        *("tokens: refused", faults.api_error(403, "invalid client secret"), TOKENS),
+        logins=frozenset(),
         error=DirectoryUnauthorized,
-        says=r"^Twitch refuses CLIENT_ID and CLIENT_SECRET: invalid client secret$",
+        message=r"^Twitch refuses CLIENT_ID and CLIENT_SECRET: invalid client secret$",
     ),
     Scenario("Helix: short pages", _PAGES, paging="short", reasons=frozenset({"offline"})),
     Scenario("Helix: an empty page with a cursor", _PAGES, paging="empty", reasons=frozenset({"offline"})),
@@ -307,26 +325,33 @@ _HELIX = (
 )
 
 _WAY_TO_THE_PLAYLIST = (
-    _asked("playback token: 500", faults.status(500), GQL, reasons=_UNAVAILABLE),
-    _asked("playback token: HTML", faults.html(), GQL, reasons=_UNAVAILABLE),
-    _asked("playback token: cut-off JSON", faults.shortened(), GQL, reasons=_UNAVAILABLE),
-    _asked("playback token: silence", faults.silence(), GQL, times=1, reasons=_UNAVAILABLE),
-    _asked("playback token: a byte a second", faults.trickle(), GQL, times=1, reasons=_UNAVAILABLE),
-    _asked("usher: 403", faults.status(403), USHER, reasons=_UNAVAILABLE),
-    _asked("usher: 404", faults.status(404), USHER, reasons=frozenset({"offline"})),
-    _asked("usher: 503", faults.status(503), USHER, reasons=_UNAVAILABLE),
-    _asked("usher: silence", faults.silence(), USHER, times=1, reasons=_UNAVAILABLE),
-    _asked("playlist: 503", faults.status(503), MEDIA_HOST, PLAYLISTS, reasons=_UNAVAILABLE),
-    _asked("playlist: HTML", faults.html(), MEDIA_HOST, PLAYLISTS, reasons=_UNAVAILABLE),
-    _asked("playlist: silence", faults.silence(), MEDIA_HOST, PLAYLISTS, times=1, reasons=_UNAVAILABLE),
-    _asked("playlist: a byte a second", faults.trickle(), MEDIA_HOST, PLAYLISTS, times=1, reasons=_UNAVAILABLE),
+    _fault("playback token: 500", faults.status(500), GQL, reasons=_UNAVAILABLE),
+    _fault("playback token: HTML", faults.html(), GQL, reasons=_UNAVAILABLE),
+    _fault("playback token: cut-off JSON", faults.truncated(), GQL, reasons=_UNAVAILABLE),
+    _fault("playback token: silence", faults.silence(), GQL, times=1, reasons=_UNAVAILABLE),
+    _fault("playback token: a byte a second", faults.trickle(), GQL, times=1, reasons=_UNAVAILABLE),
+    _fault("usher: 403", faults.status(403), USHER, reasons=_UNAVAILABLE),
+    _fault("usher: 404", faults.status(404), USHER, reasons=frozenset({"offline"})),
+    _fault("usher: 503", faults.status(503), USHER, reasons=_UNAVAILABLE),
+    _fault("usher: silence", faults.silence(), USHER, times=1, reasons=_UNAVAILABLE),
+    _fault("playlist: 503", faults.status(503), MEDIA_HOST, PLAYLISTS, reasons=_UNAVAILABLE),
+    _fault("playlist: HTML", faults.html(), MEDIA_HOST, PLAYLISTS, reasons=_UNAVAILABLE),
+    _fault("playlist: silence", faults.silence(), MEDIA_HOST, PLAYLISTS, times=1, reasons=_UNAVAILABLE),
+    _fault("playlist: a byte a second", faults.trickle(), MEDIA_HOST, PLAYLISTS, times=1, reasons=_UNAVAILABLE),
 )
 
 _SEGMENTS = (
-    _asked("segments: the first three 404", faults.status(404), MEDIA_HOST, SEGMENTS, times=3, reasons=_UNAVAILABLE),
-    _asked("segments: connection reset", faults.reset(), MEDIA_HOST, SEGMENTS),
-    _asked("segments: silence", faults.silence(), MEDIA_HOST, SEGMENTS, times=3, reasons=_UNAVAILABLE),
-    _asked("segments: a byte a second", faults.trickle(), MEDIA_HOST, SEGMENTS, times=1),
+    _fault(
+        "segments: the first three 404",
+        faults.status(404),
+        MEDIA_HOST,
+        SEGMENTS,
+        times=3,
+        reasons=_UNAVAILABLE,
+    ),
+    _fault("segments: connection reset", faults.reset(), MEDIA_HOST, SEGMENTS),
+    _fault("segments: silence", faults.silence(), MEDIA_HOST, SEGMENTS, times=3, reasons=_UNAVAILABLE),
+    _fault("segments: a byte a second", faults.trickle(), MEDIA_HOST, SEGMENTS, times=1),
     _sick("segments: 404", "segment_404", "unavailable"),
     _sick("segments: cut off", "cut_off", "unavailable"),
     _sick("segments: empty", "empty", "no picture"),
@@ -347,9 +372,9 @@ _STREAMS = (
     _sick("stream: ended", "ended"),
     _sick("stream: silent, no ENDLIST", "silent"),
     _sick("stream: playlist 404", "gone", "offline"),
-    _sick("stream: playlist 404, half a second on", "gone", gives=_BOTH, lives_s=0.5, at_least_s=2.0),
+    _sick("stream: playlist 404, half a second on", "gone", logins=_BOTH, lifetime_s=0.5, at_least_s=2.0),
     _sick("stream: playlist 403", "expired", "offline"),
-    _sick("stream: playlist 403, half a second on", "expired", gives=_BOTH, lives_s=0.5, at_least_s=2.0),
+    _sick("stream: playlist 403, half a second on", "expired", logins=_BOTH, lifetime_s=0.5, at_least_s=2.0),
     _sick("stream: the encoder begins again", "rewound"),
 )
 
@@ -359,7 +384,7 @@ _SLOW = ("silence", "a byte a second")
 _QUICK_ONES = tuple(
     fault
     for scenario in TABLE
-    if not scenario.error and scenario.gives
+    if not scenario.error and scenario.logins
     for fault in scenario.faults
     if not fault.name.endswith(_SLOW)
 )
@@ -368,19 +393,19 @@ _OF_STREAMS = tuple(dataclasses.replace(fault, times=None) for fault in _QUICK_O
 MEMORY_FAULTS = {fault.name for fault in (*_OF_HELIX, *_OF_STREAMS)}
 
 
-def everything(number: int) -> Scenario:
-    """All that goes wrong quickly, at once: a channel of each behaviour, each stream's requests in bad weather.
+def everything_at_once(number: int) -> Scenario:
+    """Return a scenario with all fast faults: a channel of each behaviour, random faults of the streams' requests.
 
-    Besides, the `number`-th of Helix's faults, once: there would be no streams to try if they came by chance, too.
+    The `number`-th of Helix's faults occurs once; random ones would leave no streams to try.
     """
     return Scenario(
-        f"everything, {number}",
+        f"everything_at_once, {number}",
         {**_GOOD, **{behaviour: behaviour for behaviour in sorted(BEHAVIOURS)}},
         faults=(dataclasses.replace(_OF_HELIX[number % len(_OF_HELIX)], times=1),),
-        weather=_OF_STREAMS,
-        share=0.15,
+        random_faults=_OF_STREAMS,
+        random_fraction=0.15,
         seed=number,
-        lives_s=0.5,
-        gives=frozenset(),
+        lifetime_s=0.5,
+        logins=frozenset(),
         seconds=1.5,
     )

@@ -20,8 +20,8 @@ from data.errors import CatalogUnavailable
 from data.storage import database
 from data.storage.catalog import Catalog
 from tests.data.conftest import REPOSITORY, environment, settings
-from tests.data.killing import Site
-from tests.data.mortal import runs
+from tests.data.kill_harness import DatasetUnderTest
+from tests.data.restartable_postgres import is_running
 
 # Uses the server until its standard input ends.
 _USER = """
@@ -30,7 +30,7 @@ from config import Settings
 from data.storage.catalog import Catalog
 from data.storage.database import connect
 with connect(Settings(_env_file=None)) as engine:
-    print(Catalog(engine).game_count(), flush=True)
+    print(Catalog(engine).count_games(), flush=True)
     sys.stdin.read()
 """
 
@@ -60,7 +60,7 @@ def _user(dataset: Path) -> subprocess.Popen[str]:
 
 def _games(dataset: Path) -> int:
     with database.connect(settings(DOWNLOAD_PATH=str(dataset))) as engine:
-        return Catalog(engine).game_count()
+        return Catalog(engine).count_games()
 
 
 def _pid_file(dataset: Path) -> Path:
@@ -94,9 +94,9 @@ def test_the_last_to_leave_stops_the_server(dataset: Path):
     server = _server(dataset)
     assert _games(dataset) == 1
     first.communicate()
-    assert runs(server)
+    assert is_running(server)
     second.communicate()
-    assert not runs(server)
+    assert not is_running(server)
 
 
 def test_a_user_killed_with_9_keeps_nobody_from_stopping_the_server(dataset: Path):
@@ -105,9 +105,9 @@ def test_a_user_killed_with_9_keeps_nobody_from_stopping_the_server(dataset: Pat
     server = _server(dataset)
     user.kill()
     user.communicate()
-    assert runs(server)
+    assert is_running(server)
     assert _games(dataset) == 1
-    assert not runs(server)
+    assert not is_running(server)
 
 
 def test_a_killed_server_starts_again_with_its_rows(dataset: Path):
@@ -146,10 +146,10 @@ def test_making_the_database_again_after_it_was_cut_short():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_killed_while_the_database_is_made_the_next_command_makes_it(number: signal.Signals):
-    """SIGTERM leaves no process; after kill -9 initdb runs on, and the next command waits for its end."""
+    """SIGTERM leaves no process; after kill -9 initdb is_running on, and the next command waits for its end."""
     folder = Path(tempfile.mkdtemp(prefix="dataset-"))
-    site = Site(folder, {})
-    command = site.command("data.info")
+    dataset = DatasetUnderTest(folder, {})
+    command = dataset.command("data.info")
     while not (folder / "postgres" / "new" / "base" / "4").exists() and command.poll() is None:
         time.sleep(0.005)
     command.send_signal(number)
@@ -157,9 +157,9 @@ def test_killed_while_the_database_is_made_the_next_command_makes_it(number: sig
     try:
         if number == signal.SIGTERM:
             assert (command.returncode, story) == (130, "error: Interrupted.\n")
-            assert not site.processes()
+            assert not dataset.processes()
         assert _games(folder) == 0
-        assert not site.processes()
+        assert not dataset.processes()
     finally:
         shutil.rmtree(folder)
 
@@ -203,4 +203,4 @@ def test_a_command_that_is_told_to_stop_stops_the_server(dataset: Path, number: 
     _, story = command.communicate()
     assert command.returncode in (0, 130)
     assert "Traceback" not in story
-    assert not _pid_file(dataset).exists() or not runs(_server(dataset))
+    assert not _pid_file(dataset).exists() or not is_running(_server(dataset))

@@ -1,4 +1,4 @@
-"""What no run survives, its dataset does: kills at random moments, and full disks."""
+"""What no run survives, its dataset does: kills at random kill_moments, and full disks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.killing import Site, faults, kill, moments
+from tests.data.kill_harness import DatasetUnderTest, find_errors, kill_moments, run_and_kill
 from tests.standin import Standin
 
 KILLS = int(os.environ.get("KILLS", "8"))  # python -m benchmarks.kills: fifty of them
@@ -25,7 +25,7 @@ Disk = Callable[[int], Path]
 
 @pytest.fixture
 def disk() -> Iterator[Disk]:
-    """Mount a disk of so many megabytes; it is gone when the test ends."""
+    """Return a function that mounts a disk of the given size in MB; unmount the disks at the test's end."""
     with ExitStack() as mounted:
 
         def mount(megabytes: int) -> Path:
@@ -42,72 +42,74 @@ def disk() -> Iterator[Disk]:
 
 
 @pytest.fixture
-def sites(server: dict[str, str], twitch: Standin) -> Iterator[dict[bool, Site]]:
-    """Two datasets: one on the tests' server, and (True) one with an embedded server of its own."""
+def datasets(server: dict[str, str], twitch: Standin) -> Iterator[dict[bool, DatasetUnderTest]]:
+    """Two datasets: False: on the tests' server; True: with its own embedded server."""
     folder = Path(tempfile.mkdtemp(prefix="killed-"))
     variables = {**twitch.environment, "MIN_STREAMERS": "1"}
     yield {
-        False: Site(folder / "own", {**variables, **server}),
-        True: Site(folder / "embedded", {**variables, "DB_HOST": ""}),
+        False: DatasetUnderTest(folder / "own", {**variables, **server}),
+        True: DatasetUnderTest(folder / "embedded", {**variables, "DB_HOST": ""}),
     }
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_killed_at_random_moments(sites: dict[bool, Site], engine: object):
-    """SIGTERM and kill -9, from the process's start to the middle of saving: after dbSync rows = files, all whole.
+def test_kills_at_random_moments_leave_a_repairable_dataset(datasets: dict[bool, DatasetUnderTest], engine: object):
+    """After SIGTERM or SIGKILL and dbSync, rows = files, every file is complete, and every count is correct.
 
-    No count is wrong, no temporary file and no process is left, neither a download nor an embedded server.
+    The kills come from the process's start to the middle of saving. No temporary file and no process is left.
     """
     seed = random.randrange(10_000)
     print(f"seed {seed}")
-    wrong = [complaint for moment in moments(KILLS, seed) for complaint in kill(sites[moment.embedded], moment)]
-    wrong += [complaint for site in sites.values() for complaint in faults(site)]
+    wrong = [error for moment in kill_moments(KILLS, seed) for error in run_and_kill(datasets[moment.embedded], moment)]
+    wrong += [error for dataset in datasets.values() for error in find_errors(dataset)]
     assert not wrong
-    assert any(site.folder.frames() for site in sites.values())
+    assert any(dataset.folder.frames() for dataset in datasets.values())
 
 
 @pytest.mark.parametrize(("embedded", "megabytes"), [(False, 3), (True, 44)])
-def test_a_full_disk_ends_the_run_and_spoils_nothing(
-    disk: Disk, sites: dict[bool, Site], engine: object, embedded: bool, megabytes: int
+def test_a_full_disk_ends_the_run_and_damages_nothing(
+    disk: Disk, datasets: dict[bool, DatasetUnderTest], engine: object, embedded: bool, megabytes: int
 ):
-    """Exit 1 with what to do about it; rows = files and no half picture, with PostgreSQL on the full disk too."""
-    site = Site(disk(megabytes), sites[embedded].variables)
+    """Exit code 1 and advice; rows = files and no incomplete file, also with PostgreSQL on the full disk."""
+    dataset = DatasetUnderTest(disk(megabytes), datasets[embedded].variables)
     for _ in range(2):  # the second run finds the disk full
-        download = site.command("data.download")
-        _, story = download.communicate(timeout=90)
+        download = dataset.command("data.download")
+        _, stderr = download.communicate(timeout=90)
         assert download.returncode == 1
-        assert "No space left on device: free some space" in story
-        assert len(story.splitlines()) == 1
-        assert not site.processes()
-    assert not faults(site)
-    assert len(list(site.folder.frames())) > 50
+        assert "No space left on device: free some space" in stderr
+        assert len(stderr.splitlines()) == 1
+        assert not dataset.processes()
+    assert not find_errors(dataset)
+    assert len(list(dataset.folder.frames())) > 50
 
 
 @pytest.mark.parametrize("megabytes", [1, 10, 30])
-def test_a_disk_too_small_for_the_embedded_server_says_so(disk: Disk, sites: dict[bool, Site], megabytes: int):
-    """Wherever making it was cut short, the line says what to do about it, and nothing is left running."""
-    site = Site(disk(megabytes), sites[True].variables)
-    assert _no_space(site)
-    assert not site.processes()
+def test_a_disk_too_small_for_the_embedded_server_says_so(
+    disk: Disk, datasets: dict[bool, DatasetUnderTest], megabytes: int
+):
+    """Wherever the creation of the cluster fails, one line says what to do, and no process is left."""
+    dataset = DatasetUnderTest(disk(megabytes), datasets[True].variables)
+    assert _no_space(dataset)
+    assert not dataset.processes()
 
 
-def test_a_disk_without_a_byte_left_can_be_cleared(disk: Disk, sites: dict[bool, Site]):
-    """The embedded server cannot even write its pid there, and says what to do; once that is done all works."""
-    site = Site(disk(44), sites[True].variables)
-    assert not faults(site)
-    filler = site.dataset / "filler"
+def test_a_disk_without_a_byte_left_can_be_cleared(disk: Disk, datasets: dict[bool, DatasetUnderTest]):
+    """The embedded server cannot even write its pid; after freeing space, as the message says, all works."""
+    dataset = DatasetUnderTest(disk(44), datasets[True].variables)
+    assert not find_errors(dataset)
+    filler = dataset.path / "filler"
     with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
         while file.write(b"x" * 4096):
             pass
-    assert _no_space(site)
+    assert _no_space(dataset)
     filler.unlink()
-    assert not faults(site)
+    assert not find_errors(dataset)
 
 
-def _no_space(site: Site) -> bool:
-    """Whether data.info ends with the one line that a full disk asks for."""
-    command = site.command("data.info")
-    _, story = command.communicate(timeout=90)
+def _no_space(dataset: DatasetUnderTest) -> bool:
+    """Return whether data.info ends with the one line for a full disk."""
+    command = dataset.command("data.info")
+    _, stderr = command.communicate(timeout=90)
     return command.returncode == 1 and bool(
-        re.fullmatch(r"error: .*No space left on device.*free some space.*\n", story)
+        re.fullmatch(r"error: .*No space left on device.*free some space.*\n", stderr)
     )

@@ -1,4 +1,4 @@
-"""A PostgreSQL that dies and comes back, and a way to it that drops the answer to a commit."""
+"""PostgreSQL server that a test stops and restarts, and a proxy that drops the response to a COMMIT."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from data.storage.database import connect
 from tests.data.conftest import settings
 
 
-class Mortal:
-    """A server in `home`; a context manager. `settings` name it, whether it runs or not."""
+class RestartablePostgres:
+    """A server in `home`; a context manager. `settings` name it, whether it is_running or not."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._uses = ExitStack()
+        self._stack = ExitStack()
         self.settings: dict[str, str] = {}
 
-    def __enter__(self) -> Mortal:
+    def __enter__(self) -> RestartablePostgres:
         self.start()
         with connect(settings(**self.settings)):
             return self
 
     def __exit__(self, *_: object) -> None:
-        self._uses.close()
+        self._stack.close()
 
     def start(self) -> None:
-        """Have it run and answer; it may run already."""
-        socket = self._uses.enter_context(embedded_postgres.server(self._home))
+        """Start the server unless it runs; return when it accepts connections."""
+        socket = self._stack.enter_context(embedded_postgres.running_server(self._home))
         names = {
             "DB_HOST": str(socket),
             "DB_PORT": str(embedded_postgres.PORT),
@@ -44,41 +44,42 @@ class Mortal:
         self.settings = {**names, "DB_PASSWORD": ""}
 
     def stop(self, number: signal.Signals) -> None:
-        """SIGINT: fast, its clients are told. SIGQUIT: at once. SIGKILL: as by the kernel, short of memory.
+        """Send a signal; return when no process of the server is left.
 
-        https://www.postgresql.org/docs/current/server-shutdown.html. Returns when no process of it is left.
+        SIGINT: fast shutdown. SIGQUIT: immediate shutdown. SIGKILL: as by the kernel when memory runs out.
+        https://www.postgresql.org/docs/current/server-shutdown.html
         """
         server = psutil.Process(int((self._home / "data" / "postmaster.pid").read_text().split()[0]))
-        everything = [server, *server.children(recursive=True)]
+        processes = [server, *server.children(recursive=True)]
         server.send_signal(number)
         end = time.monotonic() + 20
-        while any(map(runs, everything)):
-            assert time.monotonic() < end, f"{everything} outlive {number.name}"
+        while any(map(is_running, processes)):
+            assert time.monotonic() < end, f"{processes} outlive {number.name}"
             time.sleep(0.01)
 
 
-def runs(process: psutil.Process) -> bool:
-    """Whether it runs; in a container without an init the dead stay listed."""
+def is_running(process: psutil.Process) -> bool:
+    """Return whether the process runs; in a container without an init process zombies stay listed."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-class Lossy:
-    """A way to the server behind `host`, a socket's folder; a context manager.
+class LossyProxy:
+    """A proxy to the server whose socket is in the folder `host`; a context manager.
 
-    The first `times` answers to a COMMIT are dropped with their connections: the server did it, the client
+    It drops the responses to the first `drops` COMMITs, with their connections: the server has committed, and the client
     cannot know. https://www.postgresql.org/docs/current/protocol-flow.html
     """
 
-    def __init__(self, host: str, times: int) -> None:
+    def __init__(self, host: str, drops: int) -> None:
         self._server = f"{host}/.s.PGSQL.{embedded_postgres.PORT}"
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.left = times
+        self.remaining_drops = drops
         self.settings = {"DB_HOST": "127.0.0.1", "DB_PORT": str(self._listener.getsockname()[1])}
 
-    def __enter__(self) -> Lossy:
+    def __enter__(self) -> LossyProxy:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -86,23 +87,25 @@ class Lossy:
         self._listener.close()
 
     def _accept(self) -> None:
-        with suppress(OSError):  # closed: the end
+        with suppress(OSError):  # the listener is closed
             while True:
                 client, _ = self._listener.accept()
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._server)
                 dropping = threading.Event()
                 for ends in ((client, server, True), (server, client, False)):
-                    threading.Thread(target=self._pass_on, args=(*ends, dropping), daemon=True).start()
+                    threading.Thread(target=self._forward, args=(*ends, dropping), daemon=True).start()
 
-    def _pass_on(self, source: socket.socket, target: socket.socket, asks: bool, dropping: threading.Event) -> None:
+    def _forward(
+        self, source: socket.socket, target: socket.socket, from_client: bool, dropping: threading.Event
+    ) -> None:
         with suppress(OSError):
             while data := source.recv(1 << 16):
-                if asks and b"COMMIT" in data and self.left:
-                    self.left -= 1
+                if from_client and b"COMMIT" in data and self.remaining_drops:
+                    self.remaining_drops -= 1
                     dropping.set()
-                elif not asks and dropping.is_set():
-                    break  # this was the answer
+                elif not from_client and dropping.is_set():
+                    break  # this data is the response to the COMMIT
                 target.sendall(data)
         for end in (source, target):
             with suppress(OSError):
