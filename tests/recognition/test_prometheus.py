@@ -1,4 +1,4 @@
-"""recognition.outputs.prometheus: what Prometheus reads, by its own parser."""
+"""Prometheus exporter: the served metrics, read by the client library's own parser."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from data.entities import Game
 from data.errors import SettingsError, StreamOffline, StreamUnavailable
-from data.http import session as web
+from data.http.session import new_session
 from recognition.decision.verdict import Prediction, VerdictAccumulator
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, now
 from recognition.outputs.prometheus import LATE_S, PrometheusMetrics
-from tests.recognition.fakes import ByColour
+from tests.recognition.fakes import ColourClassifier
 
 PONG, CHESS = Game(1, "Pong"), Game(2, "Chess")
 
 
 @pytest.fixture
 def metrics() -> Iterator[PrometheusMetrics]:
-    """Metrics at a free port."""
-    made = PrometheusMetrics(0)
-    yield made
-    made.close()
+    """Serve metrics at a free port."""
+    output = PrometheusMetrics(0)
+    yield output
+    output.close()
 
 
 def frame(number: int, lag_s: float | None, known: bool = True, lost: int = 0) -> FrameClassified:
@@ -43,75 +43,72 @@ def answered() -> VerdictReached:
 
 
 def read(metrics: PrometheusMetrics, *events: Event) -> dict[tuple[str, ...], float]:
-    """What is served after these events: by name, without its prefix, and labels."""
+    """Emit the events; return the served values by name, without the prefix, and label values."""
     for event in events:
         metrics.emit(event)
-    with web.new_session(10) as session:
-        answer = session.get(f"http://127.0.0.1:{metrics.port}/metrics")
-    assert answer.headers["Content-Type"].startswith("text/plain; version=")
-    samples = [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
+    with new_session(10) as session:
+        response = session.get(f"http://127.0.0.1:{metrics.port}/metrics")
+    assert response.headers["Content-Type"].startswith("text/plain; version=")
+    samples = [sample for family in text_string_to_metric_families(response.text) for sample in family.samples]
     return {(sample.name.removeprefix("twitchcategory_"), *sample.labels.values()): sample.value for sample in samples}
 
 
-def test_frames(metrics):
-    """How many, how many unknown, late or behind a gap, and how far behind the stream."""
-    found = read(metrics, frame(1, None), frame(2, 3.5), frame(3, LATE_S, known=False, lost=4))
-    assert {name: found[name, "one"] for name in ("frames_total", "unknown_frames_total")} == {
-        "frames_total": 3,
-        "unknown_frames_total": 1,
-    }
-    assert (found["late_frames_total", "one"], found["lost_segments_total", "one"]) == (1, 4)
-    assert (found["live", "one"], found["lag_seconds", "one"]) == (1, LATE_S)
-    assert (found["frame_lag_seconds_bucket", "4.0"], found["frame_lag_seconds_count",]) == (1, 2)
+def test_frames_are_counted_with_their_lag(metrics):
+    """Frames are counted, also unknown and late ones and missed segments; the lag is a gauge and a histogram."""
+    values = read(metrics, frame(1, None), frame(2, 3.5), frame(3, LATE_S, known=False, lost=4))
+    assert (values["frames_total", "one"], values["unknown_frames_total", "one"]) == (3, 1)
+    assert (values["late_frames_total", "one"], values["lost_segments_total", "one"]) == (1, 4)
+    assert (values["live", "one"], values["lag_seconds", "one"]) == (1, LATE_S)
+    assert (values["frame_lag_seconds_bucket", "4.0"], values["frame_lag_seconds_count",]) == (1, 2)
 
 
-def test_what_is_shown(metrics):
-    """One game at a time; unknown has no name; a stream that has ended shows nothing."""
+def test_change_replaces_the_shown_game(metrics):
+    """A stream shows one game at a time; an unknown one has an empty label, and an ended stream has none."""
 
-    def shown(*events: Event) -> dict[tuple[str, ...], float]:
+    def displayed(*events: Event) -> dict[tuple[str, ...], float]:
         return {tuple(labels): value for (name, *labels), value in read(metrics, *events).items() if name == "showing"}
 
-    assert shown(changed(PONG, 0.8)) == {("Pong", "one"): 0.8}
-    assert shown(changed(CHESS)) == {("Chess", "one"): 0.9}
-    assert shown(changed(None)) == {("", "one"): 0.9}
-    assert shown(answered()) == {}
-    found = read(metrics)
-    assert (found["changes_total", "one"], found["verdicts_total", "one"], found["live", "one"]) == (3, 1, 0)
+    assert displayed(changed(PONG, 0.8)) == {("Pong", "one"): 0.8}
+    assert displayed(changed(CHESS)) == {("Chess", "one"): 0.9}
+    assert displayed(changed(None)) == {("", "one"): 0.9}
+    assert displayed(answered()) == {}
+    values = read(metrics)
+    assert (values["changes_total", "one"], values["verdicts_total", "one"], values["live", "one"]) == (3, 1, 0)
 
 
-def test_failures(metrics):
-    """By source and reason."""
-    told = [StreamOffline("x"), StreamUnavailable("y"), StreamOffline("z")]
-    found = read(metrics, *(SourceFailed("one", now(), error) for error in told))
-    assert (found["failures_total", "offline", "one"], found["failures_total", "unavailable", "one"]) == (2, 1)
+def test_failures_are_counted_by_reason(metrics):
+    """Failures have the labels source and reason."""
+    errors = [StreamOffline("x"), StreamUnavailable("y"), StreamOffline("z")]
+    values = read(metrics, *(SourceFailed("one", now(), error) for error in errors))
+    assert (values["failures_total", "offline", "one"], values["failures_total", "unavailable", "one"]) == (2, 1)
 
 
-def test_batches_are_timed(metrics):
-    """The judge answers as before, and its seconds and pictures are counted."""
-    judge: Any = ByColour()
-    timed = metrics.time_inference(judge)
-    pictures = np.zeros((3, 16, 16, 3), np.uint8)
-    assert np.array_equal(timed.predict(pictures).logits, judge.predict(pictures).logits)
-    found = read(metrics)
-    assert (found["inference_seconds_count",], found["inferred_frames_total",]) == (1, 3)
-    assert found["inference_seconds_sum",] > 0
-    assert (timed.classes, timed.img_size) == (judge.classes, judge.img_size)
+def test_inference_when_timed_gives_the_same_predictions(metrics):
+    """The timed classifier predicts as before; seconds and images of its batches are counted."""
+    classifier: Any = ColourClassifier()
+    timed = metrics.time_inference(classifier)
+    images = np.zeros((3, 16, 16, 3), np.uint8)
+    assert np.array_equal(timed.predict(images).logits, classifier.predict(images).logits)
+    values = read(metrics)
+    assert (values["inference_seconds_count",], values["inferred_frames_total",]) == (1, 3)
+    assert values["inference_seconds_sum",] > 0
+    assert (timed.classes, timed.img_size) == (classifier.classes, classifier.img_size)
 
 
-def test_the_process_is_told_of(metrics):
-    """Memory and CPU of the command, by Prometheus' usual names."""
-    found = read(metrics)
-    assert found["process_resident_memory_bytes",] > 1e6
-    assert ("process_cpu_seconds_total",) in found
+def test_process_metrics_are_served(metrics):
+    """Memory and CPU time of the process have Prometheus' usual names."""
+    values = read(metrics)
+    assert values["process_resident_memory_bytes",] > 1e6
+    assert ("process_cpu_seconds_total",) in values
 
 
-def test_a_port_that_is_taken(metrics):
-    """It is a setting's error, in words."""
-    with pytest.raises(SettingsError, match=f"--metrics: .*{metrics.port}"):
+def test_port_when_taken_raises_with_the_option(metrics):
+    """The error is a SettingsError that names the option, the address and the port."""
+    with pytest.raises(SettingsError, match=f"--metrics: cannot listen at .*{metrics.port}"):
         PrometheusMetrics(metrics.port)
 
 
-def test_closing_frees_the_port(metrics):
-    """The next run can have it at once."""
+def test_close_frees_the_port(metrics):
+    """After `close`, another server can listen at the same port at once."""
     metrics.close()
     PrometheusMetrics(metrics.port).close()

@@ -1,4 +1,4 @@
-"""recognition.recognize: the lines on fakes, and the command as a user starts it, against the stand-in."""
+"""recognition.recognize: the printed lines, with fakes; then the command in a process, against the stand-in."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from tests.recognition.fakes import ColourClassifier, events, frames
 from tests.sample_images import BLUE, GREEN, RED, flat
 from tests.standin import Standin
 
-# --- the lines, on fakes --------------------------------------------------------------------------
+# --- printed lines, with fakes ---------------------------------------------------------------------
 
 
-def spoken(made: Iterable[Frame], classifier: ColourClassifier) -> list[str]:
-    """The lines printed of it."""
-    return [line for event in events(made, classifier) for line in event_lines(event)]
+def printed(frames: Iterable[Frame], classifier: ColourClassifier) -> list[str]:
+    """Return the lines that the command prints for these frames."""
+    return [line for event in events(frames, classifier) for line in event_lines(event)]
 
 
-def test_the_words():
+def test_output_lines():
     """Each frame's game and confidence, then the game with the largest sum of softmax outputs, and that sum."""
     classifier = ColourClassifier()
     top = np.exp(2) / (np.exp(2) + 2)
     score = 2 * top + (1 - top) / 2
-    assert spoken(frames(GREEN, BLUE, GREEN), classifier) == [
+    assert printed(frames(GREEN, BLUE, GREEN), classifier) == [
         f"Frame 1: Green: the Sequel with a {100 * top:.2f}% confidence.",
         f"Frame 2: Bleu pâle with a {100 * top:.2f}% confidence.",
         f"Frame 3: Green: the Sequel with a {100 * top:.2f}% confidence.",
@@ -47,59 +47,59 @@ def test_the_words():
     assert classifier.shapes == [(1, 16, 16, 3)] * 3
 
 
-def test_a_stream_of_nothing_known():
-    """Every frame is below the threshold: the last line says so, and what comes closest."""
-    classifier = ColourClassifier(calibration=Calibration(score="max_logit", threshold=3.0, share=0.05))
+def test_output_lines_when_all_frames_are_unknown():
+    """If every frame is below the threshold, each line says Unknown and names the closest game."""
+    classifier = ColourClassifier(calibration=Calibration(score_name="max_logit", threshold=3.0, unknown_fraction=0.05))
     top = np.exp(2) / (np.exp(2) + 2)
-    assert spoken(frames(GREEN, GREEN), classifier) == [
+    assert printed(frames(GREEN, GREEN), classifier) == [
         f"Frame 1: Unknown (closest: Green: the Sequel with a {100 * top:.2f}% confidence).",
         f"Frame 2: Unknown (closest: Green: the Sequel with a {100 * top:.2f}% confidence).",
         "Unknown with a score of 2.0 (closest: Green: the Sequel)",
     ]
 
 
-def test_confidences_are_over_the_temperature():
-    """Logits twice as sure as they should be, at temperature 2, print what they should."""
+def test_confidence_is_divided_by_the_temperature():
+    """Logits that are twice too large print the right confidence at temperature 2."""
     top = np.exp(2) / (np.exp(2) + 2)
-    said = spoken(frames(GREEN), ColourClassifier(logit=4.0, calibration=Calibration(temperature=2.0)))
-    assert said[0] == f"Frame 1: Green: the Sequel with a {100 * top:.2f}% confidence."
+    lines = printed(frames(GREEN), ColourClassifier(logit=4.0, calibration=Calibration(temperature=2.0)))
+    assert lines[0] == f"Frame 1: Green: the Sequel with a {100 * top:.2f}% confidence."
 
 
-def test_the_classifier_sees_rgb():
-    """A red frame reaches the model as red, whatever order of channels the JPEG library has."""
-    assert spoken(frames(RED), ColourClassifier())[-1].startswith("Red Game")
+def test_classifier_receives_rgb():
+    """A red frame reaches the model as RGB, whatever channel order the JPEG library has."""
+    assert printed(frames(RED), ColourClassifier())[-1].startswith("Red Game")
 
 
-def test_each_line_comes_with_its_frame():
-    """A line is there while the next frame is still to come."""
-    come = threading.Event()
+def test_frame_event_is_emitted_before_the_next_frame_arrives():
+    """A frame's event is available while the next frame is still being fetched."""
+    arrived = threading.Event()
 
     def slow() -> Iterable[Frame]:
         first, second = frames(RED, BLUE)
         yield first
-        assert come.wait(30)
+        assert arrived.wait(30)
         yield second
 
-    said = events(slow(), ColourClassifier())
-    assert next(said).source == "x"
-    come.set()
-    assert [type(event) for event in said] == [FrameClassified, VerdictReached]
+    stream = events(slow(), ColourClassifier())
+    assert next(stream).source == "x"
+    arrived.set()
+    assert [type(event) for event in stream] == [FrameClassified, VerdictReached]
 
 
 @pytest.mark.parametrize("error", [StreamOffline("x is not live"), OnlyAds("x: ads"), UndecodableVideo("x: none")])
-def test_an_error_before_the_first_frame_is_the_answer(error):
-    """Without a frame there is no verdict: the stream's own error goes up."""
+def test_error_before_the_first_frame_is_raised(error):
+    """Without a frame there is no verdict: the stream's own error is raised."""
     with pytest.raises(type(error)) as raised:
-        spoken(frames(then=error), ColourClassifier())
+        printed(frames(then=error), ColourClassifier())
     assert raised.value is error
 
 
-def test_an_error_after_some_frames_is_a_warning(caplog):
-    """The frames so far have their verdict; what ended them is told apart, on stderr."""
+def test_error_after_some_frames_is_a_warning(caplog):
+    """The verdict is based on the frames so far; the error is logged as a warning."""
     with caplog.at_level(logging.WARNING):
-        said = spoken(frames(RED, RED, then=StreamUnavailable("x: gone")), ColourClassifier(logit=99))
-    assert said[-1] == "Red Game with a score of 2.0"
-    assert len(said) == 3
+        lines = printed(frames(RED, RED, then=StreamUnavailable("x: gone")), ColourClassifier(logit=99))
+    assert lines[-1] == "Red Game with a score of 2.0"
+    assert len(lines) == 3
     assert "x: gone; the verdict is based on the frames so far" in caplog.text
 
 
@@ -108,15 +108,15 @@ def test_an_error_after_some_frames_is_a_warning(caplog):
 
 @pytest.fixture(scope="module")
 def twitch(world):
-    """The stand-in, with the channels that are recognised here."""
+    """Run the stand-in with the channels of this module."""
     logins = {"dcss_minotaur_berserker", "etr_bumpy_ride", "already_over", "only_sponsors"}
     with Standin(world.only(logins)) as running:
         yield running
     assert not running.unknown
 
 
-def test_the_model_of_this_test_is_a_classifier(model_path):
-    """What save_model writes is what the product loads: dark is the first game, bright the second."""
+def test_model_of_these_tests_is_loadable(model_path):
+    """The product loads what save_model writes: dark images are the first game, bright ones the second."""
     classifier = Classifier.load(model_path)
     assert (classifier.classes, classifier.img_size) == ((DARK, BRIGHT), 240)
     images = np.stack([flat((9, 9, 9), 240, 240), flat((240, 240, 240), 240, 240)])
@@ -124,8 +124,8 @@ def test_the_model_of_this_test_is_a_classifier(model_path):
 
 
 @pytest.mark.parametrize(("login", "game"), [("dcss_minotaur_berserker", DARK), ("Etr_Bumpy_Ride", BRIGHT)])
-def test_the_answer(twitch, model_path, login, game):
-    """A line for each of the window's fifteen frames, then the verdict; no word on stderr; no Helix, no credentials."""
+def test_live_channel_prints_fifteen_frames_and_the_verdict(twitch, model_path, login, game):
+    """There is a line for each frame of the live window, then the verdict; stderr is empty, Helix is not asked."""
     before = len(twitch.requests)
     done = recognize(twitch, model_path, login)
     expected = [f"Frame {number}: {game.name} with a 100.00% confidence." for number in range(1, 16)]
@@ -135,8 +135,8 @@ def test_the_answer(twitch, model_path, login, game):
     assert not hosts & {"api.twitch.tv", "id.twitch.tv"}
 
 
-def test_a_file_is_answered_too(twitch, model_path, world):
-    """A recording on the disk: as many frames as of a live window, from all of it, and no request."""
+def test_video_file_prints_fifteen_frames_and_the_verdict(twitch, model_path, world):
+    """A file gives as many frames as a live window, spread over the whole recording, without any request."""
     before = len(twitch.requests)
     done = recognize(twitch, model_path, str(world.channel("etr_bumpy_ride").file))
     expected = [f"Frame {number}: {BRIGHT.name} with a 100.00% confidence." for number in range(1, 16)]
@@ -144,14 +144,14 @@ def test_a_file_is_answered_too(twitch, model_path, world):
     assert (done.returncode, done.stderr, len(twitch.requests)) == (0, "", before)
 
 
-def test_fewer_frames_by_setting(twitch, model_path):
-    """FRAMES_PER_STREAM is how many frames are looked at."""
+def test_frames_per_stream_limits_the_frames(twitch, model_path):
+    """FRAMES_PER_STREAM is the number of classified frames."""
     done = recognize(twitch, model_path, "dcss_minotaur_berserker", FRAMES_PER_STREAM="2")
     assert done.stdout.splitlines()[2:] == [f"{DARK.name} with a score of 2.0"]
 
 
 @pytest.mark.parametrize(
-    ("login", "code", "words"),
+    ("login", "code", "message"),
     [
         ("already_over", 3, "already_over is not live"),
         ("only_sponsors", 4, "only_sponsors shows nothing but ads"),
@@ -160,25 +160,25 @@ def test_fewer_frames_by_setting(twitch, model_path):
         ("no such file.mp4", 5, "is not a Twitch login"),
     ],
 )
-def test_no_answer(twitch, model_path, login, code, words):
-    """Offline, only ads, unknown and impossible: one line on stderr that says so, and each its exit code."""
+def test_source_without_verdict_has_its_message_and_exit_code(twitch, model_path, login, code, message):
+    """Offline, only ads, unknown login, invalid source: each has one line on stderr and its exit code."""
     done = recognize(twitch, model_path, login, AD_WAIT_S="0")
     assert (done.returncode, done.stdout) == (code, "")
-    assert words in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
 
 
-def test_servers_that_fail(twitch, model_path):
-    """Servers in trouble are exit code 7."""
+def test_servers_when_failing_have_their_exit_code(twitch, model_path):
+    """Unavailable servers are exit code 7."""
     twitch.fail("gql.twitch.tv", 503, times=1)
     done = recognize(twitch, model_path, "etr_bumpy_ride")
     assert (done.returncode, done.stdout) == (7, "")
     assert re.fullmatch(r"\w+: etr_bumpy_ride: .*upgrade streamlink\n", done.stderr)
 
 
-def test_without_a_model(twitch, tmp_path):
-    """No model is exit code 1, with the command that makes one; a wait for ads does not hold it up."""
+def test_recognize_without_a_model_names_the_command_that_makes_one(twitch, tmp_path):
+    """The exit code is 1, the message names model.create, and waiting for ads does not delay it."""
     start = time.monotonic()
     done = recognize(twitch, tmp_path / "none", "only_sponsors", AD_WAIT_S="60")
     assert (done.returncode, done.stdout) == (1, "")
@@ -187,8 +187,8 @@ def test_without_a_model(twitch, tmp_path):
     assert time.monotonic() - start < 20
 
 
-def test_a_model_of_another_size(twitch, tmp_path):
-    """The model's image size and IMG_SIZE have to be one: the line names the setting and the value."""
+def test_model_of_another_image_size_names_the_setting(twitch, tmp_path):
+    """IMG_SIZE must equal the model's image size: the message names the setting and the value."""
     save_model(tmp_path, (DARK, BRIGHT), img_size=96)
     done = recognize(twitch, tmp_path, "etr_bumpy_ride")
     assert done.returncode == 1
@@ -199,40 +199,40 @@ def test_a_model_of_another_size(twitch, tmp_path):
     ("name", "value"),
     [("IMG_SIZE", "large"), ("FRAMES_PER_STREAM", "0"), ("TWITCH_STANDIN", "http://example.com:80")],
 )
-def test_a_wrong_setting(twitch, model_path, name, value):
-    """Exit code 2, and the line begins with the setting's name."""
+def test_invalid_setting_is_named(twitch, model_path, name, value):
+    """The exit code is 2, and the message begins with the setting's name."""
     done = recognize(twitch, model_path, "etr_bumpy_ride", **{name: value})
     assert (done.returncode, done.stdout) == (2, "")
     assert re.match(rf"\w+: {name}: ", done.stderr)
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--login", "x"], ["x", "--every", "2"], ["x", "--watch", "--csv", "f"], ["x", "--sure", "0.9"]]
+    "arguments", [[], ["--login", "x"], ["x", "--every", "2"], ["x", "--watch", "--csv", "f"], ["x", "--sure", "0.9"]]
 )
-def test_a_wrong_command_line(twitch, model_path, words):
-    """No source, an unknown option, and options that do not go together are answered with the usage."""
-    done = recognize(twitch, model_path, *words)
+def test_invalid_command_line_prints_the_usage(twitch, model_path, arguments):
+    """Without a source, with an unknown option or with conflicting options, the usage is printed."""
+    done = recognize(twitch, model_path, *arguments)
     assert done.returncode == 2
     assert "usage: python -m recognition.recognize" in done.stderr
 
 
-def takers(pid: int) -> list[str]:
-    """The threads of a process that would take SIGTERM; on Linux, elsewhere none are known."""
+def sigterm_threads(pid: int) -> list[str]:
+    """Return the signal masks of the process's threads that do not block SIGTERM; empty where there is no /proc."""
     states = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
     blocked = [int(line.split()[1], 16) for state in states for line in state.splitlines() if line.startswith("SigBlk")]
     return [f"{mask:x}" for mask in blocked if not mask >> (signal.SIGTERM - 1) & 1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_while_waiting_for_ads(twitch, model_path, number):
-    """Ctrl-C and SIGTERM end the command at once, however long the ads would be waited for."""
+def test_signal_while_waiting_for_ads_ends_the_command(twitch, model_path, number):
+    """Ctrl-C and SIGTERM end the command at once, however long it would wait for the ads to end."""
     env = environment(twitch, model_path, AD_WAIT_S="600")
     with subprocess.Popen(
         command("-v", "only_sponsors"), cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr
         assert "waiting for the stream" in next(line for line in process.stderr if "ads" in line)
-        assert len(takers(process.pid)) <= 1  # while the main thread puts them off, nobody takes them
+        assert len(sigterm_threads(process.pid)) <= 1  # only the main thread may receive it
         start = time.monotonic()
         process.send_signal(number)
         assert process.wait(60) == 130
@@ -240,8 +240,8 @@ def test_interrupted_while_waiting_for_ads(twitch, model_path, number):
         assert "Traceback" not in process.stderr.read()
 
 
-def test_a_reader_that_leaves(twitch, model_path):
-    """`| head -1` ends it without a traceback."""
+def test_stdout_when_closed_by_the_reader_ends_the_command(twitch, model_path):
+    """`| head -1` ends the command with exit code 0 and without a traceback."""
     with subprocess.Popen(
         command("dcss_minotaur_berserker"),
         cwd=ROOT,

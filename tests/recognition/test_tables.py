@@ -1,4 +1,4 @@
-"""Where a survey's results go: rows of CSV and Parquet, a table on a terminal, and a summary."""
+"""Outputs of a survey: rows in CSV and Parquet files, the table on a terminal, and the summary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AT = datetime(2026, 11, 25, 1, 2, 3, 456_000, tzinfo=timezone.utc)
 
 
 def answered(source: str, *, known: bool = True, category: Game | None = None, preview: bool = False) -> VerdictReached:
-    """Two frames of Tetris."""
+    """Return a verdict of two Tetris frames."""
     accumulator = VerdictAccumulator((TETRIS, CHESS))
     for _ in range(2):
         accumulator.add_frame(np.array([np.log(3), 0.0]), known)
@@ -42,10 +42,10 @@ RESULTS = (
 )
 
 
-def test_a_row_has_all_columns():
-    """Those of the JSON, games as two columns each; what does not apply is None."""
+def test_row_has_a_value_for_each_column():
+    """A row has the values of the JSON, a game in two columns; a column that does not apply is None."""
     rows = [to_row(result) for result in RESULTS]
-    assert all(list(one) == list(COLUMNS) for one in rows)
+    assert all(list(row) == list(COLUMNS) for row in rows)
     one, two, three, four = rows
     assert (one["source"], one["game"], one["game_id"], one["confidence"], one["mismatch"]) == (
         "one",
@@ -60,38 +60,40 @@ def test_a_row_has_all_columns():
     assert one["time"] == "2026-11-25T01:02:03.456Z"
 
 
-def written(kind: type[CsvFile] | type[ParquetFile], file: Path, results: tuple[VerdictReached | SourceFailed, ...] = RESULTS) -> Path:
+def written(
+    kind: type[CsvFile] | type[ParquetFile], file: Path, results: tuple[VerdictReached | SourceFailed, ...] = RESULTS
+) -> Path:
     output = kind(file)
     for result in results:
         output.emit(result)
     output.close()
-    output.close()  # twice is fine
+    output.close()  # the second call does nothing
     return file
 
 
-def test_csv(tmp_path):
-    """Any reader of CSV finds the same values; quotes, commas and letters of any script survive."""
+def test_csv_when_read_has_the_same_values(tmp_path):
+    """A CSV reader finds the values of the rows; quotes, commas and non-ASCII letters survive."""
     text = written(CsvFile, tmp_path / "answers.csv").read_text(encoding="utf-8")
-    found = list(csv.DictReader(io.StringIO(text)))
-    assert [list(one) for one in found] == [list(COLUMNS)] * len(RESULTS)
-    words = {None: "", True: "true", False: "false"}
-    for one, result in zip(found, RESULTS, strict=True):
-        assert one == {
-            name: words[value] if value is None or isinstance(value, bool) else str(value)
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [list(row) for row in rows] == [list(COLUMNS)] * len(RESULTS)
+    spelling = {None: "", True: "true", False: "false"}
+    for row, result in zip(rows, RESULTS, strict=True):
+        assert row == {
+            name: spelling[value] if value is None or isinstance(value, bool) else str(value)
             for name, value in to_row(result).items()
         }
 
 
-def test_csv_lines_are_there_at_once(tmp_path):
-    """Whoever kills the survey finds each line whole."""
+def test_csv_line_when_written_is_flushed(tmp_path):
+    """After each result its line is in the file, so that a killed survey leaves whole lines."""
     output = CsvFile(tmp_path / "answers.csv")
     output.emit(RESULTS[0])
     assert len((tmp_path / "answers.csv").read_text().splitlines()) == 2
     output.close()
 
 
-def test_parquet(tmp_path):
-    """A reader finds columns of their types with the same values, more rows than fit a batch among them."""
+def test_parquet_when_read_has_the_same_values(tmp_path):
+    """A Parquet reader finds typed columns with the values of the rows, also with several batches."""
     many = RESULTS * parquet_file._BATCH
     table = read_parquet(written(ParquetFile, tmp_path / "answers.parquet", many)).read_all()
     assert table.column_names == list(COLUMNS)
@@ -104,46 +106,48 @@ def test_parquet(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["answers.parquet"]
 
 
-def test_parquet_of_nothing(tmp_path):
-    """A survey without results has a file with its columns, too."""
+def test_parquet_without_results_has_all_columns(tmp_path):
+    """The file of a survey without results has no rows, but the columns."""
     table = read_parquet(written(ParquetFile, tmp_path / "answers.parquet", ())).read_all()
     assert (table.num_rows, table.column_names) == (0, list(COLUMNS))
 
 
-def test_parquet_appears_whole_or_not_at_all(tmp_path):
-    """Until it is closed an older file stays as it is."""
+def test_parquet_until_closed_keeps_the_old_file(tmp_path):
+    """An older file of the same name is unchanged until `close`, and no other file is in the folder then."""
     file = tmp_path / "answers.parquet"
     file.write_bytes(b"old")
     output = ParquetFile(file)
     output.emit(RESULTS[0])
     assert file.read_bytes() == b"old"
+    assert [*tmp_path.iterdir()] == [file]
     output.close()
     assert read_parquet(file).read_all().num_rows == 1
 
 
 @pytest.mark.parametrize(("kind", "option"), [(CsvFile, "--csv"), (ParquetFile, "--parquet")])
-def test_a_file_that_cannot_be_written(tmp_path, kind, option):
-    """It is said before the survey begins, with the option's name."""
+def test_file_when_unwritable_raises_before_the_survey(tmp_path, kind, option):
+    """The constructor raises an error that begins with the option's name."""
     with pytest.raises(FolderError, match=f"^{option}: .*nowhere"):
         kind(tmp_path / "nowhere" / "answers")
 
 
-def printed(*results: VerdictReached | SourceFailed, width: int = 100) -> list[str]:
+def table_lines(*results: VerdictReached | SourceFailed, width: int = 100) -> list[str]:
+    """Return the lines of the table of these results on a terminal of this width."""
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    rows = ResultTable(console)
+    table = ResultTable(console)
     for result in results:
-        rows.emit(result)
-    rows.close()
+        table.emit(result)
+    table.close()
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
-def test_the_table():
-    """A head, and a row for each result in columns that stay where they are; mismatches are marked."""
-    head, *rows = printed(*RESULTS)
-    assert head.split() == ["Source", "Shows", "Sure", "Frames", "Category"]
+def test_table_has_aligned_columns_and_marks_mismatches():
+    """There is a heading and a row for each result, in columns of constant position; mismatches are marked."""
+    heading, *rows = table_lines(*RESULTS)
+    assert heading.split() == ["Source", "Shows", "Sure", "Frames", "Category"]
     assert [line.split()[0] for line in rows] == ["one", "two", "three", "four"]
-    shows = head.index("Shows")
+    shows = heading.index("Shows")
     assert [line[shows:].split("  ")[0] for line in rows] == [
         TETRIS.name,
         TETRIS.name,
@@ -155,13 +159,13 @@ def test_the_table():
     assert "75.0%" in rows[0]
 
 
-def test_a_narrow_terminal():
-    """No row takes more than a line."""
-    assert len(printed(*RESULTS, width=40)) == 1 + len(RESULTS)
+def test_table_when_the_terminal_is_narrow_has_one_line_per_row():
+    """Long cells are cut: no row takes more than one line."""
+    assert len(table_lines(*RESULTS, width=40)) == 1 + len(RESULTS)
 
 
-def test_the_progress():
-    """While it goes on a line says how far it is; at the end it is gone."""
+def test_progress_line_shows_the_status_until_closed():
+    """The line shows bar, count and status; `close` clears it."""
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     stats = SurveyStats()
     progress = ProgressLine(console, stats, total=4)
@@ -177,8 +181,8 @@ def test_the_progress():
     assert console.file.getvalue().endswith("\x1b[2K")
 
 
-def test_the_summary():
-    """Streams a minute, games, mismatches by name, failures by reason."""
+def test_summary_has_rate_games_mismatches_and_failures():
+    """The summary has streams per minute, failures by reason, verdicts by game, and mismatches by source."""
     now = 100.0
     stats = SurveyStats(clock=lambda: now)
     for result in (*RESULTS, answered("five"), SourceFailed("six", AT, OnlyAds("six: ads")), RESULTS[3]):
@@ -186,17 +190,17 @@ def test_the_summary():
     now += 30
     assert list(stats.summary()) == [
         "7 streams, 14 a minute: 3 known, 1 unknown, 3 failed (2 offline, 1 only ads); "
-        "8 frames in 30 s, 1 by their previews alone",
+        "8 frames in 30 s, 1 from previews only",
         f"{TETRIS.name} 3",
-        f"1 stream under another category: two shows {TETRIS.name}, not {CHESS.name}",
+        f"1 stream in another category: two shows {TETRIS.name}, not {CHESS.name}",
     ]
 
 
-def test_the_summary_of_very_many_mismatches():
-    """It names some, and counts the others."""
+def test_summary_when_mismatches_are_many_lists_twenty():
+    """The summary lists the first 20 mismatches and counts the others."""
     stats = SurveyStats()
     for number in range(1000):
         stats.add(answered(f"n{number}", category=CHESS))
     *_, last = stats.summary()
-    assert last.startswith("1000 streams under another category: n0 shows")
+    assert last.startswith("1,000 streams in another category: n0 shows")
     assert last.endswith("; and 980 more")

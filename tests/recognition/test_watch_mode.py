@@ -1,4 +1,4 @@
-"""recognition.recognize --watch, as a user starts it, on channels that switch, end, break and come back."""
+"""Watch mode, run as a command, on channels that switch games, end, fail and come back."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 
 from config import Settings
-from data.http import session as web
+from data.http.session import new_session
 from recognition import Recognizer
+from recognition.engine.watcher import MAX_THREADS
 from recognition.events import FrameClassified, GameChanged
+from recognition.modes.watch import MAX_CONNECTIONS
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize
 from tests.recognition.schema import valid
-from tests.scripted import Reply, Scripted
+from tests.scripted_server import Reply, ScriptedServer
 from tests.standin import Fault, Standin, World
 from tests.standin.faults import status
 
@@ -32,7 +34,7 @@ BEHAVIOURS = ("live", "ended", "expired", "rewound", "midroll", "broken", "offli
 
 @pytest.fixture(scope="module")
 def channels(world) -> World:
-    """A bright channel of each behaviour, and a dark one."""
+    """Return a bright channel of each behaviour, and a dark one."""
     bright = world.channel("etr_bumpy_ride")
     made = [dataclasses.replace(bright, login=name, behaviour=name) for name in BEHAVIOURS]
     return World((*made, dataclasses.replace(world.channel("dcss_minotaur_berserker"), login="dark")))
@@ -40,48 +42,49 @@ def channels(world) -> World:
 
 @pytest.fixture(scope="module")
 def twitch(channels):
-    """The stand-in with these."""
+    """Run the stand-in with these channels."""
     with Standin(channels, lifetime_s=LIVES_S) as running:
         yield running
     assert not running.unknown
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Return a TCP port that is free now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
-def started(twitch: Standin, model_path, *words: str, **changes: str) -> subprocess.Popen[str]:
-    """The command in the background."""
+def start_watch(twitch: Standin, model_path, *arguments: str, **changes: str) -> subprocess.Popen[str]:
+    """Start the command in the background."""
     env = environment(twitch, model_path, **changes)
     pipe = subprocess.PIPE
-    return subprocess.Popen(command("--watch", *words), cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command("--watch", *arguments), cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True)
 
 
 def metrics_of(port: int) -> str:
-    """What is served there, once it is."""
-    with web.new_session(5) as session:
+    """Return the metrics served at the port."""
+    with new_session(5) as session:
         return session.get(f"http://127.0.0.1:{port}/metrics").text
 
 
 def seconds_of(event: dict[str, Any]) -> float:
-    """Epoch seconds."""
+    """Return the event's time in epoch seconds."""
     return datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
 
 
-def test_everything_that_may_happen_to_streams(channels, model_path):
-    """Half a minute of channels that switch, end, lose their addresses, show ads and send broken segments.
+def test_watch_reports_switch_end_ads_and_broken_segments(channels, model_path):
+    """Watch channels for half a minute that switch, end, lose their URLs, show ads and send broken segments.
 
-    Each line is as described. The planted switch is told within ten seconds of its first picture, and posted; no other
-    is. No segment is lost but those that are no pictures; one channel ends, the others go on to the time's end.
+    Each JSON line is valid. The only planted switch is emitted within ten seconds of its first frame, and posted. No
+    segment is missed but the broken ones. One channel ends; the others are watched until the time is over.
     """
     at = (time.time() + 14) // 2 * 2
     port, logins = free_port(), ("live", *BEHAVIOURS[1:])
     switching = channels.with_switches([("live", at, "dark")])
-    with Scripted([Reply(503)] + [Reply(204)] * 99) as hook, Standin(switching, lifetime_s=LIVES_S) as twitch:
-        words = ["--json", "--minutes", "0.55", "--webhook", f"{hook.url}/changes", "--metrics", str(port)]
-        watching = started(twitch, model_path, *words, *logins)
+    with ScriptedServer([Reply(503)] + [Reply(204)] * 99) as hook, Standin(switching, lifetime_s=LIVES_S) as twitch:
+        options = ["--json", "--minutes", "0.55", "--webhook", f"{hook.url}/changes", "--metrics", str(port)]
+        watching = start_watch(twitch, model_path, *options, *logins)
         time.sleep(28)
         metrics = metrics_of(port)
         out, err = watching.communicate(timeout=60)
@@ -98,10 +101,10 @@ def test_everything_that_may_happen_to_streams(channels, model_path):
     assert seconds_of(verdicts["ended"]) < seconds_of(verdicts["live"]) - 5
     frames = [event for event in events if event["event"] == "frame"]
     assert not any(event["lost"] for event in frames)
-    counted = Counter(event["source"] for event in frames)
-    assert counted == {login: event["frames"] for login, event in verdicts.items()}
-    assert counted["live"] >= 15
-    assert min(counted["expired"], counted["rewound"]) >= 13
+    counts = Counter(event["source"] for event in frames)
+    assert counts == {login: event["frames"] for login, event in verdicts.items()}
+    assert counts["live"] >= 15
+    assert min(counts["expired"], counts["rewound"]) >= 13
     assert hook.requests[0][1] == "/changes"
     assert {body for body in hook.bodies} == {json.dumps(event, ensure_ascii=False).encode() for event in changes}
     assert re.search(r'^twitchcategory_frames_total{source="live"} (9|1\d)\.0$', metrics, re.M)
@@ -110,8 +113,8 @@ def test_everything_that_may_happen_to_streams(channels, model_path):
     assert (watching.returncode, "Traceback" in err) == (3, False)
 
 
-def test_twitch_in_trouble(channels, model_path):
-    """For ten seconds every server fails: nothing is told of it, and it goes on with what the stream shows by then."""
+def test_watch_when_servers_fail_briefly_continues(channels, model_path):
+    """When every server fails for a while, no failure is emitted, and the stream is watched on afterwards."""
     faults = [Fault("down", status(503), skip=14, for_s=20)]
     with Standin(channels.only({"live"}), lifetime_s=3600, faults=faults) as twitch:
         done = recognize(twitch, model_path, "--watch", "--json", "--minutes", "0.6", "live")
@@ -124,9 +127,9 @@ def test_twitch_in_trouble(channels, model_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_in_order(twitch, model_path, number):
-    """Each stream's verdict, at once; what was printed before are changes, each line with its time and its source."""
-    with started(twitch, model_path, "live", "dark") as watching:
+def test_signal_ends_watch_with_verdicts(twitch, model_path, number):
+    """Changes are printed with time and source; after a signal, each stream's verdict is printed at once."""
+    with start_watch(twitch, model_path, "live", "dark") as watching:
         assert watching.stdout
         assert watching.stderr
         lines = [watching.stdout.readline() for _ in range(2)]
@@ -137,8 +140,8 @@ def test_a_signal_ends_it_in_order(twitch, model_path, number):
         lines += watching.stdout.readlines()
         assert watching.stderr.read() == ""
     at = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
-    said = sorted(re.sub(at, "TIME", line).rstrip() for line in lines)
-    assert re.sub(r"score of \d+\.0", "score of N", "\n".join(said)).splitlines() == [
+    printed = sorted(re.sub(at, "TIME", line).rstrip() for line in lines)
+    assert re.sub(r"score of \d+\.0", "score of N", "\n".join(printed)).splitlines() == [
         f"TIME dark: {DARK.name} with a score of N",
         f"TIME dark: Now {DARK.name} (100.0%, frame 3)",
         f"TIME live: {BRIGHT.name} with a score of N",
@@ -146,8 +149,8 @@ def test_a_signal_ends_it_in_order(twitch, model_path, number):
     ]
 
 
-def test_streams_are_waited_for(channels, model_path):
-    """With --wait an offline channel is no end: it goes on until the time is over, and says once that it is offline."""
+def test_wait_option_when_offline_watches_until_the_time_is_over(channels, model_path):
+    """With --wait, an offline channel is reported once and waited for; without, the command ends at once."""
     with Standin(channels, lifetime_s=3600) as twitch:
         done = recognize(twitch, model_path, "--watch", "--wait", "--minutes", "0.1", "offline")
         assert (done.returncode, done.stdout, done.stderr) == (3, "", "error: offline is not live\n")
@@ -156,13 +159,13 @@ def test_streams_are_waited_for(channels, model_path):
         assert time.monotonic() - start < 30
 
 
-def test_against_the_streamers_own_word(channels, model_path):
-    """With credentials each change has the category, and a mismatch is marked: this streamer forgot to set it."""
+def test_category_when_the_game_has_switched_is_a_mismatch(channels, model_path):
+    """With --category, verdicts have the streamer's category; a mismatch is marked after the planted switch."""
     at = (time.time() - 600) // 2 * 2
     with Standin(channels.with_switches([("live", at, "dark")])) as twitch:
         credentials = {name: value for name, value in twitch.environment.items() if name.startswith("CLIENT")}
-        words = ["--watch", "--category", "--minutes", "0.12", "live", "dark"]
-        done = recognize(twitch, model_path, *words, **credentials)
+        arguments = ["--watch", "--category", "--minutes", "0.12", "live", "dark"]
+        done = recognize(twitch, model_path, *arguments, **credentials)
         assert not twitch.unknown
     assert done.returncode == 0
     verdicts = sorted(line.partition(": ")[2] for line in done.stdout.splitlines() if "score" in line)
@@ -172,18 +175,18 @@ def test_against_the_streamers_own_word(channels, model_path):
     ]
 
 
-def test_seldom_is_cheaper(twitch, model_path):
-    """--every 6: a third of the frames, and of the requests for playlists."""
+def test_every_option_reduces_frames_and_requests(twitch, model_path):
+    """With --every 6, a third of the frames is classified, and a third of the playlist requests is sent."""
     before = len(twitch.requests)
     done = recognize(twitch, model_path, "--watch", "--json", "--every", "6", "--minutes", "0.35", "live")
     frames = [event for event in map(json.loads, done.stdout.splitlines()) if event["event"] == "frame"]
-    looks = [request for request in twitch.requests[before:] if "/v1/playlist/" in request.path]
+    polls = [request for request in twitch.requests[before:] if "/v1/playlist/" in request.path]
     assert 3 <= len(frames) <= 6
-    assert len(looks) <= 5
+    assert len(polls) <= 5
 
 
-def test_a_file_is_watched_to_its_end(twitch, model_path, world):
-    """A frame of each two seconds, at once; its changes and its verdict, and it is over."""
+def test_file_when_watched_ends_with_its_verdict(twitch, model_path, world):
+    """A file is watched without pauses, one frame every two seconds of video; --wait does not apply to files."""
     file = str(world.channel("etr_bumpy_ride").file)
     done = recognize(twitch, model_path, "--watch", "--wait", file)
     lines = [line.partition(f"{file}: ")[2] for line in done.stdout.splitlines()]
@@ -192,54 +195,59 @@ def test_a_file_is_watched_to_its_end(twitch, model_path, world):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "message"),
     [
-        (["--webhook", "example.com"], 2, "--webhook: 'example.com' is no http"),
+        (["--webhook", "example.com"], 2, "--webhook: invalid URL 'example.com'"),
         (["--category"], 2, "CLIENT_ID"),
-        (["--frames", "3"], 2, "--frames does not go with --watch"),
+        (["--frames", "3"], 2, "--frames cannot be used with --watch"),
     ],
 )
-def test_what_cannot_be(twitch, model_path, words, code, said):
-    """It is an error at once, in a line, before anything is watched."""
-    done = recognize(twitch, model_path, "--watch", *words, "live")
+def test_watch_when_an_option_is_invalid_fails_at_once(twitch, model_path, arguments, code, message):
+    """An invalid option is one error message before anything is watched."""
+    done = recognize(twitch, model_path, "--watch", *arguments, "live")
     assert (done.returncode, done.stdout) == (code, "")
-    assert said in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-1]
 
 
-def test_a_port_that_is_taken(twitch, model_path):
-    """The line says which one."""
+def test_metrics_when_the_port_is_taken_names_it(twitch, model_path):
+    """The error message names the option, the address and the port."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         done = recognize(twitch, model_path, "--watch", "--metrics", str(port), "live")
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"--metrics: nothing can listen at 127.0.0.1:{port}" in done.stderr
+    assert f"--metrics: cannot listen at 127.0.0.1:{port}" in done.stderr
 
 
-def test_no_model(twitch, tmp_path):
-    """Exit code 1, and the command that makes one."""
+def test_watch_without_a_model_names_the_command_that_makes_one(twitch, tmp_path):
+    """The exit code is 1, and the message names model.create."""
     done = recognize(twitch, tmp_path / "none", "--watch", "live")
     assert (done.returncode, done.stdout) == (1, "")
     assert "python -m model.create" in done.stderr
 
 
-def test_as_a_library(twitch, model_path):
-    """A dozen lines: events as they come; who has seen enough leaves, and nothing stays behind."""
+def test_library_when_a_caller_stops_iterating_leaves_no_thread(twitch, model_path):
+    """A caller of Recognizer.watch may leave the loop; closing the recogniser ends all of its threads."""
     before = {thread.name for thread in threading.enumerate()}
     settings = Settings(model_path=model_path, twitch_standin=twitch.url)
     with Recognizer.load(settings) as recognizer:
-        shown: dict[str, str] = {}
+        displayed: dict[str, str] = {}
         frames = 0
         for event in recognizer.watch(["Live", "dark"]):
             frames += isinstance(event, FrameClassified)
             if isinstance(event, GameChanged) and event.after:
-                shown[event.source] = event.after.name
-            if len(shown) == 2:
+                displayed[event.source] = event.after.name
+            if len(displayed) == 2:
                 break
-    assert shown == {"live": BRIGHT.name, "dark": DARK.name}
+    assert displayed == {"live": BRIGHT.name, "dark": DARK.name}
     assert frames >= 6
     end = time.monotonic() + 10
-    while (left := {thread.name for thread in threading.enumerate()} - before) and time.monotonic() < end:
+    while (remaining := {thread.name for thread in threading.enumerate()} - before) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not left
+    assert not remaining
+
+
+def test_connections_are_as_many_as_threads():
+    """The mode cannot import the engine's constant; its own one is the same."""
+    assert MAX_CONNECTIONS == MAX_THREADS
