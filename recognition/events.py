@@ -1,6 +1,7 @@
 """Events: immutable records of what happens during recognition; every output consumes them. Standard library only.
 
-`as_json` converts an event to the JSON that docs/events.schema.json specifies for other programs.
+Each event has `source`, the normalised source, and `at`, a time with its time zone. `as_json` converts an event to the
+JSON that docs/events.schema.json specifies for other programs.
 """
 
 from __future__ import annotations
@@ -24,8 +25,6 @@ _DIGITS = 6
 class FrameClassified:
     """A frame was classified.
 
-    source: the normalised source.
-    at: time of the event, with its time zone.
     number: counts from 1 within the source.
     prediction: the frame's own prediction.
     jpeg: the frame as JPEG, img_size x img_size pixels.
@@ -46,8 +45,6 @@ class FrameClassified:
 class VerdictReached:
     """A source has its verdict.
 
-    source: the normalised source.
-    at: time of the event, with its time zone.
     verdict: the answer for the whole stream.
     category: the category that the streamer has set; None if it was not requested or is not known.
     stopped_early: whether the verdict was certain before all requested frames had come.
@@ -71,8 +68,6 @@ class VerdictReached:
 class GameChanged:
     """A watched source shows another game, or its first one.
 
-    source: the normalised source.
-    at: time of the event, with its time zone.
     before: the previous game; None if there was no answer yet, or it was "unknown".
     after: the new game; None if it is "unknown".
     known: whether `after` is a game.
@@ -98,12 +93,7 @@ class GameChanged:
 
 @dataclass(frozen=True, slots=True)
 class SourceFailed:
-    """A source gave no answer.
-
-    source: the normalised source.
-    at: time of the event, with its time zone.
-    error: the reason.
-    """
+    """A source gave no answer; `error` says why."""
 
     source: str
     at: datetime

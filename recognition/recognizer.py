@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from data import factories
 from data.errors import ModelError
+from recognition.categories import CategoryLookup, CategoryPoller
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.batching import Batcher, ImageClassifier
 from recognition.engine.signals import signals_deferred
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from data.capture.grabber import Grabber
     from data.entities import Frame, Stream
     from data.twitch.helix import Helix
-    from recognition.categories import CategoryLookup, CategoryPoller
 
 # (source, max_frames, ad_wait_s, spread_first) → frames, as data.capture.grabber.Grabber.frames gives them
 FrameProvider = Callable[[str, int, float, bool], Iterator["Frame"]]
@@ -79,7 +79,7 @@ class Recognizer:
         self._min_confidence = min_confidence
         self._classifier: ImageClassifier | None = None
         self._lock = threading.Lock()  # guards `_classifier`
-        self._closing = ExitStack()
+        self._closing = ExitStack()  # the grabber, and the sessions of `helix`
         self._closing.callback(grabber.close)
 
     @classmethod
@@ -91,7 +91,7 @@ class Recognizer:
         With `threads=1`, each core runs an inference of its own: the best choice for many streams. The model is loaded
         later, while the first frame is downloaded. Raises SettingsError.
         """
-        with signals_deferred():
+        with signals_deferred():  # these imports load C libraries and start threads
             from config import load
 
             own = settings or load()
@@ -126,6 +126,7 @@ class Recognizer:
         """Return a classifier for many threads; the caller closes it. Raises ModelError."""
         from model.inference.classifier import available_cores
 
+        # An inference with few threads leaves cores for others; one with a thread per core leaves none.
         return Batcher(self.classifier, workers=available_cores() // self._threads or 1 if self._threads else 1)
 
     def helix(self) -> Helix:
@@ -139,15 +140,11 @@ class Recognizer:
 
     def category_lookup(self, sources: Iterable[str]) -> CategoryLookup:
         """Start to request the declared categories of these sources, once. Raises SettingsError as `helix` does."""
-        from recognition.categories import CategoryLookup
-
         with signals_deferred():
             return CategoryLookup(self.helix(), sources)
 
     def category_poller(self, sources: Iterable[str]) -> CategoryPoller:
         """Start to request these categories every minute until `close`. Raises SettingsError as `helix` does."""
-        from recognition.categories import CategoryPoller
-
         with signals_deferred():
             return CategoryPoller(self.helix(), sources, self.stop)
 
@@ -159,7 +156,7 @@ class Recognizer:
         frames: gives a source's frames instead of the grabber.
         default_confidence: the minimum confidence if this recogniser has none.
         """
-        other = copy.copy(self)
+        other = copy.copy(self)  # shallow: it shares the connections
         other._classifier, other._frames = classifier, frames or self._frames
         other._min_confidence = self._min_confidence or default_confidence
         return other
@@ -216,7 +213,7 @@ class Recognizer:
             recognise = partial(stream.events, max_frames=max_frames, certainty=certainty)
             if preview:
                 client = stack.enter_context(factories.make_preview_client(self.settings))
-                image = self.with_classifier(classifier, lambda x, *_: iter([client.fetch(x)]), PREVIEW_CONFIDENCE)
+                image = self.with_classifier(classifier, lambda s, *_: iter([client.fetch(s)]), PREVIEW_CONFIDENCE)
                 recognise = partial(preview_first, image.events, recognise)
             yield from Survey(recognise, slots, parallel).results(sources)
 

@@ -37,16 +37,11 @@ class ChangeDetector:
         margin: float = CHANGE_MARGIN,
         unknown_margin: float = UNKNOWN_MARGIN,
     ) -> None:
-        """Start without an answer.
+        """Start without an answer. Raises ValueError if the margins do not fit the window.
 
-        Args:
-            classes: the games in the order of the probabilities.
-            window_frames: how many of the newest frames vote.
-            margin: lead that a game needs, in frames; at most `unknown_margin`.
-            unknown_margin: lead that "unknown" needs, in frames; less than `window_frames`.
-
-        Raises:
-            ValueError: the margins do not fit the window.
+        classes: the games in the order of the probabilities.
+        window_frames: how many of the newest frames vote.
+        margin, unknown_margin: the lead that a game or "unknown" needs, in frames.
         """
         if not 0 < margin <= unknown_margin < window_frames:
             raise ValueError(f"margins {margin} and {unknown_margin} do not fit a window of {window_frames} frames")

@@ -111,10 +111,9 @@ class VerdictAccumulator:
     def __init__(self, classes: Sequence[Game], top: int = 1, min_confidence: float = 0.0) -> None:
         """Start without frames.
 
-        Args:
-            classes: the games in the order of the logits, at least one.
-            top: length of the rankings.
-            min_confidence: frames and streams of a lower confidence are unknown, 0 to 1.
+        classes: the games in the order of the logits, at least one.
+        top: length of the rankings.
+        min_confidence: frames and streams of a lower confidence are unknown, 0 to 1.
         """
         self.min_confidence = min_confidence
         self._classes = tuple(classes)

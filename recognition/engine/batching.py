@@ -54,12 +54,9 @@ class Batcher:
     """
 
     def __init__(self, classifier: ImageClassifier, max_batch: int = _MAX_BATCH, workers: int = 1) -> None:
-        """Start the worker threads.
+        """Start `workers` threads, which classify batches of at most `max_batch` images.
 
-        Args:
-            classifier: must be thread-safe if there are several workers.
-            max_batch: images per batch at most.
-            workers: number of threads; each classifies a batch of its own.
+        With several workers, `classifier` must be thread-safe.
         """
         self.classes, self.img_size = classifier.classes, classifier.img_size
         self._classifier = classifier

@@ -42,12 +42,9 @@ class Survey:
     """Classifies sources concurrently, in threads of its own."""
 
     def __init__(self, recognise: _Recognise, slots: WorkSlots, parallel: int) -> None:
-        """Start nothing yet.
+        """Start nothing yet. Each source takes one of the slots; `parallel` is their number.
 
-        Args:
-            recognise: yields one source's frames, then its verdict; thread-safe; raises StreamError.
-            slots: each source takes one of them.
-            parallel: the number of slots.
+        recognise: yields one source's frames, then its verdict; thread-safe; raises StreamError.
         """
         self._recognise = recognise
         self._slots = slots

@@ -45,10 +45,7 @@ OpenFollower = Callable[[str, int, int], Follower]  # (source, initial_frames, m
 
 
 class WatchedStream:
-    """Watches one source. Any thread may poll it, one at a time.
-
-    finished: nothing more will come of the source.
-    """
+    """Watches one source. Any thread may poll it, one at a time, until it is `finished`."""
 
     def __init__(
         self,
@@ -62,13 +59,9 @@ class WatchedStream:
     ) -> None:
         """Open nothing yet.
 
-        Args:
-            source: its normalised name.
-            open_follower: data.capture.grabber.Grabber.open_follower, or a fake of it.
-            classifier: classifies one frame per call.
-            new_accumulator: called for each stream of the source.
-            wait: wait for a stream that is not live yet or has ended.
-            clock: monotonic seconds.
+        new_accumulator: called for each stream of the source.
+        wait: wait for a stream that is not live yet or has ended.
+        clock: returns monotonic seconds.
         """
         self.source = source
         self.finished = False
