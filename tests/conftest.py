@@ -78,15 +78,14 @@ def make_once(shared: Path) -> Callable[[str, Callable[[Path], None]], Path]:
     """Return a function that makes a folder once in a run: the first worker calls `make`, the others wait for it."""
 
     def make_once(name: str, make: Callable[[Path], None]) -> Path:
-        folder = shared / name
+        folder, complete = shared / name, shared / f"{name}.complete"
         with (shared / f"{name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # closing the file frees it, as does the process's death
-            if not folder.exists():
-                unfinished = shared / f"{name}.unfinished"
-                shutil.rmtree(unfinished, ignore_errors=True)
-                unfinished.mkdir()
-                make(unfinished)
-                unfinished.rename(folder)
+            if not complete.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                complete.touch()
         return folder
 
     return make_once

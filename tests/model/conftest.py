@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from data.entities import Game, StoredFrame
-from data.video.decoder import encode
+from data.video.images import encode_jpeg
+from tests.in_process import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 32
@@ -25,8 +26,13 @@ RED, GREEN, BLUE = Game(9, "Red"), Game(10, "Green"), Game(100, "Blue")
 GAMES = (RED, GREEN, BLUE)
 
 
+# What tests of the command take over from this process's environment.
+_KEPT = ("PATH", "HOME", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Keras 3.12 asks TensorFlow's variables for arrays in a way that numpy 2 calls deprecated, a thousand times."""
+    """Keep TensorFlow off GPUs and quiet in this process; ignore a deprecation in Keras 3.12 with numpy 2."""
+    os.environ.update(CUDA_VISIBLE_DEVICES="", TF_CPP_MIN_LOG_LEVEL="3")
     config.addinivalue_line("filterwarnings", "ignore:__array__ implementation doesn't accept:DeprecationWarning")
 
 
@@ -55,7 +61,7 @@ class Painted:
             path = self.root / frame.path
             path.parent.mkdir(parents=True, exist_ok=True)
             seed = int.from_bytes(f"{login}{frame.number}".encode(), "big")
-            path.write_bytes(encode(picture(game, seed, size), 95))
+            path.write_bytes(encode_jpeg(picture(game, seed, size), 95))
         return frames
 
     def name(self, *games: Game) -> None:
@@ -85,16 +91,15 @@ def paint_everything(dataset: Painted) -> Painted:
 
 def environment(dataset: Path, model_path: Path, **settings: str) -> dict[str, str]:
     """For `python -m model.create`: settings from the environment alone; those given go first."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     variables = {"DOWNLOAD_PATH": str(dataset), "MODEL_PATH": str(model_path), "IMG_SIZE": str(SIZE)}
     variables |= {"ARCHITECTURE": "cnn", "AUGMENT": "false"}
     return variables | {"CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "error::UserWarning"} | kept | settings
 
 
 def create(dataset: Path, model_path: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m model.create` as a user would."""
-    command, variables = [sys.executable, "-m", "model.create", *words], environment(dataset, model_path, **settings)
-    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=240, check=False)
+    """Run model.create in this process, where TensorFlow is imported once for all tests."""
+    return run_command("model.create", *words, env=environment(dataset, model_path, **settings))
 
 
 def figures(model_path: Path) -> dict[str, Any]:
@@ -112,9 +117,20 @@ class Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory) -> Trained:
-    """The three colours, trained once for the whole session; one of the files is no image."""
-    folder = tmp_path_factory.mktemp("trained")
-    dataset = paint_everything(Painted(folder / "dataset"))
-    (dataset.root / "9" / "red_ann-99.jpg").write_bytes(b"no image")
-    return Trained(create(dataset.download_path, folder / "model", EPOCHS="8"), dataset, folder / "model")
+def trained(make_once) -> Trained:
+    """Return the three colours and a model of them, trained once in a run by a process of the command.
+
+    One of the files is not an image. All workers use the folder: tests that write to a model copy it first.
+    """
+
+    def train(folder: Path) -> None:
+        dataset = paint_everything(Painted(folder / "dataset"))
+        (dataset.root / "9" / "red_ann-99.jpg").write_bytes(b"no image")
+        env = environment(dataset.download_path, folder / "model", EPOCHS="8")
+        command = [sys.executable, "-m", "model.create"]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
+        (folder / "run.json").write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+
+    folder = make_once("trained", train)
+    run = subprocess.CompletedProcess(["model.create"], *json.loads((folder / "run.json").read_text()))
+    return Trained(run, Painted(folder / "dataset"), folder / "model")

@@ -15,6 +15,7 @@ from config import Settings
 from data.entities import Game
 from model.inference.classes import CLASSES_FILE, write_classes
 from model.inference.classifier import CLASSES_KEY, ONNX_FILE
+from tests.in_process import run_command
 from tests.standin import Standin
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,9 +68,7 @@ def environment(standin: Standin, model_path: Path, **changes: str) -> dict[str,
     return {**other, "TWITCH_STANDIN": standin.url, "MODEL_PATH": str(model_path), **changes}
 
 
-def recognize(standin, model_path, *arguments, cwd=ROOT, **changes) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end, as a user would."""
+def recognize(standin, model_path, *arguments, cwd=ROOT, stdin="", **changes) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end in this process."""
     env = environment(standin, model_path, **changes)
-    return subprocess.run(
-        command(*arguments), cwd=cwd, env=env, capture_output=True, text=True, timeout=100, check=False
-    )
+    return run_command("recognition.recognize", *arguments, env=env, cwd=cwd, stdin=stdin)
