@@ -91,59 +91,43 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_recognition(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--json", action="store_true", help="print one JSON object per line (docs/events.schema.json), not text"
-    )
-    group.add_argument(
-        "--top", type=_COUNT, metavar="N", default=1, help="print the N most probable games (default: %(default)s)"
-    )
+    group.add_argument("--json", action="store_true", help="print JSON lines as in docs/events.schema.json, not text")
+    group.add_argument("--top", type=_COUNT, metavar="N", default=1, help="print the N best games (default: 1)")
     group.add_argument(
         "--min-confidence",
         type=_PROBABILITY,
         metavar="P",
         default=0.0,
-        help="call frames and streams of a confidence below P unknown, 0 to 1 (default: 0)",
+        help="call results below P unknown, 0 to 1 (default: 0)",
     )
     group.add_argument(
         "--frames",
         type=_COUNT,
         metavar="N",
-        help="classify at most N frames of each source and stop early when the verdict is certain "
-        "(default: all FRAMES_PER_STREAM frames)",
+        help="classify at most N frames of a source, fewer if the verdict is certain (default: all FRAMES_PER_STREAM)",
     )
     group.add_argument(
         "--sure",
         type=_PROBABILITY,
         metavar="P",
-        help="with --frames, stop when the verdict is that of all N frames with probability P, 0 to 1; "
+        help="certainty for --frames: the verdict is that of all N frames with probability P, 0 to 1; "
         "1 never stops early (default: 0.99)",
     )
+    group.add_argument("--save", metavar="DIR", help="write annotated frames and a contact sheet to DIR")
     group.add_argument(
-        "--save", metavar="DIR", help="write annotated frames and a contact sheet to DIR"
-    )
-    group.add_argument(
-        "--category",
-        action="store_true",
-        default=None,
-        help="print the category that the streamer has set, and mark a mismatch; needs Helix credentials",
+        "--category", action="store_true", default=None, help="add the streamer's category; needs Helix credentials"
     )
 
 
 def _add_watch(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--watch", action="store_true", help="follow each stream to its end and print what changes")
+    group.add_argument("--wait", action="store_true", default=None, help="wait for streams to start and to come back")
     group.add_argument(
-        "--wait", action="store_true", default=None, help="wait for streams to start, and to come back after their end"
+        "--every", type=_TIME, metavar="S", help="classify a frame every S seconds (default: of each segment)"
     )
-    group.add_argument(
-        "--every", type=_TIME, metavar="S", help="classify one frame every S seconds (default: one of each segment)"
-    )
-    group.add_argument(
-        "--minutes", type=_TIME, metavar="M", help="stop after M minutes (default: when all streams have ended)"
-    )
+    group.add_argument("--minutes", type=_TIME, metavar="M", help="stop after M minutes (default: never)")
     group.add_argument("--webhook", metavar="URL", help="POST each change to URL as JSON")
-    group.add_argument(
-        "--metrics", type=_PORT, metavar="PORT", help="serve Prometheus metrics at PORT; 0 takes a free port"
-    )
+    group.add_argument("--metrics", type=_PORT, metavar="PORT", help="serve Prometheus metrics at PORT; 0: a free port")
 
 
 def _add_survey(group: argparse._ArgumentGroup) -> None:
@@ -152,13 +136,10 @@ def _add_survey(group: argparse._ArgumentGroup) -> None:
         "--top-streams",
         type=_COUNT,
         metavar="N",
-        help="add the N streams with the most viewers, of --game if given; needs Helix credentials",
+        help="add only the N streams with the most viewers, of all categories or of --game; needs Helix credentials",
     )
     group.add_argument(
-        "--preview",
-        action="store_true",
-        default=None,
-        help="classify the preview image first, and the stream itself only if the preview is uncertain",
+        "--preview", action="store_true", default=None, help="classify the preview image, the stream if uncertain"
     )
     group.add_argument("--csv", metavar="FILE", help="write the results to FILE as CSV")
     group.add_argument("--parquet", metavar="FILE", help="write the results to FILE as Parquet")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from data.errors import FolderError
 from data.video.sampling import evenly_spaced
 from recognition.events import Event, FrameClassified, VerdictReached
 from recognition.outputs.annotation import annotate_frame, contact_sheet
+from recognition.outputs.base import folder_errors
 from recognition.outputs.console import event_lines
 
 CONTACT_SHEET = "sheet.jpg"
@@ -37,7 +36,7 @@ class AnnotatedImages:
 
     def emit(self, event: Event) -> None:
         """Write a frame, or the contact sheet after the verdict; ignore other events."""
-        with _folder_errors():
+        with folder_errors("--save", self._folder):
             if isinstance(event, FrameClassified):
                 path = self._source_folder(event.source) / f"frame-{event.number:03}.jpg"
                 path.write_bytes(annotate_frame(event.jpeg, event.number, event.prediction))
@@ -47,7 +46,7 @@ class AnnotatedImages:
 
     def close(self) -> None:
         """Write the contact sheets of sources that were interrupted before their verdict."""
-        with _folder_errors():
+        with folder_errors("--save", self._folder):
             for source in [*self._frames]:
                 self._write_sheet(source, [source])
 
@@ -79,12 +78,3 @@ class AnnotatedImages:
 def folder_name(source: str) -> str:
     """Return a folder name for a login, URL or path: unsafe characters become `_`, the scheme is dropped."""
     return _UNSAFE_CHARACTERS.sub("_", source.partition("://")[2] or source).strip("._")[-_MAX_NAME_LENGTH:] or "_"
-
-
-@contextmanager
-def _folder_errors() -> Iterator[None]:
-    """Raise FolderError, with the option's name, for an OSError in the block."""
-    try:
-        yield
-    except OSError as error:
-        raise FolderError(f"--save: {error}; name a folder that you can write to") from error

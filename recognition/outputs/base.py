@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from data.errors import FolderError
 
 if TYPE_CHECKING:
     from recognition.engine.batching import ImageClassifier
@@ -48,3 +53,12 @@ class InferenceTimer(Output, Protocol):
 
     def time_inference(self, classifier: ImageClassifier) -> ImageClassifier:
         """Return a classifier that gives the same predictions and measures the time of each batch."""
+
+
+@contextmanager
+def folder_errors(option: str, path: Path) -> Iterator[None]:
+    """Raise FolderError, with the option that named the path, for an OSError in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise FolderError(f"{option}: cannot write {path}: {error}; choose a path that you can write to") from error

@@ -14,7 +14,12 @@ from recognition.events import Event, FrameClassified, GameChanged, SourceFailed
 log = logging.getLogger(__name__)
 
 
-class TextLines:
+class _Console:
+    def close(self) -> None:
+        """Do nothing: no line is buffered."""
+
+
+class TextLines(_Console):
     """Print frames, changes and verdicts as text.
 
     Args:
@@ -32,11 +37,8 @@ class TextLines:
         for line in event_lines(event):
             print(f"{event.source}: {line}" if self._with_source else line, flush=True)
 
-    def close(self) -> None:
-        """Do nothing: no line is buffered."""
 
-
-class ChangeLines:
+class ChangeLines(_Console):
     """Print changes and verdicts as text, each line with its local time and source; skip frames."""
 
     def emit(self, event: Event) -> None:
@@ -47,19 +49,13 @@ class ChangeLines:
             for line in event_lines(event):
                 print(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S} {event.source}: {line}", flush=True)
 
-    def close(self) -> None:
-        """Do nothing: no line is buffered."""
 
-
-class JsonLines:
+class JsonLines(_Console):
     """Print each event as a JSON object on one line, as docs/events.schema.json describes it."""
 
     def emit(self, event: Event) -> None:
         """Print the event, failures included."""
         print(json.dumps(as_json(event), ensure_ascii=False), flush=True)
-
-    def close(self) -> None:
-        """Do nothing: no line is buffered."""
 
 
 def event_lines(event: FrameClassified | VerdictReached | GameChanged) -> Iterator[str]:

@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from data.errors import FolderError
 from recognition.events import Event, SourceFailed, VerdictReached, as_json
+from recognition.outputs.base import folder_errors
 
 TEXT, INTEGER, FLOAT, BOOLEAN, TIME = "text", "integer", "float", "boolean", "time"
 # The keys of docs/events.schema.json. A game has two columns, id and name; a value that does not apply is empty.
@@ -56,10 +56,8 @@ class CsvFile:
 
     def __init__(self, file: Path) -> None:
         self._path = file
-        try:
+        with folder_errors("--csv", file):
             self._file = file.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise FolderError(f"--csv: cannot write {file}: {error}; name another file") from error
         self._writer = csv.DictWriter(self._file, list(COLUMNS), lineterminator="\n")
         self._write({name: name for name in COLUMNS})
 
@@ -74,11 +72,9 @@ class CsvFile:
 
     def _write(self, values: dict[str, Any]) -> None:
         """Write one line and flush it. Raises FolderError."""
-        try:
+        with folder_errors("--csv", self._path):
             self._writer.writerow(values)
             self._file.flush()
-        except OSError as error:
-            raise FolderError(f"--csv: cannot write {self._path}: {error}; free some disk space") from error
 
 
 def _csv_value(value: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,8 @@ from arro3.core import Array, DataType, RecordBatch, Table
 from arro3.io import write_parquet
 
 from data.atomic import atomic_file, temporary_files
-from data.errors import FolderError
 from recognition.events import Event, SourceFailed, VerdictReached
+from recognition.outputs.base import folder_errors
 from recognition.outputs.csv_file import BOOLEAN, COLUMNS, FLOAT, INTEGER, TEXT, TIME, to_row
 
 _BATCH = 1000  # rows kept as Python objects before they become an Arrow batch of some 200 bytes a row
@@ -36,7 +34,7 @@ class ParquetFile:
         self._batches: list[RecordBatch] = []
         self._closed = False
         # A survey may take hours: an unwritable folder must be reported before it begins.
-        with self._folder_errors(), temporary_files(file.parent, [b""]):
+        with folder_errors("--parquet", file), temporary_files(file.parent, [b""]):
             pass
 
     def emit(self, event: Event) -> None:
@@ -52,7 +50,7 @@ class ParquetFile:
             return
         self._closed = True
         self._flush()
-        with self._folder_errors(), atomic_file(self._path) as temporary:
+        with folder_errors("--parquet", self._path), atomic_file(self._path) as temporary:
             write_parquet(Table.from_batches(self._batches), temporary, compression=_COMPRESSION)
 
     def _flush(self) -> None:
@@ -61,14 +59,6 @@ class ParquetFile:
             columns = {name: _column(kind, [row[name] for row in self._rows]) for name, kind in COLUMNS.items()}
             self._batches.append(RecordBatch.from_pydict(columns))
             self._rows = []
-
-    @contextmanager
-    def _folder_errors(self) -> Iterator[None]:
-        """Raise FolderError, with the option's name, for an OSError in the block."""
-        try:
-            yield
-        except OSError as error:
-            raise FolderError(f"--parquet: cannot write {self._path}: {error}; name another file") from error
 
 
 def _column(kind: str, values: list[Any]) -> Array:
