@@ -1,7 +1,7 @@
-"""Which frames are worth keeping: no flat ones, no test cards, none that repeats a kept one of its stream.
+"""Frame quality filter: rejects flat frames, test cards, and frames that repeat an earlier one of their stream.
 
-All is judged on thumbnails of 30 x 30 cells. For repeats they tell more than perceptual hashes do: a figure that
-walks over a still background changes the cells that it crosses, and none of a hash's bits.
+All decisions are made on thumbnails of 30 x 30 cells. They find duplicates better than perceptual hashes: a
+figure that walks over a still background changes the cells that it crosses, but no bit of a hash.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import numpy as np
 from data.video.decoder import generate_test_pattern
 from data.video.images import decode_thumbnail, to_grayscale, to_thumbnail
 
+# Reasons for a rejection, as the download counts and prints them.
 BLACK, ONE_COLOUR, TEST_CARD, FROZEN, DUPLICATE = "black", "one colour", "test card", "frozen", "seen before"
 
+# Test cards that FFmpeg can generate.
 TEST_CARD_SOURCES = (
     "smptebars",
     "smptehdbars",
@@ -26,71 +28,74 @@ TEST_CARD_SOURCES = (
     "testsrc2",
     "rgbtestsrc",
     "yuvtestsrc",
-)  # FFmpeg's sources of test cards
-
-_OUTLIER_CELLS = 27  # cells, 3 % of them: so many may differ from the rest, for a small logo, or a clock
-_FLAT_LEVELS = (
-    3  # of 255, from the darkest to the brightest of the others; gameplay at a quarter of its light has 6 or more
 )
-_DARK = 32  # mean level of a flat frame that is called black
-_CARD_LEVELS = 40  # of 255: cards are shown at 75 % or 100 %, in the colours of SD or HD, and a little dimmed
-_CARD_FRACTION = 0.5  # of the cells; logos, clocks and texts leave 60 % or more, gameplay has 30 % at most
-_CARD_ROWS = 3  # every third row is looked at
-_DUPLICATE_LEVELS = 3, 8  # of 255; encoding a still picture anew changes no cell by more than 3
-_DUPLICATE_CONTRAST_FRACTION = 1 / 8  # of the frame's own contrast, between those two: in the dark, less is a movement
-_WINDOW = 15  # frames of a stream that are remembered: a live window's
+
+# Levels are those of uint8 pixels, 0 to 255. The limits were measured on the gameplay clips of the tests.
+_OUTLIER_CELLS = 27  # 3 % of the cells on each side may differ, for a small logo or a clock
+_FLAT_LEVELS = 3  # contrast of a flat frame; gameplay at a quarter of its brightness has 6 or more
+_DARK_LEVEL = 32  # mean level below which a flat frame is called black
+_CARD_LEVELS = 40  # tolerance: cards come at 75 % or 100 %, in SD or HD colors, and slightly dimmed
+_CARD_FRACTION = 0.5  # matching cells; logos, clocks and texts leave 60 % or more, gameplay has 30 % at most
+_CARD_ROWS = 3  # every third row is compared
+_DUPLICATE_LEVELS = 3, 8  # limits of the tolerance; encoding a still image again changes no cell by more than 3
+_DUPLICATE_CONTRAST_FRACTION = 1 / 8  # tolerance as a fraction of the frame's contrast: dark frames move less
+_HISTORY_FRAMES = 15  # frames to remember of a stream: as many as a playlist lists segments
 
 
 class FrameQualityFilter:
-    """Judges frames, and remembers what it let through of the `streams` looked at last. Threads may share it."""
+    """Rejects frames that no dataset needs. Several threads may share a filter.
 
-    def __init__(self, streams: int = 2000) -> None:
-        """Draws the test cards. A stream takes 15 kB."""
-        self._max_streams = streams
+    Args:
+        max_streams: number of streams to remember, those used last; each takes 15 kB.
+    """
+
+    def __init__(self, max_streams: int = 2000) -> None:
+        self._max_streams = max_streams
         self._test_cards = _TestCards(TEST_CARD_SOURCES)
         self._lock = threading.Lock()
-        self._histories: OrderedDict[str, deque[np.ndarray]] = OrderedDict()  # by login, grey thumbnails
+        self._histories: OrderedDict[str, deque[np.ndarray]] = OrderedDict()  # by login, each uint8 (30, 30)
 
     def reject_reason(self, login: str, jpeg: bytes) -> str:
-        """Why to leave this frame out, one of the words above; or "" for one to keep, which is remembered.
+        """Return why to reject a frame, one of the module's constants; "" to keep it, which also remembers it.
 
-        Raises UndecodableVideo when the bytes are no JPEG.
+        Raises UndecodableVideo for an invalid JPEG.
         """
-        thumbnail = decode_thumbnail(jpeg)
-        grey = to_grayscale(thumbnail)
-        contrast = _contrast(grey)
+        thumbnail = decode_thumbnail(jpeg)  # (30, 30, 3)
+        gray = to_grayscale(thumbnail)  # (30, 30)
+        contrast = _contrast(gray)
         if contrast <= _FLAT_LEVELS:  # as in `is_flat`
-            return BLACK if grey.mean() < _DARK else ONE_COLOUR
+            return BLACK if gray.mean() < _DARK_LEVEL else ONE_COLOUR
         if self._test_cards.match(thumbnail):
             return TEST_CARD
         with self._lock:
-            return self._duplicate_reason(self._history(login), grey, contrast)
+            return self._duplicate_reason(self._history(login), gray, contrast)
 
     def _history(self, login: str) -> deque[np.ndarray]:
-        """What is remembered of a stream. The one that was not looked at for longest is forgotten for a new one."""
-        kept = self._histories.setdefault(login, deque(maxlen=_WINDOW))
+        """Return the kept frames of a stream; for a new stream, forget the one that was used least recently."""
+        kept = self._histories.setdefault(login, deque(maxlen=_HISTORY_FRAMES))
         self._histories.move_to_end(login)
         if len(self._histories) > self._max_streams:
             self._histories.popitem(last=False)
         return kept
 
     @staticmethod
-    def _duplicate_reason(kept: deque[np.ndarray], grey: np.ndarray, contrast: int) -> str:
-        """Whether the last one kept is the same picture, or one before it; if none is, this one is kept."""
+    def _duplicate_reason(kept: deque[np.ndarray], gray: np.ndarray, contrast: int) -> str:
+        """Return FROZEN if the frame equals the last kept one, DUPLICATE if an earlier one; otherwise keep it."""
         least, most = _DUPLICATE_LEVELS
-        still = min(most, max(least, contrast * _DUPLICATE_CONTRAST_FRACTION))
-        moved = [(np.maximum(grey, old) - np.minimum(grey, old)).max() > still for old in kept]
+        tolerance = min(most, max(least, contrast * _DUPLICATE_CONTRAST_FRACTION))
+        # uint8 differences would wrap around, so subtract the smaller level from the larger one.
+        moved = [(np.maximum(gray, old) - np.minimum(gray, old)).max() > tolerance for old in kept]
         if all(moved):
-            kept.append(grey)
+            kept.append(gray)
             return ""
         return DUPLICATE if moved[-1] else FROZEN
 
 
 class AcceptAll:
-    """Lets every frame through."""
+    """A filter that rejects no frame."""
 
     def reject_reason(self, login: str, jpeg: bytes) -> str:
-        """Nothing is a reason to leave a frame out."""
+        """Return "": keep the frame."""
         del login, jpeg
         return ""
 
@@ -99,29 +104,29 @@ class _TestCards:
     """Test cards, as the range of levels that each cell of a thumbnail may have."""
 
     def __init__(self, sources: Sequence[str]) -> None:
-        pictures = [to_thumbnail(generate_test_pattern(source)) for source in sources]
-        planes = np.stack([self._planes(picture) for picture in pictures], axis=1).astype(np.int16)
+        cards = [to_thumbnail(generate_test_pattern(source)) for source in sources]
+        planes = np.stack([self._planes(card) for card in cards], axis=1).astype(np.int16)  # (3, cards, cells)
         self._low = np.clip(planes - _CARD_LEVELS, 0, 255).astype(np.uint8)
         self._high = np.clip(planes + _CARD_LEVELS, 0, 255).astype(np.uint8)
 
     def match(self, thumbnail: np.ndarray) -> bool:
-        """Whether it shows one of them, whatever else lies over it."""
-        planes = self._planes(thumbnail)[:, None]
+        """Return whether the thumbnail shows a test card, even if something covers half of it."""
+        planes = self._planes(thumbnail)[:, None]  # (3, 1, cells)
         red, green, blue = (self._low <= planes) & (planes <= self._high)  # each (cards, cells)
         return bool((red & green & blue).mean(axis=1).max() >= _CARD_FRACTION)
 
     @staticmethod
     def _planes(thumbnail: np.ndarray) -> np.ndarray:
-        """uint8 (3, cells): channels first, since NumPy is quickest along the last axis."""
+        """Return every third row as uint8 (3, cells): channels first, because NumPy is fastest along the last axis."""
         return np.ascontiguousarray(thumbnail[::_CARD_ROWS].reshape(-1, 3).T)
 
 
 def is_flat(jpeg: bytes) -> bool:
-    """Whether a frame is black or of one colour, which no game is. Raises UndecodableVideo when the bytes are no JPEG."""
+    """Return whether a frame is black or of one color, which no game is. Raises UndecodableVideo."""
     return _contrast(to_grayscale(decode_thumbnail(jpeg))) <= _FLAT_LEVELS
 
 
-def _contrast(grey: np.ndarray) -> int:
-    """Levels between the dark and the bright cells, a few outliers on both sides left out."""
-    levels = np.sort(grey, axis=None, kind="stable")  # a radix sort
+def _contrast(gray: np.ndarray) -> int:
+    """Return the difference of the brightest and the darkest level, without the outliers on both sides."""
+    levels = np.sort(gray, axis=None, kind="stable")  # for uint8 a radix sort
     return int(levels[-1 - _OUTLIER_CELLS]) - int(levels[_OUTLIER_CELLS])

@@ -1,8 +1,8 @@
-"""The beginning of a remote file: fetched as far as it is read, over a connection that is kept.
+"""Range reader: the start of a remote file, fetched only as far as it is read, over kept connections.
 
-A segment of two seconds holds 60 frames or more, and one is wanted. A Range header asks for about as much as the
-first frame takes (RFC 9110, 14.2); where that was too little, more follows; where a server ignores the header and
-sends all, the answer is cut off when enough was read.
+A segment of two seconds holds 60 frames or more, and only one is needed. A Range header requests about
+as many bytes as the first frame takes (RFC 9110, 14.2). If they are too few, another request follows.
+If a server ignores the header and sends everything, the connection is closed after enough was read.
 """
 
 from __future__ import annotations
@@ -15,38 +15,50 @@ import requests
 
 from data.http.session import iter_body
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")  # RFC 9110, 14.4
 
 
 Get = Callable[[Mapping[str, str]], requests.Response]
 
 
 class RangeReader:
-    """A file-like object that demuxers can `read`; `close` gives the connection back.
+    """A file-like object that demuxers can read. It cannot seek. `close` returns the connection to its pool.
 
-    `get(headers)` makes a request with stream=True, or raises; its errors pass through `read`, as those of
-    data.http.session.iter_body do. `guess_bytes`: to ask for first. `start`, `end`: where the file lies in the resource,
-    for byte ranges. `deadline_s` for all of it together.
+    Args:
+        get: `get(headers)` sends a request with stream=True, or raises. Its errors pass through `read`,
+            as do those of `data.http.session.iter_body`.
+        initial_bytes: size of the first request.
+        deadline_s: seconds for all requests together.
+        limit_bytes: the largest acceptable response.
+        start: first byte of the file in the resource.
+        end: byte after the last one of the file in the resource; None: to the end of the resource.
     """
 
     def __init__(
-        self, get: Get, *, initial_bytes: int, deadline_s: float, limit_bytes: int, start: int = 0, end: int | None = None
+        self,
+        get: Get,
+        *,
+        initial_bytes: int,
+        deadline_s: float,
+        limit_bytes: int,
+        start: int = 0,
+        end: int | None = None,
     ) -> None:
         self._get = get
         self._request_bytes = initial_bytes
         self._deadline = time.monotonic() + deadline_s
         self._limit = limit_bytes
         self._start = start
-        self._next = start  # the first byte not asked for yet
+        self._next = start  # first byte that was not requested yet
         self._end = end
         self._response: requests.Response | None = None
         self._chunks: Iterator[bytes] = iter(())
         self._buffer = b""
-        self._complete = False  # all that there is was asked for
-        self.bytes_read = 0  # bytes read so far
+        self._complete = False  # everything was requested
+        self.bytes_read = 0
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes, at least one; b"" at the file's end, and after an error: demuxers read on then."""
+        """Return 1 to `size` bytes; b"" at the end of the file, and after an error: demuxers continue to read then."""
         try:
             self._fill()
         except BaseException:
@@ -57,7 +69,7 @@ class RangeReader:
         return part
 
     def _fill(self) -> None:
-        """Have something in the buffer, unless the file is at its end."""
+        """Fill the buffer, unless the file has ended."""
         while not self._buffer:
             self._buffer = next(self._chunks, b"")
             if not self._buffer:
@@ -66,7 +78,7 @@ class RangeReader:
                 self._request_more()
 
     def close(self) -> None:
-        """End it. What was asked for and is on its way is read, so that the connection can serve again."""
+        """Read the rest of the requested bytes, so that the connection can be reused, and end the reader."""
         if self._response is not None and self._response.status_code == 206:
             for _ in self._chunks:
                 pass
@@ -82,38 +94,39 @@ class RangeReader:
             self.close()
 
     def _release(self) -> None:
-        """Close the answer, and forget it: demuxers are freed late, and would keep it and its connection alive."""
+        """Close the response and drop it: demuxers are freed late, and would keep its connection alive."""
         if self._response is not None:
             self._response.close()
         self._response, self._chunks, self._buffer, self._complete = None, iter(()), b"", True
 
     def _request_more(self) -> None:
-        """Ask for the next bytes: the guess at first, then twice as many as there are."""
+        """Request the next bytes: `initial_bytes` first, then as many as there are already."""
         last = self._next + self._request_bytes - 1
         if self._end is not None:
             last = min(last, self._end - 1)
         response = self._get({"Range": f"bytes={self._next}-{last}"})
         self._response = response
-        pieces = iter_body(response, max(0.0, self._deadline - time.monotonic()), self._limit)
+        chunks = iter_body(response, max(0.0, self._deadline - time.monotonic()), self._limit)
         if found := _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")):
             total = int(found[3]) if found[3] != "*" else None
             end = self._end if self._end is not None else total
-            self._chunks = pieces
+            self._chunks = chunks
             self._next = int(found[2]) + 1
             self._complete = self._next >= (end if end is not None else int(found[2]) + 1)
             self._request_bytes = self._next - self._start
-        else:  # the whole resource, or, by a server that says 206 and not what of, just what was asked for
-            self._chunks = pieces if response.status_code == 206 else _slice_stream(pieces, self._next, self._end)
+        else:
+            # Status 200: the whole resource. A 206 without Content-Range: take it for the requested bytes.
+            self._chunks = chunks if response.status_code == 206 else _slice_stream(chunks, self._next, self._end)
             self._complete = True
 
 
-def _slice_stream(pieces: Iterator[bytes], start: int, end: int | None) -> Iterator[bytes]:
-    """The bytes from `start` to before `end` of what `pieces` make together."""
-    place = 0
-    for piece in pieces:
-        part = piece[max(0, start - place) : None if end is None else max(0, end - place)]
-        place += len(piece)
+def _slice_stream(chunks: Iterator[bytes], start: int, end: int | None) -> Iterator[bytes]:
+    """Yield the bytes from `start` (included) to `end` (excluded; None: all) of the chunks' concatenation."""
+    position = 0
+    for chunk in chunks:
+        part = chunk[max(0, start - position) : None if end is None else max(0, end - position)]
+        position += len(chunk)
         if part:
             yield part
-        if end is not None and place >= end:
+        if end is not None and position >= end:
             return

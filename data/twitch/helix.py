@@ -1,4 +1,4 @@
-"""Helix, the Twitch API: popular games, their live streams, and the names of games.
+"""Helix client: popular games, their live streams, and categories by name or id.
 
 https://dev.twitch.tv/docs/api/reference · rate limits: https://dev.twitch.tv/docs/api/guide#twitch-rate-limits
 """
@@ -6,8 +6,6 @@ https://dev.twitch.tv/docs/api/reference · rate limits: https://dev.twitch.tv/d
 from __future__ import annotations
 
 import logging
-import math
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,26 +13,53 @@ from typing import Any
 
 import requests
 
+from data.backoff import Backoff
 from data.entities import Game, Stream, is_login
 from data.errors import CategoryNotFound, DirectoryUnauthorized, DirectoryUnavailable, SettingsError
 from data.http.session import read_body
-from data.twitch.responses import HelixResponse, parse_cursor, parse_game, parse_items, parse_stream
+from data.twitch.responses import (
+    HelixResponse,
+    parse_cursor,
+    parse_game,
+    parse_items,
+    parse_rate_limit_reset,
+    parse_stream,
+)
 
 HELIX_URL = "https://api.twitch.tv/helix/"
 TOKEN_URL = "https://id.twitch.tv/oauth2/token"
 
-_PAGE = 100  # items a page: Helix's maximum, and its maximum of ids in one call
-_MAX_RESPONSE_BYTES = 8 << 20  # a page of 100 streams is about 100 kB
-_MAX_RATE_LIMIT_S = 60.0  # after which all points are back, whatever a header says
-_EMPTY_PAGES = 2  # Helix may send one empty page in the middle (twitchdev/issues 543)
+_PAGE = 100  # items: the maximum of a page, and of ids or logins in one request
+_MAX_RESPONSE_BYTES = 8 << 20  # a page of 100 streams has about 100 kB
+_MAX_EMPTY_PAGES = 2  # Helix may send one empty page in the middle (twitchdev/issues 543)
+_JITTER = 0.5  # of the pauses between attempts
 
 log = logging.getLogger(__name__)
 
 
 class Helix:
-    """A client of the API. It owns no session: the caller closes the one it passes.
+    """A client of the Twitch API: the directory of games and live streams.
 
-    Every method raises DirectoryUnavailable (ask again later) or DirectoryUnauthorized (fix the credentials).
+    Args:
+        session: sends the requests; the caller closes it.
+        client_id: of the application, https://dev.twitch.tv/console/apps.
+        access_token: app access token; "": request one with the client secret.
+        client_secret: of the application; "": the access token cannot be renewed.
+        retry_budget_s: seconds that one request may wait for retries and rate limits in total.
+        deadline_s: seconds for one response.
+        languages: of the streams to list, up to 100 ISO 639-1 codes or `other`; none: all languages.
+        sleep: waits a number of seconds; a true result, as of a stop event's `wait`, ends the retries.
+
+    Raises:
+        SettingsError: the credentials are incomplete; from the constructor.
+        DirectoryUnavailable: Twitch is down, slow or rate-limited; from every method. Try again later.
+        DirectoryUnauthorized: the credentials are refused; from every method. Renew them.
+
+    Example:
+        with new_session(timeout_s=10) as session:
+            helix = Helix(session, "my_client_id", client_secret="my_secret")
+            game = helix.game_by_name("Minetest")
+            logins = [stream.login for stream in helix.list_streams(game.id, max_streams=20)]
     """
 
     def __init__(
@@ -49,17 +74,10 @@ class Helix:
         languages: Iterable[str] = (),
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """Take the credentials; nothing is asked yet.
-
-        `budget_s`: what one request may spend on retries and waiting. `deadline_s`: for one answer.
-        `languages`: of the streams to list, ISO 639-1 codes or `other`, a hundred at most; none for all.
-        `sleep`: how to wait; a download passes its stop event's `wait`, so that Enter ends it.
-        Raises SettingsError when the credentials are incomplete.
-        """
         if not client_id:
             raise SettingsError("CLIENT_ID: is empty; make an application at https://dev.twitch.tv/console/apps")
         if not (access_token or client_secret):
-            raise SettingsError("ACCESS_TOKEN: is empty, and so is CLIENT_SECRET; one of them is needed")
+            raise SettingsError("ACCESS_TOKEN: is empty, and so is CLIENT_SECRET; set one of them")
         self._session = session
         self._client_id = client_id
         self._token = access_token
@@ -68,18 +86,21 @@ class Helix:
         self._deadline_s = deadline_s
         self._languages = list(languages)
         self._sleep = sleep
-        self._rate_limited_until = 0.0  # epoch seconds: the bucket is empty until then
+        self._rate_limited_until = 0.0  # epoch seconds
 
     def top_games(self, non_games: Iterable[int] = ()) -> Iterator[Game]:
-        """Games by viewers, most first; `non_games` and what has no IGDB id (Just Chatting, Music …) are left out."""
-        left_out = frozenset(non_games)
+        """Yield games by their number of viewers, descending.
+
+        Categories in `non_games`, or without an IGDB id (Just Chatting, Music …), are not games.
+        """
+        excluded = frozenset(non_games)
         for item in self._paginate("games/top", {}, key="id"):
             game = parse_game(item)
-            if item.get("igdb_id") and game.id not in left_out:
+            if item.get("igdb_id") and game.id not in excluded:
                 yield game
 
     def games_by_id(self, ids: Iterable[int]) -> dict[int, Game]:
-        """The games of these ids, a hundred in one call. Ids that Helix does not know are absent."""
+        """Return the games with these ids, by id. Unknown ids are absent."""
         wanted = sorted(set(ids))
         found: dict[int, Game] = {}
         for start in range(0, len(wanted), _PAGE):
@@ -88,26 +109,29 @@ class Helix:
         return found
 
     def game_by_name(self, name: str) -> Game:
-        """The category of this name, written as Twitch writes it. Raises CategoryNotFound."""
+        """Return the category with this name, spelled as Twitch spells it. Raises CategoryNotFound."""
         games = [parse_game(item) for item in parse_items(self._request_with_retry("games", {"name": name}))]
         if not games:
-            raise CategoryNotFound(f"Twitch has no category {name!r}; the name must be written as Twitch writes it")
+            raise CategoryNotFound(f"Twitch has no category {name!r}; spell the name as Twitch does")
         return games[0]
 
     def list_streams(self, game_id: int, max_streams: int = _PAGE) -> list[Stream]:
-        """Live streams of a game, most viewers first, `at_most` of them. Some may be over already: the list lags."""
+        """Return up to `max_streams` live streams of a game, by viewers, descending. Some may have ended already."""
         return list(islice(self.iter_streams(game_id), max_streams))
 
     def iter_streams(self, game_id: int | None = None) -> Iterator[Stream]:
-        """The same of any number, or of all games; a page is asked for when it is needed."""
+        """Yield the live streams of a game, or of all games (None), by viewers, descending.
+
+        Each page is requested when the one before is used up. Some streams may have ended already.
+        """
         game = {} if game_id is None else {"game_id": game_id}
         for item in self._paginate("streams", {**game, "type": "live", "language": self._languages}, key="user_id"):
             stream = parse_stream(item)
-            if is_login(stream.login):
+            if is_login(stream.login):  # logins become names of files
                 yield stream
 
     def live_streams(self, logins: Iterable[str]) -> dict[str, Stream]:
-        """The streams of these logins that are live, a hundred in one call. Others are absent; the list lags."""
+        """Return the live streams of these logins, by login. Logins that are not live, or invalid, are absent."""
         wanted = sorted(filter(is_login, set(logins)))
         found: dict[str, Stream] = {}
         for start in range(0, len(wanted), _PAGE):
@@ -115,7 +139,10 @@ class Helix:
         return found
 
     def _live_bisecting(self, logins: Sequence[str]) -> list[Stream]:
-        """A login that Twitch takes for malformed spoils a call for others (twitchdev/issues 700): it is searched."""
+        """Return the live streams of up to 100 logins.
+
+        One malformed login fails the whole request (twitchdev/issues 700), so bisect to isolate it.
+        """
         try:
             return [parse_stream(item) for item in self._paginate("streams", {"user_login": logins}, key="user_id")]
         except _BadRequest:
@@ -125,37 +152,37 @@ class Helix:
         return [*self._live_bisecting(logins[:half]), *self._live_bisecting(logins[half:])]
 
     def _paginate(self, path: str, params: dict[str, Any], key: str) -> Iterator[dict[str, Any]]:
-        """Items of all pages, each once.
+        """Yield the items of all pages, each once; `key`: the field that identifies an item.
 
-        A short page is no end. It ends when the cursor is missing or repeats, after two empty pages,
-        on a page that brings nothing new, or on `invalid cursor` (twitchdev/issues 2, 91, 93, 240, 543).
+        A short page is not the last one. Stop when the cursor is missing or repeated, after two empty pages,
+        after a page without new items, or on `invalid cursor` (twitchdev/issues 2, 91, 93, 240, 543).
         """
         seen: set[str] = set()
         cursors: set[str] = set()
         empty, cursor = 0, ""
-        while empty < _EMPTY_PAGES:
+        while empty < _MAX_EMPTY_PAGES:
+            page = {"first": _PAGE, **({"after": cursor} if cursor else {})}
             try:
-                response = self._request_with_retry(path, {**params, "first": _PAGE, **({"after": cursor} if cursor else {})})
+                response = self._request_with_retry(path, {**params, **page})
             except _BadRequest:
                 if not cursor:
                     raise
                 return
             items = parse_items(response)
-            fresh = {str(item.get(key)): item for item in items if str(item.get(key)) not in seen}
-            seen.update(fresh)
-            yield from fresh.values()
+            new = {str(item.get(key)): item for item in items if str(item.get(key)) not in seen}
+            seen.update(new)
+            yield from new.values()
             empty = 0 if items else empty + 1
             cursor = parse_cursor(response)
-            if not cursor or cursor in cursors or (items and not fresh):
+            if not cursor or cursor in cursors or (items and not new):
                 return
             cursors.add(cursor)
 
     def _request_with_retry(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
-        """One answer, whatever it takes within the budget: rate limits waited for, failures tried again."""
-        end = time.monotonic() + self._retry_budget_s
-        renewed, tries = False, 0
+        """Return the response to a GET; wait for rate limits and retry failures, within the budget."""
+        backoff, renewed = Backoff(self._retry_budget_s, jitter=_JITTER), False
         while True:
-            self._wait(self._rate_limited_until - time.time(), end)
+            self._wait_for_rate_limit(backoff)
             try:
                 response = self._send("GET", HELIX_URL + path, params=params, headers=self._headers())
                 if response.status == 200:
@@ -163,14 +190,30 @@ class Helix:
                 if response.status >= 500:
                     raise DirectoryUnavailable(f"Twitch answers {response.status}")
             except DirectoryUnavailable as error:
-                tries = self._back_off(tries, end, error)
+                self._pause(backoff.next_pause_s(), error)
                 continue
             if response.status == 401 and self._secret and not renewed:
-                self._token, renewed = "", True  # revoked before its time: one new token, then give up
+                self._token, renewed = "", True  # revoked before its expiry: renew it once
             elif response.status in (401, 403):
-                raise DirectoryUnauthorized(f"Twitch refuses CLIENT_ID with this access token: {response.message}; renew them")
-            elif response.status != 429:  # after a 429 the wait at the top of the loop does what is needed
+                raise DirectoryUnauthorized(
+                    f"Twitch refuses CLIENT_ID with this access token: {response.message}; renew them"
+                )
+            elif response.status != 429:  # after a 429 the loop waits for the rate limit
                 raise _BadRequest(f"Twitch refuses {path}: {response.status} {response.message}")
+
+    def _wait_for_rate_limit(self, backoff: Backoff) -> None:
+        pause_s = self._rate_limited_until - time.time()
+        if pause_s > 0:
+            error = DirectoryUnavailable(f"Twitch's rate limit is used up for another {pause_s:.0f} s")
+            self._pause(pause_s if backoff.allows(pause_s) else None, error)
+
+    def _pause(self, pause_s: float | None, error: DirectoryUnavailable) -> None:
+        """Wait; raise `error` if the budget does not allow it (None), or if the wait is stopped."""
+        if pause_s is None:
+            raise error
+        log.info("%s; retrying in %.1f s", error, pause_s)
+        if self._sleep(pause_s):
+            raise error
 
     def _headers(self) -> dict[str, str]:
         if not self._token:
@@ -178,7 +221,7 @@ class Helix:
         return {"Authorization": f"Bearer {self._token}", "Client-Id": self._client_id}
 
     def _new_token(self) -> str:
-        """An app access token by client credentials; it has no refresh token, one asks again."""
+        """Request an app access token (client credentials flow, which has no refresh tokens)."""
         form = {"client_id": self._client_id, "client_secret": self._secret, "grant_type": "client_credentials"}
         response = self._send("POST", TOKEN_URL, data=form)
         if response.status in (400, 401, 403):
@@ -187,50 +230,20 @@ class Helix:
             raise DirectoryUnavailable(f"Twitch gives no token: {response.status}")
         token = response.json_object().get("access_token")
         if not isinstance(token, str) or not token:
-            raise DirectoryUnavailable("Twitch's answer holds no token")
+            raise DirectoryUnavailable("Twitch's response has no token")
         return token
 
     def _send(self, method: str, url: str, **kwargs: Any) -> HelixResponse:
-        """One request, its whole body within the deadline, and what its headers say of the rate limit."""
+        """Send one request, read its whole body within the deadline, and note the rate limit in its headers."""
         try:
-            raw = self._session.request(method, url, stream=True, **kwargs)
-            body = read_body(raw, self._deadline_s, _MAX_RESPONSE_BYTES)
+            response = self._session.request(method, url, stream=True, **kwargs)
+            body = read_body(response, self._deadline_s, _MAX_RESPONSE_BYTES)
         except requests.RequestException as error:
             raise DirectoryUnavailable(f"Twitch cannot be reached: {type(error).__name__}") from error
-        response = HelixResponse(raw.status_code, body)
-        if raw.headers.get("Ratelimit-Remaining") == "0" or response.status == 429:
-            self._rate_limited_until = _rate_limit_reset(raw.headers.get("Ratelimit-Reset"))
-        return response
-
-    def _back_off(self, tries: int, end: float, error: DirectoryUnavailable) -> int:
-        """Wait 0.5, 1, 2 … s, with jitter, before the next try; raises `error` when the budget would not last."""
-        pause = 0.5 * 2**tries * random.uniform(1, 1.5)
-        if time.monotonic() + pause > end:
-            raise error
-        log.info("%s; again in %.1f s", error, pause)
-        self._sleep(pause)
-        return tries + 1
-
-    def _wait(self, pause: float, end: float) -> None:
-        if pause <= 0:
-            return
-        if time.monotonic() + pause > end:
-            raise DirectoryUnavailable(f"Twitch's rate limit is used up for another {pause:.0f} s")
-        log.info("rate limit used up; again in %.1f s", pause)
-        self._sleep(pause)
+        if response.headers.get("Ratelimit-Remaining") == "0" or response.status_code == 429:
+            self._rate_limited_until = parse_rate_limit_reset(response.headers.get("Ratelimit-Reset"))
+        return HelixResponse(response.status_code, body)
 
 
 class _BadRequest(DirectoryUnavailable):
-    """A 4xx that is about the request itself; the same one would fail again."""
-
-
-def _rate_limit_reset(header: str | None) -> float:
-    """When to send again, epoch seconds: the header may be absent, unreadable, in the past or absurdly far away."""
-    now = time.time()
-    try:
-        reset = float(header or 0)
-    except ValueError:
-        reset = 0.0
-    if not math.isfinite(reset):
-        reset = 0.0
-    return min(max(reset, now + 1), now + _MAX_RATE_LIMIT_S) + random.uniform(0, 0.5)
+    """A 4xx status caused by the request itself: repeating it fails again."""

@@ -1,59 +1,64 @@
-"""Answers of the API, checked where they enter: behind this module there are values of ours alone."""
+"""Helix responses: validation where they enter; all other modules see only values of our own."""
 
 from __future__ import annotations
 
 import json
+import math
+import random
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from data.entities import Game, Stream
 from data.errors import DirectoryUnavailable
 
+_MAX_RATE_LIMIT_S = 60.0  # the rate limit is restored completely after so long, whatever a header says
+
 
 @dataclass(frozen=True)
 class HelixResponse:
-    """Status and body of an answer, checked where they enter."""
+    """Status and body of a response."""
 
     status: int
     body: bytes
 
     @property
     def message(self) -> str:
-        """Twitch's own words for an error, for people alone: never branch on them."""
+        """Twitch's message for an error. It is for people: never branch on it."""
         try:
             return str(self.json_object().get("message", ""))[:200]
         except DirectoryUnavailable:
             return "no reason given"
 
     def json_object(self) -> dict[str, Any]:
-        """The body as a JSON object; anything else (an HTML page, a cut-off answer) is DirectoryUnavailable."""
+        """Return the body as a JSON object. Raises DirectoryUnavailable for an HTML page or a truncated body."""
         try:
             value = json.loads(self.body)
         except ValueError as error:
-            raise DirectoryUnavailable("Twitch's answer is not JSON") from error
+            raise DirectoryUnavailable("Twitch's response is not JSON") from error
         if not isinstance(value, dict):
-            raise DirectoryUnavailable("Twitch's answer is not an object")
+            raise DirectoryUnavailable("Twitch's response is not a JSON object")
         return value
 
 
 def parse_items(response: dict[str, Any]) -> list[dict[str, Any]]:
-    """The list under `data`: a page's items. Raises DirectoryUnavailable where there is none."""
+    """Return the items of a page, which are the list under `data`. Raises DirectoryUnavailable if it is missing."""
     items = response.get("data")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise DirectoryUnavailable("Twitch's answer holds no list of data")
+        raise DirectoryUnavailable("Twitch's response has no list `data`")
     return items
 
 
 def parse_game(item: dict[str, Any]) -> Game:
-    """A category, its id as a number. Raises DirectoryUnavailable for anything else."""
+    """Return a category, with its id as int. Raises DirectoryUnavailable if it is invalid."""
     try:
         return Game(int(item["id"]), str(item["name"]))
     except (KeyError, ValueError, TypeError) as error:
-        raise DirectoryUnavailable(f"Twitch sent a game that is none: {error!r}") from error
+        raise DirectoryUnavailable(f"Twitch sent an invalid game: {error!r}") from error
 
 
 def parse_stream(item: dict[str, Any]) -> Stream:
-    """A live stream, its login in lower case. Raises DirectoryUnavailable for anything else."""
+    """Return a live stream, with its login in lower case. Raises DirectoryUnavailable if it is invalid."""
     try:
         return Stream(
             login=str(item["user_login"]).lower(),
@@ -64,10 +69,26 @@ def parse_stream(item: dict[str, Any]) -> Stream:
             game_name=str(item.get("game_name", "")),
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise DirectoryUnavailable(f"Twitch sent a stream that is none: {error!r}") from error
+        raise DirectoryUnavailable(f"Twitch sent an invalid stream: {error!r}") from error
 
 
 def parse_cursor(response: dict[str, Any]) -> str:
-    """Where the next page starts; "" on the last one, whose `pagination` is {}."""
+    """Return the cursor of the next page; "" on the last page, whose `pagination` is {}."""
     pagination = response.get("pagination")
     return str(pagination.get("cursor") or "") if isinstance(pagination, dict) else ""
+
+
+def parse_rate_limit_reset(header: str | None) -> float:
+    """Return when to send again, epoch seconds, for a Ratelimit-Reset header.
+
+    The header may be absent, invalid, in the past or absurdly far away.
+    """
+    now = time.time()
+    try:
+        reset = float(header or 0)
+    except ValueError:
+        reset = 0.0
+    if not math.isfinite(reset):
+        reset = 0.0
+    # Jitter keeps clients that wait for the same reset apart.
+    return min(max(reset, now + 1), now + _MAX_RATE_LIMIT_S) + random.uniform(0, 0.5)

@@ -1,4 +1,4 @@
-"""Twitch's own addresses: Streamlink's plugin for them, changed in two places."""
+"""Streamlink plugin for Twitch: Streamlink's own one, with separate errors and fewer requests."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from data.errors import SourceNotFound, StreamOffline, StreamUnavailable
 class TwitchPlugin(Twitch):
     """A channel, a recording or a clip.
 
-    It keeps apart what the plugin reports as one: no such channel, not live, and servers that fail or refuse. And
-    it fetches the multivariant playlist alone, where the plugin fetches each rendition's own besides, to see
-    whether the channel is live still: the grabber sees that by the one that it reads.
+    It separates the errors that the original reports as one: unknown channel, not live, and failing
+    or refusing servers. It fetches only the multivariant playlist. The original also fetches the
+    playlist of each rendition to check that the channel is live; the grabber notices that itself.
     """
 
     def __init__(self, session: Streamlink, url: str) -> None:
         super().__init__(session, url)
-        # Each plugin has its cache saved at exit, and would be kept until then: one for every stream ever tried.
+        # Each plugin registers its cache to be saved at exit, which would keep one object for every stream ever tried.
         atexit.unregister(self.cache._save)
 
     @classmethod
     def matches_url(cls, url: str) -> bool:
-        """Whether this is the form of such an address."""
+        """Return whether the URL has the form of a channel, a recording or a clip."""
         return any(matcher.pattern.match(url) for matcher in cls.matchers or ())
 
     @property
@@ -43,18 +43,18 @@ class TwitchPlugin(Twitch):
             raise SourceNotFound(f"Twitch has no {what} {channel_or_vod!r}, or it is banned") from error
 
     def _get_hls_streams(self, url: str, restricted_bitrates: list[str], **extra_params: Any) -> Any:
-        del restricted_bitrates  # qualities for subscribers alone: the playlist does not list them
+        del restricted_bitrates  # qualities for subscribers only: the playlist does not list them
         try:
             response = self.session.http.get(url)
-        except PluginError as error:  # Streamlink's way to say that the request failed
+        except PluginError as error:  # Streamlink's error for a failed request
             status = getattr(getattr(error.err, "response", None), "status_code", 0)
             if status == 404:
                 raise StreamOffline(f"{self._label} is not live") from error
             reason = f"answers {status}" if status else "does not answer"
             raise StreamUnavailable(f"{self._label}: Twitch's playlist server {reason}") from error
         multivariant = parse_m3u8(response.content.decode("utf-8", "replace"), url, TwitchHLSStream.__parser__)
-        # Not Streamlink's own parse_variant_playlist: it looks for sound tracks, which Twitch has none of, by the
-        # names of all languages, which take 50 ms to load.
+        # Not Streamlink's parse_variant_playlist: it compares sound tracks, which Twitch does not have, with the
+        # names of all languages, and loading those takes 50 ms.
         return {
             rendition.get_name(key="name"): TwitchHLSStream(
                 self.session, rendition.uri, multivariant=multivariant, start_offset=self.time_offset, **extra_params
