@@ -69,8 +69,8 @@ def is_running(process: psutil.Process) -> bool:
 class LossyProxy:
     """A proxy to the server whose socket is in the folder `host`; a context manager.
 
-    It drops the responses to the first `drops` COMMITs, with their connections: the server has committed, and the client
-    cannot know. https://www.postgresql.org/docs/current/protocol-flow.html
+    It drops the responses to the first `drops` COMMITs, with their connections. The server has committed, and the
+    client cannot know. https://www.postgresql.org/docs/current/protocol-flow.html
     """
 
     def __init__(self, host: str, drops: int) -> None:

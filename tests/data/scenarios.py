@@ -225,7 +225,7 @@ def clear_dataset(catalog: Catalog, folder: FrameFolder) -> None:
 
 def _wrong(scan: FolderScan, folder: FrameFolder, catalog: Catalog) -> Iterator[str]:
     """Yield whatever should not be there."""
-    yield from (frame.path for frame in scan.frames if not _is_picture((folder.root / frame.path).read_bytes()))
+    yield from (frame.path for frame in scan.frames if not _is_picture(folder.read(frame)))
     yield from scan.unrecognised
     names = {*folder.game_names().values(), *(game.name for game in catalog.snapshot().games.values())}
     yield from (repr(name) for name in names if not name.isprintable())

@@ -1,4 +1,4 @@
-"""data.storage.catalog: rows in a real PostgreSQL, transactions of several connections included."""
+"""data.storage.catalog: rows in a real PostgreSQL, with concurrent transactions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from data.entities import Game, StoredFrame
 from data.errors import CatalogUnavailable
-from data.storage.catalog import Catalog, Changes, GameSummary
+from data.storage.catalog import Catalog, CatalogChanges, GameSummary
 
 SEVEN, BIG = Game(7, "Seven"), Game(2**40, "原神")
 
@@ -25,7 +25,7 @@ def _dates(engine: Engine) -> list[object]:
 
 
 def test_add_games_returns_the_new_ones_and_renames_the_others(catalog: Catalog):
-    """Ids beyond 32 bits and any script fit; a game that Twitch renamed keeps its frames."""
+    """Ids above 32 bits and names in any script are stored; a renamed game keeps its frames."""
     assert catalog.add_games([BIG, SEVEN]) == [BIG, SEVEN]
     catalog.add_frames(_frames(7, "ann", 1))
     assert catalog.add_games(iter([Game(7, "Se7en"), Game(8, "Eight")])) == [Game(8, "Eight")]
@@ -34,19 +34,19 @@ def test_add_games_returns_the_new_ones_and_renames_the_others(catalog: Catalog)
         GameSummary(Game(8, "Eight"), 0, 0),
         GameSummary(BIG, 0, 0),
     ]
-    assert catalog.game_count() == 3
+    assert catalog.count_games() == 3
     assert catalog.game_ids() == {7, 8, 2**40}
 
 
 def test_hostile_names_become_one_line(catalog: Catalog):
-    """A NUL and a lone surrogate, which PostgreSQL refuses, and a name of nothing but spaces."""
+    """NUL and lone surrogates, which PostgreSQL refuses, become spaces; a blank name becomes the id."""
     catalog.add_games([Game(1, "a\0b\nc\ud800"), Game(2, " \t ")])
     assert [summary.game.name for summary in catalog.games()] == ["a b c", "game 2"]
     assert catalog.add_games([]) == []
 
 
 def test_smallest_game_is_by_frames_then_id(catalog: Catalog):
-    """The download's choice: fewest frames first, without those that it wants to pass over."""
+    """The game with the fewest frames comes first, without the excluded games."""
     assert catalog.smallest_game() is None
     catalog.add_games([SEVEN, Game(9, "Nine"), Game(8, "Eight")])
     catalog.add_frames(_frames(7, "ann", 1))
@@ -56,17 +56,17 @@ def test_smallest_game_is_by_frames_then_id(catalog: Catalog):
 
 
 def test_add_frames_counts_each_path_once(catalog: Catalog):
-    """Twice the same frame, in two calls or in one, is one row and one in the count."""
+    """The same frame twice, in one call or in two, is one row and counts once."""
     catalog.add_games([SEVEN])
     assert catalog.add_frames(_frames(7, "ann", 1, 2)) == 2
     assert catalog.add_frames(_frames(7, "ann", 2, 3, 3) + _frames(7, "bob", 1)) == 2
     assert catalog.add_frames([]) == 0
     assert catalog.games() == [GameSummary(SEVEN, 4, 2)]
-    assert not catalog.rows().miscounted
+    assert not catalog.snapshot().wrong_counts
 
 
-def test_streamer_frames_counts_those_of_one_game(catalog: Catalog):
-    """By login, of that game alone; a game without frames, or an unknown one, has none."""
+def test_streamer_frames_counts_one_game_by_login(catalog: Catalog):
+    """Only frames of that game count; a game without frames, or an unknown one, has none."""
     catalog.add_games([SEVEN, Game(8, "Eight")])
     catalog.add_frames(_frames(7, "ann", 1, 2, 5) + _frames(7, "bob", 1) + _frames(8, "ann", 1))
     assert catalog.streamer_frames(7) == {"ann": 3, "bob": 1}
@@ -75,21 +75,21 @@ def test_streamer_frames_counts_those_of_one_game(catalog: Catalog):
     assert catalog.streamer_frames(BIG.id) == catalog.streamer_frames(99) == {}
 
 
-def test_frames_of_a_game_that_went_bring_it_back(catalog: Catalog):
-    """dbSync may remove a game while a download holds its frames: they are not lost for that."""
+def test_adding_frames_of_a_removed_game_inserts_it_again(catalog: Catalog):
+    """dbSync may remove a game while a download holds its frames; the frames are not lost."""
     catalog.add_frames(_frames(7, "ann", 1))
     assert catalog.games() == [GameSummary(Game(7, "game 7"), 1, 1)]
 
 
-def test_rows_and_counts_change_together_or_not_at_all(catalog: Catalog, engine: Engine):
-    """A statement that fails in the middle (a name that the table refuses) takes the others back."""
+def test_a_failed_statement_rolls_back_the_whole_call(catalog: Catalog, engine: Engine):
+    """One statement fails on a constraint; rows and counts stay as they were."""
     catalog.add_games([SEVEN])
     catalog.add_frames(_frames(7, "ann", 1))
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE frames ADD CONSTRAINT no_bob CHECK (user_login <> 'bob')"))
     try:
         with pytest.raises(CatalogUnavailable, match="no_bob") as caught:
-            catalog.apply(Changes([Game(8, "Eight")], [], _frames(8, "bob", 1), ["7/ann-1.jpg"]))
+            catalog.apply(CatalogChanges([Game(8, "Eight")], [], _frames(8, "bob", 1), ["7/ann-1.jpg"]))
         with pytest.raises(CatalogUnavailable):
             catalog.add_frames(_frames(8, "bob", 1))
     finally:
@@ -99,8 +99,8 @@ def test_rows_and_counts_change_together_or_not_at_all(catalog: Catalog, engine:
     assert catalog.games() == [GameSummary(SEVEN, 1, 1)]
 
 
-def test_two_downloads_add_to_the_same_games_at_once(engine: Engine):
-    """Eight threads on the same rows, in opposite orders: no deadlock, no frame uncounted."""
+def test_concurrent_downloads_neither_deadlock_nor_miscount(engine: Engine):
+    """Eight threads add frames of the same games in opposite orders."""
     catalog, failures = Catalog(engine), []
 
     def add(login: str) -> None:
@@ -120,57 +120,57 @@ def test_two_downloads_add_to_the_same_games_at_once(engine: Engine):
     assert [(summary.frames, summary.streamers) for summary in catalog.games()] == [(160, 8), (160, 8)]
 
 
-def test_apply_waits_for_a_download_in_the_middle_of_adding(catalog: Catalog, engine: Engine):
-    """Counts set right beside a transaction that is not over yet do not miss its rows."""
+def test_apply_waits_for_an_open_transaction_of_a_download(catalog: Catalog, engine: Engine):
+    """The recount includes the rows of a transaction that was open when it started."""
     catalog.add_games([SEVEN])
     with engine.begin() as download:
         download.execute(text("UPDATE games SET frames = frames + 1"))
-        mending = threading.Thread(target=catalog.apply, args=(Changes(),))
-        mending.start()
-        mending.join(0.3)
-        assert mending.is_alive()
+        repair = threading.Thread(target=catalog.apply, args=(CatalogChanges(),))
+        repair.start()
+        repair.join(0.3)
+        assert repair.is_alive()
         download.execute(text("INSERT INTO frames (path, game_id, user_login) VALUES ('7/ann-1.jpg', 7, 'ann')"))
-    mending.join(10)
+    repair.join(10)
     assert catalog.games() == [GameSummary(SEVEN, 1, 1)]
 
 
-def test_apply_makes_the_changes_and_keeps_the_rest(catalog: Catalog, engine: Engine):
-    """Rows go and come, a game takes its frames along, wrong counts are mended, kept rows keep their date."""
+def test_apply_makes_the_changes_and_keeps_other_rows(catalog: Catalog, engine: Engine):
+    """Rows are removed and added, a removed game takes its frames, counts are corrected, other rows keep their date."""
     catalog.add_games([SEVEN, Game(8, "Eight"), Game(9, "Nine")])
     catalog.add_frames(_frames(7, "ann", 1, 2) + _frames(8, "bob", 1))
     with engine.begin() as connection:
         connection.execute(text("UPDATE games SET frames = 99 WHERE id IN (7, 9)"))
-    assert catalog.rows().miscounted == {7, 9}
+    assert catalog.snapshot().wrong_counts == {7, 9}
     before = _dates(engine)
-    catalog.apply(Changes([Game(10, "Ten"), Game(7, "Se7en")], [8], _frames(10, "eve", 5), ["7/ann-2.jpg"]))
+    catalog.apply(CatalogChanges([Game(10, "Ten"), Game(7, "Se7en")], [8], _frames(10, "eve", 5), ["7/ann-2.jpg"]))
     assert catalog.games() == [
         GameSummary(Game(7, "Se7en"), 1, 1),
         GameSummary(Game(9, "Nine"), 0, 0),
         GameSummary(Game(10, "Ten"), 1, 1),
     ]
-    rows = catalog.rows()
-    assert rows.paths == {"7/ann-1.jpg", "10/eve-5.jpg"}
-    assert rows.games == {7: Game(7, "Se7en"), 9: Game(9, "Nine"), 10: Game(10, "Ten")}
-    assert not rows.miscounted
+    snapshot = catalog.snapshot()
+    assert snapshot.paths == {"7/ann-1.jpg", "10/eve-5.jpg"}
+    assert snapshot.games == {7: Game(7, "Se7en"), 9: Game(9, "Nine"), 10: Game(10, "Ten")}
+    assert not snapshot.wrong_counts
     assert _dates(engine)[1] == before[0]
 
 
-def test_more_rows_than_one_statement_holds(catalog: Catalog):
-    """Batches add up."""
+def test_apply_with_more_rows_than_one_statement_holds(catalog: Catalog):
+    """45,000 frames are added in three batches; 41,000 are removed in three."""
     frames = _frames(7, "ann", *range(1, 45_001))
-    catalog.apply(Changes(frames=frames))
+    catalog.apply(CatalogChanges(frames=frames))
     assert catalog.games()[0].frames == 45_000
-    catalog.apply(Changes(removed_paths=[frame.path for frame in frames[:41_000]]))
+    catalog.apply(CatalogChanges(removed_paths=[frame.path for frame in frames[:41_000]]))
     assert catalog.games()[0].frames == 4_000
 
 
-def test_paths_that_somebody_else_wrote_can_be_removed(catalog: Catalog, engine: Engine):
-    """Rows may hold anything; quotes, backslashes and braces are taken as they are."""
+def test_rows_with_arbitrary_paths_can_be_removed(catalog: Catalog, engine: Engine):
+    """Quotes, backslashes and braces in a path are escaped."""
     paths = ['a"b', "a\\b", "{a,b}", "it's", "NULL", "", "%s :x"]
     catalog.add_games([SEVEN])
     with engine.begin() as connection:
         for path in [*paths, "stays"]:
             row = {"path": path}
             connection.execute(text("INSERT INTO frames (path, game_id, user_login) VALUES (:path, 7, 'x')"), row)
-    catalog.apply(Changes(removed_paths=paths))
-    assert catalog.rows().paths == {"stays"}
+    catalog.apply(CatalogChanges(removed_paths=paths))
+    assert catalog.snapshot().paths == {"stays"}

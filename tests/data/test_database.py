@@ -1,4 +1,4 @@
-"""data.storage.database: connecting to a server of the user's, and what is said when that does not work."""
+"""data.storage.database: connections to the user's own server, and the messages of failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.data.conftest import settings
 
 @pytest.fixture(scope="module")
 def guarded(shared: Path, server: dict[str, str]) -> Iterator[dict[str, str]]:
-    """The server, asking the role `guest` for a password, and a role `poor` that may not make tables."""
+    """The server with a role `guest` that needs a password, and a role `poor` that may not create tables."""
     rules = shared / "postgres" / "data" / "pg_hba.conf"
     before = rules.read_text()
     with database.connect(settings(**server)) as engine, engine.begin() as connection:
@@ -42,8 +42,8 @@ def _failure(**values: str) -> str:
     return line
 
 
-def test_the_right_password_opens_and_the_wrong_one_names_the_settings(guarded: dict[str, str], catalog: Catalog):
-    """DB_PASSWORD reaches the server; a refusal says which settings to look at, and not the password."""
+def test_a_wrong_password_names_the_settings_and_the_right_one_connects(guarded: dict[str, str], catalog: Catalog):
+    """DB_PASSWORD reaches the server; the message of a refusal names the settings and hides the password."""
     with database.connect(settings(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "right"})) as engine:
         assert Catalog(engine).count_games() == catalog.count_games() == 0
     line = _failure(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "wrong one"})
@@ -51,14 +51,14 @@ def test_the_right_password_opens_and_the_wrong_one_names_the_settings(guarded: 
     assert "wrong one" not in line
 
 
-def test_an_unknown_role_and_an_unknown_database_are_told_apart(guarded: dict[str, str]):
-    """Each names its own setting."""
+def test_an_unknown_role_or_database_names_its_setting(guarded: dict[str, str]):
+    """DB_USER for the role, DB_NAME for the database."""
     assert "check DB_USER" in _failure(**guarded | {"DB_USER": "nobody_here"})
     assert "check DB_NAME" in _failure(**guarded | {"DB_NAME": "not_there"})
 
 
-def test_a_role_without_the_right_to_the_tables_is_told_so(guarded: dict[str, str], catalog: Catalog):
-    """PostgreSQL 15 and later let no role make or change another's tables unasked."""
+def test_a_role_without_the_right_to_create_tables_is_advised_to_grant(guarded: dict[str, str], catalog: Catalog):
+    """Since PostgreSQL 15 a role needs an explicit right to create tables in the schema public."""
     with (
         pytest.raises(CatalogUnavailable, match="GRANT"),
         database.connect(settings(**guarded | {"DB_USER": "poor"})) as e,
@@ -67,13 +67,13 @@ def test_a_role_without_the_right_to_the_tables_is_told_so(guarded: dict[str, st
 
 
 def test_a_server_that_is_down_or_nowhere_names_host_and_port(unused_port: int):
-    """Refused connections and unknown hosts are the same to the user: nothing answers there."""
+    """A refused connection and an unknown host give the same advice."""
     assert "check DB_HOST and DB_PORT" in _failure(DB_HOST="127.0.0.1", DB_PORT=str(unused_port))
     assert "check DB_HOST and DB_PORT" in _failure(DB_HOST="/nowhere", DB_PORT="5432")
 
 
-def test_a_server_that_never_answers_does_not_hang_us():
-    """Something else listens on that port and stays silent: TIMEOUT_S ends it."""
+def test_a_silent_server_fails_after_timeout_s():
+    """Another program listens on the port and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         line = _failure(DB_HOST="127.0.0.1", DB_PORT=str(port), TIMEOUT_S="2")
@@ -87,8 +87,8 @@ def unused_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_commands_that_start_at_once_all_find_the_tables(server: dict[str, str], engine: Engine):
-    """Eight at the same moment on a database without tables: one makes them, none fails."""
+def test_concurrent_commands_on_an_empty_database_all_find_the_tables(server: dict[str, str], engine: Engine):
+    """Eight threads connect at the same time to a database without tables; none fails."""
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE frames, games"))
     counts: list[int] = []
@@ -105,8 +105,8 @@ def test_commands_that_start_at_once_all_find_the_tables(server: dict[str, str],
     assert counts == [0] * 8
 
 
-def test_a_connection_that_died_is_replaced(server: dict[str, str], catalog: Catalog):
-    """The server was restarted between two calls: the next one works."""
+def test_a_broken_connection_is_replaced(server: dict[str, str], catalog: Catalog):
+    """The server ends the connection between two calls; the next call works."""
     others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
     catalog.count_games()
     with database.connect(settings(**server)) as other, other.begin() as connection:
@@ -115,7 +115,7 @@ def test_a_connection_that_died_is_replaced(server: dict[str, str], catalog: Cat
 
 
 def test_the_tables_are_the_documented_ones(engine: Engine):
-    """Types, keys and indexes as the catalogue's users rely on them."""
+    """Column types, keys and indexes, as users of the database rely on them."""
     query = """
         SELECT table_name || '.' || column_name || ' ' || data_type || CASE is_nullable WHEN 'NO' THEN '' ELSE '?' END
         FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position

@@ -1,4 +1,4 @@
-"""python -m data.download, as a user runs it: against the stand-in, on a real PostgreSQL, killed and stopped."""
+"""data.download as a user runs it: against the stand-in, on a real PostgreSQL, stopped and killed."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from collections import Counter
 
 import pytest
 
-from data.storage.frame_folder import Folder
-from data.video.decoder import decode
+from data.storage.frame_folder import FrameFolder
+from data.video.images import decode_jpeg
 from tests.data.conftest import CHANNELS, rows, wait_for_frames
 from tests.standin import Standin, looks_like_ad
 
-STILL = ["screen_of_night", "hanging_since_noon", "bars_and_tone"]  # black, frozen, a test card
+STILL_CHANNELS = ["screen_of_night", "hanging_since_noon", "bars_and_tone"]  # black, frozen, a test card
 
 
 @pytest.fixture
-def poor_twitch(world):
-    """A stand-in with one channel that moves, and three that do not."""
-    with Standin(world.only([CHANNELS[0], *STILL])) as running:
+def still_twitch(world):
+    """A stand-in with one channel whose picture moves, and three whose picture does not."""
+    with Standin(world.only([CHANNELS[0], *STILL_CHANNELS])) as running:
         yield running
     assert not running.unknown
 
 
-def test_a_download_of_every_behaviour(start, folder, catalog, twitch):
-    """Frames of every channel that has any, no ad, no non-game; files and rows agree; failures are told by reason."""
+def test_download_with_a_channel_of_each_behaviour(start, folder, catalog, twitch):
+    """Every channel with frames gives some; no frame shows an ad or a non-game; files and rows agree."""
     process = start("--frames", "90")
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
@@ -36,39 +36,39 @@ def test_a_download_of_every_behaviour(start, folder, catalog, twitch):
     assert len(frames) == 90
     assert rows(catalog) == frames
     assert {frame.login for frame in frames} == set(CHANNELS)
-    images = [decode((folder.root / frame.path).read_bytes()) for frame in frames]
+    images = [decode_jpeg(folder.read(frame)) for frame in frames]
     assert {image.shape for image in images} == {(240, 240, 3)}
     assert not any(map(looks_like_ad, images))
-    assert folder.names() == {s.game.id: s.game.name for s in catalog.games()}
-    assert "Just Chatting" not in folder.names().values()
+    assert folder.game_names() == {s.game.id: s.game.name for s in catalog.games()}
+    assert "Just Chatting" not in folder.game_names().values()
 
 
-def test_what_does_not_move_is_left_out(start, folder, catalog, poor_twitch):
-    """Black and a test card are left out and told by reason; of a frozen stream its first picture is kept."""
-    process = start("--frames", "16", env={**poor_twitch.environment, "FILTER_FRAMES": "true"})
+def test_still_pictures_are_rejected(start, folder, catalog, still_twitch):
+    """Black frames and test cards are rejected by reason; of a frozen stream only the first frame is saved."""
+    process = start("--frames", "16", env={**still_twitch.environment, "FILTER_FRAMES": "true"})
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
     frames = set(folder.frames())
     assert Counter(frame.login for frame in frames) == {CHANNELS[0]: 15, "hanging_since_noon": 1}
     assert rows(catalog) == frames
-    assert "4 streams tried, 2 failed (2 nothing to keep); 2 frames left out (1 black, 1 test card)." in stdout
+    assert "4 streams tried, 2 failed (2 nothing to keep); 2 frames rejected (1 black, 1 test card)." in stdout
 
 
-def test_a_streamers_share_ends_what_he_gives(start, folder, catalog, poor_twitch):
-    """Each of two streamers of two games gives 15 frames; then the run waits, and says whom it passes over."""
+def test_streamers_over_quota_are_skipped(start, folder, catalog, still_twitch):
+    """Each of two streamers of two games gives 15 frames; then the run waits and counts them as over quota."""
     no_others = {"NON_GAMES": "[9000005, 9000011]"}
-    process = start(env={**poor_twitch.environment, "STREAMER_SHARE": "0.1", **no_others})
-    assert "no game has live streams to take; waiting" in process.stderr.readline()
+    process = start(env={**still_twitch.environment, "MAX_STREAMER_FRACTION": "0.1", **no_others})
+    assert "no game has live streams to grab; waiting" in process.stderr.readline()
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 0, stderr
     assert set(Counter(frame.login for frame in folder.frames()).values()) == {15}
     assert rows(catalog) == set(folder.frames())
-    assert "4 streams tried, 0 failed; 2 streamers passed over" in stdout or "2 streams tried, 0 failed; 2" in stdout
+    assert "4 streams tried, 0 failed; 2 streamers over quota" in stdout or "2 streams tried, 0 failed; 2" in stdout
 
 
 def test_the_frames_are_balanced_over_the_games(start, folder):
-    """The game with the fewest frames comes next; while a slow turn is under way a quick game may get a second one."""
+    """No game gets more than two rounds ahead: a fast game may get a second round during a slow one of another game."""
     process = start("--frames", "120")
     process.communicate(timeout=120)
     counts = Counter(frame.game_id for frame in folder.frames())
@@ -77,8 +77,8 @@ def test_the_frames_are_balanced_over_the_games(start, folder):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_signals_stop_it_in_order(start, folder, catalog, sent):
-    """Ctrl-C and SIGTERM end the run with its totals and exit code 0; files and rows agree; nothing is half there."""
+def test_signals_end_the_run_with_its_totals(start, folder, catalog, sent):
+    """Ctrl-C and SIGTERM: totals on stdout, exit code 0, files and rows agree, no temporary file is left."""
     process = start()
     wait_for_frames(folder, 10)
     process.send_signal(sent)
@@ -86,11 +86,11 @@ def test_signals_stop_it_in_order(start, folder, catalog, sent):
     assert process.returncode == 0, stderr
     assert stdout.startswith("Downloaded ")
     assert rows(catalog) == set(folder.frames())
-    assert not folder.scan().leftovers
+    assert not folder.scan().stale_files
 
 
-def test_enter_stops_it(start, folder):
-    """On a terminal, Enter ends the run."""
+def test_enter_ends_the_run(start, folder):
+    """On a terminal Enter ends the run with its totals."""
     terminal, end = pty.openpty()
     process = start(stdin=end)
     wait_for_frames(folder, 1)
@@ -102,8 +102,8 @@ def test_enter_stops_it(start, folder):
     assert stdout.startswith("Downloaded ")
 
 
-def test_minutes_end_it(start):
-    """--minutes is a limit on time, here three seconds."""
+def test_minutes_limits_the_time(start):
+    """--minutes 0.05 ends the run after three seconds."""
     begun = time.monotonic()
     process = start("--minutes", "0.05")
     process.communicate(timeout=60)
@@ -111,8 +111,8 @@ def test_minutes_end_it(start):
     assert time.monotonic() - begun < 45
 
 
-def test_killed_at_any_moment_dbsync_mends_it(start, run, folder, catalog):
-    """Killed with -9 five times in the middle of saving: whole JPEGs only, and rows = files after data.dbSync."""
+def test_dbsync_repairs_a_dataset_after_kills(start, run, folder, catalog):
+    """After five SIGKILLs during saving, and dbSync, every file is a complete JPEG and rows = files."""
     for round_ in range(1, 6):
         process = start()
         wait_for_frames(folder, 12 * round_ + round_)
@@ -122,13 +122,13 @@ def test_killed_at_any_moment_dbsync_mends_it(start, run, folder, catalog):
     assert done.returncode == 0, done.stderr
     frames = set(folder.frames())
     assert rows(catalog) == frames
-    assert not catalog.rows().miscounted
+    assert not catalog.snapshot().wrong_counts
     for frame in frames:
-        assert decode((folder.root / frame.path).read_bytes()).shape == (240, 240, 3)
+        assert decode_jpeg(folder.read(frame)).shape == (240, 240, 3)
 
 
-def test_two_downloads_side_by_side(start, folder, catalog):
-    """Two runs share folder and catalogue: no file is overwritten, each row has its file."""
+def test_two_concurrent_downloads_share_a_dataset(start, folder, catalog):
+    """Two runs share folder and catalog: no file is overwritten, and each row has its file."""
     first, second = start("--frames", "40"), start("--frames", "40")
     for process in (first, second):
         _, stderr = process.communicate(timeout=120)
@@ -137,8 +137,8 @@ def test_two_downloads_side_by_side(start, folder, catalog):
     assert rows(catalog) == set(folder.frames())
 
 
-def test_wrong_credentials_end_it_with_what_to_fix(start):
-    """Exit 1, one line that names the settings, no traceback."""
+def test_wrong_credentials_name_the_setting(start):
+    """Exit code 1, one line that names the setting, no traceback."""
     process = start(env={"CLIENT_SECRET": "wrong"})
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -146,28 +146,28 @@ def test_wrong_credentials_end_it_with_what_to_fix(start):
     assert len(stderr.splitlines()) == 1
 
 
-def test_missing_credentials_are_a_setting(start):
-    """Exit 2, naming CLIENT_ID."""
+def test_missing_credentials_name_the_setting(start):
+    """Exit code 2, and the line starts with CLIENT_ID."""
     process = start(env={"CLIENT_ID": ""})
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 2
     assert stderr.startswith("error: CLIENT_ID")
 
 
-def test_twitch_down_means_waiting(start, twitch, folder):
-    """While Helix fails the run waits, asks a bounded number of times, and goes on when it is back."""
+def test_helix_outage_waits_then_continues(start, twitch, folder):
+    """While Helix fails the run waits, and it continues when Helix is back."""
     twitch.fail("api.twitch.tv", 503, 4)
-    process = start("--frames", "5", env={"HELIX_BUDGET_S": "1", "HELIX_PAUSE_S": "1"})
+    process = start("--frames", "5", env={"HELIX_RETRY_BUDGET_S": "1", "HELIX_RETRY_INTERVAL_S": "1"})
     _, stderr = process.communicate(timeout=90)
     assert process.returncode == 0, stderr
     assert "waiting 1 s" in stderr
     assert len(set(folder.frames())) == 5
 
 
-def test_an_embedded_database_serves_it_too(start, twitch, tmp_path, home):
-    """With DB_HOST empty everything works the same, and no server is left running."""
+def test_download_with_an_embedded_database(start, twitch, tmp_path, home):
+    """With an empty DB_HOST the download works the same, and no server is left running."""
     process = start("--frames", "5", env={"DB_HOST": "", "DOWNLOAD_PATH": str(home / "own")})
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
-    assert len(list(Folder(home / "own" / "frames").frames())) == 5
+    assert len(list(FrameFolder(home / "own" / "frames").frames())) == 5
     assert not (home / "own" / "postgres" / "data" / "postmaster.pid").exists()

@@ -1,4 +1,4 @@
-"""data.storage.embedded_postgres: real servers, started, shared, killed and started again."""
+"""data.storage.embedded_postgres: real servers that are started, shared, killed and restarted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.data.conftest import REPOSITORY, environment, settings
 from tests.data.kill_harness import DatasetUnderTest
 from tests.data.restartable_postgres import is_running
 
-# Uses the server until its standard input ends.
+# Use the server until stdin ends.
 _USER = """
 import sys
 from config import Settings
@@ -37,18 +37,18 @@ with connect(Settings(_env_file=None)) as engine:
 
 @pytest.fixture(scope="module")
 def dataset() -> Iterator[Path]:
-    """A dataset's folder, whose path is hostile to shells and too long for a socket's."""
+    """A dataset's folder whose path is hostile to shells and too long for a socket's path."""
     folder = Path(tempfile.mkdtemp(prefix="dataset-")) / f'it\'s $HOME "x" {"long " * 20}'
     yield folder
     shutil.rmtree(folder.parent, ignore_errors=True)
 
 
 def _user(dataset: Path) -> subprocess.Popen[str]:
-    """Another process that uses the server, by now; end it by `communicate`."""
+    """Return another process that already uses the server; `communicate` ends it."""
     process = subprocess.Popen(
         [sys.executable, "-c", _USER],
         cwd=REPOSITORY,
-        env=environment(DOWNLOAD_PATH=str(dataset), TMPDIR=str(dataset.parent)),  # some are killed: nothing stays
+        env=environment(DOWNLOAD_PATH=str(dataset), TMPDIR=str(dataset.parent)),  # killed processes leave files there
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -71,8 +71,8 @@ def _server(dataset: Path) -> psutil.Process:
     return psutil.Process(int(_pid_file(dataset).read_text().split()[0]))
 
 
-def test_commands_started_at_once_on_nothing_share_one_server(dataset: Path):
-    """Two make and start the same database at the same moment; the last to leave stops it."""
+def test_concurrent_first_commands_share_one_server(dataset: Path):
+    """Two commands create and start the same database at the same time; the last one stops it."""
     users = [
         subprocess.Popen(
             [sys.executable, "-m", "data.info"],
@@ -86,8 +86,8 @@ def test_commands_started_at_once_on_nothing_share_one_server(dataset: Path):
     assert not _pid_file(dataset).exists()
 
 
-def test_the_last_to_leave_stops_the_server(dataset: Path):
-    """A command beside a longer one takes nothing from it; rows stay from one start to the next."""
+def test_the_last_user_stops_the_server(dataset: Path):
+    """A short command does not stop the server of a longer one; rows survive a restart."""
     with database.connect(settings(DOWNLOAD_PATH=str(dataset))) as engine:
         Catalog(engine).add_games([Game(7, "Seven")])
     first, second = _user(dataset), _user(dataset)
@@ -99,8 +99,8 @@ def test_the_last_to_leave_stops_the_server(dataset: Path):
     assert not is_running(server)
 
 
-def test_a_user_killed_with_9_keeps_nobody_from_stopping_the_server(dataset: Path):
-    """Its lock dies with it: the next command finds the server running, and stops it at its end."""
+def test_after_sigkill_of_a_user_the_next_command_stops_the_server(dataset: Path):
+    """The lock dies with the killed process; the next command uses the running server and stops it."""
     user = _user(dataset)
     server = _server(dataset)
     user.kill()
@@ -110,8 +110,8 @@ def test_a_user_killed_with_9_keeps_nobody_from_stopping_the_server(dataset: Pat
     assert not is_running(server)
 
 
-def test_a_killed_server_starts_again_with_its_rows(dataset: Path):
-    """kill -9 of PostgreSQL and of its user: the next start replays what was committed."""
+def test_a_killed_server_restarts_with_its_rows(dataset: Path):
+    """After SIGKILL of PostgreSQL and of its user, the next start replays the committed changes."""
     user = _user(dataset)
     server = _server(dataset)
     backends = server.children(recursive=True)
@@ -124,16 +124,16 @@ def test_a_killed_server_starts_again_with_its_rows(dataset: Path):
 
 
 @pytest.mark.parametrize("content", ["", "no pid\n", "999999999\n", f"{os.getpid()}\n/x\n1\n5432\n.\n\n0 0\nready\n"])
-def test_stale_lock_files_do_not_keep_the_server_from_starting(dataset: Path, content: str):
-    """What a power cut leaves: empty files, or a pid that another process has by now (this one)."""
+def test_the_server_starts_despite_stale_lock_files(dataset: Path, content: str):
+    """A power cut leaves empty files, or a pid that another process (this one) has by now."""
     for file in (_pid_file(dataset), _pid_file(dataset).with_name(".s.PGSQL.5432.lock")):
         file.write_text(content)
     assert _games(dataset) == 1
     assert not _pid_file(dataset).exists()
 
 
-def test_making_the_database_again_after_it_was_cut_short():
-    """Half a cluster is not taken for one: the next command makes it from the start."""
+def test_an_interrupted_initdb_is_repeated():
+    """An incomplete cluster is deleted; the next command creates it again."""
     home = Path(tempfile.mkdtemp(prefix="dataset-")) / "postgres"
     (home / "new" / "base").mkdir(parents=True)
     (home / "new" / "PG_VERSION").write_text("18\n")
@@ -145,18 +145,18 @@ def test_making_the_database_again_after_it_was_cut_short():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_killed_while_the_database_is_made_the_next_command_makes_it(number: signal.Signals):
-    """SIGTERM leaves no process; after kill -9 initdb is_running on, and the next command waits for its end."""
+def test_after_a_kill_during_initdb_the_next_command_creates_the_cluster(number: signal.Signals):
+    """SIGTERM leaves no process; after SIGKILL initdb continues, and the next command waits for its end."""
     folder = Path(tempfile.mkdtemp(prefix="dataset-"))
     dataset = DatasetUnderTest(folder, {})
     command = dataset.command("data.info")
     while not (folder / "postgres" / "new" / "base" / "4").exists() and command.poll() is None:
         time.sleep(0.005)
     command.send_signal(number)
-    _, story = command.communicate()
+    _, stderr = command.communicate()
     try:
         if number == signal.SIGTERM:
-            assert (command.returncode, story) == (130, "error: Interrupted.\n")
+            assert (command.returncode, stderr) == (130, "error: Interrupted.\n")
             assert not dataset.processes()
         assert _games(folder) == 0
         assert not dataset.processes()
@@ -164,8 +164,8 @@ def test_killed_while_the_database_is_made_the_next_command_makes_it(number: sig
         shutil.rmtree(folder)
 
 
-def test_a_database_that_cannot_start_says_why_and_where_to_look(dataset: Path):
-    """Made by another PostgreSQL: the server's own reason, in one line with the way out, since the frames are safe."""
+def test_an_incompatible_cluster_gives_the_reason_and_advice(dataset: Path):
+    """For a cluster of another PostgreSQL version, one line has the server's reason and what to do."""
     version = dataset / "postgres" / "data" / "PG_VERSION"
     before = version.read_text()
     version.write_text("9.1\n")
@@ -179,16 +179,16 @@ def test_a_database_that_cannot_start_says_why_and_where_to_look(dataset: Path):
         version.write_text(before)
 
 
-def test_a_place_that_cannot_be_used_names_the_setting(tmp_path: Path):
-    """A file where the dataset's folder should be."""
+def test_an_unusable_dataset_folder_names_the_setting(tmp_path: Path):
+    """A file is in the place of the dataset's folder."""
     (tmp_path / "file").touch()
     with pytest.raises(CatalogUnavailable, match="Not a directory: check DOWNLOAD_PATH"):
         _games(tmp_path / "file")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_command_that_is_told_to_stop_stops_the_server(dataset: Path, number: signal.Signals):
-    """data.info, told to end while it works: no traceback, code 130 (or done already), no server left."""
+def test_an_interrupted_command_stops_the_server(dataset: Path, number: signal.Signals):
+    """A signal during data.info: no traceback, exit code 130 (or 0 when it was faster), no server left."""
     command = subprocess.Popen(
         [sys.executable, "-m", "data.info"],
         cwd=REPOSITORY,
@@ -200,7 +200,7 @@ def test_a_command_that_is_told_to_stop_stops_the_server(dataset: Path, number: 
     while not _pid_file(dataset).exists() and command.poll() is None:
         time.sleep(0.005)
     command.send_signal(number)
-    _, story = command.communicate()
+    _, stderr = command.communicate()
     assert command.returncode in (0, 130)
-    assert "Traceback" not in story
+    assert "Traceback" not in stderr
     assert not _pid_file(dataset).exists() or not is_running(_server(dataset))

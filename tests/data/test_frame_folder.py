@@ -1,4 +1,4 @@
-"""data.storage.frame_folder and data.atomic: real files, real processes, real full disks."""
+"""data.storage.frame_folder and data.atomic: real files, concurrent processes, full disks."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from pathlib import Path
 
 import pytest
 
+from data.atomic import atomic_file
 from data.entities import Game, StoredFrame
 from data.errors import FolderError
-from data.storage.frame_folder import Folder
+from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import REPOSITORY
 
-# Saves frames of a megabyte, or whatever size is given, for ever or as often as given.
+# Save three frames of `size` bytes, `times` times; -1: for ever.
 _SAVER = """
 import sys
 from pathlib import Path
-from data.storage.frame_folder import Folder
+from data.storage.frame_folder import FrameFolder
 root, letter, size, times = Path(sys.argv[1]), sys.argv[2].encode(), int(sys.argv[3]), int(sys.argv[4])
 print("ready", flush=True)
 while times:
-    Folder(root).save(7, "ann", [letter * size] * 3)
+    FrameFolder(root).save(7, "ann", [letter * size] * 3)
     times -= 1
 """
 
 
-def _saver(folder: Folder, letter: str, size: int = 1_000_000, times: int = -1) -> subprocess.Popen[bytes]:
+def _saver(folder: FrameFolder, letter: str, size: int = 1_000_000, times: int = -1) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-c", _SAVER, str(folder.root), letter, str(size), str(times)],
         cwd=REPOSITORY,
@@ -42,20 +43,20 @@ def _saver(folder: Folder, letter: str, size: int = 1_000_000, times: int = -1) 
     return process
 
 
-def _files(folder: Folder) -> list[str]:
+def _files(folder: FrameFolder) -> list[str]:
     return sorted(str(path.relative_to(folder.root)) for path in folder.root.rglob("*") if path.is_file())
 
 
-def test_save_names_the_files_by_game_login_and_number(folder: Folder):
-    """Files land where the folder's layout says, with the bytes given, and nothing else is left."""
+def test_save_names_the_files_by_game_login_and_number(folder: FrameFolder):
+    """The files have the names of the folder's layout and the given bytes; no other file is left."""
     saved = folder.save(7, "ann", [b"one", b"two"])
     assert saved == [StoredFrame(7, "ann", 1), StoredFrame(7, "ann", 2)]
     assert _files(folder) == ["7/ann-1.jpg", "7/ann-2.jpg"]
     assert (folder.root / "7/ann-2.jpg").read_bytes() == b"two"
 
 
-def test_numbers_continue_after_the_largest_of_that_login_in_that_game(folder: Folder):
-    """Gaps are not filled (a deleted frame's name never comes back), and other logins do not count."""
+def test_numbers_continue_after_the_largest_of_that_login_in_that_game(folder: FrameFolder):
+    """Gaps stay: the number of a deleted frame is not used again. Other logins and games do not count."""
     folder.save(7, "ann", [b""] * 3)
     folder.delete([StoredFrame(7, "ann", 1), StoredFrame(7, "ann", 1)])
     folder.save(7, "ann_2", [b""] * 9)
@@ -63,53 +64,74 @@ def test_numbers_continue_after_the_largest_of_that_login_in_that_game(folder: F
     assert [frame.number for frame in folder.save(8, "ann", [b""])] == [1]
 
 
+def test_read_returns_the_bytes_and_raises_for_a_missing_frame(folder: FrameFolder):
+    """A frame that somebody deleted raises FolderError, which names its file."""
+    (frame,) = folder.save(7, "ann", [b"one"])
+    assert folder.read(frame) == b"one"
+    folder.delete([frame])
+    with pytest.raises(FolderError, match="7/ann-1.jpg"):
+        folder.read(frame)
+
+
+def test_atomic_file_replaces_the_file_only_on_success(tmp_path: Path):
+    """An exception in the block keeps the old content; in both cases no temporary file is left."""
+    final = tmp_path / "file"
+    with atomic_file(final) as temporary:
+        temporary.write_bytes(b"old")
+    with pytest.raises(KeyError), atomic_file(final) as temporary:
+        temporary.write_bytes(b"new")
+        raise KeyError
+    assert final.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [final]
+
+
 @pytest.mark.parametrize("login", ["../ann", "", "a/b", "a" * 26, "Ann", "ann\n", "añn", "-", ".", "a-1.jpg", "\0"])
-def test_what_is_no_login_never_becomes_a_path(folder: Folder, login: str):
-    """Logins come from the network: one that could leave the folder, or confuse its names, is refused."""
+def test_an_invalid_login_is_refused(folder: FrameFolder, login: str):
+    """Logins come from the network: one that could name a path elsewhere raises FolderError and writes nothing."""
     with pytest.raises(FolderError):
         folder.save(7, login, [b"x"])
     assert list(folder.root.parent.rglob("*")) == [folder.root]
 
 
-def test_downloads_side_by_side_never_overwrite_each_other(folder: Folder):
-    """Two processes saving frames of the same login in the same game lose none."""
+def test_concurrent_downloads_never_overwrite_each_other(folder: FrameFolder):
+    """Two processes save frames of the same login and game; no frame is lost."""
     savers = [_saver(folder, letter, size=10, times=60) for letter in "ab"]
     assert [saver.wait() for saver in savers] == [0, 0]
     frames = list(folder.frames())
     assert sorted(frame.number for frame in frames) == list(range(1, 361))
-    contents = [(folder.root / frame.path).read_bytes() for frame in frames]
+    contents = [folder.read(frame) for frame in frames]
     assert contents.count(b"a" * 10) == contents.count(b"b" * 10) == 180
 
 
-def test_a_killed_writer_leaves_whole_frames_and_hidden_files_only(folder: Folder):
-    """kill -9 in the middle of writing: every frame there is complete, and the rest is known for a leftover."""
-    left = 0
+def test_a_killed_writer_leaves_complete_frames_and_stale_files(folder: FrameFolder):
+    """After SIGKILL during a write every frame is complete, and the other files count as stale."""
+    stale = 0
     for attempt in range(8):
         saver = _saver(folder, "k")
         time.sleep(0.02 + 0.013 * attempt)
         saver.kill()
         saver.wait()
-        contents = folder.scan()
-        assert contents.foreign == ()
-        assert {(folder.root / frame.path).stat().st_size for frame in contents.frames} <= {1_000_000}
-        left += len(contents.leftovers)
-        folder.remove_leftovers(contents)
-        assert len(_files(folder)) == len(contents.frames)
-    assert left, "no kill hit a write: make the files larger"
+        scan = folder.scan()
+        assert scan.unrecognised == ()
+        assert {(folder.root / frame.path).stat().st_size for frame in scan.frames} <= {1_000_000}
+        stale += len(scan.stale_files)
+        folder.remove_stale_files(scan)
+        assert len(_files(folder)) == len(scan.frames)
+    assert stale, "no kill hit a write: make the files larger"
 
 
-def test_the_temporary_file_of_a_living_writer_is_no_leftover(folder: Folder):
-    """dbSync beside a download must not take its files; one an hour old is taken all the same."""
-    folder.remember([Game(7, "Seven")])
+def test_a_temporary_file_is_stale_only_without_its_writer_or_after_an_hour(folder: FrameFolder):
+    """dbSync must not remove the files of a concurrent download; a file an hour old is stale in any case."""
+    folder.add_games([Game(7, "Seven")])
     alive = folder.root / "7" / f".{os.getpid()}-0123456789abcdef.tmp"
     alive.write_bytes(b"half")
-    assert folder.scan().leftovers == folder.scan().foreign == ()
+    assert folder.scan().stale_files == folder.scan().unrecognised == ()
     os.utime(alive, (0, time.time() - 4000))
-    assert folder.scan().leftovers == (f"7/{alive.name}",)
+    assert folder.scan().stale_files == (f"7/{alive.name}",)
 
 
-def test_a_file_too_large_to_write_leaves_nothing_of_the_call(folder: Folder):
-    """Writing breaks off in the third file (the system's limit on a file's size): the first two go, too."""
+def test_a_failed_write_removes_all_files_of_the_call(folder: FrameFolder):
+    """The third file exceeds the system's limit on file sizes; the first two are removed too."""
     code = _SAVER.replace("[letter * size] * 3", "[b'', letter, letter * size]")
     process = subprocess.run(
         [sys.executable, "-c", code, str(folder.root), "x", "5000", "1"],
@@ -124,19 +146,19 @@ def test_a_file_too_large_to_write_leaves_nothing_of_the_call(folder: Folder):
 
 
 @pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Folder]:
+def full_disk(tmp_path: Path) -> Iterator[FrameFolder]:
     """A folder on a disk of 64 kB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], check=False, capture_output=True)
     if mounted.returncode:
         pytest.skip("mounting a small disk takes root's rights")
-    yield Folder(disk / "frames")
+    yield FrameFolder(disk / "frames")
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_full_disk_says_so_and_keeps_what_was_there(full_disk: Folder):
-    """The call that does not fit leaves nothing; what was saved before stays, and room is there again."""
+def test_a_full_disk_raises_and_keeps_earlier_frames(full_disk: FrameFolder):
+    """A call that does not fit leaves nothing behind; earlier frames stay, and a smaller call succeeds."""
     full_disk.save(7, "ann", [b"x" * 10_000])
     with pytest.raises(FolderError, match="No space left on device: free some space"):
         full_disk.save(7, "ann", [b"x" * 10_000] * 9)
@@ -144,8 +166,8 @@ def test_a_full_disk_says_so_and_keeps_what_was_there(full_disk: Folder):
     assert full_disk.save(7, "ann", [b"x" * 10_000]) == [StoredFrame(7, "ann", 2)]
 
 
-def test_an_interrupted_save_leaves_all_or_none(folder: Folder):
-    """Ctrl-C while saving: the number of frames stays a multiple of the three of each call, without leftovers."""
+def test_an_interrupted_save_leaves_all_or_none(folder: FrameFolder):
+    """After SIGINT during a save the number of files is a multiple of three, and no temporary file is left."""
     saver = _saver(folder, "c", size=100_000)
     time.sleep(0.2)
     saver.send_signal(signal.SIGINT)
@@ -156,80 +178,90 @@ def test_an_interrupted_save_leaves_all_or_none(folder: Folder):
     assert all(name.endswith(".jpg") for name in files)
 
 
-def test_a_folder_that_cannot_be_made_names_the_setting(tmp_path: Path):
-    """A file where the folder should be: one line that names the path and DOWNLOAD_PATH."""
+def test_an_unusable_folder_names_the_setting(tmp_path: Path):
+    """A file is in the place of the folder: the message names DOWNLOAD_PATH."""
     (tmp_path / "frames").write_text("in the way")
-    folder = Folder(tmp_path / "frames")
-    for act in (lambda: folder.save(7, "ann", [b""]), lambda: folder.remember([Game(7, "")]), folder.scan):
+    folder = FrameFolder(tmp_path / "frames")
+    for call in (lambda: folder.save(7, "ann", [b""]), lambda: folder.add_games([Game(7, "")]), folder.scan):
         with pytest.raises(FolderError, match="DOWNLOAD_PATH"):
-            act()
+            call()
     assert folder.size_bytes() == 0
 
 
-def test_scan_tells_ours_from_foreign(folder: Folder):
-    """By name alone: every spelling that `save` would not have written is foreign, also broken ones."""
-    folder.remember([Game(7, "Seven")])
+def test_scan_separates_frames_from_unrecognised_paths(folder: FrameFolder):
+    """A name that `save` would not write is unrecognised; so are folders and dead links with a frame's name."""
+    folder.add_games([Game(7, "Seven")])
     folder.save(7, "ann", [b"x"])
-    foreign = ["7/ann-0.jpg", "7/ann-01.jpg", "7/Ann-1.jpg", "7/ann-1.jpeg", "7/.hidden", "readme", "007", "7/\udcff"]
-    for name in foreign:
+    unrecognised = [
+        "7/ann-0.jpg",
+        "7/ann-01.jpg",
+        "7/Ann-1.jpg",
+        "7/ann-1.jpeg",
+        "7/.hidden",
+        "readme",
+        "007",
+        "7/\udcff",
+    ]
+    for name in unrecognised:
         (folder.root / name).write_bytes(b"")
     (folder.root / "7" / "bob-1.jpg").mkdir()
     (folder.root / "7" / "eve-1.jpg").symlink_to("nowhere")
     (folder.root / "9").mkdir()
-    contents = folder.scan()
-    assert contents.frames == (StoredFrame(7, "ann", 1),)
-    assert contents.games == {7, 9}
-    assert contents.foreign == tuple(sorted([*foreign, "7/bob-1.jpg", "7/eve-1.jpg"]))
+    scan = folder.scan()
+    assert scan.frames == (StoredFrame(7, "ann", 1),)
+    assert scan.games == {7, 9}
+    assert scan.unrecognised == tuple(sorted([*unrecognised, "7/bob-1.jpg", "7/eve-1.jpg"]))
 
 
-def test_a_missing_folder_holds_no_frames_but_is_no_empty_dataset(tmp_path: Path):
-    """Training finds nothing there; dbSync must not believe it: the disk may not be mounted."""
-    folder = Folder(tmp_path / "missing")
+def test_a_missing_folder_has_no_frames_and_cannot_be_scanned(tmp_path: Path):
+    """Training finds no frame there; dbSync gets an error, since the disk may be unmounted."""
+    folder = FrameFolder(tmp_path / "missing")
     assert list(folder.frames()) == []
-    assert folder.names() == {}
+    assert folder.game_names() == {}
     assert folder.size_bytes() == 0
     with pytest.raises(FolderError, match="make an empty folder"):
         folder.scan()
 
 
-def test_size_counts_every_file(folder: Folder):
-    """Frames, names and foreign files take up space alike."""
+def test_size_counts_every_file(folder: FrameFolder):
+    """The size includes frames, games.tsv and unrecognised files."""
     folder.save(7, "ann", [b"x" * 100, b"x" * 20])
     (folder.root / "readme").write_bytes(b"123")
     assert folder.size_bytes() == 123
 
 
-def test_names_survive_hostile_text_and_are_merged(folder: Folder):
-    """Tabs, lines, escape codes and lone surrogates cannot break the file; other games' names stay."""
-    folder.remember([Game(7, "Counter-Strike"), Game(2**40, "原神")])
-    folder.remember([Game(8, "a\tb\nc\x1b[31m \ud800"), Game(9, "\n"), Game(7, "Counter-Strike 2")])
-    assert folder.names() == {7: "Counter-Strike 2", 8: "a b c [31m", 9: "game 9", 2**40: "原神"}
+def test_add_games_cleans_names_and_keeps_other_games(folder: FrameFolder):
+    """Tabs, line breaks, escape codes and lone surrogates become spaces; names of other games stay."""
+    folder.add_games([Game(7, "Counter-Strike"), Game(2**40, "原神")])
+    folder.add_games([Game(8, "a\tb\nc\x1b[31m \ud800"), Game(9, "\n"), Game(7, "Counter-Strike 2")])
+    assert folder.game_names() == {7: "Counter-Strike 2", 8: "a b c [31m", 9: "game 9", 2**40: "原神"}
     assert (folder.root / "games.tsv").read_text("utf-8").count("\n") == 4
     assert folder.scan().games == {7, 8, 9, 2**40}
 
 
-def test_names_that_somebody_broke_are_passed_over(folder: Folder):
-    """games.tsv may have been edited by hand, and badly: what can be read is read."""
+def test_game_names_skips_invalid_lines(folder: FrameFolder):
+    """A user may edit games.tsv: valid lines are read, others skipped."""
     (folder.root / "games.tsv").write_bytes(b"7\tSeven\r\nno id\n\n8\n9\t\xff\n-1\tminus\n10\tTen\tmore\n")
-    assert folder.names() == {7: "Seven", 9: "\ufffd", 10: "Ten more"}
+    assert folder.game_names() == {7: "Seven", 9: "\ufffd", 10: "Ten more"}
 
 
-def test_games_remembered_side_by_side_are_all_there(folder: Folder):
-    """Two downloads adding games at the same time: neither writes over the other's."""
+def test_concurrent_add_games_lose_no_name(folder: FrameFolder):
+    """Two processes add games at the same time; all names are there."""
     code = (
-        "import sys; from pathlib import Path; from data.entities import Game; from data.storage.frame_folder import Folder\n"
-        "for i in range(int(sys.argv[2]), 100, 2): Folder(Path(sys.argv[1])).remember([Game(i + 1, f'g{i}')])"
+        "import sys; from pathlib import Path; from data.entities import Game\n"
+        "from data.storage.frame_folder import FrameFolder\n"
+        "for i in range(int(sys.argv[2]), 100, 2): FrameFolder(Path(sys.argv[1])).add_games([Game(i + 1, f'g{i}')])"
     )
     command = [sys.executable, "-c", code, str(folder.root)]
     savers = [subprocess.Popen([*command, first], cwd=REPOSITORY) for first in "01"]
     assert [saver.wait() for saver in savers] == [0, 0]
-    assert sorted(folder.names()) == list(range(1, 101))
+    assert sorted(folder.game_names()) == list(range(1, 101))
 
 
 def test_a_frames_path_has_one_spelling():
-    """parse takes back what path gives, and nothing else."""
+    """`parse` accepts exactly what `path` returns."""
     frame = StoredFrame(2**40, "a_1", 12)
     assert StoredFrame.parse(frame.path) == frame
     for path in ("7/a-0.jpg", "07/a-1.jpg", "7/a-1.jpg\n", "x/7/a-1.jpg", "7/a-1.png", "7/a-٣.jpg", "7/A-1.jpg"):
-        with pytest.raises(ValueError, match="is no"):
+        with pytest.raises(ValueError, match="invalid frame path"):
             StoredFrame.parse(path)
