@@ -18,17 +18,15 @@ class Output(Protocol):
     """A consumer of events. The command closes it at the end, also after an error.
 
     Example:
-        An output that counts verdicts::
+        An output that prints verdicts::
 
-            class VerdictCounter:
-                def __init__(self) -> None:
-                    self.count = 0
-
+            class VerdictPrinter:
                 def emit(self, event: Event) -> None:
-                    self.count += isinstance(event, VerdictReached)
+                    if isinstance(event, VerdictReached):
+                        print(event.source, event.verdict.game.name)
 
                 def close(self) -> None:
-                    print(self.count, "verdicts")
+                    pass
 
         `recognition.outputs.factory` makes the outputs that a command's options ask for.
     """
