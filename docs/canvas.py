@@ -70,9 +70,9 @@ class Canvas:
     def arrow(self, *points: tuple[float, float], color: str = GREY) -> None:
         """Draw a line through two or more points, with an arrow head at the last one."""
         head = f"-|>,head_length={_ARROW_HEAD},head_width={_ARROW_HEAD / 2}"
-        scale = {"mutation_scale": _POINTS, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.6 * _POINTS}
+        options: dict[str, Any] = {"mutation_scale": _POINTS, "shrinkA": 0, "shrinkB": 0, "linewidth": 1.6 * _POINTS}
         path = matplotlib.path.Path(list(points))
-        self._axes.add_patch(FancyArrowPatch(path=path, arrowstyle=head, color=color, joinstyle="miter", **scale))
+        self._axes.add_patch(FancyArrowPatch(path=path, arrowstyle=head, color=color, joinstyle="miter", **options))
 
     def image(self, x: float, y: float, side: float, pixels: np.ndarray) -> None:
         """Put an image, uint8 RGB (height, width, 3), on top of the drawing as a square of `side`."""

@@ -25,17 +25,11 @@ _FRAME_LINE = re.compile(r"Frame \d+: (.*) with a [\d.]+% confidence\.")
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A recognised stream.
-
-    Args:
-        login: its channel.
-        images: the classified frames, uint8 RGB (240, 240, 3) each.
-        lines: printed lines, one for each frame and then the verdict.
-    """
+    """A recognised stream."""
 
     login: str
-    images: tuple[np.ndarray, ...]
-    lines: tuple[str, ...]
+    images: tuple[np.ndarray, ...]  # the classified frames, uint8 RGB (240, 240, 3) each
+    lines: tuple[str, ...]  # printed lines: one for each frame, then the verdict
 
     def outvoted(self, number: int) -> bool:
         """Return whether the verdict differs from frame `number`, counted from 0."""

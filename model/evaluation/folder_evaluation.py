@@ -21,19 +21,12 @@ from model.inference.probabilities import softmax
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FolderEvaluation:
-    """Predictions for the n readable images of a folder, and metrics of them.
+    """Predictions for the n readable images of a folder, and metrics of them."""
 
-    Args:
-        classes: the model's classes in output order.
-        images: the readable images, n.
-        predictions: of `images`, in the same order.
-        known_evaluation: metrics on the images of known games alone.
-    """
-
-    classes: tuple[Game, ...]
+    classes: tuple[Game, ...]  # the model's, in output order
     images: tuple[LabelledImage, ...]
-    predictions: ScoredLogits
-    known_evaluation: Evaluation
+    predictions: ScoredLogits  # in the order of `images`
+    known_evaluation: Evaluation  # on the images of known games only
 
     @property
     def is_known(self) -> np.ndarray:
@@ -89,8 +82,7 @@ class FolderEvaluation:
     def streams_called_unknown(self, *, of_known_games: bool) -> float | None:
         """Return the fraction of streams with more than half of their frames unknown, as recognition votes.
 
-        Args:
-            of_known_games: whether to count streams of known games or of all others; None if there are none.
+        `of_known_games` selects the streams of known games or of all others. Without such streams, return None.
         """
         votes: dict[tuple[str, str], list[bool]] = {}
         for image, known in zip(self.images, self.predictions.known, strict=True):
@@ -112,10 +104,7 @@ class FolderEvaluation:
             "unknown": self._unknown_metrics(),
             "games": self.game_metrics(),
             "reliability": [asdict(bin) for bin in evaluation.bins],
-            "confusion": {
-                "classes": [asdict(game) for game in self.classes],
-                "counts": evaluation.confusion.tolist(),
-            },
+            "confusion": {"classes": [asdict(game) for game in self.classes], "counts": evaluation.confusion.tolist()},
         }
 
     def _unknown_metrics(self) -> dict[str, Any]:

@@ -24,19 +24,12 @@ _BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """One image file.
-
-    Args:
-        path: the file.
-        game_name: name of the game that the image shows.
-        stream: name before the number in `<stream>-<n>.jpg`, or the whole name without its suffix.
-        known_game: the model's class, or None for a game that the model does not have.
-    """
+    """An image file and the game that it shows."""
 
     path: Path
     game_name: str
-    stream: str
-    known_game: Game | None
+    stream: str  # the name before the number in `<stream>-<n>.jpg`, or the whole name without its suffix
+    known_game: Game | None  # the model's class; None for a game that the model does not know
 
     @property
     def frame(self) -> StoredFrame:
@@ -51,15 +44,8 @@ class LabelledImage:
 def list_images(root: Path, classes: Sequence[Game], names: dict[int, str]) -> list[LabelledImage]:
     """List the images in the subfolders of `root`, sorted by path.
 
-    A subfolder is named by its game's id, or by the game's name in any case. Hidden files and folders are ignored.
-
-    Args:
-        root: the folder.
-        classes: the model's classes.
-        names: names of games by id, for games outside `classes`.
-
-    Raises:
-        DatasetError: `root` is unreadable or holds no image.
+    A subfolder is named by its game's id, or by the game's name in any case. `names` has the names of ids that are not
+    among `classes`. Hidden files and folders are ignored. Raises DatasetError if `root` is unreadable or has no image.
     """
     by_folder_name = {key: game for game in classes for key in (str(game.id), game.name.casefold())}
     found: list[LabelledImage] = []

@@ -16,44 +16,26 @@ _TOP = 3
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """The frames whose confidence lies in one of BINS equal intervals between 0 and 1.
-
-    Args:
-        frames: number of frames.
-        confidence: their mean confidence, 0 to 1; 0 without frames.
-        accuracy: fraction of them that is right; 0 without frames.
-    """
+    """The frames whose confidence lies in one of BINS equal intervals between 0 and 1; all fields are 0 if empty."""
 
     frames: int
-    confidence: float
-    accuracy: float
+    confidence: float  # mean, 0 to 1
+    accuracy: float  # fraction of the frames that is right
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Metrics on labelled frames. A stream is all frames of one login in one game; accuracies are 0 to 1.
-
-    Args:
-        frame_accuracy: fraction of frames whose most probable class is right.
-        stream_accuracy: fraction of streams whose verdict is right.
-        frames: number of frames, at least 1.
-        streams: number of streams.
-        top3_accuracy: fraction of frames whose game is among the three most probable classes.
-        negative_log_likelihood: mean over the frames, nats.
-        bins: BINS of them, by ascending confidence.
-        confusion: int64 (classes, classes): frames by true class (row) and predicted class (column).
-        stream_confusion: streams, in the same layout.
-    """
+    """Metrics on labelled frames. A stream is all frames of one login in one game; accuracies are 0 to 1."""
 
     frame_accuracy: float
     stream_accuracy: float
-    frames: int
+    frames: int  # at least 1
     streams: int
-    top3_accuracy: float
-    negative_log_likelihood: float
-    bins: tuple[CalibrationBin, ...]
-    confusion: np.ndarray
-    stream_confusion: np.ndarray
+    top3_accuracy: float  # fraction of frames whose game is among the three most probable classes
+    negative_log_likelihood: float  # mean over the frames, nats
+    bins: tuple[CalibrationBin, ...]  # BINS of them, by ascending confidence
+    confusion: np.ndarray  # int64 (classes, classes): frames by true class (row) and predicted class (column)
+    stream_confusion: np.ndarray  # int64 (classes, classes): streams, in the same layout
 
     @property
     def recall_per_game(self) -> list[float]:

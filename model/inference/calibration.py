@@ -23,9 +23,8 @@ _BISECTIONS = 40  # log(20 / 0.05) / 2**40 is below 1e-11
 
 def energy(logits: np.ndarray) -> np.ndarray:
     """Return Liu's negative energy, float64 (n,): the logarithm of the sum of the exponentials of (n, classes)."""
-    highest = logits.max(axis=-1).astype(np.float64)  # (n,)
     # log_softmax = logit - logsumexp, so the maximum of both gives logsumexp without an overflow.
-    return highest - log_softmax(logits).max(axis=-1)
+    return max_logit(logits) - log_softmax(logits).max(axis=-1)
 
 
 def max_logit(logits: np.ndarray) -> np.ndarray:
@@ -50,36 +49,22 @@ _STORED_SIMILARITY = "likeness"  # the metadata key of its arrays, and the score
 
 @dataclass(frozen=True, slots=True)
 class ScoredLogits:
-    """Calibrated predictions of n frames.
+    """Calibrated predictions of n frames."""
 
-    Args:
-        logits: divided by the temperature, float64 (n, classes).
-        scores: unknown scores, float64 (n,).
-        known: whether the score reaches the threshold, bool (n,).
-    """
-
-    logits: np.ndarray
-    scores: np.ndarray
-    known: np.ndarray
+    logits: np.ndarray  # divided by the temperature, float64 (n, classes)
+    scores: np.ndarray  # high for known games, float64 (n,)
+    known: np.ndarray  # whether the score reaches the threshold, bool (n,)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Calibration stored with a model. The defaults leave logits unchanged and call every frame known.
+    """Calibration stored with a model. The defaults leave logits unchanged and call every frame known."""
 
-    Args:
-        temperature: divisor of the logits, above 0.
-        score_name: a key of LOGIT_SCORES, or FEATURE_SIMILARITY, which needs `similarity`.
-        threshold: frames with a lower score are unknown.
-        unknown_fraction: fraction of the validation frames below the threshold when it was fitted, 0 to 1.
-        similarity: scores frames by their features.
-    """
-
-    temperature: float = 1.0
-    score_name: str = "energy"
-    threshold: float = -math.inf
-    unknown_fraction: float = 0.0
-    similarity: FeatureSimilarity | None = None
+    temperature: float = 1.0  # divisor of the logits, above 0
+    score_name: str = "energy"  # a key of LOGIT_SCORES, or FEATURE_SIMILARITY
+    threshold: float = -math.inf  # frames with a lower score are unknown
+    unknown_fraction: float = 0.0  # of the validation frames below the threshold when it was fitted, 0 to 1
+    similarity: FeatureSimilarity | None = None  # needed by FEATURE_SIMILARITY only
 
     def scale(self, logits: np.ndarray) -> np.ndarray:
         """Return `logits` (n, classes) over the temperature, float64; their softmax is the printed confidence."""
@@ -144,24 +129,16 @@ def fit(
     unknown_fraction: float,
     score_name: str = FEATURE_SIMILARITY,
 ) -> Calibration:
-    """Fit temperature and threshold on n validation frames.
+    """Fit temperature and threshold on n validation frames: `logits` (n, classes), `labels` int64 (n,).
 
-    With FEATURE_SIMILARITY the result still lacks the saved model's own similarity:
-    `dataclasses.replace(calibration, similarity=...)` adds it.
-
-    Args:
-        logits: (n, classes).
-        similarity: feature similarity scores, (n,).
-        labels: int64 (n,).
-        unknown_fraction: fraction of the frames to call unknown at most, 0 to 1; 0 calls none unknown.
-        score_name: a key of LOGIT_SCORES, else feature similarity.
+    At most `unknown_fraction` of them, 0 to 1, are called unknown. `similarity`: their feature similarity scores, (n,).
+    With FEATURE_SIMILARITY, the caller adds the saved model's statistics: `replace(calibration, similarity=...)`.
     """
-    score_name = score_name if score_name in LOGIT_SCORES else FEATURE_SIMILARITY
     calibration = Calibration(fit_temperature(logits, labels), score_name)
     if unknown_fraction == 0:
         return calibration
-    is_similarity = score_name == FEATURE_SIMILARITY
-    scores = similarity if is_similarity else LOGIT_SCORES[score_name](calibration.scale(logits))  # (n,)
+    logit_score = LOGIT_SCORES.get(score_name)
+    scores = logit_score(calibration.scale(logits)) if logit_score else similarity  # (n,)
     # "lower" takes the score of a frame, so that at most the fraction lies below the threshold.
     threshold = float(np.quantile(scores, unknown_fraction, method="lower"))
     return replace(calibration, threshold=threshold, unknown_fraction=unknown_fraction)

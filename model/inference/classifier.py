@@ -41,12 +41,12 @@ class Classifier:
 
     @classmethod
     def load(cls, model_path: Path, threads: int = 0, file: str = ONNX_FILE) -> Classifier:
-        """Load a model; one without a calibration, from an older version, has the default calibration.
+        """Load a model; an older one without a calibration has the default calibration.
 
         Args:
-            model_path: the folder that holds the model.
-            threads: threads for one prediction; 0 for one per core.
-            file: name of the ONNX file in that folder.
+            model_path: folder of the model.
+            threads: for one prediction; 0 for one per core.
+            file: name of the ONNX file in the folder.
 
         Raises:
             ModelError: a file is missing or unreadable, or model and class list do not match.
@@ -61,13 +61,9 @@ class Classifier:
         return cls(session, classes, calibration)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Return the network's logits, float32 (n, classes), without temperature.
+        """Return the network's logits, float32 (n, classes), not yet divided by the temperature.
 
-        Args:
-            images: uint8 (n, img_size, img_size, 3), RGB; n may be 0.
-
-        Raises:
-            ValueError: another shape or dtype.
+        `images`: uint8 (n, img_size, img_size, 3), RGB; n may be 0. Raises ValueError for another shape or dtype.
         """
         return self._run(images)[0]
 

@@ -23,19 +23,12 @@ _MAX_DIRECTIONS = 128  # with their own variance; all others have one variance t
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FeatureSimilarity:
-    """Statistics of a model's features on its training frames.
+    """Statistics of a model's features on its training frames."""
 
-    Args:
-        means: features' means by class, (classes, d).
-        axes: orthonormal directions of the largest variance within games, (d, k).
-        variances: variance along each of `axes`, (k,).
-        residual_variance: mean variance along all other directions, ().
-    """
-
-    means: np.ndarray
-    axes: np.ndarray
-    variances: np.ndarray
-    residual_variance: np.ndarray
+    means: np.ndarray  # of each class, (classes, d)
+    axes: np.ndarray  # orthonormal directions of the largest variance within games, (d, k)
+    variances: np.ndarray  # along each of `axes`, (k,)
+    residual_variance: np.ndarray  # mean along all other directions, ()
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return the score of each row of `features` (n, d), float64 (n,), -1 to 1; a class mean scores 1."""

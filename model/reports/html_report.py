@@ -32,17 +32,11 @@ _SECTIONS = {  # name of the PNG file: title, and what the plot shows
 def write(
     folder: Path, evaluation: FolderEvaluation, threshold: float, metrics: dict[str, Any], draw: bool
 ) -> list[str]:
-    """Create `folder`, write the report into it and return the names of the files.
+    """Create `folder`, write the report into it and return the names of the files. Raises OSError.
 
-    Args:
-        folder: where to write.
-        evaluation: the evaluated images.
-        threshold: of the model's unknown score.
-        metrics: content of metrics.json: the evaluation's metrics with `folder`, `model`, `date` and `sha256`.
-        draw: whether to draw the plots.
-
-    Raises:
-        OSError: a file cannot be written.
+    threshold: of the model's unknown score.
+    metrics: the evaluation's, with `folder`, `model`, `date` and `sha256`; the content of metrics.json.
+    draw: whether to draw the plots.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rendering.write_metrics(folder, metrics)
@@ -56,19 +50,15 @@ def write(
 def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
     """Return the PNG of each section in its order; a section without images is left out."""
     scores, is_known = evaluation.predictions.scores, evaluation.is_known
-    names = [game.name for game in evaluation.classes]
-    confusion = evaluation.known_evaluation.confusion
+    names, on_known = [game.name for game in evaluation.classes], evaluation.known_evaluation
     figures = {
         "games": plots.per_game_bars(evaluation.game_metrics()),
-        "confusion": plots.confusion_matrix(confusion, names, "Frames of known games, %"),
-        "reliability": plots.reliability_diagram(evaluation.known_evaluation),
+        "confusion": plots.confusion_matrix(on_known.confusion, names, "Frames of known games, %"),
+        "reliability": plots.reliability_diagram(on_known),
         "unknown": plots.score_histogram(scores[is_known], scores[~is_known], threshold),
     }
-    examples = {
-        "worst": evaluation.worst_errors(_MAX_EXAMPLES),
-        "mistaken": evaluation.false_accepts(_MAX_EXAMPLES),
-    }
-    for name, indices in examples.items():
+    worst, accepted = evaluation.worst_errors(_MAX_EXAMPLES), evaluation.false_accepts(_MAX_EXAMPLES)
+    for name, indices in (("worst", worst), ("mistaken", accepted)):
         if indices:
             images = [evaluation.images[index].pixels(_EXAMPLE_SIZE) for index in indices]
             figures[name] = plots.image_grid(images, [_caption(evaluation, index) for index in indices])

@@ -16,15 +16,9 @@ _CHUNK = 1 << 20
 
 
 def write(path: Path, metrics: dict[str, Any], files: Sequence[str]) -> None:
-    """Write the card of the model whose `files` are in the same folder.
+    """Write the card to `path`, beside the model's `files`. Raises OSError, also if one of the files is missing.
 
-    Args:
-        path: the card's file.
-        metrics: the content of metrics.json, see model.reports.training_report.
-        files: names of the model's files.
-
-    Raises:
-        OSError: the card cannot be written, or a file is missing.
+    metrics: the content of metrics.json, see model.reports.training_report.
     """
     hashes = [(name, sha256(path.parent / name)) for name in files]
     path.write_text(render(metrics, hashes), encoding="utf-8")

@@ -39,9 +39,8 @@ def to_png(figure: Figure, dpi: int = 144) -> bytes:
 def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
     """Plot loss and accuracy of training and validation by epoch.
 
-    Args:
-        history: `loss`, `accuracy`, `val_loss` and `val_accuracy`, each with a value per epoch.
-        best_epoch: the kept epoch, counted from 1.
+    history: `loss`, `accuracy`, `val_loss` and `val_accuracy`, each with a value per epoch.
+    best_epoch: the kept epoch, counted from 1.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, key, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
@@ -61,10 +60,7 @@ def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
 def confusion_matrix(counts: np.ndarray, names: Sequence[str], title: str = "Validation frames, %") -> Figure:
     """Plot a confusion matrix; a cell shows its per cent of the row.
 
-    Args:
-        counts: frames by true class (row) and predicted class (column), (classes, classes).
-        names: of the classes.
-        title: above the plot.
+    counts: frames by true class (row) and predicted class (column), (classes, classes).
     """
     size = max(4.5, 2.5 + 0.42 * len(names))  # inches
     figure = Figure(figsize=(size, size), layout="constrained")

@@ -37,16 +37,12 @@ def metrics(
 ) -> dict[str, Any]:
     """Return the content of metrics.json: all metrics, and what is needed to reproduce them.
 
-    Args:
-        settings: those that the metrics depend on, without secrets.
-        classes: the model's classes in output order.
-        split: frames of training and validation.
-        training: the history of the run.
-        evaluation: on the validation frames.
-        calibration: fitted on the validation frames.
-        seconds: duration of the whole command.
+    settings: those that the metrics depend on, without secrets.
+    classes: the model's, in output order.
+    evaluation, calibration: of the validation frames.
+    seconds: duration of the whole command.
     """
-    validation = _side_summary(split.validation)
+    validation = split.validation
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
@@ -68,7 +64,7 @@ def metrics(
         "history": training.history,
         "seconds": {"training": round(training.seconds, 2), "total": round(seconds, 2)},
         "training": _side_summary(split.training),
-        "validation": {"streams": evaluation.streams, **validation, "logins": _logins(split.validation)},
+        "validation": {"streams": evaluation.streams, **_side_summary(validation), "logins": _logins(validation)},
         "games": _game_metrics(classes, evaluation, split),
         "reliability": [asdict(bin) for bin in evaluation.bins],
         "confusion": evaluation.confusion.tolist(),
@@ -109,9 +105,7 @@ def write(folder: Path, metrics: dict[str, Any], draw: bool) -> None:
     rendering.write_metrics(folder, metrics)
     if draw:
         names = [game["name"] for game in metrics["games"]]
-        figures = {
-            "curves.png": plots.learning_curves(metrics["history"], metrics["best_epoch"]),
-            "confusion.png": plots.confusion_matrix(np.array(metrics["confusion"]), names),
-        }
-        for name, figure in figures.items():
-            (folder / name).write_bytes(plots.to_png(figure))
+        curves = plots.learning_curves(metrics["history"], metrics["best_epoch"])
+        confusion = plots.confusion_matrix(np.array(metrics["confusion"]), names)
+        (folder / "curves.png").write_bytes(plots.to_png(curves))
+        (folder / "confusion.png").write_bytes(plots.to_png(confusion))
