@@ -25,7 +25,7 @@ _NEW_DATASET_AFTER = 5  # of the embedded ones
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Kill, mend, look, print; 1 if anything was wrong."""
+    """Kill downloads, repair, check, print the result; return 1 for any error."""
     parser = argparse.ArgumentParser(description="Kill downloads at random moments and look at what they leave.")
     parser.add_argument("--moments", type=int, default=50, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="default: another one each time")

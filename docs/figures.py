@@ -62,7 +62,7 @@ def data_path(frames: Path, stream: Stream) -> Canvas:
 def _images(folder: FrameFolder, stored: Sequence[StoredFrame], login: str, max_frames: int) -> list[np.ndarray]:
     """Return the first `max_frames` frames of a channel in the dataset, uint8 RGB (240, 240, 3) each."""
     chosen = [frame for frame in stored if frame.login == login][:max_frames]
-    return [decode_jpeg((folder.root / frame.path).read_bytes()) for frame in chosen]
+    return [decode_jpeg(folder.read(frame)) for frame in chosen]
 
 
 def _twitch(canvas: Canvas) -> None:

@@ -59,7 +59,7 @@ def server(shared: Path, worker_id: str) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def engine(server: dict[str, str]) -> Iterator[Engine]:
-    """An engine on that server; the tables are there and empty."""
+    """Yield an engine on that server, with empty tables."""
     with database.connect(settings(**server)) as engine:
         with engine.begin() as connection:
             connection.execute(text("TRUNCATE games, frames RESTART IDENTITY"))
@@ -68,13 +68,13 @@ def engine(server: dict[str, str]) -> Iterator[Engine]:
 
 @pytest.fixture
 def catalog(engine: Engine) -> Catalog:
-    """An empty catalogue."""
+    """Return an empty catalog."""
     return Catalog(engine)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> FrameFolder:
-    """An empty folder of frames."""
+    """Return an empty folder of frames."""
     root = tmp_path / "frames"
     root.mkdir()
     return FrameFolder(root)
@@ -82,7 +82,7 @@ def folder(tmp_path: Path) -> FrameFolder:
 
 @pytest.fixture
 def run(server: dict[str, str], folder: FrameFolder) -> Run:
-    """Run `python -m <args>` on `folder` and the server; keyword arguments change its environment."""
+    """Return a function that runs `python -m <args>` on `folder`; keyword arguments change its environment."""
 
     def run(*args: str, **changes: str) -> subprocess.CompletedProcess[str]:
         env = environment(**({"DOWNLOAD_PATH": str(folder.root.parent)} | server | changes))
@@ -93,7 +93,7 @@ def run(server: dict[str, str], folder: FrameFolder) -> Run:
 
 @pytest.fixture
 def twitch(world: World) -> Iterator[Standin]:
-    """A stand-in with a channel of each behaviour."""
+    """Yield a stand-in with a channel of each behaviour."""
     with Standin(world.only([*CHANNELS, *SICK]), preroll_s=600) as running:
         yield running
     assert not running.unknown
@@ -101,7 +101,7 @@ def twitch(world: World) -> Iterator[Standin]:
 
 @pytest.fixture
 def start(server: dict[str, str], folder: FrameFolder, twitch: Standin) -> Iterator[Start]:
-    """Start a download in the background; it is gone when the test ends."""
+    """Yield a function that starts a download in the background; kill the downloads at the test's end."""
     running: list[subprocess.Popen[str]] = []
 
     def start(*args: str, **options: Any) -> subprocess.Popen[str]:
@@ -120,7 +120,7 @@ def start(server: dict[str, str], folder: FrameFolder, twitch: Standin) -> Itera
 
 
 def wait_for_frames(folder: FrameFolder, count: int, timeout_s: float = 90) -> None:
-    """Return as soon as there are so many files."""
+    """Return as soon as the folder has `count` files; fail after `timeout_s` seconds."""
     end = time.monotonic() + timeout_s
     while len(list(folder.root.glob("*/*.jpg"))) < count:
         assert time.monotonic() < end, f"no {count} frames in {timeout_s} s"
@@ -128,16 +128,16 @@ def wait_for_frames(folder: FrameFolder, count: int, timeout_s: float = 90) -> N
 
 
 def rows(catalog: Catalog) -> set[StoredFrame]:
-    """The frames that have rows."""
+    """Return the frames that have rows."""
     return {StoredFrame.parse(path) for path in catalog.snapshot().paths}
 
 
 def settings(**values: Any) -> Settings:
-    """Settings with these values, by the names of their variables; `.env` and the environment's own do not count."""
+    """Return settings with these values, by the names of their variables; ignore `.env` and the environment."""
     return Settings(_env_file=None, **{name.lower(): value for name, value in values.items()})
 
 
 def environment(**values: str) -> dict[str, str]:
-    """This process's environment with these variables, and none of the toolkit's other ones."""
+    """Return this process's environment with these variables and without the toolkit's other ones."""
     own = {name.upper() for name in Settings.model_fields}
     return {name: value for name, value in os.environ.items() if name not in own} | values
