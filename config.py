@@ -159,7 +159,7 @@ class Settings(BaseSettings):
     timeout_s: float = Field(10.0, gt=0)
     """Seconds to wait for a connection, or between two bytes."""
     deadline_s: float = Field(30.0, gt=0)
-    """Seconds for one whole response."""
+    """Maximum seconds for one whole response, however steadily it arrives."""
     helix_retry_budget_s: float = Field(120.0, gt=0)
     """Seconds that one Helix request may spend on retries and rate limits before Helix counts as unavailable."""
     helix_retry_interval_s: float = Field(30.0, gt=0)
@@ -221,7 +221,7 @@ class Settings(BaseSettings):
     cache_memory_gb: KeepsModel[float] = Field(2.0, ge=0)
     """Maximum size in GB of the decoded frames in memory: 12,000 frames of 240 pixels take 2."""
     cache_disk_gb: KeepsModel[float] = Field(20.0, ge=0)
-    """Otherwise the maximum size in GB of a cache file in model_path, which takes at most half of the free disk."""
+    """Otherwise the maximum size in GB of a cache file in model_path, at most half of the free disk; else no cache."""
     augment: ChangesModel[bool] = True
     """Augment training images: anew in each epoch where the whole network trains, else as in augment_views."""
     augment_views: ChangesModel[int] = Field(3, ge=1)

@@ -1,4 +1,4 @@
-"""python -m docs.settings: write the README's settings table from config.py, where the settings stand."""
+"""Settings table: generate the table of all settings in the documentation from config.py (python -m docs.settings)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pydantic.fields import FieldInfo
 
 from config import Settings
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent.parent / "README.md"  # the file with the table
 BEGIN, END = "<!-- settings: made by python -m docs.settings -->", "<!-- end of settings -->"
 
 
 def table() -> str:
-    """All settings as a Markdown table, in the order of config.py."""
+    """Return all settings as a Markdown table, in the order of config.py."""
     rows = [
         f"| `{name.upper()}` | {_type(field.annotation)} | {_default(name, field)} | {field.description} |"
         for name, field in Settings.model_fields.items()
@@ -25,18 +25,18 @@ def table() -> str:
 
 
 def with_table(text: str) -> str:
-    """The README's text with the table as it should be. Raises ValueError where its markers are missing."""
+    """Return the page's text with the current table between its markers. Raises ValueError: no markers."""
     head, _, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not end:
-        raise ValueError("README.md has lost the markers of its settings table")
+        raise ValueError(f"{PAGE.name} has no markers for the settings table: insert {BEGIN} and {END}.")
     return f"{head}{BEGIN}\n{table()}\n{end}{tail}"
 
 
 def _type(annotation: Any) -> str:
     if annotation is SecretStr:
         return "secret text"
-    if get_args(annotation) and isinstance(get_args(annotation)[0], str):
+    if get_args(annotation) and isinstance(get_args(annotation)[0], str):  # Literal
         return "one of " + ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) is tuple:
         return "list of text, by commas or as JSON"
@@ -46,7 +46,7 @@ def _type(annotation: Any) -> str:
 
 
 def _default(name: str, field: FieldInfo) -> str:
-    if name == "non_games":
+    if name == "non_games":  # too long for a table cell
         return f"{len(field.default)} ids"
     value = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
     if value == ():
@@ -56,8 +56,8 @@ def _default(name: str, field: FieldInfo) -> str:
 
 
 def main() -> int:
-    """Rewrite the README's table."""
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    """Rewrite the table in the page; return the exit code."""
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     return 0
 
 

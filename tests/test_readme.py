@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from docs.settings import README, with_table
+from docs.settings import PAGE, with_table
 from tests.recognition.commands import BRIGHT, DARK, environment, save_model
 from tests.standin import Standin
 
-ROOT = README.parent
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md", *ROOT.glob("*/*/*.md")]
 COMMANDS = sorted({line[2:] for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("$ ")})
 
 
 def test_the_settings_table_is_that_of_config():
     """Every setting stands in the table with its type, default and meaning; python -m docs.settings writes it."""
-    text = README.read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     assert with_table(text) == text
 
 

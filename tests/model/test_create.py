@@ -1,4 +1,4 @@
-"""The command, as a user runs it."""
+"""The command model.create, as a user runs it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from model.inference.classifier import Classifier
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, create, figures, paint_everything
 
 
-def test_a_run_says_what_it_did(trained):
-    """Exit code 0; results on stdout, and on stderr the story alone: nothing of TensorFlow's chatter."""
+def test_run_prints_results_and_progress(trained):
+    """Exit code 0; results on stdout, progress on stderr, and no message of TensorFlow."""
     assert trained.run.returncode == 0, trained.run.stderr
     first, second, calibrated, third = trained.run.stdout.splitlines()
     assert first.startswith("Validation: 100.0% of ")
     assert second.startswith("Epoch ")
-    assert re.fullmatch(
-        r"There a confidence is off by \d+\.\d% on average, at a temperature of \d+\.\d\d\.", calibrated
-    )
+    assert re.fullmatch(r"Expected calibration error \d+\.\d% \(temperature \d+\.\d\d\)\.", calibrated)
     assert third.startswith(f"{trained.path}: model.h5, model.onnx, classes.txt")
     told = trained.run.stderr.splitlines()
     assert "red_ann-99.jpg cannot be decoded" in told[0]
@@ -30,8 +28,8 @@ def test_a_run_says_what_it_did(trained):
     assert all(line.startswith("epoch ") for line in told[2:])
 
 
-def test_the_results_can_be_checked(trained):
-    """metrics.json: who validated, every figure, and what made them; no secret and no login on both sides."""
+def test_metrics_json_makes_the_run_reproducible(trained):
+    """Who validated, all metrics, and the settings; no secret, and no login on both sides."""
     told = figures(trained.path)
     assert told["validation"]["frames"] == sum(map(sum, told["confusion"]))
     assert told["training"]["frames"] + told["validation"]["frames"] == 48
@@ -55,8 +53,8 @@ def test_the_results_can_be_checked(trained):
     }  # fmt: skip
 
 
-def test_the_card_says_what_was_saved(trained):
-    """Beside the model: its games, its numbers, and hashes that are those of the files."""
+def test_model_card_describes_the_saved_files(trained):
+    """Its games, its metrics, and hashes equal to those of the files."""
     card = (trained.path / "model_card.md").read_text(encoding="utf-8")
     figures = json.loads((trained.path / "results" / "metrics.json").read_text(encoding="utf-8"))
     for name in ("model.h5", "model.onnx", "classes.txt"):
@@ -65,12 +63,12 @@ def test_the_card_says_what_was_saved(trained):
     counts = [green[side][what] for side in ("training", "validation") for what in ("frames", "streamers")]
     assert f"| Green | 10 | {' | '.join(map(str, counts))} |" in card
     assert counts[0] + counts[2] == 16
-    assert f"| frames right | {figures['accuracy_by_frame']:.1%} |" in card
+    assert f"| frames right | {figures['accuracy_by_frame']:.1%} of {figures['validation']['frames']} |" in card
     assert "| `EPOCHS` | 8 |" in card
 
 
 def test_the_same_seed_gives_the_same_model(trained, tmp_path):
-    """A second run in another process: the same split and the same numbers; quiet, and without pictures."""
+    """A second run has the same split and metrics; -q prints nothing, and no plot is drawn."""
     settings = {"EPOCHS": "99", "VISUALIZE_RESULTS": "false"}
     again = create(trained.dataset.download_path, tmp_path, "-q", "--epochs", "8", **settings)
     assert (again.returncode, again.stderr) == (0, "")
@@ -80,21 +78,21 @@ def test_the_same_seed_gives_the_same_model(trained, tmp_path):
     assert not (tmp_path / "results" / "curves.png").exists()
 
 
-def test_by_default_it_trains_the_head_of_what_it_comes_with(trained, tmp_path):
-    """The shipped backbone's features of the frames, of them changed in three ways, and of screens, once."""
+def test_defaults_train_the_head_on_shipped_features(trained, tmp_path):
+    """The shipped backbone computes features of originals, three views and screens once."""
     settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "3"}
     run = create(trained.dataset.download_path, tmp_path, VISUALIZE_RESULTS="false", **settings)
     assert run.returncode == 0, run.stderr
     told = figures(tmp_path)
     assert (told["settings"]["architecture"], told["epochs"]) == ("mobilenet_v2", 3)
-    made = [line.rpartition("once, ")[2] for line in run.stderr.splitlines() if line.startswith("backbone")]
-    views = [f"changed, {view} of 3" for view in (1, 2, 3)]
-    assert sorted(made) == ["as screens without a game", "as they are", "as they are", *views]
+    computed = [line.rpartition(", ")[2] for line in run.stderr.splitlines() if line.startswith("backbone")]
+    views = [f"view {view} of 3" for view in (1, 2, 3)]
+    assert sorted(computed) == ["originals", "originals", "synthetic screens", *views]
     assert Classifier.load(tmp_path).classes == GAMES
 
 
-def test_fine_tuning_goes_on_from_the_head(trained, tmp_path):
-    """FINE_TUNE=upper: afterwards the upper blocks on changed pictures; and all is saved."""
+def test_fine_tuning_follows_the_head(trained, tmp_path):
+    """FINE_TUNE=upper trains the upper blocks on augmented images afterwards, and all is saved."""
     settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "2", "FINE_TUNE": "upper", "FINE_TUNE_EPOCHS": "1"}
     run = create(trained.dataset.download_path, tmp_path, VISUALIZE_RESULTS="false", AUGMENT_VIEWS="1", **settings)
     assert run.returncode == 0, run.stderr
@@ -102,8 +100,8 @@ def test_fine_tuning_goes_on_from_the_head(trained, tmp_path):
     assert Classifier.load(tmp_path).classes == GAMES
 
 
-def test_in_folds_each_streamer_is_validated_once(trained, tmp_path):
-    """Mean and spread are printed and written; the confusion matrix has every frame; the model is of all of them."""
+def test_folds_validate_each_streamer_once(trained, tmp_path):
+    """Mean and spread are printed and written; the confusion matrix has every frame; the model is of all frames."""
     run = create(trained.dataset.download_path, tmp_path, "--folds", "3", EPOCHS="8", VISUALIZE_RESULTS="false")
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("Cross-validation, 3 folds: ")
@@ -119,7 +117,7 @@ def test_in_folds_each_streamer_is_validated_once(trained, tmp_path):
 
 
 def run(monkeypatch, dataset, model_path, *words: str, **settings: str) -> int:
-    """The command in this process: for what ends before TensorFlow matters."""
+    """Run the command in this process, for errors before the training."""
     chosen = {"DOWNLOAD_PATH": str(dataset), "MODEL_PATH": str(model_path), "IMG_SIZE": "32"} | settings
     for name, value in chosen.items():
         monkeypatch.setenv(name, value)
@@ -127,7 +125,7 @@ def run(monkeypatch, dataset, model_path, *words: str, **settings: str) -> int:
 
 
 def one_line(capsys) -> str:
-    """What the command said on stderr, which is one line."""
+    """Return the only error line on stderr."""
     captured = capsys.readouterr()
     assert captured.out == ""
     (line,) = [line for line in captured.err.splitlines() if line.startswith("error: ")]
@@ -135,8 +133,8 @@ def one_line(capsys) -> str:
     return line
 
 
-def test_no_dataset(monkeypatch, capsys, tmp_path):
-    """It says how to get one, and says so at once: TensorFlow is not even loaded."""
+def test_missing_dataset_is_reported_before_tensorflow_loads(monkeypatch, capsys, tmp_path):
+    """The message says how to collect one."""
     started = time.monotonic()
     assert run(monkeypatch, tmp_path / "nowhere", tmp_path / "model") == 1
     assert "python -m data.download" in one_line(capsys)
@@ -144,16 +142,16 @@ def test_no_dataset(monkeypatch, capsys, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-def test_one_game_only(monkeypatch, capsys, painted, tmp_path):
-    """There is nothing to tell apart; the game is named."""
+def test_single_game_is_named(monkeypatch, capsys, painted, tmp_path):
+    """A classifier needs two games."""
     painted.paint(RED, "ann")
     painted.name(RED)
     assert run(monkeypatch, painted.download_path, tmp_path / "model") == 1
     assert "Red is the only game" in one_line(capsys)
 
 
-def test_a_game_with_one_streamer(monkeypatch, capsys, painted, tmp_path):
-    """The game is named, by its id where games.tsv does not know it."""
+def test_game_with_one_streamer_is_named(monkeypatch, capsys, painted, tmp_path):
+    """By its id where games.tsv does not have it."""
     for login in ("ann", "ben"):
         painted.paint(RED, login)
     painted.paint(BLUE, "cat")
@@ -161,8 +159,8 @@ def test_a_game_with_one_streamer(monkeypatch, capsys, painted, tmp_path):
     assert "Too few streamers with readable frames to split: game 100 (1)." in one_line(capsys)
 
 
-def test_a_streamer_whose_frames_are_all_unreadable_does_not_count(monkeypatch, capsys, painted, tmp_path):
-    """What is left decides; the files are named before."""
+def test_streamer_without_readable_frames_does_not_count(monkeypatch, capsys, painted, tmp_path):
+    """The readable frames decide; the others are named before."""
     for game in (RED, GREEN):
         for login in ("ann", "ben"):
             painted.paint(game, f"{login}{game.id}", 1)
@@ -183,24 +181,24 @@ def test_a_streamer_whose_frames_are_all_unreadable_does_not_count(monkeypatch, 
         ("TF_CONFIG", '{"cluster": {}}'),
     ],
 )
-def test_a_wrong_setting_is_named(monkeypatch, capsys, painted, tmp_path, setting):
-    """Exit code 2, and the line starts with the setting."""
+def test_invalid_setting_is_named(monkeypatch, capsys, painted, tmp_path, setting):
+    """Exit code 2, and the line begins with the setting."""
     paint_everything(painted)
     settings = {"ARCHITECTURE": "mobilenet_v2"} | dict([setting])
     assert run(monkeypatch, painted.download_path, tmp_path / "model", **settings) == 2
     assert one_line(capsys).startswith(f"error: {setting[0]}: ")
 
 
-def test_a_folder_in_the_way(monkeypatch, capsys, painted, tmp_path):
-    """MODEL_PATH that is a file is known before the training."""
+def test_file_as_model_path_is_reported_before_training(monkeypatch, capsys, painted, tmp_path):
+    """MODEL_PATH must be a folder."""
     paint_everything(painted)
     (tmp_path / "model").write_text("")
     assert run(monkeypatch, painted.download_path, tmp_path / "model") == 2
     assert one_line(capsys).startswith("error: MODEL_PATH: ")
 
 
-def test_wrong_arguments(capsys):
-    """No epochs are no training."""
+def test_zero_epochs_are_rejected(capsys):
+    """The parser exits with code 2."""
     with pytest.raises(SystemExit) as left:
         command.main(["--epochs", "0"])
     assert left.value.code == 2

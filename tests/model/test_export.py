@@ -1,4 +1,4 @@
-"""Other forms of the trained model, by the command."""
+"""Exported models, by the command."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.model.test_validation import black, compressed
 
 
 def export(folder: Path, dataset: Path) -> subprocess.CompletedProcess[str]:
-    """The command."""
+    """Run the command."""
     env = {"MODEL_PATH": str(folder), "DOWNLOAD_PATH": str(dataset), "CUDA_VISIBLE_DEVICES": ""}
     return run_command("model.export", env=env)
 
 
 @pytest.fixture(scope="module")
 def exported(trained, tmp_path_factory):
-    """The trained model's folder without its model.onnx, the command run there once, and what it printed."""
+    """Run the command on the trained model without its model.onnx; return the folder and what it printed."""
     folder = shutil.copytree(trained.path, tmp_path_factory.mktemp("exported") / "model")
     (folder / ONNX_FILE).unlink()
     done = export(folder, trained.dataset.download_path)
@@ -33,10 +33,10 @@ def exported(trained, tmp_path_factory):
     return folder, done.stdout
 
 
-def test_each_form_is_compared_with_keras(exported):
-    """A line for each file: what was not rounded answers as Keras does, and 8 bits do on these plain pictures."""
-    folder, said = exported
-    lines = said.splitlines()[1:]
+def test_export_prints_a_comparison_for_each_file(exported):
+    """One line per file: on these plain images every format answers as Keras does."""
+    folder, output = exported
+    lines = output.splitlines()[1:]
     assert [line.split()[0] for line in lines] == [ONNX_FILE, INT8_FILE, "model.tflite"]
     for line in lines:
         match = re.fullmatch(r"\S+ +\d+\.\d +(\d+) of (\d+) \(\d+\.\d%\) +\S+ +\d+\.\d", line)
@@ -45,8 +45,8 @@ def test_each_form_is_compared_with_keras(exported):
         assert (folder / line.split()[0]).is_file()
 
 
-def test_8_bits_are_smaller_and_judge_as_well(exported, trained):
-    """A third of the size; the same classes and calibration; new pictures are recognised, and black is unknown."""
+def test_int8_model_is_smaller_and_predicts_the_same(exported, trained):
+    """A third of the size, the same classes and calibration; new images are recognised, and black is unknown."""
     folder, _ = exported
     small, whole = Classifier.load(folder, file=INT8_FILE), Classifier.load(trained.path)
     assert small.classes == GAMES
@@ -58,20 +58,20 @@ def test_8_bits_are_smaller_and_judge_as_well(exported, trained):
     assert not small.predict(compressed(black())).known.any()
 
 
-def test_a_form_of_another_model_is_found_out(exported):
-    """The comparison counts what differs: against answers that are all others, every one."""
+def test_comparison_counts_different_answers(exported):
+    """Against answers that are all different, every one counts."""
     folder, _ = exported
     images = compressed(*(picture(game, 950) for game in GAMES))
     answers = Classifier.load(folder).logits(images)
-    for form in (ONNX_FILE, "model.tflite"):
-        assert conversion.compare_with_keras(answers, images, folder / form).different_answers == 0
-        found = conversion.compare_with_keras(np.roll(answers, 1, axis=1), images, folder / form)
-        assert (found.different_answers, found.frames) == (3, 3)
-        assert found.max_logit_difference > 0.1
+    for file in (ONNX_FILE, "model.tflite"):
+        assert conversion.compare_with_keras(answers, images, folder / file).different_answers == 0
+        comparison = conversion.compare_with_keras(np.roll(answers, 1, axis=1), images, folder / file)
+        assert (comparison.different_answers, comparison.frames) == (3, 3)
+        assert comparison.max_logit_difference > 0.1
 
 
-def test_8_bits_are_taken_where_they_are(exported, trained):
-    """By the setting, and only where the file was made."""
+def test_int8_setting_uses_the_int8_file_if_it_exists(exported, trained):
+    """Without the setting or the file it is model.onnx."""
     folder, _ = exported
     assert model_file(folder, int8=True) == INT8_FILE
     assert model_file(folder, int8=False) == ONNX_FILE
@@ -79,7 +79,7 @@ def test_8_bits_are_taken_where_they_are(exported, trained):
 
 
 @pytest.mark.parametrize("missing", ["model.h5", "frames"])
-def test_what_is_missing_is_named(trained, tmp_path, missing):
+def test_missing_input_is_named(trained, tmp_path, missing):
     """One line, and exit code 1."""
     folder = tmp_path / "model" if missing == "model.h5" else trained.path
     done = export(folder, tmp_path)

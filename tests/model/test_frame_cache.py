@@ -1,4 +1,4 @@
-"""Decoded frames that are kept."""
+"""Frame cache."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ PIXELS = np.random.default_rng(3).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize("limits", [(PIXELS.nbytes, 0), (0, PIXELS.nbytes)], ids=["memory", "disk"])
-def test_what_was_decoded_is_given_back(tmp_path, limits):
-    """By frame, in any order; and no file has a name on the disk, so that a kill leaves none."""
+def test_cache_returns_the_pixels_in_any_order(tmp_path, limits):
+    """In memory and on disk. The file has no name, so that a kill leaves none behind."""
     cache = build_cache(FRAMES, 8, [PIXELS[:4], PIXELS[4:]], CacheLimits(*limits, tmp_path))
     assert cache is not None
     rows = cache.rows([FRAMES[5], FRAMES[0]])
@@ -22,8 +22,8 @@ def test_what_was_decoded_is_given_back(tmp_path, limits):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_exceeds_both_limits_is_not_even_decoded(tmp_path):
-    """The batches are never asked for."""
+def test_cache_beyond_both_limits_decodes_nothing(tmp_path):
+    """`build_cache` does not read the batches."""
 
     def batches():
         raise AssertionError

@@ -1,4 +1,4 @@
-"""The folder's pictures as datasets."""
+"""Image dataset."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.sample_images import by_area
 
 
 @pytest.fixture
-def side(painted) -> ImageDataset:
-    """Twelve frames of three games."""
+def dataset(painted) -> ImageDataset:
+    """Return twelve frames of three games."""
     frames = [frame for game in GAMES for frame in painted.paint(game, "ann")]
     return ImageDataset(painted.root, frames, GAMES, SIZE, batch_size=5)
 
@@ -28,17 +28,17 @@ def gathered(dataset) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([pixels for pixels, _ in pairs]), np.concatenate([labels for _, labels in pairs])
 
 
-def test_pixels_are_what_recognition_sees(side):
-    """To the bit what OpenCV decodes, RGB, uint8: the model is asked about the pixels it was trained on."""
-    pixels, labels = gathered(side.batches())
-    expected = [decode_jpeg((side.root / frame.path).read_bytes()) for frame in side.frames]
+def test_pixels_equal_those_that_recognition_sees(dataset):
+    """uint8 RGB, bit for bit what OpenCV decodes."""
+    pixels, labels = gathered(dataset.batches())
+    expected = [decode_jpeg((dataset.root / frame.path).read_bytes()) for frame in dataset.frames]
     assert pixels.dtype == np.uint8
     assert np.array_equal(pixels, np.stack(expected))
     assert labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
 
 
-def test_other_sizes_are_scaled_by_area(painted):
-    """A dataset of 240 pixels trains a model of 32: within rounding what area averaging in OpenCV gives."""
+def test_frames_of_another_size_are_resized_by_area(painted):
+    """96 pixels become 32, within rounding as OpenCV's area averaging does it."""
     frames = painted.paint(RED, "ann", 2, size=96)
     pixels, _ = gathered(ImageDataset(painted.root, frames, GAMES, SIZE).batches())
     decoded = [decode_jpeg((painted.root / frame.path).read_bytes()) for frame in frames]
@@ -47,57 +47,57 @@ def test_other_sizes_are_scaled_by_area(painted):
 
 
 @pytest.fixture(params=[(2**30, 0), (0, 2**30), (0, 0)], ids=["memory", "disk", "files"])
-def kept(request, side, tmp_path) -> ImageDataset:
-    """The same, decoded beforehand or not."""
+def maybe_cached(request, dataset, tmp_path) -> ImageDataset:
+    """Return the same frames, cached in memory, on disk or not at all."""
     memory, disk = request.param
-    return side.with_cache(CacheLimits(memory, disk, tmp_path))
+    return dataset.with_cache(CacheLimits(memory, disk, tmp_path))
 
 
 def epochs(source: ImageDataset, count: int, seed: int = 1, **options) -> list[list]:
-    """The first epochs of a shuffled side, as lists of pictures."""
-    order = EpochSampler(source.frames, source.batch_size, seed, balance="none")
-    batches = source.training_batches(order, **options).take(count * order.steps).as_numpy_iterator()
+    """Return the images of the first epochs, as lists of pixels."""
+    sampler = EpochSampler(source.frames, source.batch_size, seed, balance="none")
+    batches = source.training_batches(sampler, **options).take(count * sampler.steps).as_numpy_iterator()
     pictures = np.concatenate([batch[0] for batch in batches]).reshape(count, 12, -1)
     return [epoch.tolist() for epoch in pictures]
 
 
-def test_kept_or_not_the_pixels_are_the_same(side, kept):
-    """A cache in memory, one on disk and none give what the files hold."""
-    for ours, theirs in zip(gathered(kept.batches()), gathered(side.batches()), strict=True):
+def test_cache_does_not_change_the_pixels(dataset, maybe_cached):
+    """A cache in memory, one on disk and none give what the files contain."""
+    for ours, theirs in zip(gathered(maybe_cached.batches()), gathered(dataset.batches()), strict=True):
         assert np.array_equal(ours, theirs)
 
 
-def test_every_epoch_has_all_frames_in_a_new_order(side, kept):
-    """The same seed gives the same orders, another one others; a training that begins later gets the later ones."""
-    first, second = epochs(kept, 2)
+def test_every_epoch_has_all_frames_in_another_order(dataset, maybe_cached):
+    """The seed determines the orders, also when a training begins with a later epoch."""
+    first, second = epochs(maybe_cached, 2)
     assert first != second
-    assert sorted(first) == sorted(second) == sorted(gathered(side.batches())[0].reshape(12, -1).tolist())
-    assert epochs(kept, 2) == [first, second]
-    assert epochs(kept, 1, first_epoch=1) == [second]
-    assert epochs(kept, 2, seed=2) != [first, second]
+    assert sorted(first) == sorted(second) == sorted(gathered(dataset.batches())[0].reshape(12, -1).tolist())
+    assert epochs(maybe_cached, 2) == [first, second]
+    assert epochs(maybe_cached, 1, first_epoch=1) == [second]
+    assert epochs(maybe_cached, 2, seed=2) != [first, second]
 
 
-def test_changed_pictures_are_changed_anew_and_yet_the_same_again(kept):
-    """Two epochs have no picture in common; another run has the same ones, from wherever they are read."""
+def test_augmentation_differs_by_epoch_and_repeats_by_seed(maybe_cached):
+    """Two epochs have no image in common; another run has the same ones, cached or not."""
     augmentation = Augmentation(color=1.0, seed=4)
-    first, second = epochs(kept, 2, augmentation=augmentation)
+    first, second = epochs(maybe_cached, 2, augmentation=augmentation)
     assert not {tuple(p) for p in first} & {tuple(p) for p in second}
-    assert epochs(kept, 1, first_epoch=1, augmentation=augmentation) == [second]
+    assert epochs(maybe_cached, 1, first_epoch=1, augmentation=augmentation) == [second]
 
 
-def test_weights_go_with_the_labels(side):
-    """Each picture's third value is its class's weight; of arrays as of pictures."""
-    weights, order = np.array([1.0, 2.0, 4.0], np.float32), EpochSampler(side.frames, 5, 1)
+def test_weights_follow_the_labels(dataset):
+    """The third value is the weight of the class, for images and for features."""
+    weights, sampler = np.array([1.0, 2.0, 4.0], np.float32), EpochSampler(dataset.frames, 5, 1)
     for batches in (
-        side.training_batches(order, weights=weights),
-        feature_batches(np.eye(12, dtype=np.float32).__getitem__, side.labels, order, 0, weights),
+        dataset.training_batches(sampler, weights=weights),
+        feature_batches(np.eye(12, dtype=np.float32).__getitem__, dataset.labels, sampler, 0, weights),
     ):
         _, labels, weighed = next(batches.as_numpy_iterator())
         assert weighed.tolist() == weights[labels].tolist()
 
 
-def test_unreadable_images_are_named_and_left_out(painted, caplog):
-    """Cut off, empty, not an image, gone: one line each, and the others stay in order."""
+def test_undecodable_frames_are_named_and_skipped(painted, caplog):
+    """Truncated, empty, not an image, missing: one line each, and the others keep their order."""
     frames = painted.paint(BLUE, "ann", 7)
     whole = (painted.root / frames[0].path).read_bytes()
     for frame, content in zip(frames[1:4], (whole[: len(whole) // 2], b"", b"<html>"), strict=True):
@@ -107,7 +107,7 @@ def test_unreadable_images_are_named_and_left_out(painted, caplog):
     assert [f"ann-{n}.jpg" in line for n, line in zip((2, 3, 4, 5), caplog.messages, strict=True)] == [True] * 4
 
 
-def test_many_unreadable_images_are_counted(painted, caplog):
+def test_many_undecodable_frames_are_counted(painted, caplog):
     """Ten names are enough to find the cause."""
     frames = painted.paint(GREEN, "ann", 1)
     gone = [StoredFrame(GREEN.id, "ben", number) for number in range(1, 26)]
@@ -116,8 +116,8 @@ def test_many_unreadable_images_are_counted(painted, caplog):
     assert "15 more" in caplog.messages[-1]
 
 
-def test_the_first_frames_of_a_side(side):
-    """As many as asked for, or as there are."""
-    assert side.head(3).shape == (3, SIZE, SIZE, 3)
-    assert side.head(100).shape == (12, SIZE, SIZE, 3)
-    assert np.abs(side.head(1)[0].astype(int) - picture(RED, int.from_bytes(b"ann1", "big"))).mean() < 30
+def test_head_returns_the_first_images(dataset):
+    """As many as requested, or as there are."""
+    assert dataset.head(3).shape == (3, SIZE, SIZE, 3)
+    assert dataset.head(100).shape == (12, SIZE, SIZE, 3)
+    assert np.abs(dataset.head(1)[0].astype(int) - picture(RED, int.from_bytes(b"ann1", "big"))).mean() < 30

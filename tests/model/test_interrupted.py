@@ -1,4 +1,4 @@
-"""Trainings that are killed and taken up again."""
+"""Interrupted trainings, resumed with --resume."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from model import create as command
 from tests.model.conftest import ROOT, create, environment, figures
 
 
-def test_killed_in_the_middle_of_an_epoch_it_ends_as_if_it_had_not_been(trained, tmp_path):
-    """kill -9 after the third of eight epochs, while the fourth runs: with --resume the same figures, each epoch."""
+def test_resume_after_sigkill_gives_the_same_metrics(trained, tmp_path):
+    """SIGKILL after the third of eight epochs, during the fourth: --resume gives the same metrics in each epoch."""
     settings = {"EPOCHS": "8", "VISUALIZE_RESULTS": "false"}
     variables = environment(trained.dataset.download_path, tmp_path, **settings)
     words = [sys.executable, "-m", "model.create"]
@@ -24,18 +24,18 @@ def test_killed_in_the_middle_of_an_epoch_it_ends_as_if_it_had_not_been(trained,
 
     resumed = create(trained.dataset.download_path, tmp_path, "--resume", **settings)
     assert resumed.returncode == 0, resumed.stderr
-    assert "going on after epoch 3 of 8" in resumed.stderr
+    assert "resuming after epoch 3 of 8" in resumed.stderr
     assert "epoch 3/8" not in resumed.stderr
     assert figures(tmp_path)["history"] == figures(trained.path)["history"]
     assert figures(tmp_path)["accuracy_by_frame"] == figures(trained.path)["accuracy_by_frame"]
     assert not (tmp_path / "unfinished").exists()
 
 
-def test_what_was_left_by_other_settings_is_not_gone_on_with(trained, tmp_path, monkeypatch, capsys):
-    """One line says what to do; without --resume it would be cleared away."""
+def test_resume_with_other_settings_is_refused(trained, tmp_path, monkeypatch, capsys):
+    """One line says what to do; without --resume the files would be deleted."""
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
-    (unfinished / "made_of").write_text("other settings")
+    (unfinished / "fingerprint").write_text("other settings")
     settings = environment(trained.dataset.download_path, tmp_path)
     for name in ("DOWNLOAD_PATH", "MODEL_PATH", "IMG_SIZE", "ARCHITECTURE"):
         monkeypatch.setenv(name, settings[name])
@@ -44,8 +44,8 @@ def test_what_was_left_by_other_settings_is_not_gone_on_with(trained, tmp_path, 
     assert unfinished.exists()
 
 
-def test_with_nothing_to_go_on_with_it_begins(trained, tmp_path):
+def test_resume_without_checkpoint_begins(trained, tmp_path):
     """--resume may stand in a script that is started again and again."""
     run = create(trained.dataset.download_path, tmp_path, "--resume", EPOCHS="1", VISUALIZE_RESULTS="false")
     assert run.returncode == 0, run.stderr
-    assert "There is no training to go on with" in run.stderr
+    assert "There is no training to resume" in run.stderr

@@ -1,4 +1,4 @@
-"""The model's files: complete, equal, and new all together or not at all."""
+"""Model files: complete, equal, and all replaced or none."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ FILES = ("model.h5", "model.onnx", "classes.txt")
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    """Untrained; about 470 kB a file."""
+    """Return an untrained model of about 470 kB a file."""
     keras.utils.set_random_seed(5)
     return network.build("cnn", SIZE, 3)
 
 
 def save(model: keras.Model, folder: Path) -> None:
-    """All that the command saves."""
+    """Save what the command saves."""
     with model_files.replace_atomically(folder) as new:
         model_files.write(model, GAMES, new)
         (new / "results").mkdir()
@@ -44,8 +44,8 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_files_agree(model, tmp_path):
-    """model.h5 loads with Keras alone; it, model.onnx and the model give the same logits, in any batch."""
+def test_files_give_the_same_logits_as_the_model(model, tmp_path):
+    """model.h5 loads with Keras only; it and model.onnx give the model's logits, in batches of any size."""
     save(model, tmp_path)
     expected = model.predict(IMAGES, verbose=0)
     loaded = keras.models.load_model(tmp_path / "model.h5")
@@ -57,8 +57,8 @@ def test_the_files_agree(model, tmp_path):
         assert file.attrs["classes"] == "9,10,100"
 
 
-def test_the_calibration_travels_with_the_model(model, tmp_path):
-    """In model.onnx, where the classifier finds it, and in model.h5; the logits themselves are the network's."""
+def test_calibration_is_stored_in_both_files(model, tmp_path):
+    """The classifier reads it from model.onnx. The logits remain those of the network."""
     calibration = Calibration(1.7, "max_logit", 0.25, 0.05)
     model_files.write(model, GAMES, tmp_path, calibration)
     classifier = Classifier.load(tmp_path)
@@ -81,8 +81,8 @@ def test_the_likeness_travels_too(model, tmp_path):
     keras.models.load_model(tmp_path / "model.h5")
 
 
-def test_the_onnx_models_interface(model, tmp_path):
-    """`image` float32 (n, size, size, 3) → `logits` float32 (n, classes), `features` float32 (n, d), as documented."""
+def test_onnx_model_has_the_documented_inputs_and_outputs(model, tmp_path):
+    """`image` float32 (n, size, size, 3) → `logits` float32 (n, classes), `features` float32 (n, d)."""
     save(model, tmp_path)
     graph = onnx.load(tmp_path / "model.onnx").graph
     found = [(value.name, value.type.tensor_type) for value in (*graph.input, *graph.output)]
@@ -92,8 +92,8 @@ def test_the_onnx_models_interface(model, tmp_path):
     assert shapes == [["n", SIZE, SIZE, 3], ["n", 3], ["n", 256]]
 
 
-def test_a_model_that_differs_is_not_accepted(model, tmp_path):
-    """`verify` passes for the model that was written and for no other."""
+def test_verify_rejects_another_model(model, tmp_path):
+    """`verify` accepts the model that was written only."""
     save(model, tmp_path)
     model_files.verify(model, tmp_path, IMAGES)
     with pytest.raises(ModelError, match="differs"):
@@ -103,8 +103,8 @@ def test_a_model_that_differs_is_not_accepted(model, tmp_path):
 @pytest.mark.parametrize(
     ("trouble", "seen"), [(OSError(28, "No space left"), ModelError), (KeyboardInterrupt(), KeyboardInterrupt)]
 )
-def test_what_fails_leaves_the_old_model(model, tmp_path, trouble, seen):
-    """An error after everything is written changes no byte and leaves nothing behind; Ctrl-C likewise."""
+def test_failed_save_leaves_the_old_model(model, tmp_path, trouble, seen):
+    """An error or Ctrl-C after everything is written changes no byte and leaves nothing behind."""
     save(model, tmp_path)
     before = contents(tmp_path)
 
@@ -118,8 +118,8 @@ def test_what_fails_leaves_the_old_model(model, tmp_path, trouble, seen):
     assert contents(tmp_path) == before
 
 
-def test_pictures_of_another_model_do_not_stay(model, tmp_path):
-    """Results are replaced; what the user put beside them is not touched."""
+def test_save_removes_results_of_another_model(model, tmp_path):
+    """Results are replaced; the user's own files beside them stay."""
     (tmp_path / "results").mkdir()
     others = ("results/curves.png", "results/metrics.json", "model.int8.onnx", "model.tflite", "model_card.md")
     for name in (*others, "results/notes.txt", "mine.txt"):
@@ -133,7 +133,7 @@ def test_pictures_of_another_model_do_not_stay(model, tmp_path):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1.4 MB: room for one model and a half."""
+    """Mount a file system of 1.4 MB, which holds one and a half models."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
@@ -146,7 +146,7 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_leaves_the_old_model(model, small_disk):
-    """A real one: the old model still loads, nothing half-written stays, and the line says what is wrong."""
+    """On a real full disk the old model still loads, nothing incomplete stays, and the message says why."""
     save(model, small_disk)
     before = contents(small_disk)
     with pytest.raises(ModelError, match=r"No space left on device.*old one stays"):
@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_the_old_model(model, small_disk):
 
 @pytest.mark.parametrize("limit", [20_000, 400_000])
 def test_a_file_that_cannot_grow_leaves_the_old_model(model, tmp_path, limit):
-    """The same without root, by a limit on the size of this process's files: at the beginning, and near the end."""
+    """The same without root, by a limit on the file size of this process: reached early, and near the end."""
     save(model, tmp_path)
     before = contents(tmp_path)
     ours, most = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -171,8 +171,8 @@ def test_a_file_that_cannot_grow_leaves_the_old_model(model, tmp_path, limit):
     assert contents(tmp_path) == before
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path):
-    """Its hidden folder goes with the next run; that of a run in progress stays."""
+def test_prepare_folder_removes_what_a_killed_run_left(tmp_path):
+    """The staging folder of a dead process is removed; that of a running process stays."""
     with subprocess.Popen(["true"]) as gone:
         pass
     (tmp_path / f".new-{gone.pid}").mkdir()
@@ -182,8 +182,8 @@ def test_what_a_killed_run_left_is_removed(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [f".new-{os.getppid()}"]
 
 
-def test_a_folder_that_cannot_be_used_is_known_before_training(small_disk, tmp_path):
-    """A file in its place, or a disk too small: before hours of training, not after."""
+def test_prepare_folder_rejects_an_unusable_folder(small_disk, tmp_path):
+    """A file in its place, or a disk too small, is found before hours of training."""
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match=r"^MODEL_PATH: "):
         model_files.prepare_folder(tmp_path / "file", 1000)

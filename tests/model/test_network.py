@@ -1,4 +1,4 @@
-"""The networks: layers, what trains, and where they start."""
+"""Networks: layers, initial weights, what trains, and standardisation."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A backbone's weights file. Random, but with statistics unlike those of a new one."""
+    """Return a backbone's weights file: random, but with other statistics than a new one has."""
     keras.utils.set_random_seed(4)
     backbone = network.build("mobilenet_v2", 32, 2).get_layer("backbone")
-    chance = np.random.default_rng(4)
+    rng = np.random.default_rng(4)
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
-            layer.moving_mean.assign(chance.normal(0, 0.05, layer.moving_mean.shape))
+            layer.moving_mean.assign(rng.normal(0, 0.05, layer.moving_mean.shape))
     path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
     backbone.save_weights(path)
     return path
 
 
 def normalisations(model: keras.Model) -> list[np.ndarray]:
-    """The moving means and variances of every batch normalisation in the backbone."""
+    """Return the moving means and variances of all batch normalisations in the backbone."""
     found = [layer for layer in model.get_layer("backbone").layers if isinstance(layer, layers.BatchNormalization)]
     assert len(found) == 52
     return [value for layer in found for value in values(layer)[2:]]
 
 
-def answers(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The model's outputs without compiling a graph for them, which takes longer than three pictures do."""
+def logits_of(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Return the model's outputs without compiling a graph, which takes longer than three images do."""
     return keras.ops.convert_to_numpy(model(images, training=False))
 
 
 def values(layer: keras.Layer) -> list[np.ndarray]:
-    """Copies of all its variables, in order."""
+    """Return copies of all variables of a layer, in order."""
     return [keras.ops.convert_to_numpy(weight).copy() for weight in layer.weights]
 
 
@@ -63,12 +63,12 @@ def fit(model: keras.Model) -> None:
     model.fit(IMAGES, np.array([0, 1, 1]), epochs=2, verbose=0)
 
 
-def test_cnn_is_the_originals():
-    """Scaling, four times convolution and pooling, a hidden layer, dropout, logits: no more and no less."""
+def test_cnn_has_the_layers_of_the_original():
+    """Scaling, four times convolution and pooling, a hidden layer, dropout, logits, and nothing else."""
     model = network.build("cnn", 240, 50, dropout=0.3)
     pairs = [layers.Conv2D, layers.MaxPooling2D] * 4
-    kinds = [layers.InputLayer, layers.Rescaling, *pairs, layers.Flatten, layers.Dense, layers.Dropout, layers.Dense]
-    assert [type(layer) for layer in model.layers] == kinds
+    types = [layers.InputLayer, layers.Rescaling, *pairs, layers.Flatten, layers.Dense, layers.Dropout, layers.Dense]
+    assert [type(layer) for layer in model.layers] == types
     convolutions = [layer for layer in model.layers if isinstance(layer, layers.Conv2D)]
     assert [(c.filters, c.kernel_size, c.padding, c.activation.__name__) for c in convolutions] == [
         (filters, (3, 3), "same", "relu") for filters in (128, 64, 32, 16)
@@ -81,16 +81,16 @@ def test_cnn_is_the_originals():
 
 @pytest.mark.parametrize("architecture", ["cnn", "mobilenet_v2", "efficientnet_v2_b0"])
 def test_scaling_is_part_of_the_model(architecture):
-    """Pixels go in as they are, bytes or floats of 0 to 255, and float32 logits come out."""
+    """Pixels go in unscaled, as bytes or floats of 0 to 255, and float32 logits come out."""
     model = network.build(architecture, 32, 4)
-    from_bytes, from_floats = (answers(model, images) for images in (IMAGES, IMAGES.astype(np.float32)))
+    from_bytes, from_floats = (logits_of(model, images) for images in (IMAGES, IMAGES.astype(np.float32)))
     assert from_bytes.dtype == np.float32
     assert from_bytes.shape == (3, 4)
     assert np.allclose(from_bytes, from_floats, atol=1e-6)
 
 
-def test_efficientnet_is_scaled_as_its_own_layers_would():
-    """Three means and deviations of ImageNet, by channel: what its preprocessing layers make of the same pixels."""
+def test_efficientnet_scaling_equals_its_own_preprocessing():
+    """Three means and deviations of ImageNet, by channel."""
     ours = next(
         each for each in network.build("efficientnet_v2_b0", 32, 2).layers if isinstance(each, layers.Rescaling)
     )
@@ -100,8 +100,8 @@ def test_efficientnet_is_scaled_as_its_own_layers_would():
     assert np.allclose(keras.ops.convert_to_numpy(ours(IMAGES)), keras.ops.convert_to_numpy(scaled), atol=1e-4)
 
 
-def test_a_loaded_backbone_stays_and_the_head_trains(weights):
-    """Until told otherwise two variables train: the head's kernel and bias."""
+def test_backbone_with_initial_weights_is_frozen(weights):
+    """Two variables train: the kernel and bias of the head."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     before, head = values(model.get_layer("backbone")), values(model.get_layer("logits"))
     fit(model)
@@ -110,8 +110,8 @@ def test_a_loaded_backbone_stays_and_the_head_trains(weights):
     assert not same(head, values(model.get_layer("logits")))
 
 
-def test_fine_tuning_leaves_batch_normalisation_alone(weights):
-    """Its statistics stay to the bit while the convolutions change."""
+def test_fine_tuning_keeps_batch_normalisation_frozen(weights):
+    """Its statistics stay bit for bit while the convolutions change."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     network.unfreeze_from(model, network.ALL_LAYERS)
     convolution = model.get_layer("backbone").get_layer("Conv1")
@@ -122,32 +122,32 @@ def test_fine_tuning_leaves_batch_normalisation_alone(weights):
     assert network.split_head(model) is None
 
 
-@pytest.mark.parametrize(("block", "first"), [("upper", "block_13_expand"), ("block_16", "block_16_expand")])
-def test_fine_tuning_begins_with_a_block(weights, block, first):
-    """The named layer trains and those after it, none before; and the head alone again when told so."""
+@pytest.mark.parametrize(("first_layer", "first"), [("upper", "block_13_expand"), ("block_16", "block_16_expand")])
+def test_unfreeze_from_trains_the_named_layer_and_those_after_it(weights, first_layer, first):
+    """No layer before it trains; with HEAD_ONLY only the head trains again."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
-    network.unfreeze_from(model, block)
+    network.unfreeze_from(model, first_layer)
     backbone = model.get_layer("backbone")
-    place = [layer.name for layer in backbone.layers].index(first)
-    assert not [layer.name for layer in backbone.layers[:place] if layer.trainable_weights]
-    assert backbone.layers[place].trainable_weights
-    before, kernel, lower = normalisations(model), values(backbone.layers[place]), values(backbone.get_layer("Conv1"))
+    index = [layer.name for layer in backbone.layers].index(first)
+    assert not [layer.name for layer in backbone.layers[:index] if layer.trainable_weights]
+    assert backbone.layers[index].trainable_weights
+    before, kernel, lower = normalisations(model), values(backbone.layers[index]), values(backbone.get_layer("Conv1"))
     fit(model)
     assert same(before + lower, normalisations(model) + values(backbone.get_layer("Conv1")))
-    assert not same(kernel, values(backbone.layers[place]))
+    assert not same(kernel, values(backbone.layers[index]))
     network.unfreeze_from(model, network.HEAD_ONLY)
     assert len(model.trainable_weights) == 2
 
 
-def test_a_block_that_is_none_names_the_setting(weights):
-    """What FINE_TUNE may be called is the network's business."""
+def test_unknown_layer_names_the_setting(weights):
+    """Only the network knows the valid values of FINE_TUNE."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     with pytest.raises(SettingsError, match=r"^FINE_TUNE: mobilenet_v2 has no layer .* block_99\.$"):
         network.unfreeze_from(model, "block_99")
 
 
-def test_shipped_weights_are_those_of_the_project():
-    """mobilenet_v2 starts from them, frozen; the cnn, which has none, from random ones that train."""
+def test_shipped_weights_are_loaded_and_frozen():
+    """The CNN, which has none, starts from random weights that train."""
     shipped = network.build("mobilenet_v2", 32, 2, initial_weights="shipped")
     same_file = network.build("mobilenet_v2", 32, 2, initial_weights=str(SHIPPED))
     assert same(values(shipped.get_layer("backbone")), values(same_file.get_layer("backbone")))
@@ -155,8 +155,8 @@ def test_shipped_weights_are_those_of_the_project():
     assert network.split_head(network.build("cnn", 32, 2, initial_weights="shipped")) is None
 
 
-def test_smoothed_labels_are_the_mean_of_all_classes_and_the_own():
-    """With a tenth spread over three classes the loss is that of Keras on rows of 1/30, 1/30 and 28/30."""
+def test_label_smoothing_equals_soft_targets():
+    """With a tenth spread over three classes the loss is that of Keras for rows of 1/30, 1/30 and 28/30."""
     logits = np.array([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]], np.float32)
     model = network.build("cnn", 32, 3)
     network.compile_model(model, 1e-3, label_smoothing=0.1)
@@ -165,58 +165,58 @@ def test_smoothed_labels_are_the_mean_of_all_classes_and_the_own():
     assert np.allclose(model.compute_loss(y=np.array([2, 0]), y_pred=logits), np.mean(expected), atol=1e-6)
 
 
-def test_from_random_weights_everything_trains():
-    """Batch normalisation with it: there are no statistics to protect."""
+def test_random_weights_train_with_batch_normalisation():
+    """There are no pretrained statistics to protect."""
     model = network.build("mobilenet_v2", 32, 2)
     before = normalisations(model)
     fit(model)
     assert not same(before, normalisations(model))
 
 
-def test_the_head_is_the_models_own(weights):
-    """Features through the backbone and then the head are the model; training the head trains the model."""
+def test_training_the_head_trains_the_model(weights):
+    """Features through the backbone and then the head equal the whole model."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     parts = network.split_head(model)
     assert parts is not None
     backbone, head = parts
-    features = answers(backbone, IMAGES)
+    features = logits_of(backbone, IMAGES)
     assert features.shape == (3, 1280 + 2 * 2 * 96)
     network.compile_model(head, 0.01)
     head.fit(features, np.array([0, 1, 1]), epochs=3, verbose=0)
-    assert np.allclose(answers(head, features), answers(model, IMAGES), atol=1e-5)
+    assert np.allclose(logits_of(head, features), logits_of(model, IMAGES), atol=1e-5)
     assert network.split_head(network.build("cnn", 32, 2)) is None
 
 
-def test_features_tell_where_things_are(weights):
-    """A picture and its mirror image have other features, much more so in the cells of the grid than on average."""
+def test_grid_features_depend_on_positions(weights):
+    """An image and its mirror image differ much more in the grid's cells than in the averages."""
     model = network.build("mobilenet_v2", 160, 2, initial_weights=str(weights))
     picture = np.random.default_rng(1).integers(0, 60, (1, 160, 160, 3), dtype=np.uint8)
     picture[:, :40, :40] += 190
     backbone, _head = network.split_head(model) or (None, None)
-    one, other = (answers(backbone, each)[0] for each in (picture, picture[:, ::-1, ::-1]))
+    one, other = (logits_of(backbone, each)[0] for each in (picture, picture[:, ::-1, ::-1]))
     apart = np.abs(one - other) / np.abs(np.concatenate([one, other])).mean()
     assert one.shape == (1280 + 5 * 5 * 96,)
     assert apart[1280:].mean() > 3 * apart[:1280].mean()
 
 
-def test_features_are_brought_to_one_scale(weights):
-    """Afterwards both kinds are centred and weigh alike, and nothing that trains changes that."""
+def test_standardisation_brings_features_to_one_scale(weights):
+    """Both kinds are centred and count alike, and training does not change that."""
     model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     features = np.random.default_rng(2).normal(3, 1, (50, 1664)).astype(np.float32)
     features[:, 1280:] *= 40
     network.fit_standardisation(model, features)
     standardised = model.get_layer("standardised")
-    made = answers(standardised, features)
-    assert np.allclose(made.mean(axis=0), 0, atol=1e-3)
-    sums = [float((part**2).sum()) for part in (made[:, :1280], made[:, 1280:])]
+    scaled_features = logits_of(standardised, features)
+    assert np.allclose(scaled_features.mean(axis=0), 0, atol=1e-3)
+    sums = [float((part**2).sum()) for part in (scaled_features[:, :1280], scaled_features[:, 1280:])]
     assert 0.3 < sums[0] / sums[1] < 3
     before = values(standardised)
     fit(model)
     assert same(before, values(standardised))
 
 
-def test_a_picture_without_a_game_is_to_be_of_all_alike():
-    """The label after the last class: the loss is least for equal logits, and accuracy is of the other pictures."""
+def test_non_game_label_means_a_uniform_target():
+    """The loss is lowest for equal logits, and accuracy ignores these images."""
     model = network.build("cnn", 32, 3)
     network.compile_model(model, 1e-3, label_smoothing=0.1)
     equal, sure = np.zeros((1, 3), np.float32), np.array([[5.0, 0, 0]], np.float32)
@@ -228,8 +228,8 @@ def test_a_picture_without_a_game_is_to_be_of_all_alike():
     assert float(metric.result()) == 0.5
 
 
-def test_the_networks_run_on_jax():
-    """They are Keras' own operations: with another backend one is built, learns a little and predicts."""
+def test_networks_run_on_jax():
+    """They use Keras operations only: with another backend one is built, learns and predicts."""
     if not importlib.util.find_spec("jax"):
         pytest.skip("jax is not installed: pip install jax, which the project itself does not need")
     code = (
@@ -249,8 +249,8 @@ def test_the_networks_run_on_jax():
     assert done.stdout.splitlines() == ["jax True (4, 2)"] * 2, done.stderr
 
 
-def test_weights_in_half_precision_load(weights, tmp_path):
-    """The same file in float16 has half the size and gives the same variables within its precision, in float32."""
+def test_float16_weights_load_as_float32(weights, tmp_path):
+    """The file has half the size and gives the same variables within its precision."""
     half = tmp_path / "half.weights.h5"
     with h5py.File(weights) as source, h5py.File(half, "w") as target:
         source.visititems(lambda name, item: _copy_in_half(target, name, item))
@@ -269,8 +269,8 @@ def _copy_in_half(target: h5py.File, name: str, item: h5py.Group | h5py.Dataset)
         target.require_group(name).attrs.update(item.attrs)
 
 
-def test_weights_that_cannot_be_had_name_the_setting(tmp_path):
-    """No such file, no weights file, another network's weights, or a network without any: one line each."""
+def test_unusable_initial_weights_name_the_setting(tmp_path):
+    """A missing file, an invalid one, another network's, or a network without a backbone: one line each."""
     nothing, foreign = tmp_path / "nothing.weights.h5", tmp_path / "cnn.weights.h5"
     nothing.write_bytes(b"nothing")
     network.build("cnn", 32, 2).save_weights(foreign)
@@ -281,8 +281,8 @@ def test_weights_that_cannot_be_had_name_the_setting(tmp_path):
         network.build("cnn", 32, 2, initial_weights="imagenet")
 
 
-def test_what_computed_in_half_precision_is_saved_in_single():
-    """Under mixed_float16 the logits are float32 already, and the float32 copy has the same weights and answers."""
+def test_as_float32_copies_a_mixed_float16_model():
+    """The logits are float32 already, and the copy has the same weights and outputs."""
     keras.config.set_dtype_policy("mixed_float16")
     try:
         mixed = network.build("cnn", 32, 3)
@@ -295,4 +295,4 @@ def test_what_computed_in_half_precision_is_saved_in_single():
         keras.config.set_dtype_policy("float32")
     assert {layer.compute_dtype for layer in single.layers} == {"float32"}
     assert network.as_float32(single) is single
-    assert np.allclose(answers(mixed, IMAGES), answers(single, IMAGES), atol=0.02)
+    assert np.allclose(logits_of(mixed, IMAGES), logits_of(single, IMAGES), atol=0.02)

@@ -23,17 +23,19 @@ CLIPS_OF_GAMES = {
 }
 
 
-def test_the_files_are_those_of_the_card():
-    """Their hashes stand there; together they are smaller than 25 MB."""
-    told = dict(
-        re.findall(r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", (MODEL / model_files.MODEL_CARD).read_text(encoding="utf-8"))
+def test_files_have_the_hashes_of_the_card():
+    """Together they are smaller than 25 MB."""
+    listed = dict(
+        re.findall(
+            r"\| `([\w.]+)` \| `([0-9a-f]{64})` \|", (MODEL / model_files.MODEL_CARD).read_text(encoding="utf-8")
+        )
     )
-    assert told == {name: model_card.sha256(MODEL / name) for name in model_files.MODEL_FILES}
+    assert listed == {name: model_card.sha256(MODEL / name) for name in model_files.MODEL_FILES}
     assert sum((MODEL / name).stat().st_size for name in (*model_files.MODEL_FILES, model_files.MODEL_CARD)) < 25e6
 
 
-def test_its_backbone_is_what_training_starts_from():
-    """INITIAL_WEIGHTS=shipped, to the bit."""
+def test_shipped_weights_equal_the_backbone_of_the_model():
+    """INITIAL_WEIGHTS=shipped, bit for bit."""
     import keras
 
     shipped = keras.models.load_model(MODEL / model_files.H5_FILE).get_layer("backbone")
@@ -42,23 +44,23 @@ def test_its_backbone_is_what_training_starts_from():
 
 
 @pytest.mark.parametrize("game", sorted(CLIPS_OF_GAMES), ids=lambda game: CLIPS_OF_GAMES[game].game)
-def test_it_knows_the_games_of_the_clips(game):
-    """Of frames two seconds apart it names the game, and says that it knows it."""
+def test_games_of_the_clips_are_recognised(game):
+    """From frames two seconds apart it names the game, and calls it known."""
     classifier = Classifier.load(MODEL)
     accumulator = VerdictAccumulator(classifier.classes)
     with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=2.0) as grabber:
-        pictures = [decode_jpeg(frame.jpeg) for frame in grabber.frames(str(CLIPS_OF_GAMES[game].file), 10)]
-    assert len(pictures) == 10
-    judged = classifier.predict(np.stack(pictures))
-    for logits, known in zip(judged.logits, judged.known, strict=True):
+        images = [decode_jpeg(frame.jpeg) for frame in grabber.frames(str(CLIPS_OF_GAMES[game].file), 10)]
+    assert len(images) == 10
+    predictions = classifier.predict(np.stack(images))
+    for logits, known in zip(predictions.logits, predictions.known, strict=True):
         accumulator.add_frame(logits, bool(known))
     verdict = accumulator.verdict()
     assert (verdict.game.id, verdict.known) == (game, True)
 
 
-def test_a_screen_without_a_game_is_unknown_to_it():
+def test_non_game_screens_are_unknown():
     """Black, white, noise."""
-    chance = np.random.default_rng(1)
-    noise = chance.integers(0, 256, (240, 240, 3), dtype=np.uint8)
-    pictures = np.stack([np.zeros_like(noise), np.full_like(noise, 255), noise])
-    assert not Classifier.load(MODEL).predict(pictures).known.any()
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 256, (240, 240, 3), dtype=np.uint8)
+    images = np.stack([np.zeros_like(noise), np.full_like(noise, 255), noise])
+    assert not Classifier.load(MODEL).predict(images).known.any()
