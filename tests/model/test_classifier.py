@@ -108,6 +108,9 @@ def test_renamed_game_keeps_the_model_valid(copied):
 
 def test_import_loads_no_tensorflow():
     """Importing the classifier loads neither TensorFlow nor Keras, and prints nothing."""
-    code = "import sys, model.inference.classifier; print(sorted({'tensorflow', 'keras', 'matplotlib', 'cv2'} & set(sys.modules)))"
+    code = (
+        "import sys, model.inference.classifier\n"
+        "print(sorted({'tensorflow', 'keras', 'matplotlib', 'cv2'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
