@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from data.storage import database, embedded_postgres
+from data.factories import connect_database
+from data.storage import embedded_postgres
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import settings
@@ -60,7 +61,7 @@ def _outcomes() -> Iterator[tuple[Scenario, Outcome]]:
         folder = FrameFolder(Path(home) / "frames")
         folder.root.mkdir()
         server = settings(db_host=str(socket), db_port=embedded_postgres.PORT, db_name="postgres", db_user="postgres")
-        with database.connect(server) as engine:
+        with connect_database(server) as engine:
             catalog = Catalog(engine)
             for scenario in TABLE:
                 yield scenario, run_scenario(scenario, catalog, folder)

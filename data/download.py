@@ -35,15 +35,13 @@ def main(argv: list[str] | None = None) -> int:
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data import memory
     from data.collection.grab_pool import StopEvent
-    from data.factories import make_frame_store
-    from data.storage import database
-    from data.storage.catalog import Catalog
+    from data.factories import make_frame_store, open_catalog
 
-    stop = StopEvent()
+    stop = StopEvent()  # set by Enter, signals and --minutes; every wait of the run ends with it
     store = make_frame_store(settings)
     with ExitStack() as stack:
         stack.enter_context(memory.trim_periodically())
-        catalog = Catalog(stack.enter_context(database.connect(settings)), settings.db_reconnect_s, stop.wait)
+        catalog = stack.enter_context(open_catalog(settings, stop.wait))
         collector = stack.enter_context(open_collector(settings, store, catalog, stop, args.frames))
         stack.enter_context(cli.stop_on_signal(stop, args.minutes))
         _stop_on_enter(stop)

@@ -66,7 +66,7 @@ class Frame:
     """
 
     number: int
-    jpeg: bytes
+    jpeg: bytes  # bytes, not an array: training and recognition see identical pixels
     date: float | None = None
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from config import Settings
     from data.capture.grabber import Grabber
     from data.filters.frame_filter import AcceptAll, FrameQualityFilter
+    from data.storage.catalog import Catalog
+    from data.storage.database import Database
     from data.storage.frame_store import FrameStore
     from data.twitch.helix import Helix
     from data.twitch.previews import PreviewClient
@@ -41,6 +44,30 @@ def make_frame_store(settings: Settings) -> FrameStore:
     from data.storage.frame_folder import FrameFolder
 
     return FrameFolder(settings.download_path / "frames")
+
+
+def connect_database(settings: Settings) -> AbstractContextManager[Database]:
+    """Return a context manager: the database of the DB settings, or the embedded one in DOWNLOAD_PATH/postgres."""
+    from data.storage import database
+
+    return database.connect(
+        host=settings.db_host,
+        port=settings.db_port,
+        name=settings.db_name,
+        user=settings.db_user,
+        password=settings.db_password.get_secret_value(),
+        timeout_s=settings.timeout_s,
+        embedded_home=settings.download_path / "postgres",
+    )
+
+
+@contextmanager
+def open_catalog(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Iterator[Catalog]:
+    """Yield the catalog. `sleep` waits a number of seconds; a true result ends the waiting for a lost connection."""
+    from data.storage.catalog import Catalog
+
+    with connect_database(settings) as engine:
+        yield Catalog(engine, settings.db_reconnect_s, sleep)
 
 
 def make_frame_filter(settings: Settings) -> FrameQualityFilter | AcceptAll:

@@ -68,25 +68,24 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import make_frame_store
-    from data.storage.catalog import Catalog
-    from data.storage.database import connect
+    from data.factories import make_frame_store, open_catalog
 
-    with connect(settings) as engine:
-        found = report(make_frame_store(settings), Catalog(engine, settings.db_reconnect_s))
+    with open_catalog(settings) as catalog:
+        found = report(make_frame_store(settings), catalog)
     print(as_json(found) if args.json else "\n".join(report_lines(found)))
     return 0
 
 
 def report(store: FrameStore, catalog: Catalog) -> DatasetReport:
     """Return the dataset's numbers: sizes from the store, counts from the catalog. Raises CatalogUnavailable."""
+    # casefold: "apex" stands before "Zelda"; the id makes the order of equal names stable.
     games = sorted(catalog.games(), key=lambda summary: (summary.game.name.casefold(), summary.game.id))
     return DatasetReport(store.location, store.size_bytes(), games)
 
 
 def report_lines(found: DatasetReport) -> list[str]:
     """Return the report as lines of text: the totals, then a table of the games."""
-    from rich.filesize import decimal
+    from rich.filesize import decimal  # powers of 1000, as disks are sold
 
     size = f"Size on disk:   {decimal(found.size_bytes)} in {found.path}"
     if not found.games:
@@ -108,6 +107,7 @@ def report_lines(found: DatasetReport) -> list[str]:
 
 def as_json(found: DatasetReport) -> str:
     """Return the report as the JSON object that `--help` describes."""
+    # Scripts read these keys: add new ones, never rename or remove one.
     content = {
         "path": found.path,
         "size_bytes": found.size_bytes,

@@ -174,6 +174,7 @@ class Collector:
         if missing <= 0 or time.monotonic() < self._next_games_refresh:
             return
         self.stats.status = "looking for games"
+        # Only the most popular games: one request per game counts its streams.
         popular = islice(self._directory.top_games(self._settings.non_games), 2 * self._settings.max_games)
         for game in popular:
             if missing == 0 or self._is_finished():

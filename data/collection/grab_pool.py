@@ -77,7 +77,7 @@ class GrabResult:
     failure: StreamError | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)  # eq=False: two tasks are never equal, and hashing needs no fields
 class GrabTask:
     """A stream to grab for a round, `max_frames` at most."""
 
@@ -101,7 +101,7 @@ class GrabPool:
         self._filter = frame_filter
         self._parallel = parallel
         self._stop = stop
-        self._cancelled = threading.Event()
+        self._cancelled = threading.Event()  # ends the workers of this pool; `stop` ends the whole run
         self._executor = ThreadPoolExecutor(parallel, thread_name_prefix="grab")  # starts threads on demand
         self._in_flight: dict[Future[GrabResult], GrabTask] = {}
 
@@ -145,6 +145,7 @@ class GrabPool:
 
         Wait up to `timeout_s` seconds for the first one; None waits without a limit.
         """
+        # A worker's unexpected exception is raised here, in the loop's thread, by `result`.
         for future in wait(list(self._in_flight), timeout_s, FIRST_COMPLETED).done:
             yield self._in_flight.pop(future), future.result()
 

@@ -148,7 +148,7 @@ class Catalog:
         """Make these changes and recount the frames of every game, in one transaction."""
 
         def work(connection: Connection) -> None:
-            # The lock makes downloads wait: the recount must not miss rows that they add in the meantime.
+            # The lock makes downloads wait: the recount must not miss their rows.
             connection.execute(text("LOCK TABLE games, frames IN SHARE ROW EXCLUSIVE MODE"))
             for paths in _batches(changes.removed_paths):
                 connection.execute(_REMOVE_FRAMES, {"paths": _array(paths)})
@@ -169,12 +169,11 @@ class Catalog:
                     return work(connection)
             except CatalogConnectionLost:
                 backoff = backoff or Backoff(self._wait_s, max_s=_MAX_PAUSE_S)  # the budget begins with the outage
-                pause_s = backoff.next_pause_s()
-                if pause_s is None:
+                if (pause_s := backoff.next_pause_s()) is None:
                     raise
                 if backoff.attempts == 1:
                     log.warning("PostgreSQL went away; waiting up to %.0f s for it", self._wait_s)
-                if self._sleep(pause_s):
+                if self._sleep(pause_s):  # true: the run's stop event was set during the pause
                     raise
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TypeAlias
 
 from sqlalchemy import (
     URL,
@@ -32,8 +33,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from data.errors import CatalogConnectionLost, CatalogUnavailable
 from data.storage import embedded_postgres
 
-if TYPE_CHECKING:
-    from config import Settings
+Database: TypeAlias = Engine  # the type by which modules that must not import SQLAlchemy name an engine
 
 metadata = MetaData()
 
@@ -60,31 +60,25 @@ _TABLES_LOCK = 7_487_010  # an arbitrary number, the same in every command
 
 
 @contextlib.contextmanager
-def connect(settings: Settings) -> Iterator[Engine]:
-    """Yield an engine on the database that the settings name; create missing tables; dispose of the engine at the end.
+def connect(
+    *, host: str, port: int, name: str, user: str, password: str, timeout_s: float, embedded_home: Path
+) -> Iterator[Database]:
+    """Yield an engine on the database `name`; create missing tables; dispose of the engine at the end.
 
-    With an empty DB_HOST, use the embedded server in DOWNLOAD_PATH/postgres. The first command starts that server, the
-    last one to leave stops it. Raises CatalogUnavailable.
+    With an empty `host`, use the embedded server in `embedded_home` instead: the first command starts that server, the
+    last one to leave stops it. `timeout_s`: for connecting, seconds. Raises CatalogUnavailable.
     """
     with contextlib.ExitStack() as stack:
-        if settings.db_host:
-            url = _url(settings)
+        if host:
+            # Without a password libpq looks for one in ~/.pgpass.
+            url = URL.create("postgresql+psycopg2", user, password or None, host, port, name)
         else:
-            socket = stack.enter_context(embedded_postgres.running_server(settings.download_path / "postgres"))
+            socket = stack.enter_context(embedded_postgres.running_server(embedded_home))
             url = URL.create("postgresql+psycopg2", "postgres", None, str(socket), embedded_postgres.PORT, "postgres")
-        engine = _engine(url, settings.timeout_s)
+        engine = _engine(url, timeout_s)
         stack.callback(engine.dispose)
         _create_tables(engine)
         yield engine
-
-
-def _url(settings: Settings) -> URL:
-    """Return the URL of the user's own server."""
-    # Without a password libpq looks for one in ~/.pgpass.
-    password = settings.db_password.get_secret_value() or None
-    return URL.create(
-        "postgresql+psycopg2", settings.db_user, password, settings.db_host, settings.db_port, settings.db_name
-    )
 
 
 def _engine(url: URL, timeout_s: float) -> Engine:

@@ -48,6 +48,7 @@ class FrameFolder:
         saved: list[StoredFrame] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            # All bytes are on the disk before the first file gets its name: a full disk fails here, without a trace.
             with temporary_files(folder, jpegs) as temporaries:
                 number = _last_number(folder, login)
                 for temporary in temporaries:
@@ -103,6 +104,7 @@ class FrameFolder:
         unrecognised: list[str] = []
         unreadable: list[str] = []
         for entry in self._root_entries():
+            # A symbolic link may lead to an unmounted disk: count it as a game, whose frames are unknown.
             if not _GAME_FOLDER.fullmatch(entry.name) or not (entry.is_symlink() or _safe_check(entry.is_dir)):
                 unrecognised.append(entry.name)
                 continue

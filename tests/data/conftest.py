@@ -17,7 +17,8 @@ from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
 from config import Settings
 from data.entities import StoredFrame
-from data.storage import database, embedded_postgres
+from data.factories import connect_database
+from data.storage import embedded_postgres
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
 from tests.in_process import run_command
@@ -60,7 +61,7 @@ def server(shared: Path, worker_id: str) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def engine(server: dict[str, str]) -> Iterator[Engine]:
     """Yield an engine on that server, with empty tables."""
-    with database.connect(settings(**server)) as engine:
+    with connect_database(settings(**server)) as engine:
         with engine.begin() as connection:
             connection.execute(text("TRUNCATE games, frames RESTART IDENTITY"))
         yield engine

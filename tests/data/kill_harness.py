@@ -15,7 +15,7 @@ from typing import IO
 import psutil
 
 from data.atomic import is_temporary
-from data.storage import database
+from data.factories import connect_database
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
 from data.video.images import decode_jpeg
@@ -140,7 +140,7 @@ def _find_errors(dataset: DatasetUnderTest) -> Iterator[str]:
     if dataset.variables["DB_HOST"] == "" and (left := dataset.processes()):
         yield f"still running: {left}"
     files = list(dataset.folder.frames())
-    with database.connect(settings(**dataset.variables, DOWNLOAD_PATH=str(dataset.path))) as engine:
+    with connect_database(settings(**dataset.variables, DOWNLOAD_PATH=str(dataset.path))) as engine:
         snapshot = Catalog(engine).snapshot()
     if snapshot.paths != {frame.path for frame in files}:
         yield f"{len(snapshot.paths)} rows and {len(files)} files"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from data.factories import connect_database
 from data.storage import embedded_postgres
-from data.storage.database import connect
 from tests.data.conftest import settings
 
 
@@ -26,7 +26,7 @@ class RestartablePostgres:
 
     def __enter__(self) -> RestartablePostgres:
         self.start()
-        with connect(settings(**self.settings)):
+        with connect_database(settings(**self.settings)):
             return self
 
     def __exit__(self, *_: object) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from data.errors import CatalogUnavailable
-from data.storage import database
+from data.factories import connect_database
 from data.storage.catalog import Catalog
 from tests.data.conftest import settings
 
@@ -21,20 +21,20 @@ def guarded(shared: Path, server: dict[str, str]) -> Iterator[dict[str, str]]:
     """The server with a role `guest` that needs a password, and a role `poor` that may not create tables."""
     rules = shared / "postgres" / "data" / "pg_hba.conf"
     before = rules.read_text()
-    with database.connect(settings(**server)) as engine, engine.begin() as connection:
+    with connect_database(settings(**server)) as engine, engine.begin() as connection:
         connection.execute(text("CREATE ROLE guest LOGIN SUPERUSER PASSWORD 'right'"))
         connection.execute(text("CREATE ROLE poor LOGIN"))
         rules.write_text("local all guest scram-sha-256\n" + before)
         connection.execute(text("SELECT pg_reload_conf()"))
     yield server
     rules.write_text(before)
-    with database.connect(settings(**server)) as engine, engine.begin() as connection:
+    with connect_database(settings(**server)) as engine, engine.begin() as connection:
         connection.execute(text("DROP ROLE guest, poor"))
         connection.execute(text("SELECT pg_reload_conf()"))
 
 
 def _failure(**values: str) -> str:
-    with pytest.raises(CatalogUnavailable) as caught, database.connect(settings(**values)):
+    with pytest.raises(CatalogUnavailable) as caught, connect_database(settings(**values)):
         pass
     line = str(caught.value)
     assert "\n" not in line
@@ -44,7 +44,7 @@ def _failure(**values: str) -> str:
 
 def test_a_wrong_password_names_the_settings_and_the_right_one_connects(guarded: dict[str, str], catalog: Catalog):
     """DB_PASSWORD reaches the server; the message of a refusal names the settings and hides the password."""
-    with database.connect(settings(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "right"})) as engine:
+    with connect_database(settings(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "right"})) as engine:
         assert Catalog(engine).count_games() == catalog.count_games() == 0
     line = _failure(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "wrong one"})
     assert "check DB_USER and DB_PASSWORD" in line
@@ -61,7 +61,7 @@ def test_a_role_without_the_right_to_create_tables_is_advised_to_grant(guarded: 
     """Since PostgreSQL 15 a role needs an explicit right to create tables in the schema public."""
     with (
         pytest.raises(CatalogUnavailable, match="GRANT"),
-        database.connect(settings(**guarded | {"DB_USER": "poor"})) as e,
+        connect_database(settings(**guarded | {"DB_USER": "poor"})) as e,
     ):
         Catalog(e).count_games()
 
@@ -94,7 +94,7 @@ def test_concurrent_commands_on_an_empty_database_all_find_the_tables(server: di
     counts: list[int] = []
 
     def use() -> None:
-        with database.connect(settings(**server)) as own:
+        with connect_database(settings(**server)) as own:
             counts.append(Catalog(own).count_games())
 
     threads = [threading.Thread(target=use) for _ in range(8)]
@@ -109,7 +109,7 @@ def test_a_broken_connection_is_replaced(server: dict[str, str], catalog: Catalo
     """The server ends the connection between two calls; the next call works."""
     others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
     catalog.count_games()
-    with database.connect(settings(**server)) as other, other.begin() as connection:
+    with connect_database(settings(**server)) as other, other.begin() as connection:
         connection.execute(others)
     assert catalog.count_games() == 0
 

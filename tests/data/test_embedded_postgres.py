@@ -17,7 +17,7 @@ import pytest
 
 from data.entities import Game
 from data.errors import CatalogUnavailable
-from data.storage import database
+from data.factories import connect_database
 from data.storage.catalog import Catalog
 from tests.data.conftest import REPOSITORY, environment, settings
 from tests.data.kill_harness import DatasetUnderTest
@@ -28,8 +28,8 @@ _USER = """
 import sys
 from config import Settings
 from data.storage.catalog import Catalog
-from data.storage.database import connect
-with connect(Settings(_env_file=None)) as engine:
+from data.factories import connect_database
+with connect_database(Settings(_env_file=None)) as engine:
     print(Catalog(engine).count_games(), flush=True)
     sys.stdin.read()
 """
@@ -59,7 +59,7 @@ def _user(dataset: Path) -> subprocess.Popen[str]:
 
 
 def _games(dataset: Path) -> int:
-    with database.connect(settings(DOWNLOAD_PATH=str(dataset))) as engine:
+    with connect_database(settings(DOWNLOAD_PATH=str(dataset))) as engine:
         return Catalog(engine).count_games()
 
 
@@ -88,7 +88,7 @@ def test_concurrent_first_commands_share_one_server(dataset: Path):
 
 def test_the_last_user_stops_the_server(dataset: Path):
     """A short command does not stop the server of a longer one; rows survive a restart."""
-    with database.connect(settings(DOWNLOAD_PATH=str(dataset))) as engine:
+    with connect_database(settings(DOWNLOAD_PATH=str(dataset))) as engine:
         Catalog(engine).add_games([Game(7, "Seven")])
     first, second = _user(dataset), _user(dataset)
     server = _server(dataset)

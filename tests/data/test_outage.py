@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 
 from data.entities import Game, StoredFrame
 from data.errors import CatalogConnectionLost, CatalogUnavailable
-from data.storage import database
+from data.factories import connect_database
 from data.storage.catalog import Catalog, CatalogChanges, GameSummary
 from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import Run, Start, rows, settings, wait_for_frames
@@ -38,7 +38,7 @@ def cluster() -> Iterator[RestartablePostgres]:
 def postgres(cluster: RestartablePostgres) -> Iterator[RestartablePostgres]:
     """That server, running and empty at the test's start, running at its end."""
     cluster.start()
-    with database.connect(settings(**cluster.settings)) as engine, engine.begin() as connection:
+    with connect_database(settings(**cluster.settings)) as engine, engine.begin() as connection:
         connection.execute(text("TRUNCATE games, frames RESTART IDENTITY"))
     yield cluster
     cluster.start()
@@ -47,7 +47,7 @@ def postgres(cluster: RestartablePostgres) -> Iterator[RestartablePostgres]:
 @pytest.fixture
 def postgres_engine(postgres: RestartablePostgres) -> Iterator[Engine]:
     """An engine on that server."""
-    with database.connect(settings(**postgres.settings)) as engine:
+    with connect_database(settings(**postgres.settings)) as engine:
         yield engine
 
 
@@ -68,7 +68,7 @@ def test_a_download_goes_on_after_a_restart(
     assert process.returncode == 0, stderr
     assert stdout.startswith("Downloaded ")
     assert stderr == "warning: PostgreSQL went away; waiting up to 60 s for it\n"
-    with database.connect(settings(**postgres.settings)) as engine:
+    with connect_database(settings(**postgres.settings)) as engine:
         assert rows(Catalog(engine)) == set(folder.frames())
         assert not Catalog(engine).snapshot().wrong_counts
 
@@ -79,7 +79,7 @@ def test_an_outage_longer_than_db_reconnect_s_ends_the_run_and_loses_nothing(
     """After DB_RECONNECT_S: exit code 1 and one line with advice; after a restart dbSync finds all frames."""
     process = start(env={**postgres.settings, "DB_RECONNECT_S": "2"})
     wait_for_frames(folder, 20)
-    with database.connect(settings(**postgres.settings)) as engine:
+    with connect_database(settings(**postgres.settings)) as engine:
         before = rows(Catalog(engine))
     postgres.stop(signal.SIGKILL)
     _, stderr = process.communicate(timeout=60)
@@ -91,7 +91,7 @@ def test_an_outage_longer_than_db_reconnect_s_ends_the_run_and_loses_nothing(
     postgres.start()
     synced = run("data.dbSync", **postgres.settings)
     assert synced.returncode == 0, synced.stderr
-    with database.connect(settings(**postgres.settings)) as engine:
+    with connect_database(settings(**postgres.settings)) as engine:
         assert rows(Catalog(engine)) == set(folder.frames()) >= before > set()
         assert not Catalog(engine).snapshot().wrong_counts
 
@@ -141,7 +141,7 @@ def test_a_lost_response_to_a_commit_does_not_apply_a_change_twice(
     plain = Catalog(postgres_engine)
     with (
         LossyProxy(postgres.settings["DB_HOST"], 0) as proxy,
-        database.connect(settings(**postgres.settings | proxy.settings)) as engine,
+        connect_database(settings(**postgres.settings | proxy.settings)) as engine,
     ):
         catalog = Catalog(engine, 30)
         for change in (
@@ -217,9 +217,9 @@ def test_a_refusal_raises_without_waiting(
             admin.execute(text(cleanup))
         admin.execute(text("CREATE ROLE guest LOGIN SUPERUSER"))
         admin.execute(text("CREATE DATABASE other"))
-        with database.connect(settings(**postgres.settings | {"DB_NAME": "other"})):
+        with connect_database(settings(**postgres.settings | {"DB_NAME": "other"})):
             pass  # the tables belong to postgres
-        with database.connect(settings(**postgres.settings | {"DB_NAME": "other", "DB_USER": "guest"})) as engine:
+        with connect_database(settings(**postgres.settings | {"DB_NAME": "other", "DB_USER": "guest"})) as engine:
             assert Catalog(engine).count_games() == 0
             admin.execute(text(statement))
             admin.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"))
