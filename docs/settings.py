@@ -1,4 +1,4 @@
-"""Settings table: generate the table of all settings in the documentation from config.py (python -m docs.settings)."""
+"""Settings table: generate the table of docs/settings.md from config.py (python -m docs.settings)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from config import Settings
 
-PAGE = Path(__file__).resolve().parent.parent / "README.md"  # the file with the table
+PAGE = Path(__file__).resolve().with_suffix(".md")  # the file with the table
 BEGIN, END = "<!-- settings: made by python -m docs.settings -->", "<!-- end of settings -->"
 
 
