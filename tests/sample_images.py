@@ -1,4 +1,4 @@
-"""Segments made for a test: H.264 as Twitch sends it, but of one colour, or of whatever a test paints."""
+"""Sample images and segments for tests: H.264 as Twitch sends it, of one color or of any image."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import cv2
 import numpy as np
 
 RED, GREEN, BLUE = (220, 30, 20), (30, 200, 40), (20, 40, 210)
-# Null packets, ISO 13818-1 2.4.1: FFmpeg takes fewer than ten packets for something else.
+# Null packets, ISO 13818-1 2.4.1: FFmpeg needs at least ten packets to recognise MPEG-TS.
 _PADDING = (b"\x47\x1f\xff\x10" + b"\xff" * 184) * 10
 
 
 def flat(colour: tuple[int, int, int], width: int = 128, height: int = 72) -> np.ndarray:
-    """A uint8 RGB image (height, width, 3) of one colour."""
+    """Return a uint8 RGB image (height, width, 3) of one color."""
     return np.full((height, width, 3), colour, np.uint8)
 
 
-def by_area(image: np.ndarray, size: int) -> np.ndarray:
-    """A uint8 RGB image (height, width, 3) as (size, size, 3), as the original scaled it: by area averaging."""
+def resize_by_area(image: np.ndarray, size: int) -> np.ndarray:
+    """Return a uint8 RGB image (height, width, 3) as (size, size, 3), by area averaging as the original did."""
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
-def likeness(one: np.ndarray, other: np.ndarray) -> float:
-    """SSIM of two uint8 RGB images of one shape, on their brightness, 1 for equal ones.
+def ssim(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the structural similarity (SSIM) of two uint8 RGB images of one shape; 1 if they are equal.
 
-    Wang et al., Image quality assessment, IEEE TIP 13(4), 2004: Gaussian window of 11 pixels, sigma 1.5.
+    It compares their brightness. Wang et al., Image quality assessment, IEEE TIP 13(4), 2004: Gaussian window of
+    11 pixels, sigma 1.5.
     """
     x, y = (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64) for image in (one, other))
 
@@ -43,9 +44,9 @@ def likeness(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def segment(*images: np.ndarray, container: str = "mpegts", preset: str = "ultrafast") -> bytes:
-    """The images as H.264, the first of them an IDR frame: mpegts, or mp4 with its init section in front.
+    """Encode images as H.264 that begins with an IDR frame: mpegts, or mp4 with its init section in front.
 
-    `preset`: x264's; the fastest makes no B-frames.
+    `preset`: of x264; the fastest one makes no B-frames.
     """
     output, options = io.BytesIO(), {"movflags": "frag_keyframe+empty_moov"} if container == "mp4" else {}
     with av.open(output, "w", format=container, options=options) as file:
@@ -61,7 +62,7 @@ def segment(*images: np.ndarray, container: str = "mpegts", preset: str = "ultra
 
 
 def without_key_frames(mpegts: bytes) -> bytes:
-    """The same segment as if it had been joined in the middle: without its first frame, on which the others build."""
+    """Return a segment without its key frame, on which the other frames depend."""
     output = io.BytesIO()
     with av.open(io.BytesIO(mpegts), format="mpegts") as source, av.open(output, "w", format="mpegts") as file:
         stream = file.add_stream_from_template(source.streams.video[0])
@@ -72,14 +73,14 @@ def without_key_frames(mpegts: bytes) -> bytes:
     return output.getvalue() + _PADDING
 
 
-def split(mp4: bytes) -> tuple[bytes, bytes]:
-    """A fragmented MP4 as its init section and the rest: cut before the first `moof` (ISO 14496-12, 8.8.4)."""
+def split_init_section(mp4: bytes) -> tuple[bytes, bytes]:
+    """Split a fragmented MP4 into its init section and the rest, before the first `moof` (ISO 14496-12, 8.8.4)."""
     cut = mp4.index(b"moof") - 4
     return mp4[:cut], mp4[cut:]
 
 
-def silence() -> bytes:
-    """An MPEG-TS segment with sound alone: what the rendition audio_only is made of."""
+def sound_segment() -> bytes:
+    """Return an MPEG-TS segment with only sound, as in the rendition audio_only."""
     output = io.BytesIO()
     with av.open(output, "w", format="mpegts") as file:
         stream = file.add_stream("aac", rate=48000)

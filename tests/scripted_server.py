@@ -1,4 +1,4 @@
-"""A server that answers what a test wrote down: for what no well-behaved server, stand-in included, would say."""
+"""Scripted HTTP server: sends the responses of a test in order, for failures that the stand-in does not have."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass
 class Reply:
-    """One answer. `body` of another type than bytes is sent as JSON."""
+    """One response. A `body` that is not bytes is sent as JSON."""
 
     status: int = 200
     body: Any = b""
     headers: dict[str, str] = field(default_factory=dict)
-    promised: int | None = None  # Content-Length, if not that of the body: a cut-off answer
-    byte_pause_s: float = 0.0  # pause after each byte: a trickle
-    silence_s: float = 0.0  # pause before anything is sent
+    promised: int | None = None  # Content-Length, if it differs from the body's: a truncated response
+    byte_pause_s: float = 0.0  # pause after each byte, seconds: a trickle
+    silence_s: float = 0.0  # pause before the response, seconds
 
 
 class ScriptedServer:
-    """Gives its replies in order, whatever is asked; an extra request is answered 599 and recorded too."""
+    """Sends its replies in order, whatever the requests. Further requests get status 599. All are recorded."""
 
     def __init__(self, replies: Iterable[Reply]) -> None:
         self._replies = deque(replies)
         self.requests: list[tuple[str, str, dict[str, list[str]], dict[str, str]]] = []
-        self.bodies: list[bytes] = []  # the requests' own, in the same order
+        self.bodies: list[bytes] = []  # of the requests, in their order
         script = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # headers and body are two writes: 40 ms otherwise
+            disable_nagle_algorithm = True  # headers and body are two writes, which Nagle's algorithm delays by 40 ms
 
             def do_GET(self) -> None:
                 script.bodies.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
@@ -45,7 +45,7 @@ class ScriptedServer:
                 script.requests.append((host, parts.path, parse_qs(parts.query), dict(self.headers)))
                 script._send(self, script._replies.popleft() if script._replies else Reply(599))
 
-            do_POST = do_GET  # noqa: N815 - the name that http.server calls
+            do_POST = do_GET  # noqa: N815 - http.server calls this name
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -66,7 +66,7 @@ class ScriptedServer:
 
     @property
     def left(self) -> int:
-        """Replies that nobody asked for."""
+        """Number of replies that were not requested."""
         return len(self._replies)
 
     @staticmethod
@@ -84,6 +84,6 @@ class ScriptedServer:
                 handler.wfile.write(body[start : start + step])
                 time.sleep(reply.byte_pause_s)
         except OSError:
-            pass  # the client gave up, as it should
+            pass  # the client closed the connection, as it should
         if reply.promised is not None:
             handler.close_connection = True

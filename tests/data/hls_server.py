@@ -1,4 +1,4 @@
-"""What Twitch's video hosts answer, as a test writes it down, and grabbers led to a server of ours."""
+"""Scripted responses of Twitch's video hosts, and grabbers that use a scripted server."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ from tests.scripted_server import Reply
 IMG_SIZE = 240
 
 
-class Naps:
-    """Waits that are noted down, and slept only as long as a test says."""
+class SleepRecorder:
+    """Records pauses, and sleeps up to `max_sleep_s` of each."""
 
-    def __init__(self, at_most_s: float = 60.0) -> None:
+    def __init__(self, max_sleep_s: float = 60.0) -> None:
         self.slept: list[float] = []
-        self._at_most_s = at_most_s
+        self._max_sleep_s = max_sleep_s
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        time.sleep(min(seconds, self._at_most_s))
+        time.sleep(min(seconds, self._max_sleep_s))
 
 
-def grabber(url: str, naps: Naps | None = None, timeout_s: float = 30, **options) -> Grabber:
-    """A grabber led to `url`; the timeout leaves the stand-in time to transcode."""
-    values = {"img_size": IMG_SIZE, "jpeg_quality": 95, "standin": url, "sleep": (naps or Naps()).sleep}
+def grabber(url: str, recorder: SleepRecorder | None = None, timeout_s: float = 30, **options) -> Grabber:
+    """Return a grabber that uses the server at `url`; the timeout leaves the stand-in time to transcode."""
+    values = {"img_size": IMG_SIZE, "jpeg_quality": 95, "standin": url, "sleep": (recorder or SleepRecorder()).sleep}
     return Grabber(**{**values, "timeout_s": timeout_s, **options})
 
 
-def grab(url: str, login: str, at_most: int = 15, ad_wait_s: float = 0.0, *, spread_first: bool = False, **options) -> list:
-    """All frames of one grab."""
+def grab(
+    url: str, login: str, max_frames: int = 15, ad_wait_s: float = 0.0, *, spread_first: bool = False, **options
+) -> list:
+    """Return all frames of one grab."""
     with grabber(url, **options) as open_grabber:
-        return list(open_grabber.frames(login, at_most, ad_wait_s, spread_first))
+        return list(open_grabber.frames(login, max_frames, ad_wait_s, spread_first))
 
 
 VIDEO = "https://video.example"
@@ -43,7 +45,7 @@ TOKEN = Reply(body={"data": {"streamPlaybackAccessToken": {"value": TOKEN_VALUE,
 
 
 def renditions(*names: str) -> Reply:
-    """What usher says of a channel with these renditions."""
+    """Return the multivariant playlist of a channel with these renditions."""
     lines = ["#EXTM3U"]
     for name in names:
         size = "" if name.startswith("audio") else "RESOLUTION=640x360,FRAME-RATE=30.000,"
@@ -52,7 +54,7 @@ def renditions(*names: str) -> Reply:
 
 
 def playlist(*kinds: str, first: int = 1, head: Sequence[str] = (), tail: Sequence[str] = ()) -> Reply:
-    """A media playlist that reads as the situation: playlist("ad", "live", "live", "prefetch")."""
+    """Return a media playlist with segments of these kinds: playlist("ad", "live", "live", "prefetch")."""
     lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", f"#EXT-X-MEDIA-SEQUENCE:{first}", *head]
     for number, kind in enumerate(kinds, first):
         if kind == "prefetch":
@@ -64,5 +66,5 @@ def playlist(*kinds: str, first: int = 1, head: Sequence[str] = (), tail: Sequen
     return Reply(body="\n".join([*lines, *tail]).encode())
 
 
-LIVE = (TOKEN, renditions("360p"))  # what comes before the playlist that is read
+LIVE = (TOKEN, renditions("360p"))  # responses before the media playlist
 PICTURE = Reply(body=segment(flat(RED)))

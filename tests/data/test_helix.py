@@ -1,4 +1,4 @@
-"""data.twitch.helix: against the stand-in for how Twitch behaves, against scripted answers for how it misbehaves."""
+"""Helix client, against the stand-in's API and scripted failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.scripted_server import Reply, ScriptedServer
 
 
 class Clock:
-    """Sleeps that are noted down, and slept a hundredth as long."""
+    """Records pauses, and sleeps a hundredth of each."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -44,7 +44,7 @@ def ids(games) -> list[int]:
 
 
 def helix_of(standin, **options) -> Helix:
-    """A client with the stand-in's own credentials."""
+    """Return a client with the stand-in's credentials."""
     env = standin.environment
     return Helix(
         new_session(5, standin.url),
@@ -55,16 +55,16 @@ def helix_of(standin, **options) -> Helix:
     )
 
 
-def test_top_games_are_the_worlds_games_without_non_games(standin, world):
-    """Categories without an IGDB id and those listed as non-games are left out; the rest is complete."""
+def test_top_games_excludes_non_games(standin, world):
+    """Categories without an IGDB id, and the ids passed; the rest is complete."""
     expected = {Game(int(c.game_id), c.game) for c in world.channels if c.igdb_id}
     assert set(helix_of(standin).top_games()) == expected
     one = next(iter(expected))
     assert set(helix_of(standin).top_games({one.id})) == expected - {one}
 
 
-def test_streams_of_a_game(standin, world):
-    """Every channel of a game is listed once, by login, most viewers first, as far as asked for."""
+def test_list_streams_returns_each_channel_once(standin, world):
+    """By viewers, descending, up to `max_streams`."""
     channel = next(c for c in world.channels if c.igdb_id)
     expected = {c.login for c in world.channels if c.game_id == channel.game_id}
     streams = helix_of(standin).list_streams(int(channel.game_id))
@@ -73,8 +73,8 @@ def test_streams_of_a_game(standin, world):
     assert len(helix_of(standin).list_streams(int(channel.game_id), max_streams=1)) == 1
 
 
-def test_streams_of_all_games(standin, world):
-    """Every channel of the world, whatever it shows, most viewers first; pages are asked for as they are needed."""
+def test_iter_streams_without_a_game_returns_all_channels(standin, world):
+    """By viewers, descending."""
     listed = helix_of(standin).iter_streams()
     first = next(listed)
     assert first.viewers == max(channel.viewers for channel in world.channels)
@@ -84,8 +84,8 @@ def test_streams_of_all_games(standin, world):
     assert {stream.category for stream in streams} == {Game(c.game_id, c.game) for c in world.channels}
 
 
-def test_pages_are_asked_for_as_they_are_needed():
-    """Who draws the streams of the first page alone makes one request, however many pages there are."""
+def test_iter_streams_requests_pages_on_demand():
+    """Taking the streams of the first page makes one request."""
     item = {"user_login": "one", "user_id": "1", "game_id": "", "game_name": "", "title": "", "language": "en"}
     reply = Reply(body={"data": [{**item, "viewer_count": 3}], "pagination": {"cursor": "more"}})
     with ScriptedServer([reply]) as server:
@@ -93,8 +93,8 @@ def test_pages_are_asked_for_as_they_are_needed():
         assert len(server.requests) == 1
 
 
-def test_a_category_by_its_name(standin, world):
-    """The name is Twitch's own; another one is an error that repeats it."""
+def test_game_by_name_finds_the_category(standin, world):
+    """An unknown name raises an error that repeats it."""
     channel = world.channels[0]
     assert helix_of(standin).game_by_name(channel.game) == Game(channel.game_id, channel.game)
     with pytest.raises(CategoryNotFound, match="'No Such Game'") as raised:
@@ -102,25 +102,25 @@ def test_a_category_by_its_name(standin, world):
     assert raised.value.exit_code == 2
 
 
-def test_streams_in_some_languages_alone(standin, world):
-    """Only channels in the languages given are listed, and all of them; every page asks for these languages."""
+def test_languages_limit_the_streams(standin, world):
+    """Each request has the languages, and all channels in them are listed."""
     spoken = sorted({c.language for c in world.channels})
     assert len(spoken) > 2
     for game_id in {c.game_id for c in world.channels}:
         expected = {c.login for c in world.channels if c.game_id == game_id and c.language in spoken[:2]}
         assert {s.login for s in helix_of(standin, languages=spoken[:2]).list_streams(game_id)} == expected
-    asked = [r.query for r in standin.requests if r.path == "/helix/streams"]
-    assert {tuple(query["language"]) for query in asked} == {tuple(spoken[:2])}
+    queries = [r.query for r in standin.requests if r.path == "/helix/streams"]
+    assert {tuple(query["language"]) for query in queries} == {tuple(spoken[:2])}
 
 
-def test_without_languages_none_is_asked_for(standin, world):
-    """The parameter is absent, which means all."""
+def test_no_languages_sends_no_parameter(standin, world):
+    """That means all languages."""
     helix_of(standin).list_streams(world.channels[0].game_id)
     assert "language" not in standin.requests[-1].query
 
 
-def test_names_of_many_ids_in_one_call(standin, world):
-    """All names come in one request; an unknown id is simply absent."""
+def test_games_by_id_makes_one_request(standin, world):
+    """An unknown id is absent."""
     games = {int(c.game_id): c.game for c in world.channels}
     helix = helix_of(standin)
     found = helix.games_by_id([*games, 424242])
@@ -128,8 +128,8 @@ def test_names_of_many_ids_in_one_call(standin, world):
     assert sum(r.path == "/helix/games" for r in standin.requests) == 1
 
 
-def test_categories_of_many_logins_in_one_call(standin, world):
-    """What each of these streamers has set, in one request; who is not live, or cannot be a login, is absent."""
+def test_live_streams_makes_one_request(standin, world):
+    """Logins that are offline or invalid are absent."""
     logins = [c.login for c in world.channels]
     live = helix_of(standin).live_streams([*logins, "nobody_here", "Not A Login"])
     assert {login: stream.category for login, stream in live.items()} == {
@@ -138,8 +138,8 @@ def test_categories_of_many_logins_in_one_call(standin, world):
     assert sum(r.path == "/helix/streams" for r in standin.requests) == 1
 
 
-def test_a_revoked_token_is_renewed_once(standin):
-    """A 401 leads to one new token, and the same request again."""
+def test_revoked_token_is_renewed_once(standin):
+    """After a 401 the same request is sent with a new token."""
     helix = helix_of(standin)
     assert list(helix.top_games())
     standin.revoke_tokens()
@@ -147,18 +147,18 @@ def test_a_revoked_token_is_renewed_once(standin):
     assert sum(r.path == "/oauth2/token" for r in standin.requests) == 2
 
 
-def test_a_wrong_secret_is_refused_with_a_reason(standin):
-    """Wrong credentials are no reason to wait: DirectoryUnauthorized, saying which setting."""
+def test_wrong_secret_raises_unauthorized(standin):
+    """At once, and the error names the setting."""
     helix = Helix(new_session(5, standin.url), standin.environment["CLIENT_ID"], client_secret="wrong")
     with pytest.raises(DirectoryUnauthorized, match="CLIENT_SECRET"):
         list(helix.top_games())
 
 
-# --- scripted answers -----------------------------------------------------------------------------
+# --- scripted responses ---------------------------------------------------------------------------
 
 
-def test_paging_survives_short_pages_overlaps_and_an_empty_page():
-    """A short page is no end, items that overlap come once, one empty page in the middle is passed over."""
+def test_pagination_continues_after_short_overlapping_and_empty_pages():
+    """Items that come twice are returned once."""
     with ScriptedServer([page(1, 2, cursor="a"), page(2, 3, cursor="b"), page(cursor="c"), page(4)]) as server:
         assert ids(client(server.url).top_games()) == [1, 2, 3, 4]
         assert [query.get("after") for _, _, query, _ in server.requests] == [None, ["a"], ["b"], ["c"]]
@@ -174,28 +174,28 @@ def test_paging_survives_short_pages_overlaps_and_an_empty_page():
     ],
     ids=["cursor repeats", "two empty pages", "nothing new", "invalid cursor"],
 )
-def test_paging_ends(replies, expected):
-    """Whatever keeps a naive client in a loop ends the paging, with what came before kept."""
+def test_pagination_ends_when_it_makes_no_progress(replies, expected):
+    """The items before are returned."""
     with ScriptedServer(replies) as server:
         assert ids(client(server.url).top_games()) == expected
         assert server.left == 1
 
 
 @pytest.mark.parametrize("reset", ["future", "past", "absent", "nonsense", "nan", "inf", "1e400", "milliseconds"])
-def test_rate_limit(reset):
-    """After a 429 the same request is sent again, at the reset, or a second later where that says nothing.
+def test_status_429_waits_for_the_reset(reset):
+    """After a 429 the same request is sent again at the reset, or a second later if the header is invalid.
 
-    All points are back in a minute: a reset further away, such as one in milliseconds, holds nobody longer.
+    All points are restored in a minute, so a later reset, such as one in milliseconds, is limited to that.
     """
     times = {"future": str(time.time() + 30), "past": "1", "milliseconds": str(1000 * time.time()), "absent": None}
     value = times.get(reset, reset)
     limited = Reply(429, {"status": 429, "message": "slow down"}, {"Ratelimit-Reset": value} if value else {})
     clock = Clock()
 
-    class Until(Clock):  # noted, then over at once: the next wait is computed from the wall clock
+    class Until(Clock):  # records the pause and ends it at once: the next one is computed from the wall clock
         def sleep(self, seconds):
             clock.slept.append(seconds)
-            helix._blocked_until = 0
+            helix._rate_limited_until = 0
 
     with ScriptedServer([limited, page(1)]) as server:
         helix = client(server.url, Until())
@@ -205,8 +205,8 @@ def test_rate_limit(reset):
     assert low < clock.slept[0] < high
 
 
-def test_an_empty_bucket_is_waited_for_before_sending():
-    """With 0 points remaining the next request waits for the reset instead of earning a 429."""
+def test_zero_points_left_delays_the_next_request():
+    """It waits for the reset instead of causing a 429."""
     clock = Clock()
     last_point = page(1, cursor="a")
     last_point.headers = {"Ratelimit-Remaining": "0", "Ratelimit-Reset": str(time.time() + 1.5)}
@@ -219,8 +219,8 @@ def test_an_empty_bucket_is_waited_for_before_sending():
     assert 0 < clock.slept[0] < 2.5
 
 
-def test_a_limit_beyond_the_budget_is_unavailable():
-    """A reset further away than the budget is not waited for in here: the caller decides."""
+def test_rate_limit_beyond_the_budget_raises():
+    """The caller decides what to do."""
     far = Reply(429, {}, {"Ratelimit-Reset": str(time.time() + 3600)})
     with ScriptedServer([far]) as server, pytest.raises(DirectoryUnavailable, match="rate limit"):
         list(client(server.url, retry_budget_s=60).top_games())
@@ -238,8 +238,8 @@ def test_a_limit_beyond_the_budget_is_unavailable():
     ],
     ids=["500", "503", "HTML", "cut-off JSON", "cut-off body", "no object"],
 )
-def test_a_passing_failure_is_tried_again(bad):
-    """Three bad answers, then a good one: the caller sees the good one; the pauses grow."""
+def test_temporary_failure_is_retried(bad):
+    """Three failures, then the response; the pauses grow."""
     clock = Clock()
     with ScriptedServer([bad, bad, bad, page(1)]) as server:
         assert ids(client(server.url, clock).top_games()) == [1]
@@ -247,8 +247,8 @@ def test_a_passing_failure_is_tried_again(bad):
     assert clock.slept == sorted(clock.slept)
 
 
-def test_a_lasting_failure_is_unavailable_within_the_budget():
-    """An outage ends in DirectoryUnavailable, after pauses that sum up to less than the budget."""
+def test_lasting_failure_raises_within_the_budget():
+    """The pauses add up to less than the budget."""
     clock = Clock()
 
     class Real(Clock):
@@ -262,8 +262,19 @@ def test_a_lasting_failure_is_unavailable_within_the_budget():
     assert sum(clock.slept) <= 2
 
 
-def test_nobody_listens():
-    """No server at the address is DirectoryUnavailable, not a traceback."""
+def test_stop_ends_the_retries():
+    """A true result of `sleep`, as of a stop event's `wait`, raises the failure at once."""
+    limited = Reply(429, {}, {"Ratelimit-Reset": str(time.time() + 30)})
+    for reply in (Reply(500), limited):
+        with ScriptedServer([reply] * 9) as server:
+            helix = Helix(new_session(2, server.url), "client", access_token="token", sleep=lambda _: True)
+            with pytest.raises(DirectoryUnavailable):
+                list(helix.top_games())
+            assert len(server.requests) == 1
+
+
+def test_unreachable_server_raises_unavailable():
+    """It is an expected error."""
     with ScriptedServer([]) as server:
         url = server.url
     with pytest.raises(DirectoryUnavailable, match="cannot be reached"):
@@ -273,8 +284,8 @@ def test_nobody_listens():
 @pytest.mark.parametrize(
     "slow", [Reply(silence_s=30), Reply(body=b"x" * 500, byte_pause_s=0.1)], ids=["silence", "a byte at a time"]
 )
-def test_a_slow_server_cannot_hold_us(slow):
-    """A socket that says nothing, and one that sends a byte at a time for ever, end at the timeouts."""
+def test_slow_server_raises_within_the_deadline(slow):
+    """A silent one, and one that sends a byte at a time."""
     start = time.monotonic()
     with ScriptedServer([slow]) as server, pytest.raises(DirectoryUnavailable):
         list(client(server.url, timeout_s=0.5, deadline_s=1, retry_budget_s=0.1).top_games())
@@ -282,16 +293,16 @@ def test_a_slow_server_cannot_hold_us(slow):
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_refused_for_ever(status):
-    """A ready-made token that is refused cannot be renewed: DirectoryUnauthorized at once."""
+def test_refused_access_token_raises_at_once(status):
+    """Without a client secret it cannot be renewed."""
     with ScriptedServer([Reply(status, {"status": status, "message": "Invalid OAuth token"})]) as server:
         with pytest.raises(DirectoryUnauthorized, match="Invalid OAuth token"):
             list(client(server.url).top_games())
         assert len(server.requests) == 1
 
 
-def test_a_new_token_that_is_refused_too_ends_it():
-    """401, new token, 401: given up with DirectoryUnauthorized, after one renewal."""
+def test_second_refusal_raises_unauthorized():
+    """401, a new token, 401: there is only one renewal."""
     token = Reply(200, {"access_token": "fresh", "expires_in": 1, "token_type": "bearer"})
     refused = Reply(401, {"status": 401, "message": "no"})
     with ScriptedServer([token, refused, token, refused]) as server:
@@ -301,14 +312,17 @@ def test_a_new_token_that_is_refused_too_ends_it():
 
 
 @pytest.mark.parametrize("item", [{"name": "x"}, {"id": "x", "name": "y"}, {"id": None, "name": "y"}])
-def test_an_item_of_another_shape_is_unavailable(item):
-    """A changed API is an error where it enters, never a half-filled value."""
-    with ScriptedServer([Reply(200, {"data": [item], "pagination": {}})]) as server, pytest.raises(DirectoryUnavailable):
+def test_invalid_item_raises_unavailable(item):
+    """A changed API is an error where it enters."""
+    with (
+        ScriptedServer([Reply(200, {"data": [item], "pagination": {}})]) as server,
+        pytest.raises(DirectoryUnavailable),
+    ):
         list(client(server.url).top_games())
 
 
-def test_hostile_logins_never_leave_the_client():
-    """A login that could be a path is dropped; one in capitals is the same channel in small letters."""
+def test_invalid_logins_are_dropped():
+    """Such as paths; capital letters become lower case."""
     good = {"game_id": "1", "title": "t", "language": "en", "viewer_count": 1}
     logins = ["../../etc/passwd", "a/b", "", "ok_1", "OK_2", "x" * 26, "a\nb", "한국"]
     data = [{**good, "user_login": login, "user_id": str(i)} for i, login in enumerate(logins)]
@@ -316,8 +330,8 @@ def test_hostile_logins_never_leave_the_client():
         assert [stream.login for stream in client(server.url).list_streams(1)] == ["ok_1", "ok_2"]
 
 
-def test_one_malformed_login_spoils_no_other():
-    """Twitch refuses a whole call for one login: the halves are asked, until the others are there."""
+def test_malformed_login_is_isolated_by_bisection():
+    """Twitch fails the whole request; the halves are requested until the others are found."""
 
     def stream(login: str, **changes: object) -> dict[str, object]:
         return {"user_login": login, "user_id": login, "game_id": "7", "game_name": "Seven", "title": ""} | {
@@ -347,15 +361,15 @@ def test_one_malformed_login_spoils_no_other():
         ]
 
 
-def test_ids_go_out_a_hundred_at_a_time():
-    """250 ids are three calls, each id once."""
+def test_games_by_id_sends_100_ids_a_request():
+    """250 ids make three requests."""
     with ScriptedServer([page(1), page(101), page(201)]) as server:
         assert set(client(server.url).games_by_id([*range(1, 251), 1, 2])) == {1, 101, 201}
         assert [len(query["id"]) for _, _, query, _ in server.requests] == [100, 100, 50]
 
 
-def test_headers_and_hosts():
-    """Each request carries the token, the client id and our name, to Twitch's own host."""
+def test_request_headers():
+    """The token, the client id and our user agent go to Twitch's own host."""
     with ScriptedServer([page(1)]) as server:
         list(client(server.url).top_games())
     host, path, query, headers = server.requests[0]
@@ -366,7 +380,7 @@ def test_headers_and_hosts():
 
 
 @pytest.mark.parametrize(("client_id", "options"), [("", {"access_token": "x"}), ("x", {})])
-def test_missing_credentials_name_the_setting(client_id, options):
-    """Without an id, or without token and secret, the error names what is missing before any request."""
+def test_missing_credentials_raise_settings_error(client_id, options):
+    """The error names the setting, before any request."""
     with pytest.raises(SettingsError, match=r"CLIENT_ID|ACCESS_TOKEN"):
         Helix(requests.Session(), client_id, **options)

@@ -1,4 +1,4 @@
-"""data.http.range_reader: the beginning of a remote file, fetched as far as it is read, from servers of every kind."""
+"""Range reader: servers of every kind, as scripted responses."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from data.http.session import ResponseTooLarge, ResponseTooSlow, new_session
 from data.readers import ChainedReader
 from tests.scripted_server import Reply, ScriptedServer
 
-FILE = bytes(range(256)) * 400  # 102,400 bytes, no two places alike for long
+FILE = bytes(range(256)) * 400  # 102,400 bytes
 URL = "https://video.example/segment.ts"
 
 
 def part(first: int, last: int, size: int | str = len(FILE)) -> Reply:
-    """What a server that knows ranges answers."""
+    """Return the response of a server that supports ranges."""
     last = min(last, len(FILE) - 1)
     return Reply(206, FILE[first : last + 1], {"Content-Range": f"bytes {first}-{last}/{size}"})
 
 
 def read(server: ScriptedServer, sizes: list[int], **options) -> tuple[bytes, int]:
-    """Read so much in turn, and close; what was read, and the bytes that were used."""
+    """Read these sizes in turn and close; return the content and the number of bytes read."""
     values = {"initial_bytes": 1000, "deadline_s": 5, "limit_bytes": 1 << 20}
     with new_session(2, server.url) as session:
 
@@ -37,60 +37,60 @@ def ranges(server: ScriptedServer) -> list[str | None]:
     return [headers.get("Range") for *_, headers in server.requests]
 
 
-def test_one_request_where_the_guess_suffices():
-    """What lies within the guess costs one request, which asks for no more than the guess."""
+def test_read_within_the_initial_bytes_makes_one_request():
+    """The first request asks for exactly `initial_bytes`."""
     with ScriptedServer([part(0, 999)]) as server:
         assert read(server, [300, 300]) == (FILE[:600], 600)
         assert ranges(server) == ["bytes=0-999"]
 
 
-def test_more_follows_where_the_guess_was_too_small():
-    """Reading on asks for what follows, each time for as much as there is already; nothing is asked for twice."""
+def test_read_beyond_the_initial_bytes_requests_more():
+    """Each further request asks for as much as there is already, and nothing twice."""
     with ScriptedServer([part(0, 999), part(1000, 1999), part(2000, 3999)]) as server:
         content, _ = read(server, [700] * 5)
         assert content == FILE[: len(content)]
         assert ranges(server) == ["bytes=0-999", "bytes=1000-1999", "bytes=2000-3999"]
 
 
-def test_the_end_of_the_file_is_an_end():
-    """A file shorter than the guess is read whole, and then gives b"", without another request."""
+def test_read_at_the_end_returns_nothing_without_a_request():
+    """A file shorter than `initial_bytes` is read completely, and then gives b""."""
     with ScriptedServer([part(0, len(FILE) - 1)]) as server:
         content, used = read(server, [60_000] * 20, initial_bytes=1 << 20)
     assert (content, used) == (FILE, len(FILE))
 
 
 @pytest.mark.parametrize("size", [len(FILE), "*"])
-def test_parts_of_a_known_and_of_an_unknown_whole(size):
-    """A total of `*` (RFC 9110, 14.4) leaves the end open: the part that was given is then all there is."""
+def test_content_range_with_an_unknown_total_ends_the_file(size):
+    """A total of `*` (RFC 9110, 14.4) states no end, so the file ends with the bytes received."""
     with ScriptedServer([part(0, 999, size), part(1000, 1999, size)]) as server:
         content, _ = read(server, [999, 999, 999])
     assert content == FILE[: len(content)]
     assert len(content) == (1000 if size == "*" else 1999)
 
 
-def test_a_server_that_ignores_ranges():
-    """A 200 with the whole file works as well; no second request is made."""
+def test_status_200_serves_the_whole_file():
+    """A server that ignores Range sends everything; no second request is made."""
     with ScriptedServer([Reply(200, FILE)]) as server:
         content, _ = read(server, [40_000] * 2)
         assert content == FILE[: len(content)]
         assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("knows_ranges", [True, False])
-def test_a_byte_range_is_a_file(knows_ranges):
-    """Of a part of a resource nothing before it and nothing behind it is read, from either kind of server."""
-    reply = part(5000, 5999) if knows_ranges else Reply(200, FILE)
+@pytest.mark.parametrize("supports_ranges", [True, False])
+def test_byte_range_is_read_exactly(supports_ranges):
+    """Nothing before or after the range is read, from either kind of server."""
+    reply = part(5000, 5999) if supports_ranges else Reply(200, FILE)
     with ScriptedServer([reply]) as server:
         content, _ = read(server, [700] * 4, initial_bytes=4000, start=5000, end=6000)
         assert content == FILE[5000:6000]
         assert ranges(server) == ["bytes=5000-5999"]
 
 
-def test_the_connection_serves_again():
-    """After part of a part was read, the next request goes over the same connection."""
+def test_connection_is_reused_after_a_partial_read():
+    """The next request uses the same connection."""
     with ScriptedServer([part(0, 999), part(0, 999)]) as server, new_session(2, server.url) as session:
         for _ in range(2):
-            get = lambda headers: session.get(URL, headers=headers, stream=True)  # noqa: E731 - the shape it takes
+            get = lambda headers: session.get(URL, headers=headers, stream=True)  # noqa: E731 - short enough
             with RangeReader(get, initial_bytes=1000, deadline_s=5, limit_bytes=1 << 20) as file:
                 assert file.read(10) == FILE[:10]
         (pool,) = [session.get_adapter(URL).poolmanager.connection_from_url(server.url)]
@@ -109,20 +109,20 @@ def test_the_connection_serves_again():
     ],
     ids=["cut off", "a byte at a time", "silence"],
 )
-def test_trouble_is_told(reply, error):
-    """A cut-off answer, a trickle and silence are errors in bounded time, never a shorter file."""
+def test_server_failure_raises_within_the_deadline(reply, error):
+    """A truncated response, a trickle and silence are errors, never a shorter file."""
     with ScriptedServer([reply]) as server, pytest.raises((error, requests.exceptions.ChunkedEncodingError)):
         read(server, [100_000] * 50, deadline_s=1)
 
 
-def test_size_is_limited():
-    """A server cannot make us read more than the limit."""
+def test_response_beyond_the_limit_raises():
+    """A server cannot make the reader exceed `limit_bytes`."""
     with ScriptedServer([Reply(200, FILE)]) as server, pytest.raises(ResponseTooLarge):
         read(server, [50_000] * 4, limit_bytes=60_000)
 
 
-def test_joined():
-    """Bytes at hand come first, then the file's, in pieces no larger than asked for."""
+def test_chained_reader_returns_the_start_then_the_file():
+    """Reads return no more than the requested size."""
 
     class File:
         def __init__(self) -> None:
@@ -131,8 +131,8 @@ def test_joined():
         def read(self, size, /):
             return self.rest.pop(0)
 
-    joined = ChainedReader(b"ab", File())
-    assert [joined.read(1), joined.read(5), joined.read(5), joined.read(5), joined.read(5)] == [
+    reader = ChainedReader(b"ab", File())
+    assert [reader.read(1), reader.read(5), reader.read(5), reader.read(5), reader.read(5)] == [
         b"a",
         b"b",
         b"cd",

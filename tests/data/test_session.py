@@ -1,4 +1,4 @@
-"""data.http.session: the one way to the network, against real sockets on this machine."""
+"""HTTP session and loopback URLs, against real sockets on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.standin import Fault, faults
 ROOT = Path(__file__).resolve().parents[2]
 
 
-# --- the stand-in's address -----------------------------------------------------------------------
+# --- loopback URLs --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ ROOT = Path(__file__).resolve().parents[2]
         ("http://[::1]:9", "http://[::1]:9"),
     ],
 )
-def test_a_loopback_address_is_accepted(url, base):
-    """Whatever names this machine and a port is taken, without path and query."""
+def test_loopback_url_is_reduced_to_its_address(url, base):
+    """Each spelling of this machine with a port is accepted, without path and query."""
     assert loopback_url(url) == base
 
 
@@ -67,19 +67,24 @@ def test_a_loopback_address_is_accepted(url, base):
         "http://[::1:80",
     ],
 )
-def test_any_other_address_is_refused(url):
-    """Credentials travel to the stand-in: what is not plainly this machine raises ValueError."""
+def test_loopback_url_of_another_machine_raises(url):
+    """Credentials travel to the stand-in, so anything that is not clearly this machine is refused."""
     with pytest.raises(ValueError, match=r"."):
         loopback_url(url)
 
 
-# --- the detour -----------------------------------------------------------------------------------
+# --- stand-in routing -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [new_session, lambda t, s: configure_session(Streamlink().http, t, s)], ids=["", "hls"])
-def test_the_detour_keeps_host_path_and_method(make):
-    """Requests for any host, https or http, reach the stand-in as they were, `Host` header included."""
-    with ScriptedServer([Reply(body=b"1"), Reply(body=b"2"), Reply(body=b"3")]) as server, make(5, server.url) as session:
+@pytest.mark.parametrize(
+    "make", [new_session, lambda t, s: configure_session(Streamlink().http, t, s)], ids=["", "hls"]
+)
+def test_standin_receives_requests_unchanged(make):
+    """Requests to any host, https or http, arrive with their original `Host` header."""
+    with (
+        ScriptedServer([Reply(body=b"1"), Reply(body=b"2"), Reply(body=b"3")]) as server,
+        make(5, server.url) as session,
+    ):
         assert session.get("https://api.twitch.tv/helix/games?id=1&id=2").text == "1"
         assert session.post("http://example.com/a/b", data="x").text == "2"
         assert session.get("https://video.example:8443/1.ts").text == "3"
@@ -92,8 +97,8 @@ def test_the_detour_keeps_host_path_and_method(make):
 
 
 @pytest.mark.parametrize("make", [requests.Session, lambda: Streamlink({"webbrowser": False}).http])
-def test_nothing_waits_for_more_to_send(make):
-    """TCP_NODELAY is on, also on Streamlink's sockets: a POST's body does not wait for the acknowledged headers."""
+def test_configured_session_sets_tcp_nodelay(make):
+    """Also on Streamlink's sockets, a POST's body does not wait for an acknowledgement of its headers."""
     with ScriptedServer([Reply()]) as server, make() as session:
         configure_session(session, 5, server.url)
         with session.post("https://gql.twitch.tv/gql", data=b"x", stream=True) as response:
@@ -102,19 +107,19 @@ def test_nothing_waits_for_more_to_send(make):
                 assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_redirects_stay_within_the_detour():
-    """A redirect to another host is followed to the stand-in, with that host's name and without the token."""
+def test_redirect_goes_to_the_standin_without_the_token():
+    """The stand-in receives the new host's name, but not the Authorization header."""
     moved = Reply(302, headers={"Location": "https://elsewhere.example/new?x=1"})
     with ScriptedServer([moved, Reply(body=b"here")]) as server, new_session(5, server.url) as session:
-        answer = session.get("https://old.example/a", headers={"Authorization": "Bearer secret"})
-        assert (answer.text, answer.url) == ("here", "https://elsewhere.example/new?x=1")
+        response = session.get("https://old.example/a", headers={"Authorization": "Bearer secret"})
+        assert (response.text, response.url) == ("here", "https://elsewhere.example/new?x=1")
         (host, path, query, headers) = server.requests[1]
     assert (host, path, query) == ("elsewhere.example", "/new", {"x": ["1"]})
     assert "Authorization" not in headers
 
 
-def test_without_a_standin_requests_go_to_their_own_host():
-    """No detour is made where none is set."""
+def test_session_without_a_standin_uses_the_urls_host():
+    """Stand-in routing is off by default."""
     with ScriptedServer([Reply(body=b"me")]) as server, new_session(5) as session:
         assert session.get(f"{server.url}/x").text == "me"
         assert server.requests[0][0] == server.url.removeprefix("http://")
@@ -122,22 +127,21 @@ def test_without_a_standin_requests_go_to_their_own_host():
 
 FETCH = """
 import sys
-from data.http.loopback import loopback_url
-from data.http.session import ResponseTooLarge, ResponseTooSlow, configure_session, new_session, read_body
+from data.http.session import new_session
 with new_session(5, sys.argv[2]) as session:
     print(session.get(sys.argv[1]).text)
 """
 
 
 def fetched_behind(proxy: str, url: str, standin: str) -> str:
-    """What a process whose environment names `proxy` for everything gets from `url`."""
+    """Return what a process gets from `url` if its environment names `proxy` for all protocols."""
     command = [sys.executable, "-c", FETCH, url, standin]
     env = {**os.environ, "http_proxy": proxy, "https_proxy": proxy, "ALL_PROXY": proxy, "no_proxy": "", "NO_PROXY": ""}
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_proxies_of_the_environment_count_for_the_network_alone():
-    """Behind a proxy requests go through it, but those for a stand-in never do."""
+def test_proxy_settings_apply_only_without_a_standin():
+    """Requests use the proxy, but those to a stand-in never do."""
     with ScriptedServer([Reply(body=b"proxy")]) as proxy, ScriptedServer([Reply(body=b"stand-in")]) as standin:
         assert fetched_behind(proxy.url, "https://api.twitch.tv/x", standin.url) == "stand-in"
         assert not proxy.requests
@@ -148,19 +152,19 @@ def test_proxies_of_the_environment_count_for_the_network_alone():
 # --- timeouts and retries -------------------------------------------------------------------------
 
 
-def test_a_timeout_is_applied_where_the_caller_set_none():
-    """A server that says nothing is left after the session's timeout, or after the caller's own."""
+def test_silent_server_raises_after_the_timeout():
+    """The session's timeout counts, or the caller's own; a silent server gets no second request."""
     with ScriptedServer([Reply(silence_s=20)] * 2) as server, new_session(0.3, server.url) as session:
         for timeout_s, own in [(0.3, {}), (1.0, {"timeout": 1.0})]:
             start = time.monotonic()
             with pytest.raises(requests.Timeout):
                 session.get("https://silent.example/", **own)
             assert timeout_s <= time.monotonic() - start < timeout_s + 2
-        assert len(server.requests) == 2  # silence is not asked again: the request may have been understood
+        assert len(server.requests) == 2  # no retry after silence: the server may have processed the request
 
 
-def test_a_refused_connection_is_tried_again():
-    """A server that begins to listen a moment later is reached, with one request."""
+def test_refused_connection_is_retried():
+    """A server that starts to listen a moment later receives one request."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
 
@@ -179,15 +183,15 @@ def test_a_refused_connection_is_tried_again():
         thread.join(5)
 
 
-def test_an_answer_is_never_asked_for_twice():
-    """A 503 is an answer: what to do with it is the caller's to say."""
+def test_error_status_is_not_retried():
+    """The caller decides what to do about a 503."""
     with ScriptedServer([Reply(503)]) as server, new_session(5, server.url) as session:
         assert session.get("https://busy.example/").status_code == 503
         assert len(server.requests) == 1
 
 
-def test_nobody_there_ends_in_an_error_soon():
-    """Connections are tried three times, not for ever."""
+def test_unreachable_server_raises_soon():
+    """Three attempts to connect, then an error."""
     with ScriptedServer([]) as server:
         url = server.url
     start = time.monotonic()
@@ -200,7 +204,7 @@ def test_nobody_there_ends_in_an_error_soon():
 
 
 def body(reply: Reply, deadline_s: float = 5, limit_bytes: int = 1_000_000) -> bytes:
-    """What read_body makes of an answer; afterwards the response is closed, whatever happened."""
+    """Return the result of read_body; check that the response is closed, also after an error."""
     with ScriptedServer([reply]) as server, new_session(1, server.url) as session:
         response = session.get("https://files.example/x", stream=True)
         try:
@@ -209,24 +213,24 @@ def body(reply: Reply, deadline_s: float = 5, limit_bytes: int = 1_000_000) -> b
             assert response.raw.closed
 
 
-def test_a_body_is_read_whole_and_unpacked():
-    """Plain and compressed bodies come back byte for byte, also when they fill the limit."""
+def test_read_body_returns_the_decompressed_body():
+    """Plain and gzip bodies are returned exactly, also at the size limit."""
     data = bytes(range(256)) * 2000
     assert body(Reply(body=data), limit_bytes=len(data)) == data
     assert body(Reply(body=gzip.compress(data), headers={"Content-Encoding": "gzip"})) == data
     assert body(Reply()) == b""
 
 
-def test_a_trickle_ends_at_the_deadline():
-    """Bytes that keep coming reset no clock: the deadline is for the whole body."""
+def test_trickling_body_raises_at_the_deadline():
+    """The deadline is for the whole body; bytes that keep coming do not extend it."""
     start = time.monotonic()
     with pytest.raises(ResponseTooSlow, match=r"files\.example"):
         body(Reply(body=b"x" * 1000, byte_pause_s=0.05), deadline_s=0.5)
     assert 0.5 <= time.monotonic() - start < 3
 
 
-def test_a_trickle_cannot_hold_a_plain_request_either():
-    """What reads a body at once, as Streamlink does, has a deadline as well."""
+def test_trickling_body_without_stream_raises_at_the_deadline():
+    """Requests without stream=True, such as Streamlink's, have a deadline too."""
     with ScriptedServer([Reply(body=b"x" * 1000, byte_pause_s=0.05)]) as server, requests.Session() as session:
         configure_session(session, 1, server.url, deadline_s=0.5)
         start = time.monotonic()
@@ -236,8 +240,8 @@ def test_a_trickle_cannot_hold_a_plain_request_either():
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_a_trickling_head_ends_at_the_deadline(standin, stream):
-    """A status line that comes a byte at a time resets the socket's timeout with each one; the deadline holds."""
+def test_trickling_headers_raise_at_the_deadline(standin, stream):
+    """A status line that comes byte by byte restarts the socket's timeout, but not the deadline."""
     standin.add_fault(Fault("trickle", faults.trickle(0.05)))
     with requests.Session() as session:
         configure_session(session, 1, standin.url, deadline_s=0.5)
@@ -247,8 +251,8 @@ def test_a_trickling_head_ends_at_the_deadline(standin, stream):
         assert time.monotonic() - start < 3
 
 
-def test_a_trickling_size_of_a_chunk_ends_at_the_deadline():
-    """A line within the body, the size of a chunk, has no longer."""
+def test_trickling_chunk_size_raises_at_the_deadline():
+    """The line with the size of a chunk has the same deadline."""
     reply = Reply(body=b"5;" + b"x" * 1000, headers={"Transfer-Encoding": "chunked"}, byte_pause_s=0.05)
     with ScriptedServer([reply]) as server, requests.Session() as session:
         configure_session(session, 1, server.url, deadline_s=0.5)
@@ -258,8 +262,8 @@ def test_a_trickling_size_of_a_chunk_ends_at_the_deadline():
         assert time.monotonic() - start < 3
 
 
-def test_chunks_and_long_heads_are_read_as_ever():
-    """Bounded heads are heads still: a long header, none, chunks, and one connection for two answers."""
+def test_chunked_body_and_long_headers_are_read():
+    """The header deadline changes neither of them, nor the reuse of the connection."""
     body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (b"a" * 70, b"b", b""))
     chunked = Reply(body=body, headers={"Transfer-Encoding": "chunked", "X-Long": "y" * 9000})
     with ScriptedServer([chunked, Reply(body=b"second")]) as server, new_session(2, server.url) as session:
@@ -268,22 +272,22 @@ def test_chunks_and_long_heads_are_read_as_ever():
         assert session.get("https://a.example/").content == b"second"
 
 
-def test_closing_a_session_closes_its_connections(standin):
-    """At once, even while an error's traceback holds an answer, and with it the pool that it came from."""
+def test_close_closes_connections_that_a_response_still_holds(standin):
+    """Also while a response, and so its connection pool, is still referenced."""
     threads = set(threading.enumerate())
     with new_session(2, standin.url) as session:
-        answer = session.get("https://api.twitch.tv/helix/games/top", stream=True)
-        read_body(answer, 2, 10**6)
+        response = session.get("https://api.twitch.tv/helix/games/top", stream=True)
+        read_body(response, 2, 10**6)
     end = time.monotonic() + 3
     while set(threading.enumerate()) - threads and time.monotonic() < end:
         time.sleep(0.02)
-    assert set(threading.enumerate()) == threads  # the server's thread has seen it
-    assert answer.raw is not None
+    assert set(threading.enumerate()) == threads  # the server's thread has noticed the end
+    assert response.raw is not None
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip bomb"])
-def test_a_body_past_the_limit_is_dropped(packed):
-    """The limit holds for what is unpacked, not for what travels."""
+def test_body_beyond_the_limit_raises(packed):
+    """The limit is for the decompressed size, so a gzip bomb is stopped."""
     data = b"\0" * 3_000_000
     reply = Reply(body=gzip.compress(data), headers={"Content-Encoding": "gzip"}) if packed else Reply(body=data)
     with pytest.raises(ResponseTooLarge, match="1000000"):
@@ -299,13 +303,13 @@ def test_a_body_past_the_limit_is_dropped(packed):
     ],
     ids=["cut off", "not what it says", "cut off and packed"],
 )
-def test_a_broken_body_is_requests_own_error(reply):
-    """Callers need to know requests' exceptions alone."""
+def test_broken_body_raises_an_exception_of_requests(reply):
+    """Callers have to handle only exceptions of requests."""
     with pytest.raises(requests.RequestException):
         body(reply)
 
 
-def test_silence_in_the_middle_is_a_timeout():
-    """A body that stops for longer than the session's timeout ends there."""
+def test_pause_within_the_body_raises_a_timeout():
+    """A body that pauses for longer than the session's timeout ends there."""
     with pytest.raises(requests.Timeout):
         body(Reply(body=b"xx", byte_pause_s=3), deadline_s=20)

@@ -1,4 +1,4 @@
-"""data.capture.source_resolver, as data.capture.grabber uses it: recordings, clips, other sites, files; streams followed to their end."""
+"""Source resolver through the grabber: recordings, clips, other sites, files, and streams followed to their end."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.data.hls_server import (
     TOKEN,
     TOKEN_VALUE,
     VIDEO,
-    Naps,
+    SleepRecorder,
     grab,
     grabber,
     playlist,
     renditions,
 )
-from tests.sample_images import BLUE, GREEN, RED, by_area, flat, segment
+from tests.sample_images import BLUE, GREEN, RED, flat, resize_by_area, segment
 from tests.scripted_server import Reply, ScriptedServer
 from tests.standin import Standin, World
 
@@ -41,13 +41,13 @@ END = ["#EXT-X-ENDLIST"]
 
 
 def colours(frames: Sequence) -> list[str]:
-    """The colour that each frame shows."""
+    """Return the name of the color that each frame shows."""
     means = [decode_jpeg(frame.jpeg).mean(axis=(0, 1)) for frame in frames]
     return [min(COLOURS, key=lambda name: np.abs(COLOURS[name] - mean).sum()) for mean in means]
 
 
 def painted(*colours: str) -> list[Reply]:
-    """A segment of each colour."""
+    """Return one segment of each color."""
     return [Reply(body=segment(flat(COLOURS[colour]))) for colour in colours]
 
 
@@ -55,27 +55,27 @@ def painted(*colours: str) -> list[Reply]:
 
 
 @pytest.mark.parametrize("address", ["https://www.twitch.tv/videos/123456", "https://twitch.tv/someone/v/123456"])
-def test_a_recording_is_spread_over_its_length(address):
-    """Of six segments three are taken, from all of it; of the others nothing is fetched."""
+def test_recording_gives_frames_spread_over_its_length(address):
+    """Of six segments three are fetched."""
     six = playlist(*["live"] * 6, tail=END)
     with ScriptedServer([RECORDING_TOKEN, renditions("360p"), six, *painted("red", "green", "blue")]) as server:
-        frames = grab(server.url, address, at_most=3)
+        frames = grab(server.url, address, max_frames=3)
         fetched = [path for _, path, _, _ in server.requests[3:]]
         assert server.requests[1][1] == "/vod/v2/123456.m3u8"
     assert colours(frames) == ["red", "green", "blue"]
     assert fetched == ["/1.ts", "/3.ts", "/5.ts"]
 
 
-def test_a_recordings_address_may_say_where_to_start():
-    """`?t=` skips what comes before."""
+def test_recording_url_with_a_start_time_skips_to_it():
+    """`?t=` is honored."""
     six = playlist(*["live"] * 6, tail=END)
     with ScriptedServer([RECORDING_TOKEN, renditions("360p"), six, *[PICTURE] * 3]) as server:
         assert len(grab(server.url, "https://www.twitch.tv/videos/123456?t=0h0m6s")) == 3
         assert [path for _, path, _, _ in server.requests[3:]] == ["/4.ts", "/5.ts", "/6.ts"]
 
 
-def test_an_unknown_recording_is_told():
-    """Twitch's null token, with the recording's number in the message."""
+def test_unknown_recording_raises():
+    """The error has the recording's number."""
     null = Reply(body={"data": {"videoPlaybackAccessToken": None}})
     with ScriptedServer([null]) as server, pytest.raises(SourceNotFound, match="no recording '123456'"):
         grab(server.url, "https://www.twitch.tv/videos/123456")
@@ -85,17 +85,17 @@ def test_an_unknown_recording_is_told():
 
 
 def clip(*qualities: int) -> Reply:
-    """Twitch's answer for a clip of these heights."""
+    """Return Twitch's response for a clip of these heights."""
     listed = [{"frameRate": 30, "quality": str(q), "sourceURL": f"{VIDEO}/{q}.mp4"} for q in qualities]
     token = {"signature": "s", "value": json.dumps({})}
     return Reply(body={"data": {"clip": {"playbackAccessToken": token, "videoQualities": listed}}})
 
 
-def test_a_clip_becomes_frames():
-    """The smallest MP4 that covers the image is fetched once, and its frames are spread over its length."""
+def test_clip_gives_frames_spread_over_its_length():
+    """The smallest MP4 that covers the image is fetched once."""
     film = segment(*[flat(RED)] * 30, *[flat(GREEN)] * 30, *[flat(BLUE)] * 30, container="mp4")
     with ScriptedServer([clip(1080, 720, 360), Reply(body=film)]) as server:
-        frames = grab(server.url, "https://clips.twitch.tv/BraveOwl", at_most=3)
+        frames = grab(server.url, "https://clips.twitch.tv/BraveOwl", max_frames=3)
         assert [path for _, path, _, _ in server.requests] == ["/gql", "/360.mp4"]
     assert colours(frames) == ["red", "green", "blue"]
 
@@ -109,8 +109,8 @@ def test_a_clip_becomes_frames():
     ],
     ids=["unknown", "file gone", "no video"],
 )
-def test_clips_that_are_no_use(replies, error):
-    """Each is an error that names the clip."""
+def test_unusable_clip_raises(replies, error):
+    """The error names the clip."""
     with ScriptedServer(replies) as server, pytest.raises(error, match="BraveOwl"):
         grab(server.url, "https://clips.twitch.tv/BraveOwl")
 
@@ -118,16 +118,16 @@ def test_clips_that_are_no_use(replies, error):
 # --- other sites ----------------------------------------------------------------------------------
 
 
-def test_any_playlist_that_streamlink_knows():
-    """The address of a multivariant playlist: its rendition that covers the image, and its window's frames."""
+def test_multivariant_playlist_url_gives_frames():
+    """From its rendition that covers the image."""
     with ScriptedServer([renditions("360p", "160p"), playlist("live", "live"), *painted("red", "blue")]) as server:
         frames = grab(server.url, "https://site.example/live/master.m3u8")
         assert [path for _, path, _, _ in server.requests] == ["/live/master.m3u8", "/360p.m3u8", "/1.ts", "/2.ts"]
     assert colours(frames) == ["red", "blue"]
 
 
-def test_sound_in_a_playlist_of_its_own_is_left_alone():
-    """Where picture and sound are apart, the picture's playlist is read."""
+def test_separate_sound_playlist_is_not_fetched():
+    """Only the video's playlist is."""
     master = "\n".join([
         "#EXTM3U",
         f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="English",DEFAULT=YES,AUTOSELECT=YES,URI="{VIDEO}/sound.m3u8"',
@@ -139,8 +139,8 @@ def test_sound_in_a_playlist_of_its_own_is_left_alone():
         assert [path for _, path, _, _ in server.requests] == ["/master.m3u8", "/picture.m3u8", "/1.ts"]
 
 
-def test_an_encrypted_stream_is_told():
-    """No key is asked for."""
+def test_encrypted_stream_raises():
+    """No key is requested."""
     key = '#EXT-X-KEY:METHOD=AES-128,URI="https://site.example/key"'
     with ScriptedServer([renditions("360p"), playlist("live", head=[key])]) as server:
         with pytest.raises(UndecodableVideo, match="encrypted"):
@@ -156,8 +156,8 @@ def test_an_encrypted_stream_is_told():
         ("https://[/x", StreamUnavailable),
     ],
 )
-def test_an_address_without_a_stream(address, error):
-    """Streamlink has no plugin for it, or cannot read it: an error that names it."""
+def test_url_without_a_stream_raises(address, error):
+    """Streamlink has no plugin for it, or cannot parse it; the error names the URL."""
     with ScriptedServer([]) as server, pytest.raises(error, match=re.escape(address)):
         grab(server.url, address)
 
@@ -166,8 +166,8 @@ def test_an_address_without_a_stream(address, error):
     "source",
     ["film.mp4", "./film", "ftp://x/y.mp4", "/etc", "a b", "no such.mkv", "~", "\x1b[2J.mp4", 5000 * "x" + ".mp4"],
 )
-def test_what_is_no_source(source):
-    """Neither a login, nor an address, nor a file: said in a line that can be printed, without a request."""
+def test_invalid_source_raises_without_a_request(source):
+    """The message is one printable line."""
     with ScriptedServer([]) as server, pytest.raises(SourceNotFound) as raised:
         grab(server.url, source)
     assert not server.requests
@@ -179,29 +179,29 @@ def test_what_is_no_source(source):
 
 @pytest.fixture
 def film(tmp_path) -> Path:
-    """Three seconds: red, green, blue, a key frame at the start alone."""
+    """Return a film of three seconds (red, green, blue) with one key frame at its start."""
     path = tmp_path / "film.mp4"
     path.write_bytes(segment(*[flat(RED)] * 30, *[flat(GREEN)] * 30, *[flat(BLUE)] * 30, container="mp4"))
     return path
 
 
-def test_a_file_becomes_frames(film):
-    """As many as asked for, spread over it; the network is not asked."""
+def test_file_gives_frames_spread_over_its_length(film):
+    """Without any request."""
     with ScriptedServer([]) as server:
-        frames = grab(server.url, str(film), at_most=6)
+        frames = grab(server.url, str(film), max_frames=6)
         assert not server.requests
     assert colours(frames) == ["red", "red", "green", "green", "blue", "blue"]
     assert [frame.number for frame in frames] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_file_scattered(film):
-    """The frames of its beginning and its middle come first; those that are not there leave the others."""
+def test_file_with_spread_first_gives_its_middle_second(film):
+    """The order is bit-reversed."""
     with ScriptedServer([]) as server:
-        assert colours(grab(server.url, str(film), at_most=4, spread_first=True)) == ["red", "green", "red", "blue"]
+        assert colours(grab(server.url, str(film), max_frames=4, spread_first=True)) == ["red", "green", "red", "blue"]
 
 
-def test_a_file_with_less_picture_than_sound(tmp_path):
-    """Scattered places where only sound is left have no frame; those before them have theirs nevertheless."""
+def test_file_with_more_sound_than_video_gives_the_frames_that_exist(tmp_path):
+    """Times after the end of the video are skipped."""
     path = tmp_path / "film.mp4"
     with av.open(str(path), "w") as file:
         picture, sound = file.add_stream("libx264", rate=10), file.add_stream("aac", rate=48000)
@@ -215,27 +215,29 @@ def test_a_file_with_less_picture_than_sound(tmp_path):
             file.mux(sound.encode(frame))
         file.mux(sound.encode(None))
     with ScriptedServer([]) as server:
-        assert colours(grab(server.url, str(path), at_most=4, spread_first=True)) == ["red", "green"]
-        assert colours(grab(server.url, str(path), at_most=4)) == ["red", "green"]
+        assert colours(grab(server.url, str(path), max_frames=4, spread_first=True)) == ["red", "green"]
+        assert colours(grab(server.url, str(path), max_frames=4)) == ["red", "green"]
 
 
 @pytest.mark.parametrize(
     ("interval_s", "expected"), [(1.0, ["red", "green", "blue"]), (0.75, ["red", "red", "green", "blue"]), (9, ["red"])]
 )
-def test_a_file_in_an_interval(film, interval_s, expected):
-    """A frame every so many seconds, up to its end."""
+def test_file_with_an_interval_gives_one_frame_each(film, interval_s, expected):
+    """Up to its end."""
     with ScriptedServer([]) as server:
-        assert colours(grab(server.url, str(film), at_most=50, frame_interval_s=interval_s)) == expected
+        assert colours(grab(server.url, str(film), max_frames=50, frame_interval_s=interval_s)) == expected
 
 
-def test_a_real_recording_seeks_to_its_frames(world):
-    """Of 40 seconds of play, frames 7.3 s apart are those that decoding all of it finds there, to the pixel."""
+def test_seeking_finds_the_frames_that_full_decoding_finds(world):
+    """In 40 seconds of gameplay, with frames 7.3 s apart."""
     path = world.channel("stk_hacienda").file
     with av.open(str(path)) as whole:
-        truth = [by_area(f.to_ndarray(format="rgb24"), IMG_SIZE) for f in whole.decode(video=0) if f.time is not None]
+        truth = [
+            resize_by_area(f.to_ndarray(format="rgb24"), IMG_SIZE) for f in whole.decode(video=0) if f.time is not None
+        ]
         rate = float(whole.streams.video[0].average_rate)
     with ScriptedServer([]) as server:
-        frames = grab(server.url, str(path), at_most=50, frame_interval_s=7.3)
+        frames = grab(server.url, str(path), max_frames=50, frame_interval_s=7.3)
     assert len(frames) == 1 + int((len(truth) - 1) / rate / 7.3)
     for index, frame in enumerate(frames):
         near = [np.abs(decode_jpeg(frame.jpeg).astype(int) - picture).mean() for picture in truth]
@@ -245,8 +247,8 @@ def test_a_real_recording_seeks_to_its_frames(world):
 @pytest.mark.parametrize(
     "content", [b"", b"text", b"#EXTM3U\n#EXTINF:2,\n/etc/passwd\n", b"ffconcat version 1.0\nfile x"]
 )
-def test_a_file_that_is_no_video(tmp_path, content):
-    """UndecodableVideo that names it; a playlist on the disk is not followed to what it names."""
+def test_file_without_video_raises(tmp_path, content):
+    """The error names the file; a playlist on the disk does not open the files that it names."""
     path = tmp_path / "film.m3u8"
     path.write_bytes(content)
     with ScriptedServer([]) as server, pytest.raises(UndecodableVideo, match=r"film\.m3u8"):
@@ -256,15 +258,15 @@ def test_a_file_that_is_no_video(tmp_path, content):
 # --- intervals ------------------------------------------------------------------------------------
 
 
-def test_a_long_interval_leaves_segments_out():
-    """Every four seconds: of six segments of two seconds three are fetched."""
+def test_interval_longer_than_segments_skips_some():
+    """With four seconds, three of six segments are fetched."""
     with ScriptedServer([*LIVE, playlist(*["live"] * 6), *painted("red", "green", "blue")]) as server:
         assert colours(grab(server.url, "someone", frame_interval_s=4)) == ["red", "green", "blue"]
         assert [path for _, path, _, _ in server.requests[3:]] == ["/1.ts", "/3.ts", "/5.ts"]
 
 
-def test_a_short_interval_reads_segments_to_the_end():
-    """Every second: a segment of two seconds gives two frames, its first and the one a second later."""
+def test_interval_shorter_than_segments_takes_several_frames():
+    """With one second, a segment of two seconds gives two frames."""
     two = Reply(body=segment(*[flat(RED)] * 30, *[flat(BLUE)] * 30))
     with ScriptedServer([*LIVE, playlist("live", "live"), two, two]) as server:
         frames = grab(server.url, "someone", frame_interval_s=1)
@@ -275,40 +277,40 @@ def test_a_short_interval_reads_segments_to_the_end():
 
 
 def follow(url: str, source: str, initial_frames: int = 1, **options) -> list:
-    """All frames until the stream ends."""
+    """Return all frames until the stream ends."""
     with grabber(url, **options) as open_grabber:
         return list(open_grabber.follow(source, initial_frames))
 
 
-def test_a_stream_is_followed_to_its_end():
-    """The newest segment, then each new one once, across an ad and a segment that is gone."""
-    looks = [
+def test_follow_returns_each_new_segment_until_the_end():
+    """Across an ad and a missing segment."""
+    media_playlists = [
         playlist("live", "live", "live"),
         playlist("live", "live", "ad", "live", first=2),
         playlist("live", "live", "live", first=5, tail=END),
     ]
-    script = [*LIVE, looks[0], PICTURE, looks[1], PICTURE, looks[2], Reply(404), PICTURE]
-    naps = Naps(0)
+    script = [*LIVE, media_playlists[0], PICTURE, media_playlists[1], PICTURE, media_playlists[2], Reply(404), PICTURE]
+    recorder = SleepRecorder(0)
     with ScriptedServer(script) as server:
-        assert [frame.number for frame in follow(server.url, "someone", naps=naps)] == [1, 2, 3]
+        assert [frame.number for frame in follow(server.url, "someone", recorder=recorder)] == [1, 2, 3]
         fetched = [path for _, path, _, _ in server.requests if path.endswith(".ts")]
         assert server.left == 0
     assert fetched == ["/3.ts", "/5.ts", "/6.ts", "/7.ts"]
-    assert len(naps.slept) == 2
+    assert len(recorder.slept) == 2
 
 
-def test_a_stream_whose_address_dies_is_found_again():
-    """The playlist answers 403: a new token, a new playlist, and on; when the channel is over, the end."""
+def test_follow_reopens_an_expired_address():
+    """After a 403 a new token and a new playlist are requested; it ends when the channel is offline."""
     over = Reply(404, [{"error": "transcode does not exist"}])
     first, second = playlist("live", "live"), playlist("live", "live", "live", first=1)
     script = [*LIVE, first, PICTURE, Reply(403), *LIVE, second, PICTURE, Reply(404), TOKEN, over]
     with ScriptedServer(script) as server:
-        assert len(follow(server.url, "someone", naps=Naps(0))) == 2
+        assert len(follow(server.url, "someone", recorder=SleepRecorder(0))) == 2
         assert server.left == 0
 
 
-def test_a_channel_that_is_not_live_cannot_be_followed():
-    """The same errors as of a single grab, before the first frame."""
+def test_follow_of_an_offline_channel_raises():
+    """As `frames` does, before the first frame."""
     with ScriptedServer([TOKEN, Reply(404)]) as server, pytest.raises(StreamOffline, match="someone"):
         follow(server.url, "someone")
 
@@ -316,11 +318,11 @@ def test_a_channel_that_is_not_live_cannot_be_followed():
 FOLLOWED = ("live", "ended", "silent", "gone", "expired", "rewound", "skipping", "midroll")
 
 
-def test_channels_are_followed_through_what_happens_to_them(world):
-    """Eight channels for half a minute: no segment twice, and none lost but ads; one with ENDLIST ends.
+def test_follow_survives_what_happens_to_live_channels(world):
+    """Eight channels are followed for half a minute: no segment comes twice, and only ads are missing.
 
-    What happens, happens to each viewer's session after four seconds: ENDLIST; silence, or a playlist that is gone,
-    where asking for a new one helps; numbers that begin anew.
+    After four seconds of each viewer's session its event happens: ENDLIST ends the stream; a stalled or missing
+    playlist is reopened; numbering restarts.
     """
     stop, clip_ = threading.Event(), world.channel("stk_hacienda")
 
@@ -344,8 +346,8 @@ def test_channels_are_followed_through_what_happens_to_them(world):
         assert count >= {"ended": 2, "midroll": 7}.get(login, 12), login
 
 
-def test_following_a_live_channel(world):
-    """Against the stand-in, in real time: one frame each two seconds, in the order of the clip, at a request each."""
+def test_follow_in_real_time_makes_one_request_each_segment(world):
+    """One frame each two seconds, in the clip's order."""
     clip_ = world.channel("stk_hacienda")
     with Standin(World((dataclasses.replace(clip_, login="live", behaviour="live"),))) as twitch:
         start, times = time.monotonic(), []
@@ -355,8 +357,8 @@ def test_following_a_live_channel(world):
                 if frame.number == 5:
                     break
         segments = [r.path for r in twitch.requests if "/segment/" in r.path]
-        looks = [r for r in twitch.requests if "/v1/playlist/" in r.path]
+        media_playlists = [r for r in twitch.requests if "/v1/playlist/" in r.path]
     files = [int(Path(path).stem) for path in segments]
     assert {b - a for a, b in pairwise(files)} == {1}
     assert 6 <= times[-1] - times[0] <= 12
-    assert len(looks) <= 8
+    assert len(media_playlists) <= 8
