@@ -17,13 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AliasChoices, AliasGenerator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
 from data.errors import SettingsError
@@ -301,22 +295,6 @@ class Settings(BaseSettings):
         """Reject a stand-in on another machine: it receives the credentials."""
         return loopback_url(value) if value else ""
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is that of pydantic-settings
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Keep the default order of sources, and warn of former names in the environment and in `.env`."""
-        for source in (env_settings, dotenv_settings):
-            for name, former in _FORMER_NAMES.items():
-                if isinstance(source, EnvSettingsSource) and former in source.env_vars:
-                    _warn_once(former.upper(), name.upper())
-        return init_settings, env_settings, dotenv_settings, file_secret_settings
-
 
 def model_settings() -> set[str]:
     """Return the names of the settings that a trained model depends on."""
@@ -329,6 +307,10 @@ def load() -> Settings:
     Raises SettingsError: the message names every invalid setting and the reason.
     """
     try:
+        for source in (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings)):
+            for name, former in _FORMER_NAMES.items():
+                if former in source.env_vars:
+                    _warn_once(former.upper(), name.upper())
         return Settings()
     except ValidationError as error:
         lines = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]

@@ -65,11 +65,12 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     started = time.monotonic()
     overrides = {name: value for name in ("epochs", "architecture") if (value := getattr(args, name)) is not None}
     settings = settings.model_copy(update=overrides)
-    require_architecture(settings.architecture)
+    require_architecture(settings.architecture)  # now, because TensorFlow takes seconds to load
     store = make_frame_store(settings)
     frames, classes = _list_dataset(store)
     hardware = _set_up_hardware(settings, show=args.verbose > 1)
     log = _no_log if args.quiet or not hardware.is_chief else partial(print, file=sys.stderr, flush=True)
+    # After set_up, which configures TensorFlow before anything else uses it.
     from model.datasets import image_dataset
     from model.training import experiment
 
@@ -83,7 +84,7 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
         result = experiment.cross_validate(context, model, splits)
     else:
         result = experiment.train_with_holdout(context, model, splits[0], settings.refit)
-    if hardware.is_chief:
+    if hardware.is_chief:  # the other workers have the same model
         _evaluate_and_save(result, context, settings, started)
     return 0
 
@@ -139,18 +140,19 @@ def _build_context(
     from model.artifacts import model_files
     from model.training import checkpoint, factories
 
+    # Network and folder first: their errors must not wait until all frames are cached.
     model = factories.make_network(settings, len(dataset.classes), hardware)
     model_files.prepare_folder(settings.model_path, model.count_params())
     dataset = factories.prepare_dataset(settings, dataset, hardware, model)
     folder = settings.model_path / checkpoint.CHECKPOINT_FOLDER
     checkpoints = checkpoint.CheckpointStore(folder, write=hardware.is_chief)
-    progress_bar = log is not _no_log and sys.stderr.isatty()
+    progress_bar = log is not _no_log and sys.stderr.isatty()  # a bar would fill a log file with control characters
     return model, factories.TrainingContext(settings, dataset, hardware, checkpoints, log, progress_bar)
 
 
 def _open_checkpoints(context: TrainingContext, args: argparse.Namespace, log: Callable[[str], None]) -> None:
     """Resume or begin. Raises ModelError: the interrupted training had other settings or frames."""
-    paths = sorted(frame.path for frame in context.dataset.frames)
+    paths = sorted(frame.path for frame in context.dataset.frames)  # a folder lists its files in any order
     inputs = [_model_settings(context.settings), args.folds, paths]
     if not context.checkpoints.open(inputs, args.resume) and args.resume:
         log("There is no training to resume: a new one begins.")
@@ -182,7 +184,7 @@ def _evaluate_and_save(result: TrainingResult, context: TrainingContext, setting
         metrics["cross_validation"] = fold_statistics(result.folds)
     calibration = validation.with_similarity(calibration, result.model, context.subset(split.training))
     _save(result, context, calibration, metrics)
-    context.checkpoints.clear()
+    context.checkpoints.clear()  # only now: a kill before this line can still be resumed
     _print_result(settings, result, evaluation, calibration.temperature)
 
 
@@ -219,6 +221,7 @@ def _print_result(settings: Settings, result: TrainingResult, evaluation: Evalua
             f"Validation: {evaluation.frame_accuracy:.1%} of {evaluation.frames} frames right, "
             f"{evaluation.stream_accuracy:.1%} of {evaluation.streams} streams, by streamers not trained on."
         )
+        # Epochs of all stages count through.
         losses, best = history.history["val_loss"], history.best_epoch
         print(f"Epoch {best} of {len(losses)} was best, validation loss {losses[best - 1]:.4f}.")
     print(f"Expected calibration error {evaluation.ece:.1%} (temperature {temperature:.2f}).")

@@ -58,7 +58,7 @@ class ImageDataset:
 
     def batches(self) -> tf.data.Dataset:
         """Return batches of (uint8 RGB (B, img_size, img_size, 3), int64 (B,)) in the order of `frames`."""
-        rows = tf.data.Dataset.range(len(self.frames))
+        rows = tf.data.Dataset.range(len(self.frames))  # the rows also serve as sample ids, which nothing uses here
         batches = self._load(tf.data.Dataset.zip(rows, rows), self.batch_size)
         return batches.map(lambda images, labels, _sample_ids: (images, labels)).prefetch(self.prefetch_buffer)
 
@@ -101,6 +101,7 @@ class ImageDataset:
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             return self._load(epoch_rows(sampler, number), sampler.per_replica_batch).map(finish, tf.data.AUTOTUNE)
 
+        # flat_map, not interleave: the order must be that of the sampler.
         return tf.data.Dataset.counter(first_epoch).flat_map(epoch).prefetch(self.prefetch_buffer)
 
     def head(self, count: int) -> np.ndarray:
@@ -143,7 +144,7 @@ class ImageDataset:
         return tf.ensure_shape(image, (self.img_size, self.img_size, 3))
 
     def _resize(self, image: tf.Tensor) -> tf.Tensor:
-        resized = tf.image.resize(image, (self.img_size, self.img_size), method="area")
+        resized = tf.image.resize(image, (self.img_size, self.img_size), method="area")  # float32
         return tf.cast(tf.round(resized), tf.uint8)
 
 
@@ -174,7 +175,7 @@ def feature_batches(
         first_epoch: epoch to begin with, from 0.
         weights: loss weight of each label; adds each row's weight as a third value.
     """
-    width = values(np.zeros(1, np.int64)).shape[1]
+    width = values(np.zeros(1, np.int64)).shape[1]  # d
 
     def load(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
         features = tf.ensure_shape(tf.numpy_function(values, [rows], tf.float32), (None, width))

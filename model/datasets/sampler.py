@@ -47,7 +47,7 @@ class EpochSampler:
         self.batch_size = batch_size
         # A single process gives whole batches to tf.distribute, which splits them over its devices.
         self.per_replica_batch = batch_size // (workers * devices) if workers > 1 else batch_size
-        self.steps = -(-self._frames // batch_size)
+        self.steps = -(-self._frames // batch_size)  # in an epoch; the last batch may be smaller
 
     def rows_and_ids(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return this worker's rows of an epoch, counted from 0, and their sample ids, int64 (n,) both.
@@ -90,7 +90,7 @@ def _draw_evenly(streamers: list[np.ndarray], count: int, rng: np.random.Generat
 
 
 def _cycle(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    rounds = -(-count // len(rows))
+    rounds = -(-count // len(rows))  # complete permutations, of which the last one is cut
     return np.concatenate([rng.permutation(rows) for _ in range(rounds)] or [rows[:0]])[:count]
 
 

@@ -75,7 +75,7 @@ def k_folds(frames: Sequence[StoredFrame], games: Sequence[Game], count: int, se
     DatasetError: too few streamers, or streamers that share games leave no valid split.
     """
     logins = _logins_per_game(frames, games)
-    everyone = sorted(set().union(*logins.values()))
+    everyone = sorted(set().union(*logins.values()))  # sorted: the order of a set differs from run to run
     if len(everyone) < count:
         raise DatasetError(f"{len(everyone)} streamers are too few for {count} folds: lower --folds.")
     rng = random.Random(seed)
@@ -93,6 +93,7 @@ def _assign_folds(everyone: list[str], games: list[list[str]], count: int, rng: 
     in_fold = [[0] * len(games) for _ in range(count)]  # streamers by fold and game
     sizes = [0] * count
     fold_of = {}
+    # Greedy, in random order: good enough, because the caller checks the result and retries.
     for login in rng.sample(everyone, len(everyone)):
         loads = [(sum(in_fold[fold][game] for game in played[login]), sizes[fold]) for fold in range(count)]
         fold_of[login] = rng.choice([fold for fold in range(count) if loads[fold] == min(loads)])
@@ -125,7 +126,7 @@ def _pick_validation(games: list[list[str]], fraction: float, rng: random.Random
     validation: set[str] = set()
     training: set[str] = set()
     for logins in sorted(games, key=len):  # games with few streamers first: they have the least choice
-        wanted = min(max(1, round(fraction * len(logins))), len(logins) - 1)
+        wanted = min(max(1, round(fraction * len(logins))), len(logins) - 1)  # one remains on each side
         free = [login for login in logins if login not in validation and login not in training]
         missing = max(0, wanted - len(validation.intersection(logins)))
         picked = rng.sample(free, min(missing, len(free)))
@@ -135,6 +136,7 @@ def _pick_validation(games: list[list[str]], fraction: float, rng: random.Random
 
 
 def _to_split(frames: Sequence[StoredFrame], validation: set[str]) -> Split:
+    # The order of the files decides nothing, so that a seed reproduces a training on another machine.
     ordered = sorted(frames, key=lambda frame: (frame.game_id, frame.login, frame.number))
     return Split(
         training=tuple(frame for frame in ordered if frame.login not in validation),

@@ -27,4 +27,5 @@ class DistributedModel(keras.Model):
         """Build the metrics and the optimizer's variables from the model's input shape instead of a batch."""
         with self.distribute_strategy.scope():
             images = np.zeros((1, *self.input_shape[1:]), np.uint8)  # (B, H, W, 3)
+            # Creates metrics and optimizer variables, as Keras' own method does after averaging a batch.
             self._symbolic_build(data_batch=(images, np.zeros(1, np.int64)))

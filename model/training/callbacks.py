@@ -38,7 +38,7 @@ class ResumableEarlyStopping(keras.callbacks.Callback):
         loss = metrics.get("val_loss", math.nan)
         if loss < progress.best_val_loss:  # False for NaN
             progress.best_val_loss, progress.best_epoch = float(loss), epoch + 1
-            progress.best_weights = self.model.get_weights()
+            progress.best_weights = self.model.get_weights()  # copies: training changes the variables in place
         elif "val_loss" in metrics and progress.epoch - progress.best_epoch >= self._patience:
             self.model.stop_training = True
         if "val_loss" not in metrics:  # without validation the last epoch is the best
@@ -102,7 +102,7 @@ def learning_rate_schedule(name: str, learning_rate: float, warmup_fraction: flo
     """
     if name == "constant":
         return learning_rate
-    warmup = round(warmup_fraction * steps)
+    warmup = round(warmup_fraction * steps)  # steps
     if not warmup:
         return keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return keras.optimizers.schedules.CosineDecay(
@@ -113,7 +113,7 @@ def learning_rate_schedule(name: str, learning_rate: float, warmup_fraction: flo
 def training_variables(model: keras.Model) -> list[Any]:
     """Return everything that changes while a compiled model trains: weights, dropout seeds, optimizer variables."""
     metrics = {id(variable) for variable in model.metrics_variables}  # reset in each epoch
-    model.optimizer.build(model.trainable_variables)
+    model.optimizer.build(model.trainable_variables)  # otherwise Keras creates its variables in the first step
     return [v for v in model.variables if id(v) not in metrics] + list(model.optimizer.variables)
 
 

@@ -86,7 +86,7 @@ class CheckpointStore:
             self._resumed = True
             return True
         if self._write:
-            self.clear()
+            self.clear()  # files under the same names must not mix with those of another training
             self._folder.mkdir(parents=True)
             marker.write_text(fingerprint, encoding="utf-8")
         return False
@@ -115,7 +115,7 @@ class CheckpointStore:
         if not self._resumed or not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(path, allow_pickle=False) as arrays:  # a pickle could run code
                 return _from_arrays(dict(arrays))
         except (ValueError, OSError, KeyError) as error:
             raise ModelError(f"{path} is damaged ({error}). Leave out --resume.") from error
@@ -126,6 +126,7 @@ def _to_arrays(state: TrainingState) -> dict[str, np.ndarray]:
     about = json.dumps({"seconds": state.seconds, "stages": stages})
     variables = {f"variable{index}": value for index, value in enumerate(state.variables)}
     weights = {f"weight{index}": value for index, value in enumerate(state.progress.best_weights)}
+    # An npz file holds arrays only: the JSON text becomes one of bytes.
     return {"about": np.frombuffer(about.encode(), np.uint8)} | variables | weights
 
 

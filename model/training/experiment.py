@@ -41,7 +41,7 @@ def train_with_holdout(context: TrainingContext, model: keras.Model, split: Spli
     """Train `model` on the training frames and predict the held-out ones; with `refit` retrain it on both then."""
     trainer = context.make_trainer(model, split.training, split.validation, "split")
     history = trainer.train()
-    predictions = _predict(context, model, split)
+    predictions = _predict(context, model, split)  # before the refit, which trains on these frames too
     if refit:
         context.log("retraining on all frames:")
         trainer.refit(history.best_epochs)
@@ -54,7 +54,7 @@ def cross_validate(context: TrainingContext, model: keras.Model, folds: Sequence
     precompute_features(context, model, folds)
     for number, split in enumerate(folds, start=1):
         context.log(f"fold {number} of {len(folds)}: {len(split.training)} frames, validation: {len(split.validation)}")
-        fold_model = context.make_network()
+        fold_model = context.make_network()  # the same initial weights in each fold
         trainer = context.make_trainer(fold_model, split.training, split.validation, f"fold{number}")
         histories.append(trainer.train())
         parts.append(_predict(context, fold_model, split))
@@ -79,7 +79,7 @@ def cross_validate(context: TrainingContext, model: keras.Model, folds: Sequence
 def precompute_features(context: TrainingContext, model: keras.Model, folds: Sequence[Split]) -> None:
     """Compute the cached features fold by fold: then a webcam overlay never shows a frame of another fold."""
     parts = network.split_head(model)
-    if parts and context.hardware.strategy is None:
+    if parts and context.hardware.strategy is None:  # only then does a trainer use the cache
         for split in folds:
             context.feature_cache.training_set(split.validation, parts[0])
 

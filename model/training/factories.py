@@ -94,7 +94,7 @@ class TrainingContext:
 
 def make_network(settings: Settings, classes: int, hardware: Hardware) -> keras.Model:
     """Build a network on all devices. Raises SettingsError: invalid architecture, initial weights or FINE_TUNE."""
-    keras.utils.set_random_seed(settings.seed)
+    keras.utils.set_random_seed(settings.seed)  # every call gives the same weights, whatever ran before
     with hardware.scope():
         model = network.build(
             settings.architecture,

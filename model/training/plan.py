@@ -75,7 +75,7 @@ class TrainingHistory:
         """The epoch whose weights the model has, counted from 1 over all stages."""
         before, best = 0, 0
         for stage in self.stages:
-            best = before + stage.best_epoch if stage.best_epoch else best
+            best = before + stage.best_epoch if stage.best_epoch else best  # 0: the stage did not improve
             before += stage.epoch
         return best
 
@@ -88,11 +88,12 @@ def mean_history(trainings: list[TrainingHistory]) -> TrainingHistory:
 
 
 def _mean_stage(stages: list[StageProgress]) -> StageProgress:
-    longest = max(stages, key=lambda stage: stage.epoch)
+    longest = max(stages, key=lambda stage: stage.epoch)  # early stopping ends each fold after another epoch
     history = {
         name: [float(np.mean([s.history[name][e] for s in stages if e < s.epoch])) for e in range(longest.epoch)]
         for name in longest.history
     }
+    # The median, because one fold that stops very early or late should not decide for the refit.
     best_epoch = int(np.median([stage.best_epoch for stage in stages]))
     best_val_loss = float(np.mean([stage.best_val_loss for stage in stages]))
     return StageProgress(longest.epoch, best_val_loss, best_epoch, (), history, True)
@@ -103,4 +104,5 @@ def class_weights(frames: Sequence[StoredFrame], classes: Sequence[int]) -> np.n
     counts = np.array([sum(frame.game_id == game for frame in frames) for game in classes])
     if not counts.all():
         raise SettingsError("CLASS_WEIGHTS: a game has no training frame. Set it to false, or collect more frames.")
+    # As scikit-learn's class_weight="balanced".
     return (len(frames) / (len(classes) * counts)).astype(np.float32)

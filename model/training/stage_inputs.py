@@ -51,7 +51,7 @@ class NetworkInputs:
 
     def validation_data(self, images: ImageDataset) -> Any:
         """Return the validation images in batches."""
-        return self._hardware.replicate(images.batches())
+        return self._hardware.replicate(images.batches())  # (B, H, W, 3), (B,)
 
 
 class HeadInputs:
@@ -70,10 +70,11 @@ class HeadInputs:
         batch_size = _head_batch(len(training_set.frames), images.batch_size)
         balance = settings.sampling_balance
         self.sampler = EpochSampler(training_set.frames, batch_size, settings.seed, balance=balance)
+        # The sampler draws indices 0 to n - 1 into these two, int64 (n,) each.
         self._rows, self._labels = training_set.rows, training_set.labels(images.classes)
         weights = _class_weights(images, settings)
         equal = np.ones(len(images.classes), np.float32)
-        self._weights = training_set.weights(equal if weights is None else weights, balance)
+        self._weights = training_set.weights(equal if weights is None else weights, balance)  # (classes + 1,)
 
     def batches(self, first_epoch: int) -> Any:
         """Return training batches without end, from `first_epoch` on."""

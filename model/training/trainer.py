@@ -103,7 +103,7 @@ class Trainer:
 
         Raises ModelError: the loss diverged.
         """
-        seconds = 60 * self._settings.time_limit_min or math.inf
+        seconds = 60 * self._settings.time_limit_min or math.inf  # 0 means no limit
         history = self._run(self._name, [stage.epochs for stage in self._stages], seconds)
         if self._sets[1] and not math.isfinite(history.stages[-1].best_val_loss):
             raise ModelError("The training diverged: the loss is not finite. Lower LEARNING_RATE. The old model stays.")
@@ -112,18 +112,18 @@ class Trainer:
     def refit(self, epochs: Sequence[int]) -> TrainingHistory:
         """Train again from the initial weights, on both sets together, for `epochs` of each stage."""
         self._sets = (_merged(*self._sets), None)
-        with self._hardware.scope():
+        with self._hardware.scope():  # variables that exist on several devices change within the scope only
             self._model.set_weights(self._initial_weights)
         return self._run(f"{self._name}-refit", list(epochs), math.inf)
 
     def _run(self, name: str, epochs: Sequence[int], seconds: float) -> TrainingHistory:
         state = self._checkpoints.load(name) if self._checkpoints else None
-        started_at = self._started_at - (state.seconds if state else 0)
-        done = list(state.earlier) if state else []
+        started_at = self._started_at - (state.seconds if state else 0)  # time before the interruption counts
+        done = list(state.earlier) if state else []  # stages that ended before the interruption
         for number, stage in list(enumerate(self._stages))[len(done) :]:
             inputs = self._compile_stage(stage)
             run = _StageRun(stage, inputs, StageProgress(), tuple(done), epochs[number])
-            if state and number == len(state.earlier):
+            if state and number == len(state.earlier):  # the interrupted stage
                 run = replace(run, progress=state.progress)
                 self._restore(run, state)
             elif self._sets[1]:

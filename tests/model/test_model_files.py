@@ -67,9 +67,9 @@ def test_calibration_is_stored_in_both_files(model, tmp_path):
     assert model_files.calibration_of(tmp_path / "model.h5") == calibration
 
 
-def test_the_likeness_travels_too(model, tmp_path):
-    """Large as it is, in both files; the classifier scores a picture by the features of its own run."""
-    features = model_files.add_feature_output(model).predict(IMAGES, verbose=0)[1]
+def test_feature_similarity_is_stored_in_both_files(model, tmp_path):
+    """However large its arrays are; the classifier scores an image by the features of the same run."""
+    features = network.add_feature_output(model).predict(IMAGES, verbose=0)[1]
     seen = feature_similarity.fit(np.repeat(features, 2, axis=0), np.repeat([0, 1, 2], 2), 3)
     model_files.write(model, GAMES, tmp_path, Calibration(1.7, "feature_similarity", 0.9, 0.05, seen))
     judged = Classifier.load(tmp_path).predict(IMAGES)
