@@ -19,6 +19,7 @@ _MAX_POLL_INTERVAL_S = 10.0  # a playlist lists about 30 s: with longer pauses s
 log = logging.getLogger(__name__)
 
 OpenedSegments = Iterable[tuple[Rendition, Segment]]
+# (rendition, segment, offsets in seconds) → JPEGs
 DecodeSegment = Callable[[Rendition, Segment, Sequence[float]], Sequence[bytes]]
 
 
@@ -39,7 +40,7 @@ class Follower(Protocol):
     def missed_segments(self) -> int: ...
 
     def poll(self) -> Iterator[Frame]:
-        """Yield the new frames, numbered on from poll to poll. Raises as data.capture.grabber.Grabber.follow."""
+        """Yield the new frames, numbered on from poll to poll. Raises StreamUnavailable, UndecodableVideo."""
 
 
 class FrameSchedule:
@@ -65,13 +66,7 @@ class FrameSchedule:
 
 
 class FrameExtractor:
-    """Decodes the segments of one stream to frames, and skips segments that fail.
-
-    Args:
-        name: the source, for messages.
-        decode_segment: `decode_segment(rendition, segment, offsets_s)` returns JPEGs.
-        interval_s: seconds between two frames; 0: one of each segment.
-    """
+    """Decodes the segments of the stream `name` to frames, one each `interval_s` seconds, and skips failures."""
 
     def __init__(self, name: str, decode_segment: DecodeSegment, interval_s: float) -> None:
         self._name = name
@@ -101,26 +96,18 @@ class FrameExtractor:
 
 
 class LiveFollower:
-    """Follower of a stream in segments, from now until it ends.
-
-    Args:
-        live: the stream's segments.
-        extractor: decodes them.
-        initial_frames: number of newest segments to begin with.
-        max_backlog: number of unread segments that a late poll still returns; older ones are skipped. None: no limit.
-        interval_s: seconds between two frames; 0: one of each segment.
-    """
+    """Follower of a stream in segments, from now until it ends. For the numbers see `Grabber.open_follower`."""
 
     def __init__(
         self,
-        live: LiveStream[Rendition],
+        stream: LiveStream[Rendition],
         extractor: FrameExtractor,
         initial_frames: int,
         max_backlog: int | None,
         interval_s: float,
     ) -> None:
         self.live = True
-        self._stream = live
+        self._stream = stream
         self._extractor = extractor
         self._initial_frames = initial_frames
         self._max_backlog = max_backlog

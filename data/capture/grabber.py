@@ -104,19 +104,16 @@ class Grabber:
     ) -> Iterator[Frame]:
         """Yield up to `max_frames` frames of what `source` shows now, oldest first. Segments that fail are skipped.
 
-        A live stream gives the newest segments of its playlist. A recording gives frames spread over
-        its whole length; with a frame interval, frames from its start.
+        A live stream gives the newest segments of its playlist. A recording gives frames spread over its
+        length; with a frame interval, frames from its start. Raises StreamError before the first frame.
 
         Args:
             source: login, URL or path.
             max_frames: 1 or more.
             ad_wait_s: seconds to wait for the end of ads that fill the playlist.
-            spread_first: yield the frames in bit-reversal order, so that the first few represent the
-                whole; ignored with a frame interval.
+            spread_first: yield frames in bit-reversal order, so that the first few represent the whole; it
+                has no effect with a frame interval.
             sleep: waits instead of the grabber's own `sleep`.
-
-        Raises:
-            StreamError: before the first frame; see the class.
         """
         found = self._resolver.open(source)
         if isinstance(found, VideoFile):
@@ -127,33 +124,12 @@ class Grabber:
         yield from islice(extractor.frames(segments), max_frames)
         extractor.raise_if_empty()
 
-    def follow(self, source: str, initial_frames: int = 1) -> Iterator[Frame]:
-        """Yield the frame of each new segment until the stream ends; a recording's frames from its start.
+    def open_follower(self, source: str, initial_frames: int = 1, max_backlog: int | None = None) -> Follower:
+        """Return a follower, which yields new frames whenever it is polled, until the stream ends.
 
         Ads and segments that fail are skipped, expired addresses reopened, server errors tolerated for 60 s.
-
-        Args:
-            source: login, URL or path.
-            initial_frames: number of newest segments of the playlist to begin with.
-
-        Raises:
-            StreamError: as `frames`, except OnlyAds; StreamUnavailable may also come after frames.
-        """
-        follower = self.open_follower(source, initial_frames)
-        while not follower.ended:
-            polled_at = time.monotonic()
-            yield from follower.poll()
-            pause_s = max(0.0, polled_at + follower.poll_interval_s - time.monotonic())
-            if not follower.ended and self._sleep(pause_s):
-                return
-
-    def open_follower(self, source: str, initial_frames: int = 1, max_backlog: int | None = None) -> Follower:
-        """Return a follower, for callers that follow many sources and wait for all at once.
-
-        Args:
-            source: login, URL or path.
-            initial_frames: number of newest segments of the playlist to begin with.
-            max_backlog: number of unread segments that a late poll still returns; None: no limit.
+        `initial_frames`: number of newest segments to begin with. `max_backlog`: number of unread segments
+        that a late poll still returns; None: no limit. Raises StreamError, as do the polls.
         """
         found = self._resolver.open(source)
         if isinstance(found, VideoFile):

@@ -45,11 +45,7 @@ _R = TypeVar("_R", bound=PlaylistSource)
 class LiveStream(Generic[_R]):
     """One live stream, or the recording of one.
 
-    Args:
-        rendition: where the stream is now.
-        reopen: returns the rendition at the stream's current address; raises StreamOffline, StreamUnavailable.
-        clock: returns monotonic seconds.
-
+    `reopen()` returns the rendition at the stream's current address; it raises StreamOffline or StreamUnavailable.
     `ended`: no more segments will come. `poll_interval_s`: seconds between the start of a poll and the next one.
     """
 
@@ -74,14 +70,8 @@ class LiveStream(Generic[_R]):
     def poll(self, initial_segments: int, max_segments: int | None = None) -> list[tuple[_R, Segment]]:
         """Return the new segments without ads, oldest first, each with the rendition that opens it.
 
-        For a recording, return all segments.
-
-        Args:
-            initial_segments: the number of newest segments to begin with.
-            max_segments: the number of newest segments to return from later polls; None: all.
-
-        Raises:
-            StreamUnavailable: server errors lasted for 60 s.
+        The first poll returns the newest `initial_segments`, later ones the newest `max_segments` (None: all).
+        For a recording, return all segments. Raises StreamUnavailable after 60 s of server errors.
         """
         new = self._refresh()
         content = [segment for segment in new if not segment.ad]

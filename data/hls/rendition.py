@@ -68,10 +68,8 @@ class Rendition:
     def playlist(self) -> Playlist:
         """Fetch the media playlist.
 
-        Raises:
-            StreamOffline: not found, or access is refused: the stream ended or its address expired.
-            StreamUnavailable: the server failed, or the playlist is invalid.
-            UndecodableVideo: the segments are encrypted.
+        Raises StreamOffline for 4xx (the stream has ended, or its address expired), StreamUnavailable if the
+        server fails or the playlist is invalid, UndecodableVideo if the segments are encrypted.
         """
         try:
             text = self._media.content(_PLAYLIST_BYTES).decode("utf-8", "replace")

@@ -25,12 +25,9 @@ Request = Callable[[str, Mapping[str, str]], requests.Response]
 
 
 class SegmentReader:
-    """Opens the segments of one rendition.
+    """Opens the segments of one rendition, within `deadline_s` seconds each.
 
-    Args:
-        request: `request(url, headers)` returns a response whose body is not read yet.
-        deadline_s: seconds for one segment.
-        bandwidth: of the rendition, bit/s; 0 if unknown.
+    `request(url, headers)` returns a response whose body is not read yet. `bandwidth`: bit/s; 0 if unknown.
     """
 
     def __init__(self, request: Request, deadline_s: float, bandwidth: int) -> None:

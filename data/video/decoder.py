@@ -72,16 +72,13 @@ class Decoder:
 def first_frame(segment: Readable, img_size: int, jpeg_quality: int, decoder: Decoder | None = None) -> bytes:
     """Return the first frame of a segment as JPEG, scaled by area averaging without keeping the aspect ratio.
 
-    Nothing beyond that frame is read. Errors of `segment.read` pass through.
+    Nothing beyond that frame is read. Raises UndecodableVideo; errors of `segment.read` pass through.
 
     Args:
         segment: MPEG-TS, or fMP4 with its init section in front.
         img_size: width and height of the result, pixels.
         jpeg_quality: 1 to 100.
         decoder: a decoder to reuse; None: a new one.
-
-    Raises:
-        UndecodableVideo: the bytes hold no decodable video.
     """
     with _open_segment(segment) as (container, stream):
         frame = (decoder or Decoder()).first_keyframe(container, stream)

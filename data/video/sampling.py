@@ -31,14 +31,8 @@ def sample_times(
 ) -> Iterator[float]:
     """Yield the times of a recording at which frames are taken, in seconds from its start.
 
-    Without `interval_s`, `max_frames` times are spread over the duration. Without a duration or a
-    limit to spread, one time each two seconds follows.
-
-    Args:
-        duration_s: length of the recording; 0 if unknown.
-        interval_s: seconds between two frames; 0: none.
-        max_frames: number of times; None: no limit, the iterator is infinite.
-        spread_first: yield spread times in the order of `bit_reversed`.
+    With an interval, one each `interval_s`; without one (0), `max_frames` spread over the duration, in the order
+    of `bit_reversed` if `spread_first`. Without a duration (0), one each two seconds. `max_frames` None: no end.
     """
     if not interval_s and max_frames and duration_s:
         times = [index * duration_s / max_frames for index in range(max_frames)]

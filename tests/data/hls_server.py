@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from data.capture.grabber import Grabber
+from data.capture.grabber import Grabber, Sleep
+from data.entities import Frame
 from tests.sample_images import RED, flat, segment
 from tests.scripted_server import Reply
 
@@ -29,6 +30,16 @@ def grabber(url: str, recorder: SleepRecorder | None = None, timeout_s: float = 
     """Return a grabber that uses the server at `url`; the timeout leaves the stand-in time to transcode."""
     values = {"img_size": IMG_SIZE, "jpeg_quality": 95, "standin": url, "sleep": (recorder or SleepRecorder()).sleep}
     return Grabber(**{**values, "timeout_s": timeout_s, **options})
+
+
+def follow(open_grabber: Grabber, source: str, sleep: Sleep = time.sleep, initial_frames: int = 1) -> Iterator[Frame]:
+    """Yield the frames of all polls, until the stream ends or `sleep` returns true."""
+    follower = open_grabber.open_follower(source, initial_frames)
+    while not follower.ended:
+        polled_at = time.monotonic()
+        yield from follower.poll()
+        if not follower.ended and sleep(max(0.0, polled_at + follower.poll_interval_s - time.monotonic())):
+            return
 
 
 def grab(

@@ -26,6 +26,7 @@ from tests.data.hls_server import (
     TOKEN_VALUE,
     VIDEO,
     SleepRecorder,
+    follow,
     grab,
     grabber,
     playlist,
@@ -276,10 +277,10 @@ def test_interval_shorter_than_segments_takes_several_frames():
 # --- following ------------------------------------------------------------------------------------
 
 
-def follow(url: str, source: str, initial_frames: int = 1, **options) -> list:
+def followed_frames(url: str, source: str, recorder: SleepRecorder | None = None) -> list:
     """Return all frames until the stream ends."""
-    with grabber(url, **options) as open_grabber:
-        return list(open_grabber.follow(source, initial_frames))
+    with grabber(url) as open_grabber:
+        return list(follow(open_grabber, source, (recorder or SleepRecorder()).sleep))
 
 
 def test_follow_returns_each_new_segment_until_the_end():
@@ -292,7 +293,7 @@ def test_follow_returns_each_new_segment_until_the_end():
     script = [*LIVE, media_playlists[0], PICTURE, media_playlists[1], PICTURE, media_playlists[2], Reply(404), PICTURE]
     recorder = SleepRecorder(0)
     with ScriptedServer(script) as server:
-        assert [frame.number for frame in follow(server.url, "someone", recorder=recorder)] == [1, 2, 3]
+        assert [frame.number for frame in followed_frames(server.url, "someone", recorder=recorder)] == [1, 2, 3]
         fetched = [path for _, path, _, _ in server.requests if path.endswith(".ts")]
         assert server.left == 0
     assert fetched == ["/3.ts", "/5.ts", "/6.ts", "/7.ts"]
@@ -305,14 +306,14 @@ def test_follow_reopens_an_expired_address():
     first, second = playlist("live", "live"), playlist("live", "live", "live", first=1)
     script = [*LIVE, first, PICTURE, Reply(403), *LIVE, second, PICTURE, Reply(404), TOKEN, over]
     with ScriptedServer(script) as server:
-        assert len(follow(server.url, "someone", recorder=SleepRecorder(0))) == 2
+        assert len(followed_frames(server.url, "someone", recorder=SleepRecorder(0))) == 2
         assert server.left == 0
 
 
 def test_follow_of_an_offline_channel_raises():
     """As `frames` does, before the first frame."""
     with ScriptedServer([TOKEN, Reply(404)]) as server, pytest.raises(StreamOffline, match="someone"):
-        follow(server.url, "someone")
+        followed_frames(server.url, "someone")
 
 
 FOLLOWED = ("live", "ended", "silent", "gone", "expired", "rewound", "skipping", "midroll")
@@ -328,8 +329,8 @@ def test_follow_survives_what_happens_to_live_channels(world):
 
     def followed(login: str) -> tuple[int, list[str], bool]:
         channel = dataclasses.replace(clip_, login=login, behaviour=login)
-        with Standin(World((channel,)), lifetime_s=4.0) as twitch, grabber(twitch.url, sleep=stop.wait) as open_grabber:
-            count = sum(1 for _ in open_grabber.follow(login))
+        with Standin(World((channel,)), lifetime_s=4.0) as twitch, grabber(twitch.url) as open_grabber:
+            count = sum(1 for _ in follow(open_grabber, login, stop.wait))
             files = [r.path.rpartition("/")[2] for r in twitch.requests if "/segment/" in r.path]
         return count, files, stop.is_set()
 
@@ -352,7 +353,7 @@ def test_follow_in_real_time_makes_one_request_each_segment(world):
     with Standin(World((dataclasses.replace(clip_, login="live", behaviour="live"),))) as twitch:
         start, times = time.monotonic(), []
         with grabber(twitch.url) as open_grabber:
-            for frame in open_grabber.follow("live"):
+            for frame in follow(open_grabber, "live"):
                 times.append(time.monotonic() - start)
                 if frame.number == 5:
                     break
