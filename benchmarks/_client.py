@@ -48,7 +48,7 @@ def _ours(standin: str, count: int, logins: list[str]) -> Iterator[bytes]:
 def _original(standin: str, count: int, logins: list[str]) -> Iterator[bytes]:
     from benchmarks import _original
 
-    session = _original.new_session(standin)
+    session = _original.new_streamlink(standin)
     for login in logins:
         yield from islice(_original.frames(session, standin, login), count)
 

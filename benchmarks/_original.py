@@ -15,13 +15,13 @@ from typing import Any
 import cv2
 from streamlink import Streamlink
 
-from data.http import session as web
+from data.http.session import configure_session, new_session
 
 
-def new_session(standin: str) -> Streamlink:
+def new_streamlink(standin: str) -> Streamlink:
     """A Streamlink that takes the stand-in for Twitch; it serves a whole run."""
     session = Streamlink()
-    web.equip(session.http, 30.0, standin)
+    configure_session(session.http, 30.0, standin)
     return session
 
 
@@ -35,13 +35,13 @@ def network(model_path: Path) -> Any:
     file = model_path / "model.h5"
     if file.is_file():
         return keras.models.load_model(file, compile=False)
-    games = classes.read(model_path / classes.FILE)
+    games = classes.read_classes(model_path / classes.CLASSES_FILE)
     return network.build("mobilenet_v2", 240, len(games), initial_weights="none")
 
 
 def frames(session: Streamlink, standin: str, login: str, img_size: int = 240) -> Iterator[bytes]:
     """JPEGs of the live window of a channel of the stand-in."""
-    with web.new_session(30.0, standin) as http, tempfile.TemporaryDirectory() as folder:
+    with new_session(30.0, standin) as http, tempfile.TemporaryDirectory() as folder:
         playlist = http.get(session.streams(f"https://www.twitch.tv/{login}")["best"].url).text
         for number, link in enumerate(re.findall(r"^(https?://\S+)", playlist, re.M)):
             file = Path(folder) / f"segment{number}.ts"

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import _grabbing
 from data.capture.grabber import Grabber
 from data.entities import Game
-from data.storage.frame_folder import Folder
+from data.storage.frame_folder import FrameFolder
 from tests.standin import Standin
 
 _ROUNDS = 3
@@ -42,7 +42,7 @@ def ready(architecture: str) -> Iterator[tuple[Standin, list[str], dict[str, str
         settings = {"DOWNLOAD_PATH": f"{folder}/dataset", "MODEL_PATH": f"{folder}/model", "EPOCHS": "1"}
         settings |= {"ARCHITECTURE": architecture, "INITIAL_WEIGHTS": "none", "AUGMENT": "false"}
         environment = {**os.environ, **standin.environment, **settings}
-        _make_model(standin.url, logins, Folder(Path(folder) / "dataset" / "frames"), environment)
+        _make_model(standin.url, logins, FrameFolder(Path(folder) / "dataset" / "frames"), environment)
         yield standin, logins, environment
 
 
@@ -65,10 +65,10 @@ def original_arguments(standin: Standin, logins: list[str], environment: dict[st
     return standin.url, logins[0], environment["MODEL_PATH"]
 
 
-def _make_model(standin: str, logins: list[str], folder: Folder, environment: dict[str, str]) -> None:
+def _make_model(standin: str, logins: list[str], folder: FrameFolder, environment: dict[str, str]) -> None:
     """Three games, each of two of the channels, and what model.create makes of them."""
     games = [Game(number, f"Game {number}") for number in (1, 2, 3)]
-    folder.remember(games)
+    folder.add_games(games)
     with Grabber(img_size=240, jpeg_quality=95, standin=standin) as grabber:
         for game, login in zip(games * 2, logins, strict=True):
             folder.save(game.id, login, [frame.jpeg for frame in grabber.frames(login, _FRAMES)])

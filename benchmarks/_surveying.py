@@ -17,7 +17,7 @@ from benchmarks._grabbing import PRESET, REPOSITORY, SOURCE, sources_1080
 from data.video.decoder import Decoder, first_frame
 from tests.standin import CLIPS, Standin, World
 from tests.standin.media import TRANSCODES, segment_count
-from tests.standin.preview import made, picture
+from tests.standin.preview import preview_image, preview_segment
 from tests.standin.world import Channel
 
 _SEGMENTS = 3  # of each clip, to see what decoding takes
@@ -58,7 +58,7 @@ def channels(count: int) -> Iterator[tuple[Standin, list[str], list[str]]]:
     """
     with tempfile.TemporaryDirectory(prefix="clips-") as folder:
         best = sources_1080(Path(folder))
-        games = [channel for channel in World.load(CLIPS).channels if channel.igdb_id and channel.gives_frames]
+        games = [channel for channel in World.load(CLIPS).channels if channel.igdb_id and channel.has_frames]
         sources = (best + games * count)[:count]
         channels = tuple(named(source, f"channel_{index}") for index, source in enumerate(sources))
         with Standin(World(channels), source=SOURCE, preset=PRESET) as standin:
@@ -66,7 +66,7 @@ def channels(count: int) -> Iterator[tuple[Standin, list[str], list[str]]]:
                 standin.transcoder.prepare(channel.file, SOURCE)
             for file in {channel.file for channel in channels}:
                 standin.transcoder.prepare(file, TRANSCODES[0])
-                picture(file, "", made(time.time()), 440, 248)
+                preview_image(file, "", preview_segment(time.time()), 440, 248)
             yield standin, [channel.login for channel in channels], [channel.login for channel in channels[: len(best)]]
 
 

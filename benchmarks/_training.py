@@ -12,8 +12,8 @@ from pathlib import Path
 import av
 
 from benchmarks import _grabbing
-from data.storage.frame_folder import Folder
-from data.video.decoder import encode
+from data.storage.frame_folder import FrameFolder
+from data.video.images import encode_jpeg
 from tests.standin import CLIPS, World
 
 _CHANNELS, _FRAMES = 8, 15  # of each
@@ -24,7 +24,7 @@ _REPOSITORY = Path(__file__).parent.parent
 def measure(name: str, architecture: str, epochs: int) -> int:
     """Train this architecture in both ways, in turn, for so many epochs; prints the benchmark's line."""
     with tempfile.TemporaryDirectory() as folder:
-        _collect(Folder(Path(folder)))
+        _collect(FrameFolder(Path(folder)))
         rounds = [[_trained(way, folder, architecture, epochs) for way in ("ours", "original")] for _ in range(_ROUNDS)]
     speed, memory = (
         [statistics.median(each[way][figure] for each in rounds) for way in (0, 1)]
@@ -34,14 +34,14 @@ def measure(name: str, architecture: str, epochs: int) -> int:
     return _grabbing.report(name, speed[0], speed[1], "images/s", **more)
 
 
-def _collect(folder: Folder) -> None:
+def _collect(folder: FrameFolder) -> None:
     """Frames of a few channels, a game each: the first of each clip, as large as the dataset's."""
-    games = {channel.game_id: channel for channel in World.load(CLIPS).channels if channel.gives_frames}
+    games = {channel.game_id: channel for channel in World.load(CLIPS).channels if channel.has_frames}
     for channel in list(games.values())[:_CHANNELS]:
         with av.open(str(channel.file)) as clip:
             frames = [frame for frame, _ in zip(clip.decode(video=0), range(_FRAMES), strict=False)]
         pictures = [frame.reformat(width=240, height=240, format="rgb24").to_ndarray() for frame in frames]
-        folder.save(channel.game_id, channel.login, [encode(picture, 95) for picture in pictures])
+        folder.save(channel.game_id, channel.login, [encode_jpeg(picture, 95) for picture in pictures])
 
 
 def _trained(way: str, folder: str, architecture: str, epochs: int) -> dict[str, float]:

@@ -18,8 +18,9 @@ import av
 import numpy as np
 
 from benchmarks._grabbing import PRESET, SOURCE, sources_1080
-from data.video.decoder import decode, encode, first_frame
-from tests.footage import by_area, likeness
+from data.video.decoder import first_frame
+from data.video.images import decode_jpeg, encode_jpeg
+from tests.sample_images import resize_by_area, ssim
 from tests.standin import CLIPS, World
 from tests.standin.media import TRANSCODES, Media, default_cache, segment_count
 from tests.standin.transcode import Rendition
@@ -49,7 +50,7 @@ def _same(media: Media, channel: Channel, rendition: Rendition) -> Iterator[tupl
     """For each segment the likeness of our JPEG, and of the original's, with the original's picture."""
     for data in _segments(media, channel, rendition):
         truth = _in_full(data)
-        yield likeness(_ours(data), truth), likeness(decode(encode(truth, _QUALITY)), truth)
+        yield ssim(_ours(data), truth), ssim(decode_jpeg(encode_jpeg(truth, _QUALITY)), truth)
 
 
 def _smaller(media: Media, channel: Channel) -> Iterator[tuple[float, float]]:
@@ -57,7 +58,7 @@ def _smaller(media: Media, channel: Channel) -> Iterator[tuple[float, float]]:
     large, small = (_segments(media, channel, rendition) for rendition in (SOURCE, TRANSCODES[0]))
     for data, reduced in zip(large, small, strict=True):
         truth = _in_full(data)
-        yield likeness(_ours(reduced), truth), likeness(decode(encode(truth, _QUALITY)), truth)
+        yield ssim(_ours(reduced), truth), ssim(decode_jpeg(encode_jpeg(truth, _QUALITY)), truth)
 
 
 def _segments(media: Media, channel: Channel, rendition: Rendition) -> Iterator[bytes]:
@@ -66,13 +67,13 @@ def _segments(media: Media, channel: Channel, rendition: Rendition) -> Iterator[
 
 
 def _ours(data: bytes) -> np.ndarray:
-    return decode(first_frame(io.BytesIO(data), _SIZE, _QUALITY))
+    return decode_jpeg(first_frame(io.BytesIO(data), _SIZE, _QUALITY))
 
 
 def _in_full(data: bytes) -> np.ndarray:
     """What the original kept, before it became a JPEG."""
     with av.open(io.BytesIO(data), format="mpegts") as container:
-        return by_area(next(container.decode(video=0)).to_ndarray(format="rgb24"), _SIZE)
+        return resize_by_area(next(container.decode(video=0)).to_ndarray(format="rgb24"), _SIZE)
 
 
 def _report(name: str, pairs: list[tuple[float, float]]) -> None:

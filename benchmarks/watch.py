@@ -42,8 +42,8 @@ import psutil
 
 import config
 from benchmarks import _planted
-from data.http import session as web
-from model.inference.classifier import FILE
+from data.http.session import new_session
+from model.inference.classifier import ONNX_FILE
 
 _SAMPLE_S = 5
 _WARM_S = 20  # opening all streams is not what it costs to watch them
@@ -71,8 +71,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the switches (%(default)s)")
     args = parser.parse_args(argv)
     model = config.load().model_path
-    if not (model / FILE).is_file():
-        parser.error(f"MODEL_PATH: {model / FILE} is missing")
+    if not (model / ONNX_FILE).is_file():
+        parser.error(f"MODEL_PATH: {model / ONNX_FILE} is missing")
     with tempfile.TemporaryDirectory(prefix="watch-") as folder:
         summary = _measured(Path(folder), args)
     print(json.dumps({"name": "watch", "minutes": args.minutes, "channels": args.channels, **summary}), flush=True)
@@ -170,7 +170,7 @@ def _by_minute(frames: list[dict[str, Any]]) -> list[int]:
 
 def _scraped(port: int) -> dict[str, Any]:
     """What Prometheus would read."""
-    with web.new_session(10) as session:
+    with new_session(10) as session:
         text = session.get(f"http://127.0.0.1:{port}/metrics").text
     found = dict(re.findall(r"^twitchcategory_(infer\w+) (\S+)$", text, re.M))
     seconds, batches, images = (

@@ -13,7 +13,7 @@ from model.datasets.frame_cache import CacheLimits
 from model.datasets.image_dataset import ImageDataset, feature_batches
 from model.datasets.sampler import EpochSampler
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, SIZE, picture
-from tests.sample_images import by_area
+from tests.sample_images import resize_by_area
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_frames_of_another_size_are_resized_by_area(painted):
     frames = painted.paint(RED, "ann", 2, size=96)
     pixels, _ = gathered(ImageDataset(painted.root, frames, GAMES, SIZE).batches())
     decoded = [decode_jpeg((painted.root / frame.path).read_bytes()) for frame in frames]
-    expected = np.stack([by_area(image, SIZE) for image in decoded])
+    expected = np.stack([resize_by_area(image, SIZE) for image in decoded])
     assert np.abs(pixels.astype(int) - expected).max() <= 1
 
 
