@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from data.entities import Game, Stream
 from data.errors import DirectoryError, DirectoryUnauthorized
 from recognition.sources import twitch_login
 
 if TYPE_CHECKING:
-    from data.entities import Game, Stream
     from data.twitch.helix import Helix
 
 log = logging.getLogger(__name__)
@@ -24,24 +25,23 @@ class CategoryLookup:
     def __init__(self, helix: Helix, sources: Iterable[str]) -> None:
         """Start the requests."""
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="categories")
-        self._streams: Future[dict[str, Stream]] = pool.submit(helix.live_streams, _logins(sources))
+        self._response = pool.submit(helix.live_streams, _logins(sources))
         pool.shutdown(wait=False)
-        self._warned = False
 
     def get(self, source: str) -> Game | None:
         """Wait for the responses and return the source's category.
 
-        Return None if the source is not a live channel or has no category, and if Helix fails: a warning is enough,
-        since recognition does not depend on it.
+        Return None if the source is not a live channel or has no category, and if Helix fails.
         """
+        return _category(self._streams, source)
+
+    @cached_property
+    def _streams(self) -> dict[str, Stream]:
         try:
-            stream = self._streams.result().get(twitch_login(source))
-        except DirectoryError as error:
-            if not self._warned:
-                log.warning("%s; continuing without categories", error)
-            self._warned = True
-            return None
-        return stream.category if stream else None
+            return self._response.result()
+        except DirectoryError as error:  # a warning is enough: recognition does not depend on it
+            log.warning("%s; continuing without categories", error)
+            return {}
 
 
 class CategoryPoller:
@@ -58,8 +58,7 @@ class CategoryPoller:
 
     def get(self, source: str) -> Game | None:
         """Return the source's category as of the latest response, without waiting; None as in CategoryLookup.get."""
-        stream = self._streams.get(twitch_login(source))
-        return stream.category if stream else None
+        return _category(self._streams, source)
 
     def _work(self) -> None:
         healthy = True
@@ -76,5 +75,9 @@ class CategoryPoller:
 
 
 def _logins(sources: Iterable[str]) -> list[str]:
-    """Return the logins of those sources that are Twitch channels."""
     return [login for source in sources if (login := twitch_login(source))]
+
+
+def _category(streams: dict[str, Stream], source: str) -> Game | None:
+    stream = streams.get(twitch_login(source))
+    return stream.category if stream else None

@@ -13,7 +13,7 @@ from data import factories
 from data.errors import ModelError
 from recognition.categories import CategoryLookup, CategoryPoller
 from recognition.decision.verdict import Verdict, VerdictAccumulator
-from recognition.engine.batching import Batcher, ImageClassifier
+from recognition.engine.batching import Batcher, ImageClassifier, OnBatch
 from recognition.engine.signals import signals_deferred
 from recognition.engine.single_source import classify_source
 from recognition.engine.slots import WorkSlots
@@ -122,12 +122,13 @@ class Recognizer:
         """Return an accumulator for the frames of one stream. Raises ModelError."""
         return VerdictAccumulator(self.classifier.classes, self._top, self._min_confidence)
 
-    def _batcher(self) -> Batcher:
+    def _batcher(self, on_batch: OnBatch | None = None) -> Batcher:
         """Return a classifier for many threads; the caller closes it. Raises ModelError."""
         from model.inference.classifier import available_cores
 
         # An inference with few threads leaves cores for others; one with a thread per core leaves none.
-        return Batcher(self.classifier, workers=available_cores() // self._threads or 1 if self._threads else 1)
+        workers = available_cores() // self._threads or 1 if self._threads else 1
+        return Batcher(self.classifier, workers=workers, on_batch=on_batch)
 
     def helix(self) -> Helix:
         """Return a new client of the Twitch API; `close` closes it. Raises SettingsError for missing credentials."""
@@ -218,7 +219,12 @@ class Recognizer:
             yield from Survey(recognise, slots, parallel).results(sources)
 
     def watch(
-        self, sources: Iterable[str], *, wait: bool = False, stop: threading.Event | None = None
+        self,
+        sources: Iterable[str],
+        *,
+        wait: bool = False,
+        stop: threading.Event | None = None,
+        on_batch: OnBatch | None = None,
     ) -> Generator[Event, None, None]:
         """Follow streams concurrently, each to its end: yield frames, changes of game, verdicts and failures.
 
@@ -226,10 +232,11 @@ class Recognizer:
 
         wait: wait for streams that are not live yet or have ended.
         stop: once set, the watch ends with the verdicts so far.
+        on_batch: called by worker threads after each inference, with its images and seconds.
         Raises ModelError.
         """
         with ExitStack() as stack:
-            classifier = stack.enter_context(self._batcher())
+            classifier = stack.enter_context(self._batcher(on_batch))
             watched = [
                 WatchedStream(source, self.grabber.open_follower, classifier, self.new_accumulator, wait=wait)
                 for source in dict.fromkeys(map(normalise, sources))

@@ -10,8 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -32,39 +31,39 @@ class ImageClassifier(Protocol):
     def predict(self, images: np.ndarray) -> ScoredLogits: ...
 
 
-@dataclass(frozen=True, slots=True)
-class BatchStats:
-    """Work so far: images, batches, and the seconds of inference, summed over the workers."""
-
-    images: int = 0
-    batches: int = 0
-    seconds: float = 0.0
+OnBatch = Callable[[int, float], None]  # (images, seconds of inference)
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     images: np.ndarray  # (1, H, W, 3)
     result: Future[ScoredLogits]
 
 
 class Batcher:
-    """An ImageClassifier for any number of threads. A context manager; `stats` counts the work so far.
+    """An ImageClassifier for any number of threads. A context manager.
 
     Each caller waits for its result, so the queue holds at most one image per calling thread.
     """
 
-    def __init__(self, classifier: ImageClassifier, max_batch: int = _MAX_BATCH, workers: int = 1) -> None:
-        """Start `workers` threads, which classify batches of at most `max_batch` images.
+    def __init__(
+        self,
+        classifier: ImageClassifier,
+        *,
+        max_batch: int = _MAX_BATCH,
+        workers: int = 1,
+        on_batch: OnBatch | None = None,
+    ) -> None:
+        """Start `workers` threads, which classify batches of at most `max_batch` images and report them to `on_batch`.
 
-        With several workers, `classifier` must be thread-safe.
+        With several workers, `classifier` and `on_batch` must be thread-safe.
         """
         self.classes, self.img_size = classifier.classes, classifier.img_size
         self._classifier = classifier
         self._max_batch = max_batch
+        self._on_batch = on_batch
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()  # None: the end
-        self._lock = threading.Lock()  # guards `stats`, and the order of requests and the end
+        self._lock = threading.Lock()  # no request comes after the end
         self._closed = False
-        self.stats = BatchStats()
         self._threads = [threading.Thread(target=self._work, name="batcher", daemon=True) for _ in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -102,21 +101,19 @@ class Batcher:
 
     def _work(self) -> None:
         while batch := self._next_batch():
-            start = time.perf_counter()
             try:
-                scored = self._classifier.predict(np.concatenate([request.images for request in batch]))  # (B, H, W, 3)
+                images = np.concatenate([request.images for request in batch])  # (B, H, W, 3)
+                start = time.perf_counter()
+                scored = self._classifier.predict(images)
+                if self._on_batch:
+                    self._on_batch(len(batch), time.perf_counter() - start)
             except Exception as error:  # noqa: BLE001 - raised in each thread that waits for this batch
                 for request in batch:
                     request.result.set_exception(error)
                 continue
-            self._record(len(batch), time.perf_counter() - start)
             for index, request in enumerate(batch):
-                request.result.set_result(_row(scored, index))
-
-    def _record(self, images: int, seconds: float) -> None:
-        with self._lock:
-            before = self.stats
-            self.stats = BatchStats(before.images + images, before.batches + 1, before.seconds + seconds)
+                row = slice(index, index + 1)  # keeps the batch dimension
+                request.result.set_result(ScoredLogits(scored.logits[row], scored.scores[row], scored.known[row]))
 
     def _next_batch(self) -> list[_Request]:
         """Wait for the first request and take those that are pending, in order; empty after `close`."""
@@ -131,24 +128,3 @@ class Batcher:
                 break
             batch.append(request)
         return batch
-
-
-def _row(scored: ScoredLogits, index: int) -> ScoredLogits:
-    """Return one row of a batch, with its batch dimension."""
-    row = slice(index, index + 1)
-    return ScoredLogits(scored.logits[row], scored.scores[row], scored.known[row])
-
-
-class TimedClassifier:
-    """An ImageClassifier that gives another one's predictions and reports each batch's size and seconds."""
-
-    def __init__(self, classifier: ImageClassifier, report: Callable[[int, float], None]) -> None:
-        self.classes, self.img_size = classifier.classes, classifier.img_size
-        self._classifier, self._report = classifier, report
-
-    def predict(self, images: np.ndarray) -> ScoredLogits:
-        """Classify uint8 images (B, H, W, 3), RGB. Raises what the other classifier raises."""
-        start = time.perf_counter()
-        scored = self._classifier.predict(images)
-        self._report(len(images), time.perf_counter() - start)
-        return scored

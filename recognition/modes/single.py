@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from itertools import chain
 
+from config import Settings
 from data.errors import StreamError
-from recognition.events import SourceFailed, VerdictReached, now
-from recognition.outputs.base import Output
+from recognition.categories import CategoryLookup, CategoryPoller
+from recognition.events import Event, GameChanged, SourceFailed, VerdictReached, now
+from recognition.outputs.base import FanOut, Output
 from recognition.outputs.factory import create_outputs
-from recognition.outputs.fan_out import FanOut
 from recognition.recognizer import Recognizer
 from recognition.sources import read_sources
-
-if TYPE_CHECKING:
-    from config import Settings
-    from recognition.categories import CategoryLookup
 
 EXIT_UNKNOWN = 8  # exit code of an unknown verdict; data.errors has the codes of failures
 DEFAULT_CERTAINTY = 0.99  # of early stopping with --frames
@@ -31,8 +28,25 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence)
         stack.enter_context(recognizer)
         categories = recognizer.category_lookup(sources) if args.category else None
-        output = stack.enter_context(FanOut(create_outputs(args, settings, stack, len(sources))))
-        return combine_exit_codes([_recognize(recognizer, source, args, categories, output) for source in sources])
+        output = stack.enter_context(closing(FanOut(create_outputs(args, settings, stack, len(sources)))))
+        events = chain.from_iterable(_events(recognizer, source, args) for source in sources)
+        return emit_all(events, output, categories)
+
+
+def emit_all(events: Iterable[Event], output: Output, categories: CategoryLookup | CategoryPoller | None) -> int:
+    """Emit the events, verdicts and changes with the streamer's category.
+
+    Return the combined exit code of each source's last result.
+    """
+    exit_codes: dict[str, int] = {}  # by source
+    for event in events:
+        if isinstance(event, VerdictReached | SourceFailed):
+            exit_codes[event.source] = exit_code_of(event)
+        if categories and isinstance(event, VerdictReached | GameChanged):
+            output.emit(replace(event, category=categories.get(event.source)))
+        else:
+            output.emit(event)
+    return combine_exit_codes(exit_codes.values())
 
 
 def combine_exit_codes(codes: Iterable[int]) -> int:
@@ -53,23 +67,9 @@ def required_certainty(args: argparse.Namespace) -> float:
     return 1.0 if args.frames is None else DEFAULT_CERTAINTY if args.sure is None else args.sure
 
 
-def _recognize(
-    recognizer: Recognizer,
-    source: str,
-    args: argparse.Namespace,
-    categories: CategoryLookup | None,
-    output: Output,
-) -> int:
-    """Recognise one source, emit its events as they happen, and return its exit code."""
-    result: VerdictReached | SourceFailed
+def _events(recognizer: Recognizer, source: str, args: argparse.Namespace) -> Iterator[Event]:
+    """Yield one source's frames, then its verdict or failure."""
     try:
-        for event in recognizer.events(source, args.frames, required_certainty(args)):
-            if isinstance(event, VerdictReached):
-                # Helix is asked in the background meanwhile: only the verdict waits for its response.
-                result = replace(event, category=categories.get(source)) if categories else event
-            else:
-                output.emit(event)
+        yield from recognizer.events(source, args.frames, required_certainty(args))
     except StreamError as error:
-        result = SourceFailed(source, now(), error)
-    output.emit(result)
-    return exit_code_of(result)
+        yield SourceFailed(source, now(), error)

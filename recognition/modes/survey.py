@@ -8,20 +8,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain, islice
-from typing import TYPE_CHECKING
 
+from config import Settings
 from data import memory
+from data.entities import Stream
 from data.errors import DirectoryError, StreamOffline
 from recognition.modes.single import combine_exit_codes, exit_code_of, required_certainty
+from recognition.outputs.base import FanOut
 from recognition.outputs.factory import create_outputs
-from recognition.outputs.fan_out import FanOut
 from recognition.outputs.survey_summary import SurveyStats
 from recognition.recognizer import Recognizer
 from recognition.sources import read_sources, twitch_login
-
-if TYPE_CHECKING:
-    from config import Settings
-    from data.entities import Stream
 
 _HELIX_PAGE = 100  # logins of one request: https://dev.twitch.tv/docs/api/reference/#get-streams
 
@@ -40,7 +37,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         stack.enter_context(recognizer)
         sources, total = _resolve_sources(args, recognizer)
         stack.callback(_print_summary, stats, args.quiet)
-        output = stack.enter_context(FanOut(create_outputs(args, settings, stack, total, stats)))
+        output = stack.enter_context(closing(FanOut(create_outputs(args, settings, stack, total, stats))))
         results = recognizer.survey(sources, args.frames, required_certainty(args), preview=bool(args.preview))
         for result in stack.enter_context(closing(results)):
             stats.add(result)

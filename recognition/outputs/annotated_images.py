@@ -9,8 +9,8 @@ from pathlib import Path
 from data.video.sampling import evenly_spaced
 from recognition.events import Event, FrameClassified, VerdictReached
 from recognition.outputs.annotation import annotate_frame, contact_sheet
-from recognition.outputs.base import folder_errors
-from recognition.outputs.console import event_lines
+from recognition.outputs.base import Output, folder_errors
+from recognition.outputs.console import event_line
 
 CONTACT_SHEET = "sheet.jpg"
 _FRAME_NAME = re.compile(r"frame-[0-9]+\.jpg")
@@ -19,17 +19,14 @@ _UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9_.-]+")
 _MAX_NAME_LENGTH = 80  # characters of a folder's name; file systems allow 255 bytes
 
 
-class AnnotatedImages:
+class AnnotatedImages(Output):
     """Write `<folder>/<source>/frame-<number>.jpg` for each frame and `sheet.jpg` with the verdict.
 
-    Args:
-        folder: the parent of the sources' folders; created with the first frame.
-
-    Raises:
-        FolderError: an image cannot be written or an old one not be deleted; from `emit` and `close`.
+    `emit` and `close` raise FolderError if an image cannot be written or an old one cannot be deleted.
     """
 
     def __init__(self, folder: Path) -> None:
+        """`folder` is created with the first frame."""
         self._folder = folder
         self._folders: dict[str, Path] = {}
         self._frames: dict[str, list[Path]] = {}  # by source, of sources without a verdict
@@ -42,7 +39,7 @@ class AnnotatedImages:
                 path.write_bytes(annotate_frame(event.jpeg, event.number, event.prediction))
                 self._frames.setdefault(event.source, []).append(path)
             elif isinstance(event, VerdictReached) and event.source in self._frames:
-                self._write_sheet(event.source, [event.source, *event_lines(event)])
+                self._write_sheet(event.source, [event.source, event_line(event)])
 
     def close(self) -> None:
         """Write the contact sheets of sources that were interrupted before their verdict."""
@@ -51,7 +48,6 @@ class AnnotatedImages:
                 self._write_sheet(source, [source])
 
     def _write_sheet(self, source: str, titles: Sequence[str]) -> None:
-        """Write the source's contact sheet with these lines above it."""
         frames = self._frames.pop(source)
         jpegs = [path.read_bytes() for path in evenly_spaced(frames, _MAX_SHEET_FRAMES)]
         (self._folders[source] / CONTACT_SHEET).write_bytes(contact_sheet(jpegs, titles))

@@ -1,32 +1,25 @@
-"""Output: the interface of everything that consumes events, such as a terminal, a file or a server."""
+"""Output: the base class of everything that consumes events, such as a terminal, a file or a server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.errors import FolderError
-
-if TYPE_CHECKING:
-    from recognition.engine.batching import ImageClassifier
-    from recognition.events import Event
+from recognition.events import Event
 
 
-class Output(Protocol):
+class Output:
     """A consumer of events. The command closes it at the end, also after an error.
 
     Example:
         An output that prints verdicts::
 
-            class VerdictPrinter:
+            class VerdictPrinter(Output):
                 def emit(self, event: Event) -> None:
                     if isinstance(event, VerdictReached):
                         print(event.source, event.verdict.game.name)
-
-                def close(self) -> None:
-                    pass
 
         `recognition.outputs.factory` makes the outputs that a command's options ask for.
     """
@@ -40,17 +33,36 @@ class Output(Protocol):
         Raises:
             FolderError: a file cannot be written.
         """
+        raise NotImplementedError
+
+    def on_batch(self, images: int, seconds: float) -> None:
+        """Handle one inference of watch mode: its number of images, its seconds. Any thread may call this."""
 
     def close(self) -> None:
         """Write or send what is still buffered and free all resources. A second call does nothing."""
 
 
-@runtime_checkable
-class InferenceTimer(Output, Protocol):
-    """An output that also measures how long inference takes."""
+class FanOut(Output):
+    """Several outputs behind the interface of one."""
 
-    def time_inference(self, classifier: ImageClassifier) -> ImageClassifier:
-        """Return a classifier that gives the same predictions and measures the time of each batch."""
+    def __init__(self, outputs: Iterable[Output]) -> None:
+        self._outputs = tuple(outputs)
+
+    def emit(self, event: Event) -> None:
+        """Emit the event to each output, in their order."""
+        for output in self._outputs:
+            output.emit(event)
+
+    def on_batch(self, images: int, seconds: float) -> None:
+        """Pass the inference on to each output."""
+        for output in self._outputs:
+            output.on_batch(images, seconds)
+
+    def close(self) -> None:
+        """Close the outputs, the last one first. An error of one output does not keep the others open."""
+        with ExitStack() as stack:
+            for output in self._outputs:
+                stack.callback(output.close)
 
 
 @contextmanager

@@ -7,50 +7,35 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, as_json
+from recognition.outputs.base import Output
 
 log = logging.getLogger(__name__)
 
 
-class _Console:
-    def close(self) -> None:
-        """Do nothing: no line is buffered."""
-
-
-class TextLines(_Console):
-    """Print frames, changes and verdicts as text.
-
-    Args:
-        with_source: begin each line with its source; otherwise the lines are exactly those of the original.
-    """
+class TextLines(Output):
+    """Print frames, changes and verdicts as text; log failures as errors."""
 
     def __init__(self, with_source: bool) -> None:
+        """`with_source`: begin each line with its source; otherwise the lines are exactly those of the original."""
         self._with_source = with_source
 
     def emit(self, event: Event) -> None:
-        """Print the event's lines; log a failure as an error."""
-        if isinstance(event, SourceFailed):
-            log.error("%s", event.error)
-            return
-        for line in event_lines(event):
-            print(f"{event.source}: {line}" if self._with_source else line, flush=True)
+        """Print the event's line, or log the failure."""
+        _print(event, f"{event.source}: " if self._with_source else "")
 
 
-class ChangeLines(_Console):
-    """Print changes and verdicts as text, each line with its local time and source; skip frames."""
+class ChangeLines(Output):
+    """Print changes and verdicts as text, each line with its local time and source; log failures as errors."""
 
     def emit(self, event: Event) -> None:
-        """Print the lines of a change or verdict; log a failure as an error."""
-        if isinstance(event, SourceFailed):
-            log.error("%s", event.error)
-        elif not isinstance(event, FrameClassified):
-            for line in event_lines(event):
-                print(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S} {event.source}: {line}", flush=True)
+        """Print the line of a change or verdict, or log the failure; ignore frames."""
+        if not isinstance(event, FrameClassified):
+            _print(event, f"{event.at.astimezone():%Y-%m-%d %H:%M:%S} {event.source}: ")
 
 
-class JsonLines(_Console):
+class JsonLines(Output):
     """Print each event as a JSON object on one line, as docs/events.schema.json describes it."""
 
     def emit(self, event: Event) -> None:
@@ -58,37 +43,30 @@ class JsonLines(_Console):
         print(json.dumps(as_json(event), ensure_ascii=False), flush=True)
 
 
-def event_lines(event: FrameClassified | VerdictReached | GameChanged) -> Iterator[str]:
-    """Yield the text lines of an event: the original's line, followed by what further options add."""
+def event_line(event: FrameClassified | VerdictReached | GameChanged) -> str:
+    """Return the text line of an event: the original's line, followed by what further options add."""
     if isinstance(event, FrameClassified):
-        yield event.prediction.to_line(event.number) + _alternatives(event)
-    elif isinstance(event, VerdictReached):
-        yield event.verdict.to_line() + _alternatives(event) + _suffix(event)
-    else:
+        others = [f"{r.game.name} {100 * r.confidence:.2f}%" for r in event.prediction.ranking[1:]]
+        return event.prediction.to_line(event.number) + _list(" Then ", others, ".")
+    # The streamer's category, and whether it is another game than the recognised one.
+    remarks = [f"category: {event.category.name}"] if event.category else []
+    remarks += ["mismatch"] if event.mismatch else []
+    if isinstance(event, GameChanged):
         game = event.after.name if event.after else "Unknown"
-        details = [f"{100 * event.confidence:.1f}%", f"frame {event.number}", *_category_text(event)]
-        yield f"Now {game} ({', '.join(details)})"
+        return f"Now {game}" + _list(" (", [f"{100 * event.confidence:.1f}%", f"frame {event.number}", *remarks], ")")
+    verdict = event.verdict
+    others = [f"{r.game.name} with {verdict.frames * r.confidence:.1f}" for r in verdict.ranking[1:]]
+    if event.stopped_early:
+        remarks.insert(0, f"certain after {verdict.frames} frames")
+    return verdict.to_line() + _list(", then ", others) + _list(" (", remarks, ")")
 
 
-def _alternatives(event: FrameClassified | VerdictReached) -> str:
-    """Return the games after the first, with --top: percentages for a frame, scores for a verdict."""
-    result = event.prediction if isinstance(event, FrameClassified) else event.verdict
-    if len(result.ranking) < 2:
-        return ""
-    if isinstance(event, FrameClassified):
-        return " Then " + ", ".join(f"{r.game.name} {100 * r.confidence:.2f}%" for r in result.ranking[1:]) + "."
-    frames = event.verdict.frames
-    return ", then " + ", ".join(f"{r.game.name} with {frames * r.confidence:.1f}" for r in result.ranking[1:])
+def _list(before: str, items: list[str], after: str = "") -> str:
+    return f"{before}{', '.join(items)}{after}" if items else ""
 
 
-def _suffix(event: VerdictReached) -> str:
-    """Return, in brackets, the number of frames after early stopping and the streamer's category."""
-    remarks = [f"certain after {event.verdict.frames} frames"] if event.stopped_early else []
-    remarks += _category_text(event)
-    return f" ({', '.join(remarks)})" if remarks else ""
-
-
-def _category_text(event: VerdictReached | GameChanged) -> list[str]:
-    """Return the streamer's category, and "mismatch" if it is another game than the recognised one."""
-    category = [f"category: {event.category.name}"] if event.category else []
-    return category + ["mismatch"] * bool(event.mismatch)
+def _print(event: Event, prefix: str) -> None:
+    if isinstance(event, SourceFailed):
+        log.error("%s", event.error)
+    else:
+        print(prefix + event_line(event), flush=True)

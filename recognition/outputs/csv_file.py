@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recognition.events import Event, SourceFailed, VerdictReached, as_json
-from recognition.outputs.base import folder_errors
+from recognition.outputs.base import Output, folder_errors
 
 TEXT, INTEGER, FLOAT, BOOLEAN, TIME = "text", "integer", "float", "boolean", "time"
 # The keys of docs/events.schema.json. A game has two columns, id and name; a value that does not apply is empty.
@@ -44,17 +44,11 @@ def to_row(result: VerdictReached | SourceFailed) -> dict[str, Any]:
     return {name: values.get(name) for name in COLUMNS}
 
 
-class CsvFile:
-    """Write one line for each verdict or failure. Lines are flushed at once: a killed process leaves whole lines.
-
-    Args:
-        file: the path; an existing file is overwritten.
-
-    Raises:
-        FolderError: the file cannot be written; also from `emit`.
-    """
+class CsvFile(Output):
+    """Write one line for each verdict or failure. Lines are flushed at once: a killed process leaves whole lines."""
 
     def __init__(self, file: Path) -> None:
+        """Create or overwrite the file. Raises FolderError, as `emit` does."""
         self._path = file
         with folder_errors("--csv", file):
             self._file = file.open("w", encoding="utf-8", newline="")
@@ -64,19 +58,15 @@ class CsvFile:
     def emit(self, event: Event) -> None:
         """Write a line for a verdict or failure; ignore other events."""
         if isinstance(event, (VerdictReached, SourceFailed)):
-            self._write({name: _csv_value(value) for name, value in to_row(event).items()})
+            # JSON and most CSV readers spell a bool `true` or `false`.
+            row = {name: str(v).lower() if isinstance(v, bool) else v for name, v in to_row(event).items()}
+            self._write(row)
 
     def close(self) -> None:
         """Close the file. A second call does nothing."""
         self._file.close()
 
     def _write(self, values: dict[str, Any]) -> None:
-        """Write one line and flush it. Raises FolderError."""
         with folder_errors("--csv", self._path):
             self._writer.writerow(values)
             self._file.flush()
-
-
-def _csv_value(value: Any) -> Any:
-    """Return `true` or `false` for a bool, as JSON and most CSV readers spell it; any other value unchanged."""
-    return str(value).lower() if isinstance(value, bool) else value

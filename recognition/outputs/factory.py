@@ -1,6 +1,6 @@
 """Output factory: create the outputs that the command's options ask for.
 
-To add an output, write a class with `emit` and `close` and yield it here for its option.
+To add an output, write a subclass of Output and yield it here for its option.
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from config import Settings
 from recognition.outputs.base import Output
 from recognition.outputs.console import ChangeLines, JsonLines, TextLines
-
-if TYPE_CHECKING:
-    from config import Settings
-    from recognition.outputs.survey_summary import SurveyStats
+from recognition.outputs.survey_summary import SurveyStats
 
 
 def create_outputs(
@@ -29,16 +26,11 @@ def create_outputs(
 ) -> Iterator[Output]:
     """Yield the outputs, the console last: an invalid option is reported before anything is printed.
 
-    Args:
-        args: the parsed options of recognition.recognize.
-        settings: secrets, timeouts and addresses of outputs that use the network.
-        stack: closes what an output uses; must close the outputs first.
-        total: number of sources, None if unknown.
-        stats: the counts of a survey, which the progress line shows; None in the other modes.
+    stack: closes what an output uses; must close the outputs first.
+    total: number of sources, None if unknown.
+    stats: the counts of a survey, which the progress line shows; None in the other modes.
 
-    Raises:
-        FolderError: a file cannot be written.
-        SettingsError: a URL or port cannot be used.
+    Raises FolderError if a file cannot be written, SettingsError if a URL or port cannot be used.
     """
     # Each module is imported on demand: together they load six libraries, and most runs need none of them.
     if args.save:

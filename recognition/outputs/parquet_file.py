@@ -11,24 +11,18 @@ from arro3.io import write_parquet
 
 from data.atomic import atomic_file, temporary_files
 from recognition.events import Event, SourceFailed, VerdictReached
-from recognition.outputs.base import folder_errors
+from recognition.outputs.base import Output, folder_errors
 from recognition.outputs.csv_file import BOOLEAN, COLUMNS, FLOAT, INTEGER, TEXT, TIME, to_row
 
 _BATCH = 1000  # rows kept as Python objects before they become an Arrow batch of some 200 bytes a row
 _COMPRESSION = "zstd(3)"
 
 
-class ParquetFile:
-    """Keep verdicts and failures in memory as Arrow batches and write the file when closed: whole or not at all.
-
-    Args:
-        file: the path; an existing file is replaced by `close`.
-
-    Raises:
-        FolderError: the file cannot be written; also from `close`.
-    """
+class ParquetFile(Output):
+    """Keep verdicts and failures in memory as Arrow batches and write the file when closed: whole or not at all."""
 
     def __init__(self, file: Path) -> None:
+        """Check that the file can be written; `close` creates or replaces it. Raises FolderError, as `close` does."""
         self._path = file
         self._rows: list[dict[str, Any]] = []
         self._batches: list[RecordBatch] = []
@@ -45,7 +39,7 @@ class ParquetFile:
             self._flush()
 
     def close(self) -> None:
-        """Write the file. A second call does nothing. Raises FolderError."""
+        """Write the file. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
@@ -54,15 +48,13 @@ class ParquetFile:
             write_parquet(Table.from_batches(self._batches), temporary, compression=_COMPRESSION)
 
     def _flush(self) -> None:
-        """Turn the rows into a batch. The first batch may be empty: it carries the schema of a file without rows."""
-        if self._rows or not self._batches:
+        if self._rows or not self._batches:  # an empty first batch carries the schema of a file without rows
             columns = {name: _column(kind, [row[name] for row in self._rows]) for name, kind in COLUMNS.items()}
             self._batches.append(RecordBatch.from_pydict(columns))
             self._rows = []
 
 
 def _column(kind: str, values: list[Any]) -> Array:
-    """Return the values as an Arrow array of the column's type; None becomes null."""
     if kind == TIME:
         # Python 3.10 does not parse the suffix Z.
         times = [datetime.fromisoformat(value.replace("Z", "+00:00")) for value in values]

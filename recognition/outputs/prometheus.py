@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 
 from data.errors import SettingsError
-from recognition.engine.batching import ImageClassifier, TimedClassifier
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed
+from recognition.outputs.base import Output
 
 # A frame is 4 s old if all goes well: 2 s until its segment is complete, 2 s until the next poll. Late is twice that.
 LATE_S = 8.0
@@ -14,37 +16,43 @@ _LAG_BUCKETS_S = (2, 3, 4, 5, 6, LATE_S, 10, 15, 20, 30, 60)
 _BATCH_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 
 
-class PrometheusMetrics:
-    """Count events and serve the metrics at http://`address`:`port`/metrics.
-
-    Args:
-        port: TCP port, 0 to 65535; 0 takes a free one, which the attribute `port` then names.
-        address: address of this machine to listen on; 0.0.0.0 is all of them.
-
-    Raises:
-        SettingsError: the port is taken, or the address is not of this machine.
-    """
+class PrometheusMetrics(Output):
+    """Count events and serve the metrics at http://`address`:`port`/metrics."""
 
     def __init__(self, port: int, address: str = "127.0.0.1") -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        self._frames = self._counter("frames", "Classified frames.")
-        self._unknown = self._counter("unknown_frames", "Frames that show none of the games.")
-        self._late = self._counter("late_frames", f"Frames classified {LATE_S:g} s or more after their segment began.")
-        self._lost = self._counter("lost_segments", "Segments that left the playlist before they were read.")
-        self._changes = self._counter("changes", "Changes of what a stream shows.")
-        self._verdicts = self._counter("verdicts", "Ended streams with a verdict.")
-        self._failures = self._counter("failures", "Failures, each outage counted once.", "reason")
-        self._live = self._gauge("live", "1 while a stream delivers frames.")
-        self._lag = self._gauge("lag_seconds", "Time from segment start to classification of the newest frame.")
-        self._shown = self._gauge("showing", "Confidence of what a stream shows; game is empty if unknown.", "game")
-        self._mismatch = self._gauge("mismatch", "1 if a stream showed another game than its category.")
-        self._lags = self._histogram("frame_lag_seconds", "Time from segment start to classification.", _LAG_BUCKETS_S)
-        self._batches = self._histogram("inference_seconds", "Time of the network for a batch.", _BATCH_BUCKETS_S)
-        self._images = Counter("twitchcategory_inferred_frames", "Frames in batches.", registry=self._registry)
+        """Start the server. Raises SettingsError for a port that is taken or an address of another machine.
+
+        port: 0 takes a free one, which the attribute `port` then names.
+        """
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        counter = partial(Counter, namespace="twitchcategory", registry=registry)
+        gauge = partial(Gauge, namespace="twitchcategory", registry=registry)
+        histogram = partial(Histogram, namespace="twitchcategory", registry=registry)
+        source = ["source"]
+        self._frames = counter("frames", "Classified frames.", source)
+        self._unknown = counter("unknown_frames", "Frames that show none of the games.", source)
+        self._late = counter(
+            "late_frames", f"Frames classified {LATE_S:g} s or more after their segment began.", source
+        )
+        self._lost = counter("lost_segments", "Segments that left the playlist before they were read.", source)
+        self._changes = counter("changes", "Changes of what a stream shows.", source)
+        self._verdicts = counter("verdicts", "Ended streams with a verdict.", source)
+        self._failures = counter("failures", "Failures, each outage counted once.", ["source", "reason"])
+        self._live = gauge("live", "1 while a stream delivers frames.", source)
+        self._lag = gauge("lag_seconds", "Time from segment start to classification of the newest frame.", source)
+        self._shown = gauge(
+            "showing", "Confidence of what a stream shows; game is empty if unknown.", ["source", "game"]
+        )
+        self._mismatch = gauge("mismatch", "1 if a stream showed another game than its category.", source)
+        self._lags = histogram(
+            "frame_lag_seconds", "Time from segment start to classification.", buckets=_LAG_BUCKETS_S
+        )
+        self._batches = histogram("inference_seconds", "Time of the network for a batch.", buckets=_BATCH_BUCKETS_S)
+        self._images = counter("inferred_frames", "Frames in batches.")
         self._games: dict[str, str] = {}  # by source: the label `game` of its time series in `_shown`
         try:
-            self._server, self._thread = start_http_server(port, address, self._registry)
+            self._server, self._thread = start_http_server(port, address, registry)
         except OSError as error:
             raise SettingsError(
                 f"--metrics: cannot listen at {address}:{port}: {error}; choose another port, or METRICS_HOST"
@@ -53,17 +61,17 @@ class PrometheusMetrics:
 
     def emit(self, event: Event) -> None:
         """Count the event."""
-        source = event.source
         if isinstance(event, FrameClassified):
             self._on_frame(event)
         elif isinstance(event, GameChanged):
             self._on_change(event)
-        elif isinstance(event, SourceFailed):
-            self._failures.labels(source, event.error.reason).inc()
-            self._on_end(source)
         else:
-            self._verdicts.labels(source).inc()
-            self._on_end(source)
+            if isinstance(event, SourceFailed):
+                self._failures.labels(event.source, event.error.reason).inc()
+            else:
+                self._verdicts.labels(event.source).inc()
+            self._live.labels(event.source).set(0)
+            self._clear_shown_game(event.source)
 
     def close(self) -> None:
         """Stop the server and free the port. A second call does nothing."""
@@ -71,11 +79,8 @@ class PrometheusMetrics:
         self._server.server_close()
         self._thread.join()
 
-    def time_inference(self, classifier: ImageClassifier) -> ImageClassifier:
-        """Return a classifier that gives the same predictions and measures the time of each batch."""
-        return TimedClassifier(classifier, self._on_batch)
-
-    def _on_batch(self, images: int, seconds: float) -> None:
+    def on_batch(self, images: int, seconds: float) -> None:
+        """Count the images of an inference and its time."""
         self._batches.observe(seconds)
         self._images.inc(images)
 
@@ -96,20 +101,7 @@ class PrometheusMetrics:
         self._shown.labels(event.source, self._games[event.source]).set(event.confidence)
         self._mismatch.labels(event.source).set(bool(event.mismatch))
 
-    def _on_end(self, source: str) -> None:
-        self._live.labels(source).set(0)
-        self._clear_shown_game(source)
-
     def _clear_shown_game(self, source: str) -> None:
         # Each label value is a time series of its own: the old game's would otherwise stay beside the new one's.
         if source in self._games:
             self._shown.remove(source, self._games.pop(source))
-
-    def _counter(self, name: str, description: str, *labels: str) -> Counter:
-        return Counter(f"twitchcategory_{name}", description, ["source", *labels], registry=self._registry)
-
-    def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
-        return Gauge(f"twitchcategory_{name}", description, ["source", *labels], registry=self._registry)
-
-    def _histogram(self, name: str, description: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"twitchcategory_{name}", description, registry=self._registry, buckets=buckets)

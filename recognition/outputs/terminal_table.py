@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recognition.events import Event, SourceFailed, VerdictReached
+from recognition.outputs.base import Output
 from recognition.outputs.survey_summary import SurveyStats
 
 # Heading → ratio in which wide columns share the rest of the width; None: a narrow column, as wide as "preview".
@@ -15,16 +16,11 @@ _COLUMNS = {"Source": 5, "Shows": 6, "Sure": None, "Frames": None, "Category": 6
 _MISMATCH_MARK = "≠ "
 
 
-class ProgressLine:
-    """Show the survey's status in one line that is updated in place, with a bar if the number of sources is known.
-
-    Args:
-        console: the terminal; the line disappears with `close`.
-        stats: the counts to show; the caller adds each result before it is emitted here.
-        total: number of sources, None if unknown.
-    """
+class ProgressLine(Output):
+    """Show the survey's status in one line that is updated in place, with a bar if the number of sources is known."""
 
     def __init__(self, console: Console, stats: SurveyStats, total: int | None) -> None:
+        """`stats`: the caller adds each result to them before it is emitted here. `total`: number of sources."""
         self._stats = stats
         bar = [BarColumn(), MofNCompleteColumn()] if total else []
         self._progress = Progress(
@@ -43,12 +39,8 @@ class ProgressLine:
         self._progress.stop()
 
 
-class ResultTable:
-    """Print a heading, then a table row for each result. The column widths follow from the terminal's width alone.
-
-    Args:
-        console: the terminal, or a file of a given width.
-    """
+class ResultTable(Output):
+    """Print a heading, then a table row for each result. The column widths depend on the terminal's width only."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -60,9 +52,6 @@ class ResultTable:
             self._print_row(*_cells(event))
         elif isinstance(event, SourceFailed):
             self._print_row(Text(event.source), Text(f"– {event.error.reason}", style="dim"))
-
-    def close(self) -> None:
-        """Do nothing: no row is buffered."""
 
     def _print_row(self, *cells: Text) -> None:
         # A table for each row: rows appear at once, and a printed row could not be moved by a wider one below.
@@ -77,12 +66,11 @@ class ResultTable:
 
 
 def _cells(event: VerdictReached) -> list[Text]:
-    """Return the row's cells in the order of _COLUMNS."""
     verdict = event.verdict
     unknown = Text(f"Unknown (closest: {verdict.game.name})", style="yellow")
     category = event.category.name if event.category else ""
     return [
-        Text(event.source),
+        Text(event.source),  # in the order of _COLUMNS
         Text(verdict.game.name) if verdict.known else unknown,
         Text(f"{verdict.confidence:.1%}"),
         Text("preview" if event.from_preview else str(verdict.frames)),

@@ -24,6 +24,7 @@ from data.errors import SettingsError
 from data.http.session import read_body
 from data.text import plural
 from recognition.events import Event, GameChanged, as_json
+from recognition.outputs.base import Output
 
 _MAX_PENDING = 1000  # changes; when more wait, the oldest is dropped
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 1.0, 60.0
@@ -33,20 +34,8 @@ _RETRY_STATUSES = frozenset({408, 425, 429})  # besides those from 500 on: RFC 9
 log = logging.getLogger(__name__)
 
 
-class Webhook:
-    """Post changes to a URL. The attributes `delivered` and `dropped` count them.
-
-    Args:
-        url: an http:// or https:// URL.
-        session: sends the requests; close it after this output.
-        secret: key of the signature; empty: no signature.
-        deadline_s: longest time of one response, seconds.
-        retry_for_s: how long one change is retried before it is dropped, seconds.
-        close_timeout_s: longest time that `close` spends on pending changes, seconds.
-
-    Raises:
-        SettingsError: the URL is invalid.
-    """
+class Webhook(Output):
+    """Post changes to a URL. The attributes `delivered` and `dropped` count them."""
 
     def __init__(
         self,
@@ -58,6 +47,14 @@ class Webhook:
         retry_for_s: float = 600.0,
         close_timeout_s: float = 5.0,
     ) -> None:
+        """Start the thread. Raises SettingsError for an invalid URL.
+
+        session: sends the requests; close it after this output.
+        secret: key of the signature; empty: no signature.
+        deadline_s: longest time of one response.
+        retry_for_s: how long one change is retried before it is dropped.
+        close_timeout_s: longest time that `close` spends on pending changes.
+        """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise SettingsError(f"--webhook: invalid URL {url!r}; give one that begins with http:// or https://")
@@ -114,7 +111,10 @@ class Webhook:
 
     def _deliver(self, body: bytes) -> bool:
         """Post the change, with retries; return whether it was accepted."""
-        headers = self._headers(body)
+        headers = {"Content-Type": "application/json", "X-TwitchCategory-Delivery": uuid.uuid4().hex}
+        if self._secret:
+            signature = hmac.new(self._secret, body, hashlib.sha256).hexdigest()
+            headers["X-TwitchCategory-Signature"] = f"sha256={signature}"
         backoff = Backoff(self._retry_for_s, first_s=_FIRST_PAUSE_S, max_s=_MAX_PAUSE_S)
         while error := self._post_error(body, headers):
             reason, retryable = error
@@ -138,10 +138,3 @@ class Webhook:
             return None
         status = response.status_code
         return f"responded with status {status}", status >= 500 or status in _RETRY_STATUSES
-
-    def _headers(self, body: bytes) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", "X-TwitchCategory-Delivery": uuid.uuid4().hex}
-        if self._secret:
-            signature = hmac.new(self._secret, body, hashlib.sha256).hexdigest()
-            headers["X-TwitchCategory-Signature"] = f"sha256={signature}"
-        return headers

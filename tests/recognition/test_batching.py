@@ -53,18 +53,24 @@ def image(level: int) -> np.ndarray:
 
 def test_each_thread_gets_the_result_of_its_image():
     """Two hundred images from sixteen threads: each result belongs to the submitted image."""
-    with Batcher(Echo()) as batcher, ThreadPoolExecutor(16) as pool:
+    batches: list[tuple[int, float]] = []  # (images, seconds)
+    with Batcher(Echo(), on_batch=lambda *batch: batches.append(batch)) as batcher, ThreadPoolExecutor(16) as pool:
         results = list(pool.map(lambda level: batcher.predict(image(level)), range(200)))
     assert [result.logits.tolist() for result in results] == [[[level] * 3] for level in range(200)]
     assert [result.known.tolist() for result in results] == [[level >= 100] for level in range(200)]
-    assert batcher.stats.images == 200
+    assert sum(images for images, _ in batches) == 200
 
 
 def test_images_pending_during_an_inference_form_one_batch():
     """The first image is a batch of one; the nine that arrive meanwhile form batches of at most eight."""
     hold = threading.Event()
     echo = Echo(hold)
-    with Batcher(echo, max_batch=8) as batcher, ThreadPoolExecutor(10) as pool:
+    batches: list[tuple[int, float]] = []  # (images, seconds)
+
+    def report(images: int, seconds: float) -> None:
+        batches.append((images, seconds))
+
+    with Batcher(echo, max_batch=8, on_batch=report) as batcher, ThreadPoolExecutor(10) as pool:
         first = pool.submit(batcher.predict, image(0))
         assert echo.started.wait(30)
         others = [pool.submit(batcher.predict, image(level)) for level in range(1, 10)]
@@ -73,8 +79,8 @@ def test_images_pending_during_an_inference_form_one_batch():
         hold.set()
         assert [float(future.result().scores[0]) for future in [first, *others]] == list(map(float, range(10)))
     assert echo.batches == [1, 8, 1]
-    assert (batcher.stats.images, batcher.stats.batches) == (10, 3)
-    assert batcher.stats.seconds > 0
+    assert [images for images, _ in batches] == [1, 8, 1]
+    assert min(seconds for _, seconds in batches) > 0
 
 
 def test_several_workers_run_concurrently():
@@ -87,10 +93,11 @@ def test_several_workers_run_concurrently():
                 barrier.wait()
             return super().predict(images)
 
-    with Batcher(Rendezvous(), max_batch=1, workers=2) as batcher, ThreadPoolExecutor(8) as pool:
+    rendezvous = Rendezvous()
+    with Batcher(rendezvous, max_batch=1, workers=2) as batcher, ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda level: batcher.predict(image(level)), range(100)))
     assert [float(result.scores[0]) for result in results] == list(map(float, range(100)))
-    assert (batcher.stats.images, batcher.stats.batches) == (100, 100)
+    assert rendezvous.batches == [1] * 100
 
 
 def test_classifier_error_is_raised_in_the_calling_thread():

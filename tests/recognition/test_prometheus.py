@@ -13,6 +13,7 @@ from data.entities import Game
 from data.errors import SettingsError, StreamOffline, StreamUnavailable
 from data.http.session import new_session
 from recognition.decision.verdict import Prediction, VerdictAccumulator
+from recognition.engine.batching import Batcher
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, now
 from recognition.outputs.prometheus import LATE_S, PrometheusMetrics
 from tests.recognition.fakes import ColourClassifier
@@ -84,15 +85,18 @@ def test_failures_are_counted_by_reason(metrics):
 
 
 def test_inference_when_timed_gives_the_same_predictions(metrics):
-    """The timed classifier predicts as before; seconds and images of its batches are counted."""
+    """A batcher predicts as its classifier does; seconds and images of its batches are counted."""
     classifier: Any = ColourClassifier()
-    timed = metrics.time_inference(classifier)
-    images = np.zeros((3, 16, 16, 3), np.uint8)
-    assert np.array_equal(timed.predict(images).logits, classifier.predict(images).logits)
+    image = np.zeros((1, 16, 16, 3), np.uint8)
+    with Batcher(classifier, on_batch=metrics.on_batch) as batcher:
+        for _ in range(3):
+            assert np.array_equal(batcher.predict(image).logits, classifier.predict(image).logits)
     values = read(metrics)
-    assert (values["inference_seconds_count",], values["inferred_frames_total",]) == (1, 3)
+    assert (values["inference_seconds_count",], values["inferred_frames_total",]) == (3, 3)
     assert values["inference_seconds_sum",] > 0
-    assert (timed.classes, timed.img_size) == (classifier.classes, classifier.img_size)
+    assert (batcher.classes, batcher.img_size) == (classifier.classes, classifier.img_size)
+    metrics.on_batch(4, 0.1)
+    assert read(metrics)["inferred_frames_total",] == 7
 
 
 def test_process_metrics_are_served(metrics):

@@ -19,7 +19,7 @@ from data.errors import OnlyAds, StreamOffline, StreamUnavailable, UndecodableVi
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
 from recognition.events import FrameClassified, VerdictReached
-from recognition.outputs.console import event_lines
+from recognition.outputs.console import event_line
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize, save_model
 from tests.recognition.fakes import ColourClassifier, events, frames
 from tests.sample_images import BLUE, GREEN, RED, flat
@@ -30,7 +30,7 @@ from tests.standin import Standin
 
 def printed(frames: Iterable[Frame], classifier: ColourClassifier) -> list[str]:
     """Return the lines that the command prints for these frames."""
-    return [line for event in events(frames, classifier) for line in event_lines(event)]
+    return [event_line(event) for event in events(frames, classifier)]
 
 
 def test_output_lines():
