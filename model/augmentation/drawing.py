@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 MAX_TEXT_ROWS, _TEXT_CELLS = 23, 40  # a row of text is cells that are inked or not
-TEXTURE_SIZE = 96  # pixels along a side of a texture, pattern or gradient
-_TEXTURE = (TEXTURE_SIZE, TEXTURE_SIZE)
+TEXTURE_SIZE = 96  # pixels along a side of a patch: what is pasted large is as soft as a scaled stream
+TEXTURE_SHAPE = (TEXTURE_SIZE, TEXTURE_SIZE)
 _BLOBS, _MAX_PATTERN_CELLS = 6, 24  # along a side
 _MIN_BOX = 4  # pixels along a side: a border on either side and something between
 _SKIN = np.array([214.0, 166.0, 130.0])  # RGB of a light skin; darker ones are fractions of it
@@ -71,25 +71,25 @@ def solid_color(rng: np.random.Generator, *, dark: bool = False) -> np.ndarray:
 def texture(rng: np.random.Generator) -> np.ndarray:
     """Return a patch (96, 96, 3) of soft blobs around one colour, like a dim room out of focus."""
     light = rng.uniform(-77, 77, (_BLOBS, _BLOBS, 1)) + rng.uniform(25, 204, 3)  # (6, 6, 3)
-    return stretch(to_uint8(light + rng.uniform(-20, 20, light.shape)), _TEXTURE, cv2.INTER_CUBIC)
+    return stretch(to_uint8(light + rng.uniform(-20, 20, light.shape)), TEXTURE_SHAPE, cv2.INTER_CUBIC)
 
 
 def pattern(rng: np.random.Generator) -> np.ndarray:
     """Return a patch (96, 96, 3) of 2 to 24 coloured cells a side, mixed with one colour; 33 % have hard edges."""
     cells, strength = int(rng.integers(2, _MAX_PATTERN_CELLS, endpoint=True)), rng.uniform(0.2, 1)
     colors = strength * random_colors(rng, cells, cells) + (1 - strength) * random_colors(rng, 1, 1)
-    return stretch(to_uint8(colors), _TEXTURE, cv2.INTER_NEAREST if rng.random() < 0.33 else cv2.INTER_CUBIC)
+    return stretch(to_uint8(colors), TEXTURE_SHAPE, cv2.INTER_NEAREST if rng.random() < 0.33 else cv2.INTER_CUBIC)
 
 
 def gradient(rng: np.random.Generator) -> np.ndarray:
     """Return a patch (96, 96, 3) with a colour in each corner."""
-    return stretch(random_colors(rng, 2, 2), _TEXTURE)
+    return stretch(random_colors(rng, 2, 2), TEXTURE_SHAPE)
 
 
 def random_crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the view of a window of 30 to 60 % of either side of `image`."""
+    """Return a window of 30 to 60 % of either side of `image` as a patch (96, 96, 3)."""
     top, left, size = rng.uniform((0, 0, 0.3), (0.4, 0.4, 0.6))
-    return region_of(image, top, left, size, size)
+    return stretch(region_of(image, top, left, size, size), TEXTURE_SHAPE)
 
 
 def webcam_background(rng: np.random.Generator) -> np.ndarray:

@@ -77,7 +77,7 @@ def _replace_center(image: np.ndarray, other: np.ndarray, rng: np.random.Generat
         lambda: drawing.random_crop(other, rng),
         lambda: drawing.pattern(rng),
         lambda: drawing.gradient(rng),
-        lambda: center[:, ::-1],
+        lambda: drawing.stretch(center[:, ::-1], drawing.TEXTURE_SHAPE),
     )
     source = sources[rng.choice(len(sources), p=_CENTER_SOURCES)]()
     patch = cv2.convertScaleAbs(source, alpha=rng.choice((1.0, rng.uniform(0.3, 1.3))))  # scale the brightness
