@@ -36,25 +36,15 @@ _MAX_UNRECOGNISED = 20  # paths printed without -v
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:
-    """All changes that a run makes, and the totals after it.
+    """All changes that a run makes, and the totals after it."""
 
-    Args:
-        changes: changes of the catalog; its games are those of `added` and `renamed`.
-        added: games with a folder and without a row.
-        renamed: games whose name in games.tsv differs, with the new name.
-        wrong_counts: ids of games with a wrong number of frames.
-        missing_names: games with a name in the catalog and none in games.tsv.
-        scan: the folder's content.
-        games, frames: totals of the catalog after the changes.
-    """
-
-    changes: CatalogChanges
-    added: tuple[Game, ...]
-    renamed: tuple[Game, ...]
-    wrong_counts: tuple[int, ...]
-    missing_names: tuple[Game, ...]
+    changes: CatalogChanges  # its games are those of `added` and `renamed`
+    added: tuple[Game, ...]  # with a folder and without a row
+    renamed: tuple[Game, ...]  # with the name that games.tsv has
+    wrong_counts: tuple[int, ...]  # ids of games with a wrong number of frames
+    missing_names: tuple[Game, ...]  # with a name in the catalog and none in games.tsv
     scan: FolderScan
-    games: int
+    games: int  # total after the changes, like `frames`
     frames: int
 
 

@@ -18,36 +18,22 @@ def is_login(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """A Twitch category that is a game.
+    """A Twitch category that is a game."""
 
-    Args:
-        id: Helix's id as a number; it may exceed 32 bits.
-        name: the category's name, in any script.
-    """
-
-    id: int
-    name: str
+    id: int  # Helix's id as a number; it may exceed 32 bits
+    name: str  # in any script
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A live stream as Helix lists it.
+    """A live stream as Helix lists it."""
 
-    Args:
-        login: Helix's `user_login`, the last part of the channel's URL. The display name is no key: it may be empty.
-        game_id: id of the category; 0 when the streamer has set none.
-        title: what the streamer wrote, any text.
-        language: ISO 639-1 code, or "other".
-        viewers: number of viewers.
-        game_name: the category's name; empty when the streamer has set none.
-    """
-
-    login: str
-    game_id: int
+    login: str  # `user_login`, the last part of the channel's URL; the display name is no key, since it may be empty
+    game_id: int  # id of the category; 0 when the streamer has set none
     title: str
-    language: str
+    language: str  # ISO 639-1 code, or "other"
     viewers: int
-    game_name: str = ""
+    game_name: str = ""  # the category's name; empty when the streamer has set none
 
     @property
     def category(self) -> Game | None:
@@ -57,17 +43,11 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of a stream.
+    """One frame of a stream, as JPEG bytes: training and recognition see identical pixels."""
 
-    Args:
-        number: 1, 2, … within one grab.
-        jpeg: JPEG bytes of img_size x img_size pixels, RGB.
-        date: epoch seconds at which the segment was made, by the stream's clock; None when the stream has no clock.
-    """
-
-    number: int
-    jpeg: bytes  # bytes, not an array: training and recognition see identical pixels
-    date: float | None = None
+    number: int  # 1, 2, … within one grab
+    jpeg: bytes  # img_size x img_size pixels, RGB
+    date: float | None = None  # epoch seconds of its segment, by the stream's clock; None without a clock
 
 
 @dataclass(frozen=True, slots=True)

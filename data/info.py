@@ -31,17 +31,11 @@ _EPILOG = """\
 
 @dataclass(frozen=True, slots=True)
 class DatasetReport:
-    """Numbers of the dataset.
+    """Numbers of the dataset."""
 
-    Args:
-        path: where the frames are.
-        size_bytes: size of all files.
-        games: all games, by name without regard to case.
-    """
-
-    path: str
-    size_bytes: int
-    games: Sequence[GameSummary]
+    path: str  # of the frames
+    size_bytes: int  # of all files
+    games: Sequence[GameSummary]  # by name, without regard to case
 
     @property
     def frames(self) -> int:

@@ -36,18 +36,12 @@ class StopEvent(threading.Event):
 
 @dataclass
 class GameRound:
-    """One round of a game: grab up to `target` of its selected streams; replace streams that fail.
-
-    Args:
-        target: number of streams that have to succeed.
-        remaining: streams still to try, in order.
-        quotas: by login, the maximum number of frames.
-    """
+    """One round of a game: grab some of its selected streams; replace streams that fail."""
 
     game: Game
-    target: int
-    remaining: deque[Stream]
-    quotas: Mapping[str, int]
+    target: int  # number of streams that have to succeed
+    remaining: deque[Stream]  # streams still to try, in order
+    quotas: Mapping[str, int]  # by login, the maximum number of frames
     in_flight: int = field(default=0, init=False)
     succeeded: int = field(default=0, init=False)
 
@@ -64,17 +58,11 @@ class GameRound:
 
 @dataclass(frozen=True)
 class GrabResult:
-    """Frames of one stream until its end, a failure or the stop.
+    """Frames of one stream until its end, a failure or the stop."""
 
-    Args:
-        jpegs: the frames to keep, oldest first.
-        rejected: number of rejected frames by reason.
-        failure: why the stream broke off; None when it did not.
-    """
-
-    jpegs: tuple[bytes, ...]
-    rejected: Mapping[str, int]
-    failure: StreamError | None = None
+    jpegs: tuple[bytes, ...]  # the frames to keep, oldest first
+    rejected: Mapping[str, int]  # number of rejected frames by reason
+    failure: StreamError | None = None  # why the stream broke off
 
 
 @dataclass(frozen=True, eq=False)  # eq=False: two tasks are never equal, and hashing needs no fields

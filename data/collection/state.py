@@ -26,23 +26,14 @@ class CollectorSettings:
 
 @dataclass
 class CollectionStats:
-    """Counters of one run. The loop's thread writes them; the display's thread reads them.
+    """Counters of one run. The loop's thread writes them; the display's thread reads them."""
 
-    Args:
-        frames: saved frames by game name.
-        rejected: rejected frames by reason.
-        streams: number of streams tried.
-        failures: failed streams by reason.
-        over_quota: logins of streamers who already have their fraction of a game's frames.
-        status: what the loop does now, for the display.
-    """
-
-    frames: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    streams: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-    over_quota: set[str] = field(default_factory=set)
-    status: str = "starting"
+    frames: Counter[str] = field(default_factory=Counter)  # saved frames by game name
+    rejected: Counter[str] = field(default_factory=Counter)  # rejected frames by reason
+    streams: int = 0  # tried
+    failures: Counter[str] = field(default_factory=Counter)  # failed streams by reason
+    over_quota: set[str] = field(default_factory=set)  # logins of streamers with their fraction of a game's frames
+    status: str = "starting"  # what the loop does now, for the display
 
     @property
     def total(self) -> int:

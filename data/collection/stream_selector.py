@@ -12,17 +12,11 @@ from data.entities import Stream
 
 @dataclass(frozen=True)
 class Selection:
-    """A choice of streams.
+    """The selected streams of a game."""
 
-    Args:
-        streams: the streams to try, in this order.
-        quota: by login, the number of frames that the streamer may give now; 0 for those over quota.
-        over_quota: logins of the streamers who may give no frame.
-    """
-
-    streams: tuple[Stream, ...]
-    quota: Mapping[str, int]
-    over_quota: frozenset[str]
+    streams: tuple[Stream, ...]  # to try in this order
+    quota: Mapping[str, int]  # by login, the number of frames that the streamer may give now
+    over_quota: frozenset[str]  # logins of the streamers who may give no frame
 
 
 class StreamSelector:

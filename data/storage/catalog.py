@@ -39,14 +39,11 @@ class GameSummary:
 
 @dataclass(frozen=True, slots=True)
 class CatalogSnapshot:
-    """All rows at one moment: the frames' paths and the games by id.
+    """All rows at one moment."""
 
-    `wrong_counts`: ids of games whose column `frames` differs from their number of rows.
-    """
-
-    paths: frozenset[str]
-    games: dict[int, Game]
-    wrong_counts: frozenset[int]
+    paths: frozenset[str]  # of the frames
+    games: dict[int, Game]  # by id
+    wrong_counts: frozenset[int]  # ids of games whose column `frames` differs from their number of rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,21 +14,13 @@ from data.entities import Game, StoredFrame
 
 @dataclass(frozen=True, slots=True)
 class FolderScan:
-    """Everything in a store, read once. Paths are relative to its root and may hold undecodable bytes.
+    """Everything in a store, read once. Paths are relative to its root and may hold undecodable bytes."""
 
-    Args:
-        frames: all frames, in no order.
-        games: ids of all games, also of those without a frame.
-        unrecognised: paths whose names are not ours, sorted.
-        stale_files: temporary files whose writers are gone, sorted.
-        unreadable: folders of games that cannot be listed, such as a link to an unmounted disk.
-    """
-
-    frames: tuple[StoredFrame, ...]
-    games: frozenset[int]
-    unrecognised: tuple[str, ...]
-    stale_files: tuple[str, ...]
-    unreadable: tuple[str, ...]
+    frames: tuple[StoredFrame, ...]  # in no order
+    games: frozenset[int]  # ids of all games, also of those without a frame
+    unrecognised: tuple[str, ...]  # paths whose names are not ours, sorted
+    stale_files: tuple[str, ...]  # temporary files whose writers are gone, sorted
+    unreadable: tuple[str, ...]  # folders of games that cannot be listed, such as a link to an unmounted disk
 
 
 class FrameStore(Protocol):
