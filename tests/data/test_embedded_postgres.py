@@ -123,7 +123,11 @@ def test_a_killed_server_restarts_with_its_rows(dataset: Path):
     assert _games(dataset) == 1
 
 
-@pytest.mark.parametrize("content", ["", "no pid\n", "999999999\n", f"{os.getpid()}\n/x\n1\n5432\n.\n\n0 0\nready\n"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "no pid\n", "999999999\n", f"{os.getpid()}\n/x\n1\n5432\n.\n\n0 0\nready\n"],
+    ids=["empty", "no pid", "unused pid", "pid of another process"],
+)
 def test_the_server_starts_despite_stale_lock_files(dataset: Path, content: str):
     """A power cut leaves empty files, or a pid that another process (this one) has by now."""
     for file in (_pid_file(dataset), _pid_file(dataset).with_name(".s.PGSQL.5432.lock")):
