@@ -16,8 +16,16 @@ from tests.standin import Standin
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md", *ROOT.glob("*/*/*.md")]
-COMMANDS = sorted({line[2:] for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("$ ")})
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/*/*.md"), *ROOT.glob("tests/*/*/*.md")]
+SHELL = {".", "export", "rm"}  # commands of the shell in the tutorial
+COMMANDS = sorted(
+    {
+        line[2:]
+        for page in PAGES
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if line.startswith("$ ") and line.split()[1] not in SHELL
+    }
+)
 
 
 def test_the_settings_table_is_that_of_config():
@@ -29,7 +37,7 @@ def test_the_settings_table_is_that_of_config():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_is_one(command):
     """A make target exists; a module's parser accepts the arguments shown (--help after them: nothing runs)."""
-    words = [word for word in shlex.split(command) if not re.fullmatch(r"[A-Z_]+=.*", word)]
+    words = [word for word in shlex.split(command, comments=True) if not re.fullmatch(r"[A-Z_]+=.*", word)]
     if words[0] == "make":
         done = subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     else:
@@ -40,11 +48,29 @@ def test_each_command_is_one(command):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_each_link_leads_to_a_file(page: Path):
-    """Pictures and pages that a page points at are in the repository."""
-    targets = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
-    missing = [t for t in targets if not t.startswith("http") and not (page.parent / t).exists()]
+def test_each_link_leads_to_a_file_and_to_a_heading(page: Path):
+    """Pictures and pages that a page points at are in the repository; the part behind # is a heading of that page."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    missing = []
+    for target in targets:
+        if re.match(r"https?:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        if not file.exists() or (anchor and anchor not in _anchors(file)):
+            missing.append(target)
     assert not missing
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_readme_is_read_in_five_minutes():
+    """The README has at most 250 lines; details are in docs/."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 250
 
 
 def test_the_library_does_what_its_example_says(world, tmp_path):
