@@ -17,21 +17,17 @@ from data.http.session import iter_body
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")  # RFC 9110, 14.4
 
-
 Get = Callable[[Mapping[str, str]], requests.Response]
 
 
 class RangeReader:
     """A file-like object that demuxers can read. It cannot seek. `close` returns the connection to its pool.
 
-    Args:
-        get: `get(headers)` sends a request with stream=True, or raises. Its errors pass through `read`,
-            as do those of `data.http.session.iter_body`.
-        initial_bytes: size of the first request.
-        deadline_s: seconds for all requests together.
-        limit_bytes: the largest acceptable response.
-        start: first byte of the file in the resource.
-        end: byte after the last one of the file in the resource; None: to the end of the resource.
+    get: `get(headers)` sends a request with stream=True. `read` raises its errors, and those of
+        `data.http.session.iter_body`.
+    initial_bytes: size of the first request. limit_bytes: the largest acceptable response.
+    deadline_s: seconds for all requests together.
+    start, end: the file's first byte in the resource, and the one after its last; None: to the end of the resource.
     """
 
     def __init__(
@@ -44,23 +40,19 @@ class RangeReader:
         start: int = 0,
         end: int | None = None,
     ) -> None:
-        self._get = get
-        self._request_bytes = initial_bytes
-        self._deadline = time.monotonic() + deadline_s
-        self._limit = limit_bytes
-        self._start = start
-        self._next = start  # first byte that was not requested yet
-        self._end = end
-        self._response: requests.Response | None = None
-        self._chunks: Iterator[bytes] = iter(())
-        self._buffer = b""
-        self._complete = False  # everything was requested
         self.bytes_read = 0
+        self._get = get
+        self._deadline = time.monotonic() + deadline_s
+        self._limit_bytes = limit_bytes
+        self._response: requests.Response | None = None
+        self._body: Iterator[bytes] = iter(())  # of `_response`
+        self._file = self._iter_file(start, end, initial_bytes)
+        self._buffer = b""
 
     def read(self, size: int, /) -> bytes:
         """Return 1 to `size` bytes; b"" at the end of the file, and after an error: demuxers continue to read then."""
         try:
-            self._fill()
+            self._buffer = self._buffer or next(self._file, b"")
         except BaseException:
             self._release()
             raise
@@ -68,19 +60,10 @@ class RangeReader:
         self.bytes_read += len(part)
         return part
 
-    def _fill(self) -> None:
-        """Fill the buffer, unless the file has ended."""
-        while not self._buffer:
-            self._buffer = next(self._chunks, b"")
-            if not self._buffer:
-                if self._complete:
-                    return
-                self._request_more()
-
     def close(self) -> None:
         """Read the rest of the requested bytes, so that the connection can be reused, and end the reader."""
         if self._response is not None and self._response.status_code == 206:
-            for _ in self._chunks:
+            for _ in self._body:
                 pass
         self._release()
 
@@ -97,27 +80,26 @@ class RangeReader:
         """Close the response and drop it: demuxers are freed late, and would keep its connection alive."""
         if self._response is not None:
             self._response.close()
-        self._response, self._chunks, self._buffer, self._complete = None, iter(()), b"", True
+        self._response, self._body, self._file, self._buffer = None, iter(()), iter(()), b""
 
-    def _request_more(self) -> None:
-        """Request the next bytes: `initial_bytes` first, then as many as there are already."""
-        last = self._next + self._request_bytes - 1
-        if self._end is not None:
-            last = min(last, self._end - 1)
-        response = self._get({"Range": f"bytes={self._next}-{last}"})
-        self._response = response
-        chunks = iter_body(response, max(0.0, self._deadline - time.monotonic()), self._limit)
-        if found := _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "")):
-            total = int(found[3]) if found[3] != "*" else None
-            end = self._end if self._end is not None else total
-            self._chunks = chunks
-            self._next = int(found[2]) + 1
-            self._complete = self._next >= (end if end is not None else int(found[2]) + 1)
-            self._request_bytes = self._next - self._start
-        else:
-            # Status 200: the whole resource. A 206 without Content-Range: take it for the requested bytes.
-            self._chunks = chunks if response.status_code == 206 else _slice_stream(chunks, self._next, self._end)
-            self._complete = True
+    def _iter_file(self, start: int, end: int | None, size: int) -> Iterator[bytes]:
+        """Yield the file in chunks. Request `size` bytes first, then as many as there are already."""
+        position = start
+        while True:
+            last = position + size - 1 if end is None else min(position + size, end) - 1
+            response = self._response = self._get({"Range": f"bytes={position}-{last}"})
+            self._body = iter_body(response, max(0.0, self._deadline - time.monotonic()), self._limit_bytes)
+            found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+            if not found:
+                # Status 200: the whole resource. A 206 without Content-Range: take it for the requested bytes.
+                yield from self._body if response.status_code == 206 else _slice_stream(self._body, position, end)
+                return
+            yield from self._body
+            position = int(found[2]) + 1
+            total = position if found[3] == "*" else int(found[3])
+            if position >= (total if end is None else end):
+                return
+            size = position - start
 
 
 def _slice_stream(chunks: Iterator[bytes], start: int, end: int | None) -> Iterator[bytes]:

@@ -19,6 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import ConnectionPool
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 # Only connecting is retried here; the caller decides about responses, whatever their status.
@@ -39,9 +40,7 @@ class _Adapter(HTTPAdapter):
     """Sends requests with a default timeout, to the stand-in instead of the URL's host where one is set."""
 
     def __init__(self, timeout_s: float, deadline_s: float, standin: str, pool_size: int) -> None:
-        self._timeout_s = timeout_s
-        self._deadline_s = deadline_s
-        self._standin = standin
+        self._timeout_s, self._deadline_s, self._standin = timeout_s, deadline_s, standin
         super().__init__(max_retries=_RETRY, pool_connections=pool_size, pool_maxsize=pool_size)
 
     def send(  # type: ignore[override]  # further arguments pass through unchanged
@@ -119,13 +118,10 @@ def configure_session(
 ) -> requests.Session:
     """Give a session (ours or Streamlink's) timeouts, connection retries and stand-in routing; return it.
 
-    Args:
-        session: is changed in place.
-        timeout_s: seconds to connect, and between two reads.
-        standin: result of `data.http.loopback.loopback_url`; "": no stand-in.
-        deadline_s: seconds for the headers of a response, and again for the body of a request without
-            stream=True, which the caller cannot limit.
-        pool_size: number of connections kept open.
+    timeout_s: seconds to connect, and between two reads.
+    standin: result of `data.http.loopback.loopback_url`; "": no stand-in.
+    deadline_s: seconds for the headers of a response, and again for its body if the request has no stream=True.
+    pool_size: number of connections kept open.
     """
     adapter = _Adapter(timeout_s, deadline_s, standin, pool_size)
     session.mount("https://", adapter)
@@ -148,8 +144,8 @@ def new_session(
 def read_body(response: requests.Response, deadline_s: float, limit_bytes: int) -> bytes:
     """Return the whole body of a response to a request with stream=True, and close the response.
 
-    Raises ResponseTooSlow after `deadline_s` seconds, ResponseTooLarge beyond `limit_bytes`, and the
-    exceptions of requests if the connection breaks.
+    Raises ResponseTooSlow after `deadline_s` seconds, ResponseTooLarge beyond `limit_bytes`, and
+    RequestException if the connection breaks.
     """
     with response:
         return b"".join(iter_body(response, deadline_s, limit_bytes))
@@ -157,25 +153,17 @@ def read_body(response: requests.Response, deadline_s: float, limit_bytes: int) 
 
 def iter_body(response: requests.Response, deadline_s: float, limit_bytes: int) -> Iterator[bytes]:
     """Yield the chunks of a body as they arrive. Limits and errors are those of `read_body`."""
-    deadline = time.monotonic() + deadline_s
-    size = 0
-    for chunk in _read_chunks(response):
-        size += len(chunk)
-        if size > limit_bytes:
-            raise ResponseTooLarge(f"more than {limit_bytes} bytes from {urlsplit(response.url).hostname}")
-        if time.monotonic() > deadline:
-            raise ResponseTooSlow(f"{urlsplit(response.url).hostname} took longer than {deadline_s:g} s")
-        yield chunk
-
-
-def _read_chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield the result of each read of the socket; `iter_content` would wait for a full chunk."""
-    from urllib3 import exceptions as u3
-
+    deadline, size = time.monotonic() + deadline_s, 0
     try:
+        # One read of the socket each: `iter_content` would wait for a full chunk.
         while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
+            size += len(chunk)
+            if size > limit_bytes:
+                raise ResponseTooLarge(f"more than {limit_bytes} bytes from {urlsplit(response.url).hostname}")
+            if time.monotonic() > deadline:
+                raise ResponseTooSlow(f"{urlsplit(response.url).hostname} took longer than {deadline_s:g} s")
             yield chunk
-    except u3.ReadTimeoutError as error:
+    except ReadTimeoutError as error:
         raise requests.exceptions.ReadTimeout(str(error)) from error
-    except u3.HTTPError as error:
+    except HTTPError as error:
         raise requests.exceptions.ChunkedEncodingError(str(error)) from error
