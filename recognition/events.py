@@ -1,4 +1,4 @@
-"""Events: immutable records of what happens during recognition; every output consumes them. Standard library only.
+"""Events: immutable records of what happens during recognition; every output consumes them.
 
 Each event has `source`, the normalised source, and `at`, a time with its time zone. `as_json` converts an event to the
 JSON that docs/events.schema.json specifies for other programs.
@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from data.entities import Game
-    from data.errors import StreamError
-    from recognition.decision.verdict import Prediction, RankedGame, Verdict
+from data.entities import Game
+from data.errors import StreamError
+from recognition.decision.verdict import Prediction, Verdict
 
 SCHEMA = 1  # version of the JSON; increase it when a reader of the old version would misread the new one
 _DIGITS = 6
@@ -116,9 +113,21 @@ def now() -> datetime:
 def as_json(event: Event) -> dict[str, Any]:
     """Return the event as the JSON object that docs/events.schema.json specifies."""
     if isinstance(event, FrameClassified):
-        return _head("frame", event) | _frame(event) | _answer(event.prediction)
+        lag_s = None if event.lag_s is None else round(event.lag_s, 3)
+        frame = {"number": event.number, "lag_s": lag_s, "lost": event.missed_segments}
+        return _head("frame", event) | frame | _answer(event.prediction)
     if isinstance(event, VerdictReached):
-        return _head("verdict", event) | _verdict(event)
+        verdict = event.verdict
+        return _head("verdict", event) | {
+            **_answer(verdict),
+            "score": round(verdict.score if verdict.known else verdict.unknown_score, _DIGITS),
+            "frames": verdict.frames,
+            "unknown_frames": verdict.unknown_frames,
+            "early": event.stopped_early,
+            "preview": event.from_preview,
+            "category": _game(event.category),
+            "mismatch": event.mismatch,
+        }
     if isinstance(event, GameChanged):
         return _head("change", event) | {
             "number": event.number,
@@ -126,13 +135,11 @@ def as_json(event: Event) -> dict[str, Any]:
             "game": _game(event.after),
             "before": _game(event.before),
             "confidence": _rounded_probability(event.confidence),
-            **_category(event),
+            "category": _game(event.category),
+            "mismatch": event.mismatch,
         }
-    return _head("failure", event) | {
-        "reason": event.error.reason,
-        "message": str(event.error),
-        "exit_code": event.error.exit_code,
-    }
+    error = event.error
+    return _head("failure", event) | {"reason": error.reason, "message": str(error), "exit_code": error.exit_code}
 
 
 def _head(name: str, event: Event) -> dict[str, Any]:
@@ -148,40 +155,15 @@ def _answer(answer: Prediction | Verdict) -> dict[str, Any]:
         "game": _game(answer.game if answer.known else None),
         "closest": _game(answer.game),
         "confidence": _rounded_probability(answer.confidence),
-        "top": _ranking(answer.ranking),
+        "top": [
+            {"id": ranked.game.id, "name": ranked.game.name, "confidence": _rounded_probability(ranked.confidence)}
+            for ranked in answer.ranking
+        ],
     }
-
-
-def _frame(event: FrameClassified) -> dict[str, Any]:
-    lag_s = None if event.lag_s is None else round(event.lag_s, 3)
-    return {"number": event.number, "lag_s": lag_s, "lost": event.missed_segments}
-
-
-def _verdict(event: VerdictReached) -> dict[str, Any]:
-    verdict = event.verdict
-    return _answer(verdict) | {
-        "score": round(verdict.score if verdict.known else verdict.unknown_score, _DIGITS),
-        "frames": verdict.frames,
-        "unknown_frames": verdict.unknown_frames,
-        "early": event.stopped_early,
-        "preview": event.from_preview,
-        **_category(event),
-    }
-
-
-def _category(event: VerdictReached | GameChanged) -> dict[str, Any]:
-    return {"category": _game(event.category), "mismatch": event.mismatch}
 
 
 def _game(game: Game | None) -> dict[str, Any] | None:
     return {"id": game.id, "name": game.name} if game else None
-
-
-def _ranking(ranking: Sequence[RankedGame]) -> list[dict[str, Any]]:
-    return [
-        {"id": ranked.game.id, "name": ranked.game.name, "confidence": _rounded_probability(ranked.confidence)}
-        for ranked in ranking
-    ]
 
 
 def _rounded_probability(value: float) -> float:

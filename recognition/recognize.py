@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from data import cli
 from recognition.engine.signals import signals_deferred
@@ -19,30 +21,25 @@ _SURVEY_ONLY = ("game", "top_streams", "preview", "csv", "parquet", "parallel") 
 _SINGLE_ONLY = ("save",)
 _NOT_WITH_WATCH = ("frames", "sure", *_SINGLE_ONLY, *_SURVEY_ONLY)
 
-_Number = TypeVar("_Number", int, float)
-
 
 def _bounded_number(
-    kind: Callable[[str], _Number], description: str, is_valid: Callable[[_Number], bool]
-) -> Callable[[str], _Number]:
+    kind: Callable[[str], float], least: float, most: float, description: str
+) -> Callable[[str], float]:
     """Return a parser of an option's number, whose error message says that the number must be `description`."""
 
-    def parse(text: str) -> _Number:
-        try:
-            number = kind(text)
-        except ValueError:
-            number = kind("-1")  # every option rejects negative numbers
-        if not is_valid(number):
-            raise argparse.ArgumentTypeError(f"invalid value {text!r}: must be {description}")
-        return number
+    def parse(text: str) -> float:
+        with suppress(ValueError):
+            if least <= (number := kind(text)) <= most:
+                return number
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}: must be {description}")
 
     return parse
 
 
-_COUNT = _bounded_number(int, "a whole number, at least 1", lambda count: count >= 1)
-_PROBABILITY = _bounded_number(float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
-_TIME = _bounded_number(float, "a number above 0", lambda time: 0 < time < float("inf"))
-_PORT = _bounded_number(int, "a port from 0 to 65535", lambda port: 0 <= port <= 65535)
+_COUNT = _bounded_number(int, 1, math.inf, "a whole number, at least 1")
+_PROBABILITY = _bounded_number(float, 0, 1, "a number from 0 to 1")
+_TIME = _bounded_number(float, math.ulp(0), sys.float_info.max, "a number above 0")
+_PORT = _bounded_number(int, 0, 65535, "a port from 0 to 65535")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,77 +72,69 @@ def _parser() -> argparse.ArgumentParser:
         "            5 unknown login, 6 no image, 7 video servers unavailable, 8 unknown game;\n"
         "            with several sources: 0 if all succeed, the code that all failures share, otherwise 1",
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "source",
         nargs="*",
         help="login of a Twitch channel; URL of a stream, recording or clip on Twitch or any site with HLS that "
         "Streamlink supports; path of a video file; or - to read sources from stdin, one per line",
     )
-    parser.add_argument(
-        "--from", dest="sources_file", metavar="FILE", default="", help="read more sources from FILE, one per line"
-    )
-    _add_recognition(parser.add_argument_group("recognition"))
-    _add_watch(parser.add_argument_group("watching, needs --watch"))
-    _add_survey(parser.add_argument_group("surveys of many streams, not with --watch"))
+    add("--from", dest="sources_file", metavar="FILE", default="", help="read more sources from FILE, one per line")
+    _add_recognition(parser.add_argument_group("recognition").add_argument)
+    _add_watch(parser.add_argument_group("watching, needs --watch").add_argument)
+    _add_survey(parser.add_argument_group("surveys of many streams, not with --watch").add_argument)
     return parser
 
 
-def _add_recognition(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--json", action="store_true", help="print JSON lines as in docs/events.schema.json, not text")
-    group.add_argument("--top", type=_COUNT, metavar="N", default=1, help="print the N best games (default: 1)")
-    group.add_argument(
+def _add_recognition(add: Callable[..., Any]) -> None:
+    add("--json", action="store_true", help="print JSON lines as in docs/events.schema.json, not text")
+    add("--top", type=_COUNT, metavar="N", default=1, help="print the N best games (default: 1)")
+    add(
         "--min-confidence",
         type=_PROBABILITY,
         metavar="P",
         default=0.0,
         help="call results below P unknown, 0 to 1 (default: 0)",
     )
-    group.add_argument(
+    add(
         "--frames",
         type=_COUNT,
         metavar="N",
         help="classify at most N frames of a source, fewer if the verdict is certain (default: all FRAMES_PER_STREAM)",
     )
-    group.add_argument(
+    add(
         "--sure",
         type=_PROBABILITY,
         metavar="P",
         help="certainty for --frames: the verdict is that of all N frames with probability P, 0 to 1; "
         "1 never stops early (default: 0.99)",
     )
-    group.add_argument("--save", metavar="DIR", help="write annotated frames and a contact sheet to DIR")
-    group.add_argument(
-        "--category", action="store_true", default=None, help="add the streamer's category; needs Helix credentials"
-    )
+    add("--save", metavar="DIR", help="write annotated frames and a contact sheet to DIR")
+    # None, not False, where _first_given looks for the options that were given.
+    add("--category", action="store_true", default=None, help="add the streamer's category; needs Helix credentials")
 
 
-def _add_watch(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--watch", action="store_true", help="follow each stream to its end and print what changes")
-    group.add_argument("--wait", action="store_true", default=None, help="wait for streams to start and to come back")
-    group.add_argument(
-        "--every", type=_TIME, metavar="S", help="classify a frame every S seconds (default: of each segment)"
-    )
-    group.add_argument("--minutes", type=_TIME, metavar="M", help="stop after M minutes (default: never)")
-    group.add_argument("--webhook", metavar="URL", help="POST each change to URL as JSON")
-    group.add_argument("--metrics", type=_PORT, metavar="PORT", help="serve Prometheus metrics at PORT; 0: a free port")
+def _add_watch(add: Callable[..., Any]) -> None:
+    add("--watch", action="store_true", help="follow each stream to its end and print what changes")
+    add("--wait", action="store_true", default=None, help="wait for streams to start and to come back")
+    add("--every", type=_TIME, metavar="S", help="classify a frame every S seconds (default: of each segment)")
+    add("--minutes", type=_TIME, metavar="M", help="stop after M minutes (default: never)")
+    add("--webhook", metavar="URL", help="POST each change to URL as JSON")
+    add("--metrics", type=_PORT, metavar="PORT", help="serve Prometheus metrics at PORT; 0: a free port")
 
 
-def _add_survey(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--game", metavar="NAME", help="add the live streams of this category; needs Helix credentials")
-    group.add_argument(
+def _add_survey(add: Callable[..., Any]) -> None:
+    add("--game", metavar="NAME", help="add the live streams of this category; needs Helix credentials")
+    add(
         "--top-streams",
         type=_COUNT,
         metavar="N",
         help="add only the N streams with the most viewers, of all categories or of --game; needs Helix credentials",
     )
-    group.add_argument(
-        "--preview", action="store_true", default=None, help="classify the preview image, the stream if uncertain"
-    )
-    group.add_argument("--csv", metavar="FILE", help="write the results to FILE as CSV")
-    group.add_argument("--parquet", metavar="FILE", help="write the results to FILE as Parquet")
-    group.add_argument(
-        "--parallel", type=_COUNT, metavar="N", help="recognise N streams at a time (default: PARALLEL_STREAMS)"
-    )
+    add("--preview", action="store_true", default=None, help="classify the preview image, the stream if uncertain")
+    add("--csv", metavar="FILE", help="write the results to FILE as CSV")
+    add("--parquet", metavar="FILE", help="write the results to FILE as Parquet")
+    add("--parallel", type=_COUNT, metavar="N", help="recognise N streams at a time (default: PARALLEL_STREAMS)")
 
 
 def _usage_error(args: argparse.Namespace) -> str:

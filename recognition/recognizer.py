@@ -10,14 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from data import factories
+from data.entities import Frame, Stream
 from data.errors import ModelError
 from recognition.categories import CategoryLookup, CategoryPoller
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.batching import Batcher, ImageClassifier, OnBatch
 from recognition.engine.signals import signals_deferred
 from recognition.engine.single_source import classify_source
-from recognition.engine.slots import WorkSlots
-from recognition.engine.survey import PREVIEW_CONFIDENCE, Survey, preview_first
+from recognition.engine.survey import PREVIEW_CONFIDENCE, Survey, WorkSlots, preview_first
 from recognition.engine.watched_stream import WatchedStream
 from recognition.engine.watcher import Watcher
 from recognition.events import Event, FrameClassified, SourceFailed, VerdictReached
@@ -26,11 +26,10 @@ from recognition.sources import normalise
 if TYPE_CHECKING:
     from config import Settings
     from data.capture.grabber import Grabber
-    from data.entities import Frame, Stream
     from data.twitch.helix import Helix
 
 # (source, max_frames, ad_wait_s, spread_first) → frames, as data.capture.grabber.Grabber.frames gives them
-FrameProvider = Callable[[str, int, float, bool], Iterator["Frame"]]
+FrameProvider = Callable[[str, int, float, bool], Iterator[Frame]]
 
 
 class Recognizer:
@@ -136,8 +135,7 @@ class Recognizer:
 
         settings = self.settings
         session = new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
-        self._closing.enter_context(session)
-        return factories.make_helix(settings, session, self.stop.wait)
+        return factories.make_helix(settings, self._closing.enter_context(session), self.stop.wait)
 
     def category_lookup(self, sources: Iterable[str]) -> CategoryLookup:
         """Start to request the declared categories of these sources, once. Raises SettingsError as `helix` does."""
@@ -205,18 +203,16 @@ class Recognizer:
         parallel: how many streams to recognise at a time; default PARALLEL_STREAMS.
         Raises ModelError; at the end, the DirectoryError that `sources` raised.
         """
-        parallel = parallel or self.settings.parallel_streams
         with ExitStack() as stack:
             classifier = stack.enter_context(self._batcher())
-            slots = WorkSlots(parallel, self.stop.wait)
-            frames = partial(self.grabber.frames, sleep=slots.wait)
-            stream = self.with_classifier(classifier, frames)
+            slots = WorkSlots(parallel or self.settings.parallel_streams, self.stop.wait)
+            stream = self.with_classifier(classifier, partial(self.grabber.frames, sleep=slots.wait))
             recognise = partial(stream.events, max_frames=max_frames, certainty=certainty)
             if preview:
                 client = stack.enter_context(factories.make_preview_client(self.settings))
                 image = self.with_classifier(classifier, lambda s, *_: iter([client.fetch(s)]), PREVIEW_CONFIDENCE)
                 recognise = partial(preview_first, image.events, recognise)
-            yield from Survey(recognise, slots, parallel).results(sources)
+            yield from Survey(recognise, slots).results(sources)
 
     def watch(
         self,

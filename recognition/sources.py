@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -14,6 +14,7 @@ from data.errors import SettingsError
 STDIN = "-"
 
 _CHANNEL = re.compile(r"(?:https?://)?(?:www\.|m\.)?twitch\.tv/([A-Za-z0-9_]+)/?")
+_COMMENT = re.compile(r"(^|\s)#.*")  # a # inside a word belongs to an address (its fragment)
 
 
 def read_sources(arguments: Sequence[str], file: str = "", stdin: TextIO | None = None) -> tuple[str, ...]:
@@ -21,9 +22,8 @@ def read_sources(arguments: Sequence[str], file: str = "", stdin: TextIO | None 
 
     Raises SettingsError if the file cannot be read or there is no source.
     """
-    names = [name for argument in arguments for name in (_read(argument, stdin) if argument == STDIN else [argument])]
-    if file:
-        names += _read(file, stdin)
+    names = [name for argument in arguments for name in (_read(STDIN, stdin) if argument == STDIN else [argument])]
+    names += _read(file, stdin) if file else []
     sources = tuple(dict.fromkeys(map(normalise, names)))  # a dict keeps the order
     if not sources:
         raise SettingsError("sources: the list is empty; name at least one source")
@@ -43,20 +43,12 @@ def twitch_login(source: str) -> str:
     return login if is_login(login) else ""
 
 
-def _read(file: str, stdin: TextIO | None) -> list[str]:
-    """Return the sources in the file, or in stdin if `file` is "-"."""
+def _read(file: str, stdin: TextIO | None) -> Iterator[str]:
+    """Yield the sources in the file, or in stdin if `file` is "-": one per line, with comments that begin with #."""
     try:
-        if file == STDIN:
-            return list(_parse(stdin or sys.stdin))
-        return list(_parse(Path(file).read_text(encoding="utf-8").splitlines()))
+        lines = (stdin or sys.stdin) if file == STDIN else Path(file).read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            if text := _COMMENT.sub("", line).strip():
+                yield text
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--from: cannot read {file}: {error}") from error
-
-
-def _parse(lines: Iterable[str]) -> Iterator[str]:
-    """Yield one source per line. A # at the start of a line or after a space starts a comment."""
-    for line in lines:
-        # A # inside a word belongs to an address (its fragment).
-        text = ("\n" + line).replace("\t#", " #").partition(" #")[0].strip()
-        if text and not text.startswith("#"):
-            yield text

@@ -19,7 +19,7 @@ import numpy as np
 from data.entities import Game
 
 WINDOW_FRAMES = 12
-CHANGE_MARGIN = 2.1  # frames; at one frame in two seconds, the third arrives within ten seconds of a switch
+CHANGE_MARGIN = 2.1  # frames of lead; at one frame in two seconds, the third arrives within ten seconds of a switch
 UNKNOWN_MARGIN = 9.1  # twenty seconds: menus and breaks are unknown as well, and so is one frame in twenty of any game
 
 
@@ -29,25 +29,19 @@ class ChangeDetector:
     confidence: the mean vote per frame for the answer when it was decided, 0 to 1.
     """
 
-    def __init__(
-        self,
-        classes: Sequence[Game],
-        *,
-        window_frames: int = WINDOW_FRAMES,
-        margin: float = CHANGE_MARGIN,
-        unknown_margin: float = UNKNOWN_MARGIN,
-    ) -> None:
-        """Start without an answer. Raises ValueError if the margins do not fit the window.
+    def __init__(self, classes: Sequence[Game], window_frames: int = WINDOW_FRAMES) -> None:
+        """Start without an answer. Raises ValueError for a window that is shorter than the margins.
 
         classes: the games in the order of the probabilities.
         window_frames: how many of the newest frames vote.
-        margin, unknown_margin: the lead that a game or "unknown" needs, in frames.
         """
-        if not 0 < margin <= unknown_margin < window_frames:
-            raise ValueError(f"margins {margin} and {unknown_margin} do not fit a window of {window_frames} frames")
+        if window_frames <= UNKNOWN_MARGIN:
+            raise ValueError(
+                f"a window of {window_frames} frames is shorter than the margin of {UNKNOWN_MARGIN} frames"
+            )
         self._classes = tuple(classes)
         self._votes: deque[np.ndarray] = deque(maxlen=window_frames)  # each (classes + 1,): "unknown" comes last
-        self._margins = np.append(np.full(len(self._classes), margin), unknown_margin)  # (classes + 1,)
+        self._margins = np.append(np.full(len(self._classes), CHANGE_MARGIN), UNKNOWN_MARGIN)  # (classes + 1,)
         self._answer: int | None = None
         self.confidence = 0.0
 

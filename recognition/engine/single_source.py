@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import TypeVar
 
 from data.entities import Frame
 from data.errors import StreamError
@@ -19,11 +21,12 @@ from data.video.images import decode_jpeg
 from recognition.decision.early_stopping import probability_of_change
 from recognition.decision.verdict import VerdictAccumulator
 from recognition.engine.batching import ImageClassifier
-from recognition.engine.prefetch import prefetch
 from recognition.engine.signals import signals_deferred
 from recognition.events import FrameClassified, VerdictReached, now
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 def classify_source(
@@ -78,3 +81,26 @@ def _until_error(frames: Iterable[Frame]) -> Iterator[Frame]:
         if not has_frames:
             raise
         log.warning("%s; the verdict is based on the frames so far", error)
+
+
+@contextmanager
+def prefetch(items: Iterable[_T]) -> Iterator[Iterator[_T]]:
+    """Yield an iterator over `items` that is one item ahead of its consumer; the first item starts immediately.
+
+    An error of an item is raised where the consumer would get that item. After the block no further item starts. An
+    item that is still being computed delays the interpreter's exit.
+    """
+    source, end = iter(items), object()
+    pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="prefetch")
+    pending = pool.submit(next, source, end)
+
+    def results() -> Iterator[_T]:
+        nonlocal pending
+        while (item := pending.result()) is not end:
+            pending = pool.submit(next, source, end)  # before the yield: it runs while the consumer works
+            yield item  # type: ignore[misc]
+
+    try:
+        yield results()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from data.entities import Stream
 from data.errors import DirectoryError, StreamError
-from recognition.engine.slots import WorkSlots
 from recognition.events import FrameClassified, SourceFailed, VerdictReached, now
 from recognition.sources import twitch_login
 
@@ -31,25 +30,45 @@ _MAX_THREADS = 256
 PREVIEW_CONFIDENCE = 0.9  # minimum confidence of a verdict from a preview image, unless the user sets another one
 
 Result = VerdictReached | SourceFailed
-_Recognise = Callable[[str], Iterable[FrameClassified | VerdictReached]]
+_Recognise = Callable[[str], Iterator[FrameClassified | VerdictReached]]
 
 
-class SurveyStopped(Exception):
-    """The survey was closed. Raised in its worker threads only."""
+class WorkSlots:
+    """A semaphore whose holders give up their slot while they wait: at most `count` of them work at once."""
+
+    def __init__(self, count: int, wait: Callable[[float], object]) -> None:
+        """`wait(seconds)` waits, such as `threading.Event.wait`; its return value is passed on."""
+        self.count = count
+        self._free = threading.Semaphore(count)
+        self._wait = wait
+
+    def __enter__(self) -> None:
+        self._free.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._free.release()
+
+    def wait(self, seconds: float) -> object:
+        """Free the slot, wait, and take a slot again. Any thread that works for the slot's holder may call this."""
+        self._free.release()
+        try:
+            return self._wait(seconds)
+        finally:
+            self._free.acquire()
 
 
 class Survey:
     """Classifies sources concurrently, in threads of its own."""
 
-    def __init__(self, recognise: _Recognise, slots: WorkSlots, parallel: int) -> None:
-        """Start nothing yet. Each source takes one of the slots; `parallel` is their number.
+    def __init__(self, recognise: _Recognise, slots: WorkSlots) -> None:
+        """Start nothing yet. Each source takes one of the slots.
 
         recognise: yields one source's frames, then its verdict; thread-safe; raises StreamError.
         """
         self._recognise = recognise
         self._slots = slots
-        self._threads = min(_THREADS_PER_SLOT * parallel, max(parallel, _MAX_THREADS))
-        self._max_pending = self._threads + parallel
+        self._threads = min(_THREADS_PER_SLOT * slots.count, max(slots.count, _MAX_THREADS))
+        self._max_pending = self._threads + slots.count
         self._stop = threading.Event()
 
     def results(self, sources: Iterable[str | Stream]) -> Generator[Result, None, None]:
@@ -59,27 +78,25 @@ class Survey:
         `sources` is raised after the results of the sources before it. Closing the generator stops all sources at
         their next frame.
         """
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="survey")
-        try:
-            yield from self._run_concurrently(pool, sources)
-        finally:
-            self._stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)  # the recogniser's `close` ends waits for ads
-
-    def _run_concurrently(self, pool: ThreadPoolExecutor, sources: Iterable[str | Stream]) -> Iterator[Result]:
         in_flight: set[Future[Result]] = set()
         failure: DirectoryError | None = None
-        try:
-            for source in sources:
-                in_flight.add(pool.submit(self._result, source))
-                if len(in_flight) >= self._max_pending:
-                    done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-        except DirectoryError as error:  # the listing failed: finish what is in flight first
-            failure = error
-        while in_flight:
-            done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
+        with ExitStack() as stack:
+            pool = ThreadPoolExecutor(self._threads, thread_name_prefix="survey")
+            stack.callback(
+                pool.shutdown, wait=False, cancel_futures=True
+            )  # the recogniser's `close` ends waits for ads
+            stack.callback(self._stop.set)
+            try:
+                for source in sources:
+                    in_flight.add(pool.submit(self._result, source))
+                    if len(in_flight) >= self._max_pending:
+                        done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
+                        yield from (future.result() for future in done)
+            except DirectoryError as error:  # the listing failed: finish what is in flight first
+                failure = error
+            while in_flight:
+                done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
         if failure:
             raise failure
 
@@ -93,16 +110,12 @@ class Survey:
         return replace(reached, category=category or reached.category)
 
     def _verdict(self, source: str) -> VerdictReached:
-        """Run one source to its verdict. Raises SurveyStopped if the survey was closed before."""
-        last: FrameClassified | VerdictReached | None = None
-        if not self._stop.is_set():
-            for event in self._recognise(source):
-                last = event
-                if self._stop.is_set():
-                    break
-        if not isinstance(last, VerdictReached):
-            raise SurveyStopped
-        return last
+        """Run one source to its verdict. Raises CancelledError if the survey is closed before."""
+        events = self._recognise(source)
+        while not self._stop.is_set():
+            if isinstance(event := next(events), VerdictReached):
+                return event
+        raise CancelledError
 
 
 def preview_first(

@@ -14,11 +14,12 @@ With `wait`, outages last as long as they take. An unknown login and the end of 
 from __future__ import annotations
 
 import logging
-import random
+import math
 import threading
 import time
 from collections.abc import Callable
 
+from data.backoff import Backoff
 from data.capture.follower import Follower
 from data.entities import Frame
 from data.errors import SourceNotFound, StreamError, StreamOffline, StreamUnavailable
@@ -57,11 +58,9 @@ class WatchedStream:
         wait: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Open nothing yet.
+        """Open nothing yet. `new_accumulator` is called for each stream of the source.
 
-        new_accumulator: called for each stream of the source.
         wait: wait for a stream that is not live yet or has ended.
-        clock: returns monotonic seconds.
         """
         self.source = source
         self.finished = False
@@ -76,7 +75,7 @@ class WatchedStream:
         self._joined = False  # whether this follower gave a frame
         self._newest_date = 0.0  # epoch seconds
         self._reported_reason = ""  # of the latest failure event, until the next frame
-        self._retries, self._outage_since = 0, 0.0
+        self._backoff: Backoff | None = None  # of the current outage
         self._reset()
 
     def poll(self, emit: Emit, stop: threading.Event) -> float:
@@ -133,7 +132,7 @@ class WatchedStream:
         scored = self._classifier.predict(decode_jpeg(frame.jpeg)[None])  # (1, H, W, 3)
         logits = scored.logits[0]  # (classes,)
         prediction = self._accumulator.add_frame(logits, bool(scored.known[0]))
-        self._number, self._has_frames, self._reported_reason, self._retries = self._number + 1, True, "", 0
+        self._number, self._has_frames, self._reported_reason, self._backoff = self._number + 1, True, "", None
         lag_s = None if created_at is None else max(0.0, time.time() - created_at)
         missed, self._reported_missed = missed - self._reported_missed, missed
         emit(FrameClassified(self.source, now(), self._number, prediction, frame.jpeg, lag_s, missed))
@@ -144,22 +143,22 @@ class WatchedStream:
             emit(GameChanged(self.source, now(), before, game, game is not None, self._number, confidence))
 
     def _on_outage(self, error: StreamUnavailable, emit: Emit) -> float:
-        """Servers fail, the stream may continue: return the exponential backoff, with jitter."""
+        """Servers fail, the stream may continue: return the pause before the next attempt."""
         self._follower = None
-        since = self._outage_since = self._outage_since if self._retries else self._clock()
-        self._retries += 1
-        if (outage_s := self._clock() - since) >= _REPORT_OUTAGE_AFTER_S:
+        if not self._backoff:
+            self._backoff = Backoff(math.inf, first_s=_RETRY_S, max_s=_MAX_RETRY_S, jitter=0.5)
+            self._outage_since = self._clock()
+        if (outage_s := self._clock() - self._outage_since) >= _REPORT_OUTAGE_AFTER_S:
             self._emit_failure(error, emit)
         else:
             log.info("%s; trying again", error)
         if outage_s >= _MAX_OUTAGE_S and not self._wait:
             self.close(emit)
-        # The exponent is limited, or days of outage would overflow a float.
-        return min(_RETRY_S * 2.0 ** min(self._retries - 1, 10), _MAX_RETRY_S) * random.uniform(1, 1.5)
+        return self._backoff.next_pause_s() or _MAX_RETRY_S  # never None: the budget has no end
 
     def _on_offline(self, error: StreamError, emit: Emit) -> float:
         """The stream has ended or does not exist: return the pause before the next poll."""
-        self._follower, self._retries = None, 0
+        self._follower = self._backoff = None
         if not self._emit_verdict(emit):
             self._emit_failure(error, emit)
         self.finished = self.finished or not self._wait or isinstance(error, SourceNotFound)

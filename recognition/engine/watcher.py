@@ -41,8 +41,6 @@ class Watcher:
         self._threads = max(1, min(max_threads, len(self._watched)))
         self._due: DelayQueue[WatchedStream] = DelayQueue()
         self._events: queue.Queue[Event] = queue.Queue(_MAX_PENDING_EVENTS)
-        self._remaining = len(self._watched)  # sources that are not finished
-        self._lock = threading.Lock()  # guards `_remaining`
         self._running = True
         self._error: BaseException | None = None
 
@@ -98,8 +96,5 @@ class Watcher:
             return
         if not watched.finished:
             self._due.put(watched, max(due + pause_s, time.monotonic()))
-            return
-        with self._lock:
-            self._remaining -= 1
-            if not self._remaining:
-                self._due.close()
+        elif all(watched.finished for watched in self._watched):
+            self._due.close()

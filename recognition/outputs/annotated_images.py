@@ -55,7 +55,9 @@ class AnnotatedImages(Output):
     def _source_folder(self, source: str) -> Path:
         """Return the source's folder. On first use, create it and delete the images of an earlier run."""
         if source not in self._folders:
-            folder = self._free_name(folder_name(source))
+            name, taken = folder_name(source), set(self._folders.values())  # another source may have the same name
+            names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))]
+            folder = next(path for path in map(self._folder.joinpath, names) if path not in taken)
             folder.mkdir(parents=True, exist_ok=True)
             for path in [*folder.iterdir()]:
                 # Users may keep other files there: only names that this class writes are deleted.
@@ -63,12 +65,6 @@ class AnnotatedImages(Output):
                     path.unlink()
             self._folders[source] = folder
         return self._folders[source]
-
-    def _free_name(self, name: str) -> Path:
-        """Return a folder of this name, with a number behind it if another source of this run has the name."""
-        taken = set(self._folders.values())
-        names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))]
-        return next(path for path in map(self._folder.joinpath, names) if path not in taken)
 
 
 def folder_name(source: str) -> str:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from data.text import printable_line
 from data.video.images import decode_jpeg, encode_jpeg
-
-if TYPE_CHECKING:
-    from recognition.decision.verdict import Prediction
+from recognition.decision.verdict import Prediction
 
 KNOWN, UNKNOWN = (60, 190, 110), (240, 160, 40)  # RGB, 0 to 255, like all colors of this module
 _WHITE, _DARK = (255, 255, 255), (30, 36, 48)
@@ -36,7 +34,9 @@ def annotate_frame(jpeg: bytes, number: int, prediction: Prediction) -> bytes:
     A bar below the text is as long as the confidence: green for a known game, orange for an unknown frame. An
     unknown frame shows the closest game with a question mark. The image has at least 240 x 240 pixels.
     """
-    image = _enlarge(Image.fromarray(decode_jpeg(jpeg)))
+    image = Image.fromarray(decode_jpeg(jpeg))
+    if image.height < _TILE:
+        image = image.resize((_TILE, _TILE), Image.Resampling.BICUBIC)
     width, height = image.size
     strip = (0, height - _STRIP, width, height)
     image.paste(image.crop(strip).point(lambda value: value // 4), strip)
@@ -68,13 +68,7 @@ def contact_sheet(jpegs: Sequence[bytes], titles: Sequence[str]) -> bytes:
     return encode_jpeg(np.asarray(sheet), _JPEG_QUALITY)
 
 
-def _enlarge(image: Image.Image) -> Image.Image:
-    """Return the square image, scaled up if it is smaller than _TILE."""
-    return image if image.height >= _TILE else image.resize((_TILE, _TILE), Image.Resampling.BICUBIC)
-
-
 def _put_text(image: Image.Image, text: str, x: float, baseline: int, color: tuple[int, int, int]) -> None:
-    """Draw one line of text on the image from `x` on."""
     draw = ImageDraw.Draw(image)
     for run, font in _runs(text):
         draw.text((x, baseline), run, color, font, anchor="ls")  # left, baseline
@@ -91,7 +85,6 @@ def _truncate(text: str, width: float) -> str:
 
 
 def _text_width(text: str) -> float:
-    """Return the width of the text in pixels."""
     return sum(font.getlength(run) for run, font in _runs(text))
 
 
@@ -100,21 +93,16 @@ def _runs(text: str) -> Iterator[tuple[str, ImageFont.FreeTypeFont]]:
 
     Composed characters (NFC) need no text shaping: fonts have a glyph for é, but may misplace a combining accent.
     """
-    for wide, run in groupby(unicodedata.normalize("NFC", printable_line(text)), _is_wide):
+    line = unicodedata.normalize("NFC", printable_line(text))
+    # Wide or fullwidth: Unicode Standard Annex 11.
+    for wide, run in groupby(line, lambda character: unicodedata.east_asian_width(character) in "WF"):
         yield "".join(run), _font(wide)
-
-
-def _is_wide(character: str) -> bool:
-    """Tell whether the character is East Asian wide or fullwidth: Unicode Standard Annex 11."""
-    return unicodedata.east_asian_width(character) in "WF"
 
 
 @cache
 def _font(cjk: bool) -> ImageFont.FreeTypeFont:
     """Return the font; without a CJK font on this system, DejaVu Sans draws its replacement glyph."""
     if cjk:
-        try:
+        with suppress(OSError):
             return ImageFont.truetype(_CJK_FONT, _FONT_SIZE)
-        except OSError:
-            return _font(False)
     return ImageFont.truetype(_FONT, _FONT_SIZE)

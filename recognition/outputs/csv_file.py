@@ -1,35 +1,35 @@
-"""CSV output (RFC 4180), and the table columns that CSV and Parquet share. Standard library only."""
+"""CSV output (RFC 4180), and the table columns that CSV and Parquet share."""
 
 from __future__ import annotations
 
 import csv
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from recognition.events import Event, SourceFailed, VerdictReached, as_json
 from recognition.outputs.base import Output, folder_errors
 
-TEXT, INTEGER, FLOAT, BOOLEAN, TIME = "text", "integer", "float", "boolean", "time"
 # The keys of docs/events.schema.json. A game has two columns, id and name; a value that does not apply is empty.
-COLUMNS = {
-    "source": TEXT,
-    "time": TIME,
-    "known": BOOLEAN,
-    "game_id": INTEGER,
-    "game": TEXT,
-    "closest_id": INTEGER,
-    "closest": TEXT,
-    "confidence": FLOAT,
-    "score": FLOAT,
-    "frames": INTEGER,
-    "unknown_frames": INTEGER,
-    "early": BOOLEAN,
-    "preview": BOOLEAN,
-    "category_id": INTEGER,
-    "category": TEXT,
-    "mismatch": BOOLEAN,
-    "reason": TEXT,
-    "message": TEXT,
+COLUMNS: dict[str, type] = {
+    "source": str,
+    "time": datetime,
+    "known": bool,
+    "game_id": int,
+    "game": str,
+    "closest_id": int,
+    "closest": str,
+    "confidence": float,
+    "score": float,
+    "frames": int,
+    "unknown_frames": int,
+    "early": bool,
+    "preview": bool,
+    "category_id": int,
+    "category": str,
+    "mismatch": bool,
+    "reason": str,
+    "message": str,
 }
 
 

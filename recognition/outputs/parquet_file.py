@@ -12,7 +12,7 @@ from arro3.io import write_parquet
 from data.atomic import atomic_file, temporary_files
 from recognition.events import Event, SourceFailed, VerdictReached
 from recognition.outputs.base import Output, folder_errors
-from recognition.outputs.csv_file import BOOLEAN, COLUMNS, FLOAT, INTEGER, TEXT, TIME, to_row
+from recognition.outputs.csv_file import COLUMNS, to_row
 
 _BATCH = 1000  # rows kept as Python objects before they become an Arrow batch of some 200 bytes a row
 _COMPRESSION = "zstd(3)"
@@ -54,11 +54,8 @@ class ParquetFile(Output):
             self._rows = []
 
 
-def _column(kind: str, values: list[Any]) -> Array:
-    if kind == TIME:
-        # Python 3.10 does not parse the suffix Z.
-        times = [datetime.fromisoformat(value.replace("Z", "+00:00")) for value in values]
-        milliseconds = [round(time.timestamp() * 1000) for time in times]
-        return Array(milliseconds, type=DataType.int64()).cast(DataType.timestamp("ms", tz="UTC"))
-    types = {TEXT: DataType.string, INTEGER: DataType.int64, FLOAT: DataType.float64, BOOLEAN: DataType.bool}
+def _column(kind: type, values: list[Any]) -> Array:
+    if kind is datetime:  # Arrow parses ISO 8601
+        return Array(values, type=DataType.string()).cast(DataType.timestamp("ms", tz="UTC"))
+    types = {str: DataType.string, int: DataType.int64, float: DataType.float64, bool: DataType.bool}
     return Array(values, type=types[kind]())

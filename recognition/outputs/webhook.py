@@ -26,7 +26,7 @@ from data.text import plural
 from recognition.events import Event, GameChanged, as_json
 from recognition.outputs.base import Output
 
-_MAX_PENDING = 1000  # changes; when more wait, the oldest is dropped
+_MAX_PENDING = 1000  # changes
 _FIRST_PAUSE_S, _MAX_PAUSE_S = 1.0, 60.0
 _MAX_RESPONSE_BYTES = 1 << 16
 _RETRY_STATUSES = frozenset({408, 425, 429})  # besides those from 500 on: RFC 9110, 8470, 6585
@@ -63,7 +63,7 @@ class Webhook(Output):
         self._session = session
         self._secret = secret.encode()
         self._deadline_s, self._retry_for_s, self._close_timeout_s = deadline_s, retry_for_s, close_timeout_s
-        self._pending: deque[bytes] = deque()
+        self._pending: deque[bytes] = deque(maxlen=_MAX_PENDING)
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._close_deadline = float("inf")  # time.monotonic()
@@ -76,9 +76,7 @@ class Webhook(Output):
         if not isinstance(event, GameChanged):
             return
         with self._changed:
-            if len(self._pending) >= _MAX_PENDING:
-                self._pending.popleft()
-                self.dropped += 1
+            self.dropped += len(self._pending) == _MAX_PENDING  # the full deque drops its oldest change
             self._pending.append(json.dumps(as_json(event), ensure_ascii=False).encode())
             self._changed.notify()
 
@@ -97,7 +95,6 @@ class Webhook(Output):
             log.warning("%s not delivered to %s, %d delivered", plural(missing, "change"), self._host, self.delivered)
 
     def _work(self) -> None:
-        """Deliver changes in their order until `close`."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._pending or self._closing.is_set())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data.entities import Game
-from recognition.decision.change_detector import WINDOW_FRAMES, ChangeDetector
+from recognition.decision.change_detector import ChangeDetector
 
 CHESS, TETRIS, PONG = GAMES = (Game(1, "Chess"), Game(2, "Tetris"), Game(3, "Pong"))
 UNKNOWN = None
@@ -117,7 +117,7 @@ def test_each_change_is_reported_once():
 
 def test_invalid_arguments_raise_value_error():
     """A margin that exceeds the window, and probabilities of another number of classes."""
-    with pytest.raises(ValueError, match="margins"):
-        ChangeDetector(GAMES, unknown_margin=WINDOW_FRAMES + 1)
+    with pytest.raises(ValueError, match="shorter than the margin"):
+        ChangeDetector(GAMES, window_frames=9)
     with pytest.raises(ValueError, match="2,"):
         ChangeDetector(GAMES).add_frame(np.ones(2), True)

@@ -1,4 +1,4 @@
-"""recognition.engine.prefetch: the next item is computed while the consumer works, and errors keep their position."""
+"""Prefetch: the next item is computed while the consumer works, and errors keep their position."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from recognition.engine.prefetch import prefetch
+from recognition.engine.single_source import prefetch
 
 
 def test_all_items_come_in_order():

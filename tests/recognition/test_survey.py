@@ -18,8 +18,7 @@ from model.inference.calibration import ScoredLogits
 from model.inference.classifier import Classifier
 from recognition import Recognizer
 from recognition.decision.verdict import Prediction, VerdictAccumulator
-from recognition.engine.slots import WorkSlots
-from recognition.engine.survey import Survey
+from recognition.engine.survey import Survey, WorkSlots
 from recognition.events import FrameClassified, SourceFailed, VerdictReached, now
 from tests.data.conftest import settings
 from tests.recognition.commands import BRIGHT, DARK
@@ -50,8 +49,8 @@ def stream(login: str, game: Game | None) -> Stream:
     return Stream(login, game.id if game else 0, "", "en", 1, game.name if game else "")
 
 
-def survey(recognise: Callable[[str], Iterable[FrameClassified | VerdictReached]], parallel: int = PARALLEL) -> Survey:
-    return Survey(recognise, WorkSlots(parallel, time.sleep), parallel)
+def survey(recognise: Callable[[str], Iterator[FrameClassified | VerdictReached]], parallel: int = PARALLEL) -> Survey:
+    return Survey(recognise, WorkSlots(parallel, time.sleep))
 
 
 def test_each_source_has_its_result():
@@ -121,7 +120,7 @@ def test_waiting_source_gives_up_its_slot():
         yield verdict_of(source)
 
     start = time.monotonic()
-    assert len(list(Survey(patient, slots, 2).results(f"n{number}" for number in range(16)))) == 16
+    assert len(list(Survey(patient, slots).results(f"n{number}" for number in range(16)))) == 16
     assert most == 2
     assert time.monotonic() - start < 3  # one after the other they would take four
 
