@@ -1,4 +1,4 @@
-"""python -m benchmarks [name ...]: run the benchmarks of these names, or all of them."""
+"""Benchmark runner, python -m benchmarks [name ...]: run the benchmarks of these names, or all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import benchmarks
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run them in turn; the first exit code that is not 0 ends it."""
+    """Run the benchmarks in turn; stop at the first exit code that is not 0, and return it."""
     names = [module.name for module in pkgutil.iter_modules(benchmarks.__path__) if not module.name.startswith("_")]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=benchmarks.__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"one of {', '.join(names)}")

@@ -1,8 +1,8 @@
-"""One measured client, in a process of its own, so that the stand-in's work is not counted as its own.
+"""Grabbing client, measured in a process of its own, so that the stand-in's CPU time is not counted.
 
     python -m benchmarks._client ours|original STANDIN FRAMES LOGIN...
 
-Prints JSON: frames kept, CPU and wall seconds for them, without the imports.
+Prints JSON: the number of frames, and the CPU and wall seconds for them, imports excluded.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ PARALLEL = 8
 
 
 def main() -> int:
-    """Grab, measure, print."""
+    """Grab, measure, print, and return the exit code."""
     way, standin, count, *logins = sys.argv[1:]
     grab = _ours if way == "ours" else _original
-    import av  # noqa: F401 - both ways load it here, not while they are measured
+    import av  # noqa: F401 - loaded before the measurement
     import cv2  # noqa: F401
     import streamlink  # noqa: F401
 

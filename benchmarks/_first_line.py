@@ -1,9 +1,9 @@
-"""What a first line is made of, one part after the other, in a process of its own.
+"""Parts of the time to the first line, measured one after the other in a process of its own.
 
     python -m benchmarks._first_line STARTED LOGIN
 
-STARTED: epoch seconds, when the process was asked for. Prints JSON: seconds by part. The command does some of these
-side by side; here each is waited for, so that it can be told what it takes.
+STARTED: epoch seconds at which the process was started. Prints JSON: seconds by part. The command runs some parts
+concurrently; here they run in turn, so that each can be measured.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Fetched:
-    """A file that is read, and how long its reader waited for it."""
+    """A file-like object that measures how long its reader waits."""
 
     def __init__(self, file: Readable) -> None:
         self._file = file
         self.seconds = 0.0
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes."""
+        """Return up to `size` bytes."""
         start = time.perf_counter()
         try:
             return self._file.read(size)
@@ -39,7 +39,7 @@ class Fetched:
 
 
 def main() -> int:
-    """Do each part of the way to a first line, measure, print."""
+    """Run each part, measure it, print the seconds, and return the exit code."""
     started, login = float(sys.argv[1]), sys.argv[2]
     parts = {"interpreter": _BEGUN - started}
 
@@ -51,7 +51,7 @@ def main() -> int:
 
     with timed("imports"):
         import config
-        from data.capture.source_resolver import VideoFile, SourceResolver
+        from data.capture.source_resolver import SourceResolver, VideoFile
         from data.video.decoder import first_frame
         from data.video.images import decode_jpeg
         from model.inference.classifier import Classifier

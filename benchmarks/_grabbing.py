@@ -1,4 +1,4 @@
-"""What the benchmarks of grabbing share: channels of a 1080p60 source, and clients that are measured in turn."""
+"""Grabbing benchmarks, shared code: channels with a 1080p60 source, and clients that are measured in turn."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tests.standin.media import TRANSCODES
 from tests.standin.transcode import Rendition
 from tests.standin.world import Channel
 
-SOURCE = Rendition(1920, 1080, 60, 9_100_000)  # what Twitch's 1080p60 channels send, bit/s included
-PRESET = "veryfast"  # OBS's default: CABAC, deblocking, B-frames; all cost a decoder time
-FRAMES = 13  # of a window of 15: the last segments are new meanwhile
-CHANNELS = 6  # in a run, over which what a run costs once is spread
+SOURCE = Rendition(1920, 1080, 60, 9_100_000)  # the size and bit rate of Twitch's 1080p60 channels
+PRESET = "veryfast"  # OBS's default; its CABAC, deblocking and B-frames cost the decoder time
+FRAMES = 13  # of a playlist of 15 segments, of which the oldest may expire during the run
+CHANNELS = 6  # in a run, to spread the cost of its start
 ROUNDS = 3
 CLIPS_1080 = ("stk_hacienda", "openarena_aggressor", "supertux_crystal_mine")  # fast 3D, fast and dark, flat 2D
-_SECONDS = 16  # of each, over and over: transcoding to 1080p60 takes as long as it lasts, the first time
+_SECONDS = 16  # of each clip, in a loop: the first transcoding to 1080p60 takes as long as it plays
 REPOSITORY = Path(__file__).parent.parent
 
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A client's work for each kept frame: CPU and wall seconds, bytes of every answer."""
+    """A client's cost per saved frame: CPU and wall seconds, bytes of all responses."""
 
     cpu_s: float
     wall_s: float
@@ -41,7 +41,7 @@ class Measured:
 
 @contextmanager
 def channels(count: int, behaviour: str = "live", clips: int = len(CLIPS_1080)) -> Iterator[tuple[Standin, list[str]]]:
-    """A stand-in with so many channels, their renditions made beforehand, and the channels' logins."""
+    """Yield a stand-in with `count` channels, whose renditions are already transcoded, and the logins."""
     with tempfile.TemporaryDirectory(prefix="clips-") as folder:
         sources = sources_1080(Path(folder))[:clips]
         made = [
@@ -56,13 +56,13 @@ def channels(count: int, behaviour: str = "live", clips: int = len(CLIPS_1080)) 
 
 
 def sources_1080(folder: Path) -> list[Channel]:
-    """The channels of CLIPS_1080, their clips cut short, into `folder`."""
+    """Return the channels of CLIPS_1080 with shortened clips, which are written into `folder`."""
     channels = [channel for channel in World.load(CLIPS).channels if channel.login in CLIPS_1080]
     return [dataclasses.replace(channel, file=_shortened(channel.file, folder)) for channel in channels]
 
 
 def _shortened(clip: Path, folder: Path) -> Path:
-    """Its first seconds, not encoded anew; the same bytes each time, so that transcodes are found again."""
+    """Write the clip's first seconds without encoding; equal bytes each time, so that cached transcodes fit."""
     short = folder / clip.name
     with av.open(str(clip)) as source, av.open(str(short), "w", options={"fflags": "+bitexact"}) as output:
         video = output.add_stream_from_template(source.streams.video[0], opaque=True)
@@ -74,7 +74,7 @@ def _shortened(clip: Path, folder: Path) -> Path:
 
 
 def measured(standin: Standin, way: str, logins: list[str], frames: int = FRAMES) -> Measured:
-    """One client's run: `way` is ours or original."""
+    """Run one client and return its cost. `way`: ours or original."""
     before = len(standin.requests)
     command = [sys.executable, "-m", "benchmarks._client", way, standin.url, str(frames), *logins]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
@@ -86,7 +86,7 @@ def measured(standin: Standin, way: str, logins: list[str], frames: int = FRAMES
 
 
 def in_turn(behaviour: str, figure: str) -> tuple[float, float]:
-    """Ours and the original's median of a figure of Measured, over rounds in which each grabs from all channels."""
+    """Return the medians of one field of Measured, ours and the original's, over rounds of all channels."""
     ours, original = [], []
     with channels(CHANNELS, behaviour) as (standin, logins):
         for _ in range(ROUNDS):
@@ -96,7 +96,10 @@ def in_turn(behaviour: str, figure: str) -> tuple[float, float]:
 
 
 def report(name: str, ours: float, original: float, unit: str, **more: Any) -> int:
-    """Print the benchmark's line. `ratio`: how many times less, or for rates more, ours is; `more`: at its end."""
+    """Print the benchmark's JSON line and return 0.
+
+    Its `ratio` says how many times less ours is or, for rates, how many times more. `more`: further keys.
+    """
     ratio = ours / original if unit.endswith(("/s", "/min")) else original / ours
     values = {"name": name, "ours": round(ours, 3), "original": round(original, 3), "ratio": round(ratio, 1)}
     print(json.dumps({**values, "unit": unit, **more}), flush=True)

@@ -1,6 +1,6 @@
-"""The way of the program of 2021, to measure against: each segment whole, of the best rendition, through a file.
+"""The original's method, the baseline: whole segments of the best rendition, through files.
 
-Its steps are those of its downloadFrames: Streamlink's `best`, the playlist's addresses, `requests.get` of a whole
+The steps are those of its downloadFrames: Streamlink's `best`, the playlist's addresses, `requests.get` of a whole
 segment, a temporary file, OpenCV's VideoCapture, the first frame, INTER_AREA, JPEG; one stream at a time.
 """
 
@@ -19,14 +19,14 @@ from data.http.session import configure_session, new_session
 
 
 def new_streamlink(standin: str) -> Streamlink:
-    """A Streamlink that takes the stand-in for Twitch; it serves a whole run."""
+    """Return a Streamlink session that talks to the stand-in; one session serves a whole run."""
     session = Streamlink()
     configure_session(session.http, 30.0, standin)
     return session
 
 
 def network(model_path: Path) -> Any:
-    """The Keras model in the folder; where there is an ONNX file alone, one like it: its answers are worth nothing."""
+    """Return the Keras model in the folder; if there is only an ONNX file, an untrained network of the same size."""
     import keras
 
     from model.inference import classes
@@ -40,7 +40,7 @@ def network(model_path: Path) -> Any:
 
 
 def frames(session: Streamlink, standin: str, login: str, img_size: int = 240) -> Iterator[bytes]:
-    """JPEGs of the live window of a channel of the stand-in."""
+    """Yield a JPEG for each segment in the channel's playlist."""
     with new_session(30.0, standin) as http, tempfile.TemporaryDirectory() as folder:
         playlist = http.get(session.streams(f"https://www.twitch.tv/{login}")["best"].url).text
         for number, link in enumerate(re.findall(r"^(https?://\S+)", playlist, re.M)):

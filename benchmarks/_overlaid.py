@@ -1,6 +1,6 @@
-"""Test pictures: frames with what streamers lay over a game, and screens without one. Drawn with Pillow.
+"""Test images: frames with stream overlays, and screens without a game. Drawn with Pillow.
 
-On purpose of other make than what model.augmentation.overlays and model.augmentation.synthetic_negatives draw for training: real letters, other layouts.
+They differ on purpose from the images of model.augmentation, which the training sees: real letters, other layouts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Box = tuple[int, int, int, int]  # x, y, width, height, pixels
 
 
 def layout(chance: np.random.Generator, size: int) -> dict[str, _Box]:
-    """A webcam, a chat column and an alert that cover 23 to 27 % of the picture and hardly each other."""
+    """Return boxes of a webcam, a chat column and an alert, which cover 23 to 27 % of the image with little overlap."""
     while True:
         wide, chat = chance.uniform(0.13, 0.22), chance.uniform(0.09, 0.13)
         high = min(1.0, chat / wide)
@@ -42,7 +42,7 @@ def layout(chance: np.random.Generator, size: int) -> dict[str, _Box]:
 
 
 def overlaid(frames: np.ndarray, strangers: np.ndarray, seed: Sequence[int]) -> np.ndarray:
-    """uint8 (n, h, h, 3): a session's `frames` of that kind with overlays that stay where they are, as a streamer's do.
+    """Return a session's `frames`, uint8 (n, h, h, 3), with overlays at one place, as a streamer has them.
 
     The webcam shows a part of one of `strangers` (m, h, h, 3), or blobs.
     """
@@ -67,7 +67,7 @@ def overlaid(frames: np.ndarray, strangers: np.ndarray, seed: Sequence[int]) -> 
 
 
 def screens(count: int, size: int, seed: int) -> np.ndarray:
-    """uint8 (count, size, size, 3): web pages, editors, waiting screens, black, bars, static."""
+    """Return web pages, editors, waiting screens, black, bars and static, uint8 (count, size, size, 3)."""
     made = []
     for number in range(count):
         chance = np.random.default_rng((seed, number))
@@ -84,7 +84,7 @@ def _camera(chance: np.random.Generator, strangers: np.ndarray) -> Image.Image:
 
 
 def _jittered(camera: Image.Image, chance: np.random.Generator) -> Image.Image:
-    """A part of it, moved a little each time, as a person moves."""
+    """Return a part of the image, moved a little each time, as a person moves."""
     width, height = camera.size
     x, y = (int(value) for value in chance.integers(0, 17, 2))
     return camera.crop((x, y, x + width - 16, y + height - 16))
@@ -187,6 +187,6 @@ def _color(chance: np.random.Generator, low: int = 0, high: int = 256) -> tuple[
 
 
 def _font(chance: np.random.Generator, size: int) -> ImageFont.FreeTypeFont:
-    """One of those that come with matplotlib."""
+    """Return one of matplotlib's fonts."""
     files = sorted((Path(mpl.get_data_path()) / "fonts" / "ttf").glob("DejaVu*.ttf"))
     return ImageFont.truetype(str(files[chance.integers(len(files))]), max(size, 6))

@@ -1,4 +1,4 @@
-"""Channels whose games change at known times: a folder for the stand-in, and what a watcher should tell of them."""
+"""Planted switches: channels that change their game at known times, and the comparison with reported changes."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ from tests.standin.media import TRANSCODES, Media, default_cache
 from tests.standin.world import Channel
 
 _APART_S = (40, 120)  # seconds from one switch of a channel to the next
-_STEADY = 5  # one channel in so many never switches
+_STEADY = 5  # every fifth channel never switches
 _SLOW_S = 10.0
-_MARGIN_S = 30  # neither at the beginning nor at the end
+_MARGIN_S = 30  # without a switch at the beginning and at the end
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The channels, all live; by login, what each plays from when on, epoch seconds, first what it begins with."""
+    """Live channels, and by login their games in the order of time: (start in epoch seconds, game id).
+
+    The first entry is the game at the beginning.
+    """
 
     channels: tuple[Channel, ...]
     played: dict[str, list[tuple[float, int]]]
 
     @property
     def clips(self) -> dict[int, str]:
-        """By game, the name of its clip."""
+        """Return the name of each game's clip, by game id."""
         return {channel.game_id: channel.file.stem for channel in self.channels}
 
     @property
     def switches(self) -> int:
-        """How many there are."""
+        """Return the number of switches."""
         return sum(len(games) - 1 for games in self.played.values())
 
 
 def planned(count: int, start: float, seconds: float, seed: int) -> Plan:
-    """So many channels, on the clips that no dataset contains, which switch between `start` and `seconds` later."""
+    """Return a plan of `count` channels that play held-out clips and switch within `seconds` after `start`."""
     world, chance = World.load(CLIPS), random.Random(seed)
     sources = [channel for channel in world.channels if channel.login in world.held_out]
     channels, played = [], {}
@@ -57,7 +60,7 @@ def planned(count: int, start: float, seconds: float, seed: int) -> Plan:
 
 
 def write(plan: Plan, folder: Path) -> None:
-    """clips.tsv and switches.tsv, and the segments that the channels will play, made beforehand."""
+    """Write clips.tsv and switches.tsv, and transcode the segments that the channels will play."""
     names = [field.name for field in dataclasses.fields(Channel) if field.name != "switches"]
     rows = [[getattr(channel, name) for name in names] for channel in plan.channels]
     _write(folder / "clips.tsv", names, rows)
@@ -77,7 +80,7 @@ def _write(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> No
 
 
 def compared(plan: Plan, changes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The switches found, missed, and made up, and how late they were told. `changes`: as --json prints them."""
+    """Return the switches found, missed and falsely reported, and the delays. `changes`: as --json prints them."""
     told: dict[str, list[dict[str, Any]]] = {login: [] for login in plan.played}
     for change in changes:
         told[change["source"]].append(change)

@@ -1,4 +1,4 @@
-"""The recogniser's way of 2021: TensorFlow, the whole live window as whole segments, then a prediction a frame.
+"""The original's recogniser: TensorFlow, whole segments of the whole playlist, then one prediction per frame.
 
     python -m benchmarks._recognizer STANDIN LOGIN MODEL_PATH
 
@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def main() -> int:
-    """Load, download, predict, print."""
+    """Load, download, predict, print, and return the exit code."""
     standin, login, model_path = sys.argv[1:]
     from benchmarks import _original
 

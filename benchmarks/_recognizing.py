@@ -1,4 +1,4 @@
-"""What the benchmarks of recognition share: a model made on the spot, and both ways as whole processes in turn."""
+"""Recognition benchmarks, shared code: a quickly trained model, and both methods as whole processes in turn."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from data.storage.frame_folder import FrameFolder
 from tests.standin import Standin
 
 _ROUNDS = 3
-_FRAMES = 4  # of each channel, to make a model of: what it is worth does not matter here
+_FRAMES = 4  # of each channel, for a model whose accuracy does not matter here
 _REPOSITORY = Path(__file__).parent.parent
 
 
 def measure(name: str, architecture: str) -> int:
-    """Measure both on a model of this architecture; prints the benchmark's line."""
+    """Measure both methods on a model of this architecture, print the benchmark's line, and return 0."""
     ours, original = [], []
     with ready(architecture) as (standin, logins, environment):
         for _ in range(_ROUNDS):
@@ -37,7 +37,7 @@ def measure(name: str, architecture: str) -> int:
 
 @contextmanager
 def ready(architecture: str) -> Iterator[tuple[Standin, list[str], dict[str, str]]]:
-    """A stand-in with channels of a 1080p60 source, their logins, and the environment for a model made of them."""
+    """Yield a stand-in with 1080p60 channels, their logins, and the environment with a model trained on them."""
     with _grabbing.channels(6) as (standin, logins), tempfile.TemporaryDirectory() as folder:
         settings = {"DOWNLOAD_PATH": f"{folder}/dataset", "MODEL_PATH": f"{folder}/model", "EPOCHS": "1"}
         settings |= {"ARCHITECTURE": architecture, "INITIAL_WEIGHTS": "none", "AUGMENT": "false"}
@@ -47,7 +47,7 @@ def ready(architecture: str) -> Iterator[tuple[Standin, list[str], dict[str, str
 
 
 def first_line(environment: dict[str, str], module: str, *args: str) -> float:
-    """Wall time from a process's start to the first line that it prints."""
+    """Return the seconds from a process's start to the first line that it prints."""
     start = time.perf_counter()
     command = [sys.executable, "-m", module, *args]
     with subprocess.Popen(command, cwd=_REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True) as process:
@@ -61,12 +61,12 @@ def first_line(environment: dict[str, str], module: str, *args: str) -> float:
 
 
 def original_arguments(standin: Standin, logins: list[str], environment: dict[str, str]) -> tuple[str, str, str]:
-    """Of benchmarks._recognizer, for the first channel."""
+    """Return the arguments of benchmarks._recognizer for the first channel."""
     return standin.url, logins[0], environment["MODEL_PATH"]
 
 
 def _make_model(standin: str, logins: list[str], folder: FrameFolder, environment: dict[str, str]) -> None:
-    """Three games, each of two of the channels, and what model.create makes of them."""
+    """Save a dataset of three games with two channels each, and train a model on it."""
     games = [Game(number, f"Game {number}") for number in (1, 2, 3)]
     folder.add_games(games)
     with Grabber(img_size=240, jpeg_quality=95, standin=standin) as grabber:
@@ -76,7 +76,7 @@ def _make_model(standin: str, logins: list[str], folder: FrameFolder, environmen
 
 
 def _seconds(environment: dict[str, str], module: str, *args: str) -> float:
-    """Wall time of one run, which must judge the whole window, but for segments that are new meanwhile."""
+    """Return the seconds of one run. Raises RuntimeError unless it classifies FRAMES frames or more."""
     start = time.perf_counter()
     lines = _run(environment, module, *args).splitlines()
     seconds = time.perf_counter() - start

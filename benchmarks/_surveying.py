@@ -1,4 +1,4 @@
-"""What the benchmarks of surveys share: a stand-in of many channels, and surveys of them as processes of their own."""
+"""Survey benchmarks, shared code: a stand-in with many channels, and surveys as processes of their own."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from tests.standin.media import TRANSCODES, segment_count
 from tests.standin.preview import preview_image, preview_segment
 from tests.standin.world import Channel
 
-_SEGMENTS = 3  # of each clip, to see what decoding takes
+_SEGMENTS = 3  # of each clip, to measure decoding
 
 
 @dataclasses.dataclass(frozen=True)
 class Surveyed:
-    """A survey's cost, for a stream: wall and CPU seconds, frames, bytes of all answers. `answers`: game ids by login.
+    """A survey's cost per stream: wall and CPU seconds, frames, bytes of all responses; and its answers.
 
-    `standin_s`: what the stand-in took of the CPU meanwhile; `inference_s`: the network, of `cpu_s`.
+    answers: game ids by login.
+    inference_s: the network's part of `cpu_s`.
+    standin_s: CPU seconds of the stand-in meanwhile.
     """
 
     answers: dict[str, int | None]
@@ -41,20 +43,20 @@ class Surveyed:
 
     @property
     def a_minute(self) -> float:
-        """Streams a minute, with the stand-in on the same cores."""
+        """Return streams per minute, with the stand-in on the same cores."""
         return 60 / self.wall_s
 
     @property
     def a_minute_alone(self) -> float:
-        """The same, were the stand-in on another machine: its share of the CPU time spent is not waited for."""
+        """Return the estimated streams per minute without the CPU time of the stand-in."""
         return self.a_minute * (self.cpu_s + self.standin_s) / self.cpu_s
 
 
 @contextmanager
 def channels(count: int) -> Iterator[tuple[Standin, list[str], list[str]]]:
-    """A stand-in with so many live channels, all clips in turn; their logins; and those whose 1080p60 is there, too.
+    """Yield a stand-in with `count` live channels, their logins, and the logins of those that also have 1080p60.
 
-    What they send is made beforehand.
+    All renditions and previews are made before.
     """
     with tempfile.TemporaryDirectory(prefix="clips-") as folder:
         best = sources_1080(Path(folder))
@@ -71,12 +73,12 @@ def channels(count: int) -> Iterator[tuple[Standin, list[str], list[str]]]:
 
 
 def named(channel: Channel, login: str) -> Channel:
-    """The channel under this login, without what may be wrong with it."""
+    """Return the channel with this login, without its faults."""
     return dataclasses.replace(channel, login=login, behaviour="live")
 
 
 def surveyed(standin: Standin, way: str, logins: Sequence[str]) -> Surveyed:
-    """One survey; `way` as benchmarks._surveyor has it."""
+    """Run one survey and return its cost. `way`: as in benchmarks._surveyor."""
     requests, cpu = len(standin.requests), time.process_time()
     command = [sys.executable, "-m", "benchmarks._surveyor", way, standin.url]
     done = subprocess.run(
@@ -91,7 +93,7 @@ def surveyed(standin: Standin, way: str, logins: Sequence[str]) -> Surveyed:
 
 
 def decoding_s(standin: Standin) -> float:
-    """CPU seconds from a segment's bytes to a frame: unpacked, decoded, scaled, as JPEG."""
+    """Return the average CPU seconds from a segment's bytes to a JPEG."""
     media, decoder, spent = standin.transcoder, Decoder(), []
     for file in sorted({channel.file for channel in standin.world.channels}):
         for index in range(min(_SEGMENTS, segment_count(file))):
@@ -103,5 +105,5 @@ def decoding_s(standin: Standin) -> float:
 
 
 def differing(one: Surveyed, other: Surveyed) -> int:
-    """How many answers of both are not the same."""
+    """Return the number of answers that differ."""
     return sum(other.answers[login] != game for login, game in one.answers.items())

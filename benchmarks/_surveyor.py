@@ -1,10 +1,14 @@
-"""One measured survey, in a process of its own, on two cores at most.
+"""Survey, measured in a process of its own, on at most two cores.
 
     python -m benchmarks._surveyor all|early|preview|int8|original STANDIN < logins
 
-Judges by the model in MODEL_PATH, `int8` by its 8-bit form. Prints JSON: `answers` by login (the game's id, 0 for
-unknown, null where it failed), the `frames` they are of, wall and CPU seconds for it without imports and the model's
-loading, `inference_s` of the CPU's, and `memory_mb`, the most that it ever had.
+Uses the model in MODEL_PATH; `int8` uses its 8-bit form. Prints JSON:
+
+    answers            by login: the game's id, 0 for unknown, null after a failure
+    frames             number of classified frames
+    wall_s, cpu_s      seconds, without the imports and the loading of the model
+    inference_s        the network's part of cpu_s
+    memory_mb          peak memory
 """
 
 from __future__ import annotations
@@ -26,14 +30,14 @@ if TYPE_CHECKING:
     from model.inference.calibration import ScoredLogits
     from recognition.engine.batching import ImageClassifier
 
-FRAMES = 13  # of a window of 15: the last segments are new meanwhile
+FRAMES = 13  # of a playlist of 15 segments, of which the oldest may expire during the run
 _CORES = 2
 
 Answer = tuple[str, int | None, int]  # login, game, frames
 
 
 def main() -> int:
-    """Survey, measure, print."""
+    """Run the survey, measure it, print the result, and return the exit code."""
     way, standin = sys.argv[1:]
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:_CORES])
     from config import load
@@ -56,7 +60,7 @@ def main() -> int:
 
 
 class Timed:
-    """A classifier, and the CPU seconds that it took of the threads that called it."""
+    """A classifier that counts its CPU seconds in the calling threads."""
 
     def __init__(self, classifier: ImageClassifier) -> None:
         self._classifier = classifier
@@ -65,7 +69,7 @@ class Timed:
         self.seconds = 0.0
 
     def predict(self, images: np.ndarray) -> ScoredLogits:
-        """What the classifier says."""
+        """Return the classifier's result and count its CPU time."""
         start = time.thread_time()
         judged = self._classifier.predict(images)
         with self._lock:
@@ -74,7 +78,7 @@ class Timed:
 
 
 class _Ours:
-    """The library, as the command uses it. `way`: all frames, an early stop, or previews first."""
+    """The toolkit's library. `way`: all frames, early stopping, or previews first."""
 
     def __init__(self, settings: Settings, way: str) -> None:
         from recognition import Recognizer
@@ -86,7 +90,7 @@ class _Ours:
         self._how: dict[str, Any] = {"preview": way == "preview", "certainty": certainty}
 
     def answers(self, logins: Iterable[str]) -> Iterator[Answer]:
-        """Side by side, as they come."""
+        """Yield the answers of a concurrent survey, as they come."""
         from recognition.events import SourceFailed
 
         with self._recognizer as recognizer:
@@ -99,12 +103,12 @@ class _Ours:
 
     @property
     def inference_s(self) -> float:
-        """CPU seconds of the network: with one thread a picture it runs in the one that asks."""
+        """CPU seconds of the network. With one thread per inference, it runs in the calling thread."""
         return self._timed.seconds
 
 
 class _Original:
-    """The original's steps, one stream after the other, in one process: it started TensorFlow for each stream."""
+    """The original's steps for one stream after the other in one process. The original started TensorFlow for each."""
 
     def __init__(self, settings: Settings) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -118,7 +122,7 @@ class _Original:
         self.inference_s = 0.0
 
     def answers(self, logins: Iterable[str]) -> Iterator[Answer]:
-        """In turn: the whole window, then a prediction a frame."""
+        """Yield the answers in turn: download the whole playlist, then predict each frame."""
         from benchmarks import _original
         from data.video.images import decode_jpeg
         from recognition.decision.verdict import VerdictAccumulator

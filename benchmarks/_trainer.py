@@ -1,7 +1,7 @@
-"""One training, in a process of its own, so that its memory is its own: `ours` or `original`.
+"""Training, `ours` or `original`, measured in a process of its own because of its peak memory.
 
-Both train the same network for the same epochs, from the start to the end, and print one JSON line. The original's
-pipeline is the one of 2021: image_dataset_from_directory, batches of 16, one of them prefetched, nothing kept.
+Both train the same network for the same number of epochs and print one JSON line. The original's input pipeline is
+image_dataset_from_directory with batches of 16, one of them prefetched, without a cache.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BATCH, SIZE = 16, 240
 
 
 def main(argv: list[str]) -> int:
-    """`argv`: the way, the folder of the frames, the architecture, and how many epochs."""
+    """Train and print. `argv`: the method, the folder of the frames, the architecture, the number of epochs."""
     way, folder, architecture = argv[:3]
     epochs = int(argv[3])
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"

@@ -1,4 +1,4 @@
-"""What the benchmarks of training share: frames of the stand-in's clips, and trainings that are measured in turn."""
+"""Training benchmarks, shared code: frames of the stand-in's clips, and trainings that are measured in turn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REPOSITORY = Path(__file__).parent.parent
 
 
 def measure(name: str, architecture: str, epochs: int) -> int:
-    """Train this architecture in both ways, in turn, for so many epochs; prints the benchmark's line."""
+    """Train this architecture with both methods in turn, print the benchmark's line, and return 0."""
     with tempfile.TemporaryDirectory() as folder:
         _collect(FrameFolder(Path(folder)))
         rounds = [[_trained(way, folder, architecture, epochs) for way in ("ours", "original")] for _ in range(_ROUNDS)]
@@ -35,7 +35,7 @@ def measure(name: str, architecture: str, epochs: int) -> int:
 
 
 def _collect(folder: FrameFolder) -> None:
-    """Frames of a few channels, a game each: the first of each clip, as large as the dataset's."""
+    """Save the first frames of a few clips, one game each, in the dataset's size."""
     games = {channel.game_id: channel for channel in World.load(CLIPS).channels if channel.has_frames}
     for channel in list(games.values())[:_CHANNELS]:
         with av.open(str(channel.file)) as clip:

@@ -1,10 +1,10 @@
-"""What one look at all live channels of Twitch would cost, from the figures of a survey of a few.
+"""Estimated cost of one look at all live channels of Twitch, extrapolated from a small survey.
 
     python -m benchmarks.all_of_twitch [--channels 60] [--live 100000]
 
-The few are surveyed as benchmarks.survey_throughput does it, each way: all 13 frames, with an early stop, by previews
-first. By way: `frames` and `gigabytes` in all; `cores` and `mbit_s` to come round once an hour. `helix_min`: minutes
-that listing the channels takes, a hundred in a call, of which Twitch allows 800 a minute.
+The survey runs as in benchmarks.survey_throughput: with all 13 frames, with early stopping, and with previews first.
+For each it prints `frames` and `gigabytes` in total, and `cores` and `mbit_s` for one look per hour. `helix_min`:
+minutes to list the channels, at a hundred per request and 800 requests per minute.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PAGE, _CALLS_A_MIN = 100, 800  # https://dev.twitch.tv/docs/api/guide#twitch-ra
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, multiply, print."""
+    """Measure, extrapolate, print, and return the exit code."""
     parser = argparse.ArgumentParser(description="What one look at all channels would cost.")
     parser.add_argument("--channels", type=int, default=60, help="to survey (default: %(default)s)")
     parser.add_argument("--live", type=int, default=100_000, help="channels on Twitch (default: %(default)s)")
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _cost(survey: Surveyed, live: int) -> dict[str, float]:
-    """Of one look at each."""
+    """Return the cost of one look at all channels."""
     cpu_s, size = survey.cpu_s * live, survey.bytes * live
     return {
         "frames": round(survey.frames * live),

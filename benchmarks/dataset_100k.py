@@ -1,9 +1,9 @@
-"""How long data.info and data.dbSync take on a dataset of 100,000 small files, interpreter start included.
+"""Time of data.info and data.dbSync on a dataset of 100,000 small files, interpreter start included.
 
     python -m benchmarks.dataset_100k [--frames N] [--runs N] [--folder DIR]
 
-The embedded server is started and stopped by each command, as in real use with nothing else running. Claims:
-data.info under 2 s, data.dbSync under 10 s, be it the first adoption or a run with nothing to do.
+Each command starts and stops the embedded server, as in real use. Claims: data.info takes less than 2 s, data.dbSync
+less than 10 s, both when it adds all rows and when there is nothing to do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REPOSITORY = Path(__file__).parent.parent
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Make the files, time the commands, print the medians."""
+    """Create the files, time the commands, print the medians, and return the exit code."""
     parser = argparse.ArgumentParser(description="Time data.info and data.dbSync on many small files.")
     parser.add_argument("--frames", type=int, default=100_000, help="files to make (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=5, help="runs of each command (default: %(default)s)")
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _measure(dataset: Path, frames: int, runs: int) -> int:
     make_files(dataset / "frames", frames)
-    _seconds(dataset, "data.info")  # makes the embedded database, once for ever
+    _seconds(dataset, "data.info")  # creates the embedded database
     print(f"{frames:,} frames, {os.cpu_count()} cores, median of {runs} runs")
     print(f"  data.dbSync, first adoption  {_seconds(dataset, 'data.dbSync'):6.2f} s (one run)")
     for name, command in (("data.dbSync, nothing to do", "data.dbSync"), ("data.info", "data.info")):
@@ -53,7 +53,7 @@ def _measure(dataset: Path, frames: int, runs: int) -> int:
 
 
 def make_files(root: Path, frames: int) -> None:
-    """Spread `frames` files evenly over games and streamers; those that are there stay."""
+    """Create `frames` files, evenly over games and streamers; keep existing ones."""
     for index in range(frames):
         game, rest = index % _GAMES, index // _GAMES
         folder = root / str(1000 + game)
@@ -64,7 +64,7 @@ def make_files(root: Path, frames: int) -> None:
 
 
 def _seconds(dataset: Path, module: str) -> float:
-    """Wall time of one run of a command on this dataset, with the embedded server."""
+    """Return the seconds of one run of a command on this dataset, with the embedded server."""
     environment = {**os.environ, "DOWNLOAD_PATH": str(dataset), "DB_HOST": ""}
     start = time.perf_counter()
     subprocess.run(

@@ -1,10 +1,9 @@
-"""How many frames an answer takes once it may stop early, and how often it then is another than that of all frames.
+"""Early stopping: the number of frames that a verdict needs, and how often it differs from that of all frames.
 
-Of each channel of the stand-in the live window is grabbed once, fifteen frames; streams of 13 frames are cut out of
-it from each of its frames on, as if one had come at that time. The recogniser answers each of them in full and with an
-early stop, on the very same frames, with the model in MODEL_PATH. `ours` is what the command's own certainty takes;
-`original` looks at all frames. `held_out`: the channels that are kept out of the demo's dataset; `switch`: streams that
-go over to another game while they are looked at, after one frame to twelve.
+The fifteen frames of each channel's playlist are grabbed once. Streams of 13 frames are cut out of them, one from each
+frame on. The recogniser classifies each stream in full and with early stopping, on equal frames, with the model in
+MODEL_PATH. `ours` uses the command's default certainty; `original` uses all frames. `held_out`: the channels that are
+kept out of the demo's dataset. `switch`: streams that switch to another game after one to twelve frames.
 """
 
 from __future__ import annotations
@@ -28,29 +27,29 @@ from recognition.decision.verdict import Verdict
 from recognition.modes.single import DEFAULT_CERTAINTY
 from tests.standin import CLIPS, Standin, World
 
-_OTHERS = (0.9, 0.95, 0.999)  # what else one may ask for
+_OTHERS = (0.9, 0.95, 0.999)  # further certainties
 _WINDOW = 15
-_FURTHER_ON = 5  # channels, which are listed by their games: no game has more
+_FURTHER_ON = 5  # channels; they are sorted by game, and no game has more of them
 
 
 class Grabbed:
-    """A grabber of frames that are there already, as JPEGs."""
+    """A fake grabber that yields given JPEGs."""
 
     def __init__(self, jpegs: Sequence[bytes]) -> None:
         self._jpegs = jpegs
 
     def frames(self, source: str, max_frames: int, ad_wait_s: float, spread_first: bool) -> Iterator[Frame]:
-        """The first of them, in the order in which a grabber gives them."""
+        """Yield the first `max_frames` frames, in the order in which a grabber yields them."""
         del source, ad_wait_s
         taken = self._jpegs[:max_frames]
         return (Frame(number, jpeg) for number, jpeg in enumerate(bit_reversed(taken) if spread_first else taken, 1))
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing."""
 
 
 class Remembering:
-    """A classifier that judges each picture once."""
+    """A classifier that remembers its results."""
 
     def __init__(self, classifier: Any) -> None:
         self._classifier = classifier
@@ -58,7 +57,7 @@ class Remembering:
         self.classes = classifier.classes
 
     def predict(self, images: np.ndarray) -> ScoredLogits:
-        """What it said of this picture before, or says now."""
+        """Return the remembered result for this image, or compute it."""
         key = images.tobytes()
         if key not in self._judged:
             self._judged[key] = self._classifier.predict(images)
@@ -66,7 +65,7 @@ class Remembering:
 
 
 def main(argv: list[str]) -> int:
-    """Measure and print; `argv` is empty."""
+    """Measure, print, and return the exit code; `argv` is empty."""
     del argv
     with Standin(World.load(CLIPS), preroll_s=0) as standin:
         settings = load().model_copy(update={"twitch_standin": standin.url})
@@ -91,7 +90,7 @@ def main(argv: list[str]) -> int:
 
 
 def _windows(standin: Standin, settings: Any) -> Iterator[tuple[str, list[bytes]]]:
-    """The login and the frames of each channel that gives a whole window."""
+    """Return the login and the frames of each channel that gives fifteen frames."""
     with factories.make_grabber(settings) as grabber:
         for channel in standin.world.channels:
             try:
@@ -103,12 +102,12 @@ def _windows(standin: Standin, settings: Any) -> Iterator[tuple[str, list[bytes]
 
 
 def _steady(windows: Sequence[list[bytes]]) -> list[Grabbed]:
-    """Streams of each window from each of its frames on: the clips are shown over and over."""
+    """Yield a stream from each frame of each playlist on; clips play in a loop."""
     return [Grabbed([*window[start:], *window[:start]]) for window in windows for start in range(_WINDOW)]
 
 
 def _switching(windows: Sequence[list[bytes]]) -> list[Grabbed]:
-    """Streams that go over from each channel to one of another game, after each number of frames."""
+    """Yield streams that switch from each channel to one of another game, after each number of frames."""
     others = [*windows[_FURTHER_ON:], *windows[:_FURTHER_ON]]
     return [
         Grabbed([*one[:count], *other[count:]])
@@ -123,7 +122,7 @@ def _answer(settings: Any, grabbed: Any, classifier: Any, sure: float) -> Verdic
 
 
 def _said(verdict: Verdict) -> int:
-    """The game's id, or 0 for unknown: of unknown streams the closest game does not matter."""
+    """Return the game's id, or 0 for unknown, whatever the closest game is."""
     return verdict.game.id if verdict.known else 0
 
 

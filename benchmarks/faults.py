@@ -1,8 +1,8 @@
-"""What a download makes of each of Twitch's troubles: the table of tests/data/scenarios.py, run for real.
+"""Fault table: runs a download against each fault of tests/data/scenarios.py, and writes docs/faults.md.
 
     python -m benchmarks.faults [--write FILE]
 
-Prints a line for each as Markdown. Exit code 1 where one did not come out as the table expects.
+Prints a Markdown row for each fault. Returns 1 if an outcome differs from what the scenario expects.
 """
 
 from __future__ import annotations
@@ -25,23 +25,29 @@ from tests.data.scenarios import TABLE, Outcome, Scenario, clear_dataset, run_sc
 _PAGE = """\
 # Faults
 
-What a download made of each of Twitch's troubles, with timeouts of a second or two, on one run of
-`python -m benchmarks.faults --write docs/faults.md`. A run ends when it has shown what is expected of it, so the frames
-say that it went on, not how fast.
+Each row is one fault of Twitch and what `data.download` did with it, in a real run against the stand-in. Timeouts are
+one to two seconds, so that the faults of a day take seconds.
+
+- **frames saved** shows that the run went on, not how fast: it ends as soon as it has shown what is expected.
+- **message** is what the user sees: the first warning, or the error that ended the run.
+- **rows = files** says that `data.dbSync` found nothing to repair afterwards.
+- **left running** counts threads and processes that outlived the run.
+
+`tests/data/test_faults.py` tests each row, and `python -m benchmarks.faults --write docs/faults.md` writes this page.
 
 """
 _HEAD = """\
-| fault | frames kept | streams tried | failures by reason | said | seconds | rows = files | threads left |
+| fault | frames saved | streams tried | failures by reason | message | seconds | rows = files | left running |
 |---|---|---|---|---|---|---|---|
 """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the table, print it, write it where asked to."""
+    """Run all scenarios, print the table, write it to a file on request, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description="Download through every fault.")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table there, too")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also write the page to FILE")
     args = parser.parse_args(argv)
-    logging.getLogger().addHandler(logging.NullHandler())  # what a run warns of stands in its line
+    logging.getLogger().addHandler(logging.NullHandler())  # the row contains the warnings
     outcomes = []
     print(_HEAD, end="")
     for scenario, outcome in _outcomes():
@@ -53,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _outcomes() -> Iterator[tuple[Scenario, Outcome]]:
-    """Each line of the table, on a PostgreSQL of its own."""
+    """Yield each scenario with its outcome, on a PostgreSQL server of its own."""
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as home,
         embedded_postgres.running_server(Path(home) / "postgres") as socket,
@@ -69,7 +75,7 @@ def _outcomes() -> Iterator[tuple[Scenario, Outcome]]:
 
 
 def as_expected(scenario: Scenario, outcome: Outcome) -> bool:
-    """Whether it came out as tests/data/test_faults.py demands."""
+    """Return whether the outcome is as tests/data/test_faults.py demands."""
     return (
         outcome.logins == scenario.logins
         and scenario.reasons <= outcome.failures.keys()
@@ -82,7 +88,7 @@ def as_expected(scenario: Scenario, outcome: Outcome) -> bool:
 
 
 def row(scenario: Scenario, outcome: Outcome) -> str:
-    """The line of one scenario."""
+    """Return the Markdown row of one scenario."""
     failures = ", ".join(f"{count} {reason}" for reason, count in outcome.failures.items()) or "none"
     said = re.sub(r"\s+", " ", outcome.messages[0]).replace("|", r"\|") if outcome.messages else "nothing"
     ended = f"ends, exit {outcome.error.exit_code}: {said}" if outcome.error else said

@@ -1,8 +1,8 @@
-"""From the recogniser's start as a process to the first line that it prints, on a 1080p60 channel.
+"""Time from the start of recognition.recognize to its first line, on a 1080p60 channel.
 
-Beside the two ways, what ours is made of, each part waited for by itself; the command loads the model while the first
-frame travels, so it needs less than their sum. Between this machine and its stand-in no packet takes time: on a real
-line each of `requests` adds a round trip, and the first to each of `hosts` three more for its connection and TLS.
+It also prints the parts of our time, measured one by one. The command needs less than their sum, because it loads the
+model while the first frame is downloaded. The stand-in has no latency: on a real network each of `requests` adds a
+round trip, and the first request to each of `hosts` three more for its connection and TLS.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from benchmarks import _grabbing, _recognizing
 from tests.standin import Standin
 
 _ROUNDS = 7
-_ORIGINAL_ROUNDS = 3  # of seven times the length
+_ORIGINAL_ROUNDS = 3  # each takes seven times as long
 _REPOSITORY = Path(__file__).parent.parent
 
 
 def main(argv: list[str]) -> int:
-    """Measure and print; `argv` is empty."""
+    """Measure, print, and return the exit code; `argv` is empty."""
     del argv
     ours, original, parts = [], [], []
     with _recognizing.ready("mobilenet_v2") as (standin, logins, environment):
@@ -43,7 +43,7 @@ def _median(seconds: list[float]) -> float:
 
 
 def _parts(environment: dict[str, str], login: str) -> dict[str, float]:
-    """Seconds of each part."""
+    """Return the seconds of each part."""
     command = [sys.executable, "-m", "benchmarks._first_line", str(time.time()), login]
     done = subprocess.run(command, cwd=_REPOSITORY, env=environment, capture_output=True, text=True, check=True)
     parts: dict[str, float] = json.loads(done.stdout)
@@ -51,7 +51,7 @@ def _parts(environment: dict[str, str], login: str) -> dict[str, float]:
 
 
 def _travelled(standin: Standin, environment: dict[str, str], login: str) -> dict[str, int]:
-    """Requests, one after the other, before a first frame is there, and to how many hosts."""
+    """Return the number of requests, one after the other, until the first frame, and the number of their hosts."""
     before = len(standin.requests)
     _parts(environment, login)
     asked = standin.requests[before:]

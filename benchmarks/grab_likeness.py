@@ -1,8 +1,7 @@
-"""How like the original's picture ours is: SSIM with the frame decoded in full and scaled by OpenCV's INTER_AREA.
+"""Image similarity: SSIM of our frame with the frame decoded in full and scaled by OpenCV's INTER_AREA.
 
-Of every segment of one clip of each game at 360p: of the rendition that we take, and, to say what taking 360p loses,
-of the 1080p60 source where one is there to compare with. The JPEG that the original made of its picture is set
-beside ours: what it loses no other way of scaling could keep.
+It compares each segment of one clip of each game in the 360p rendition and, where it exists, in the 1080p60 source, to
+measure what 360p loses. The original's own JPEG is compared too: its loss is the limit for any way of scaling.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _SIZE, _QUALITY = 240, 95
 
 
 def main(argv: list[str]) -> int:
-    """Measure and print; `argv` is empty."""
+    """Measure, print, and return the exit code; `argv` is empty."""
     del argv
     world, media = World.load(CLIPS), Media(default_cache(), PRESET)
     games = {channel.game_id: channel for channel in reversed(world.channels) if channel.behaviour == "live"}
@@ -47,14 +46,14 @@ def main(argv: list[str]) -> int:
 
 
 def _same(media: Media, channel: Channel, rendition: Rendition) -> Iterator[tuple[float, float]]:
-    """For each segment the likeness of our JPEG, and of the original's, with the original's picture."""
+    """Return, for each segment, the similarity of our JPEG and of the original's with the original's image."""
     for data in _segments(media, channel, rendition):
         truth = _in_full(data)
         yield ssim(_ours(data), truth), ssim(decode_jpeg(encode_jpeg(truth, _QUALITY)), truth)
 
 
 def _smaller(media: Media, channel: Channel) -> Iterator[tuple[float, float]]:
-    """The same, ours from 360p and the original's from the source."""
+    """Return the same similarities, with our JPEG from 360p and the original's image from the source."""
     large, small = (_segments(media, channel, rendition) for rendition in (SOURCE, TRANSCODES[0]))
     for data, reduced in zip(large, small, strict=True):
         truth = _in_full(data)
@@ -71,13 +70,13 @@ def _ours(data: bytes) -> np.ndarray:
 
 
 def _in_full(data: bytes) -> np.ndarray:
-    """What the original kept, before it became a JPEG."""
+    """Return the original's image, before JPEG compression."""
     with av.open(io.BytesIO(data), format="mpegts") as container:
         return resize_by_area(next(container.decode(video=0)).to_ndarray(format="rgb24"), _SIZE)
 
 
 def _report(name: str, pairs: list[tuple[float, float]]) -> None:
-    """`ours` and `original`: the least likeness of all frames, with the medians beside them."""
+    """Print the lowest similarities of all frames as `ours` and `original`, and the medians."""
     ours, original = ([round(value, 4) for value in values] for values in zip(*pairs, strict=True))
     values = {"name": name, "ours": min(ours), "original": min(original), "ratio": round(min(ours) / min(original), 3)}
     medians = {"median_ours": statistics.median(ours), "median_original": statistics.median(original)}

@@ -1,4 +1,4 @@
-"""Frames kept a second with 50 live channels: ours, eight at a time, against the original's, one after the other."""
+"""Frames per second from 50 live channels: ours grabs eight at a time, the original one after the other."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import statistics
 from benchmarks import _grabbing
 
 _ROUNDS = 3
-_FEW = 3  # of the channels for the original's way: its rate does not depend on how many follow
+_FEW = 3  # channels for the original, whose rate does not depend on their number
 
 
 def main(argv: list[str]) -> int:
-    """Measure both in turn; `argv` is empty."""
+    """Measure both methods in turn; `argv` is empty."""
     del argv
     ours, original = [], []
     with _grabbing.channels(50) as (standin, logins):

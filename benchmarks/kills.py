@@ -1,9 +1,9 @@
-"""Downloads killed fifty times, by SIGTERM and kill -9, at random moments: what they leave must be whole.
+"""Kill test: fifty downloads, killed by SIGTERM or kill -9 at random moments; what they leave must be consistent.
 
-    python -m benchmarks.kills [--kill_moments N] [--seed N]
+    python -m benchmarks.kills [--moments N] [--seed N]
 
-Half of the kill_moments are on the way to the first frame, half while frames are saved; half have a PostgreSQL of
-the user's, half the embedded one. Every tenth of those begins a new dataset, so that making one is met too.
+Half of the moments come before the first frame, half while frames are saved. Half of the downloads use a PostgreSQL
+server of the user, half the embedded one. Of the embedded ones every fifth starts a new dataset.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 @contextmanager
 def _sites() -> Iterator[tuple[DatasetUnderTest, Iterator[DatasetUnderTest]]]:
-    """A dataset with a server elsewhere, and as many as one likes with an embedded one."""
+    """Yield a dataset on a separate server, then datasets with an embedded one."""
     with (
         tempfile.TemporaryDirectory(prefix="kills-") as name,
         Standin(World.load(CLIPS), preroll_s=600) as standin,
@@ -64,7 +64,7 @@ def _sites() -> Iterator[tuple[DatasetUnderTest, Iterator[DatasetUnderTest]]]:
 def _kill_all(
     planned: list[KillMoment], own: DatasetUnderTest, new_embedded: Iterator[DatasetUnderTest]
 ) -> tuple[list[str], list[DatasetUnderTest]]:
-    """What was wrong, and the datasets."""
+    """Return the errors found and the datasets."""
     datasets, wrong, on_embedded = [own], [], 0
     for moment in planned:
         if moment.embedded and on_embedded % _NEW_DATASET_AFTER == 0:

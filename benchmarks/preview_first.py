@@ -1,10 +1,10 @@
-"""How often a preview picture is enough for an answer, and how often that is another than the stream's own.
+"""Preview images: how often one is enough for a verdict, and how often this verdict differs from the stream's.
 
-Of each game's clip every two seconds make a preview, as the stand-in encodes them, and the 13 frames that follow make
-the stream's answer; both are judged by the model in MODEL_PATH. For each confidence that may be asked of a preview:
-`enough`, the share of previews that are taken for the answer, and `differ`, the share of these that say something else
-than the stream. `held_out`: the same for the channels that are kept out of the demo's dataset. `streams` gives how many
-times fewer frames it takes with the confidence that the survey asks for, of which a preview counts as one.
+Every two seconds of each game's clip give a preview, encoded as by the stand-in, and the next 13 frames give the
+stream's verdict; both use the model in MODEL_PATH. For each minimum confidence of a preview, `enough` is the fraction
+of previews that reach it, and `differ` the fraction of these with another verdict than the stream. `held_out`: the
+same for the channels that are kept out of the demo's dataset. `streams`: how many times fewer frames a survey
+classifies with its own minimum confidence; a preview counts as a frame.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ _SIZE, _QUALITY = 240, 95
 
 @dataclass(frozen=True)
 class Pair:
-    """What a preview says, and what the stream."""
+    """The verdicts on a preview and on its stream."""
 
     preview: Verdict
     stream: Verdict
     held_out: bool
 
     def enough(self, confidence: float) -> bool:
-        """Whether the preview is taken for the answer where so much is asked for."""
+        """Return whether the preview's verdict reaches this confidence."""
         return self.preview.known and self.preview.confidence >= confidence
 
     @property
     def differ(self) -> bool:
-        """Whether the stream's answer is another; of unknown streams the closest game does not matter."""
+        """Return whether the stream's verdict is another one; two unknown verdicts are equal."""
         return not self.stream.known or self.preview.game != self.stream.game
 
 
 def main(argv: list[str]) -> int:
-    """Measure and print; `argv` is empty."""
+    """Measure, print, and return the exit code; `argv` is empty."""
     del argv
     world, classifier = World.load(CLIPS), Classifier.load(load().model_path)
     media = Media(default_cache(), PRESET)
@@ -82,7 +82,7 @@ def _pairs(media: Media, classifier: Classifier, file: Path, held_out: bool) -> 
 
 
 def _previews(file: Path, count: int) -> Iterator[bytes]:
-    """The preview of each segment's first picture."""
+    """Yield a preview of each segment's first frame."""
     for number, frame in enumerate(clip_frames(file, _PREVIEW, 0, count)):
         if number % SEGMENT_S == 0:
             yield as_preview(frame)
@@ -101,7 +101,7 @@ def _verdict(classifier: Classifier, judged: Sequence[tuple[np.ndarray, bool]]) 
 
 
 def _shares(pairs: Sequence[Pair], confidence: float) -> dict[str, float]:
-    """Rounded to four digits; `differ` of those that are enough."""
+    """Return both fractions, rounded to four digits."""
     found = {}
     for prefix, some in (("", pairs), ("held_out_", [pair for pair in pairs if pair.held_out])):
         taken = [pair for pair in some if pair.enough(confidence)]

@@ -1,6 +1,6 @@
-"""From the recogniser's start as a process to its verdict, on a 1080p60 channel, by the network that the demo trains.
+"""Time from the start of recognition.recognize to its verdict, on a 1080p60 channel, with MobileNetV2.
 
-The original's way starts TensorFlow (benchmarks._recognizer); both have the same MobileNetV2.
+The original's method starts TensorFlow (benchmarks._recognizer); both use the same network.
 """
 
 from __future__ import annotations
@@ -9,6 +9,6 @@ from benchmarks import _recognizing
 
 
 def main(argv: list[str]) -> int:
-    """Measure ours and the original's way in turn; `argv` is empty."""
+    """Measure both methods in turn, print the result, and return 0; `argv` is empty."""
     del argv
     return _recognizing.measure("recognize_wall", "mobilenet_v2")

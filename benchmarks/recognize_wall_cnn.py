@@ -1,4 +1,4 @@
-"""The same as recognize_wall by the original's own network, four convolutions: most of our time is theirs."""
+"""Time of recognize_wall with the original's network, whose four convolutions take most of our time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from benchmarks import _recognizing
 
 
 def main(argv: list[str]) -> int:
-    """Measure ours and the original's way in turn; `argv` is empty."""
+    """Measure both methods in turn, print the result, and return 0; `argv` is empty."""
     del argv
     return _recognizing.measure("recognize_wall_cnn", "cnn")

@@ -1,10 +1,11 @@
-"""What models know of sessions that they never saw: 5 folds over the sessions of the stand-in's clips.
+"""Accuracy on unseen sessions: five folds over the sessions of the stand-in's clips.
 
-Frames right and sessions right, as they are and under a webcam, a chat column and an alert; how well games that were
-left out of training are told from those that were not (AUROC by frame). For mobilenet_v2 as model.create trains it, for
-the cnn in the same way, and for the cnn as the original trained it: on a random split of frames, then on an honest one.
+It prints the fraction of right frames and sessions, without and with a webcam, a chat column and an alert, and how
+well games that were left out of the training are separated from known ones (AUROC by frame). It does so for
+mobilenet_v2 and cnn as model.create trains them, and for cnn as the original trained it, on a random split of frames
+and on a split by session.
 
-Starting weights must not have seen the sessions, as those that come with the project have: imagenet, or a file.
+The initial weights must not have seen the sessions, so the project's own do not fit: use imagenet, or a file.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _SCREENS = 240
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure each way; a JSON line each."""
+    """Measure each training, print a JSON line for each, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sessions", description=__doc__)
     parser.add_argument("--frames", type=Path, help="a folder of frames, a login a session, instead of the clips'")
     parser.add_argument("--weights", default="imagenet", help="starting weights of mobilenet_v2")
@@ -55,15 +56,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def collected(root: Path) -> Path:
-    """A frame a second of each clip, as the grabber takes them."""
+    """Save a frame per second of each clip, as the grabber takes them."""
     from data.capture.grabber import Grabber
     from data.storage.frame_folder import FrameFolder
     from tests.standin import CLIPS, World
 
     with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=1.0) as grabber:
-        for channel in {
-            channel.file: channel for channel in World.load(CLIPS).channels if channel.has_frames
-        }.values():
+        for channel in {channel.file: channel for channel in World.load(CLIPS).channels if channel.has_frames}.values():
             jpegs = [frame.jpeg for frame in grabber.frames(str(channel.file), 100)]
             FrameFolder(root).save(channel.game_id, channel.login, jpegs)
     return root
@@ -103,8 +102,10 @@ def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str)
     return figures | (_left_out(context, folds) if architecture == "mobilenet_v2" else {})
 
 
-def _context(settings: Settings, root: Path, frames: Sequence[StoredFrame], classes: tuple[Game, ...]) -> TrainingContext:
-    """As model.create makes it."""
+def _context(
+    settings: Settings, root: Path, frames: Sequence[StoredFrame], classes: tuple[Game, ...]
+) -> TrainingContext:
+    """Return the context as model.create builds it."""
     from model.datasets.image_dataset import ImageDataset
     from model.training import factories, hardware
     from model.training.checkpoint import CheckpointStore
@@ -123,7 +124,7 @@ def _told(line: str) -> None:
 
 
 def _laid(side: Any) -> np.ndarray:
-    """The side's frames with overlays, each session with its own; webcams show other games of the side."""
+    """Return the frames with overlays, one layout per session; webcams show other games."""
     pixels = side.head(len(side.frames))
     logins = np.array([frame.login for frame in side.frames])
     made = np.empty_like(pixels)
@@ -144,7 +145,7 @@ def _right(logits: Sequence[np.ndarray], folds: Sequence[Split], classes: Sequen
 
 
 def _left_out(context: TrainingContext, folds: Sequence[Split]) -> dict[str, Any]:
-    """For each game: train on the others without one fold; their frames there are known, the game's are not."""
+    """Measure how well a model of the other games separates each game from their held-out frames."""
     from model.evaluation import metrics
     from model.inference.calibration import LOGIT_SCORES
 
@@ -164,7 +165,7 @@ def _left_out(context: TrainingContext, folds: Sequence[Split]) -> dict[str, Any
 
 
 def _said_without(context: TrainingContext, game: Game, sides: Split, empty: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Logits of a model that knows all games but one: of that game's frames, the others' validation, and screens."""
+    """Return a model's logits for the game that it lacks, for the others' validation frames, and for screens."""
     from model.networks import network
     from model.training import factories
     from model.training.trainer import Trainer
@@ -182,12 +183,14 @@ def _said_without(context: TrainingContext, game: Game, sides: Split, empty: np.
         raise ValueError("the whole network trains")
     own = [frame for frame in context.dataset.frames if frame.game_id == game.id]
     known = [frame for frame in sides.validation if frame.game_id != game.id]
-    said = [parts[1](features.values(features.original_rows(frames, parts[0])), training=False) for frames in (own, known)]
+    said = [
+        parts[1](features.values(features.original_rows(frames, parts[0])), training=False) for frames in (own, known)
+    ]
     return tuple(np.asarray(values) for values in (*said, model.predict(empty, verbose=0)))
 
 
 def _original(args: argparse.Namespace, root: Path, way: str) -> dict[str, Any]:
-    """The cnn as in 2021: batches of 16, Adam, no augmentation, the last epoch kept."""
+    """Train the cnn as in 2021: batches of 16, Adam, no augmentation, the last epoch kept."""
     import keras
 
     from model.datasets import split

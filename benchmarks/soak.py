@@ -1,21 +1,21 @@
-"""A long download from a Twitch in bad weather: does its memory, do its threads and files stay as they are?
+"""Soak test: a long download while requests fail at random; memory, threads and open files must stay constant.
 
-    python -m benchmarks.soak --minutes 60 [--faults SHARE] [--seed N] [--keep FRAMES] [--folder DIR]
+    python -m benchmarks.soak --minutes 60 [--faults FRACTION] [--seed N] [--keep FRAMES] [--folder DIR]
 
-The download and the stand-in are processes of their own; PostgreSQL is the embedded one. Meanwhile the oldest
-frames beyond `--keep` are deleted by hand, and data.dbSync is run, as users do. Prints one JSON object:
+The download and the stand-in are processes of their own; PostgreSQL is the embedded one. Meanwhile the oldest frames
+beyond `--keep` are deleted and data.dbSync runs, as a user would do. Prints one JSON object:
 
-    frames, streams, failures      kept, tried, and failed by reason: what the run's last line says
-    memory                         MB of the download, and of its PostgreSQL: early, at the end, and the highest;
+    frames, streams, failures      saved, tried, and failed by reason: from the run's last line
+    memory                         MB of the download and of its PostgreSQL: early, at the end, and the highest;
                                    early is after 5 minutes, in a shorter run at its half; growth is end / early
-    course_mb                      the download's memory, at a dozen kill_moments
+    course_mb                      the download's memory at a dozen moments
     threads, open_files            early and at the end
-    helix                          requests in a minute at most; 429s because its 800 points were used up
-    faults                         how many requests the weather spoiled
-    deleted, syncs                 frames deleted by hand, is_running of data.dbSync
-    wrong                          what was not as it must be, in words: rows = files, whole pictures, exit codes …
+    helix                          highest number of requests in a minute; 429s because the 800 points were used up
+    faults                         number of requests that met a fault
+    deleted, syncs                 frames deleted by the test, runs of data.dbSync
+    wrong                          errors as text: rows without files, broken images, exit codes …
 
-Exit code 1 if something was wrong.
+Returns 1 if something was wrong.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _REPOSITORY = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Sample:
-    """The download at one moment: `at_s` after its start; memory in MB."""
+    """The download at one moment, `at_s` seconds after its start; memory in MB."""
 
     at_s: float
     download_mb: float
@@ -58,7 +58,7 @@ class Sample:
 
 @dataclass
 class Tidying:
-    """What was done by hand meanwhile."""
+    """What the test did as a user would."""
 
     deleted: int = 0
     syncs: int = 0
@@ -66,13 +66,15 @@ class Tidying:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Start all, watch, stop, look, print."""
+    """Start all processes, sample them, stop them, check the result, print it, and return the exit code."""
     parser = argparse.ArgumentParser(description="Watch a long download from a Twitch in bad weather.")
     parser.add_argument("--minutes", type=float, default=1, help="default: %(default)s")
-    parser.add_argument("--faults", type=float, default=0.03, help="share of the requests that meet one (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the faults (%(default)s)")
-    parser.add_argument("--keep", type=int, default=5000, help="frames that are not deleted (%(default)s)")
-    parser.add_argument("--folder", type=Path, help="where the dataset lies (default: a temporary folder)")
+    parser.add_argument(
+        "--faults", type=float, default=0.03, help="fraction of the requests that meet a fault (%(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the faults (%(default)s)")
+    parser.add_argument("--keep", type=int, default=5000, help="number of frames to keep (%(default)s)")
+    parser.add_argument("--folder", type=Path, help="folder of the dataset (default: a temporary folder)")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="soak-", dir=args.folder) as name:
         summary = _soaked(Path(name), args)
@@ -81,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _soaked(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """The summary of a whole run."""
+    """Return the summary of a whole run."""
     with _twitch(folder / "twitch", args.faults, args.seed) as twitch:
         dataset = DatasetUnderTest(folder / "dataset", {**_exported(twitch), "DB_HOST": ""})
         dataset.folder.root.mkdir(parents=True)
@@ -109,7 +111,7 @@ def _soaked(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def _twitch(story: Path, share: float, seed: int) -> Iterator[subprocess.Popen[str]]:
-    """The stand-in as a process; at its end `story` holds what it met."""
+    """Run the stand-in as a process; at its end `story` holds what it printed."""
     command = [sys.executable, "-m", "tests.standin", "--faults", str(share), "--seed", str(seed)]
     with story.open("w") as stderr:
         process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, stderr=stderr, text=True)
@@ -121,7 +123,7 @@ def _twitch(story: Path, share: float, seed: int) -> Iterator[subprocess.Popen[s
 
 
 def _exported(twitch: subprocess.Popen[str]) -> dict[str, str]:
-    """The variables that it prints as lines for a shell; MIN_STREAMERS is the last one."""
+    """Return the variables that the stand-in prints as shell lines; MIN_STREAMERS is the last one."""
     variables: dict[str, str] = {}
     for line in twitch.stdout or []:
         if match := re.match(r"export (\w+)=(\S*)", line):
@@ -132,7 +134,7 @@ def _exported(twitch: subprocess.Popen[str]) -> dict[str, str]:
 
 
 def _watched(dataset: DatasetUnderTest, download: subprocess.Popen[str], seconds: float) -> Iterator[Sample]:
-    """A sample every ten seconds, until the time is over or the download is."""
+    """Yield a sample every ten seconds, until the time is over or the download ends."""
     process, start = psutil.Process(download.pid), time.monotonic()
     while (at := time.monotonic() - start) < seconds:
         with suppress(subprocess.TimeoutExpired):
@@ -144,7 +146,7 @@ def _watched(dataset: DatasetUnderTest, download: subprocess.Popen[str], seconds
 
 
 def _postgres_mb(dataset: DatasetUnderTest) -> float:
-    """Memory of the embedded server's processes; what they share, where the system tells, is counted once."""
+    """Return the memory of the embedded server's processes; shared memory counts once where the system reports it."""
     used = 0.0
     with suppress(OSError, ValueError, psutil.Error):
         server = psutil.Process(int((dataset.path / "postgres/data/postmaster.pid").read_text().split("\n")[0]))
@@ -156,7 +158,7 @@ def _postgres_mb(dataset: DatasetUnderTest) -> float:
 
 
 def _tidy(dataset: DatasetUnderTest, keep: int, stop: threading.Event, tidying: Tidying) -> None:
-    """Now and then delete the oldest frames, and make the catalogue match."""
+    """Delete the oldest frames now and then, and run data.dbSync."""
     while not stop.wait(_TIDY_S):
         files = sorted(dataset.folder.root.glob("*/*.jpg"), key=lambda path: path.stat().st_mtime)
         for path in files[:-keep]:
@@ -170,7 +172,7 @@ def _tidy(dataset: DatasetUnderTest, keep: int, stop: threading.Event, tidying: 
 
 
 def _totals(line: str) -> dict[str, Any]:
-    """The numbers in the download's last line, and the line itself."""
+    """Return the numbers in the download's last line, and the line itself."""
     frames, streams = re.search(r"Downloaded (\d+) frames", line), re.search(r"(\d+) streams tried", line)
     reasons = re.search(r"failed \(([^)]*)\)", line)
     failures = {reason: int(count) for count, reason in re.findall(r"(\d+) ([^,]+)", reasons[1] if reasons else "")}
@@ -179,7 +181,7 @@ def _totals(line: str) -> dict[str, Any]:
 
 
 def _course(samples: list[Sample]) -> dict[str, Any]:
-    """Early, at the end, and the highest."""
+    """Return the early value, the last one and the highest one."""
     if not samples:
         return {}
     early_s = min(_EARLY_S, samples[-1].at_s / 2)
@@ -199,7 +201,7 @@ def _course(samples: list[Sample]) -> dict[str, Any]:
 
 
 def _weather(story: str) -> dict[str, Any]:
-    """What the stand-in says at its end."""
+    """Return the counts that the stand-in prints at its end."""
     met = {name: int(times) for times, name in re.findall(r"^fault: (\d+) (.+)$", story, re.M)}
     helix = re.search(r"^helix: \d+ requests, (\d+) in a minute at most, (\d+) over the budget$", story, re.M)
     if helix is None:

@@ -1,17 +1,17 @@
-"""Streams recognised a minute on two cores, 13 frames each, and with an early stop, and by previews first.
+"""Streams per minute on two cores: with 13 frames each, with early stopping, and with previews first.
 
     python -m benchmarks.survey_throughput [--channels 200] [--few 3]
 
-A survey is a process of its own, on the model in MODEL_PATH; so is the stand-in, which has the same cores: `ours` is
-what comes with it there, `alone` what would without its share of the CPU time. `original` is the original's way, on a
-few of the channels in the same run, in one process; `original_commands` the same as it was used, a process a stream.
-Prints besides:
+The survey, with the model in MODEL_PATH, and the stand-in are processes of their own on the same cores. `ours` is the
+measured rate, `alone` the estimate without the stand-in's CPU time. `original` is the original's method in one
+process, on a few of the channels; `original_commands` is the same with a process per stream, as the original was
+used. It also prints:
 
-    cpu_ms          for a stream, and of it in percent: decoding (bytes to JPEG, measured by itself), inference, and
-                    the rest; the stand-in's besides
-    memory_mb       the most that the survey had
-    early, preview  and int8, where that model is there: how many times less CPU, and time, than all frames by the usual
-                    model; frames a stream; streams a minute; how many of the answers are others
+    cpu_ms          per stream, and in percent: decoding (bytes to JPEG, measured separately), inference, the rest; and
+                    the CPU time of the stand-in
+    memory_mb       peak memory of the survey
+    early, preview  and int8, if that model exists: how many times less CPU and time than with all frames; frames per
+                    stream; streams per minute; number of different answers
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.standin import Standin
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, print."""
+    """Measure, print, and return the exit code."""
     parser = argparse.ArgumentParser(description="Measure surveys of many streams.")
     parser.add_argument("--channels", type=int, default=200, help="default: %(default)s")
     parser.add_argument("--few", type=int, default=3, help="of them for the original's way, at most 3 (%(default)s)")
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _commands_a_minute(standin: Standin, logins: list[str]) -> float:
-    """The original's way as it was: a command for each stream."""
+    """Return the original's streams per minute with a process for each stream."""
     start = time.perf_counter()
     for login in logins:
         command = [sys.executable, "-m", "benchmarks._recognizer", standin.url, login, str(load().model_path)]
@@ -63,7 +63,7 @@ def _commands_a_minute(standin: Standin, logins: list[str]) -> float:
 
 
 def _spent(survey: Surveyed, decoding_s: float) -> dict[str, Any]:
-    """Where the CPU time of a stream goes."""
+    """Return how the CPU time of a stream is divided."""
     parts = {"decoding": decoding_s * survey.frames, "inference": survey.inference_s}
     shares = {name: round(100 * seconds / survey.cpu_s) for name, seconds in parts.items()}
     shares["rest"] = 100 - sum(shares.values())

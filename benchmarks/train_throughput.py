@@ -1,6 +1,6 @@
-"""Training images a second, ten epochs of MobileNetV2's head: ours, and the pipeline of 2021 before the same network.
+"""Training images per second, ten epochs of MobileNetV2's head: our pipeline and the original's, same network.
 
-Nothing is augmented, so ours asks the backbone about each picture once; both take all the cores of the machine.
+Without augmentation, ours computes the backbone's features of each image once. Both use all cores.
 """
 
 from __future__ import annotations
@@ -9,6 +9,6 @@ from benchmarks import _training
 
 
 def main(argv: list[str]) -> int:
-    """Measure ours and the original's pipeline in turn; `argv` is empty."""
+    """Measure both pipelines in turn, print the result, and return 0; `argv` is empty."""
     del argv
     return _training.measure("train_throughput", "mobilenet_v2", epochs=10)

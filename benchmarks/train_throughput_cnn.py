@@ -1,4 +1,4 @@
-"""The same with the original's own network, all of which trains: on a CPU its convolutions take most of the time."""
+"""Training images per second with the original's network, whose convolutions dominate on a CPU."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from benchmarks import _training
 
 
 def main(argv: list[str]) -> int:
-    """Measure ours and the original's pipeline in turn; `argv` is empty."""
+    """Measure both pipelines in turn, print the result, and return 0; `argv` is empty."""
     del argv
     return _training.measure("train_throughput_cnn", "cnn", epochs=2)

@@ -1,7 +1,7 @@
-"""How long model.create takes for 36 games with 2,700 frames each, and how much disk: from two trainings of fewer.
+"""Time and disk of model.create for 36 games with 2,700 frames each, extrapolated from two smaller trainings.
 
-Both run the command as a user does, on frames of the stand-in's clips, with a fixed number of epochs; what a frame adds
-to the time, from the features to the files, is the difference between them. The rest (imports, graphs) is there once.
+Both run the command as a user does, on frames of the stand-in's clips, with a fixed number of epochs. Their
+difference is the time per frame, from the features to the files. The rest (imports, graphs) is constant.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _FEW, _MORE = 4, 24  # frames of each session: 176 and about 1,000
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, extrapolate, print a JSON line."""
+    """Measure, extrapolate, print a JSON line, and return the exit code."""
     del argv
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _trained(root: Path, folder: Path, each: int) -> tuple[int, float]:
-    """The command on the first frames of each session; how many they were, and the seconds it took."""
+    """Train on the first frames of each session; return their number and the seconds."""
     taken: dict[str, int] = defaultdict(int)
     for path in sorted(root.rglob("*.jpg"), key=lambda path: (len(path.name), path.name)):
         session = f"{path.parent.name}/{path.name.rpartition('-')[0]}"

@@ -1,21 +1,21 @@
-"""--watch on many channels that switch their games at planted times: what it costs, and what it finds.
+"""Watch benchmark: cost of --watch on many channels that switch their games at planted times, and what it reports.
 
     python -m benchmarks.watch --minutes 20 [--channels 50] [--every S] [--seed N]
 
-The command and the stand-in are processes of their own, on the model in MODEL_PATH; channels play the clips that the
-demo's dataset does not contain, and one in five never switches. Prints one JSON object:
+The command, with the model in MODEL_PATH, and the stand-in are processes of their own. Channels play the clips that
+the demo's dataset does not contain, and every fifth channel never switches. Prints one JSON object:
 
-    cores                    that the command used on average, and the stand-in besides
+    cores                    average CPU use of the command, and of the stand-in
     memory, course_mb        MB of the command: early, at the end, the highest; and at a dozen moments
-    threads                  the most that it had
-    frames                   judged; lost segments; late frames (8 s or more)
-    failures                 that were told, by reason: there should be none
-    lag_s                    from a segment's beginning to its answer: median, 99th percentile, worst
-    inference                ms a frame, and frames a batch
-    switches                 planted, found, missed, false; seconds from a game's first picture until it was told
+    threads                  highest number
+    frames                   classified frames; lost segments; late frames (8 s or more)
+    failures                 reported failures by reason: there should be none
+    lag_s                    from the start of a segment to its prediction: median, 99th percentile, worst
+    inference                ms per frame, and frames per batch
+    switches                 planted, found, missed, false; seconds from a game's first frame to its report
 
-A switch may be told until the channel's next one. False is each change to what the channel does not play, the change
-back is not counted. Exit code 1 if one was missed or false, or not told within ten seconds.
+A switch must be reported before the channel's next one. A change to a game that the channel does not play is false;
+the change back is not counted. Returns 1 if a switch was missed, false, or reported after more than ten seconds.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ from data.http.session import new_session
 from model.inference.classifier import ONNX_FILE
 
 _SAMPLE_S = 5
-_WARM_S = 20  # opening all streams is not what it costs to watch them
+_WARM_S = 20  # the cost of opening all streams is not counted
 _LATE_S = 8
 _REPOSITORY = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The command and the stand-in at one moment: `at` monotonic, CPU seconds so far, MB, threads."""
+    """The command and the stand-in at one moment: `at` monotonic seconds, CPU seconds so far, MB, threads."""
 
     at: float
     cpu_s: float
@@ -63,7 +63,7 @@ class Sample:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Plan, start all, watch, stop, compare, print."""
+    """Plan switches, start all processes, sample, stop, compare, print, and return the exit code."""
     parser = argparse.ArgumentParser(description="Watch many channels that switch their games.")
     parser.add_argument("--minutes", type=float, default=2, help="default: %(default)s")
     parser.add_argument("--channels", type=int, default=50, help="default: %(default)s")
@@ -81,8 +81,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """The summary of a whole run."""
-    _planted.write(_planted.planned(args.channels, 0, 0, args.seed), folder)  # makes segments, which takes time
+    """Return the summary of a whole run."""
+    _planted.write(
+        _planted.planned(args.channels, 0, 0, args.seed), folder
+    )  # transcodes the segments, which takes time
     plan = _planted.planned(args.channels, time.time(), 60 * args.minutes, args.seed)
     _planted.write(plan, folder)
     (folder / "logins").write_text("\n".join(plan.played))
@@ -109,7 +111,7 @@ def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 @contextmanager
 def _twitch(folder: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
-    """The stand-in as a process, and the settings that lead to it."""
+    """Run the stand-in as a process; yield it and the settings that lead to it."""
     command = [sys.executable, "-m", "tests.standin", "--clips", str(folder)]
     process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True)
     try:
@@ -122,7 +124,7 @@ def _twitch(folder: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
 
 
 def _sampled(watching: subprocess.Popen[bytes], twitch: psutil.Process, seconds: float) -> Iterator[Sample]:
-    """A sample every few seconds; raises RuntimeError when the command ends by itself."""
+    """Yield a sample every few seconds. Raises RuntimeError when the command ends by itself."""
     process, end = psutil.Process(watching.pid), time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(_SAMPLE_S)
@@ -164,12 +166,12 @@ def _frames(frames: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _by_minute(frames: list[dict[str, Any]]) -> list[int]:
-    """How many were judged in each minute of the clock."""
+    """Return the number of classified frames by minute."""
     return [count for _, count in sorted(Counter(frame["time"][:16] for frame in frames).items())]
 
 
 def _scraped(port: int) -> dict[str, Any]:
-    """What Prometheus would read."""
+    """Return the metrics as Prometheus reads them."""
     with new_session(10) as session:
         text = session.get(f"http://127.0.0.1:{port}/metrics").text
     found = dict(re.findall(r"^twitchcategory_(infer\w+) (\S+)$", text, re.M))

@@ -1,19 +1,17 @@
-"""An hour of each game as --watch sees it: how often it is wrong about it, and how soon it sees another one.
+"""Change detector on an hour of each game: false changes, and frames until a switch is reported.
 
     python -m benchmarks.watch_steadiness [--minutes 60] [--seed N]
 
-The answers are those of the model in MODEL_PATH to frames of the clips that the demo's dataset does not contain. Each
-is drawn at random and augmented by model.augmentation.pipeline, as other streams might look: webcams, chat, alerts,
-banners, colours, a worse encoder. Once a minute comes a loading screen of one to five frames, dark or of one colour,
-and often with a bar.
-There is no stream and no server: what is measured is the window. Prints one JSON object:
+The model in MODEL_PATH classifies frames of the clips that the demo's dataset does not contain, drawn at random and
+augmented by model.augmentation.pipeline. Once a minute comes a loading screen of one to five frames, dark or of one
+colour, often with a bar. There is no stream and no server. Prints one JSON object:
 
-    hours, frames            of how many games together
-    wrong, unknown           share of the game's frames that are taken for another one, or for none; of the screens,
-    screens                  how many there are, and the share that is unknown
-    false                    changes from a game to another one, or to unknown, that there were not
-    switches                 from one game into another: how many, found, and the frames until it was told (one in two
-                             seconds): median, worst, and the share that took no more than three, four, and five
+    hours, frames            of all games together
+    wrong, unknown           fraction of the game's frames that are classified as another game, or as unknown
+    screens                  their number, and the fraction that is unknown
+    false                    reported changes to another game or to unknown without a switch
+    switches                 from one game to another: number, found, and frames until the report (one in two seconds):
+                             median, worst, and the fraction that took at most three, four and five frames
 """
 
 from __future__ import annotations
@@ -53,7 +51,7 @@ _SWITCHES = 500
 
 @dataclass(frozen=True)
 class Hour:
-    """What is said of a game's frames, in their order: probabilities (n, classes), known (n,), screens (n,)."""
+    """Predictions for a game's frames in order: probabilities (n, classes), known (n,), screens (n,)."""
 
     game: int
     probabilities: np.ndarray
@@ -61,13 +59,13 @@ class Hour:
     screens: np.ndarray
 
     def wrong(self, classes: tuple[Game, ...]) -> np.ndarray:
-        """Which of the game's frames are taken for another one."""
+        """Return which of the game's frames are classified as another game, bool (n,)."""
         ids = np.array([game.id for game in classes])
         return self.known & ~self.screens & (ids[self.probabilities.argmax(axis=1)] != self.game)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Judge, watch, print."""
+    """Classify, detect changes, print, and return the exit code."""
     parser = argparse.ArgumentParser(description="Watch made-up hours of games.")
     parser.add_argument("--minutes", type=int, default=60, help="of each game (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of all chances (%(default)s)")
@@ -84,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _hour(classifier: Classifier, channel: Channel, count: int, seed: int) -> Hour:
-    """So many frames of a channel's clip, and what the model says of them."""
+    """Return the model's predictions for `count` frames of a channel's clip."""
     chance = random.Random(seed)
     with channel.file.open("rb") as file:
         images = [decode_jpeg(jpeg) for jpeg in sample_recording(file, 0.1, None, classifier.img_size, 95)]
@@ -103,7 +101,7 @@ def _hour(classifier: Classifier, channel: Channel, count: int, seed: int) -> Ho
 
 
 def _screens(count: int, chance: random.Random) -> np.ndarray:
-    """Which frames are loading screens: bool (count,)."""
+    """Return which frames are loading screens, bool (count,)."""
     screens = np.zeros(count, bool)
     for minute in range(0, count, _MINUTE):
         start = minute + chance.randrange(_MINUTE - _LONGEST - 1)
@@ -112,7 +110,7 @@ def _screens(count: int, chance: random.Random) -> np.ndarray:
 
 
 def _screen(size: int, chance: random.Random) -> np.ndarray:
-    """A loading screen: uint8 (size, size, 3)."""
+    """Return a loading screen, uint8 (size, size, 3)."""
     picture = np.full((size, size, 3), chance.choice(_COLOURS), np.uint8)
     if chance.random() < 1 / 2:
         picture[size * 8 // 10 : size * 8 // 10 + 8, size // 4 : chance.randint(size // 3, size * 3 // 4)] = 160
@@ -145,7 +143,7 @@ def _summary(hours: list[Hour], classes: tuple[Game, ...], seed: int) -> dict[st
 
 
 def _false(hour: Hour, classes: tuple[Game, ...]) -> Iterator[Game | None]:
-    """What it was taken for, wrongly, at each change to that."""
+    """Return the wrong game of each false change."""
     window = ChangeDetector(classes)
     for probabilities, known in zip(hour.probabilities, hour.known, strict=True):
         if window.add_frame(probabilities, bool(known)) and (window.game is None or window.game.id != hour.game):
@@ -153,7 +151,7 @@ def _false(hour: Hour, classes: tuple[Game, ...]) -> Iterator[Game | None]:
 
 
 def _delays(hours: list[Hour], classes: tuple[Game, ...], chance: random.Random) -> Iterator[int]:
-    """After how many frames of a new game it is told, for switches between them all; more than _FOUND: it is not."""
+    """Return the frames until the report for a switch between each two games; more than _FOUND if there is none."""
     pairs = list(itertools.permutations(hours, 2))
     for before, after in chance.choices(pairs, k=_SWITCHES):
         window, start = ChangeDetector(classes), chance.randrange(len(after.known) - _FOUND)
