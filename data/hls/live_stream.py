@@ -14,10 +14,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
 
 from data.errors import StreamOffline, StreamUnavailable
-from data.hls.playlist import Playlist, Segment, SegmentTracker
+from data.hls.playlist import Segment, SegmentTracker
+from data.hls.rendition import Rendition
 
 # Target durations without a new segment after which a stream has ended, or its address is dead (streamlink 3628, 5536).
 _STALL_TARGETS = 3
@@ -31,25 +31,16 @@ _POLL_FACTOR = 0.95
 log = logging.getLogger(__name__)
 
 
-class PlaylistSource(Protocol):
-    """The part of `data.hls.rendition.Rendition` that a live stream needs."""
-
-    name: str
-
-    def playlist(self) -> Playlist: ...
-
-
-_R = TypeVar("_R", bound=PlaylistSource)
-
-
-class LiveStream(Generic[_R]):
+class LiveStream:
     """One live stream, or the recording of one.
 
     `reopen()` returns the rendition at the stream's current address; it raises StreamOffline or StreamUnavailable.
     `ended`: no more segments will come. `poll_interval_s`: seconds between the start of a poll and the next one.
     """
 
-    def __init__(self, rendition: _R, reopen: Callable[[], _R], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, rendition: Rendition, reopen: Callable[[], Rendition], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._rendition = rendition
         self._reopen = reopen
         self._clock = clock
@@ -67,7 +58,7 @@ class LiveStream(Generic[_R]):
         """Number of segments that left the playlist between two polls, or that `max_segments` skipped."""
         return self._tracker.missed_segments + self._skipped
 
-    def poll(self, initial_segments: int, max_segments: int | None = None) -> list[tuple[_R, Segment]]:
+    def poll(self, initial_segments: int, max_segments: int | None = None) -> list[tuple[Rendition, Segment]]:
         """Return the new segments without ads, oldest first, each with the rendition that opens it.
 
         The first poll returns the newest `initial_segments`, later ones the newest `max_segments` (None: all).

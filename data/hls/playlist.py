@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+_MAX_DURATION_S = 3600.0  # a longer segment or target duration is invalid
+_DEFAULT_TARGET_S = 2.0  # Twitch's target duration, where a playlist states an invalid one
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +74,40 @@ class SegmentTracker:
 
     def _is_dated_before(self, segment: Segment) -> bool:
         return self._by_date and segment.date is not None and segment.date <= self._newest_date
+
+
+def parse_playlist(found: Any, start_s: float) -> Playlist:
+    """Return Streamlink's playlist as our own values; of a recording, drop the first `start_s` seconds.
+
+    Segments to prefetch are dropped: the next poll finds them complete. Raises ValueError, OverflowError.
+    """
+    target_s = _valid_duration(found.targetduration, _DEFAULT_TARGET_S)
+    segments: list[Segment] = []
+    ends: dict[str, int] = {}  # by URI, the end of the byte range before
+    for segment in found.segments:
+        media = _byte_range(segment.uri, segment.byterange, ends.get(segment.uri, 0))
+        ends[segment.uri] = media.end or 0
+        if not getattr(segment, "prefetch", False):
+            init = _byte_range(segment.map.uri, segment.map.byterange, 0) if segment.map else None
+            date = segment.date.timestamp() if segment.date else None
+            # `ad` is an undocumented attribute of the Twitch plugin; other plugins' segments lack it.
+            ad = bool(getattr(segment, "ad", False))
+            segments.append(Segment(segment.num, media, init, _valid_duration(segment.duration, target_s), date, ad))
+    ended = bool(found.is_endlist)
+    ends_s = accumulate(segment.seconds for segment in segments)
+    kept = tuple(s for s, end_s in zip(segments, ends_s, strict=True) if not ended or end_s > start_s)
+    return Playlist(kept, target_s, ended)
+
+
+def _byte_range(uri: str, byterange: Any, previous_end: int) -> ByteRange:
+    """Return the bytes of a segment; a range without a start follows the previous one (RFC 8216, 4.3.2.2)."""
+    if byterange is None:
+        return ByteRange(uri)
+    start = previous_end if byterange.offset is None else byterange.offset
+    return ByteRange(uri, start, start + byterange.range)
+
+
+def _valid_duration(value: Any, default: float) -> float:
+    """Return a playlist's duration in seconds, or `default` where it is invalid, such as NaN or negative."""
+    seconds = float(value or 0)
+    return seconds if 0 < seconds < _MAX_DURATION_S else default

@@ -1,10 +1,13 @@
-"""Rendition: one quality of a stream, its address and its media playlist (RFC 8216), validated."""
+"""Rendition: one quality of a stream, which has a media playlist (RFC 8216) and opens its segments.
+
+Range requests fetch about as many bytes of a segment as its first frame takes, learnt from the segments before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import accumulate
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 
 import requests
 from streamlink.exceptions import StreamlinkError
@@ -12,14 +15,19 @@ from streamlink.stream.hls import HLSStream, parse_m3u8
 from streamlink.stream.http import HTTPStream
 
 from data.errors import StreamOffline, StreamUnavailable, UndecodableVideo
-from data.hls.playlist import ByteRange, Playlist, Segment
-from data.hls.segment_reader import SegmentReader
+from data.hls.playlist import ByteRange, Playlist, Segment, parse_playlist
+from data.http.range_reader import RangeReader
 from data.http.session import read_body
+from data.readers import ChainedReader, Readable
+
+PARSE_ERRORS = (ValueError, OverflowError)  # errors that Streamlink's parsers let pass; the latter for absurd dates
 
 _PLAYLIST_BYTES = 16 << 20  # the playlist of a recording of two days
-_PARSE_ERRORS = (ValueError, OverflowError)  # errors that Streamlink's parsers let pass; the latter for absurd dates
-_MAX_DURATION_S = 3600.0  # a longer segment or target duration is invalid
-_DEFAULT_TARGET_S = 2.0  # Twitch's target duration, where a playlist states an invalid one
+_SEGMENT_BYTES = 64 << 20  # two seconds at 250 Mbit/s
+_INIT_READ_BYTES = 1 << 16
+_MIN_REQUEST_BYTES, _MAX_REQUEST_BYTES = 32 << 10, 1 << 20  # limits of the first request's size before any was read
+_FIRST_FRAME_FRACTION = 0.15  # upper limit of the first frame's fraction of a two-second segment
+_HEADROOM = 1.5  # of the first request, over the largest first frame so far: a second request costs more than bytes
 
 
 class MediaUrl:
@@ -53,17 +61,17 @@ class MediaUrl:
 
 
 class Rendition:
-    """One quality of a stream or of a recording.
-
-    `open_segment(segment, whole=False)` is `data.hls.segment_reader.SegmentReader.open`.
-    """
+    """One quality of a stream or of a recording. Each response must arrive within `deadline_s` seconds."""
 
     def __init__(self, name: str, stream: HLSStream, deadline_s: float) -> None:
         self.name = name
         self._media = MediaUrl(stream, deadline_s)
+        self._deadline_s = deadline_s
         self._parser = type(stream).__parser__
         self._start_s = float(stream.start_offset or 0)
-        self.open_segment = SegmentReader(self._media.request, deadline_s, _bandwidth(stream)).open
+        first_frame_bytes = int(_bandwidth(stream) / 8 * 2 * _FIRST_FRAME_FRACTION)
+        self._initial_bytes = min(max(_MIN_REQUEST_BYTES, first_frame_bytes), _MAX_REQUEST_BYTES)
+        self._init: tuple[ByteRange, bytes] | None = None  # the latest init section
 
     def playlist(self) -> Playlist:
         """Fetch the media playlist.
@@ -73,15 +81,46 @@ class Rendition:
         """
         try:
             text = self._media.content(_PLAYLIST_BYTES).decode("utf-8", "replace")
-            return _to_playlist(parse_m3u8(text, base_uri=self._media.url, parser=self._parser), self._start_s)
+            found = parse_m3u8(text, base_uri=self._media.url, parser=self._parser)
+            if any(segment.key and segment.key.method != "NONE" for segment in found.segments):
+                raise UndecodableVideo(f"{self.name}: it is encrypted")
+            return parse_playlist(found, self._start_s)
         except StreamUnavailable as error:
             if isinstance(error, HttpStatusError) and error.status < 500:
                 raise StreamOffline(f"{self.name} has ended: its playlist answers {error.status}") from error
             raise StreamUnavailable(f"{self.name}: {error}") from error
-        except UndecodableVideo as error:
-            raise UndecodableVideo(f"{self.name}: {error}") from error
-        except _PARSE_ERRORS as error:
+        except PARSE_ERRORS as error:
             raise StreamUnavailable(f"{self.name}: invalid playlist: {error}") from error
+
+    @contextmanager
+    def open_segment(self, segment: Segment, *, whole: bool = False) -> Iterator[Readable]:
+        """Open a segment as a file, fMP4 with its init section in front. `whole`: request all of it at once.
+
+        This and `read` raise StreamUnavailable, and the errors of data.http.session.iter_body.
+        """
+        init = self._init_section(segment.init) if segment.init else b""
+        with self._range_reader(segment.byte_range, _SEGMENT_BYTES if whole else self._initial_bytes) as file:
+            yield ChainedReader(init, file)
+            if not whole:
+                self._initial_bytes = max(self._initial_bytes, int(file.bytes_read * _HEADROOM))
+
+    def _init_section(self, byte_range: ByteRange) -> bytes:
+        """Return the init section, which fragments need for decoding; fetch it again only when it changes."""
+        if self._init is None or self._init[0] != byte_range:
+            size = _SEGMENT_BYTES if byte_range.end is None else byte_range.end - byte_range.start
+            with self._range_reader(byte_range, size) as file:
+                self._init = byte_range, b"".join(iter(partial(file.read, _INIT_READ_BYTES), b""))
+        return self._init[1]
+
+    def _range_reader(self, byte_range: ByteRange, initial_bytes: int) -> RangeReader:
+        return RangeReader(
+            partial(self._media.request, byte_range.uri),
+            initial_bytes=initial_bytes,
+            deadline_s=self._deadline_s,
+            limit_bytes=_SEGMENT_BYTES,
+            start=byte_range.start,
+            end=byte_range.end,
+        )
 
 
 def server_unreachable(error: Exception) -> StreamUnavailable:
@@ -102,42 +141,3 @@ def _bandwidth(stream: HLSStream) -> int:
     """Return the rendition's bandwidth in the multivariant playlist, bit/s; 0 if it is not stated."""
     playlists = stream.multivariant.playlists if stream.multivariant else []
     return next((p.stream_info.bandwidth or 0 for p in playlists if p.uri == stream.url), 0)
-
-
-def _to_playlist(found: Any, start_s: float) -> Playlist:
-    """Convert Streamlink's playlist to our own values; of a recording, drop the first `start_s` seconds.
-
-    Segments to prefetch are dropped: the next poll finds them complete.
-    """
-    target_s = _valid_duration(found.targetduration, _DEFAULT_TARGET_S)
-    segments: list[Segment] = []
-    ends: dict[str, int] = {}  # by URI, the end of the byte range before
-    for segment in found.segments:
-        if segment.key and segment.key.method != "NONE":
-            raise UndecodableVideo("it is encrypted")
-        media = _byte_range(segment.uri, segment.byterange, ends.get(segment.uri, 0))
-        ends[segment.uri] = media.end or 0
-        if not getattr(segment, "prefetch", False):
-            init = _byte_range(segment.map.uri, segment.map.byterange, 0) if segment.map else None
-            date = segment.date.timestamp() if segment.date else None
-            # `ad` is an undocumented attribute of the Twitch plugin; other plugins' segments lack it.
-            ad = bool(getattr(segment, "ad", False))
-            segments.append(Segment(segment.num, media, init, _valid_duration(segment.duration, target_s), date, ad))
-    ended = bool(found.is_endlist)
-    ends_s = accumulate(segment.seconds for segment in segments)
-    kept = tuple(s for s, end_s in zip(segments, ends_s, strict=True) if not ended or end_s > start_s)
-    return Playlist(kept, target_s, ended)
-
-
-def _byte_range(uri: str, byterange: Any, previous_end: int) -> ByteRange:
-    """Return the bytes of a segment; a range without a start follows the previous one (RFC 8216, 4.3.2.2)."""
-    if byterange is None:
-        return ByteRange(uri)
-    start = previous_end if byterange.offset is None else byterange.offset
-    return ByteRange(uri, start, start + byterange.range)
-
-
-def _valid_duration(value: Any, default: float) -> float:
-    """Return a playlist's duration in seconds, or `default` where it is invalid, such as NaN or negative."""
-    seconds = float(value or 0)
-    return seconds if 0 < seconds < _MAX_DURATION_S else default

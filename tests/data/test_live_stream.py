@@ -10,17 +10,17 @@ import pytest
 from data.errors import StreamOffline, StreamUnavailable
 from data.hls.live_stream import LiveStream
 from data.hls.playlist import ByteRange, Playlist, Segment
+from data.hls.rendition import Rendition
 
 START = 1_700_000_000.0
 GONE, DOWN = StreamOffline("gone"), StreamUnavailable("down")
 
 
-class FakeRendition:
+class FakeRendition(Rendition):
     """A stream's address: each request gets the next playlist or error; the last one repeats."""
 
-    name = "someone"
-
     def __init__(self, *responses: Playlist | Exception) -> None:
+        self.name = "someone"
         self._responses = deque(responses)
 
     def playlist(self) -> Playlist:
@@ -101,9 +101,7 @@ def test_polls_follow_new_segments_within_a_second():
     """With a segment each two seconds, once one poll was too early."""
     clock, late = Clock(max_waits=400), []
 
-    class Made:
-        name = "someone"
-
+    class Made(FakeRendition):
         def playlist(self) -> Playlist:
             return media_playlist(*range(int(clock.now / 2) + 1))
 
