@@ -78,8 +78,8 @@ def main() -> int:
         jpeg = first_frame(fetched, settings.img_size, settings.jpeg_quality)
     parts |= {"segment": fetched.seconds, "decode": parts["decode"] - fetched.seconds}
     with timed("inference"):
-        judged = classifier.predict(decode_jpeg(jpeg)[None])
-        VerdictAccumulator(classifier.classes).add_frame(judged.logits[0]).to_line(1)
+        scored = classifier.predict(decode_jpeg(jpeg)[None])
+        VerdictAccumulator(classifier.classes).add_frame(scored.logits[0]).to_line(1)
     sources.close()
     print(json.dumps(parts))
     return 0

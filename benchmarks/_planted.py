@@ -81,15 +81,15 @@ def _write(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> No
 
 def compared(plan: Plan, changes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the switches found, missed and falsely reported, and the delays. `changes`: as --json prints them."""
-    told: dict[str, list[dict[str, Any]]] = {login: [] for login in plan.played}
+    reported: dict[str, list[dict[str, Any]]] = {login: [] for login in plan.played}
     for change in changes:
-        told[change["source"]].append(change)
+        reported[change["source"]].append(change)
     delays: list[tuple[float, str]] = []
     wrong: list[str] = []
     for login, games in plan.played.items():
         ends = [at for at, _ in games[1:]] + [float("inf")]
         for (at, game), end in zip(games, ends, strict=True):
-            here = [change for change in told[login] if at <= _time(change) < end]
+            here = [change for change in reported[login] if at <= _time(change) < end]
             right = [change for change in here if _game(change) == game]
             wrong += [
                 f"{change['time']} {_name(change)} on {plan.clips[game]}" for change in here if _game(change) != game

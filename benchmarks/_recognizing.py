@@ -56,7 +56,7 @@ def first_line(environment: dict[str, str], module: str, *args: str) -> float:
         seconds = time.perf_counter() - start
         process.stdout.read()
     if not line.startswith("Frame 1: ") or process.returncode:
-        raise RuntimeError(f"{module} ended with {process.returncode}, having said {line}")
+        raise RuntimeError(f"{module} ended with {process.returncode}, having printed {line}")
     return seconds
 
 
@@ -81,7 +81,7 @@ def _seconds(environment: dict[str, str], module: str, *args: str) -> float:
     lines = _run(environment, module, *args).splitlines()
     seconds = time.perf_counter() - start
     if len(lines) <= _grabbing.FRAMES or " with a score of " not in lines[-1]:
-        raise RuntimeError(f"{module} said {lines}")
+        raise RuntimeError(f"{module} printed {lines}")
     return seconds
 
 

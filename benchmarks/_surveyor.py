@@ -71,10 +71,10 @@ class Timed:
     def predict(self, images: np.ndarray) -> ScoredLogits:
         """Return the classifier's result and count its CPU time."""
         start = time.thread_time()
-        judged = self._classifier.predict(images)
+        scored = self._classifier.predict(images)
         with self._lock:
             self.seconds += time.thread_time() - start
-        return judged
+        return scored
 
 
 class _Ours:

@@ -90,8 +90,8 @@ def as_expected(scenario: Scenario, outcome: Outcome) -> bool:
 def row(scenario: Scenario, outcome: Outcome) -> str:
     """Return the Markdown row of one scenario."""
     failures = ", ".join(f"{count} {reason}" for reason, count in outcome.failures.items()) or "none"
-    said = re.sub(r"\s+", " ", outcome.messages[0]).replace("|", r"\|") if outcome.messages else "nothing"
-    ended = f"ends, exit {outcome.error.exit_code}: {said}" if outcome.error else said
+    text = re.sub(r"\s+", " ", outcome.messages[0]).replace("|", r"\|") if outcome.messages else "nothing"
+    ended = f"ends, exit {outcome.error.exit_code}: {text}" if outcome.error else text
     cells = [
         scenario.name,
         outcome.frames,

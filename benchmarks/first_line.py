@@ -54,8 +54,8 @@ def _travelled(standin: Standin, environment: dict[str, str], login: str) -> dic
     """Return the number of requests, one after the other, until the first frame, and the number of their hosts."""
     before = len(standin.requests)
     _parts(environment, login)
-    asked = standin.requests[before:]
-    return {"requests": len(asked), "hosts": len({request.host for request in asked})}
+    requests = standin.requests[before:]
+    return {"requests": len(requests), "hosts": len({request.host for request in requests})}
 
 
 if __name__ == "__main__":

@@ -89,13 +89,13 @@ def _previews(file: Path, count: int) -> Iterator[bytes]:
 
 
 def _judged(classifier: Classifier, jpegs: Sequence[bytes]) -> list[tuple[np.ndarray, bool]]:
-    judged = classifier.predict(np.stack([decode_jpeg(jpeg) for jpeg in jpegs]))
-    return list(zip(judged.logits, map(bool, judged.known), strict=True))
+    scored = classifier.predict(np.stack([decode_jpeg(jpeg) for jpeg in jpegs]))
+    return list(zip(scored.logits, map(bool, scored.known), strict=True))
 
 
-def _verdict(classifier: Classifier, judged: Sequence[tuple[np.ndarray, bool]]) -> Verdict:
+def _verdict(classifier: Classifier, scored: Sequence[tuple[np.ndarray, bool]]) -> Verdict:
     accumulator = VerdictAccumulator(classifier.classes)
-    for logits, known in judged:
+    for logits, known in scored:
         accumulator.add_frame(logits, known)
     return accumulator.verdict()
 

@@ -116,10 +116,10 @@ def _context(
     pictures = ImageDataset(root, frames, classes, settings.img_size)
     pictures = factories.prepare_dataset(settings, pictures, machine, model)
     kept = CheckpointStore(settings.model_path / "unfinished", write=False)
-    return factories.TrainingContext(settings, pictures, machine, kept, _told, False)
+    return factories.TrainingContext(settings, pictures, machine, kept, _log, False)
 
 
-def _told(line: str) -> None:
+def _log(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
@@ -139,9 +139,12 @@ def _right(logits: Sequence[np.ndarray], folds: Sequence[Split], classes: Sequen
     from model.evaluation import metrics
 
     frames = [frame for sides in folds for frame in sides.validation]
-    judged = metrics.evaluate(np.concatenate(logits), frames, classes)
-    wrong = round((1 - judged.stream_accuracy) * judged.streams)
-    return {"by_frame": round(judged.frame_accuracy, 4), "sessions": f"{judged.streams - wrong}/{judged.streams}"}
+    evaluation = metrics.evaluate(np.concatenate(logits), frames, classes)
+    wrong = round((1 - evaluation.stream_accuracy) * evaluation.streams)
+    return {
+        "by_frame": round(evaluation.frame_accuracy, 4),
+        "sessions": f"{evaluation.streams - wrong}/{evaluation.streams}",
+    }
 
 
 def _left_out(context: TrainingContext, folds: Sequence[Split]) -> dict[str, Any]:
@@ -153,18 +156,18 @@ def _left_out(context: TrainingContext, folds: Sequence[Split]) -> dict[str, Any
     unknown: dict[str, list[float]] = {name: [] for name in LOGIT_SCORES}
     screens: dict[str, list[float]] = {name: [] for name in LOGIT_SCORES}
     for number, game in enumerate(context.dataset.classes):
-        own, others, shown = _said_without(context, game, folds[number % len(folds)], empty)
+        own, others, shown = _logits_without(context, game, folds[number % len(folds)], empty)
         for name, score in LOGIT_SCORES.items():
             unknown[name].append(metrics.auroc(score(others), score(own)))
             screens[name].append(metrics.auroc(score(others), score(shown)))
-        _told(f"{game.name} left out: {unknown['max_probability'][-1]:.3f}")
+        _log(f"{game.name} left out: {unknown['max_probability'][-1]:.3f}")
     means = {name: round(float(np.mean(values)), 4) for name, values in unknown.items()}
     worst = {name: round(min(values), 4) for name, values in unknown.items()}
     of_screens = {name: round(float(np.mean(values)), 4) for name, values in screens.items()}
     return {"auroc_left_out": means, "worst_game": worst, "auroc_screens": of_screens}
 
 
-def _said_without(context: TrainingContext, game: Game, sides: Split, empty: np.ndarray) -> tuple[np.ndarray, ...]:
+def _logits_without(context: TrainingContext, game: Game, sides: Split, empty: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return a model's logits for the game that it lacks, for the others' validation frames, and for screens."""
     from model.networks import network
     from model.training import factories
@@ -177,16 +180,16 @@ def _said_without(context: TrainingContext, game: Game, sides: Split, empty: np.
     )
     changes, features = factories.make_augmentation(context.settings), context.feature_cache
     plan = factories.trainer_settings(context.settings)
-    Trainer(model, learning, None, plan, log=_told, augmentation=changes, feature_cache=features).train()
+    Trainer(model, learning, None, plan, log=_log, augmentation=changes, feature_cache=features).train()
     parts = network.split_head(model)
     if parts is None:
         raise ValueError("the whole network trains")
     own = [frame for frame in context.dataset.frames if frame.game_id == game.id]
     known = [frame for frame in sides.validation if frame.game_id != game.id]
-    said = [
+    logits = [
         parts[1](features.values(features.original_rows(frames, parts[0])), training=False) for frames in (own, known)
     ]
-    return tuple(np.asarray(values) for values in (*said, model.predict(empty, verbose=0)))
+    return tuple(np.asarray(values) for values in (*logits, model.predict(empty, verbose=0)))
 
 
 def _original(args: argparse.Namespace, root: Path, way: str) -> dict[str, Any]:
@@ -208,16 +211,16 @@ def _original(args: argparse.Namespace, root: Path, way: str) -> dict[str, Any]:
             )
             for part in parts
         ]
-    said = []
+    logits = []
     for sides in folds:
         keras.utils.set_random_seed(123)
         model = network.build("cnn", 240, len(classes), dropout=0.5)
-        learning, asked = (ImageDataset(root, some, classes, 240) for some in (sides.training, sides.validation))
+        training, validation = (ImageDataset(root, some, classes, 240) for some in (sides.training, sides.validation))
         network.compile_model(model, 1e-3)
-        mixed_up = learning.batches().unbatch().shuffle(len(learning.frames), seed=1).batch(16).prefetch(1)
+        mixed_up = training.batches()().unbatch().shuffle(len(training.frames), seed=1).batch(16).prefetch(1)
         model.fit(mixed_up, epochs=args.epochs, verbose=2)
-        said.append(np.asarray(model.predict(asked.batches(), verbose=0)))
-    return _right(said, folds, classes) | {"frames": len(frames), "folds": len(folds)}
+        logits.append(np.asarray(model.predict(validation.batches(), verbose=0)))
+    return _right(logits, folds, classes) | {"frames": len(frames), "folds": len(folds)}
 
 
 if __name__ == "__main__":

@@ -67,11 +67,9 @@ class Tidying:
 
 def main(argv: list[str] | None = None) -> int:
     """Start all processes, sample them, stop them, check the result, print it, and return the exit code."""
-    parser = argparse.ArgumentParser(description="Watch a long download from a Twitch in bad weather.")
+    parser = argparse.ArgumentParser(description="Run a long download while requests fail at random.")
     parser.add_argument("--minutes", type=float, default=1, help="default: %(default)s")
-    parser.add_argument(
-        "--faults", type=float, default=0.03, help="fraction of the requests that meet a fault (%(default)s)"
-    )
+    parser.add_argument("--faults", type=float, default=0.03, help="fraction of failing requests (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the faults (%(default)s)")
     parser.add_argument("--keep", type=int, default=5000, help="number of frames to keep (%(default)s)")
     parser.add_argument("--folder", type=Path, help="folder of the dataset (default: a temporary folder)")
@@ -96,7 +94,7 @@ def _soaked(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
             stop.set()
             tidier.join()
             download.send_signal(signal.SIGTERM)
-            said, _ = download.communicate(timeout=120)
+            output, _ = download.communicate(timeout=120)
             story.seek(0)
             wrong = tidying.wrong + (
                 [] if download.returncode == 0 else [f"it ended by itself: {story.read()[-2000:]}"]
@@ -106,13 +104,13 @@ def _soaked(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     if weather["helix"]["over_budget"]:
         wrong.append("Helix's budget was used up")
     done = {"deleted": tidying.deleted, "syncs": tidying.syncs, "wrong": wrong}
-    return {**_totals(said), **_course(samples), **weather, **done}
+    return {**_totals(output), **_course(samples), **weather, **done}
 
 
 @contextmanager
-def _twitch(story: Path, share: float, seed: int) -> Iterator[subprocess.Popen[str]]:
+def _twitch(story: Path, fraction: float, seed: int) -> Iterator[subprocess.Popen[str]]:
     """Run the stand-in as a process; at its end `story` holds what it printed."""
-    command = [sys.executable, "-m", "tests.standin", "--faults", str(share), "--seed", str(seed)]
+    command = [sys.executable, "-m", "tests.standin", "--faults", str(fraction), "--seed", str(seed)]
     with story.open("w") as stderr:
         process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, stderr=stderr, text=True)
         try:
@@ -205,7 +203,7 @@ def _weather(story: str) -> dict[str, Any]:
     met = {name: int(times) for times, name in re.findall(r"^fault: (\d+) (.+)$", story, re.M)}
     helix = re.search(r"^helix: \d+ requests, (\d+) in a minute at most, (\d+) over the budget$", story, re.M)
     if helix is None:
-        raise RuntimeError(f"the stand-in said {story}")
+        raise RuntimeError(f"the stand-in printed {story}")
     return {"helix": {"most_a_minute": int(helix[1]), "over_budget": int(helix[2])}, "faults": met}
 
 
