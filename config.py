@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import logging
 import re
-from enum import Enum, auto
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AliasChoices, AliasGenerator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, AliasChoices, AliasGenerator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
@@ -25,23 +24,12 @@ from data.http.loopback import loopback_url
 
 log = logging.getLogger(__name__)
 
-# Twitch categories that are not games although some have an IGDB id. The list is that of the original project.
-NON_GAMES = frozenset({
-    509658,  # Just Chatting
-    26936,   # Music
-    509660,  # Art
-    518203,  # Sports
-    417752,  # Talk Shows & Podcasts
-    509670,  # Science & Technology
-    66082,   # Games + Demos
-    5899,    # Stocks And Bonds
-    743,     # Chess
-    369418,  # GeoGuessr
-    27284,   # Retro
-    509659,  # ASMR
-    488190,  # Poker
-    498566,  # Slots
-})  # fmt: skip
+# Twitch categories that are not games although some have an IGDB id: the original project's list. In this order: Just
+# Chatting, Music, Art, Sports, Talk Shows & Podcasts, Science & Technology, Games + Demos, Stocks And Bonds, Chess,
+# GeoGuessr, Retro, ASMR, Poker, Slots.
+NON_GAMES = frozenset(
+    {509658, 26936, 509660, 518203, 417752, 509670, 66082, 5899, 743, 369418, 27284, 509659, 488190, 498566}
+)
 
 # Settings that were renamed. Their former names still work, with a warning.
 _FORMER_NAMES = {
@@ -56,24 +44,37 @@ _FORMER_NAMES = {
     "augment_center": "augment_scene",
     "unknown_fraction": "unknown_share",
 }
-_LANGUAGE = re.compile(r"[a-z]{2}|other")
-_MAX_LANGUAGES = 100  # https://dev.twitch.tv/docs/api/reference/#get-streams
 
-
-class Affects(Enum):
-    """What a different value of a setting changes. Every setting of the section Model carries one member."""
-
-    MODEL = auto()
-    NOTHING = auto()
-
-
+# What a different value of a setting changes. Every setting of the section Model carries one of the two markers.
+CHANGES_MODEL, KEEPS_MODEL = "changes the model", "keeps the model"
 _T = TypeVar("_T")
-ChangesModel = Annotated[_T, Affects.MODEL]  # another value trains another model: --resume refuses it
-KeepsModel = Annotated[_T, Affects.NOTHING]  # speed, memory and additional files only
+ChangesModel = Annotated[_T, CHANGES_MODEL]  # another value trains another model: --resume refuses it
+KeepsModel = Annotated[_T, KEEPS_MODEL]  # speed, memory and additional files only
 
 
-def _names(field: str) -> AliasChoices:
-    return AliasChoices(field, *[_FORMER_NAMES[field]] if field in _FORMER_NAMES else [])
+def _split_list(value: Any) -> Any:
+    """Return codes or logins in lower case, from comma-separated text or a JSON list."""
+    if isinstance(value, str):
+        value = json.loads(value) if value.startswith("[") else value.split(",") if value else ()
+    return tuple(code.strip().lower() if isinstance(code, str) else code for code in value)
+
+
+def _check_languages(codes: tuple[str, ...]) -> tuple[str, ...]:
+    # Helix would answer every request of the run with an error.
+    if invalid := [code for code in codes if not re.fullmatch("[a-z]{2}|other", code)]:
+        raise ValueError(f"{', '.join(map(repr, invalid))}: use ISO 639-1 codes such as en, or other")
+    return codes
+
+
+def _replace_former_score(value: Any) -> Any:
+    if value != "likeness":
+        return value
+    _warn_once("UNKNOWN_SCORE=likeness", "UNKNOWN_SCORE=feature_similarity")
+    return "feature_similarity"
+
+
+TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
+UnknownScore = Literal["feature_similarity", "energy", "max_logit", "max_probability"]
 
 
 class Settings(BaseSettings):
@@ -85,7 +86,7 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         use_attribute_docstrings=True,
-        alias_generator=AliasGenerator(validation_alias=_names),
+        alias_generator=AliasGenerator(validation_alias=lambda name: AliasChoices(name, _FORMER_NAMES.get(name, name))),
         populate_by_name=True,
     )
 
@@ -134,7 +135,7 @@ class Settings(BaseSettings):
     """Maximum fraction of a game's frames from one streamer, beyond the first frames_per_stream; 1: no limit."""
     filter_frames: bool = True
     """Reject frames that are black, of one colour, a test card, or a duplicate within their stream."""
-    languages: Annotated[tuple[str, ...], NoDecode] = ()
+    languages: Annotated[TextList, AfterValidator(_check_languages)] = Field((), max_length=100)  # Helix takes 100
     """Stream languages: ISO 639-1 codes or other, separated by commas or as a JSON list. Empty: all."""
     parallel_streams: int = Field(8, ge=1, le=64)
     """Streams to grab at the same time, in a download or a survey."""
@@ -160,7 +161,7 @@ class Settings(BaseSettings):
     """Seconds between two attempts of the download while Helix is unavailable."""
     ad_wait_s: float = Field(75.0, ge=0)
     """Seconds that recognition waits for a pre-roll ad to end. A download takes another stream instead."""
-    twitch_standin: str = ""
+    twitch_standin: Annotated[str, AfterValidator(lambda url: url and loopback_url(url))] = ""
     """Loopback URL of a stand-in for Twitch, such as http://127.0.0.1:8080. Tests and the demo use it."""
 
     # --- Recognition ----------------------------------------------------------------------------
@@ -190,7 +191,7 @@ class Settings(BaseSettings):
     """Learning rate of AdamW."""
     fine_tune_learning_rate: ChangesModel[float] = Field(1e-4, gt=0)
     """Learning rate while the fine_tune layers train."""
-    lr_schedule: ChangesModel[Literal["cosine", "constant"]] = Field("cosine")
+    lr_schedule: ChangesModel[Literal["cosine", "constant"]] = "cosine"
     """Learning-rate schedule: cosine decay to 0, or constant."""
     warmup_fraction: ChangesModel[float] = Field(0.05, ge=0, lt=1)
     """Fraction of the steps in which a cosine schedule first raises the learning rate from 0."""
@@ -200,13 +201,13 @@ class Settings(BaseSettings):
     """Label smoothing: fraction of each label that is spread over all games."""
     weight_decay: ChangesModel[float] = Field(1e-3, ge=0)
     """Weight decay of AdamW."""
-    sampling_balance: ChangesModel[Literal["streamers", "games", "none"]] = Field("streamers")
+    sampling_balance: ChangesModel[Literal["streamers", "games", "none"]] = "streamers"
     """Balanced sampling: over games and their streamers, over games only, or none (each frame once an epoch)."""
     class_weights: ChangesModel[bool] = False
     """Weight the loss of each game by the inverse of its number of frames."""
     validation_split: ChangesModel[float] = Field(0.2, gt=0, lt=1)
     """Fraction of each game's streamers held out for validation, at least one."""
-    validation_streamers: ChangesModel[Annotated[tuple[str, ...], NoDecode]] = ()
+    validation_streamers: ChangesModel[TextList] = ()
     """Logins to hold out for validation instead of a random split, separated by commas or as a JSON list."""
     batch_size: ChangesModel[int] = Field(0, ge=0)
     """Images in a training step over all devices. 0: 16 on a CPU; on a GPU what its memory holds, at most 128."""
@@ -244,7 +245,7 @@ class Settings(BaseSettings):
     """Finally retrain on all frames, validation included, for the best number of epochs of the split."""
     unknown_fraction: ChangesModel[float] = Field(0.1, ge=0, lt=1)
     """Fraction of the validation frames, plain and with overlays, that the threshold rejects as unknown; 0: none."""
-    unknown_score: ChangesModel[Literal["feature_similarity", "energy", "max_logit", "max_probability"]] = "max_logit"
+    unknown_score: ChangesModel[Annotated[UnknownScore, BeforeValidator(_replace_former_score)]] = "max_logit"
     """Score that separates known from unknown frames: feature_similarity uses features, the others logits."""
     int8: KeepsModel[bool] = False
     """Recognise with model.int8.onnx from python -m model.export, if it exists: faster, nearly as accurate."""
@@ -261,44 +262,10 @@ class Settings(BaseSettings):
     seed: ChangesModel[int] = 123
     """Seed of every random choice: split, sampling, weights, dropout, augmentation, streams of a download."""
 
-    @field_validator("languages", "validation_streamers", mode="before")
-    @classmethod
-    def _split_list(cls, value: Any) -> Any:
-        """Return codes or logins in lower case, from comma-separated text or a JSON list."""
-        if isinstance(value, str):
-            value = json.loads(value) if value.startswith("[") else value.split(",") if value else ()
-        return tuple(code.strip().lower() if isinstance(code, str) else code for code in value)
-
-    @field_validator("languages")
-    @classmethod
-    def _check_languages(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        """Reject what Helix would reject: invalid codes, and more than 100 of them."""
-        invalid = [code for code in value if not _LANGUAGE.fullmatch(code)]
-        if invalid:
-            raise ValueError(f"{', '.join(map(repr, invalid))}: use ISO 639-1 codes such as en, or other")
-        if len(value) > _MAX_LANGUAGES:
-            raise ValueError(f"use at most {_MAX_LANGUAGES} languages")
-        return value
-
-    @field_validator("unknown_score", mode="before")
-    @classmethod
-    def _accept_former_score(cls, value: Any) -> Any:
-        """Accept the former name of feature_similarity."""
-        if value != "likeness":
-            return value
-        _warn_once("UNKNOWN_SCORE=likeness", "UNKNOWN_SCORE=feature_similarity")
-        return "feature_similarity"
-
-    @field_validator("twitch_standin")
-    @classmethod
-    def _check_loopback(cls, value: str) -> str:
-        """Reject a stand-in on another machine: it receives the credentials."""
-        return loopback_url(value) if value else ""
-
 
 def model_settings() -> set[str]:
     """Return the names of the settings that a trained model depends on."""
-    return {name for name, field in Settings.model_fields.items() if Affects.MODEL in field.metadata}
+    return {name for name, field in Settings.model_fields.items() if CHANGES_MODEL in field.metadata}
 
 
 def load() -> Settings:

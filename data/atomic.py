@@ -16,14 +16,11 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
+
 _TEMPORARY = re.compile(r"\.([0-9]{1,9})-[0-9a-f]{16}\.tmp", re.ASCII)
 _STALE_AFTER_S = 3600
 _HARDLINK_UNSUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
-
-
-def temporary_path(folder: Path) -> Path:
-    """Return a new hidden path in `folder` for a file of this process; create nothing."""
-    return folder / f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
 
 
 @contextlib.contextmanager
@@ -32,31 +29,25 @@ def temporary_files(folder: Path, contents: Sequence[bytes]) -> Iterator[list[Pa
 
     The files are on the disk before the block begins, and those still there at its end are removed. Raises OSError.
     """
-    paths: list[Path] = []
+    paths = [folder / f".{os.getpid()}-{secrets.token_hex(8)}.tmp" for _ in contents]
     try:
-        for content in contents:
-            paths.append(temporary_path(folder))
-            with paths[-1].open("xb") as file:
-                file.write(content)
-                file.flush()
-                # Rows name these files: without fsync, a power cut could leave rows of empty images.
-                os.fsync(file.fileno())
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+            flush_to_disk(path)  # rows name these files: a power cut could leave rows of empty images
         yield paths
     finally:
         for path in paths:
-            _remove(path)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def atomic_file(final: Path) -> Iterator[Path]:
     """Yield a temporary path to write to; when the block succeeds, let that file replace `final`. Raises OSError."""
-    temporary = temporary_path(final.parent)
-    try:
+    with temporary_files(final.parent, [b""]) as (temporary,):
         yield temporary
         flush_to_disk(temporary)
         temporary.replace(final)
-    finally:
-        _remove(temporary)
 
 
 def flush_to_disk(path: Path) -> None:
@@ -94,18 +85,7 @@ def is_stale(path: Path) -> bool:
     except OSError:  # the file is gone by now
         return False
     # A container starts pids at 1 again: a running process may only have the pid of the one that wrote the file.
-    return age_s > _STALE_AFTER_S or not is_process_alive(int(match[1]))
-
-
-def is_process_alive(pid: int) -> bool:
-    """Return whether a process with this pid exists, whoever owns it."""
-    try:
-        os.kill(pid, 0)  # signal 0 only checks, https://man7.org/linux/man-pages/man2/kill.2.html
-    except ProcessLookupError:
-        return False
-    except OSError:  # EPERM: the process belongs to another user
-        return True
-    return True
+    return age_s > _STALE_AFTER_S or not psutil.pid_exists(int(match[1]))
 
 
 @contextlib.contextmanager
@@ -117,8 +97,3 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)

@@ -17,9 +17,10 @@ import h5py
 import keras
 import numpy as np
 import onnx
+import psutil
 from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 
-from data.atomic import flush_to_disk, is_process_alive
+from data.atomic import flush_to_disk
 from data.entities import Game
 from data.errors import ModelError, SettingsError
 from model.inference.calibration import Calibration
@@ -47,7 +48,7 @@ def prepare_folder(model_path: Path, parameters: int) -> None:
         model_path.mkdir(parents=True, exist_ok=True)
         for staging in model_path.glob(f"{_STAGING_PREFIX}*"):
             pid = staging.name.removeprefix(_STAGING_PREFIX)
-            if pid.isdecimal() and not is_process_alive(int(pid)):
+            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
                 shutil.rmtree(staging)
         free = shutil.disk_usage(model_path).free
         writable = os.access(model_path, os.W_OK | os.X_OK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.atomic import temporary_files
+from data.atomic import atomic_file
 from data.entities import Game
 from data.errors import ModelError
 from data.text import printable_line
@@ -48,5 +48,5 @@ def write_classes(path: Path, games: Sequence[Game]) -> None:
     """Replace the file atomically by `games`, in the order of the model's outputs. Raises OSError."""
     # A tab or a line break within a name would shift the outputs of all later lines.
     lines = (f"{game.id}\t{printable_line(game.name) or f'game {game.id}'}\n" for game in games)
-    with temporary_files(path.parent, ["".join(lines).encode()]) as (temporary,):
-        temporary.replace(path)
+    with atomic_file(path) as temporary:
+        temporary.write_bytes("".join(lines).encode())
