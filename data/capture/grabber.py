@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 
 from data.capture.follower import FileFollower, Follower, FrameExtractor, LiveFollower
@@ -43,6 +41,7 @@ class Grabber:
         standin: loopback URL of a stand-in for Twitch; "": the real Twitch.
         pool_size: number of connections kept open.
         sleep: waits between segments; it returns true to stop waiting, as `threading.Event.wait` does.
+        clock: the seconds that `sleep` lets pass, as `time.monotonic`.
 
     Raises:
         SourceNotFound: no such channel, URL or file.
@@ -69,12 +68,13 @@ class Grabber:
         standin: str = "",
         pool_size: int = 16,
         sleep: Sleep = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._img_size = img_size
         self._jpeg_quality = jpeg_quality
         self._interval_s = frame_interval_s
-        self._sleep = sleep
-        self._decoders: deque[Decoder] = deque()
+        self._sleep, self._clock = sleep, clock
+        self._decoder = Decoder()
         self._resolver = SourceResolver(
             img_size=img_size,
             quality=quality,
@@ -119,7 +119,7 @@ class Grabber:
         if isinstance(found, VideoFile):
             yield from islice(self._file_frames(found, max_frames, spread_first), max_frames)
             return
-        extractor = self._extractor(found)
+        extractor = FrameExtractor(found.name, self._decode_segment, self._interval_s)
         segments = self._live_segments(found, max_frames, ad_wait_s, spread_first, sleep or self._sleep)
         yield from islice(extractor.frames(segments), max_frames)
         extractor.raise_if_empty()
@@ -134,14 +134,15 @@ class Grabber:
         found = self._resolver.open(source)
         if isinstance(found, VideoFile):
             return FileFollower(self._file_frames(found, None))
-        live = LiveStream(found, lambda: self._resolver.open_stream(source))
-        return LiveFollower(live, self._extractor(found), initial_frames, max_backlog, self._interval_s)
+        live = LiveStream(found, lambda: self._resolver.open_stream(source), self._clock)
+        extractor = FrameExtractor(found.name, self._decode_segment, self._interval_s)
+        return LiveFollower(live, extractor, initial_frames, max_backlog, self._interval_s)
 
     def _live_segments(
         self, rendition: Rendition, max_frames: int, ad_wait_s: float, spread_first: bool, sleep: Sleep
     ) -> Iterator[tuple[Rendition, Segment]]:
         """Yield segments without ads: those of the playlist, and of later ones while ads leave too few."""
-        end = time.monotonic() + ad_wait_s
+        end = self._clock() + ad_wait_s
         tracker, count, ads = SegmentTracker(), 0, False
         while True:
             playlist = rendition.playlist()
@@ -152,7 +153,7 @@ class Grabber:
                 count += 1
                 yield rendition, segment
             pause_s = max(1.0, playlist.target_s)
-            if count >= min(max_frames, _MIN_FRAMES) or not ads or playlist.ended or time.monotonic() + pause_s > end:
+            if count >= min(max_frames, _MIN_FRAMES) or not ads or playlist.ended or self._clock() + pause_s > end:
                 break
             log.info("%s: ads; waiting for the stream", rendition.name)
             if sleep(pause_s):
@@ -168,9 +169,6 @@ class Grabber:
             return content
         return evenly_spaced(content, wanted) if ended else content[max(0, len(content) - wanted) :]
 
-    def _extractor(self, rendition: Rendition) -> FrameExtractor:
-        return FrameExtractor(rendition.name, self._decode_segment, self._interval_s)
-
     def _decode_segment(self, rendition: Rendition, segment: Segment, offsets_s: Sequence[float]) -> list[bytes]:
         """Return the segment's frames at these offsets as JPEGs."""
         if not offsets_s:
@@ -179,22 +177,8 @@ class Grabber:
         first_only = list(offsets_s) == [0.0]
         with rendition.open_segment(segment, whole=not first_only) as file:
             if first_only:
-                with self._decoder() as decoder:
-                    return [first_frame(file, self._img_size, self._jpeg_quality, decoder)]
+                return [first_frame(file, self._img_size, self._jpeg_quality, self._decoder)]
             return list(frames_at(file, offsets_s, self._img_size, self._jpeg_quality))
-
-    @contextmanager
-    def _decoder(self) -> Iterator[Decoder]:
-        """Lend an idle decoder, or a new one, to this thread."""
-        # deque's pop and append are atomic, so no lock is needed.
-        try:
-            decoder = self._decoders.pop()
-        except IndexError:
-            decoder = Decoder()
-        try:
-            yield decoder
-        finally:
-            self._decoders.append(decoder)
 
     def _file_frames(self, file: VideoFile, max_frames: int | None, spread_first: bool = False) -> Iterator[Frame]:
         """Yield the frames of a video file, at the times of `data.video.sampling.sample_times`."""

@@ -4,41 +4,57 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from data.capture.grabber import Grabber, Sleep
 from data.entities import Frame
 from tests.sample_images import RED, flat, segment
 from tests.scripted_server import Reply
+from tests.standin import Clock
 
 IMG_SIZE = 240
 
 
 class SleepRecorder:
-    """Records pauses, and sleeps up to `max_sleep_s` of each."""
+    """Records pauses; sleeps up to `max_sleep_s` of each, or sets a stand-in's `clock` forward instead."""
 
-    def __init__(self, max_sleep_s: float = 60.0) -> None:
+    def __init__(self, max_sleep_s: float = 60.0, clock: Clock | None = None) -> None:
         self.slept: list[float] = []
         self._max_sleep_s = max_sleep_s
+        self._clock = clock
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        time.sleep(min(seconds, self._max_sleep_s))
+        if self._clock:
+            self._clock.advance(seconds)
+        else:
+            time.sleep(min(seconds, self._max_sleep_s))
+
+    def now(self) -> float:
+        """Return the time that passes in `sleep`, seconds."""
+        return self._clock.now() if self._clock else time.monotonic()
 
 
 def grabber(url: str, recorder: SleepRecorder | None = None, timeout_s: float = 30, **options) -> Grabber:
     """Return a grabber that uses the server at `url`; the timeout leaves the stand-in time to transcode."""
-    values = {"img_size": IMG_SIZE, "jpeg_quality": 95, "standin": url, "sleep": (recorder or SleepRecorder()).sleep}
+    recorder = recorder or SleepRecorder()
+    values = {"img_size": IMG_SIZE, "jpeg_quality": 95, "standin": url, "sleep": recorder.sleep, "clock": recorder.now}
     return Grabber(**{**values, "timeout_s": timeout_s, **options})
 
 
-def follow(open_grabber: Grabber, source: str, sleep: Sleep = time.sleep, initial_frames: int = 1) -> Iterator[Frame]:
-    """Yield the frames of all polls, until the stream ends or `sleep` returns true."""
+def follow(
+    open_grabber: Grabber,
+    source: str,
+    sleep: Sleep = time.sleep,
+    initial_frames: int = 1,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Frame]:
+    """Yield the frames of all polls, until the stream ends or `sleep`, which lets `clock` pass, returns true."""
     follower = open_grabber.open_follower(source, initial_frames)
     while not follower.ended:
-        polled_at = time.monotonic()
+        polled_at = clock()
         yield from follower.poll()
-        if not follower.ended and sleep(max(0.0, polled_at + follower.poll_interval_s - time.monotonic())):
+        if not follower.ended and sleep(max(0.0, polled_at + follower.poll_interval_s - clock())):
             return
 
 
