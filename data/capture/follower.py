@@ -18,26 +18,17 @@ _MAX_POLL_INTERVAL_S = 10.0  # a playlist lists about 30 s: with longer pauses s
 
 log = logging.getLogger(__name__)
 
-OpenedSegments = Iterable[tuple[Rendition, Segment]]
 # (rendition, segment, offsets in seconds) → JPEGs
 DecodeSegment = Callable[[Rendition, Segment, Sequence[float]], Sequence[bytes]]
 
 
 class Follower(Protocol):
-    """A followed source.
+    """A followed source."""
 
-    `ended`: no more frames will come. `live`: false for a recording. `poll_interval_s`: seconds between the start
-    of a poll and the next one. `missed_segments`: number of segments lost to late polls or to a backlog.
-    """
-
-    @property
-    def ended(self) -> bool: ...
-    @property
-    def live(self) -> bool: ...
-    @property
-    def poll_interval_s(self) -> float: ...
-    @property
-    def missed_segments(self) -> int: ...
+    ended: bool  # no more frames will come
+    live: bool  # false for a recording
+    poll_interval_s: float  # from the start of a poll to the next one
+    missed_segments: int  # lost to late polls or to a backlog
 
     def poll(self) -> Iterator[Frame]:
         """Yield the new frames, numbered on from poll to poll. Raises StreamUnavailable, UndecodableVideo."""
@@ -75,7 +66,7 @@ class FrameExtractor:
         self._count = 0
         self._failure: UndecodableVideo | StreamUnavailable | None = None
 
-    def frames(self, segments: OpenedSegments) -> Iterator[Frame]:
+    def frames(self, segments: Iterable[tuple[Rendition, Segment]]) -> Iterator[Frame]:
         """Yield the frames of these segments, oldest first."""
         for rendition, segment in segments:
             try:
@@ -96,54 +87,40 @@ class FrameExtractor:
 
 
 class LiveFollower:
-    """Follower of a stream in segments, from now until it ends. For the numbers see `Grabber.open_follower`."""
+    """Follower of a stream in segments, from now until it ends. For the parameters see `Grabber.open_follower`."""
 
     def __init__(
         self,
-        stream: LiveStream[Rendition],
+        stream: LiveStream,
         extractor: FrameExtractor,
         initial_frames: int,
         max_backlog: int | None,
         interval_s: float,
     ) -> None:
-        self.live = True
+        self.ended, self.live = False, True
+        self.missed_segments = 0
         self._stream = stream
         self._extractor = extractor
         self._initial_frames = initial_frames
         self._max_backlog = max_backlog
-        self._interval_s = interval_s
+        self._min_interval_s = min(interval_s, _MAX_POLL_INTERVAL_S)
+        self.poll_interval_s = max(stream.poll_interval_s, self._min_interval_s)
         self._polled = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether the stream has ended."""
-        return self._stream.ended
-
-    @property
-    def poll_interval_s(self) -> float:
-        """Seconds between two polls: the length of a segment, or the interval of the frames if that is longer."""
-        return max(self._stream.poll_interval_s, min(self._interval_s, _MAX_POLL_INTERVAL_S))
-
-    @property
-    def missed_segments(self) -> int:
-        """Number of segments that left the playlist between two polls, or that exceeded the backlog."""
-        return self._stream.missed_segments
 
     def poll(self) -> Iterator[Frame]:
         """Yield the new frames. Raises StreamUnavailable, UndecodableVideo."""
-        segments = self._stream.poll(self._initial_frames, self._max_segments())
+        max_segments = None
+        if self._max_backlog is not None:  # in addition to the segments of one interval
+            max_segments = max(1, int(self.poll_interval_s / self._stream.poll_interval_s)) + self._max_backlog
+        segments = self._stream.poll(self._initial_frames, max_segments)
+        self.ended, self.missed_segments = self._stream.ended, self._stream.missed_segments
+        self.poll_interval_s = max(self._stream.poll_interval_s, self._min_interval_s)
         # A playlist that has ended at its first poll is a recording.
         self.live = self.live and (self._polled or not self.ended)
         self._polled = True
         yield from self._extractor.frames(segments)
         if self.ended:
             self._extractor.raise_if_empty()
-
-    def _max_segments(self) -> int | None:
-        """Return the limit of new segments for one poll: those of one interval, and the backlog."""
-        if self._max_backlog is None:
-            return None
-        return max(1, int(self.poll_interval_s / self._stream.poll_interval_s)) + self._max_backlog
 
 
 class FileFollower:

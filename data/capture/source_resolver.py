@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
+import os.path
 import re
 import textwrap
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import quote
 
 from streamlink import Streamlink
 from streamlink.exceptions import NoPluginError, StreamlinkError
@@ -20,13 +21,12 @@ from streamlink.stream.http import HTTPStream
 
 from data.entities import is_login
 from data.errors import SourceNotFound, StreamOffline, StreamUnavailable, UndecodableVideo
-from data.hls.rendition import MediaUrl, Rendition
+from data.hls.rendition import PARSE_ERRORS, MediaUrl, Rendition
 from data.http.session import configure_session
 from data.twitch.streamlink_plugin import TwitchPlugin
 
 _CLIP_BYTES = 256 << 20  # a minute of the best quality has about 70 MB
 _HEIGHT = re.compile(r"(\d+)p\d*")  # of a rendition's name, such as 720p60
-_PARSE_ERRORS = (ValueError, OverflowError)  # errors that Streamlink's parsers let pass; the latter for absurd dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ class SourceResolver:
         self._img_size = img_size
         self._quality = quality
         self._deadline_s = deadline_s
-        self._http_options: dict[str, Any] = {"standin": standin, "deadline_s": deadline_s, "pool_size": pool_size}
         self._timeout_s = timeout_s
+        self._configure = partial(configure_session, standin=standin, deadline_s=deadline_s, pool_size=pool_size)
         self._twitch = self._new_session(plugins=False)
         self._plugin_session: Streamlink | None = None
         self._lock = threading.Lock()
@@ -79,32 +79,26 @@ class SourceResolver:
             self._plugin_session.http.close()
 
     def open(self, source: str) -> Rendition | VideoFile:
-        """Return the stream or the file of a login, a URL (a stream, a recording, a clip) or a path.
-
-        Raises StreamError, as the class says.
-        """
-        if is_login(source):
-            url = f"https://www.twitch.tv/{quote(source)}"
-            return self._select_rendition(source, self._twitch_streams(url, source))
-        if TwitchPlugin.matches_url(source):
-            return self._select_rendition(source, self._twitch_streams(source, source))
+        """Return the stream or the file of a login, a URL (a stream, a recording, a clip) or a path."""
+        if is_login(source) or TwitchPlugin.matches_url(source):
+            return self._select_rendition(source, self._twitch_streams(source))
         if source.startswith(("http://", "https://")):
             return self._select_rendition(source, self._plugin_streams(source))
-        if ("." in source or "/" in source) and _is_file(source):
+        # `Path.is_file` raises an error for a text that is too long for a path.
+        if ("." in source or "/" in source) and os.path.isfile(source):  # noqa: PTH113
             return VideoFile(source, lambda: Path(source).open("rb"))
         raise SourceNotFound(
             f"{source!r} is not a Twitch login (1 to 25 lower-case letters, digits or _), a URL or a file"
         )
 
     def open_stream(self, source: str) -> Rendition:
-        """Return the stream of a source that is known to have segments. Raises as `open`."""
+        """Return the stream of a source that had segments before; a file raises StreamOffline."""
         found = self.open(source)
         if isinstance(found, VideoFile):
             raise StreamOffline(f"{source} has become a file")
         return found
 
     def _select_rendition(self, source: str, streams: Mapping[str, Any]) -> Rendition | VideoFile:
-        """Return the stream of the wanted quality."""
         stream = streams.get(self._quality) or streams.get(choose_rendition(list(streams), self._img_size))
         if isinstance(stream, MuxedHLSStream):
             stream = stream.substreams[0]  # the others are sound
@@ -115,11 +109,12 @@ class SourceResolver:
             return VideoFile(source, lambda: io.BytesIO(media.content(_CLIP_BYTES)))
         raise UndecodableVideo(f"{source} has no rendition with video, only {', '.join(streams)}")
 
-    def _twitch_streams(self, url: str, source: str) -> Mapping[str, Any]:
-        """Return the renditions of a channel, a recording or a clip of Twitch, by name."""
+    def _twitch_streams(self, source: str) -> Mapping[str, Any]:
+        """Return the renditions of a login, or of the URL of a channel, a recording or a clip, by name."""
         try:
+            url = f"https://www.twitch.tv/{source}" if is_login(source) else source
             streams = TwitchPlugin(self._twitch, url).streams()
-        except (StreamlinkError, *_PARSE_ERRORS) as error:
+        except (StreamlinkError, *PARSE_ERRORS) as error:
             advice = "if every channel fails, upgrade streamlink"
             raise StreamUnavailable(f"{source}: {_shorten(error)}; {advice}") from error
         if not streams:
@@ -134,7 +129,7 @@ class SourceResolver:
             streams = self._plugin_session.streams(url)
         except NoPluginError as error:
             raise SourceNotFound(f"{url}: Streamlink supports no stream there") from error
-        except (StreamlinkError, OSError, *_PARSE_ERRORS) as error:
+        except (StreamlinkError, OSError, *PARSE_ERRORS) as error:
             raise StreamUnavailable(f"{url}: {_shorten(error)}") from error
         if not streams:
             raise StreamOffline(f"{url} shows no stream now")
@@ -144,7 +139,7 @@ class SourceResolver:
         # Without `webbrowser` False, a refused token starts a Chromium on this machine, whose token the cache keeps.
         options = {"webbrowser": False, "no-plugin-cache": True, "http-timeout": self._timeout_s}
         session = Streamlink(options, plugins_builtin=plugins)
-        configure_session(session.http, self._timeout_s, **self._http_options)
+        self._configure(session.http, self._timeout_s)
         return session
 
 
@@ -154,18 +149,7 @@ def choose_rendition(names: list[str], img_size: int) -> str:
     `names`: such as 720p60 or audio_only. Return "best" if no name has a height.
     """
     heights = {name: int(match[1]) for name in names if (match := _HEIGHT.fullmatch(name))}
-    if not heights:
-        return "best"
-    covering = {name: height for name, height in heights.items() if height >= img_size}
-    return min(covering, key=covering.__getitem__) if covering else max(heights, key=heights.__getitem__)
-
-
-def _is_file(path: str) -> bool:
-    """Return whether the path is a file; false for one that is too long to exist."""
-    try:
-        return Path(path).is_file()
-    except OSError:
-        return False
+    return min(heights, key=lambda n: (heights[n] < img_size, abs(heights[n] - img_size)), default="best")
 
 
 def _shorten(error: Exception) -> str:

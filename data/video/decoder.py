@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -33,10 +34,10 @@ _TICK_S = 0.001  # times are rounded to ticks of the stream's time base
 _PLANAR = {"yuv420p", "yuvj420p"}  # Twitch's formats: a brightness plane, and two color planes of half its size
 
 
-class Decoder:
+class Decoder(threading.local):
     """FFmpeg's video decoder, reused for segments of any stream: a new one costs a tenth of a frame's decoding.
 
-    One thread at a time may use a decoder.
+    Several threads may share a decoder: each has a codec context of its own in it.
     """
 
     def __init__(self) -> None:

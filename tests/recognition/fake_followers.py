@@ -18,16 +18,14 @@ class FakeFollower:
 
     def __init__(self, *results: PollResult, live: bool = True, poll_interval_s: float = 2.0) -> None:
         self._results = deque(results)
+        self.ended = not results
         self.live = live
         self.poll_interval_s = poll_interval_s
         self.missed_segments = 0
 
-    @property
-    def ended(self) -> bool:
-        return not self._results
-
     def poll(self) -> Iterator[Frame]:
         result = self._results.popleft()
+        self.ended = not self._results
         if isinstance(result, StreamError):
             raise result
         yield from result

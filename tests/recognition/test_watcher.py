@@ -32,12 +32,9 @@ class Endless(FakeFollower):
 
     def __init__(self, poll_interval_s: float = 0.01, takes_s: float = 0.0) -> None:
         super().__init__(poll_interval_s=poll_interval_s)
+        self.ended = False
         self.polls: list[float] = []  # when each one began
         self._takes_s = takes_s
-
-    @property
-    def ended(self) -> bool:
-        return False
 
     def poll(self) -> Iterator[Frame]:
         with self.lock:
