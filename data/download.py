@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from data import cli
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from config import Settings
     from data.collection.collector import Collector
     from data.collection.grab_pool import StopEvent
-    from data.collection.state import CollectorSettings
     from data.storage.catalog import Catalog
     from data.storage.frame_store import FrameStore
 
@@ -62,8 +62,10 @@ def open_collector(
 
     from data import factories
     from data.collection.collector import Collector
+    from data.collection.state import CollectorSettings
     from data.http.session import new_session
 
+    names = {field.name for field in fields(CollectorSettings)} - {"frames"}
     session = new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
     with session, factories.make_grabber(settings, stop.pause) as grabber:
         yield Collector(
@@ -72,19 +74,10 @@ def open_collector(
             frame_filter=factories.make_frame_filter(settings),
             store=store,
             index=catalog,
-            settings=_collector_settings(settings, frames),
+            settings=CollectorSettings(**settings.model_dump(include=names), frames=frames),
             stop=stop,
             rng=random.Random(settings.seed),
         )
-
-
-def _collector_settings(settings: Settings, frames: int | None) -> CollectorSettings:
-    from dataclasses import fields
-
-    from data.collection.state import CollectorSettings
-
-    names = [field.name for field in fields(CollectorSettings) if field.name != "frames"]
-    return CollectorSettings(**{name: getattr(settings, name) for name in names}, frames=frames)
 
 
 def _run_with_display(

@@ -21,10 +21,7 @@ if TYPE_CHECKING:
 
 
 def make_helix(settings: Settings, session: requests.Session, sleep: Callable[[float], object] = time.sleep) -> Helix:
-    """Return a client of the Twitch API on `session`, which the caller closes.
-
-    `sleep` waits a number of seconds. Raises SettingsError for missing credentials.
-    """
+    """Return a client of the Twitch API on `session`, which the caller closes. Raises SettingsError: no credentials."""
     from data.twitch.helix import Helix
 
     return Helix(

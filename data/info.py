@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from data import cli
@@ -57,8 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the arguments, run the command, and return the exit code."""
     parser = cli.make_parser("data.info", "Show what the dataset holds.", _EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
-    args = parser.parse_args(argv)
-    return cli.run_command(args, _work)
+    return cli.run_command(parser.parse_args(argv), _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
@@ -115,12 +114,7 @@ def as_json(found: DatasetReport) -> str:
 
 
 def _values(summary: GameSummary) -> dict[str, Any]:
-    return {
-        "id": summary.game.id,
-        "name": summary.game.name,
-        "frames": summary.frames,
-        "streamers": summary.streamers,
-    }
+    return asdict(summary.game) | {"frames": summary.frames, "streamers": summary.streamers}
 
 
 def _table(games: Sequence[GameSummary]) -> list[str]:

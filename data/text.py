@@ -4,12 +4,7 @@ from __future__ import annotations
 
 
 def plural(count: int, noun: str) -> str:
-    """Return the count with its noun: "1 frame", "2 frames", "1,234 frames".
-
-    Args:
-        count: how many, 0 or more.
-        noun: the singular of a noun whose plural ends in s.
-    """
+    """Return the count with its noun, whose plural ends in s: "1 frame", "2 frames", "1,234 frames"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 

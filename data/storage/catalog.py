@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, func, select, text
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from data.backoff import Backoff
@@ -24,6 +24,7 @@ from data.text import printable_line
 
 _T = TypeVar("_T")
 _MAX_PAUSE_S = 5.0  # between two attempts to reach the server
+_PER_GAME = sa.select(database.games).outerjoin(database.frames).group_by(database.games.c.id)
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class Catalog:
         sleep: waits a number of seconds; a true result ends the waiting, as that of `threading.Event.wait`.
     """
 
-    def __init__(self, engine: Engine, wait_s: float = 0.0, sleep: Callable[[float], object] = time.sleep) -> None:
+    def __init__(self, engine: sa.Engine, wait_s: float = 0.0, sleep: Callable[[float], object] = time.sleep) -> None:
         self._engine = engine
         self._wait_s = wait_s
         self._sleep = sleep
@@ -74,10 +75,9 @@ class Catalog:
         """Insert games, or rename existing ones; return the inserted games in the given order."""
         games = list(games)  # a repeated transaction needs them again, and an iterator would be empty then
 
-        def work(connection: Connection) -> list[Game]:
-            known = set(
-                connection.scalars(select(database.games.c.id).where(database.games.c.id.in_([g.id for g in games])))
-            )
+        def work(connection: sa.Connection) -> list[Game]:
+            ids = database.games.c.id
+            known = set(connection.scalars(sa.select(ids).where(ids.in_([game.id for game in games]))))
             _upsert_games(connection, games)
             return [game for game in games if game.id not in known]
 
@@ -85,27 +85,18 @@ class Catalog:
 
     def games(self) -> list[GameSummary]:
         """Return every game, by id."""
-        query = (
-            select(database.games, func.count(database.frames.c.user_login.distinct()).label("streamers"))
-            .outerjoin(database.frames)
-            .group_by(database.games.c.id)
-            .order_by(database.games.c.id)
-        )
+        streamers = sa.func.count(database.frames.c.user_login.distinct()).label("streamers")
+        query = _PER_GAME.add_columns(streamers).order_by(database.games.c.id)
         rows = self._in_transaction(lambda connection: connection.execute(query).all())
         return [GameSummary(Game(row.id, row.name), row.frames, row.streamers) for row in rows]
 
-    def count_games(self) -> int:
-        """Return the number of games."""
-        query = select(func.count()).select_from(database.games)
-        return self._in_transaction(lambda connection: connection.scalar(query)) or 0
-
     def game_ids(self) -> set[int]:
         """Return the ids of all games."""
-        return self._in_transaction(lambda connection: set(connection.scalars(select(database.games.c.id))))
+        return self._in_transaction(lambda connection: set(connection.scalars(sa.select(database.games.c.id))))
 
     def smallest_game(self, excluding: Iterable[int] = ()) -> Game | None:
         """Return the game with the fewest frames, the lowest id among equals; None when `excluding` holds all games."""
-        query = select(database.games).where(database.games.c.id.not_in(list(excluding)))
+        query = sa.select(database.games).where(database.games.c.id.not_in(list(excluding)))
         query = query.order_by(database.games.c.frames, database.games.c.id).limit(1)
         row = self._in_transaction(lambda connection: connection.execute(query).first())
         return Game(row.id, row.name) if row else None
@@ -113,7 +104,7 @@ class Catalog:
     def streamer_frames(self, game_id: int) -> dict[str, int]:
         """Return a game's number of frames by login, for each streamer who has any."""
         login = database.frames.c.user_login
-        query = select(login, func.count()).where(database.frames.c.game_id == game_id).group_by(login)
+        query = sa.select(login, sa.func.count()).where(database.frames.c.game_id == game_id).group_by(login)
         return self._in_transaction(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
 
     def add_frames(self, frames: Sequence[StoredFrame]) -> int:
@@ -125,16 +116,12 @@ class Catalog:
 
     def snapshot(self) -> CatalogSnapshot:
         """Return all rows at one moment."""
-        counted = (
-            select(database.games, func.count(database.frames.c.id).label("counted"))
-            .outerjoin(database.frames)
-            .group_by(database.games.c.id)
-        )
+        counted = _PER_GAME.add_columns(sa.func.count(database.frames.c.id).label("counted"))
 
-        def work(connection: Connection) -> CatalogSnapshot:
+        def work(connection: sa.Connection) -> CatalogSnapshot:
             # One snapshot for both queries: rows that a download adds in between would look like a wrong count.
-            connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            paths = frozenset(connection.scalars(select(database.frames.c.path)))
+            connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            paths = frozenset(connection.scalars(sa.select(database.frames.c.path)))
             games = connection.execute(counted).all()
             wrong_counts = frozenset(row.id for row in games if row.frames != row.counted)
             return CatalogSnapshot(paths, {row.id: Game(row.id, row.name) for row in games}, wrong_counts)
@@ -144,12 +131,12 @@ class Catalog:
     def apply(self, changes: CatalogChanges) -> None:
         """Make these changes and recount the frames of every game, in one transaction."""
 
-        def work(connection: Connection) -> None:
+        def work(connection: sa.Connection) -> None:
             # The lock makes downloads wait: the recount must not miss their rows.
-            connection.execute(text("LOCK TABLE games, frames IN SHARE ROW EXCLUSIVE MODE"))
+            connection.execute(sa.text("LOCK TABLE games, frames IN SHARE ROW EXCLUSIVE MODE"))
             for paths in _batches(changes.removed_paths):
                 connection.execute(_REMOVE_FRAMES, {"paths": _array(paths)})
-            connection.execute(_REMOVE_GAMES, {"ids": list(changes.removed_games)})
+            connection.execute(sa.delete(database.games).where(database.games.c.id.in_(changes.removed_games)))
             _upsert_games(connection, changes.games)
             for frames in _batches(changes.frames):
                 _insert_frames(connection, frames)
@@ -157,7 +144,7 @@ class Catalog:
 
         self._in_transaction(work)
 
-    def _in_transaction(self, work: Callable[[Connection], _T]) -> _T:
+    def _in_transaction(self, work: Callable[[sa.Connection], _T]) -> _T:
         """Return the result of `work`, in one transaction; repeat it while the server is away, for up to `wait_s`."""
         backoff: Backoff | None = None
         while True:
@@ -176,9 +163,8 @@ class Catalog:
 
 _BATCH = 20_000  # rows per statement, which takes a few megabytes
 
-_REMOVE_FRAMES = text("DELETE FROM frames WHERE path = ANY(CAST(:paths AS text[]))")
-_REMOVE_GAMES = text("DELETE FROM games WHERE id = ANY(CAST(:ids AS bigint[]))")
-_ADD_FRAMES = text("""
+_REMOVE_FRAMES = sa.text("DELETE FROM frames WHERE path = ANY(CAST(:paths AS text[]))")
+_ADD_FRAMES = sa.text("""
     WITH given AS (
         SELECT * FROM unnest(CAST(:paths AS text[]), CAST(:games AS bigint[]), CAST(:logins AS text[]))
             AS given (path, game_id, user_login)
@@ -191,7 +177,7 @@ _ADD_FRAMES = text("""
     )
     SELECT count(*) FROM added
 """)
-_RECOUNT = text("""
+_RECOUNT = sa.text("""
     UPDATE games SET frames = counted.frames
     FROM (SELECT games.id, count(frames.id) AS frames FROM games LEFT JOIN frames ON frames.game_id = games.id
           GROUP BY games.id) AS counted
@@ -199,25 +185,18 @@ _RECOUNT = text("""
 """)
 
 
-def _upsert_games(connection: Connection, games: Sequence[Game]) -> None:
-    """Insert the games, or rename existing ones."""
+def _upsert_games(connection: sa.Connection, games: Sequence[Game]) -> None:
     names = {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
     if not names:
         return
     # Rows are locked in the order of their ids, so that two downloads never deadlock.
-    statement = insert(database.games).values(
-        [{"id": game_id, "name": name} for game_id, name in sorted(names.items())]
-    )
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["id"],
-            set_={"name": statement.excluded.name},
-            where=database.games.c.name != statement.excluded.name,
-        )
-    )
+    insertion = insert(database.games).values([{"id": game_id, "name": names[game_id]} for game_id in sorted(names)])
+    new_name = insertion.excluded.name
+    changed = database.games.c.name != new_name
+    connection.execute(insertion.on_conflict_do_update(index_elements=["id"], set_={"name": new_name}, where=changed))
 
 
-def _insert_frames(connection: Connection, frames: Sequence[StoredFrame]) -> int:
+def _insert_frames(connection: sa.Connection, frames: Sequence[StoredFrame]) -> int:
     """Insert the frames that have no row and add them to the games' counts; return the number of new rows."""
     if not frames:
         return 0

@@ -45,7 +45,7 @@ def _failure(**values: str) -> str:
 def test_a_wrong_password_names_the_settings_and_the_right_one_connects(guarded: dict[str, str], catalog: Catalog):
     """DB_PASSWORD reaches the server; the message of a refusal names the settings and hides the password."""
     with connect_database(settings(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "right"})) as engine:
-        assert Catalog(engine).count_games() == catalog.count_games() == 0
+        assert len(Catalog(engine).games()) == len(catalog.games()) == 0
     line = _failure(**guarded | {"DB_USER": "guest", "DB_PASSWORD": "wrong one"})
     assert "check DB_USER and DB_PASSWORD" in line
     assert "wrong one" not in line
@@ -63,7 +63,7 @@ def test_a_role_without_the_right_to_create_tables_is_advised_to_grant(guarded: 
         pytest.raises(CatalogUnavailable, match="GRANT"),
         connect_database(settings(**guarded | {"DB_USER": "poor"})) as e,
     ):
-        Catalog(e).count_games()
+        Catalog(e).games()
 
 
 def test_a_server_that_is_down_or_nowhere_names_host_and_port(unused_port: int):
@@ -95,7 +95,7 @@ def test_concurrent_commands_on_an_empty_database_all_find_the_tables(server: di
 
     def use() -> None:
         with connect_database(settings(**server)) as own:
-            counts.append(Catalog(own).count_games())
+            counts.append(len(Catalog(own).games()))
 
     threads = [threading.Thread(target=use) for _ in range(8)]
     for thread in threads:
@@ -108,10 +108,10 @@ def test_concurrent_commands_on_an_empty_database_all_find_the_tables(server: di
 def test_a_broken_connection_is_replaced(server: dict[str, str], catalog: Catalog):
     """The server ends the connection between two calls; the next call works."""
     others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-    catalog.count_games()
+    catalog.games()
     with connect_database(settings(**server)) as other, other.begin() as connection:
         connection.execute(others)
-    assert catalog.count_games() == 0
+    assert len(catalog.games()) == 0
 
 
 def test_the_tables_are_the_documented_ones(engine: Engine):

@@ -30,7 +30,7 @@ from config import Settings
 from data.storage.catalog import Catalog
 from data.factories import connect_database
 with connect_database(Settings(_env_file=None)) as engine:
-    print(Catalog(engine).count_games(), flush=True)
+    print(len(Catalog(engine).games()), flush=True)
     sys.stdin.read()
 """
 
@@ -60,7 +60,7 @@ def _user(dataset: Path) -> subprocess.Popen[str]:
 
 def _games(dataset: Path) -> int:
     with connect_database(settings(DOWNLOAD_PATH=str(dataset))) as engine:
-        return Catalog(engine).count_games()
+        return len(Catalog(engine).games())
 
 
 def _pid_file(dataset: Path) -> Path:
