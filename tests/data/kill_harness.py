@@ -79,12 +79,15 @@ class DatasetUnderTest:
 
 
 def kill_moments(count: int, seed: int) -> list[KillMoment]:
-    """Return `count` moments: SIGTERM and SIGKILL in turn, half of them while saving, half with an embedded server."""
+    """Return `count` moments: SIGTERM and SIGKILL in turn, half of them while saving, half with an embedded server.
+
+    Four moments have each of these once or twice, eight have each combination.
+    """
     rng = random.Random(seed)
     moments = []
     for index in range(count):
         sent = signal.SIGKILL if index % 2 else signal.SIGTERM
-        saving = bool(index // 4 % 2)
+        saving = bool((index + index // 2 + index // 4) % 2)
         delay_s = rng.uniform(0, _MAX_SAVING_DELAY_S if saving else _MAX_DELAY_S)
         moments.append(KillMoment(sent, saving, delay_s, bool(index // 2 % 2)))
     return moments

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
 import re
 import shutil
@@ -18,7 +17,7 @@ import pytest
 from tests.data.kill_harness import DatasetUnderTest, find_errors, kill_moments, run_and_kill
 from tests.standin import Standin
 
-KILLS = int(os.environ.get("KILLS", "8"))  # python -m benchmarks.kills: fifty of them
+KILLS = 4  # make soak: fifty of them
 
 Disk = Callable[[int], Path]
 
