@@ -3,8 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
 CLIPS  ?= tests/standin/clips
+# Many tests wait rather than compute: more workers than cores end sooner. JOBS=0 runs all tests in one process.
+JOBS    ?= 3
+MINUTES ?= 60
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench soak clean
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
@@ -12,7 +15,7 @@ demo: $(VENV)/.run  ## collect a dataset from a Twitch on this machine, train on
 	$(PY) -m tests.demo
 
 test: $(VENV)/.dev  ## every test, on real PostgreSQL, Streamlink, H.264, Keras and ONNX Runtime
-	$(PY) -m pytest
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 check: $(VENV)/.dev  ## formatting, lint, types
 	$(PY) -m ruff format --check .
@@ -21,6 +24,10 @@ check: $(VENV)/.dev  ## formatting, lint, types
 
 bench: $(VENV)/.dev  ## each claimed number, ours and the alternative in turn (ONLY=name for one)
 	$(PY) -m benchmarks $(ONLY)
+
+soak: $(VENV)/.dev  ## the long forms of short tests: kills at random moments, then a download with faults (MINUTES=60)
+	$(PY) -m benchmarks.kills
+	$(PY) -m benchmarks.soak --minutes $(MINUTES)
 
 clean:  ## remove the virtual environment and every output
 	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache

@@ -135,7 +135,7 @@ def test_memory_stays_flat(server, engine, tmp_path):
     """Every fast fault repeats in one process: after the first rounds neither objects nor memory grow.
 
     The number of objects is exact. Resident memory is not: holes between used blocks take 5 MB in the later rounds. A
-    leak of 100 kB, a segment or a decoder, for each of their 200 streams would be 20 MB. Longer: python -m tests.data.memory_trial.
+    leak of 100 kB, a segment or a decoder, for each of their 200 streams would be 20 MB.
     """
     command = [sys.executable, "-m", "tests.data.memory_trial", "--rounds", str(2 * ROUNDS)]
     env = environment(**server, DOWNLOAD_PATH=str(tmp_path))
