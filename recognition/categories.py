@@ -29,10 +29,7 @@ class CategoryLookup:
         pool.shutdown(wait=False)
 
     def get(self, source: str) -> Game | None:
-        """Wait for the responses and return the source's category.
-
-        Return None if the source is not a live channel or has no category, and if Helix fails.
-        """
+        """Wait for the responses; return the channel's category, None if it is offline, has none, or Helix fails."""
         return _category(self._streams, source)
 
     @cached_property
@@ -49,29 +46,26 @@ class CategoryPoller:
 
     def __init__(self, helix: Helix, sources: Iterable[str], stop: threading.Event, interval_s: float = 60.0) -> None:
         """Start a daemon thread, which ends when `stop` is set."""
-        self._helix = helix
-        self._logins = _logins(sources)
-        self._stop = stop
-        self._interval_s = interval_s
         self._streams: dict[str, Stream] = {}
-        threading.Thread(target=self._work, name="categories", daemon=True).start()
+        arguments = (helix, _logins(sources), stop, interval_s)
+        threading.Thread(target=self._work, args=arguments, name="categories", daemon=True).start()
 
     def get(self, source: str) -> Game | None:
         """Return the source's category as of the latest response, without waiting; None as in CategoryLookup.get."""
         return _category(self._streams, source)
 
-    def _work(self) -> None:
+    def _work(self, helix: Helix, logins: list[str], stop: threading.Event, interval_s: float) -> None:
         healthy = True
-        while not self._stop.is_set():
+        while not stop.is_set():
             try:
-                self._streams, healthy = self._helix.live_streams(self._logins), True
+                self._streams, healthy = helix.live_streams(logins), True
             except DirectoryError as error:
                 if healthy:  # one warning per outage
                     log.warning("%s; reporting changes without categories", error)
                 healthy = False
                 if isinstance(error, DirectoryUnauthorized):  # another request would be refused as well
                     return
-            self._stop.wait(self._interval_s)
+            stop.wait(interval_s)
 
 
 def _logins(sources: Iterable[str]) -> list[str]:

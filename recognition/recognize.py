@@ -36,8 +36,9 @@ def _bounded_number(
     return parse
 
 
-_COUNT = _bounded_number(int, 1, math.inf, "a whole number, at least 1")
-_PROBABILITY = _bounded_number(float, 0, 1, "a number from 0 to 1")
+# Arguments of add_argument for a count and for a probability.
+_N = {"type": _bounded_number(int, 1, math.inf, "a whole number, at least 1"), "metavar": "N"}
+_P = {"type": _bounded_number(float, 0, 1, "a number from 0 to 1"), "metavar": "P"}
 _TIME = _bounded_number(float, math.ulp(0), sys.float_info.max, "a number above 0")
 _PORT = _bounded_number(int, 0, 65535, "a port from 0 to 65535")
 
@@ -88,29 +89,21 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_recognition(add: Callable[..., Any]) -> None:
     add("--json", action="store_true", help="print JSON lines as in docs/events.schema.json, not text")
-    add("--top", type=_COUNT, metavar="N", default=1, help="print the N best games (default: 1)")
-    add(
-        "--min-confidence",
-        type=_PROBABILITY,
-        metavar="P",
-        default=0.0,
-        help="call results below P unknown, 0 to 1 (default: 0)",
-    )
+    add("--top", **_N, default=1, help="print the N best games (default: 1)")
+    add("--min-confidence", **_P, default=0.0, help="call results below P unknown, 0 to 1 (default: 0)")
     add(
         "--frames",
-        type=_COUNT,
-        metavar="N",
+        **_N,
         help="classify at most N frames of a source, fewer if the verdict is certain (default: all FRAMES_PER_STREAM)",
     )
     add(
         "--sure",
-        type=_PROBABILITY,
-        metavar="P",
+        **_P,
         help="certainty for --frames: the verdict is that of all N frames with probability P, 0 to 1; "
         "1 never stops early (default: 0.99)",
     )
     add("--save", metavar="DIR", help="write annotated frames and a contact sheet to DIR")
-    # None, not False, where _first_given looks for the options that were given.
+    # The default None, not False, tells _first_given that an option was not given.
     add("--category", action="store_true", default=None, help="add the streamer's category; needs Helix credentials")
 
 
@@ -127,14 +120,13 @@ def _add_survey(add: Callable[..., Any]) -> None:
     add("--game", metavar="NAME", help="add the live streams of this category; needs Helix credentials")
     add(
         "--top-streams",
-        type=_COUNT,
-        metavar="N",
+        **_N,
         help="add only the N streams with the most viewers, of all categories or of --game; needs Helix credentials",
     )
     add("--preview", action="store_true", default=None, help="classify the preview image, the stream if uncertain")
     add("--csv", metavar="FILE", help="write the results to FILE as CSV")
     add("--parquet", metavar="FILE", help="write the results to FILE as Parquet")
-    add("--parallel", type=_COUNT, metavar="N", help="recognise N streams at a time (default: PARALLEL_STREAMS)")
+    add("--parallel", **_N, help="recognise N streams at a time (default: PARALLEL_STREAMS)")
 
 
 def _usage_error(args: argparse.Namespace) -> str:

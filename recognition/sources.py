@@ -12,7 +12,6 @@ from data.entities import is_login
 from data.errors import SettingsError
 
 STDIN = "-"
-
 _CHANNEL = re.compile(r"(?:https?://)?(?:www\.|m\.)?twitch\.tv/([A-Za-z0-9_]+)/?")
 _COMMENT = re.compile(r"(^|\s)#.*")  # a # inside a word belongs to an address (its fragment)
 

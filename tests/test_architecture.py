@@ -66,8 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"recognition.sources", "recognition.categories", "model.inference"},
     "recognition.engine": {"recognition.decision", "recognition.events", "recognition.sources"}
     | {"data.capture", "data.filters", "data.video", "data.twitch", "model.inference"},
-    "recognition.outputs": {"recognition.events", "recognition.decision", "recognition.engine.batching"}
-    | {"data.video", "data.http"},
+    "recognition.outputs": {"recognition.events", "recognition.decision", "data.video", "data.http"},
     "recognition.outputs.factory": {"config", "data.http", "recognition.outputs"},
     "recognition.decision": {"model.inference"},
     "recognition.events": {"recognition.decision"},

@@ -26,7 +26,7 @@ UNKNOWN_MARGIN = 9.1  # twenty seconds: menus and breaks are unknown as well, an
 class ChangeDetector:
     """Detects when a stream switches to another game. At first it has no answer, which differs from "unknown".
 
-    confidence: the mean vote per frame for the answer when it was decided, 0 to 1.
+    confidence: the mean vote per frame for the answer when it was decided, 0 to 1; 0 before the first answer.
     """
 
     def __init__(self, classes: Sequence[Game], window_frames: int = WINDOW_FRAMES) -> None:
@@ -44,11 +44,6 @@ class ChangeDetector:
         self._margins = np.append(np.full(len(self._classes), CHANGE_MARGIN), UNKNOWN_MARGIN)  # (classes + 1,)
         self._answer: int | None = None
         self.confidence = 0.0
-
-    @property
-    def has_answer(self) -> bool:
-        """Return whether there is an answer yet, a game or "unknown"."""
-        return self._answer is not None
 
     @property
     def game(self) -> Game | None:

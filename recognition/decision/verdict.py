@@ -127,7 +127,6 @@ class VerdictAccumulator:
 
         logits: float (classes,), divided by the temperature.
         known: whether the frame is in distribution.
-
         Raises ValueError for another shape.
         """
         if logits.shape != self._sum.shape:

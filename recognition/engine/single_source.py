@@ -25,7 +25,6 @@ from recognition.engine.signals import signals_deferred
 from recognition.events import FrameClassified, VerdictReached, now
 
 log = logging.getLogger(__name__)
-
 _T = TypeVar("_T")
 
 
@@ -43,7 +42,6 @@ def classify_source(
     frames: at most `max_frames`; they are taken by another thread, one ahead.
     load_classifier, new_accumulator: called in this order while the first frame is downloaded.
     certainty: below 1, stop when the verdict of all `max_frames` frames will be the same with this probability.
-
     Raises what `load_classifier` raises, and a StreamError before the first frame. A later one ends the frames.
     """
     stopped_early = False
@@ -64,10 +62,8 @@ def classify_source(
 def _is_certain(accumulator: VerdictAccumulator, max_frames: int, certainty: float) -> bool:
     """Return whether the verdict so far equals that of all frames with the probability `certainty`."""
     verdict = accumulator.verdict()
-    change = probability_of_change(
-        verdict.frames, verdict.score, verdict.unknown_frames, max_frames, accumulator.min_confidence
-    )
-    return change <= 1 - certainty
+    seen = verdict.frames, verdict.score, verdict.unknown_frames
+    return probability_of_change(*seen, max_frames, accumulator.min_confidence) <= 1 - certainty
 
 
 def _until_error(frames: Iterable[Frame]) -> Iterator[Frame]:

@@ -103,19 +103,14 @@ class Survey:
     def _result(self, source: str | Stream) -> Result:
         name, category = (source.login, source.category) if isinstance(source, Stream) else (source, None)
         with self._slots:
+            events = self._recognise(name)
             try:
-                reached = self._verdict(name)
+                while not self._stop.is_set():
+                    if isinstance(event := next(events), VerdictReached):
+                        return replace(event, category=category)
             except StreamError as error:
                 return SourceFailed(name, now(), error)
-        return replace(reached, category=category or reached.category)
-
-    def _verdict(self, source: str) -> VerdictReached:
-        """Run one source to its verdict. Raises CancelledError if the survey is closed before."""
-        events = self._recognise(source)
-        while not self._stop.is_set():
-            if isinstance(event := next(events), VerdictReached):
-                return event
-        raise CancelledError
+        raise CancelledError  # the survey was closed before the verdict
 
 
 def preview_first(

@@ -81,7 +81,10 @@ class WatchedStream:
     def poll(self, emit: Emit, stop: threading.Event) -> float:
         """Poll once; return the seconds from the start of this poll to the next one. `stop` skips remaining frames."""
         try:
-            follower = self._follower = self._follower or self._open()
+            if not self._follower:
+                self._reported_missed, self._joined = 0, False
+                self._follower = self._open_follower(self.source, _INITIAL_FRAMES, _MAX_BACKLOG)
+            follower = self._follower
             self._poll_follower(follower, emit, stop)
         except StreamUnavailable as error:
             return self._on_outage(error, emit)
@@ -101,10 +104,6 @@ class WatchedStream:
         """Forget the frames of the previous stream."""
         self._accumulator, self._detector = self._new_accumulator(), ChangeDetector(self._classifier.classes)
         self._has_frames = False
-
-    def _open(self) -> Follower:
-        self._reported_missed, self._joined = 0, False
-        return self._open_follower(self.source, _INITIAL_FRAMES, _MAX_BACKLOG)
 
     def _poll_follower(self, follower: Follower, emit: Emit, stop: threading.Event) -> None:
         # The frames of the first poll are of any age: their lag says nothing about this program.

@@ -27,11 +27,8 @@ class Output:
     def emit(self, event: Event) -> None:
         """Handle one event. Return at once: a slow output delays the recognition.
 
-        Args:
-            event: any event, in the order in which they happen; ignore those that do not concern this output.
-
-        Raises:
-            FolderError: a file cannot be written.
+        Events of all kinds come in the order in which they happen; ignore those that do not concern this output.
+        Raises FolderError if a file cannot be written.
         """
         raise NotImplementedError
 

@@ -52,21 +52,19 @@ class CsvFile(Output):
         self._path = file
         with folder_errors("--csv", file):
             self._file = file.open("w", encoding="utf-8", newline="")
-        self._writer = csv.DictWriter(self._file, list(COLUMNS), lineterminator="\n")
-        self._write({name: name for name in COLUMNS})
+            self._writer = csv.DictWriter(self._file, list(COLUMNS), lineterminator="\n")
+            self._writer.writeheader()
+            self._file.flush()
 
     def emit(self, event: Event) -> None:
         """Write a line for a verdict or failure; ignore other events."""
         if isinstance(event, (VerdictReached, SourceFailed)):
             # JSON and most CSV readers spell a bool `true` or `false`.
             row = {name: str(v).lower() if isinstance(v, bool) else v for name, v in to_row(event).items()}
-            self._write(row)
+            with folder_errors("--csv", self._path):
+                self._writer.writerow(row)
+                self._file.flush()
 
     def close(self) -> None:
         """Close the file. A second call does nothing."""
         self._file.close()
-
-    def _write(self, values: dict[str, Any]) -> None:
-        with folder_errors("--csv", self._path):
-            self._writer.writerow(values)
-            self._file.flush()

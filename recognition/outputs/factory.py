@@ -29,7 +29,6 @@ def create_outputs(
     stack: closes what an output uses; must close the outputs first.
     total: number of sources, None if unknown.
     stats: the counts of a survey, which the progress line shows; None in the other modes.
-
     Raises FolderError if a file cannot be written, SettingsError if a URL or port cannot be used.
     """
     # Each module is imported on demand: together they load six libraries, and most runs need none of them.
@@ -64,28 +63,28 @@ def _webhook(url: str, settings: Settings, stack: ExitStack) -> Output:
 
 
 def _console(args: argparse.Namespace, total: int | None, stats: SurveyStats | None) -> Iterator[Output]:
-    """Yield what prints: JSON, changes, text, or for a survey on a terminal a table and a progress line."""
+    """Yield what prints: JSON, changes or text; for a survey also what shows its progress on a terminal."""
     if args.json:
         yield JsonLines()
     elif args.watch:
         yield ChangeLines()
     elif stats is None:
         yield TextLines(with_source=total != 1)
-    elif sys.stdout.isatty():
-        yield from _terminal(stats, total, table=True)
     else:
+        yield from _survey_console(stats, total)
+
+
+def _survey_console(stats: SurveyStats, total: int | None) -> Iterator[Output]:
+    """Yield a table and a progress line on a terminal; otherwise text, and the line on stderr if that is a terminal."""
+    on_terminal = sys.stdout.isatty()
+    if not on_terminal:
         yield TextLines(with_source=True)
-        if sys.stderr.isatty():
-            yield from _terminal(stats, total, table=False)
+    if on_terminal or sys.stderr.isatty():
+        from rich.console import Console
 
+        from recognition.outputs.terminal_table import ProgressLine, ResultTable
 
-def _terminal(stats: SurveyStats, total: int | None, table: bool) -> Iterator[Output]:
-    from rich.console import Console
-
-    from recognition.outputs.terminal_table import ProgressLine, ResultTable
-
-    # When stdout is redirected to a file or a pipe, the progress line goes to stderr.
-    console = Console(stderr=not table, highlight=False)
-    if table:
-        yield ResultTable(console)
-    yield ProgressLine(console, stats, total)
+        console = Console(stderr=not on_terminal, highlight=False)
+        if on_terminal:
+            yield ResultTable(console)
+        yield ProgressLine(console, stats, total)

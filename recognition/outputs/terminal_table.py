@@ -49,11 +49,20 @@ class ResultTable(Output):
     def emit(self, event: Event) -> None:
         """Print a row for a verdict or failure; ignore other events."""
         if isinstance(event, VerdictReached):
-            self._print_row(*_cells(event))
+            verdict = event.verdict
+            unknown = Text(f"Unknown (closest: {verdict.game.name})", style="yellow")
+            category = event.category.name if event.category else ""
+            self._print_row(
+                Text(event.source),
+                Text(verdict.game.name) if verdict.known else unknown,
+                Text(f"{verdict.confidence:.1%}"),
+                Text("preview" if event.from_preview else str(verdict.frames)),
+                Text(f"{_MISMATCH_MARK}{category}", style="bold red") if event.mismatch else Text(category),
+            )
         elif isinstance(event, SourceFailed):
             self._print_row(Text(event.source), Text(f"– {event.error.reason}", style="dim"))
 
-    def _print_row(self, *cells: Text) -> None:
+    def _print_row(self, *cells: Text) -> None:  # in the order of _COLUMNS
         # A table for each row: rows appear at once, and a printed row could not be moved by a wider one below.
         table = Table.grid(padding=(0, 2), expand=True)
         for ratio in _COLUMNS.values():
@@ -63,16 +72,3 @@ class ResultTable(Output):
                 table.add_column(width=len("preview"), no_wrap=True, justify="right")
         table.add_row(*cells)
         self._console.print(table)
-
-
-def _cells(event: VerdictReached) -> list[Text]:
-    verdict = event.verdict
-    unknown = Text(f"Unknown (closest: {verdict.game.name})", style="yellow")
-    category = event.category.name if event.category else ""
-    return [
-        Text(event.source),  # in the order of _COLUMNS
-        Text(verdict.game.name) if verdict.known else unknown,
-        Text(f"{verdict.confidence:.1%}"),
-        Text("preview" if event.from_preview else str(verdict.frames)),
-        Text(f"{_MISMATCH_MARK}{category}", style="bold red") if event.mismatch else Text(category),
-    ]

@@ -31,7 +31,7 @@ def settled(answer: Answer = CHESS) -> ChangeDetector:
     """Return a detector that has had this answer for 50 frames."""
     detector = ChangeDetector(GAMES)
     changes(detector, [answer] * 50)
-    assert detector.has_answer
+    assert detector.confidence > 0
     assert detector.game == answer
     return detector
 
@@ -40,7 +40,7 @@ def test_first_answer_takes_three_frames():
     """After two frames there is no answer, which is neither a game nor unknown."""
     detector = ChangeDetector(GAMES)
     assert not changes(detector, [CHESS, CHESS])
-    assert (detector.has_answer, detector.game) == (False, None)
+    assert (detector.confidence, detector.game) == (0, None)
     assert changes(detector, [CHESS]) == [(1, CHESS)]
     assert detector.confidence == pytest.approx(0.99)
 
@@ -92,7 +92,6 @@ def test_unknown_may_be_the_first_answer():
     """It is an answer like any other, with a confidence."""
     detector = ChangeDetector(GAMES)
     assert changes(detector, [UNKNOWN] * 20) == [(10, UNKNOWN)]
-    assert detector.has_answer
     assert detector.confidence == 1.0
 
 
