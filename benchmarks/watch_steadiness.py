@@ -85,7 +85,9 @@ def _hour(classifier: Classifier, channel: Channel, count: int, seed: int) -> Ho
     """Return the model's predictions for `count` frames of a channel's clip."""
     chance = random.Random(seed)
     with channel.file.open("rb") as file:
-        images = [decode_jpeg(jpeg) for jpeg in sample_recording(file, 0.1, None, classifier.img_size, 95)]
+        images = [
+            decode_jpeg(jpeg) for jpeg in sample_recording(file, 0.1, None, classifier.img_size, 95, spread_first=False)
+        ]
     screens = _screens(count, chance)
     looks = Augmentation(**_LOOKS, seed=seed)
     probabilities, known = [], []

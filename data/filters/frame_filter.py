@@ -18,17 +18,8 @@ from data.video.images import decode_thumbnail, to_grayscale, to_thumbnail
 # Reasons for a rejection, as the download counts and prints them.
 BLACK, ONE_COLOUR, TEST_CARD, FROZEN, DUPLICATE = "black", "one colour", "test card", "frozen", "seen before"
 
-# Test cards that FFmpeg can generate.
-TEST_CARD_SOURCES = (
-    "smptebars",
-    "smptehdbars",
-    "pal75bars",
-    "pal100bars",
-    "testsrc",
-    "testsrc2",
-    "rgbtestsrc",
-    "yuvtestsrc",
-)
+# Test cards, by the FFmpeg video sources that generate them.
+TEST_CARDS = ("smptebars", "smptehdbars", "pal75bars", "pal100bars", "testsrc", "testsrc2", "rgbtestsrc", "yuvtestsrc")
 
 # Levels are those of uint8 pixels, 0 to 255. The limits were measured on the gameplay clips of the tests.
 _OUTLIER_CELLS = 27  # 3 % of the cells on each side may differ, for a small logo or a clock
@@ -51,7 +42,7 @@ class FrameQualityFilter:
 
     def __init__(self, max_streams: int = 2000) -> None:
         self._max_streams = max_streams
-        self._test_cards = _TestCards(TEST_CARD_SOURCES)
+        self._test_cards = _TestCards(TEST_CARDS)
         self._lock = threading.Lock()
         self._histories: OrderedDict[str, deque[np.ndarray]] = OrderedDict()  # by login, each uint8 (30, 30)
 
@@ -63,7 +54,7 @@ class FrameQualityFilter:
         thumbnail = decode_thumbnail(jpeg)  # (30, 30, 3)
         gray = to_grayscale(thumbnail)  # (30, 30)
         contrast = _contrast(gray)
-        if contrast <= _FLAT_LEVELS:  # as in `is_flat`
+        if contrast <= _FLAT_LEVELS:
             return BLACK if gray.mean() < _DARK_LEVEL else ONE_COLOUR
         if self._test_cards.match(thumbnail):
             return TEST_CARD
@@ -94,9 +85,8 @@ class FrameQualityFilter:
 class AcceptAll:
     """A filter that rejects no frame."""
 
-    def reject_reason(self, login: str, jpeg: bytes) -> str:
+    def reject_reason(self, login: str, jpeg: bytes) -> str:  # noqa: ARG002 - the same method as FrameQualityFilter's
         """Return "": keep the frame."""
-        del login, jpeg
         return ""
 
 

@@ -19,7 +19,7 @@ from data.video.sampling import sample_times
 
 _MAX_PIXELS = 4096 * 2304  # the largest frame that Twitch sends; a larger one is a decompression bomb
 _READ_BYTES = 8192  # FFmpeg reads in steps of this size, so it fetches less than one step beyond the first frame
-_FAST_OPEN_OPTIONS = {
+_FAST_OPTIONS = {
     # Without these FFmpeg reads up to 5 MB to learn of frame rates and further tracks.
     "probesize": "32",
     "analyzeduration": "0",
@@ -41,8 +41,8 @@ class Decoder(threading.local):
     """
 
     def __init__(self) -> None:
-        self._codec: tuple[str, bytes | None] | None = None  # name and extradata of the kept context
         self._context: av.VideoCodecContext | None = None
+        self._codec: tuple[str, bytes | None] = "", None  # name and extradata of `_context`
 
     def first_keyframe(self, container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
         """Return the first key frame without reading the frames after it. Raises UndecodableVideo.
@@ -50,36 +50,24 @@ class Decoder(threading.local):
         A decoder holds frames back, because B-frames may have to come before them. It releases them at
         the end of its input, so each key frame is followed by an end of input.
         """
-        context = self._context_for(stream)
+        codec = (stream.codec_context.name, stream.codec_context.extradata)
+        context = self._context if self._context and self._codec == codec else stream.codec_context
+        self._context = None  # until it has succeeded again: damage may break it
         for packet in container.demux(stream):
             if packet.is_keyframe:
-                if frames := context.decode(packet) or context.decode(None):
-                    self._context = context  # keep it only after a success: damage may have broken it
-                    return frames[0]
+                frames = context.decode(packet) or context.decode(None)
                 context.flush_buffers()
+                if frames:
+                    self._context, self._codec = context, codec
+                    return frames[0]
         raise UndecodableVideo("the segment holds no key frame")
-
-    def _context_for(self, stream: av.VideoStream) -> av.VideoCodecContext:
-        """Return the kept context if its codec matches the stream, else the stream's own one; keep none meanwhile."""
-        context, self._context = self._context, None
-        codec = (stream.codec_context.name, stream.codec_context.extradata)
-        if context is None or codec != self._codec:
-            self._codec = codec
-            return stream.codec_context
-        context.flush_buffers()
-        return context
 
 
 def first_frame(segment: Readable, img_size: int, jpeg_quality: int, decoder: Decoder | None = None) -> bytes:
-    """Return the first frame of a segment as JPEG, scaled by area averaging without keeping the aspect ratio.
+    """Return the first frame of a segment as JPEG, `img_size` pixels wide and high whatever its aspect ratio.
 
     Nothing beyond that frame is read. Raises UndecodableVideo; errors of `segment.read` pass through.
-
-    Args:
-        segment: MPEG-TS, or fMP4 with its init section in front.
-        img_size: width and height of the result, pixels.
-        jpeg_quality: 1 to 100.
-        decoder: a decoder to reuse; None: a new one.
+    segment: MPEG-TS, or fMP4 with its init section in front. jpeg_quality: 1 to 100.
     """
     with _open_segment(segment) as (container, stream):
         frame = (decoder or Decoder()).first_keyframe(container, stream)
@@ -101,13 +89,7 @@ def frames_at(segment: Readable, offsets_s: Iterable[float], img_size: int, jpeg
 
 
 def sample_recording(
-    file: IO[bytes],
-    interval_s: float,
-    max_frames: int | None,
-    img_size: int,
-    jpeg_quality: int,
-    *,
-    spread_first: bool = False,
+    file: IO[bytes], interval_s: float, max_frames: int | None, img_size: int, jpeg_quality: int, *, spread_first: bool
 ) -> Iterator[bytes]:
     """Yield frames of a recording as JPEGs, at the times of `data.video.sampling.sample_times`.
 
@@ -135,7 +117,6 @@ def sample_recording(
 
 @contextmanager
 def _decode_errors() -> Iterator[None]:
-    """Translate FFmpeg's errors to UndecodableVideo."""
     try:
         yield
     except (av.FFmpegError, ValueError, EOFError) as error:
@@ -147,13 +128,10 @@ def _open_segment(segment: Readable) -> Iterator[tuple[av.container.InputContain
     """Open a segment and its video stream, for reading only as far as frames are decoded."""
     start = segment.read(_READ_BYTES)
     # State the format: while guessing, FFmpeg would also open playlists, and the files that they name.
-    container = "mpegts" if start[:1] == b"\x47" else "mp4"
+    name = "mpegts" if start[:1] == b"\x47" else "mp4"
     file = ChainedReader(start, segment)
-    with (
-        _decode_errors(),
-        av.open(file, format=container, options=_FAST_OPEN_OPTIONS, buffer_size=_READ_BYTES) as opened,
-    ):
-        yield opened, _video_stream(opened)
+    with _decode_errors(), av.open(file, format=name, options=_FAST_OPTIONS, buffer_size=_READ_BYTES) as container:
+        yield container, _video_stream(container)
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:

@@ -10,13 +10,12 @@ import numpy as np
 
 from data.errors import UndecodableVideo
 
-# A 240 x 240 JPEG decoded at an eighth of its size has exactly 30 x 30 pixels.
-THUMBNAIL_SIZE = 30
+THUMBNAIL_SIZE = 30  # a 240 x 240 JPEG decoded at an eighth of its size has exactly 30 x 30 pixels
 
 
 def encode_jpeg(image: np.ndarray, jpeg_quality: int) -> bytes:
     """Return an image as JPEG bytes. `jpeg_quality`: 1 to 100. Raises UndecodableVideo if OpenCV fails."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)  # OpenCV writes BGR
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
     if not done:
         raise UndecodableVideo("the frame cannot be written as JPEG")
@@ -25,23 +24,18 @@ def encode_jpeg(image: np.ndarray, jpeg_quality: int) -> bytes:
 
 def decode_jpeg(jpeg: bytes) -> np.ndarray:
     """Return JPEG bytes as an image (height, width, 3). Raises UndecodableVideo for anything else."""
-    # Not BGR with a reversed view: NumPy would copy that pixel by pixel later.
-    return _imdecode(jpeg, cv2.IMREAD_COLOR_RGB)
+    return _imdecode(jpeg, cv2.IMREAD_COLOR_RGB)  # not BGR reversed: NumPy would copy that pixel by pixel later
 
 
 def decode_resized(picture: bytes, img_size: int) -> np.ndarray:
-    """Return a JPEG, PNG or WebP as an image (img_size, img_size, 3), scaled by area averaging.
-
-    Raises UndecodableVideo for anything else.
-    """
+    """Return a JPEG, PNG or WebP as an image (img_size, img_size, 3). Raises UndecodableVideo for anything else."""
     return cv2.resize(decode_jpeg(picture), (img_size, img_size), interpolation=cv2.INTER_AREA)
 
 
 def decode_thumbnail(jpeg: bytes) -> np.ndarray:
-    """Return JPEG bytes as an image (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3).
+    """Return JPEG bytes as an image (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3). Raises UndecodableVideo for anything else.
 
     Only the mean of each 8 x 8 block is decoded, in half the time of `decode_jpeg`.
-    Raises UndecodableVideo for anything but an image.
     """
     image = _imdecode(jpeg, cv2.IMREAD_REDUCED_COLOR_8)
     if min(image.shape[:2]) < THUMBNAIL_SIZE:

@@ -161,7 +161,7 @@ def test_dark_scene_is_accepted():
 
 def cards() -> dict[str, np.ndarray]:
     """Return each test card of FFmpeg, and EBU color bars at 100 % and at 75 % (with white at 100 %)."""
-    found = {source: generate_test_pattern(source) for source in frame_filter.TEST_CARD_SOURCES}
+    found = {source: generate_test_pattern(source) for source in frame_filter.TEST_CARDS}
     for name, level in (("ebu100", 255), ("ebu75", 191)):
         colours = np.array([[255] * 3, *([level * c for c in bar] for bar in EBU[1:])], np.uint8)
         found[name] = colours[None].repeat(40, axis=1).repeat(180, axis=0)
