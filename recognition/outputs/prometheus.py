@@ -26,30 +26,27 @@ class PrometheusMetrics(Output):
         """
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        counter = partial(Counter, namespace="twitchcategory", registry=registry)
-        gauge = partial(Gauge, namespace="twitchcategory", registry=registry)
+        counter = partial(Counter, namespace="twitchcategory", registry=registry, labelnames=["source"])
+        gauge = partial(Gauge, namespace="twitchcategory", registry=registry, labelnames=["source"])
         histogram = partial(Histogram, namespace="twitchcategory", registry=registry)
-        source = ["source"]
-        self._frames = counter("frames", "Classified frames.", source)
-        self._unknown = counter("unknown_frames", "Frames that show none of the games.", source)
-        self._late = counter(
-            "late_frames", f"Frames classified {LATE_S:g} s or more after their segment began.", source
-        )
-        self._lost = counter("lost_segments", "Segments that left the playlist before they were read.", source)
-        self._changes = counter("changes", "Changes of what a stream shows.", source)
-        self._verdicts = counter("verdicts", "Ended streams with a verdict.", source)
-        self._failures = counter("failures", "Failures, each outage counted once.", ["source", "reason"])
-        self._live = gauge("live", "1 while a stream delivers frames.", source)
-        self._lag = gauge("lag_seconds", "Time from segment start to classification of the newest frame.", source)
+        self._frames = counter("frames", "Classified frames.")
+        self._unknown = counter("unknown_frames", "Frames that show none of the games.")
+        self._late = counter("late_frames", f"Frames classified {LATE_S:g} s or more after their segment began.")
+        self._lost = counter("lost_segments", "Segments that left the playlist before they were read.")
+        self._changes = counter("changes", "Changes of what a stream shows.")
+        self._verdicts = counter("verdicts", "Ended streams with a verdict.")
+        self._failures = counter("failures", "Failures, each outage counted once.", labelnames=["source", "reason"])
+        self._live = gauge("live", "1 while a stream delivers frames.")
+        self._lag = gauge("lag_seconds", "Time from segment start to classification of the newest frame.")
         self._shown = gauge(
-            "showing", "Confidence of what a stream shows; game is empty if unknown.", ["source", "game"]
+            "showing", "Confidence of what a stream shows; game is empty if unknown.", labelnames=["source", "game"]
         )
-        self._mismatch = gauge("mismatch", "1 if a stream showed another game than its category.", source)
+        self._mismatch = gauge("mismatch", "1 if a stream showed another game than its category.")
         self._lags = histogram(
             "frame_lag_seconds", "Time from segment start to classification.", buckets=_LAG_BUCKETS_S
         )
         self._batches = histogram("inference_seconds", "Time of the network for a batch.", buckets=_BATCH_BUCKETS_S)
-        self._images = counter("inferred_frames", "Frames in batches.")
+        self._images = counter("inferred_frames", "Frames in batches.", labelnames=[])
         self._games: dict[str, str] = {}  # by source: the label `game` of its time series in `_shown`
         try:
             self._server, self._thread = start_http_server(port, address, registry)
