@@ -10,11 +10,9 @@ import time
 class Backoff:
     """The pauses of one request. The caller waits: by `time.sleep`, or by a stop event's `wait`.
 
-    Args:
-        budget_s: seconds from now on in which the last pause must end.
-        first_s: the first pause, seconds; each further one is twice as long.
-        max_s: the longest pause, seconds, without jitter.
-        jitter: each pause is longer by a random fraction of up to this, so that many clients do not retry together.
+    budget_s: seconds from now on in which the last pause must end.
+    first_s, max_s: the first pause, seconds, and the longest one without jitter; each is twice as long as the last.
+    jitter: each pause is longer by a random fraction of up to this, so that many clients do not retry together.
     """
 
     def __init__(self, budget_s: float, *, first_s: float = 0.5, max_s: float = math.inf, jitter: float = 0.0) -> None:

@@ -32,7 +32,6 @@ TOKEN_URL = "https://id.twitch.tv/oauth2/token"
 _PAGE = 100  # items: the maximum of a page, and of ids or logins in one request
 _MAX_RESPONSE_BYTES = 8 << 20  # a page of 100 streams has about 100 kB
 _MAX_EMPTY_PAGES = 2  # Helix may send one empty page in the middle (twitchdev/issues 543)
-_JITTER = 0.5  # of the pauses between attempts
 
 log = logging.getLogger(__name__)
 
@@ -122,10 +121,10 @@ class Helix:
     def iter_streams(self, game_id: int | None = None) -> Iterator[Stream]:
         """Yield the live streams of a game, or of all games (None), by viewers, descending.
 
-        Each page is requested when the one before is used up. Some streams may have ended already.
+        Pages are requested on demand. Some streams may have ended already.
         """
-        game = {} if game_id is None else {"game_id": game_id}
-        for item in self._paginate("streams", {**game, "type": "live", "language": self._languages}, key="user_id"):
+        params = {"game_id": game_id, "type": "live", "language": self._languages}  # requests leaves out a None
+        for item in self._paginate("streams", params, key="user_id"):
             stream = parse_stream(item)
             if is_login(stream.login):  # logins become names of files
                 yield stream
@@ -139,10 +138,8 @@ class Helix:
         return found
 
     def _live_bisecting(self, logins: Sequence[str]) -> list[Stream]:
-        """Return the live streams of up to 100 logins.
-
-        One malformed login fails the whole request (twitchdev/issues 700), so bisect to isolate it.
-        """
+        """Return the live streams of up to 100 logins."""
+        # One malformed login fails the whole request (twitchdev/issues 700), so bisect to isolate it.
         try:
             return [parse_stream(item) for item in self._paginate("streams", {"user_login": logins}, key="user_id")]
         except _BadRequest:
@@ -161,9 +158,8 @@ class Helix:
         cursors: set[str] = set()
         empty, cursor = 0, ""
         while empty < _MAX_EMPTY_PAGES:
-            page = {"first": _PAGE, **({"after": cursor} if cursor else {})}
-            try:
-                response = self._request_with_retry(path, {**params, **page})
+            try:  # requests leaves out a parameter that is None
+                response = self._request_with_retry(path, {**params, "first": _PAGE, "after": cursor or None})
             except _BadRequest:
                 if not cursor:
                     raise
@@ -180,11 +176,13 @@ class Helix:
 
     def _request_with_retry(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
         """Return the response to a GET; wait for rate limits and retry failures, within the budget."""
-        backoff, renewed = Backoff(self._retry_budget_s, jitter=_JITTER), False
+        backoff, renewed = Backoff(self._retry_budget_s, jitter=0.5), False
         while True:
             self._wait_for_rate_limit(backoff)
             try:
-                response = self._send("GET", HELIX_URL + path, params=params, headers=self._headers())
+                self._token = self._token or self._new_token()
+                headers = {"Authorization": f"Bearer {self._token}", "Client-Id": self._client_id}
+                response = self._send("GET", HELIX_URL + path, params=params, headers=headers)
                 if response.status == 200:
                     return response.json_object()
                 if response.status >= 500:
@@ -195,9 +193,8 @@ class Helix:
             if response.status == 401 and self._secret and not renewed:
                 self._token, renewed = "", True  # revoked before its expiry: renew it once
             elif response.status in (401, 403):
-                raise DirectoryUnauthorized(
-                    f"Twitch refuses CLIENT_ID with this access token: {response.message}; renew them"
-                )
+                reason = f"Twitch refuses CLIENT_ID with this access token: {response.message}; renew them"
+                raise DirectoryUnauthorized(reason)
             elif response.status != 429:  # after a 429 the loop waits for the rate limit
                 raise _BadRequest(f"Twitch refuses {path}: {response.status} {response.message}")
 
@@ -214,11 +211,6 @@ class Helix:
         log.info("%s; retrying in %.1f s", error, pause_s)
         if self._sleep(pause_s):
             raise error
-
-    def _headers(self) -> dict[str, str]:
-        if not self._token:
-            self._token = self._new_token()
-        return {"Authorization": f"Bearer {self._token}", "Client-Id": self._client_id}
 
     def _new_token(self) -> str:
         """Request an app access token (client credentials flow, which has no refresh tokens)."""

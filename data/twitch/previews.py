@@ -44,9 +44,7 @@ class PreviewClient:
         standin: str = "",
         pool_size: int = 16,
     ) -> None:
-        self._img_size = img_size
-        self._jpeg_quality = jpeg_quality
-        self._deadline_s = deadline_s
+        self._img_size, self._jpeg_quality, self._deadline_s = img_size, jpeg_quality, deadline_s
         self._size = next((size for size in _SIZES if size[1] >= img_size), _SIZES[-1])
         self._session = new_session(timeout_s, standin, deadline_s=deadline_s, pool_size=pool_size)
         # Threads share the session: a cookie that one thread stores changes what another one reads. None is needed.

@@ -79,16 +79,12 @@ def parse_cursor(response: dict[str, Any]) -> str:
 
 
 def parse_rate_limit_reset(header: str | None) -> float:
-    """Return when to send again, epoch seconds, for a Ratelimit-Reset header.
-
-    The header may be absent, invalid, in the past or absurdly far away.
-    """
-    now = time.time()
+    """Return when to send again, epoch seconds, for a Ratelimit-Reset header, which may be absent, invalid or past."""
+    earliest = time.time() + 1
     try:
         reset = float(header or 0)
     except ValueError:
         reset = 0.0
-    if not math.isfinite(reset):
-        reset = 0.0
+    reset = max(reset, earliest) if math.isfinite(reset) else earliest
     # Jitter keeps clients that wait for the same reset apart.
-    return min(max(reset, now + 1), now + _MAX_RATE_LIMIT_S) + random.uniform(0, 0.5)
+    return min(reset, earliest - 1 + _MAX_RATE_LIMIT_S) + random.uniform(0, 0.5)

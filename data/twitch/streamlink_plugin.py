@@ -16,9 +16,8 @@ from data.errors import SourceNotFound, StreamOffline, StreamUnavailable
 class TwitchPlugin(Twitch):
     """A channel, a recording or a clip.
 
-    It separates the errors that the original reports as one: unknown channel, not live, and failing
-    or refusing servers. It fetches only the multivariant playlist. The original also fetches the
-    playlist of each rendition to check that the channel is live; the grabber notices that itself.
+    It separates errors that Streamlink's plugin reports as one: unknown channel, not live, and failing servers.
+    It fetches only the multivariant playlist; Streamlink's also fetches that of each rendition.
     """
 
     def __init__(self, session: Streamlink, url: str) -> None:
@@ -31,10 +30,6 @@ class TwitchPlugin(Twitch):
         """Return whether the URL has the form of a channel, a recording or a clip."""
         return any(matcher.pattern.match(url) for matcher in cls.matchers or ())
 
-    @property
-    def _label(self) -> str:
-        return self.channel or self.url
-
     def _access_token(self, is_live: bool, channel_or_vod: str) -> Any:
         try:
             return super()._access_token(is_live, channel_or_vod)
@@ -44,14 +39,15 @@ class TwitchPlugin(Twitch):
 
     def _get_hls_streams(self, url: str, restricted_bitrates: list[str], **extra_params: Any) -> Any:
         del restricted_bitrates  # qualities for subscribers only: the playlist does not list them
+        source = self.channel or self.url
         try:
             response = self.session.http.get(url)
         except PluginError as error:  # Streamlink's error for a failed request
             status = getattr(getattr(error.err, "response", None), "status_code", 0)
             if status == 404:
-                raise StreamOffline(f"{self._label} is not live") from error
+                raise StreamOffline(f"{source} is not live") from error
             reason = f"answers {status}" if status else "does not answer"
-            raise StreamUnavailable(f"{self._label}: Twitch's playlist server {reason}") from error
+            raise StreamUnavailable(f"{source}: Twitch's playlist server {reason}") from error
         multivariant = parse_m3u8(response.content.decode("utf-8", "replace"), url, TwitchHLSStream.__parser__)
         # Not Streamlink's parse_variant_playlist: it compares sound tracks, which Twitch does not have, with the
         # names of all languages, and loading those takes 50 ms.
