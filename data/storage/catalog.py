@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -71,17 +71,10 @@ class Catalog:
         self._wait_s = wait_s
         self._sleep = sleep
 
-    def add_games(self, games: Iterable[Game]) -> list[Game]:
-        """Insert games, or rename existing ones; return the inserted games in the given order."""
+    def add_games(self, games: Iterable[Game]) -> None:
+        """Insert games, or rename existing ones."""
         games = list(games)  # a repeated transaction needs them again, and an iterator would be empty then
-
-        def work(connection: sa.Connection) -> list[Game]:
-            ids = database.games.c.id
-            known = set(connection.scalars(sa.select(ids).where(ids.in_([game.id for game in games]))))
-            _upsert_games(connection, games)
-            return [game for game in games if game.id not in known]
-
-        return self._in_transaction(work)
+        self._in_transaction(lambda connection: _upsert_games(connection, games))
 
     def games(self) -> list[GameSummary]:
         """Return every game, by id."""
@@ -107,12 +100,12 @@ class Catalog:
         query = sa.select(login, sa.func.count()).where(database.frames.c.game_id == game_id).group_by(login)
         return self._in_transaction(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
 
-    def add_frames(self, frames: Sequence[StoredFrame]) -> int:
-        """Insert rows for saved files and update the games' counts; return the number of new rows.
+    def add_frames(self, frames: Sequence[StoredFrame]) -> None:
+        """Insert rows for saved files and update the games' counts; skip a frame that has a row.
 
-        A frame that has a row is skipped. A game that dbSync has removed is inserted again, with its id for a name.
+        A game that dbSync has removed is inserted again, with its id for a name.
         """
-        return self._in_transaction(lambda connection: _insert_frames(connection, frames))
+        self._in_transaction(lambda connection: _insert_frames(connection, frames))
 
     def snapshot(self) -> CatalogSnapshot:
         """Return all rows at one moment."""
@@ -134,12 +127,13 @@ class Catalog:
         def work(connection: sa.Connection) -> None:
             # The lock makes downloads wait: the recount must not miss their rows.
             connection.execute(sa.text("LOCK TABLE games, frames IN SHARE ROW EXCLUSIVE MODE"))
-            for paths in _batches(changes.removed_paths):
-                connection.execute(_REMOVE_FRAMES, {"paths": _array(paths)})
+            for start in range(0, len(changes.removed_paths), _BATCH):
+                paths = _array(changes.removed_paths[start : start + _BATCH])
+                connection.execute(_REMOVE_FRAMES, {"paths": paths})
             connection.execute(sa.delete(database.games).where(database.games.c.id.in_(changes.removed_games)))
             _upsert_games(connection, changes.games)
-            for frames in _batches(changes.frames):
-                _insert_frames(connection, frames)
+            for start in range(0, len(changes.frames), _BATCH):
+                _insert_frames(connection, changes.frames[start : start + _BATCH])
             connection.execute(_RECOUNT)
 
         self._in_transaction(work)
@@ -171,11 +165,9 @@ _ADD_FRAMES = sa.text("""
     ), added AS (
         INSERT INTO frames (path, game_id, user_login) SELECT path, game_id, user_login FROM given
         ON CONFLICT (path) DO NOTHING RETURNING game_id
-    ), counted AS (
-        UPDATE games SET frames = games.frames + sums.frames
-        FROM (SELECT game_id, count(*) AS frames FROM added GROUP BY game_id) AS sums WHERE games.id = sums.game_id
     )
-    SELECT count(*) FROM added
+    UPDATE games SET frames = games.frames + sums.frames
+    FROM (SELECT game_id, count(*) AS frames FROM added GROUP BY game_id) AS sums WHERE games.id = sums.game_id
 """)
 _RECOUNT = sa.text("""
     UPDATE games SET frames = counted.frames
@@ -196,19 +188,18 @@ def _upsert_games(connection: sa.Connection, games: Sequence[Game]) -> None:
     connection.execute(insertion.on_conflict_do_update(index_elements=["id"], set_={"name": new_name}, where=changed))
 
 
-def _insert_frames(connection: sa.Connection, frames: Sequence[StoredFrame]) -> int:
-    """Insert the frames that have no row and add them to the games' counts; return the number of new rows."""
+def _insert_frames(connection: sa.Connection, frames: Sequence[StoredFrame]) -> None:
+    """Insert the frames that have no row and add them to the games' counts."""
     if not frames:
-        return 0
-    ids = sorted({frame.game_id for frame in frames})
-    unnamed = [{"id": game_id, "name": f"game {game_id}"} for game_id in ids]
+        return
+    unnamed = [{"id": game_id, "name": f"game {game_id}"} for game_id in sorted({frame.game_id for frame in frames})]
     connection.execute(insert(database.games).values(unnamed).on_conflict_do_nothing())
     columns = {
         "paths": _array(frame.path for frame in frames),
         "games": _array(str(frame.game_id) for frame in frames),
         "logins": _array(frame.login for frame in frames),
     }
-    return int(connection.scalar(_ADD_FRAMES, columns) or 0)
+    connection.execute(_ADD_FRAMES, columns)
 
 
 def _array(values: Iterable[str]) -> str:
@@ -218,9 +209,3 @@ def _array(values: Iterable[str]) -> str:
     """
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
-
-
-def _batches(items: Sequence[_T]) -> Iterator[list[_T]]:
-    """Yield `items` in order, in lists of at most _BATCH."""
-    for start in range(0, len(items), _BATCH):
-        yield list(items[start : start + _BATCH])

@@ -13,7 +13,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from stat import S_ISREG
 
 from data.atomic import atomic_file, folder_lock, is_stale, is_temporary, publish, temporary_files
 from data.entities import Game, StoredFrame, is_login
@@ -26,14 +25,18 @@ _GAME_FOLDER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 class FrameFolder:
-    """The frames' folder, `<download_path>/frames`; the first write creates it. See `FrameStore` for the interface."""
+    """The frames' folder, a `FrameStore`; the first write creates it.
+
+    Args:
+        root: its path, `<download_path>/frames`.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @property
     def location(self) -> str:
-        """The folder's path."""
+        """Where the frames are, for messages."""
         return str(self.root)
 
     def save(self, game_id: int, login: str, jpegs: Sequence[bytes]) -> list[StoredFrame]:
@@ -47,28 +50,25 @@ class FrameFolder:
         folder = self.root / str(game_id)
         saved: list[StoredFrame] = []
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # All bytes are on the disk before the first file gets its name: a full disk fails here, without a trace.
-            with temporary_files(folder, jpegs) as temporaries:
-                number = _last_number(folder, login)
-                for temporary in temporaries:
-                    number = _publish(temporary, folder, login, number + 1)
-                    saved.append(StoredFrame(game_id, login, number))
-        except BaseException as error:  # KeyboardInterrupt too must leave all files or none
+            with _folder_errors(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                # All bytes are on the disk before the first file gets its name: a full disk leaves no trace.
+                with temporary_files(folder, jpegs) as temporaries:
+                    number = _last_number(folder, login)
+                    for temporary in temporaries:
+                        number = _publish(temporary, folder, login, number + 1)
+                        saved.append(StoredFrame(game_id, login, number))
+        except BaseException:  # KeyboardInterrupt too must leave all files or none
             with contextlib.suppress(FolderError):
                 self.delete(saved)
-            if isinstance(error, OSError):
-                raise _to_folder_error(error, folder) from error
             raise
         return saved
 
     def read(self, frame: StoredFrame) -> bytes:
         """Return the frame's JPEG bytes. Raises FolderError."""
         path = self.root / frame.path
-        try:
+        with _folder_errors(path):
             return path.read_bytes()
-        except OSError as error:
-            raise _to_folder_error(error, path) from error
 
     def delete(self, frames: Iterable[StoredFrame]) -> None:
         """Delete these files; a file that is already gone is no error. Raises FolderError."""
@@ -79,11 +79,9 @@ class FrameFolder:
         self._unlink(scan.stale_files)
 
     def _unlink(self, paths: Iterable[str]) -> None:
-        try:
-            for path in paths:
+        for path in paths:
+            with _folder_errors(self.root / path):
                 (self.root / path).unlink(missing_ok=True)
-        except OSError as error:
-            raise _to_folder_error(error, Path(error.filename or self.root)) from error
 
     def frames(self) -> Iterator[StoredFrame]:
         """Yield every frame, in no order; nothing when the root is missing. Raises FolderError."""
@@ -99,35 +97,27 @@ class FrameFolder:
 
         Raises FolderError when the root is missing or cannot be listed. Other unreadable folders are in the result.
         """
-        frames: list[StoredFrame] = []
-        games: list[int] = []
-        unrecognised: list[str] = []
-        unreadable: list[str] = []
-        for entry in self._root_entries():
-            # A symbolic link may lead to an unmounted disk: count it as a game, whose frames are unknown.
-            if not _GAME_FOLDER.fullmatch(entry.name) or not (entry.is_symlink() or _safe_check(entry.is_dir)):
-                unrecognised.append(entry.name)
-                continue
-            games.append(int(entry.name))
-            try:
-                _classify(_entries(entry.path), entry.name, frames, unrecognised)
-            except OSError:
-                unreadable.append(entry.name)
-        return self._to_scan(frames, games, unrecognised, unreadable)
-
-    def _root_entries(self) -> list[os.DirEntry[str]]:
         try:
-            return _entries(self.root)
+            entries = _entries(self.root)
         except OSError as error:
             # An unmounted disk or a typo in DOWNLOAD_PATH must not pass for an empty dataset.
             raise FolderError(
                 f"Cannot read {self.root} ({error.strerror}): check DOWNLOAD_PATH, or make an empty folder there."
             ) from error
-
-    def _to_scan(
-        self, frames: list[StoredFrame], games: list[int], unrecognised: list[str], unreadable: list[str]
-    ) -> FolderScan:
-        """Sort our own files, stale or in use, out of the `unrecognised` ones."""
+        frames: list[StoredFrame] = []
+        games: set[int] = set()
+        unrecognised: list[str] = []
+        unreadable: list[str] = []
+        for entry in entries:
+            # A symbolic link may lead to an unmounted disk: count it as a game, whose frames are unknown.
+            if not _GAME_FOLDER.fullmatch(entry.name) or not (entry.is_symlink() or _safe_check(entry.is_dir)):
+                unrecognised.append(entry.name)
+                continue
+            games.add(int(entry.name))
+            try:
+                _classify(_entries(entry.path), entry.name, frames, unrecognised)
+            except OSError:
+                unreadable.append(entry.name)
         stale_files = sorted(path for path in unrecognised if is_stale(self.root / path))
         others = sorted(path for path in unrecognised if path != _NAMES_FILE and not is_temporary(self.root / path))
         return FolderScan(tuple(frames), frozenset(games), tuple(others), tuple(stale_files), tuple(unreadable))
@@ -148,20 +138,16 @@ class FrameFolder:
     def game_names(self) -> dict[int, str]:
         """Return the games' names by id, from games.tsv; invalid lines are skipped. Raises FolderError."""
         path = self.root / _NAMES_FILE
-        try:
-            lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise _to_folder_error(error, path) from error
-        pairs = (line.partition("\t") for line in lines)
+        with _folder_errors(path):
+            text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        pairs = (line.partition("\t") for line in text.split("\n"))
         names = ((game_id, printable_line(name)) for game_id, _, name in pairs if _GAME_FOLDER.fullmatch(game_id))
         return {int(game_id): name for game_id, name in names if name}
 
     def add_games(self, games: Iterable[Game]) -> None:
         """Add these games to games.tsv, or rename them there, and create their folders. Raises FolderError."""
         games = list(games)
-        try:
+        with _folder_errors(self.root / _NAMES_FILE):
             self.root.mkdir(parents=True, exist_ok=True)
             for game in games:
                 (self.root / str(game.id)).mkdir(exist_ok=True)  # even an empty folder keeps the game in the catalog
@@ -169,14 +155,9 @@ class FrameFolder:
                 names = self.game_names()
                 merged = names | {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
                 if merged != names:
-                    self._write_names(merged)
-        except OSError as error:
-            raise _to_folder_error(error, self.root / _NAMES_FILE) from error
-
-    def _write_names(self, names: dict[int, str]) -> None:
-        text = "".join(f"{game_id}\t{name}\n" for game_id, name in sorted(names.items()))
-        with atomic_file(self.root / _NAMES_FILE) as temporary:
-            temporary.write_bytes(text.encode())
+                    lines = (f"{game_id}\t{name}\n" for game_id, name in sorted(merged.items()))
+                    with atomic_file(self.root / _NAMES_FILE) as temporary:
+                        temporary.write_bytes("".join(lines).encode())
 
 
 def _publish(temporary: Path, folder: Path, login: str, number: int) -> int:
@@ -224,19 +205,22 @@ def _safe_check(check: Callable[[], bool]) -> bool:
 
 def _file_size(entry: os.DirEntry[str]) -> int:
     """Return a file's size in bytes; 0 for a folder, or when the size is unknown."""
+    with contextlib.suppress(OSError):
+        return entry.stat(follow_symlinks=False).st_size if entry.is_file(follow_symlinks=False) else 0
+    return 0
+
+
+@contextlib.contextmanager
+def _folder_errors(path: Path) -> Iterator[None]:
+    """Translate an OSError in the block into a FolderError that names `path` and says what to do."""
     try:
-        stat = entry.stat(follow_symlinks=False)
-    except OSError:
-        return 0
-    return stat.st_size if S_ISREG(stat.st_mode) else 0
-
-
-def _to_folder_error(error: OSError, path: Path) -> FolderError:
-    """Translate `error` into a FolderError whose message says what to do."""
-    advice = {
-        errno.ENOSPC: "free some space",
-        errno.EDQUOT: "free some of your quota",
-        errno.EACCES: "make it writable, or set DOWNLOAD_PATH to a folder that is",
-        errno.EROFS: "set DOWNLOAD_PATH to a writable folder",
-    }.get(error.errno or 0, "check the disk and DOWNLOAD_PATH")
-    return FolderError(f"{path}: {error.strerror or error}: {advice}; the frames saved before are kept.")
+        yield
+    except OSError as error:
+        advice = {
+            errno.ENOSPC: "free some space",
+            errno.EDQUOT: "free some of your quota",
+            errno.EACCES: "make it writable, or set DOWNLOAD_PATH to a folder that is",
+            errno.EROFS: "set DOWNLOAD_PATH to a writable folder",
+        }.get(error.errno or 0, "check the disk and DOWNLOAD_PATH")
+        reason = error.strerror or error
+        raise FolderError(f"{path}: {reason}: {advice}; the frames saved before are kept.") from error

@@ -1,6 +1,6 @@
-"""Frame store: the interface (Protocol) to the dataset's frames. `FrameFolder` is the implementation on a local disk.
+"""Frame store: the interface (Protocol) to the dataset's frames. Only the store knows where a frame's bytes are.
 
-Build the store with `data.factories.make_frame_store`; only the store knows where a frame's bytes are.
+`data.storage.frame_folder.FrameFolder` is the implementation on a local disk and documents the methods.
 """
 
 from __future__ import annotations
@@ -27,32 +27,13 @@ class FrameStore(Protocol):
     """Frames and the names of their games. Every method raises FolderError; several processes may use one store."""
 
     @property
-    def location(self) -> str:
-        """Where the frames are, for messages: a path or a URL."""
-
-    def frames(self) -> Iterator[StoredFrame]:
-        """Yield every frame, in no order; nothing when the store does not exist yet."""
-
-    def read(self, frame: StoredFrame) -> bytes:
-        """Return the frame's JPEG bytes."""
-
-    def save(self, game_id: int, login: str, jpegs: Sequence[bytes]) -> list[StoredFrame]:
-        """Store each of `jpegs` as the login's next frame in this game, all or none; return the frames in order."""
-
-    def delete(self, frames: Iterable[StoredFrame]) -> None:
-        """Delete these frames; a frame that is already gone is no error."""
-
-    def game_names(self) -> Mapping[int, str]:
-        """Return the games' names by id."""
-
-    def add_games(self, games: Iterable[Game]) -> None:
-        """Add these games, or rename those that are there."""
-
-    def scan(self) -> FolderScan:
-        """Return everything in the store. Raises FolderError also when the store does not exist."""
-
-    def remove_stale_files(self, scan: FolderScan) -> None:
-        """Delete the stale temporary files that `scan` found."""
-
-    def size_bytes(self) -> int:
-        """Return the size of all files, in bytes."""
+    def location(self) -> str: ...
+    def frames(self) -> Iterator[StoredFrame]: ...
+    def read(self, frame: StoredFrame) -> bytes: ...
+    def save(self, game_id: int, login: str, jpegs: Sequence[bytes]) -> list[StoredFrame]: ...
+    def delete(self, frames: Iterable[StoredFrame]) -> None: ...
+    def game_names(self) -> Mapping[int, str]: ...
+    def add_games(self, games: Iterable[Game]) -> None: ...
+    def scan(self) -> FolderScan: ...
+    def remove_stale_files(self, scan: FolderScan) -> None: ...
+    def size_bytes(self) -> int: ...

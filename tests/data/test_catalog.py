@@ -24,17 +24,17 @@ def _dates(engine: Engine) -> list[object]:
         return list(connection.scalars(text("SELECT date FROM frames ORDER BY path")))
 
 
-def test_add_games_returns_the_new_ones_and_renames_the_others(catalog: Catalog):
+def test_add_games_inserts_new_games_and_renames_the_others(catalog: Catalog):
     """Ids above 32 bits and names in any script are stored; a renamed game keeps its frames."""
-    assert catalog.add_games([BIG, SEVEN]) == [BIG, SEVEN]
+    catalog.add_games([BIG, SEVEN])
+    assert [summary.game for summary in catalog.games()] == [SEVEN, BIG]
     catalog.add_frames(_frames(7, "ann", 1))
-    assert catalog.add_games(iter([Game(7, "Se7en"), Game(8, "Eight")])) == [Game(8, "Eight")]
+    catalog.add_games(iter([Game(7, "Se7en"), Game(8, "Eight")]))
     assert catalog.games() == [
         GameSummary(Game(7, "Se7en"), 1, 1),
         GameSummary(Game(8, "Eight"), 0, 0),
         GameSummary(BIG, 0, 0),
     ]
-    assert len(catalog.games()) == 3
     assert catalog.game_ids() == {7, 8, 2**40}
 
 
@@ -42,7 +42,8 @@ def test_hostile_names_become_one_line(catalog: Catalog):
     """NUL and lone surrogates, which PostgreSQL refuses, become spaces; a blank name becomes the id."""
     catalog.add_games([Game(1, "a\0b\nc\ud800"), Game(2, " \t ")])
     assert [summary.game.name for summary in catalog.games()] == ["a b c", "game 2"]
-    assert catalog.add_games([]) == []
+    catalog.add_games([])
+    assert catalog.game_ids() == {1, 2}
 
 
 def test_smallest_game_is_by_frames_then_id(catalog: Catalog):
@@ -58,9 +59,10 @@ def test_smallest_game_is_by_frames_then_id(catalog: Catalog):
 def test_add_frames_counts_each_path_once(catalog: Catalog):
     """The same frame twice, in one call or in two, is one row and counts once."""
     catalog.add_games([SEVEN])
-    assert catalog.add_frames(_frames(7, "ann", 1, 2)) == 2
-    assert catalog.add_frames(_frames(7, "ann", 2, 3, 3) + _frames(7, "bob", 1)) == 2
-    assert catalog.add_frames([]) == 0
+    catalog.add_frames(_frames(7, "ann", 1, 2))
+    assert catalog.games() == [GameSummary(SEVEN, 2, 1)]
+    catalog.add_frames(_frames(7, "ann", 2, 3, 3) + _frames(7, "bob", 1))
+    catalog.add_frames([])
     assert catalog.games() == [GameSummary(SEVEN, 4, 2)]
     assert not catalog.snapshot().wrong_counts
 

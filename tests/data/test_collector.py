@@ -93,7 +93,6 @@ class FakeDataset:
 
     def add_games(self, games):
         self.games.update({game.id: game for game in games})
-        return list(games)
 
     def game_ids(self):
         return set(self.games)
