@@ -1,22 +1,16 @@
-"""Media playlist (RFC 8216): frozen values, and the tracking of new segments. Standard library only."""
+"""Media playlist (RFC 8216): frozen values, and the tracking of new segments."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from data.http.range_reader import ByteRange
+
 _MAX_DURATION_S = 3600.0  # a longer segment or target duration is invalid
 _DEFAULT_TARGET_S = 2.0  # Twitch's target duration, where a playlist states an invalid one
-
-
-@dataclass(frozen=True, slots=True)
-class ByteRange:
-    """Bytes `start` (included) to `end` (excluded) of the resource at `uri`; `end` None: to its end."""
-
-    uri: str
-    start: int = 0
-    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,8 @@ class SegmentTracker:
         # An outdated copy still overlaps the previous response; lower numbers mean an encoder's restart.
         if segments and segments[-1].number < self._oldest_listed:
             self.reset_numbering()
-        new = [s for s in segments if s.number > self._newest_number and not self._is_dated_before(s)]
+        after = self._newest_date if self._by_date else -math.inf
+        new = [s for s in segments if s.number > self._newest_number and (s.date is None or s.date > after)]
         if segments:
             if self._newest_number >= 0:
                 self.missed_segments += max(0, segments[0].number - self._newest_number - 1)
@@ -71,9 +66,6 @@ class SegmentTracker:
     def reset_numbering(self) -> None:
         """Accept lower numbers from now on, as after a restart or at another address; compare dates instead."""
         self._newest_number, self._by_date = -1, True
-
-    def _is_dated_before(self, segment: Segment) -> bool:
-        return self._by_date and segment.date is not None and segment.date <= self._newest_date
 
 
 def parse_playlist(found: Any, start_s: float) -> Playlist:

@@ -15,8 +15,8 @@ from streamlink.stream.hls import HLSStream, parse_m3u8
 from streamlink.stream.http import HTTPStream
 
 from data.errors import StreamOffline, StreamUnavailable, UndecodableVideo
-from data.hls.playlist import ByteRange, Playlist, Segment, parse_playlist
-from data.http.range_reader import RangeReader
+from data.hls.playlist import Playlist, Segment, parse_playlist
+from data.http.range_reader import ByteRange, RangeReader
 from data.http.session import read_body
 from data.readers import ChainedReader, Readable
 
@@ -66,7 +66,7 @@ class Rendition:
     def __init__(self, name: str, stream: HLSStream, deadline_s: float) -> None:
         self.name = name
         self._media = MediaUrl(stream, deadline_s)
-        self._deadline_s = deadline_s
+        self._open_range = partial(RangeReader, self._media.request, deadline_s=deadline_s, limit_bytes=_SEGMENT_BYTES)
         self._parser = type(stream).__parser__
         self._start_s = float(stream.start_offset or 0)
         first_frame_bytes = int(_bandwidth(stream) / 8 * 2 * _FIRST_FRAME_FRACTION)
@@ -99,7 +99,8 @@ class Rendition:
         This and `read` raise StreamUnavailable, and the errors of data.http.session.iter_body.
         """
         init = self._init_section(segment.init) if segment.init else b""
-        with self._range_reader(segment.byte_range, _SEGMENT_BYTES if whole else self._initial_bytes) as file:
+        initial_bytes = _SEGMENT_BYTES if whole else self._initial_bytes
+        with self._open_range(segment.byte_range, initial_bytes=initial_bytes) as file:
             yield ChainedReader(init, file)
             if not whole:
                 self._initial_bytes = max(self._initial_bytes, int(file.bytes_read * _HEADROOM))
@@ -108,19 +109,9 @@ class Rendition:
         """Return the init section, which fragments need for decoding; fetch it again only when it changes."""
         if self._init is None or self._init[0] != byte_range:
             size = _SEGMENT_BYTES if byte_range.end is None else byte_range.end - byte_range.start
-            with self._range_reader(byte_range, size) as file:
+            with self._open_range(byte_range, initial_bytes=size) as file:
                 self._init = byte_range, b"".join(iter(partial(file.read, _INIT_READ_BYTES), b""))
         return self._init[1]
-
-    def _range_reader(self, byte_range: ByteRange, initial_bytes: int) -> RangeReader:
-        return RangeReader(
-            partial(self._media.request, byte_range.uri),
-            initial_bytes=initial_bytes,
-            deadline_s=self._deadline_s,
-            limit_bytes=_SEGMENT_BYTES,
-            start=byte_range.start,
-            end=byte_range.end,
-        )
 
 
 def server_unreachable(error: Exception) -> StreamUnavailable:

@@ -1,7 +1,6 @@
 """Range reader: the start of a remote file, fetched only as far as it is read, over kept connections.
 
-A segment of two seconds holds 60 frames or more, and only one is needed. A Range header requests about
-as many bytes as the first frame takes (RFC 9110, 14.2). If they are too few, another request follows.
+A Range header requests some bytes (RFC 9110, 14.2). If they are too few, another request follows.
 If a server ignores the header and sends everything, the connection is closed after enough was read.
 """
 
@@ -9,7 +8,9 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import requests
 
@@ -17,36 +18,39 @@ from data.http.session import iter_body
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")  # RFC 9110, 14.4
 
-Get = Callable[[Mapping[str, str]], requests.Response]
+Request = Callable[[str, Mapping[str, str]], requests.Response]
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes `start` (included) to `end` (excluded) of the resource at `uri`; `end` None: to its end."""
+
+    uri: str
+    start: int = 0
+    end: int | None = None
 
 
 class RangeReader:
-    """A file-like object that demuxers can read. It cannot seek. `close` returns the connection to its pool.
+    """A byte range as a file-like object that demuxers can read. It cannot seek.
 
-    get: `get(headers)` sends a request with stream=True. `read` raises its errors, and those of
+    A context manager: after the block, the connection can be reused, and the reader is at its end.
+
+    request: `request(uri, headers)` sends a request with stream=True. `read` raises its errors, and those of
         `data.http.session.iter_body`.
     initial_bytes: size of the first request. limit_bytes: the largest acceptable response.
     deadline_s: seconds for all requests together.
-    start, end: the file's first byte in the resource, and the one after its last; None: to the end of the resource.
     """
 
     def __init__(
-        self,
-        get: Get,
-        *,
-        initial_bytes: int,
-        deadline_s: float,
-        limit_bytes: int,
-        start: int = 0,
-        end: int | None = None,
+        self, request: Request, byte_range: ByteRange, *, initial_bytes: int, deadline_s: float, limit_bytes: int
     ) -> None:
         self.bytes_read = 0
-        self._get = get
+        self._request = request
         self._deadline = time.monotonic() + deadline_s
         self._limit_bytes = limit_bytes
         self._response: requests.Response | None = None
         self._body: Iterator[bytes] = iter(())  # of `_response`
-        self._file = self._iter_file(start, end, initial_bytes)
+        self._file = self._iter_file(byte_range.uri, byte_range.start, byte_range.end, initial_bytes)
         self._buffer = b""
 
     def read(self, size: int, /) -> bytes:
@@ -60,21 +64,14 @@ class RangeReader:
         self.bytes_read += len(part)
         return part
 
-    def close(self) -> None:
-        """Read the rest of the requested bytes, so that the connection can be reused, and end the reader."""
-        if self._response is not None and self._response.status_code == 206:
-            for _ in self._body:
-                pass
-        self._release()
-
     def __enter__(self) -> RangeReader:
         return self
 
     def __exit__(self, failed: type | None, *_: object) -> None:
-        if failed:
-            self._release()
-        else:
-            self.close()
+        # A connection can be reused only when all requested bytes were read.
+        if not failed and self._response is not None and self._response.status_code == 206:
+            deque(self._body, maxlen=0)
+        self._release()
 
     def _release(self) -> None:
         """Close the response and drop it: demuxers are freed late, and would keep its connection alive."""
@@ -82,12 +79,12 @@ class RangeReader:
             self._response.close()
         self._response, self._body, self._file, self._buffer = None, iter(()), iter(()), b""
 
-    def _iter_file(self, start: int, end: int | None, size: int) -> Iterator[bytes]:
+    def _iter_file(self, uri: str, start: int, end: int | None, size: int) -> Iterator[bytes]:
         """Yield the file in chunks. Request `size` bytes first, then as many as there are already."""
         position = start
         while True:
             last = position + size - 1 if end is None else min(position + size, end) - 1
-            response = self._response = self._get({"Range": f"bytes={position}-{last}"})
+            response = self._response = self._request(uri, {"Range": f"bytes={position}-{last}"})
             self._body = iter_body(response, max(0.0, self._deadline - time.monotonic()), self._limit_bytes)
             found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if not found:

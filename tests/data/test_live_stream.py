@@ -9,8 +9,9 @@ import pytest
 
 from data.errors import StreamOffline, StreamUnavailable
 from data.hls.live_stream import LiveStream
-from data.hls.playlist import ByteRange, Playlist, Segment
+from data.hls.playlist import Playlist, Segment
 from data.hls.rendition import Rendition
+from data.http.range_reader import ByteRange
 
 START = 1_700_000_000.0
 GONE, DOWN = StreamOffline("gone"), StreamUnavailable("down")

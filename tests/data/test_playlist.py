@@ -7,7 +7,8 @@ from itertools import islice
 import pytest
 
 from data.capture.follower import FrameSchedule
-from data.hls.playlist import ByteRange, Playlist, Segment, SegmentTracker
+from data.hls.playlist import Playlist, Segment, SegmentTracker
+from data.http.range_reader import ByteRange
 from data.video.sampling import bit_reversed, evenly_spaced, sample_times
 
 START = 1_700_000_000.0

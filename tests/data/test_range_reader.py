@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import requests
 
-from data.http.range_reader import RangeReader
+from data.http.range_reader import ByteRange, RangeReader
 from data.http.session import ResponseTooLarge, ResponseTooSlow, new_session
 from data.readers import ChainedReader
 from tests.scripted_server import Reply, ScriptedServer
 
 FILE = bytes(range(256)) * 400  # 102,400 bytes
 URL = "https://video.example/segment.ts"
+WHOLE = ByteRange(URL)
 
 
 def part(first: int, last: int, size: int | str = len(FILE)) -> Reply:
@@ -20,15 +21,15 @@ def part(first: int, last: int, size: int | str = len(FILE)) -> Reply:
     return Reply(206, FILE[first : last + 1], {"Content-Range": f"bytes {first}-{last}/{size}"})
 
 
-def read(server: ScriptedServer, sizes: list[int], **options) -> tuple[bytes, int]:
+def read(server: ScriptedServer, sizes: list[int], byte_range: ByteRange = WHOLE, **options) -> tuple[bytes, int]:
     """Read these sizes in turn and close; return the content and the number of bytes read."""
     values = {"initial_bytes": 1000, "deadline_s": 5, "limit_bytes": 1 << 20}
     with new_session(2, server.url) as session:
 
-        def get(headers):
-            return session.get(URL, headers=headers, stream=True)
+        def request(url, headers):
+            return session.get(url, headers=headers, stream=True)
 
-        with RangeReader(get, **{**values, **options}) as file:
+        with RangeReader(request, byte_range, **{**values, **options}) as file:
             content = b"".join(file.read(size) for size in sizes)
             return content, file.bytes_read
 
@@ -81,7 +82,7 @@ def test_byte_range_is_read_exactly(supports_ranges):
     """Nothing before or after the range is read, from either kind of server."""
     reply = part(5000, 5999) if supports_ranges else Reply(200, FILE)
     with ScriptedServer([reply]) as server:
-        content, _ = read(server, [700] * 4, initial_bytes=4000, start=5000, end=6000)
+        content, _ = read(server, [700] * 4, ByteRange(URL, 5000, 6000), initial_bytes=4000)
         assert content == FILE[5000:6000]
         assert ranges(server) == ["bytes=5000-5999"]
 
@@ -90,8 +91,8 @@ def test_connection_is_reused_after_a_partial_read():
     """The next request uses the same connection."""
     with ScriptedServer([part(0, 999), part(0, 999)]) as server, new_session(2, server.url) as session:
         for _ in range(2):
-            get = lambda headers: session.get(URL, headers=headers, stream=True)  # noqa: E731 - short enough
-            with RangeReader(get, initial_bytes=1000, deadline_s=5, limit_bytes=1 << 20) as file:
+            request = lambda url, headers: session.get(url, headers=headers, stream=True)  # noqa: E731 - short enough
+            with RangeReader(request, WHOLE, initial_bytes=1000, deadline_s=5, limit_bytes=1 << 20) as file:
                 assert file.read(10) == FILE[:10]
         (pool,) = [session.get_adapter(URL).poolmanager.connection_from_url(server.url)]
         assert (pool.num_connections, pool.num_requests) == (1, 2)
