@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data import cli
 
@@ -33,14 +33,20 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from data.storage.frame_folder import FrameFolder
     from model.evaluation import folder_evaluation, image_folder
     from model.inference.classifier import Classifier, model_file
-    from model.reports import html_report
+    from model.reports import html_report, model_card
 
     file = model_file(settings.model_path, settings.int8)
     classifier = Classifier.load(settings.model_path, file=file)
     root: Path = args.folder or settings.download_path / "frames"
     images = image_folder.list_images(root, classifier.classes, FrameFolder(root).game_names())
     evaluation = folder_evaluation.evaluate_folder(classifier, images)
-    metrics = _provenance(root, settings.model_path / file) | evaluation.metrics()
+    # What a later reader needs to compare two reports.
+    metrics = {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "folder": str(root),
+        "model": str(settings.model_path / file),
+        "sha256": model_card.sha256(settings.model_path / file),
+    } | evaluation.metrics()
     out: Path = args.out or settings.model_path / "results" / "evaluation"
     threshold = classifier.calibration.threshold
     try:
@@ -51,18 +57,6 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     _print_table(html_report.summary_rows(metrics))
     print(f"{out}: {', '.join(written)}")
     return 0
-
-
-def _provenance(root: Path, model: Path) -> dict[str, Any]:
-    """Return date, folder, model file and its hash: what a later reader needs to compare two reports."""
-    from model.reports.model_card import sha256
-
-    return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "folder": str(root),
-        "model": str(model),
-        "sha256": sha256(model),
-    }
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
 
-from data.entities import Game
+from data.entities import Game, StoredFrame
 from data.errors import DatasetError
 from model.evaluation import image_folder
 from model.evaluation.image_folder import LabelledImage
@@ -34,14 +35,9 @@ class FolderEvaluation:
         return np.array([image.known_game is not None for image in self.images])
 
     @property
-    def auroc(self) -> float:
-        """Probability that a known game's image scores above another game's; NaN without other games."""
-        return auroc(self.predictions.scores[self.is_known], self.predictions.scores[~self.is_known])
-
-    @property
-    def confidence(self) -> np.ndarray:
-        """Probability of the most probable class, float64 (n,)."""
-        return softmax(self.predictions.logits).max(axis=1)
+    def probabilities(self) -> np.ndarray:
+        """Probability of each class, float64 (n, classes)."""
+        return softmax(self.predictions.logits)
 
     def top_class(self, index: int) -> Game:
         """Return the most probable class of the image at `index`."""
@@ -49,10 +45,9 @@ class FolderEvaluation:
 
     def worst_errors(self, count: int) -> list[int]:
         """Return the indices of misclassified images of known games, those with the least likely game first."""
-        probabilities = softmax(self.predictions.logits)  # (n, classes)
         likelihood = {
-            index: probabilities[index, self.classes.index(image.known_game)]
-            for index, image in enumerate(self.images)
+            index: probabilities[self.classes.index(image.known_game)]
+            for index, (image, probabilities) in enumerate(zip(self.images, self.probabilities, strict=True))
             if image.known_game and self.top_class(index) != image.known_game
         }
         return sorted(likelihood, key=lambda index: likelihood[index])[:count]
@@ -61,7 +56,20 @@ class FolderEvaluation:
         """Return the indices of unknown games' images that were accepted as known, the highest score first."""
         accepted = np.flatnonzero(~self.is_known & self.predictions.known)
         by_score = np.argsort(-self.predictions.scores[accepted], kind="stable")
-        return [int(index) for index in accepted[by_score][:count]]
+        return accepted[by_score][:count].tolist()
+
+    def metrics(self) -> dict[str, Any]:
+        """Return all metrics, ready for JSON."""
+        evaluation = self.known_evaluation
+        return {
+            "frames": evaluation.frames,
+            "streams": evaluation.streams,
+            **evaluation.overall_metrics(),
+            "unknown": self._unknown_metrics(),
+            "games": self.game_metrics(),
+            "reliability": [asdict(bin) for bin in evaluation.bins],
+            "confusion": {"classes": [asdict(game) for game in self.classes], "counts": evaluation.confusion.tolist()},
+        }
 
     def game_metrics(self) -> list[dict[str, Any]]:
         """Return the metrics of each game, known games first, ready for JSON."""
@@ -70,53 +78,40 @@ class FolderEvaluation:
         return [self._game_metrics(name, known_game) for name, known_game in games]
 
     def _game_metrics(self, name: str, known_game: Game | None) -> dict[str, Any]:
-        own = np.array([(image.game_name, image.known_game) == (name, known_game) for image in self.images])  # (n,)
-        streams = {image.stream for image, is_own in zip(self.images, own, strict=True) if is_own}
-        metrics = {"name": name, "known": known_game is not None, "frames": int(own.sum()), "streams": len(streams)}
+        own = [(image.game_name, image.known_game) == (name, known_game) for image in self.images]  # (n,)
+        streams = {image.stream for image in compress(self.images, own)}
+        metrics = {"name": name, "known": known_game is not None, "frames": sum(own), "streams": len(streams)}
         if known_game:
             label = self.classes.index(known_game)
             metrics["accuracy_by_frame"] = self.known_evaluation.recall_per_game[label]
             metrics["accuracy_by_stream"] = self.known_evaluation.stream_recall_per_game[label]
-        return metrics | {"called_unknown": float(1 - self.predictions.known[own].mean())}
-
-    def streams_called_unknown(self, *, of_known_games: bool) -> float | None:
-        """Return the fraction of streams with more than half of their frames unknown, as recognition votes.
-
-        `of_known_games` selects the streams of known games or of all others. Without such streams, return None.
-        """
-        votes: dict[tuple[str, str], list[bool]] = {}
-        for image, known in zip(self.images, self.predictions.known, strict=True):
-            if (image.known_game is not None) == of_known_games:
-                votes.setdefault((image.game_name, image.stream), []).append(not known)
-        return float(np.mean([2 * sum(unknown) > len(unknown) for unknown in votes.values()])) if votes else None
-
-    def metrics(self) -> dict[str, Any]:
-        """Return all metrics, ready for JSON."""
-        evaluation = self.known_evaluation
-        return {
-            "frames": evaluation.frames,
-            "streams": evaluation.streams,
-            "accuracy_by_frame": evaluation.frame_accuracy,
-            "accuracy_by_stream": evaluation.stream_accuracy,
-            "top3_by_frame": evaluation.top3_accuracy,
-            "nll": evaluation.negative_log_likelihood,
-            "ece": evaluation.ece,
-            "unknown": self._unknown_metrics(),
-            "games": self.game_metrics(),
-            "reliability": [asdict(bin) for bin in evaluation.bins],
-            "confusion": {"classes": [asdict(game) for game in self.classes], "counts": evaluation.confusion.tolist()},
-        }
+        return metrics | {"called_unknown": self._called_unknown(own)[0]}
 
     def _unknown_metrics(self) -> dict[str, Any]:
-        is_known, accepted = self.is_known, self.predictions.known
+        is_known, scores = self.is_known, self.predictions.scores
+        known_frames, known_streams = self._called_unknown(is_known)
+        other_frames, other_streams = self._called_unknown(~is_known)
         return {
             "frames": int((~is_known).sum()),
-            "auroc_by_frame": None if math.isnan(self.auroc) else self.auroc,  # JSON has no NaN
-            "known_called_unknown": float(1 - accepted[is_known].mean()),
-            "others_called_unknown": None if is_known.all() else float(1 - accepted[~is_known].mean()),
-            "known_streams_called_unknown": self.streams_called_unknown(of_known_games=True),
-            "other_streams_called_unknown": self.streams_called_unknown(of_known_games=False),
+            "auroc_by_frame": None if is_known.all() else auroc(scores[is_known], scores[~is_known]),
+            "known_called_unknown": known_frames,
+            "others_called_unknown": other_frames,
+            "known_streams_called_unknown": known_streams,
+            "other_streams_called_unknown": other_streams,
         }
+
+    def _called_unknown(self, chosen: Sequence[bool] | np.ndarray) -> tuple[float, float] | tuple[None, None]:
+        """Return the fractions of the chosen frames, bool (n,), and of their streams that are called unknown.
+
+        As recognition does, more than half of a stream's frames decide. Without frames, return None for both.
+        """
+        votes: dict[tuple[str, str], list[bool]] = defaultdict(list)
+        for image, known in compress(zip(self.images, self.predictions.known, strict=True), chosen):
+            votes[image.game_name, image.stream].append(not known)
+        if not votes:
+            return None, None
+        by_stream = np.mean([2 * sum(unknown) > len(unknown) for unknown in votes.values()])
+        return float(np.mean([*chain(*votes.values())])), float(by_stream)
 
 
 def evaluate_folder(classifier: Classifier, images: Sequence[LabelledImage]) -> FolderEvaluation:
@@ -131,6 +126,6 @@ def evaluate_folder(classifier: Classifier, images: Sequence[LabelledImage]) -> 
         raise DatasetError("No readable image shows a game of the model. Name the folders as in classes.txt.")
     fields = ("logits", "scores", "known")
     predictions = ScoredLogits(*(np.concatenate([getattr(batch, field) for batch in batches]) for field in fields))
-    frames = [image.frame for image in readable if image.known_game]
+    frames = [StoredFrame(image.known_game.id, image.stream, 1) for image in readable if image.known_game]
     known_evaluation = evaluate(predictions.logits[is_known], frames, classifier.classes)
     return FolderEvaluation(classifier.classes, tuple(readable), predictions, known_evaluation)

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from data.entities import Game, StoredFrame
+from data.entities import Game
 from data.errors import DatasetError, UndecodableVideo
 from data.video.images import decode_resized
 
 log = logging.getLogger(__name__)
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-_NUMBERED = re.compile(r"(.+)[-_ ][0-9]+")  # <stream>-<n>, the dataset's form; others number with _ or a space
+_NUMBER = re.compile(r"(?<=.)[-_ ][0-9]+$")  # of <stream>-<n>, the dataset's form; others number with _ or a space
 _BATCH = 64
 
 
@@ -31,11 +31,6 @@ class LabelledImage:
     stream: str  # the name before the number in `<stream>-<n>.jpg`, or the whole name without its suffix
     known_game: Game | None  # the model's class; None for a game that the model does not know
 
-    @property
-    def frame(self) -> StoredFrame:
-        """Game and stream as model.evaluation.metrics takes them; valid for an image of a known game only."""
-        return StoredFrame(self.known_game.id if self.known_game else 0, self.stream, 1)
-
     def pixels(self, size: int) -> np.ndarray:
         """Decode the file, uint8 (size, size, 3), RGB. Raises OSError or UndecodableVideo."""
         return decode_resized(self.path.read_bytes(), size)
@@ -47,13 +42,14 @@ def list_images(root: Path, classes: Sequence[Game], names: dict[int, str]) -> l
     A subfolder is named by its game's id, or by the game's name in any case. `names` has the names of ids that are not
     among `classes`. Hidden files and folders are ignored. Raises DatasetError if `root` is unreadable or has no image.
     """
-    by_folder_name = {key: game for game in classes for key in (str(game.id), game.name.casefold())}
+    game_of = {key: game for game in classes for key in (str(game.id), game.name.casefold())}
+    name_of = {str(game_id): name for game_id, name in names.items()}
     found: list[LabelledImage] = []
-    for folder in sorted(path for path in _entries(root) if path.is_dir() and not path.name.startswith(".")):
-        known_game = by_folder_name.get(folder.name.casefold())
-        name = known_game.name if known_game else _game_name(folder, names)
-        files = sorted(path for path in _entries(folder) if path.suffix.lower() in _SUFFIXES and path.name[0] != ".")
-        found += [LabelledImage(path, name, _stream(path), known_game) for path in files]
+    for folder in filter(Path.is_dir, _visible_entries(root)):
+        known_game = game_of.get(folder.name.casefold())
+        name = known_game.name if known_game else name_of.get(folder.name, folder.name)
+        files = [path for path in _visible_entries(folder) if path.suffix.lower() in _SUFFIXES]
+        found += [LabelledImage(path, name, _NUMBER.sub("", path.stem), known_game) for path in files]
     if not found:
         raise DatasetError(f"No images found in {root}. Put the images of each game into a folder of its own there.")
     return found
@@ -67,10 +63,9 @@ def iter_batches(images: Sequence[LabelledImage], img_size: int) -> Iterator[tup
     with ThreadPoolExecutor() as pool:  # decoding releases the GIL
         for start in range(0, len(images), _BATCH):
             batch = images[start : start + _BATCH]
-            decoded = pool.map(lambda image: _decode(image, img_size), batch)
-            readable = [pair for pairs in decoded for pair in pairs]
-            if readable:
-                yield [image for image, _ in readable], np.stack([pixels for _, pixels in readable])
+            decoded = [pair for pairs in pool.map(lambda image: _decode(image, img_size), batch) for pair in pairs]
+            if decoded:
+                yield [image for image, _ in decoded], np.stack([pixels for _, pixels in decoded])
 
 
 def _decode(image: LabelledImage, img_size: int) -> list[tuple[LabelledImage, np.ndarray]]:
@@ -82,18 +77,8 @@ def _decode(image: LabelledImage, img_size: int) -> list[tuple[LabelledImage, np
         return []
 
 
-def _entries(folder: Path) -> list[Path]:
+def _visible_entries(folder: Path) -> list[Path]:
     try:
-        return list(folder.iterdir())
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise DatasetError(f"Cannot read {folder}: {error.strerror}.") from error
-
-
-def _game_name(folder: Path, names: dict[int, str]) -> str:
-    is_id = folder.name.isascii() and folder.name.isdecimal()
-    return names.get(int(folder.name), folder.name) if is_id else folder.name
-
-
-def _stream(path: Path) -> str:
-    match = _NUMBERED.fullmatch(path.stem)
-    return match[1] if match else path.stem

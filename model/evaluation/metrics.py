@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,6 @@ from data.entities import Game, StoredFrame
 from model.inference.probabilities import log_softmax, softmax
 
 BINS = 15  # Guo et al., On Calibration of Modern Neural Networks, ICML 2017
-_TOP = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,16 @@ class Evaluation:
         """Expected calibration error: |confidence - accuracy| of the bins, averaged over the frames, 0 to 1."""
         return sum(bin.frames * abs(bin.confidence - bin.accuracy) for bin in self.bins) / self.frames
 
+    def overall_metrics(self) -> dict[str, float]:
+        """Return the metrics of all classes together, under their keys in metrics.json."""
+        return {
+            "accuracy_by_frame": self.frame_accuracy,
+            "accuracy_by_stream": self.stream_accuracy,
+            "top3_by_frame": self.top3_accuracy,
+            "nll": self.negative_log_likelihood,
+            "ece": self.ece,
+        }
+
 
 def evaluate(logits: np.ndarray, frames: Sequence[StoredFrame], classes: Sequence[Game]) -> Evaluation:
     """Evaluate calibrated `logits` (n, classes) of n labelled `frames`, n at least 1.
@@ -61,18 +71,21 @@ def evaluate(logits: np.ndarray, frames: Sequence[StoredFrame], classes: Sequenc
     """
     labels = frame_labels(frames, classes)  # (n,)
     probabilities = softmax(logits)  # (n, classes)
-    true_classes, verdicts = _stream_verdicts(probabilities, frames, labels)
-    confusion = _confusion(labels, probabilities.argmax(axis=1), len(classes))
-    stream_confusion = _confusion(true_classes, verdicts, len(classes))
-    top = np.argsort(-probabilities, axis=1, kind="stable")[:, :_TOP]  # (n, 3)
+    ranked = np.argsort(-probabilities, axis=1, kind="stable")  # (n, classes), labels by descending probability
+    sums: dict[tuple[int, str], np.ndarray] = defaultdict(lambda: np.zeros(len(classes)))
+    for label, frame, row in zip(labels.tolist(), frames, probabilities, strict=True):
+        sums[label, frame.login] += row  # a login that plays two games counts as two streams
+    stream_labels = np.array([label for label, _ in sums])  # (streams,)
+    confusion = _confusion(labels, ranked[:, 0], len(classes))
+    stream_confusion = _confusion(stream_labels, np.argmax(list(sums.values()), axis=1), len(classes))
     return Evaluation(
         frame_accuracy=float(np.trace(confusion) / len(labels)),
-        stream_accuracy=float(np.trace(stream_confusion) / len(true_classes)),
+        stream_accuracy=float(np.trace(stream_confusion) / len(sums)),
         frames=len(labels),
-        streams=len(true_classes),
-        top3_accuracy=float((top == labels[:, None]).any(axis=1).mean()),
+        streams=len(sums),
+        top3_accuracy=float((ranked[:, :3] == labels[:, None]).any(axis=1).mean()),
         negative_log_likelihood=negative_log_likelihood(logits, labels),
-        bins=_calibration_bins(probabilities, labels),
+        bins=_calibration_bins(probabilities.max(axis=1), ranked[:, 0] == labels),
         confusion=confusion,
         stream_confusion=stream_confusion,
     )
@@ -102,40 +115,20 @@ def auroc(known: np.ndarray, unknown: np.ndarray) -> float:
     return float(below.sum() / (2 * len(known) * len(unknown)))
 
 
-def _stream_verdicts(
-    probabilities: np.ndarray, frames: Sequence[StoredFrame], labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return each stream's true class and its verdict, both int64 (streams,)."""
-    # A login that plays two games counts as two streams.
-    keys = {stream: number for number, stream in enumerate(dict.fromkeys((f.game_id, f.login) for f in frames))}
-    stream_of_frame = np.array([keys[frame.game_id, frame.login] for frame in frames])  # (n,)
-    sums = np.zeros((len(keys), probabilities.shape[1]))  # (streams, classes)
-    np.add.at(sums, stream_of_frame, probabilities)
-    true_classes = np.zeros(len(keys), np.int64)
-    true_classes[stream_of_frame] = labels
-    return true_classes, sums.argmax(axis=1)
-
-
 def _confusion(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (labels, predicted), 1)  # unlike counts[...] += 1, it adds repeated pairs
-    return counts
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def _recall(confusion: np.ndarray) -> list[float]:
     with np.errstate(invalid="ignore"):  # 0 / 0 is NaN on purpose
-        return [float(value) for value in np.diag(confusion) / confusion.sum(axis=1)]
+        return (np.diag(confusion) / confusion.sum(axis=1)).tolist()
 
 
-def _calibration_bins(probabilities: np.ndarray, labels: np.ndarray) -> tuple[CalibrationBin, ...]:
-    """Sort the frames into BINS; a confidence on the edge of two bins belongs to the lower one (Guo et al.)."""
-    confidence = probabilities.max(axis=1)  # (n,)
-    is_right = probabilities.argmax(axis=1) == labels
-    bin_of_frame = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    masks = [bin_of_frame == number for number in range(BINS)]
-    return tuple(
-        CalibrationBin(int(mask.sum()), float(confidence[mask].mean()), float(is_right[mask].mean()))
-        if mask.any()
-        else CalibrationBin(0, 0, 0)
-        for mask in masks
+def _calibration_bins(confidence: np.ndarray, is_right: np.ndarray) -> tuple[CalibrationBin, ...]:
+    """Sort n frames into BINS; a confidence on the edge of two bins belongs to the lower one (Guo et al.)."""
+    bin_of_frame = np.digitize(confidence, np.linspace(0, 1, BINS + 1)[1:-1], right=True)  # (n,)
+    frames = np.bincount(bin_of_frame, minlength=BINS)  # (BINS,)
+    confidences, accuracies = (
+        np.bincount(bin_of_frame, values, BINS) / np.maximum(frames, 1) for values in (confidence, is_right)
     )
+    return tuple(map(CalibrationBin, frames.tolist(), confidences.tolist(), accuracies.tolist()))

@@ -15,33 +15,17 @@ import numpy as np
 
 from data.errors import ModelError
 from model.inference.feature_similarity import FeatureSimilarity
-from model.inference.probabilities import log_softmax, softmax
+from model.inference.probabilities import softmax
 
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
 _BISECTIONS = 40  # log(20 / 0.05) / 2**40 is below 1e-11
 
 
-def energy(logits: np.ndarray) -> np.ndarray:
-    """Return Liu's negative energy, float64 (n,): the logarithm of the sum of the exponentials of (n, classes)."""
-    # log_softmax = logit - logsumexp, so the maximum of both gives logsumexp without an overflow.
-    return max_logit(logits) - log_softmax(logits).max(axis=-1)
-
-
-def max_logit(logits: np.ndarray) -> np.ndarray:
-    """Return the largest logit of each row, float64 (n,)."""
-    return logits.max(axis=-1).astype(np.float64)
-
-
-def max_probability(logits: np.ndarray) -> np.ndarray:
-    """Return the confidence of each row, float64 (n,), 0 to 1."""
-    return softmax(logits).max(axis=-1)
-
-
-# A score is high for frames of known games and low for all others. A model stores the score's name.
+# Functions of logits (n, classes): a score, float64 (n,), is high for frames of known games and low for all others.
 LOGIT_SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "energy": energy,
-    "max_logit": max_logit,
-    "max_probability": max_probability,
+    "energy": lambda logits: np.logaddexp.reduce(logits.astype(np.float64), axis=-1),  # Liu's negative energy
+    "max_logit": lambda logits: logits.max(axis=-1).astype(np.float64),
+    "max_probability": lambda logits: softmax(logits).max(axis=-1),  # the confidence, 0 to 1
 }
 FEATURE_SIMILARITY = "feature_similarity"
 _STORED_SIMILARITY = "likeness"  # the metadata key of its arrays, and the score's name in older models
@@ -96,29 +80,27 @@ class Calibration:
 
         Raises ModelError for an invalid number or an unknown score name.
         """
-        stored = metadata.get(_STORED_SIMILARITY)
-        score_name = metadata.get("unknown_score", cls().score_name)
+        default, stored = cls(), metadata.get(_STORED_SIMILARITY)
+        score_name = metadata.get("unknown_score", default.score_name)
         try:
             calibration = cls(
-                temperature=float(metadata.get("temperature", cls().temperature)),
+                temperature=float(metadata.get("temperature", default.temperature)),
                 score_name=FEATURE_SIMILARITY if score_name == _STORED_SIMILARITY else score_name,
-                threshold=float(metadata.get("unknown_threshold", cls().threshold)),
-                unknown_fraction=float(metadata.get("unknown_share", cls().unknown_fraction)),
+                threshold=float(metadata.get("unknown_threshold", default.threshold)),
+                unknown_fraction=float(metadata.get("unknown_share", default.unknown_fraction)),
                 similarity=FeatureSimilarity.from_text(stored) if stored is not None else None,
             )
         except ValueError as error:
             raise ModelError(f"The model's calibration cannot be read: {error}. Train the model again.") from error
-        calibration._require_valid()
-        return calibration
-
-    def _require_valid(self) -> None:
-        """Raise ModelError for values that no fit produces: they would print wrong confidences."""
-        if not 0 < self.temperature < math.inf or math.isnan(self.threshold):
-            raise ModelError(f"The model's calibration is invalid: {self}. Train the model again.")
-        if self.score_name not in {*LOGIT_SCORES, *([FEATURE_SIMILARITY] if self.similarity else [])}:
+        # No fit produces these values, and they would print wrong confidences.
+        if not 0 < calibration.temperature < math.inf or math.isnan(calibration.threshold):
+            raise ModelError(f"The model's calibration is invalid: {calibration}. Train the model again.")
+        supported = {*LOGIT_SCORES, FEATURE_SIMILARITY} if calibration.similarity else LOGIT_SCORES.keys()
+        if calibration.score_name not in supported:
             raise ModelError(
-                f"The model's unknown score {self.score_name!r} is not supported. Update the toolkit or train again."
+                f"The model's unknown score {score_name!r} is not supported. Update the toolkit or train again."
             )
+        return calibration
 
 
 def fit(
@@ -158,11 +140,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     target = float(((1 - smoothing) * true_logits + smoothing * other_logits).mean())
 
     # The loss is convex in 1/T. Its derivative is zero where the expected logit equals the target.
-    def is_too_high(temperature: float) -> bool:
-        return float((softmax(values / temperature) * values).sum(axis=1).mean()) < target
-
     low, high = math.log(_MIN_TEMPERATURE), math.log(_MAX_TEMPERATURE)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
-        low, high = (low, middle) if is_too_high(math.exp(middle)) else (middle, high)
+        expected = (softmax(values / math.exp(middle)) * values).sum(axis=1).mean()
+        low, high = (low, middle) if expected < target else (middle, high)
     return math.exp(low)

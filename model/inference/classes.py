@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from data.errors import ModelError
 from data.text import printable_line
 
 CLASSES_FILE = "classes.txt"
+_LINE = re.compile(r"([0-9]+)\t(.*\S.*)")
 
 
 def read_classes(path: Path) -> tuple[Game, ...]:
@@ -20,28 +22,19 @@ def read_classes(path: Path) -> tuple[Game, ...]:
     """
     try:
         # Not splitlines(): it also breaks at characters that a name may hold, such as U+2028.
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except FileNotFoundError as error:
         raise ModelError(f"{path} is missing. Train a model: python -m model.create") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be read: {error}") from error
-    if lines[-1] == "":
-        lines.pop()
-    games = tuple(_parse_line(path, number, line) for number, line in enumerate(lines, start=1))
-    if not games or len({game.id for game in games}) < len(games):
-        problem = "names a game twice" if games else "names no game"
-        raise ModelError(f"{path} {problem}. Train the model again: python -m model.create")
-    return games
-
-
-def _parse_line(path: Path, number: int, line: str) -> Game:
-    game_id, tab, name = line.partition("\t")
-    if not (tab and game_id.isascii() and game_id.isdecimal() and name.strip()):
-        raise ModelError(
-            f"{path}: invalid line {number}, expected <game_id><tab><name>. "
-            "Train the model again: python -m model.create"
-        )
-    return Game(int(game_id), name)
+    games: dict[int, Game] = {}
+    for number, line in enumerate(lines, start=1):
+        match = _LINE.fullmatch(line)
+        if not match or int(match[1]) in games:
+            problem = "each line must be <game_id><tab><name>, with a new id"
+            raise ModelError(f"{path}: invalid line {number}, {problem}. Train the model again: python -m model.create")
+        games[int(match[1])] = Game(int(match[1]), match[2])
+    return tuple(games.values())
 
 
 def write_classes(path: Path, games: Sequence[Game]) -> None:

@@ -33,11 +33,9 @@ class Classifier:
         self, session: onnxruntime.InferenceSession, classes: tuple[Game, ...], calibration: Calibration
     ) -> None:
         self._session = session
-        self._input = session.get_inputs()[0].name
-        self._output_names = [output.name for output in session.get_outputs()]
         self.classes = classes
         self.calibration = calibration
-        self.img_size: int = session.get_inputs()[0].shape[1]  # (n, img_size, img_size, 3)
+        self.img_size: int = session.get_inputs()[0].shape[1]  # of (n, img_size, img_size, 3)
 
     @classmethod
     def load(cls, model_path: Path, threads: int = 0, file: str = ONNX_FILE) -> Classifier:
@@ -56,8 +54,16 @@ class Classifier:
             raise ModelError(f"{path} is missing. Train a model: python -m model.create")
         classes = read_classes(model_path / CLASSES_FILE)
         session = _session(path, threads or available_cores())
-        calibration = Calibration.from_metadata(session.get_modelmeta().custom_metadata_map)
-        _require_match(session, path, classes, calibration)
+        metadata = session.get_modelmeta().custom_metadata_map
+        calibration = Calibration.from_metadata(metadata)
+        # Of the logits and, where the calibration needs them, of the features.
+        expected = [len(classes), *([calibration.similarity.means.shape[1]] if calibration.similarity else [])]
+        widths = [output.shape[-1] for output in session.get_outputs()[: len(expected)]]
+        if metadata.get(CLASSES_KEY) != ",".join(str(game.id) for game in classes) or widths != expected:
+            raise ModelError(
+                f"{path} and {CLASSES_FILE} do not match. A save may have been interrupted. "
+                "Train the model again: python -m model.create"
+            )
         return cls(session, classes, calibration)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
@@ -78,12 +84,11 @@ class Classifier:
         if images.dtype != np.uint8 or images.shape[1:] != (self.img_size, self.img_size, 3):
             expected = f"uint8 (n, {self.img_size}, {self.img_size}, 3)"
             raise ValueError(f"images must be {expected}, not {images.dtype} {images.shape}")
+        name = self._session.get_inputs()[0].name
         starts = range(0, max(len(images), 1), _BATCH)  # no image still needs one run, for the outputs' shapes
-        batches = [self._session.run(self._output_names, self._feed(images[i : i + _BATCH])) for i in starts]
+        # The network itself rescales 0 to 255.
+        batches = [self._session.run(None, {name: images[i : i + _BATCH].astype(np.float32)}) for i in starts]
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-
-    def _feed(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return {self._input: images.astype(np.float32)}  # the network rescales 0 to 255 itself
 
 
 def model_file(model_path: Path, int8: bool) -> str:
@@ -104,20 +109,3 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has one class per status, with no other base class
         raise ModelError(f"{path} cannot be loaded ({error}). Train the model again: python -m model.create") from error
-
-
-def _require_match(
-    session: onnxruntime.InferenceSession, path: Path, classes: tuple[Game, ...], calibration: Calibration
-) -> None:
-    """Raise ModelError unless classes, their order and the outputs' widths match the model."""
-    trained = session.get_modelmeta().custom_metadata_map.get(CLASSES_KEY, "")
-    listed = ",".join(str(game.id) for game in classes)
-    widths = [output.shape[-1] for output in session.get_outputs()]
-    expected = [len(classes)]
-    if calibration.similarity:
-        expected.append(calibration.similarity.means.shape[1])
-    if trained != listed or widths[: len(expected)] != expected:
-        raise ModelError(
-            f"{path} and {CLASSES_FILE} do not match. A save may have been interrupted. "
-            "Train the model again: python -m model.create"
-        )

@@ -9,7 +9,6 @@ Related: Lee et al., NeurIPS 2018 (Mahalanobis distance); Techapanurak et al., A
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import zipfile
 from dataclasses import dataclass
@@ -59,7 +58,7 @@ class FeatureSimilarity:
         try:
             with np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False) as arrays:
                 return cls(*(arrays[name] for name in ("means", "axes", "variances", "rest")))
-        except (binascii.Error, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise ModelError(
                 f"The model's feature similarity cannot be read: {error}. Train the model again."
             ) from error

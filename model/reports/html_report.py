@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from model.evaluation.folder_evaluation import FolderEvaluation
 from model.reports import plots, rendering
 from model.reports.rendering import percent
-
-if TYPE_CHECKING:
-    from model.evaluation.folder_evaluation import FolderEvaluation
 
 REPORT = "report.html"
 _MAX_EXAMPLES = 18
 _EXAMPLE_SIZE = 160  # pixels
 _DPI = 120  # a figure of 8 inches fills the page's width
-_SECTIONS = {  # name of the PNG file: title, and what the plot shows
-    "games": ("By game", ""),
-    "confusion": ("Confusion", "Rows are the true games, columns the recognised ones."),
-    "reliability": ("Calibration", "The confidence should equal the fraction of frames that are right."),
-    "unknown": ("Known or unknown", "Frames left of the threshold are called unknown."),
-    "worst": (
-        "Worst errors",
-        "Frames of known games recognised as another, lowest probability of the true game first.",
-    ),
-    "mistaken": ("Unknown games accepted as known", "Frames that should be called unknown, the highest score first."),
-}
 
 
 def write(
@@ -43,12 +30,19 @@ def write(
     pngs = _plots(evaluation, threshold) if draw else {}
     for name, png in pngs.items():
         (folder / f"{name}.png").write_bytes(png)
-    (folder / REPORT).write_text(_page(metrics, pngs), encoding="utf-8")
+    page = rendering.render(
+        "report.html",
+        metrics=metrics,
+        summary=summary_rows(metrics),
+        games=game_rows(metrics),
+        pngs={name: base64.b64encode(png).decode() for name, png in pngs.items()},
+    )
+    (folder / REPORT).write_text(page, encoding="utf-8")
     return [REPORT, rendering.METRICS, *(f"{name}.png" for name in pngs)]
 
 
 def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
-    """Return the PNG of each section in its order; a section without images is left out."""
+    """Return the PNG of each section of report.html; a section without images is left out."""
     scores, is_known = evaluation.predictions.scores, evaluation.is_known
     names, on_known = [game.name for game in evaluation.classes], evaluation.known_evaluation
     figures = {
@@ -68,18 +62,9 @@ def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
 def _caption(evaluation: FolderEvaluation, index: int) -> str:
     """Return two lines: the true game, and the verdict on the frame."""
     game = plots.truncate(evaluation.top_class(index).name, 22)
-    answer = f"{game} {evaluation.confidence[index]:.0%}"
+    answer = f"{game} {evaluation.probabilities[index].max():.0%}"
     verdict = answer if evaluation.predictions.known[index] else f"unknown ({answer})"
     return f"true: {plots.truncate(evaluation.images[index].game_name, 24)}\nmodel: {verdict}"
-
-
-def _page(metrics: dict[str, Any], pngs: dict[str, bytes]) -> str:
-    sections = [
-        dict(zip(("title", "text"), _SECTIONS[name], strict=True)) | {"png": base64.b64encode(png).decode()}
-        for name, png in pngs.items()
-    ]
-    rows = {"summary": summary_rows(metrics), "games": game_rows(metrics)}
-    return rendering.render("report.html", metrics=metrics, sections=sections, **rows)
 
 
 def summary_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
@@ -91,24 +76,20 @@ def summary_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         ("known streams called unknown", percent(unknown["known_streams_called_unknown"])),
     ]
     if unknown["frames"]:
-        others = f"{percent(unknown['others_called_unknown'])} of {unknown['frames']}"
         rows += [
-            ("other frames called unknown", others),
+            ("other frames called unknown", f"{percent(unknown['others_called_unknown'])} of {unknown['frames']}"),
             ("other streams called unknown", percent(unknown["other_streams_called_unknown"])),
+            ("known against other frames (AUROC)", f"{unknown['auroc_by_frame']:.3f}"),
         ]
-    if unknown["auroc_by_frame"] is not None:
-        rows.append(("known against other frames (AUROC)", f"{unknown['auroc_by_frame']:.3f}"))
     return rows
 
 
 def game_rows(metrics: dict[str, Any]) -> list[list[str]]:
     """Return the table of the games, its header first."""
-    header = ["game", "frames", "streams", "frames right", "streams right", "called unknown"]
-    return [header, *(_game_row(game) for game in metrics["games"])]
-
-
-def _game_row(game: dict[str, Any]) -> list[str]:
-    # A game that is not a class has no accuracy, and percent() makes a dash of that.
-    fractions = (game.get("accuracy_by_frame"), game.get("accuracy_by_stream"), game["called_unknown"])
-    name = game["name"] if game["known"] else f"{game['name']} (not a class)"
-    return [name, str(game["frames"]), str(game["streams"]), *map(percent, fractions)]
+    rows = [["game", "frames", "streams", "frames right", "streams right", "called unknown"]]
+    for game in metrics["games"]:
+        name = game["name"] + ("" if game["known"] else " (not a class)")
+        # A game that is not a class has no accuracy, and percent() makes a dash of that.
+        fractions = (game.get("accuracy_by_frame"), game.get("accuracy_by_stream"), game["called_unknown"])
+        rows.append([name, str(game["frames"]), str(game["streams"]), *map(percent, fractions)])
+    return rows

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from model.evaluation.metrics import BINS
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from model.evaluation.metrics import Evaluation
+from model.evaluation.metrics import BINS, Evaluation
 
 _BLUE, _ORANGE, _GREY = "#2a6fbb", "#d9691e", "#8a8f98"
 _COLUMNS = 6
@@ -47,8 +44,8 @@ def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
         epochs = range(1, len(history[key]) + 1)
         axes.axvline(best_epoch, color=_GREY, linestyle=":", label=f"kept: epoch {best_epoch}")
         # A line through a single epoch is invisible without a marker.
-        axes.plot(epochs, history[key], color=_BLUE, marker="o", markersize=4, label="training")
-        axes.plot(epochs, history[f"val_{key}"], color=_ORANGE, marker="o", markersize=4, label="validation")
+        axes.plot(epochs, history[key], "o-", color=_BLUE, markersize=4, label="training")
+        axes.plot(epochs, history[f"val_{key}"], "o-", color=_ORANGE, markersize=4, label="validation")
         axes.set(xlabel="epoch", ylim=(0, 1.03 if key == "accuracy" else None))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.yaxis.set_major_formatter("{x:.0%}" if key == "accuracy" else "{x:g}")
@@ -90,12 +87,10 @@ def reliability_diagram(evaluation: Evaluation) -> Figure:
     figure = Figure(figsize=(5, 5), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     centers = (np.arange(BINS) + 0.5) / BINS
-    filled = [(center, bin) for center, bin in zip(centers, evaluation.bins, strict=True) if bin.frames]
-    accuracy = [bin.accuracy for _, bin in filled]
     upper.plot([0, 1], [0, 1], color=_GREY, linestyle=":", label="perfect calibration")
-    upper.bar([center for center, _ in filled], accuracy, 0.9 / BINS, color=_BLUE, label="accuracy")
-    dots: dict[str, Any] = {"color": _ORANGE, "marker": "o", "markersize": 5, "linestyle": ""}
-    upper.plot([bin.confidence for _, bin in filled], accuracy, label="at the mean confidence", **dots)
+    upper.bar(centers, [bin.accuracy for bin in evaluation.bins], 0.9 / BINS, color=_BLUE, label="accuracy")
+    dots = zip(*((bin.confidence, bin.accuracy) for bin in evaluation.bins if bin.frames), strict=True)
+    upper.plot(*dots, "o", color=_ORANGE, markersize=5, label="at the mean confidence")
     upper.set(ylabel="frames right", xlim=(0, 1), ylim=(0, 1.02))
     upper.yaxis.set_major_formatter("{x:.0%}")
     lower.bar(centers, [bin.frames for bin in evaluation.bins], 0.9 / BINS, color=_GREY)
@@ -147,13 +142,12 @@ def score_histogram(known: np.ndarray, others: np.ndarray, threshold: float) -> 
 
 def image_grid(images: Sequence[np.ndarray], captions: Sequence[str]) -> Figure:
     """Show images, uint8 (height, width, 3) RGB, in rows of six, each under its caption of two lines."""
-    rows = -(-len(images) // _COLUMNS)
+    rows = math.ceil(len(images) / _COLUMNS)
     figure = Figure(figsize=(2.1 * _COLUMNS, 2.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, _COLUMNS, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for axes, image, caption in zip(grid.flat, images, captions, strict=False):  # the last row may have empty cells
+    for number, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
+        axes = figure.add_subplot(rows, _COLUMNS, number)
         axes.imshow(image)
+        axes.axis("off")
         axes.set_title(caption, fontsize=7, loc="left", parse_math=False)
     return figure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def percent(fraction: float | None) -> str:
 
 def escape_markdown(text: str) -> str:
     """Escape the characters that are markup in Markdown or that end a table's cell."""
-    return "".join(f"\\{character}" if character in "\\|*_`<>[]$#" else character for character in text)
+    return re.sub(r"[\\|*_`<>\[\]$#]", r"\\\g<0>", text)
 
 
 def metric_rows(metrics: dict[str, Any], frames: int, streams: int) -> list[tuple[str, str]]:

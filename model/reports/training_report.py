@@ -9,18 +9,16 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from data.entities import Game, StoredFrame
+from model.datasets.split import Split
+from model.evaluation.metrics import Evaluation
+from model.inference.calibration import Calibration
 from model.reports import plots, rendering
-
-if TYPE_CHECKING:  # at run time this room needs no TensorFlow
-    from data.entities import Game, StoredFrame
-    from model.datasets.split import Split
-    from model.evaluation.metrics import Evaluation
-    from model.inference.calibration import Calibration
-    from model.training.plan import TrainingHistory
+from model.training.plan import TrainingHistory
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "tf2onnx")
 
@@ -48,11 +46,7 @@ def metrics(
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "settings": settings,
         "seed": settings["seed"],
-        "accuracy_by_frame": evaluation.frame_accuracy,
-        "accuracy_by_stream": evaluation.stream_accuracy,
-        "top3_by_frame": evaluation.top3_accuracy,
-        "nll": evaluation.negative_log_likelihood,
-        "ece": evaluation.ece,
+        **evaluation.overall_metrics(),
         "temperature": calibration.temperature,
         "unknown": {
             "score": calibration.score_name,
