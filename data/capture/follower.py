@@ -39,8 +39,7 @@ class FrameSchedule:
 
     def __init__(self, interval_s: float) -> None:
         self._interval_s = interval_s
-        self._elapsed_s = 0.0
-        self._next_s = 0.0
+        self._elapsed_s = self._next_s = 0.0
 
     def offsets(self, segment: Segment) -> list[float]:
         """Return the frames to take of the next segment, in seconds from its start, ascending."""

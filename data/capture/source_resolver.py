@@ -99,6 +99,8 @@ class SourceResolver:
         return found
 
     def _select_rendition(self, source: str, streams: Mapping[str, Any]) -> Rendition | VideoFile:
+        if not streams:
+            raise StreamOffline(f"{source} is not live")
         stream = streams.get(self._quality) or streams.get(choose_rendition(list(streams), self._img_size))
         if isinstance(stream, MuxedHLSStream):
             stream = stream.substreams[0]  # the others are sound
@@ -113,27 +115,21 @@ class SourceResolver:
         """Return the renditions of a login, or of the URL of a channel, a recording or a clip, by name."""
         try:
             url = f"https://www.twitch.tv/{source}" if is_login(source) else source
-            streams = TwitchPlugin(self._twitch, url).streams()
+            return TwitchPlugin(self._twitch, url).streams()
         except (StreamlinkError, *PARSE_ERRORS) as error:
             advice = "if every channel fails, upgrade streamlink"
             raise StreamUnavailable(f"{source}: {_shorten(error)}; {advice}") from error
-        if not streams:
-            raise StreamOffline(f"{source} is not live")
-        return streams
 
     def _plugin_streams(self, url: str) -> Mapping[str, Any]:
         """Return the renditions that Streamlink's other plugins find at a URL, by name."""
         with self._lock:  # load the plugins once, and only when needed
             self._plugin_session = self._plugin_session or self._new_session(plugins=True)
         try:
-            streams = self._plugin_session.streams(url)
+            return self._plugin_session.streams(url)
         except NoPluginError as error:
             raise SourceNotFound(f"{url}: Streamlink supports no stream there") from error
         except (StreamlinkError, OSError, *PARSE_ERRORS) as error:
             raise StreamUnavailable(f"{url}: {_shorten(error)}") from error
-        if not streams:
-            raise StreamOffline(f"{url} shows no stream now")
-        return streams
 
     def _new_session(self, plugins: bool) -> Streamlink:
         # Without `webbrowser` False, a refused token starts a Chromium on this machine, whose token the cache keeps.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -42,7 +41,7 @@ class FrameQualityFilter:
 
     def __init__(self, max_streams: int = 2000) -> None:
         self._max_streams = max_streams
-        self._test_cards = _TestCards(TEST_CARDS)
+        self._test_cards = _TestCards()
         self._lock = threading.Lock()
         self._histories: OrderedDict[str, deque[np.ndarray]] = OrderedDict()  # by login, each uint8 (30, 30)
 
@@ -59,25 +58,21 @@ class FrameQualityFilter:
         if self._test_cards.match(thumbnail):
             return TEST_CARD
         with self._lock:
-            return self._duplicate_reason(self._history(login), gray, contrast)
-
-    def _history(self, login: str) -> deque[np.ndarray]:
-        """Return the kept frames of a stream; for a new stream, forget the one that was used least recently."""
-        kept = self._histories.setdefault(login, deque(maxlen=_HISTORY_FRAMES))
-        self._histories.move_to_end(login)
-        if len(self._histories) > self._max_streams:
-            self._histories.popitem(last=False)
-        return kept
+            history = self._histories.setdefault(login, deque(maxlen=_HISTORY_FRAMES))
+            self._histories.move_to_end(login)
+            if len(self._histories) > self._max_streams:
+                self._histories.popitem(last=False)  # the stream that was used least recently
+            return self._duplicate_reason(history, gray, contrast)
 
     @staticmethod
-    def _duplicate_reason(kept: deque[np.ndarray], gray: np.ndarray, contrast: int) -> str:
+    def _duplicate_reason(history: deque[np.ndarray], gray: np.ndarray, contrast: int) -> str:
         """Return FROZEN if the frame equals the last kept one, DUPLICATE if an earlier one; otherwise keep it."""
         least, most = _DUPLICATE_LEVELS
         tolerance = min(most, max(least, contrast * _DUPLICATE_CONTRAST_FRACTION))
         # uint8 differences would wrap around, so subtract the smaller level from the larger one.
-        moved = [(np.maximum(gray, old) - np.minimum(gray, old)).max() > tolerance for old in kept]
+        moved = [(np.maximum(gray, old) - np.minimum(gray, old)).max() > tolerance for old in history]
         if all(moved):
-            kept.append(gray)
+            history.append(gray)
             return ""
         return DUPLICATE if moved[-1] else FROZEN
 
@@ -93,8 +88,8 @@ class AcceptAll:
 class _TestCards:
     """Test cards, as the range of levels that each cell of a thumbnail may have."""
 
-    def __init__(self, sources: Sequence[str]) -> None:
-        cards = [to_thumbnail(generate_test_pattern(source)) for source in sources]
+    def __init__(self) -> None:
+        cards = [to_thumbnail(generate_test_pattern(source)) for source in TEST_CARDS]
         planes = np.stack([self._planes(card) for card in cards], axis=1).astype(np.int16)  # (3, cards, cells)
         self._low = np.clip(planes - _CARD_LEVELS, 0, 255).astype(np.uint8)
         self._high = np.clip(planes + _CARD_LEVELS, 0, 255).astype(np.uint8)

@@ -48,9 +48,9 @@ class LiveStream:
         self.ended = False
         self.poll_interval_s = _MIN_POLL_S
         self._first = True  # only ads came so far
-        self._skipped = 0
+        self._skipped = 0  # segments beyond `max_segments`
         self._reopened = False  # and no new segment came since
-        self._target_s = self._segment_s = _MIN_POLL_S
+        self._segment_s = _MIN_POLL_S
         self._last_response_at = self._last_segment_at = clock()
 
     @property
@@ -85,12 +85,12 @@ class LiveStream:
             return []
         now = self._clock()
         self._last_response_at, self.ended = now, playlist.ended
-        self._target_s = min(playlist.target_s, _MAX_POLL_S)
+        target_s = min(playlist.target_s, _MAX_POLL_S)
         new = self._tracker.new_segments(playlist)
         if new:
             self._last_segment_at, self._reopened = now, False
-            self._segment_s = min(new[-1].seconds or self._target_s, self._target_s)
-        elif now - self._last_segment_at > _STALL_TARGETS * max(_MIN_POLL_S, self._target_s):
+            self._segment_s = min(new[-1].seconds or target_s, target_s)
+        elif now - self._last_segment_at > _STALL_TARGETS * max(_MIN_POLL_S, target_s):
             self._reopen_or_end(StreamOffline(f"{self._rendition.name} sends no new segments"))
         return new
 

@@ -17,14 +17,7 @@ from data.backoff import Backoff
 from data.entities import Game, Stream, is_login
 from data.errors import CategoryNotFound, DirectoryUnauthorized, DirectoryUnavailable, SettingsError
 from data.http.session import read_body
-from data.twitch.responses import (
-    HelixResponse,
-    parse_cursor,
-    parse_game,
-    parse_items,
-    parse_rate_limit_reset,
-    parse_stream,
-)
+from data.twitch import responses
 
 HELIX_URL = "https://api.twitch.tv/helix/"
 TOKEN_URL = "https://id.twitch.tv/oauth2/token"
@@ -94,7 +87,7 @@ class Helix:
         """
         excluded = frozenset(non_games)
         for item in self._paginate("games/top", {}, key="id"):
-            game = parse_game(item)
+            game = responses.parse_game(item)
             if item.get("igdb_id") and game.id not in excluded:
                 yield game
 
@@ -104,15 +97,15 @@ class Helix:
         found: dict[int, Game] = {}
         for start in range(0, len(wanted), _PAGE):
             response = self._request_with_retry("games", {"id": wanted[start : start + _PAGE]})
-            found.update({game.id: game for game in map(parse_game, parse_items(response))})
+            found.update({game.id: game for game in map(responses.parse_game, responses.parse_items(response))})
         return found
 
     def game_by_name(self, name: str) -> Game:
         """Return the category with this name, spelled as Twitch spells it. Raises CategoryNotFound."""
-        games = [parse_game(item) for item in parse_items(self._request_with_retry("games", {"name": name}))]
-        if not games:
+        items = responses.parse_items(self._request_with_retry("games", {"name": name}))
+        if not items:
             raise CategoryNotFound(f"Twitch has no category {name!r}; spell the name as Twitch does")
-        return games[0]
+        return responses.parse_game(items[0])
 
     def list_streams(self, game_id: int, max_streams: int = _PAGE) -> list[Stream]:
         """Return up to `max_streams` live streams of a game, by viewers, descending. Some may have ended already."""
@@ -125,7 +118,7 @@ class Helix:
         """
         params = {"game_id": game_id, "type": "live", "language": self._languages}  # requests leaves out a None
         for item in self._paginate("streams", params, key="user_id"):
-            stream = parse_stream(item)
+            stream = responses.parse_stream(item)
             if is_login(stream.login):  # logins become names of files
                 yield stream
 
@@ -141,7 +134,8 @@ class Helix:
         """Return the live streams of up to 100 logins."""
         # One malformed login fails the whole request (twitchdev/issues 700), so bisect to isolate it.
         try:
-            return [parse_stream(item) for item in self._paginate("streams", {"user_login": logins}, key="user_id")]
+            items = self._paginate("streams", {"user_login": logins}, key="user_id")
+            return [responses.parse_stream(item) for item in items]
         except _BadRequest:
             if len(logins) == 1:
                 return []
@@ -164,12 +158,12 @@ class Helix:
                 if not cursor:
                     raise
                 return
-            items = parse_items(response)
+            items = responses.parse_items(response)
             new = {str(item.get(key)): item for item in items if str(item.get(key)) not in seen}
             seen.update(new)
             yield from new.values()
             empty = 0 if items else empty + 1
-            cursor = parse_cursor(response)
+            cursor = responses.parse_cursor(response)
             if not cursor or cursor in cursors or (items and not new):
                 return
             cursors.add(cursor)
@@ -225,7 +219,7 @@ class Helix:
             raise DirectoryUnavailable("Twitch's response has no token")
         return token
 
-    def _send(self, method: str, url: str, **kwargs: Any) -> HelixResponse:
+    def _send(self, method: str, url: str, **kwargs: Any) -> responses.HelixResponse:
         """Send one request, read its whole body within the deadline, and note the rate limit in its headers."""
         try:
             response = self._session.request(method, url, stream=True, **kwargs)
@@ -233,8 +227,8 @@ class Helix:
         except requests.RequestException as error:
             raise DirectoryUnavailable(f"Twitch cannot be reached: {type(error).__name__}") from error
         if response.headers.get("Ratelimit-Remaining") == "0" or response.status_code == 429:
-            self._rate_limited_until = parse_rate_limit_reset(response.headers.get("Ratelimit-Reset"))
-        return HelixResponse(response.status_code, body)
+            self._rate_limited_until = responses.parse_rate_limit_reset(response.headers.get("Ratelimit-Reset"))
+        return responses.HelixResponse(response.status_code, body)
 
 
 class _BadRequest(DirectoryUnavailable):

@@ -63,10 +63,7 @@ class PreviewClient:
     def fetch(self, login: str) -> Frame:
         """Return the preview of a channel, which is up to five minutes old.
 
-        Raises:
-            StreamOffline: there is no preview: the stream has ended or just begun.
-            StreamUnavailable: the server failed.
-            UndecodableVideo: the response is not an image.
+        Raises StreamOffline if there is none (the stream has ended or just begun), StreamUnavailable, UndecodableVideo.
         """
         width, height = self._size
         url = PREVIEW_URL.format(login=login, width=width, height=height)
