@@ -124,10 +124,11 @@ def report_lines(plan: SyncPlan, *, dry_run: bool = False, all_unrecognised: boo
 def _unrecognised_lines(scan: FolderScan, all_unrecognised: bool) -> list[str]:
     paths = scan.unrecognised if all_unrecognised else scan.unrecognised[:_MAX_UNRECOGNISED]
     lines = [f"{plural(len(scan.unrecognised), 'unrecognised path')}: not touched"] if paths else []
-    lines += [f"  {_printable(path)}" for path in paths]
+    # Names of files may hold escape codes and invalid UTF-8.
+    lines += [f"  {path if path.isprintable() else ascii(path)}" for path in paths]
     if len(paths) < len(scan.unrecognised):
         lines.append(f"  and {len(scan.unrecognised) - len(paths):,} more; -v lists them all")
-    return lines + [f"{_printable(path)} cannot be read: its rows are not touched" for path in scan.unreadable]
+    return lines + [f"{path} cannot be read: its rows are not touched" for path in scan.unreadable]
 
 
 def _steps(plan: SyncPlan) -> list[tuple[Sequence[object], str, str, str]]:
@@ -143,11 +144,6 @@ def _steps(plan: SyncPlan) -> list[tuple[Sequence[object], str, str, str]]:
         (plan.missing_names, "name", "missing in games.tsv", "written"),
         (plan.scan.stale_files, "temporary file", "of a process that is gone", "removed"),
     ]
-
-
-def _printable(path: str) -> str:
-    """Return the path in a form that is safe to print: file names may hold escape codes and invalid UTF-8."""
-    return path if path.isprintable() else ascii(path)
 
 
 if __name__ == "__main__":

@@ -118,8 +118,10 @@ class Collector:
     def _next_round(self) -> GameRound | None:
         """Begin a round of the game with the fewest frames; return None when every game has a round or a cooldown."""
         self._add_games()
-        busy = {game_round.game.id for game_round in self._rounds}
-        game = self._index.smallest_game(excluding=self._cooling_down() | busy)
+        now = time.monotonic()
+        excluded = {game_id for game_id, until in self._cooldown_until.items() if until > now}
+        excluded |= {game_round.game.id for game_round in self._rounds}
+        game = self._index.smallest_game(excluding=excluded)
         if game is None:
             return None
         self.stats.status = f"listing the streams of {game.name}"
@@ -174,20 +176,16 @@ class Collector:
         if missing <= 0 or time.monotonic() < self._next_games_refresh:
             return
         self.stats.status = "looking for games"
+        minimum = self._settings.min_streamers
         # Only the most popular games: one request per game counts its streams.
-        popular = islice(self._directory.top_games(self._settings.non_games), 2 * self._settings.max_games)
-        for game in popular:
+        for game in islice(self._directory.top_games(self._settings.non_games), 2 * self._settings.max_games):
             if missing == 0 or self._is_finished():
                 break
-            if game.id not in known and self._has_streamers(game):
+            if game.id not in known and len(self._directory.list_streams(game.id, minimum)) >= minimum:
                 self._store.add_games([game])
                 self._index.add_games([game])
                 missing -= 1
         self._next_games_refresh = time.monotonic() + self._settings.games_interval_s
-
-    def _has_streamers(self, game: Game) -> bool:
-        minimum = self._settings.min_streamers
-        return len(self._directory.list_streams(game.id, max_streams=minimum)) >= minimum
 
     def _save(self, game: Game, login: str, jpegs: Sequence[bytes]) -> None:
         """Write the files, then their rows; without rows delete the files again."""
@@ -205,12 +203,6 @@ class Collector:
             return self._settings.frames_per_stream
         missing = self._settings.frames - self.stats.total - self._pool.pending_frames
         return min(self._settings.frames_per_stream, missing)
-
-    def _cooling_down(self) -> set[int]:
-        """Return the ids of the games with a cooldown; forget cooldowns that are over."""
-        now = time.monotonic()
-        self._cooldown_until = {game_id: until for game_id, until in self._cooldown_until.items() if until > now}
-        return set(self._cooldown_until)
 
     def _wait(self, status: str) -> None:
         """Wait `helix_retry_interval_s`; meanwhile record the results of the grabs in flight."""

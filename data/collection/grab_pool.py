@@ -56,12 +56,12 @@ class GameRound:
         return not self.in_flight and not self.needs_stream
 
 
-@dataclass(frozen=True)
+@dataclass
 class GrabResult:
-    """Frames of one stream until its end, a failure or the stop."""
+    """Frames of one stream until its end, a failure or the stop. A worker fills it in."""
 
-    jpegs: tuple[bytes, ...]  # the frames to keep, oldest first
-    rejected: Mapping[str, int]  # number of rejected frames by reason
+    jpegs: list[bytes] = field(default_factory=list)  # the frames to keep, oldest first
+    rejected: Counter[str] = field(default_factory=Counter)  # number of rejected frames by reason
     failure: StreamError | None = None  # why the stream broke off
 
 
@@ -75,14 +75,7 @@ class GrabTask:
 
 
 class GrabPool:
-    """Grabs up to `parallel` streams at the same time. A context manager: after the block no thread runs.
-
-    Args:
-        source: source of frames.
-        frame_filter: decides which frames to keep.
-        parallel: maximum number of streams in flight.
-        stop: ends every worker at its next frame.
-    """
+    """Grabs up to `parallel` streams at the same time. A context manager: after the block no thread runs."""
 
     def __init__(self, source: FrameSource, frame_filter: FrameFilter, parallel: int, stop: StopEvent) -> None:
         self._source = source
@@ -103,9 +96,6 @@ class GrabPool:
     def __len__(self) -> int:
         return len(self._in_flight)
 
-    def __iter__(self) -> Iterator[GrabTask]:
-        return iter(self._in_flight.values())
-
     @property
     def free_slots(self) -> int:
         """Number of tasks that may start now."""
@@ -114,15 +104,16 @@ class GrabPool:
     @property
     def pending_frames(self) -> int:
         """Maximum number of frames that the tasks in flight can bring."""
-        return sum(task.max_frames for task in self)
+        return sum(task.max_frames for task in self._in_flight.values())
 
     @property
     def status(self) -> str:
         """Text for the display, such as "8 streams of 3 games"; a single stream is named, with its game."""
-        if len(self) == 1:
-            return next(f"{task.stream.login} ({task.round.game.name})" for task in self)
-        games = len({task.round.game.id for task in self})
-        return f"{len(self)} streams of {plural(games, 'game')}"
+        tasks = list(self._in_flight.values())
+        if len(tasks) == 1:
+            return f"{tasks[0].stream.login} ({tasks[0].round.game.name})"
+        games = len({task.round.game.id for task in tasks})
+        return f"{len(tasks)} streams of {plural(games, 'game')}"
 
     def start(self, task: GrabTask) -> None:
         """Start the task in the background. The caller checks `free_slots` first."""
@@ -142,29 +133,28 @@ class GrabPool:
         self._cancelled.set()
 
     def _work(self, task: GrabTask) -> GrabResult:
-        jpegs: list[bytes] = []
-        rejected: Counter[str] = Counter()
+        result = GrabResult()
         try:
             if not self._should_stop():
-                self._collect(task, jpegs, rejected)
+                self._collect(task, result)
         except StreamError as error:
-            return GrabResult(tuple(jpegs), rejected, error)
+            result.failure = error
         except StopRequested:  # the stop came while the source waited for a segment: this is no failure
             pass
-        return GrabResult(tuple(jpegs), rejected)
+        return result
 
-    def _collect(self, task: GrabTask, jpegs: list[bytes], rejected: Counter[str]) -> None:
-        """Fill `jpegs` and `rejected` until the stream or the run ends. Raises StreamError or StopRequested."""
+    def _collect(self, task: GrabTask, result: GrabResult) -> None:
+        """Add frames to `result` until the stream or the run ends. Raises StreamError or StopRequested."""
         login = task.stream.login
         for frame in self._source.frames(login, task.max_frames):
             if reason := self._filter.reject_reason(login, frame.jpeg):
-                rejected[reason] += 1
+                result.rejected[reason] += 1
             else:
-                jpegs.append(frame.jpeg)
+                result.jpegs.append(frame.jpeg)
             if self._should_stop():  # the frames not seen might have been good ones: report no failure
                 return
-        if rejected and not jpegs:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common())
+        if result.rejected and not result.jpegs:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in result.rejected.most_common())
             raise AllFramesRejected(f"{login}: all frames were rejected ({reasons})")
 
     def _should_stop(self) -> bool:

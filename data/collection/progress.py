@@ -16,12 +16,7 @@ _MAX_GAMES = 30  # rows that fit on a usual terminal
 
 
 class ProgressDisplay:
-    """A rich renderable that shows the current `stats`; pass it to `rich.live.Live`.
-
-    Args:
-        stats: counters of the running download.
-        hint: how to stop the download, shown in the last line.
-    """
+    """A rich renderable that shows the current `stats` for `rich.live.Live`; `hint` says how to stop the download."""
 
     def __init__(self, stats: CollectionStats, hint: str) -> None:
         self._stats = stats
@@ -36,21 +31,16 @@ class ProgressDisplay:
 
     def status(self) -> str:
         """Return one line: frames, frames per second, streams tried, failures, rejected frames, current status."""
-        seconds = time.monotonic() - self._started_at
-        stats = self._stats
-        return (
-            f"{stats.total} frames in {seconds:.0f} s ({stats.total / max(seconds, 1e-9):.2f} a second), "
-            f"{summary(stats)} · {stats.status}"
-        )
+        return f"{self._speed('')}, {summary(self._stats)} · {self._stats.status}"
 
     def totals(self) -> str:
         """Return the line that ends a run."""
-        seconds = time.monotonic() - self._started_at
         games = len(+self._stats.frames)  # unary plus drops games with a count of 0
-        return (
-            f"Downloaded {self._stats.total} frames of {games} games in {seconds:.0f} s "
-            f"({self._stats.total / max(seconds, 1e-9):.2f} a second); {summary(self._stats)}."
-        )
+        return f"Downloaded {self._speed(f' of {games} games')}; {summary(self._stats)}."
+
+    def _speed(self, games: str) -> str:
+        total, seconds = self._stats.total, time.monotonic() - self._started_at
+        return f"{total} frames{games} in {seconds:.0f} s ({total / max(seconds, 1e-9):.2f} a second)"
 
 
 def summary(stats: CollectionStats) -> str:

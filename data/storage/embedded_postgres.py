@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -139,10 +140,7 @@ def _stop_if_last_user(users: IO[str], data: Path) -> None:
 
 
 def _run(cluster: Path, program: str, *args: str, inherited_lock: IO[str] | None = None) -> None:
-    """Run one of PostgreSQL's programs in the folder `cluster`, as that folder's owner.
-
-    `inherited_lock`: a locked file that the program holds open too. Raises CalledProcessError, TimeoutExpired.
-    """
+    """Run one of PostgreSQL's programs in the folder `cluster`, as that folder's owner. Raises SubprocessError."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
     as_root, owner = os.geteuid() == 0, cluster.stat()
     with subprocess.Popen(
@@ -158,22 +156,17 @@ def _run(cluster: Path, program: str, *args: str, inherited_lock: IO[str] | None
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        _, stderr = _wait_for_exit(process)
+        try:
+            _, stderr = process.communicate(timeout=2 * _START_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        except KeyboardInterrupt:
+            # The program ends within seconds. Killed, it would leave processes behind, and a server that nobody stops.
+            process.wait(2 * _START_TIMEOUT_S)
+            raise
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, program, stderr=stderr)
-
-
-def _wait_for_exit(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """Return the program's stdout and stderr after its end, also when an interrupt comes; then raise the interrupt."""
-    try:
-        return process.communicate(timeout=2 * _START_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    except KeyboardInterrupt:
-        # The program ends within seconds. Killed, it would leave processes behind, and a server that nobody stops.
-        process.wait(2 * _START_TIMEOUT_S)
-        raise
 
 
 def _package() -> ModuleType:
@@ -203,25 +196,12 @@ def _start_failure(error: Exception, home: Path) -> str:
         return f"Cannot use {error.filename or home}: {error.strerror}: check DOWNLOAD_PATH, and who owns it."
     log = home / "data" / "log"
     output = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
-    first_line = (output.splitlines() or ["no reason given"])[0]
-    reason = _failure_reason(output) or _failure_reason(_read_log(log)) or first_line
+    logged = log.read_text(errors="replace")[-2000:] if log.is_file() else ""
+    fatal = re.findall(r"FATAL:\s*(.+)", f"{logged}\n{output}")
+    reason = fatal[-1] if fatal else (output.splitlines() or ["no reason given"])[0]
     if "No space left" in reason:
         return f"The embedded PostgreSQL cannot start: {reason}: free some space. The frames are safe."
     return (
         f"The embedded PostgreSQL cannot start: {reason}. See {log}; or delete {home} "
         "and run python -m data.dbSync: it makes a new one from the frames, which are safe."
     )
-
-
-def _read_log(log: Path) -> str:
-    """Return the last 2000 characters of the server's log; "" without a log."""
-    try:
-        return log.read_text(errors="replace")[-2000:]
-    except OSError:
-        return ""
-
-
-def _failure_reason(output: str) -> str:
-    """Return the last FATAL message in a program's `output`; "" without one."""
-    fatal = (line.partition("FATAL:")[2].strip() for line in reversed(output.splitlines()) if "FATAL:" in line)
-    return next(fatal, "")
