@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from data.errors import ToolkitError
@@ -32,6 +32,18 @@ def make_parser(module: str, description: str, epilog: str = "") -> argparse.Arg
     level.add_argument("-v", "--verbose", action="count", default=0, help="log more to stderr; twice: debug messages")
     level.add_argument("-q", "--quiet", action="store_true", help="log only errors to stderr")
     return parser
+
+
+def bounded_number(kind: Callable[[str], float], least: float, most: float, description: str) -> Callable[[str], float]:
+    """Return a parser of an option's number, whose error message says that the number must be `description`."""
+
+    def parse(text: str) -> float:
+        with suppress(ValueError):
+            if least <= (number := kind(text)) <= most:
+                return number
+        raise argparse.ArgumentTypeError(f"invalid value {text!r}: must be {description}")
+
+    return parse
 
 
 def run_command(args: argparse.Namespace, work: Callable[[argparse.Namespace, Settings], int]) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data import cli
 from data.errors import CatalogUnavailable
@@ -27,8 +28,10 @@ def main(argv: list[str] | None = None) -> int:
         "data.download",
         "Collect frames of live streams, always for the game with the fewest frames. Enter, Ctrl-C or SIGTERM stops.",
     )
-    parser.add_argument("--minutes", type=_positive(float), help="stop after this time")
-    parser.add_argument("--frames", type=_positive(int), help="stop after this number of frames")
+    duration = cli.bounded_number(float, math.ulp(0), sys.float_info.max, "a number above 0")
+    count = cli.bounded_number(int, 1, math.inf, "a whole number, at least 1")
+    parser.add_argument("--minutes", type=duration, help="stop after this time")
+    parser.add_argument("--frames", type=count, help="stop after this number of frames")
     return cli.run_command(parser.parse_args(argv), _work)
 
 
@@ -122,19 +125,6 @@ def _stop_on_enter(stop: StopEvent) -> None:
 
     if sys.stdin and sys.stdin.isatty():
         threading.Thread(target=on_enter, name="enter", daemon=True).start()
-
-
-def _positive(number_type: type) -> Any:
-    """Return an argparse type for numbers above 0."""
-
-    def convert(text: str) -> Any:
-        value = number_type(text)
-        if not value > 0:  # this form refuses NaN too
-            raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
-        return value
-
-    convert.__name__ = number_type.__name__  # argparse names the type in its message
-    return convert
 
 
 if __name__ == "__main__":

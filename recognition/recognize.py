@@ -6,7 +6,6 @@ import argparse
 import math
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from data import cli
@@ -22,25 +21,11 @@ _SINGLE_ONLY = ("save",)
 _NOT_WITH_WATCH = ("frames", "sure", *_SINGLE_ONLY, *_SURVEY_ONLY)
 
 
-def _bounded_number(
-    kind: Callable[[str], float], least: float, most: float, description: str
-) -> Callable[[str], float]:
-    """Return a parser of an option's number, whose error message says that the number must be `description`."""
-
-    def parse(text: str) -> float:
-        with suppress(ValueError):
-            if least <= (number := kind(text)) <= most:
-                return number
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: must be {description}")
-
-    return parse
-
-
 # Arguments of add_argument for a count and for a probability.
-_N = {"type": _bounded_number(int, 1, math.inf, "a whole number, at least 1"), "metavar": "N"}
-_P = {"type": _bounded_number(float, 0, 1, "a number from 0 to 1"), "metavar": "P"}
-_TIME = _bounded_number(float, math.ulp(0), sys.float_info.max, "a number above 0")
-_PORT = _bounded_number(int, 0, 65535, "a port from 0 to 65535")
+_N = {"type": cli.bounded_number(int, 1, math.inf, "a whole number, at least 1"), "metavar": "N"}
+_P = {"type": cli.bounded_number(float, 0, 1, "a number from 0 to 1"), "metavar": "P"}
+_TIME = cli.bounded_number(float, math.ulp(0), sys.float_info.max, "a number above 0")
+_PORT = cli.bounded_number(int, 0, 65535, "a port from 0 to 65535")
 
 
 def main(argv: list[str] | None = None) -> int:

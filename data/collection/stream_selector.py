@@ -47,10 +47,9 @@ class StreamSelector:
 
         The streamer then has at most frames_per_stream frames, or at most max_streamer_fraction of all.
         """
-        if self.max_streamer_fraction >= 1:
+        fraction = self.max_streamer_fraction
+        if fraction >= 1:
             return self.frames_per_stream
         # existing + n <= fraction * (total + n), solved for n; 1e-9 makes up for rounding errors.
-        by_fraction = math.floor(
-            (self.max_streamer_fraction * total - existing_frames) / (1 - self.max_streamer_fraction) + 1e-9
-        )
+        by_fraction = math.floor((fraction * total - existing_frames) / (1 - fraction) + 1e-9)
         return min(self.frames_per_stream, max(self.frames_per_stream - existing_frames, by_fraction, 0))
