@@ -70,8 +70,7 @@ class Grabber:
         sleep: Sleep = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._img_size = img_size
-        self._jpeg_quality = jpeg_quality
+        self._img_size, self._jpeg_quality = img_size, jpeg_quality
         self._interval_s = frame_interval_s
         self._sleep, self._clock = sleep, clock
         self._decoder = Decoder()

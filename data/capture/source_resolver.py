@@ -26,6 +26,7 @@ from data.http.session import configure_session
 from data.twitch.streamlink_plugin import TwitchPlugin
 
 _CLIP_BYTES = 256 << 20  # a minute of the best quality has about 70 MB
+_shorten = partial(textwrap.shorten, width=200, placeholder=" …")  # Streamlink's messages quote whole responses
 _HEIGHT = re.compile(r"(\d+)p\d*")  # of a rendition's name, such as 720p60
 
 
@@ -43,16 +44,7 @@ class SourceResolver:
     Args:
         img_size: height that a rendition should cover, pixels.
         quality: auto, best, worst, or a rendition's name.
-        timeout_s: seconds to connect to a server, and between two bytes.
-        deadline_s: seconds for one response.
-        standin: loopback URL of a stand-in for Twitch; "": the real Twitch.
-        pool_size: number of connections kept open.
-
-    Raises:
-        SourceNotFound: no such channel, URL or file.
-        StreamOffline: the stream has ended or not started.
-        StreamUnavailable: the servers failed.
-        UndecodableVideo: the source has no video rendition.
+        timeout_s, deadline_s, standin, pool_size: those of `data.http.session.configure_session`.
     """
 
     def __init__(
@@ -79,7 +71,10 @@ class SourceResolver:
             self._plugin_session.http.close()
 
     def open(self, source: str) -> Rendition | VideoFile:
-        """Return the stream or the file of a login, a URL (a stream, a recording, a clip) or a path."""
+        """Return the stream or the file of a login, a URL (a stream, a recording, a clip) or a path.
+
+        Raises SourceNotFound, StreamOffline, StreamUnavailable; UndecodableVideo if no rendition has video.
+        """
         if is_login(source) or TwitchPlugin.matches_url(source):
             return self._select_rendition(source, self._twitch_streams(source))
         if source.startswith(("http://", "https://")):
@@ -118,7 +113,7 @@ class SourceResolver:
             return TwitchPlugin(self._twitch, url).streams()
         except (StreamlinkError, *PARSE_ERRORS) as error:
             advice = "if every channel fails, upgrade streamlink"
-            raise StreamUnavailable(f"{source}: {_shorten(error)}; {advice}") from error
+            raise StreamUnavailable(f"{source}: {_shorten(str(error))}; {advice}") from error
 
     def _plugin_streams(self, url: str) -> Mapping[str, Any]:
         """Return the renditions that Streamlink's other plugins find at a URL, by name."""
@@ -129,7 +124,7 @@ class SourceResolver:
         except NoPluginError as error:
             raise SourceNotFound(f"{url}: Streamlink supports no stream there") from error
         except (StreamlinkError, OSError, *PARSE_ERRORS) as error:
-            raise StreamUnavailable(f"{url}: {_shorten(error)}") from error
+            raise StreamUnavailable(f"{url}: {_shorten(str(error))}") from error
 
     def _new_session(self, plugins: bool) -> Streamlink:
         # Without `webbrowser` False, a refused token starts a Chromium on this machine, whose token the cache keeps.
@@ -146,8 +141,3 @@ def choose_rendition(names: list[str], img_size: int) -> str:
     """
     heights = {name: int(match[1]) for name in names if (match := _HEIGHT.fullmatch(name))}
     return min(heights, key=lambda n: (heights[n] < img_size, abs(heights[n] - img_size)), default="best")
-
-
-def _shorten(error: Exception) -> str:
-    """Return Streamlink's message in one line: it quotes whole responses."""
-    return textwrap.shorten(str(error), 200, placeholder=" …")

@@ -12,7 +12,6 @@ Nothing here waits: `poll_interval_s` says when the next poll is due.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 
 from data.errors import StreamOffline, StreamUnavailable
@@ -36,27 +35,22 @@ class LiveStream:
 
     `reopen()` returns the rendition at the stream's current address; it raises StreamOffline or StreamUnavailable.
     `ended`: no more segments will come. `poll_interval_s`: seconds between the start of a poll and the next one.
+    `missed_segments`: number that left the playlist between two polls, or that `max_segments` skipped.
     """
 
-    def __init__(
-        self, rendition: Rendition, reopen: Callable[[], Rendition], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, rendition: Rendition, reopen: Callable[[], Rendition], clock: Callable[[], float]) -> None:
         self._rendition = rendition
         self._reopen = reopen
         self._clock = clock
         self._tracker = SegmentTracker()
         self.ended = False
         self.poll_interval_s = _MIN_POLL_S
+        self.missed_segments = 0
         self._first = True  # only ads came so far
         self._skipped = 0  # segments beyond `max_segments`
         self._reopened = False  # and no new segment came since
         self._segment_s = _MIN_POLL_S
         self._last_response_at = self._last_segment_at = clock()
-
-    @property
-    def missed_segments(self) -> int:
-        """Number of segments that left the playlist between two polls, or that `max_segments` skipped."""
-        return self._tracker.missed_segments + self._skipped
 
     def poll(self, initial_segments: int, max_segments: int | None = None) -> list[tuple[Rendition, Segment]]:
         """Return the new segments without ads, oldest first, each with the rendition that opens it.
@@ -69,6 +63,7 @@ class LiveStream:
         limit = len(content) if self.ended else initial_segments if self._first else max_segments
         skipped = 0 if limit is None else max(0, len(content) - limit)
         self._skipped += 0 if self._first else skipped
+        self.missed_segments = self._tracker.missed_segments + self._skipped
         self._first = self._first and not content
         self.poll_interval_s = max(_MIN_POLL_S, self._segment_s * (_POLL_FACTOR if new else 0.5))
         return [(self._rendition, segment) for segment in content[skipped:]]

@@ -24,7 +24,6 @@ PARSE_ERRORS = (ValueError, OverflowError)  # errors that Streamlink's parsers l
 
 _PLAYLIST_BYTES = 16 << 20  # the playlist of a recording of two days
 _SEGMENT_BYTES = 64 << 20  # two seconds at 250 Mbit/s
-_INIT_READ_BYTES = 1 << 16
 _MIN_REQUEST_BYTES, _MAX_REQUEST_BYTES = 32 << 10, 1 << 20  # limits of the first request's size before any was read
 _FIRST_FRAME_FRACTION = 0.15  # upper limit of the first frame's fraction of a two-second segment
 _HEADROOM = 1.5  # of the first request, over the largest first frame so far: a second request costs more than bytes
@@ -69,7 +68,9 @@ class Rendition:
         self._open_range = partial(RangeReader, self._media.request, deadline_s=deadline_s, limit_bytes=_SEGMENT_BYTES)
         self._parser = type(stream).__parser__
         self._start_s = float(stream.start_offset or 0)
-        first_frame_bytes = int(_bandwidth(stream) / 8 * 2 * _FIRST_FRAME_FRACTION)
+        playlists = stream.multivariant.playlists if stream.multivariant else []
+        bandwidth = next((p.stream_info.bandwidth or 0 for p in playlists if p.uri == stream.url), 0)  # bit/s
+        first_frame_bytes = int(bandwidth / 8 * 2 * _FIRST_FRAME_FRACTION)
         self._initial_bytes = min(max(_MIN_REQUEST_BYTES, first_frame_bytes), _MAX_REQUEST_BYTES)
         self._init: tuple[ByteRange, bytes] | None = None  # the latest init section
 
@@ -110,7 +111,7 @@ class Rendition:
         if self._init is None or self._init[0] != byte_range:
             size = _SEGMENT_BYTES if byte_range.end is None else byte_range.end - byte_range.start
             with self._open_range(byte_range, initial_bytes=size) as file:
-                self._init = byte_range, b"".join(iter(partial(file.read, _INIT_READ_BYTES), b""))
+                self._init = byte_range, b"".join(iter(partial(file.read, _SEGMENT_BYTES), b""))
         return self._init[1]
 
 
@@ -126,9 +127,3 @@ class HttpStatusError(StreamUnavailable):
     def __init__(self, status: int) -> None:
         super().__init__(f"the video server answers {status}")
         self.status = status
-
-
-def _bandwidth(stream: HLSStream) -> int:
-    """Return the rendition's bandwidth in the multivariant playlist, bit/s; 0 if it is not stated."""
-    playlists = stream.multivariant.playlists if stream.multivariant else []
-    return next((p.stream_info.bandwidth or 0 for p in playlists if p.uri == stream.url), 0)

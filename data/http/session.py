@@ -2,7 +2,7 @@
 
 Every session has timeouts, a deadline for each response, and retries of failed connections. Stand-in
 routing: where TWITCH_STANDIN names a stand-in, each request, whatever its host, goes to the stand-in's
-socket with its original `Host` header. The code above needs no knowledge of that.
+socket with its original `Host` header.
 """
 
 from __future__ import annotations

@@ -71,11 +71,8 @@ class Helix:
         if not (access_token or client_secret):
             raise SettingsError("ACCESS_TOKEN: is empty, and so is CLIENT_SECRET; set one of them")
         self._session = session
-        self._client_id = client_id
-        self._token = access_token
-        self._secret = client_secret
-        self._retry_budget_s = retry_budget_s
-        self._deadline_s = deadline_s
+        self._client_id, self._token, self._secret = client_id, access_token, client_secret
+        self._retry_budget_s, self._deadline_s = retry_budget_s, deadline_s
         self._languages = list(languages)
         self._sleep = sleep
         self._rate_limited_until = 0.0  # epoch seconds
@@ -94,11 +91,10 @@ class Helix:
     def games_by_id(self, ids: Iterable[int]) -> dict[int, Game]:
         """Return the games with these ids, by id. Unknown ids are absent."""
         wanted = sorted(set(ids))
-        found: dict[int, Game] = {}
-        for start in range(0, len(wanted), _PAGE):
-            response = self._request_with_retry("games", {"id": wanted[start : start + _PAGE]})
-            found.update({game.id: game for game in map(responses.parse_game, responses.parse_items(response))})
-        return found
+        pages = (wanted[start : start + _PAGE] for start in range(0, len(wanted), _PAGE))
+        found = (self._request_with_retry("games", {"id": page}) for page in pages)
+        games = (responses.parse_game(item) for response in found for item in responses.parse_items(response))
+        return {game.id: game for game in games}
 
     def game_by_name(self, name: str) -> Game:
         """Return the category with this name, spelled as Twitch spells it. Raises CategoryNotFound."""
@@ -125,10 +121,8 @@ class Helix:
     def live_streams(self, logins: Iterable[str]) -> dict[str, Stream]:
         """Return the live streams of these logins, by login. Logins that are not live, or invalid, are absent."""
         wanted = sorted(filter(is_login, set(logins)))
-        found: dict[str, Stream] = {}
-        for start in range(0, len(wanted), _PAGE):
-            found.update({stream.login: stream for stream in self._live_bisecting(wanted[start : start + _PAGE])})
-        return found
+        pages = (wanted[start : start + _PAGE] for start in range(0, len(wanted), _PAGE))
+        return {stream.login: stream for page in pages for stream in self._live_bisecting(page)}
 
     def _live_bisecting(self, logins: Sequence[str]) -> list[Stream]:
         """Return the live streams of up to 100 logins."""

@@ -28,10 +28,7 @@ class PreviewClient:
     Args:
         img_size: width and height of a frame, pixels; the aspect ratio is not kept.
         jpeg_quality: 1 to 100.
-        timeout_s: seconds to connect to a server, and between two bytes.
-        deadline_s: seconds for one response.
-        standin: loopback URL of a stand-in for Twitch; "": the real Twitch.
-        pool_size: number of connections kept open.
+        timeout_s, deadline_s, standin, pool_size: those of `data.http.session.configure_session`.
     """
 
     def __init__(

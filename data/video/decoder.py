@@ -27,7 +27,6 @@ _FAST_OPTIONS = {
     # Without this the demuxer decodes the first frame to describe the stream, and we decode it again.
     "codec_whitelist": "none",
 }
-_DECODER_OPTIONS = {"max_pixels": str(_MAX_PIXELS)}  # the container's header may state a wrong size
 _CONTAINERS = "mov,matroska,webm,mpegts,flv,avi,ogg,asf"  # only formats that cannot name other files to open
 _SEEK_S = 2.0  # a jump of at least this length is worth a seek, to the key frame before it
 _TICK_S = 0.001  # times are rounded to ticks of the stream's time base
@@ -144,7 +143,7 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
     if stream.width * stream.height > _MAX_PIXELS:
         raise UndecodableVideo(f"the video has {stream.width}x{stream.height} pixels")
     stream.codec_context.thread_count = 1  # a second thread delays the first frame
-    stream.codec_context.options = _DECODER_OPTIONS
+    stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}  # the container's header may state a wrong size
     return stream
 
 
