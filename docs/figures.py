@@ -13,7 +13,7 @@ from data.video.images import decode_jpeg
 from docs.canvas import BLUE, GREEN, GREY, INK, ORANGE, PAPER, VIOLET, WIDTH, Canvas
 from docs.streams import Stream
 
-_SIDE, _COLUMNS, _GAP = 82.0, 5, 4.0
+_SIDE, _COLUMNS, _GAP = 78.0, 5, 4.0
 _BLOCK = 306.0  # height of one recognised stream
 _LEFT, _RIGHT, _COLUMN = 12.0, 478.0, 410.0  # left edges and width of the data path's two columns
 _SEGMENTS = ("live", "live", "live", "ad", "ad", "live", "live", "live", "live", "prefetch")  # as on Twitch
@@ -37,7 +37,7 @@ def recognition(streams: Sequence[Stream]) -> Canvas:
                 canvas.box(x - 2, y - 2, _SIDE + 4, _SIDE + 4, fill=ORANGE, edge=ORANGE, radius=2)
             canvas.image(x, y, _SIDE, image)
         for number in range(len(stream.lines)):
-            _line(canvas, 454, top + 41 + number * 16, stream, number)
+            _line(canvas, 436, top + 41 + number * 16, stream, number)
     return canvas
 
 

@@ -42,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     with Standin(world, args.port, args.cache, **times, random_faults=random_faults) as standin:
         for name, value in standin.environment.items():
             print(f"export {name}={value}")
-        print("export MIN_STREAMERS=1  # there are a few channels a game here, not hundreds", flush=True)
+        # Few channels per game here, hundreds on Twitch. Not printed as a comment: zsh would reject it when pasted.
+        print("export MIN_STREAMERS=1", flush=True)
         stopped.wait()
         for request in standin.unknown:
             print(f"unknown: {request.method} {request.host}{request.path}", file=sys.stderr)
