@@ -7,20 +7,25 @@ module-wide fixtures are made once; the marker `xdist_group` groups tests across
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from tests.standin import CLIPS, Standin, World
 
 _SHARED = pytest.StashKey[Path]()
+_OWNER = pytest.StashKey[IO[str]]()  # a locked file: the kernel frees it however the process dies
+_PREFIX = "twitchcategory-tests-"
+_YOUNG_S = 60  # a folder of this age may belong to a run that is about to lock it
 # Modules that take longest, in this order: those that begin last would otherwise end the run alone.
 _LONGEST_FIRST: tuple[str, ...] = ()
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -28,27 +33,45 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREAD
 
 def pytest_configure(config: pytest.Config) -> None:
     """Create the shared folder, or take the controlling process's; let tests send SIGINT to their child processes."""
-    is_worker = hasattr(config, "workerinput")
-    shared = Path(config.workerinput["shared"]) if is_worker else Path(tempfile.mkdtemp(prefix="twitchcategory-tests-"))
-    config.stash[_SHARED] = shared
-    if is_worker:  # workers share the cores: more threads than cores only wait for each other
+    if hasattr(config, "workerinput"):
+        config.stash[_SHARED] = Path(config.workerinput["shared"])
+        # Workers share the cores: with more threads than cores they only wait for each other.
         os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    else:
+        _remove_stale_folders()
+        shared = config.stash[_SHARED] = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        config.stash[_OWNER] = (shared / "owner").open("w")
+        fcntl.flock(config.stash[_OWNER], fcntl.LOCK_EX)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with pytest_unconfigure
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         # A shell starts background jobs with SIGINT ignored, and child processes inherit that: Ctrl-C would do nothing.
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop a server that was left in the shared folder, and remove the folder. Runs after Ctrl-C too."""
-    if hasattr(config, "workerinput") or _SHARED not in config.stash:
-        return
-    shared = config.stash[_SHARED]
+    """Remove the shared folder. Runs after Ctrl-C and SIGTERM too."""
+    if _OWNER in config.stash:
+        _remove(config.stash[_SHARED])
+        config.stash[_OWNER].close()
+
+
+def _remove(shared: Path) -> None:
+    """Stop a server that killed workers have left in a shared folder, and remove the folder."""
     if (shared / "postgres" / "data" / "postmaster.pid").exists():
         from data.storage.embedded_postgres import running_server
 
         with running_server(shared / "postgres"):
             pass  # its last user stops it
     shutil.rmtree(shared, ignore_errors=True)
+
+
+def _remove_stale_folders() -> None:
+    """Remove the shared folders of runs that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), (folder / "owner").open() as owner:
+            if time.time() - folder.stat().st_mtime > _YOUNG_S:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(folder)
 
 
 @pytest.hookimpl(optionalhook=True)
