@@ -6,8 +6,9 @@ Keras is imported in the calls only, so that commands can list `ARCHITECTURES` w
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,38 +25,17 @@ _WEIGHTS = Path(__file__).parents[1] / "weights"
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """A convolutional network below the classification head.
+    """A convolutional network below the classification head."""
 
-    Args:
-        builder: returns the Keras model for the options input_shape, weights, include_top and pooling.
-        scale: factor of pixels 0 to 255, one for all channels or one for each of R, G, B.
-        offset: added after scaling, likewise.
-        grid_layer: layer with the feature map at 1/16 of the image's sides, which still has positions.
-        fine_tune_from: name, or its beginning, of the first layer that FINE_TUNE=upper trains.
-        frozen_layers: layer classes that fine-tuning never trains.
-        shipped_weights: weights file of this project, if any.
-    """
-
-    builder: Callable[..., keras.Model]
-    scale: list[float] | float
-    offset: list[float] | float
-    grid_layer: str
-    fine_tune_from: str
-    # In training mode, batch statistics would replace those of the weights within a few steps.
+    builder: str  # name of a function in keras.applications
+    scale: list[float] | float  # factor of pixels 0 to 255, one for all channels or one for each of R, G, B
+    offset: list[float] | float  # added after scaling, likewise
+    grid_layer: str  # its feature map has 1/16 of the image's sides, and so still has positions
+    fine_tune_from: str  # name, or its beginning, of the first layer that FINE_TUNE=upper trains
+    # Layer classes that never train: batch statistics would replace those of the weights within a few steps.
     frozen_layers: tuple[str, ...] = ("BatchNormalization",)
-    shipped_weights: Path | None = None
-
-
-def _mobilenet_v2(**options: Any) -> keras.Model:
-    import keras
-
-    return keras.applications.MobileNetV2(**options)
-
-
-def _efficientnet_v2_b0(**options: Any) -> keras.Model:
-    import keras
-
-    return keras.applications.EfficientNetV2B0(include_preprocessing=False, **options)
+    shipped_weights: Path | None = None  # a weights file of this project
+    options: Mapping[str, Any] = field(default_factory=dict)  # more arguments of the function
 
 
 # ImageNet's mean and standard deviation of R, G, B, as in EfficientNetV2's own preprocessing layers. Those hold
@@ -64,7 +44,7 @@ _MEANS, _DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 BACKBONES = {
     "mobilenet_v2": Backbone(
-        builder=_mobilenet_v2,
+        builder="MobileNetV2",
         scale=1 / 127.5,
         offset=-1.0,
         grid_layer="block_12_add",
@@ -72,7 +52,8 @@ BACKBONES = {
         shipped_weights=_WEIGHTS / "mobilenet_v2_gameplay.weights.h5",
     ),
     "efficientnet_v2_b0": Backbone(
-        builder=_efficientnet_v2_b0,
+        builder="EfficientNetV2B0",
+        options={"include_preprocessing": False},
         scale=[1 / (255 * deviation) for deviation in _DEVIATIONS],
         offset=[-mean / deviation for mean, deviation in zip(_MEANS, _DEVIATIONS, strict=True)],
         grid_layer="block5e_add",
@@ -122,11 +103,14 @@ def build_backbone(architecture: str, img_size: int, weights: str) -> keras.Mode
 
 
 def _build(backbone: Backbone, img_size: int, weights: str) -> keras.Model:
-    options = {"input_shape": (img_size, img_size, 3), "include_top": False, "pooling": "avg"}
+    import keras
+
+    builder = partial(getattr(keras.applications, backbone.builder), **backbone.options)
+    builder = partial(builder, input_shape=(img_size, img_size, 3), include_top=False, pooling="avg")
     if weights != IMAGENET:
-        return backbone.builder(weights=None, **options)
+        return builder(weights=None)
     try:
-        return backbone.builder(weights=IMAGENET, **options)
+        return builder(weights=IMAGENET)
     except Exception as error:  # keras.utils.get_file raises a bare Exception
         raise SettingsError(
             f"INITIAL_WEIGHTS: the download of imagenet failed ({error}). Connect to the internet, or use shipped."

@@ -31,17 +31,9 @@ def build(
     The pixel scaling is part of the model. With a backbone, the head sees two kinds of features: averages, which say
     what is visible, and a coarse grid, which says where. A HUD, for one, has the same place on all maps.
 
-    Args:
-        architecture: one of backbones.ARCHITECTURES.
-        img_size: height and width, pixels.
-        classes: number of games.
-        dropout: dropout rate before the last layer, 0 to 1.
-        initial_weights: shipped, imagenet, none for random weights, or the path of a backbone's weights file. With
-            initial weights the backbone is frozen; `unfreeze_from` changes that.
-        model_class: keras.Model or a subclass.
-
-    Raises:
-        SettingsError: the architecture does not exist, or the weights are not available or do not fit.
+    `initial_weights`: shipped, imagenet, none for random weights, or the path of a backbone's weights file. With
+    initial weights the backbone is frozen; `unfreeze_from` changes that. Raises SettingsError: the architecture does
+    not exist, or the weights are not available or do not fit.
     """
     backbones.require_architecture(architecture)
     weights = backbones.resolve_weights(architecture, initial_weights)
@@ -65,13 +57,8 @@ def compile_model(
     """Compile with AdamW, cross-entropy on logits, and accuracy.
 
     A label equal to the number of classes marks a non-game image: its target is the uniform distribution.
-
-    Args:
-        model: returns logits.
-        learning_rate: a number or a Keras schedule.
-        label_smoothing: fraction of each label that is spread over all classes, 0 to 1.
-        weight_decay: of kernels, not of biases; 0 is plain Adam.
-        jit_compile: as in Keras; "auto" uses XLA on a single GPU.
+    `learning_rate`: a number or a Keras schedule. `label_smoothing`: fraction of each label that is spread over all
+    classes, 0 to 1. `weight_decay`: of kernels, not of biases; 0 is plain Adam.
     """
     optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -108,16 +95,13 @@ def unfreeze_from(model: keras.Model, first_layer: str) -> None:
     layer, backbone = model.get_layer(backbones.LAYER_NAME), backbones.BACKBONES[model.name]
     names = [inner.name for inner in layer.layers]
     prefix = backbone.fine_tune_from if first_layer == UPPER_BLOCKS else first_layer
-    start = {HEAD_ONLY: len(names), ALL_LAYERS: 0}.get(prefix, _find(names, prefix))
+    found = next((index for index, name in enumerate(names) if name.startswith(prefix)), None)
+    start = {HEAD_ONLY: len(names), ALL_LAYERS: 0}.get(prefix, found)
     if start is None:
         raise SettingsError(f"FINE_TUNE: {model.name} has no layer whose name begins with {prefix}.")
     layer.trainable = True  # a layer trains only if every model around it does
     for index, inner in enumerate(layer.layers):
         inner.trainable = index >= start and type(inner).__name__ not in backbone.frozen_layers
-
-
-def _find(names: list[str], prefix: str) -> int | None:
-    return next((index for index, name in enumerate(names) if name.startswith(prefix)), None)
 
 
 def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model] | None:
@@ -190,7 +174,7 @@ def fit_standardisation(model: keras.Model, features: np.ndarray) -> None:
     All features of a kind have one factor, so that a feature that hardly varies stays small.
     """
     width = model.get_layer("averaged").output.shape[-1]
-    kinds = _split_features(features, width)
+    kinds = features[:, :width], features[:, width:]
     # The square root makes both kinds count alike in a dot product, whatever their number of features.
     scales = [np.full(kind.shape[1], kind.std() * (kind.shape[1] / width) ** 0.5) for kind in kinds]
     layer = model.get_layer("standardised")
@@ -198,16 +182,11 @@ def fit_standardisation(model: keras.Model, features: np.ndarray) -> None:
     layer.moving_variance.assign((np.concatenate(scales) / _TARGET_STD) ** 2)  # (d,)
 
 
-def _split_features(features: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    return features[:, :width], features[:, width:]
-
-
 def add_feature_output(model: keras.Model) -> keras.Model:
-    """Return `model` with two outputs: logits (B, classes), and features (B, d) for feature similarity."""
-    return keras.Model(model.input, [model.output, similarity_features(model)])
+    """Return `model` with two outputs: logits (B, classes), and features (B, d) for feature similarity.
 
-
-def similarity_features(model: keras.Model) -> keras.KerasTensor:
-    """Return the symbolic features (B, d) for feature similarity: the averages, or the CNN's hidden units."""
-    by_name = {layer.name: layer for layer in model.layers}
-    return by_name["averaged"].output if "averaged" in by_name else model.get_layer("dropout").input
+    These are the averages of the backbone, or the CNN's hidden units.
+    """
+    is_cnn = model.name == backbones.CNN
+    features = model.get_layer("dropout").input if is_cnn else model.get_layer("averaged").output
+    return keras.Model(model.input, [model.output, features])
