@@ -66,16 +66,10 @@ def allocate_array(shape: tuple[int, ...], dtype: np.dtype, limits: CacheLimits)
         return None
     try:
         with tempfile.TemporaryFile(dir=folder) as file:  # the mapping outlives the file's name and descriptor
-            _reserve_disk(file.fileno(), size)
-            return np.memmap(file, dtype, "r+", shape=shape)
+            if hasattr(os, "posix_fallocate"):
+                # Reserve the space now: a write to mapped memory on a full disk kills the process with SIGBUS.
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, dtype, "r+", shape=shape)  # extends the file
     except OSError as error:
         log.warning("The frame cache cannot use %s: %s.", folder, error.strerror)
         return None
-
-
-def _reserve_disk(descriptor: int, size: int) -> None:
-    """Reserve the disk space now: a write to mapped memory on a full disk kills the process with SIGBUS."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
-    else:
-        os.ftruncate(descriptor, size)

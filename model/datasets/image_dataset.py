@@ -24,31 +24,20 @@ from model.datasets.sampler import EpochSampler
 log = logging.getLogger(__name__)
 
 _MAX_WARNINGS = 10
-_Load = Callable[..., tuple[tf.Tensor, ...]]
 _Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (images, sample_ids) → images
 
 
 @dataclass(frozen=True, slots=True)
 class ImageDataset:
-    """Frames of a dataset with their labels.
+    """Frames of a dataset with their labels."""
 
-    Args:
-        root: folder of the frames.
-        frames: frames in the order of `batches`.
-        classes: games in the order of the model's outputs; a frame's label is the index of its game.
-        img_size: height and width, pixels. Frames of another size are resized by area averaging.
-        batch_size: images in a batch.
-        prefetch_buffer: batches prepared ahead.
-        cache: decoded frames; without it every epoch decodes the files.
-    """
-
-    root: Path
+    root: Path  # folder of the frames
     frames: Sequence[StoredFrame]
-    classes: Sequence[Game]
-    img_size: int
+    classes: Sequence[Game]  # in the order of the model's outputs; a frame's label is the index of its game
+    img_size: int  # height and width, pixels; frames of another size are resized by area averaging
     batch_size: int = 16
-    prefetch_buffer: int = 2
-    cache: FrameCache | None = None
+    prefetch_buffer: int = 2  # batches prepared ahead
+    cache: FrameCache | None = None  # decoded frames; without it every epoch decodes the files
 
     @property
     def labels(self) -> np.ndarray:
@@ -84,13 +73,9 @@ class ImageDataset:
         augmentation: Augmentation | None = None,
         weights: np.ndarray | None = None,
     ) -> tf.data.Dataset:
-        """Return the batches that `sampler` draws from `frames`, epoch after epoch without end.
+        """Return the batches that `sampler` draws from `frames`, from `first_epoch` on without end.
 
-        Args:
-            sampler: draws rows of `frames`.
-            first_epoch: epoch to begin with, from 0.
-            augmentation: transforms to apply to the images.
-            weights: loss weight of each class, (classes,); adds each image's weight as a third value.
+        `weights`: loss weight of each class, (classes,); adds each image's weight as a third value.
         """
 
         def finish(images: tf.Tensor, labels: tf.Tensor, sample_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -98,11 +83,10 @@ class ImageDataset:
                 images = _apply(partial(augment_batch, augmentation=augmentation), images, sample_ids)
             return (images, labels) if weights is None else (images, labels, tf.gather(weights, labels))
 
-        def epoch(number: tf.Tensor) -> tf.data.Dataset:
-            return self._load(epoch_rows(sampler, number), sampler.per_replica_batch).map(finish, tf.data.AUTOTUNE)
+        def load(rows: tf.data.Dataset) -> tf.data.Dataset:
+            return self._load(rows, sampler.per_replica_batch).map(finish, tf.data.AUTOTUNE)
 
-        # flat_map, not interleave: the order must be that of the sampler.
-        return tf.data.Dataset.counter(first_epoch).flat_map(epoch).prefetch(self.prefetch_buffer)
+        return _epochs(sampler, first_epoch, load).prefetch(self.prefetch_buffer)
 
     def head(self, count: int) -> np.ndarray:
         """Return the first `count` images, or all, uint8 (count, img_size, img_size, 3)."""
@@ -116,36 +100,23 @@ class ImageDataset:
 
     def _load(self, rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
         """Map (row of `frames`, sample id) pairs to batches of (images, labels, sample ids)."""
-        if self.cache:  # one lookup a batch, instead of one a frame
-            return rows.batch(batch_size).map(self._from_cache(self.cache), tf.data.AUTOTUNE)
-        return rows.map(self._from_files(), tf.data.AUTOTUNE).batch(batch_size)
+        labels, cache = tf.constant(self.labels), self.cache
+        if cache:
+            cached = tf.constant(cache.rows(self.frames))
 
-    def _from_cache(self, cache: FrameCache) -> _Load:
-        cached, labels = tf.constant(cache.rows(self.frames)), tf.constant(self.labels)
+            def take(rows: tf.Tensor, sample_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
+                images = tf.numpy_function(cache.take, [tf.gather(cached, rows)], tf.uint8)
+                # numpy_function loses the static shape, which Keras needs: (B, img_size, img_size, 3)
+                images = tf.ensure_shape(images, (None, self.img_size, self.img_size, 3))
+                return images, tf.gather(labels, rows), sample_ids
 
-        def load(rows: tf.Tensor, sample_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            images = tf.numpy_function(cache.take, [tf.gather(cached, rows)], tf.uint8)
-            # numpy_function loses the static shape, which Keras needs: (B, img_size, img_size, 3)
-            return tf.ensure_shape(images, (None, self.img_size, self.img_size, 3)), tf.gather(labels, rows), sample_ids
+            return rows.batch(batch_size).map(take, tf.data.AUTOTUNE)  # one lookup a batch, not one a frame
+        paths = tf.constant([str(self.root / frame.path) for frame in self.frames])
 
-        return load
+        def decode(row: tf.Tensor, sample_id: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return _resized(_decode(paths[row]), self.img_size), labels[row], sample_id
 
-    def _from_files(self) -> _Load:
-        paths, labels = tf.constant([str(self.root / frame.path) for frame in self.frames]), tf.constant(self.labels)
-
-        def load(row: tf.Tensor, sample_id: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            return self._resized(_decode(paths[row])), labels[row], sample_id
-
-        return load
-
-    def _resized(self, image: tf.Tensor) -> tf.Tensor:
-        is_right = tf.reduce_all(tf.shape(image) == [self.img_size, self.img_size, 3])
-        image = tf.cond(is_right, lambda: image, lambda: self._resize(image))
-        return tf.ensure_shape(image, (self.img_size, self.img_size, 3))
-
-    def _resize(self, image: tf.Tensor) -> tf.Tensor:
-        resized = tf.image.resize(image, (self.img_size, self.img_size), method="area")  # float32
-        return tf.cast(tf.round(resized), tf.uint8)
+        return rows.map(decode, tf.data.AUTOTUNE).batch(batch_size)
 
 
 def _apply(transform: _Transform, images: tf.Tensor, sample_ids: tf.Tensor) -> tf.Tensor:
@@ -153,40 +124,39 @@ def _apply(transform: _Transform, images: tf.Tensor, sample_ids: tf.Tensor) -> t
     return tf.ensure_shape(tf.numpy_function(transform, [images, sample_ids], tf.uint8, stateful=False), images.shape)
 
 
-def epoch_rows(sampler: EpochSampler, epoch: tf.Tensor) -> tf.data.Dataset:
-    """Return the (row, sample id) pairs that `sampler` draws for an epoch."""
-    rows, sample_ids = tf.numpy_function(sampler.rows_and_ids, [epoch], (tf.int64, tf.int64))
-    return tf.data.Dataset.from_tensor_slices((tf.ensure_shape(rows, (None,)), tf.ensure_shape(sample_ids, (None,))))
+def _epochs(
+    sampler: EpochSampler, first_epoch: int, load: Callable[[tf.data.Dataset], tf.data.Dataset]
+) -> tf.data.Dataset:
+    """Chain the epochs without end; `load` maps the (row, sample id) pairs of one epoch to its batches."""
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        drawn = tf.numpy_function(sampler.rows_and_ids, [number], (tf.int64, tf.int64))
+        return load(tf.data.Dataset.from_tensor_slices(tuple(tf.ensure_shape(part, (None,)) for part in drawn)))
+
+    # flat_map, not interleave: the order must be that of the sampler.
+    return tf.data.Dataset.counter(first_epoch).flat_map(epoch)
 
 
 def feature_batches(
     values: Callable[[np.ndarray], np.ndarray],
     labels: np.ndarray,
     sampler: EpochSampler,
-    first_epoch: int = 0,
-    weights: np.ndarray | None = None,
+    first_epoch: int,
+    weights: np.ndarray,
 ) -> tf.data.Dataset:
-    """Return batches of features instead of images, as `ImageDataset.training_batches` draws them.
+    """Return batches of (features, labels, weights), as `ImageDataset.training_batches` does of images.
 
-    Args:
-        values: returns the features of rows, int64 (B,) → float32 (B, d).
-        labels: label of each row, int64 (n,).
-        sampler: draws rows.
-        first_epoch: epoch to begin with, from 0.
-        weights: loss weight of each label; adds each row's weight as a third value.
+    `values`: returns the features of rows, int64 (B,) → float32 (B, d). `labels`: of all rows, int64 (n,). `weights`:
+    loss weight of each label.
     """
     width = values(np.zeros(1, np.int64)).shape[1]  # d
 
-    def load(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def load(rows: tf.Tensor, _sample_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
         features = tf.ensure_shape(tf.numpy_function(values, [rows], tf.float32), (None, width))
         own = tf.gather(labels, rows)  # (B,)
-        return (features, own) if weights is None else (features, own, tf.gather(weights, own))
+        return features, own, tf.gather(weights, own)
 
-    def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        rows = epoch_rows(sampler, number).map(lambda row, _sample_id: row)
-        return rows.batch(sampler.per_replica_batch).map(load)
-
-    return tf.data.Dataset.counter(first_epoch).flat_map(epoch).prefetch(2)
+    return _epochs(sampler, first_epoch, lambda rows: rows.batch(sampler.per_replica_batch).map(load)).prefetch(2)
 
 
 def _decode(path: str | tf.Tensor) -> tf.Tensor:
@@ -195,13 +165,23 @@ def _decode(path: str | tf.Tensor) -> tf.Tensor:
     return tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
 
 
+def _resized(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Resize an image to uint8 (size, size, 3), if it has another size."""
+
+    def resize() -> tf.Tensor:
+        return tf.cast(tf.round(tf.image.resize(image, (size, size), method="area")), tf.uint8)
+
+    image = tf.cond(tf.reduce_all(tf.shape(image) == [size, size, 3]), lambda: image, resize)
+    return tf.ensure_shape(image, (size, size, 3))
+
+
 def decodable_frames(root: Path, frames: Sequence[StoredFrame]) -> list[StoredFrame]:
     """Return the frames whose files decode, in the order given; log a warning for the others.
 
     Every file is decoded once, in parallel: an undecodable file in the middle of an epoch would end the training.
     """
     with ThreadPoolExecutor() as pool:  # about 1 ms for 240 x 240 pixels
-        decodable = list(pool.map(_is_decodable, [str(root / frame.path) for frame in frames]))
+        decodable = list(pool.map(lambda frame: _is_decodable(root / frame.path), frames))
     bad = [frame for frame, good in zip(frames, decodable, strict=True) if not good]
     for frame in bad[:_MAX_WARNINGS]:
         log.warning("%s cannot be decoded and is skipped.", root / frame.path)
@@ -210,9 +190,9 @@ def decodable_frames(root: Path, frames: Sequence[StoredFrame]) -> list[StoredFr
     return [frame for frame, good in zip(frames, decodable, strict=True) if good]
 
 
-def _is_decodable(path: str) -> bool:
+def _is_decodable(path: Path) -> bool:
     try:
         with tf.device("CPU"):
-            return _decode(path).ndim == 3
+            return _decode(str(path)).ndim == 3
     except tf.errors.OpError:
         return False

@@ -31,23 +31,15 @@ class Split:
 def split_by_fraction(frames: Sequence[StoredFrame], games: Sequence[Game], fraction: float, seed: int) -> Split:
     """Split `frames` so that each game has streamers for training and for validation.
 
-    A login that streams several games is on one side in all of them. The result depends on the frames and the seed,
-    not on the order of the frames.
-
-    Args:
-        frames: all frames.
-        games: games of the frames.
-        fraction: fraction of each game's streamers for validation, 0 to 1; at least one and never all.
-        seed: seed of the random choice.
-
-    Raises:
-        DatasetError: a game has fewer than two streamers, or streamers that share games leave no valid split.
+    A login that streams several games is on one side in all of them. The result does not depend on the order of
+    `frames`. `fraction`: of each game's streamers for validation, 0 to 1; at least one and never all. Raises
+    DatasetError: a game has fewer than two streamers, or streamers that share games leave no valid split.
     """
     logins = _logins_per_game(frames, games)
     rng = random.Random(seed)
     for _ in range(_MAX_ATTEMPTS):
-        validation = _pick_validation(list(logins.values()), fraction, rng)
-        if all(0 < len(validation.intersection(found)) < len(found) for found in logins.values()):
+        validation = _pick_validation(logins, fraction, rng)
+        if all(0 < len(validation.intersection(found)) < len(found) for found in logins):
             return _to_split(frames, validation)
     raise DatasetError(_INSEPARABLE)
 
@@ -71,18 +63,18 @@ def k_folds(frames: Sequence[StoredFrame], games: Sequence[Game], count: int, se
     """Split into `count` folds: each streamer validates in one fold and trains in all others.
 
     Every game has streamers to train on in each fold. A game with fewer streamers than folds has no validation frame
-    in some of them. The result depends on the frames and the seed, not on the order of the frames. Raises
-    DatasetError: too few streamers, or streamers that share games leave no valid split.
+    in some of them. The result does not depend on the order of `frames`. Raises DatasetError: too few streamers, or
+    streamers that share games leave no valid split.
     """
     logins = _logins_per_game(frames, games)
-    everyone = sorted(set().union(*logins.values()))  # sorted: the order of a set differs from run to run
+    everyone = sorted(set().union(*logins))  # sorted: the order of a set differs from run to run
     if len(everyone) < count:
         raise DatasetError(f"{len(everyone)} streamers are too few for {count} folds: lower --folds.")
     rng = random.Random(seed)
     for _ in range(_MAX_ATTEMPTS):
-        fold_of = _assign_folds(everyone, list(logins.values()), count, rng)
+        fold_of = _assign_folds(everyone, logins, count, rng)
         folds = [{login for login in everyone if fold_of[login] == fold} for fold in range(count)]
-        if all(folds) and not any(fold.issuperset(found) for fold in folds for found in logins.values()):
+        if all(folds) and not any(fold.issuperset(found) for fold in folds for found in logins):
             return [_to_split(frames, fold) for fold in folds]
     raise DatasetError(_INSEPARABLE)
 
@@ -103,19 +95,18 @@ def _assign_folds(everyone: list[str], games: list[list[str]], count: int, rng: 
     return fold_of
 
 
-def _logins_per_game(frames: Sequence[StoredFrame], games: Sequence[Game]) -> dict[Game, list[str]]:
-    """Return each game's logins, sorted. Raises DatasetError: a game has fewer than two."""
+def _logins_per_game(frames: Sequence[StoredFrame], games: Sequence[Game]) -> list[list[str]]:
+    """Return the logins of each game, sorted. Raises DatasetError: a game has fewer than two."""
     found: dict[int, set[str]] = {game.id: set() for game in games}
     for frame in frames:
         found[frame.game_id].add(frame.login)
-    logins = {game: sorted(found[game.id]) for game in games}
-    few = [f"{game.name} ({len(names)})" for game, names in logins.items() if len(names) < 2]
+    few = [f"{game.name} ({len(found[game.id])})" for game in games if len(found[game.id]) < 2]
     if few:
         raise DatasetError(
             f"Too few streamers with readable frames to split: {', '.join(few)}. A game needs two, one to train on "
             "and one to validate. Collect more with python -m data.download, or move the folders of these games away."
         )
-    return logins
+    return [sorted(found[game.id]) for game in games]
 
 
 def _pick_validation(games: list[list[str]], fraction: float, rng: random.Random) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,15 +10,13 @@ import keras
 import numpy as np
 
 from model.training.checkpoint import StageProgress
+from model.training.plan import TrainerSettings
 
 
 class ResumableEarlyStopping(keras.callbacks.Callback):
     """Early stopping whose state is a `StageProgress`: Keras' EarlyStopping cannot resume in another process.
 
-    Args:
-        progress: updated after each epoch, with the weights of the best one.
-        patience: epochs without a lower validation loss before training stops.
-        save: called after each epoch.
+    Calls `save` after each epoch. `patience`: epochs without a lower validation loss before training stops.
     """
 
     def __init__(self, progress: StageProgress, patience: int, save: Callable[[], None]) -> None:
@@ -35,23 +32,18 @@ class ResumableEarlyStopping(keras.callbacks.Callback):
         for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
             if name in metrics:
                 progress.history.setdefault(name, []).append(float(metrics[name]))
-        loss = metrics.get("val_loss", math.nan)
-        if loss < progress.best_val_loss:  # False for NaN
-            progress.best_val_loss, progress.best_epoch = float(loss), epoch + 1
-            progress.best_weights = self.model.get_weights()  # copies: training changes the variables in place
-        elif "val_loss" in metrics and progress.epoch - progress.best_epoch >= self._patience:
-            self.model.stop_training = True
         if "val_loss" not in metrics:  # without validation the last epoch is the best
-            progress.best_epoch = epoch + 1
+            progress.best_epoch = progress.epoch
+        elif metrics["val_loss"] < progress.best_val_loss:  # False for NaN
+            progress.best_val_loss, progress.best_epoch = float(metrics["val_loss"]), progress.epoch
+            progress.best_weights = self.model.get_weights()  # copies: training changes the variables in place
+        elif progress.epoch - progress.best_epoch >= self._patience:
+            self.model.stop_training = True
         self._save()
 
 
 class _EpochTimer(keras.callbacks.Callback):
     """Base of callbacks that need the start time of the epoch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._started_at = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
         """Start the timer."""
@@ -61,9 +53,7 @@ class _EpochTimer(keras.callbacks.Callback):
 class TimeLimit(_EpochTimer):
     """Stops before an epoch that would end after `until` if it took as long as the last one.
 
-    Args:
-        until: a time of time.monotonic, seconds.
-        any_worker: returns whether the flag is true in any process. All processes must stop after the same epoch.
+    `until`: a time of time.monotonic, seconds. `any_worker`: see `Hardware`; all processes stop after the same epoch.
     """
 
     def __init__(self, until: float, any_worker: Callable[[bool], bool]) -> None:
@@ -95,14 +85,11 @@ class EpochLogger(_EpochTimer):
         self._log(f"{line}; {time.monotonic() - self._started_at:.1f} s")
 
 
-def learning_rate_schedule(name: str, learning_rate: float, warmup_fraction: float, steps: int) -> Any:
-    """Return a learning rate for Keras: a number for "constant", or a schedule for "cosine".
-
-    The cosine schedule first rises linearly over `warmup_fraction` (0 to 1) of `steps`, then decays to 0.
-    """
-    if name == "constant":
+def learning_rate_schedule(settings: TrainerSettings, learning_rate: float, steps: int) -> Any:
+    """Return a learning rate for Keras: a number, or a cosine decay to 0 over `steps`, after a linear warm-up."""
+    if settings.lr_schedule == "constant":
         return learning_rate
-    warmup = round(warmup_fraction * steps)  # steps
+    warmup = round(settings.warmup_fraction * steps)  # steps
     if not warmup:
         return keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return keras.optimizers.schedules.CosineDecay(
@@ -110,7 +97,7 @@ def learning_rate_schedule(name: str, learning_rate: float, warmup_fraction: flo
     )
 
 
-def training_variables(model: keras.Model) -> list[Any]:
+def _training_variables(model: keras.Model) -> list[Any]:
     """Return everything that changes while a compiled model trains: weights, dropout seeds, optimizer variables."""
     metrics = {id(variable) for variable in model.metrics_variables}  # reset in each epoch
     model.optimizer.build(model.trainable_variables)  # otherwise Keras creates its variables in the first step
@@ -118,11 +105,11 @@ def training_variables(model: keras.Model) -> list[Any]:
 
 
 def get_state(model: keras.Model) -> Sequence[np.ndarray]:
-    """Return copies of the values of `training_variables`, in the same order."""
-    return [keras.ops.convert_to_numpy(variable).copy() for variable in training_variables(model)]
+    """Return copies of all values that change while the model trains, always in the same order."""
+    return [keras.ops.convert_to_numpy(variable).copy() for variable in _training_variables(model)]
 
 
 def set_state(model: keras.Model, state: Sequence[np.ndarray]) -> None:
     """Assign what `get_state` returned."""
-    for variable, value in zip(training_variables(model), state, strict=True):
+    for variable, value in zip(_training_variables(model), state, strict=True):
         variable.assign(value)

@@ -24,43 +24,23 @@ CHECKPOINT_FOLDER = "unfinished"  # in MODEL_PATH
 
 @dataclass
 class StageProgress:
-    """How far a stage of a training is.
+    """How far a stage of a training is."""
 
-    Args:
-        epoch: finished epochs.
-        best_val_loss: lowest validation loss.
-        best_epoch: epoch of the lowest validation loss, counted from 1; 0 for the weights that the stage began with.
-        best_weights: weights after that epoch.
-        history: a value per epoch, by metric.
-        ended: no epoch follows.
-    """
-
-    epoch: int = 0
+    epoch: int = 0  # finished epochs
     best_val_loss: float = float("inf")
-    best_epoch: int = 0
-    best_weights: Sequence[np.ndarray] = ()
-    history: dict[str, list[float]] = field(default_factory=dict)
-    ended: bool = False
-
-
-_JSON_FIELDS = ("epoch", "best_val_loss", "best_epoch", "history", "ended")  # the weights are arrays of their own
+    best_epoch: int = 0  # of the lowest validation loss, from 1; 0: the weights that the stage began with
+    best_weights: Sequence[np.ndarray] = ()  # after the best epoch
+    history: dict[str, list[float]] = field(default_factory=dict)  # a value per epoch, by metric
+    ended: bool = False  # no epoch follows
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """A training after an epoch.
+    """A training after an epoch."""
 
-    Args:
-        progress: of the current stage.
-        earlier: progress of the stages before, without weights.
-        variables: values of the model's training variables after `progress.epoch`.
-        seconds: training time so far.
-    """
-
-    progress: StageProgress
-    earlier: tuple[StageProgress, ...]
-    variables: Sequence[np.ndarray]
-    seconds: float
+    stages: list[StageProgress]  # the last one is the current stage; a file has the best weights of this one only
+    variables: Sequence[np.ndarray]  # values of all that training changes, as `callbacks.get_state` returns them
+    seconds: float  # training time so far
 
 
 class CheckpointStore:
@@ -100,9 +80,12 @@ class CheckpointStore:
         """Save the state of the training `name`; on a full disk keep the older file and log a warning."""
         if not self._write:
             return
+        stages = [vars(progress) | {"best_weights": ()} for progress in state.stages]
+        about = {"seconds": state.seconds, "stages": stages, "variables": len(state.variables)}
+        arrays = [*state.variables, *state.stages[-1].best_weights]  # savez names them arr_0, arr_1, …
         # Through memory: savez seeks in its file, and a full disk would break it in the middle.
         memory = io.BytesIO()
-        np.savez(memory, **_to_arrays(state))  # type: ignore[arg-type]  # its own option is not an array
+        np.savez(memory, *arrays, about=np.array(json.dumps(about)))
         try:
             with atomic_file(self._folder / f"{name}.npz") as temporary:
                 temporary.write_bytes(memory.getvalue())
@@ -115,29 +98,11 @@ class CheckpointStore:
         if not self._resumed or not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:  # a pickle could run code
-                return _from_arrays(dict(arrays))
+            with np.load(path, allow_pickle=False) as file:  # a pickle could run code
+                about = json.loads(str(file["about"]))
+                arrays = [file[f"arr_{index}"] for index in range(len(file) - 1)]
         except (ValueError, OSError, KeyError) as error:
             raise ModelError(f"{path} is damaged ({error}). Leave out --resume.") from error
-
-
-def _to_arrays(state: TrainingState) -> dict[str, np.ndarray]:
-    stages = [{name: getattr(progress, name) for name in _JSON_FIELDS} for progress in (*state.earlier, state.progress)]
-    about = json.dumps({"seconds": state.seconds, "stages": stages})
-    variables = {f"variable{index}": value for index, value in enumerate(state.variables)}
-    weights = {f"weight{index}": value for index, value in enumerate(state.progress.best_weights)}
-    # An npz file holds arrays only: the JSON text becomes one of bytes.
-    return {"about": np.frombuffer(about.encode(), np.uint8)} | variables | weights
-
-
-def _from_arrays(arrays: dict[str, np.ndarray]) -> TrainingState:
-    about = json.loads(arrays.pop("about").tobytes())
-    variables, weights = _numbered(arrays, "variable"), _numbered(arrays, "weight")
-    *earlier, progress = (StageProgress(**values) for values in about["stages"])
-    progress.best_weights = weights
-    return TrainingState(progress, tuple(earlier), variables, about["seconds"])
-
-
-def _numbered(arrays: dict[str, np.ndarray], name: str) -> list[np.ndarray]:
-    count = sum(key.startswith(name) for key in arrays)
-    return [arrays[f"{name}{index}"] for index in range(count)]
+        stages, variables = [StageProgress(**values) for values in about["stages"]], about["variables"]
+        stages[-1].best_weights = arrays[variables:]
+        return TrainingState(stages, arrays[:variables], about["seconds"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -20,21 +20,13 @@ from model.training.validation import ValidationPredictions
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """The result of an experiment.
+    """The result of an experiment."""
 
-    Args:
-        model: the model to save, in float32.
-        history: how the training went; of several folds, their mean.
-        split: the frames; in cross-validation all frames are on both sides.
-        predictions: for `split.validation`, each by a network that did not train on that frame.
-        folds: (accuracy by frame, accuracy by stream) of each fold, 0 to 1; empty without cross-validation.
-    """
-
-    model: keras.Model
-    history: TrainingHistory
-    split: Split
-    predictions: ValidationPredictions
-    folds: tuple[tuple[float, float], ...] = field(default=())
+    model: keras.Model  # to save, in float32
+    history: TrainingHistory  # of several folds, their mean
+    split: Split  # in cross-validation all frames are on both sides
+    predictions: ValidationPredictions  # of split.validation, each by a network that did not train on that frame
+    folds: tuple[tuple[float, float], ...] = ()  # accuracies by frame and by stream, 0 to 1; () without folds
 
 
 def train_with_holdout(context: TrainingContext, model: keras.Model, split: Split, refit: bool) -> TrainingResult:

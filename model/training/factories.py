@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -26,37 +27,27 @@ _GB = 1 << 30
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What all trainings of one run of model.create share.
-
-    Args:
-        settings: all settings.
-        dataset: all frames.
-        hardware: devices to train on.
-        checkpoints: files of a training that may be interrupted.
-        log: called with each progress line.
-        progress_bar: show Keras' progress bars instead of a line per epoch.
-    """
+    """What all trainings of one run of model.create share."""
 
     settings: Settings
-    dataset: ImageDataset
+    dataset: ImageDataset  # all frames
     hardware: Hardware
     checkpoints: CheckpointStore
-    log: Callable[[str], None]
-    progress_bar: bool
-    feature_cache: FeatureCache = field(init=False)
+    log: Callable[[str], None]  # called with each progress line
+    progress_bar: bool  # show Keras' progress bars instead of a line per epoch
 
-    def __post_init__(self) -> None:
-        settings = self.settings
-        feature_cache = FeatureCache(
+    @cached_property
+    def feature_cache(self) -> FeatureCache:
+        """The features of all frames by the backbone with its initial weights."""
+        return FeatureCache(
             self.dataset,
             self.log,
             progress_bar=self.progress_bar,
-            augmentation=make_augmentation(settings),
-            views=settings.augment_views,
-            screens=settings.augment and settings.augment_screens,
-            limits=cache_limits(settings),
+            augmentation=make_augmentation(self.settings),
+            views=self.settings.augment_views,
+            screens=self.settings.augment and self.settings.augment_screens,
+            limits=cache_limits(self.settings),
         )
-        object.__setattr__(self, "feature_cache", feature_cache)  # the dataclass is frozen
 
     def make_network(self) -> keras.Model:
         """Build the network with its initial weights, the same ones each time."""
@@ -122,8 +113,7 @@ def prepare_dataset(settings: Settings, dataset: ImageDataset, hardware: Hardwar
 
 def cache_limits(settings: Settings) -> CacheLimits:
     """Return the maximum sizes of a cache."""
-    memory, disk = (int(size * _GB) for size in (settings.cache_memory_gb, settings.cache_disk_gb))
-    return CacheLimits(memory, disk, settings.model_path)
+    return CacheLimits(int(settings.cache_memory_gb * _GB), int(settings.cache_disk_gb * _GB), settings.model_path)
 
 
 def make_augmentation(settings: Settings) -> Augmentation:

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import keras
 import numpy as np
@@ -27,20 +27,14 @@ _SCREEN_EVERY = 4  # one synthetic screen for so many frames
 _SCREENS_WEIGHT = 0.5  # loss of all screens together, relative to all games together
 _NO_GAME = 0  # game id of a screen; Helix ids begin at 1
 _SCREENS = -1  # the view of a frame that is the screen made from it
-_DEFAULT_LIMITS = CacheLimits(2 << 30, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadTrainingSet:
-    """What a head trains on.
+    """What a head trains on."""
 
-    Args:
-        rows: rows of the feature cache, int64 (n,).
-        frames: the frame of each row; that of a screen has the game id 0.
-    """
-
-    rows: np.ndarray
-    frames: Sequence[StoredFrame]
+    rows: np.ndarray  # of the feature cache, int64 (n,)
+    frames: Sequence[StoredFrame]  # the frame of each row; that of a screen has the game id 0
 
     def labels(self, classes: Sequence[Game]) -> np.ndarray:
         """Return the label of each row, int64 (n,); a screen has the number of classes as its label."""
@@ -50,7 +44,7 @@ class HeadTrainingSet:
     def weights(self, classes: np.ndarray, balance: str) -> np.ndarray:
         """Return loss weights, float32 (classes + 1,): `classes` (classes,), then the weight of a screen.
 
-        With it, all screens that an EpochSampler with this `balance` draws count half as much as all games.
+        All screens that an EpochSampler with this `balance` draws then count half as much as all games.
         """
         screens = sum(frame.game_id == _NO_GAME for frame in self.frames)
         fraction = screens / len(self.frames) if balance == UNBALANCED else 1 / (len(classes) + 1)
@@ -58,41 +52,26 @@ class HeadTrainingSet:
         return np.append(classes, screen).astype(np.float32)
 
 
+@dataclass(eq=False)
 class FeatureCache:
-    """Features of a dataset's frames by one backbone, shared by all trainings that start from it.
+    """Features of a dataset's frames by one backbone, shared by all trainings that start from it."""
 
-    Args:
-        dataset: all frames.
-        log: called with a line before each computation.
-        progress_bar: show Keras' progress bar.
-        augmentation: transforms for the views.
-        views: augmented views of each frame, besides the original as view 0.
-        screens: compute a synthetic screen for a part of the frames.
-        limits: maximum size of the features, which are stored in float16.
-    """
+    dataset: ImageDataset
+    log: Callable[[str], None]  # called with a line before each computation
+    _: KW_ONLY
+    progress_bar: bool = False
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    views: int = 0  # augmented views of each frame, besides the original as view 0
+    screens: bool = False  # also a synthetic screen for a part of the frames
+    # Of the features, which are stored in float16.
+    limits: CacheLimits = field(default_factory=lambda: CacheLimits(2 << 30, 0))
 
-    def __init__(
-        self,
-        dataset: ImageDataset,
-        log: Callable[[str], None],
-        *,
-        progress_bar: bool = False,
-        augmentation: Augmentation | None = None,
-        views: int = 0,
-        screens: bool = False,
-        limits: CacheLimits = _DEFAULT_LIMITS,
-    ) -> None:
-        self._dataset = dataset
-        self._log = log
-        self._progress_bar = progress_bar
-        self._augmentation = augmentation or Augmentation()
-        self._views = views if self._augmentation else 0
-        self._screens = screens
-        self._limits = limits
-        self._index = {frame: index for index, frame in enumerate(dataset.frames)}
+    def __post_init__(self) -> None:
+        self.views = self.views if self.augmentation else 0
+        self._index = {frame: index for index, frame in enumerate(self.dataset.frames)}
         # Rows: the originals, then view by view, then the screens. Allocated when the width d is known.
         self._values = np.empty((0, 0), np.float16)  # (rows, d)
-        self._computed = np.zeros((self._views + 2) * len(dataset.frames), bool)  # (rows,)
+        self._computed = np.zeros((self.views + 2) * len(self.dataset.frames), bool)  # (rows,)
 
     def values(self, rows: np.ndarray) -> np.ndarray:
         """Return the features at these rows, float32 (n, d)."""
@@ -107,17 +86,17 @@ class FeatureCache:
 
         Augmentations that show another image, such as a webcam, take it from these frames only.
         """
-        rows = [self._rows(frames, view, backbone) for view in range(self._views + 1)]
+        rows = [self._rows(frames, view, backbone) for view in range(self.views + 1)]
         owners = list(frames) * len(rows)
-        if self._screens:
-            chosen = [frame for frame in frames if _hash_byte(frame) % _SCREEN_EVERY == 0]
+        if self.screens:
+            chosen = [frame for frame in frames if _has_screen(frame)]
             rows.append(self._rows(chosen, _SCREENS, backbone))
             owners += [replace(frame, game_id=_NO_GAME) for frame in chosen]
         return HeadTrainingSet(np.concatenate(rows), owners)
 
     def _rows(self, frames: Sequence[StoredFrame], view: int, backbone: keras.Model) -> np.ndarray:
-        count = len(self._dataset.frames)
-        start = (view if view != _SCREENS else self._views + 1) * count
+        count = len(self.dataset.frames)
+        start = (view if view != _SCREENS else self.views + 1) * count
         rows = np.array([start + self._index[frame] for frame in frames], np.int64)  # (n,)
         missing = np.flatnonzero(~self._computed[rows])
         if len(missing):
@@ -128,28 +107,28 @@ class FeatureCache:
 
     def _compute(self, frames: list[StoredFrame], rows: np.ndarray, view: int, backbone: keras.Model) -> None:
         names = {0: "originals", _SCREENS: "synthetic screens"}
-        self._log(f"backbone: features of {len(frames)} frames, {names.get(view, f'view {view} of {self._views}')}")
-        subset = replace(self._dataset, frames=frames)
-        seed = self._augmentation.seed
+        self.log(f"backbone: features of {len(frames)} frames, {names.get(view, f'view {view} of {self.views}')}")
+        subset = replace(self.dataset, frames=frames)
+        seed = self.augmentation.seed
         if view == _SCREENS:
             batches = subset.screen_batches(rows, seed)
         else:  # a row is unique to its frame and view, and so serves as the sample id
-            batches = subset.augmented_batches(rows, self._augmentation) if view else subset.batches()
+            batches = subset.augmented_batches(rows, self.augmentation) if view else subset.batches()
         with contextlib.redirect_stdout(sys.stderr):  # Keras' bars go to stdout, which is for results
-            features = np.asarray(backbone.predict(batches, verbose=int(self._progress_bar)))  # (n, d)
+            features = np.asarray(backbone.predict(batches, verbose=int(self.progress_bar)))  # (n, d)
         if not self._values.size:
             self._values = self._allocate(features.shape[1])
         self._values[rows] = features
         self._computed[rows] = True
 
     def _allocate(self, width: int) -> np.ndarray:
-        values = frame_cache.allocate_array((len(self._computed), width), np.dtype(np.float16), self._limits)
+        values = frame_cache.allocate_array((len(self._computed), width), np.dtype(np.float16), self.limits)
         if values is None:
             size = len(self._computed) * width * 2 / 1e9
             raise SettingsError(f"CACHE_DISK_GB: the features take {size:.1f} GB. Raise it, or lower AUGMENT_VIEWS.")
         return values
 
 
-def _hash_byte(frame: StoredFrame) -> int:
-    """Return a number from 0 to 255 that depends on the frame only: folds and runs choose the same frames."""
-    return hashlib.blake2b(frame.path.encode(), digest_size=1).digest()[0]
+def _has_screen(frame: StoredFrame) -> bool:
+    # Depends on the frame only: all folds and runs choose the same frames.
+    return hashlib.blake2b(frame.path.encode(), digest_size=1).digest()[0] % _SCREEN_EVERY == 0

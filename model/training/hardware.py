@@ -23,19 +23,12 @@ _TIMES_ACTIVATIONS = 3  # memory: outputs, their gradients, and workspace of the
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """Devices that train one model together.
+    """Devices that train one model together."""
 
-    Args:
-        strategy: a tf.distribute strategy, None for a single device.
-        gpus: GPUs of this machine.
-        workers: processes.
-        worker: number of this process, from 0.
-    """
-
-    strategy: Any = None
-    gpus: int = 0
-    workers: int = 1
-    worker: int = 0
+    strategy: Any = None  # a tf.distribute strategy, None for a single device
+    gpus: int = 0  # of this machine
+    workers: int = 1  # processes
+    worker: int = 0  # number of this process, from 0
 
     @property
     def devices(self) -> int:
@@ -89,19 +82,16 @@ def set_up(seed: int, *, mixed_precision: bool, all_gpus: bool, show: bool) -> H
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)  # otherwise TensorFlow takes all of it at once
-        strategy = _strategy(tf, workers, len(gpus) if all_gpus else 1)
+        if workers > 1:
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        else:
+            strategy = tf.distribute.MirroredStrategy() if all_gpus and len(gpus) > 1 else None
     import keras
 
     if gpus and mixed_precision:
         keras.config.set_dtype_policy("mixed_float16")
     keras.utils.set_random_seed(seed)
     return Hardware(strategy, len(gpus), workers, worker)
-
-
-def _strategy(tf: Any, workers: int, gpus: int) -> Any:
-    if workers > 1:
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    return tf.distribute.MirroredStrategy() if gpus > 1 else None
 
 
 def _parse_cluster(config: str) -> tuple[int, int]:

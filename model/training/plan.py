@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from data.entities import StoredFrame
-from data.errors import SettingsError
 from model.training.checkpoint import StageProgress
 
 
@@ -35,9 +32,9 @@ class TrainerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of a training. `unfreeze_from`: first backbone layer that trains, "" if the whole network always does."""
+    """A part of a training."""
 
-    unfreeze_from: str
+    unfreeze_from: str  # first backbone layer that trains; "" if the whole network always does
     epochs: int
     learning_rate: float
 
@@ -97,12 +94,3 @@ def _mean_stage(stages: list[StageProgress]) -> StageProgress:
     best_epoch = int(np.median([stage.best_epoch for stage in stages]))
     best_val_loss = float(np.mean([stage.best_val_loss for stage in stages]))
     return StageProgress(longest.epoch, best_val_loss, best_epoch, (), history, True)
-
-
-def class_weights(frames: Sequence[StoredFrame], classes: Sequence[int]) -> np.ndarray:
-    """Return the loss weight of each game id, float32 (classes,): inverse to its frames, 1 on average over frames."""
-    counts = np.array([sum(frame.game_id == game for frame in frames) for game in classes])
-    if not counts.all():
-        raise SettingsError("CLASS_WEIGHTS: a game has no training frame. Set it to false, or collect more frames.")
-    # As scikit-learn's class_weight="balanced".
-    return (len(frames) / (len(classes) * counts)).astype(np.float32)

@@ -2,100 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
+from data.errors import SettingsError
 from model.augmentation.pipeline import Augmentation
 from model.datasets.image_dataset import ImageDataset, feature_batches
 from model.datasets.sampler import EpochSampler
 from model.training.feature_cache import FeatureCache
 from model.training.hardware import Hardware
-from model.training.plan import TrainerSettings, class_weights
+from model.training.plan import TrainerSettings
 
 _HEAD_STEPS, _MAX_HEAD_BATCH = 50, 512
 
 
-class NetworkInputs:
-    """A whole network that trains on images."""
+@dataclass(frozen=True, slots=True)
+class StageInputs:
+    """What a stage trains."""
 
-    def __init__(
-        self,
-        model: keras.Model,
-        images: ImageDataset,
-        settings: TrainerSettings,
-        hardware: Hardware,
-        augmentation: Augmentation | None,
-    ) -> None:
-        self.model = model
-        self.sampler = EpochSampler(
-            images.frames,
-            images.batch_size,
-            settings.seed,
-            balance=settings.sampling_balance,
-            workers=hardware.workers,
-            worker=hardware.worker,
-            devices=hardware.devices,
-        )
-        self._images = images
-        self._hardware = hardware
-        self._augmentation = augmentation
-        self._weights = _class_weights(images, settings)
-
-    def batches(self, first_epoch: int) -> Any:
-        """Return training batches without end, from `first_epoch` on."""
-        return self._hardware.distribute(
-            lambda: self._images.training_batches(self.sampler, first_epoch, self._augmentation, self._weights)
-        )
-
-    def validation_data(self, images: ImageDataset) -> Any:
-        """Return the validation images in batches."""
-        return self._hardware.replicate(images.batches())  # (B, H, W, 3), (B,)
+    model: keras.Model
+    steps: int  # batches in an epoch
+    batches: Callable[[int], Any]  # first epoch, from 0 → training batches without end
+    validation_data: Callable[[ImageDataset], Any]  # validation images → data for `fit`
 
 
-class HeadInputs:
-    """The head of a network that trains on cached features of its frozen backbone."""
+def network_inputs(
+    model: keras.Model,
+    images: ImageDataset,
+    settings: TrainerSettings,
+    hardware: Hardware,
+    augmentation: Augmentation | None,
+) -> StageInputs:
+    """Return the inputs of a whole network, which trains on images (B, H, W, 3)."""
+    sampler = EpochSampler(
+        images.frames,
+        images.batch_size,
+        settings.seed,
+        balance=settings.sampling_balance,
+        workers=hardware.workers,
+        worker=hardware.worker,
+        devices=hardware.devices,
+    )
+    weights = _class_weights(images) if settings.class_weights else None
 
-    def __init__(
-        self,
-        parts: tuple[keras.Model, keras.Model],
-        images: ImageDataset,
-        settings: TrainerSettings,
-        cache: FeatureCache,
-    ) -> None:
-        self._backbone, self.model = parts
-        self._cache = cache
-        training_set = cache.training_set(images.frames, self._backbone)
-        batch_size = _head_batch(len(training_set.frames), images.batch_size)
-        balance = settings.sampling_balance
-        self.sampler = EpochSampler(training_set.frames, batch_size, settings.seed, balance=balance)
-        # The sampler draws indices 0 to n - 1 into these two, int64 (n,) each.
-        self._rows, self._labels = training_set.rows, training_set.labels(images.classes)
-        weights = _class_weights(images, settings)
-        equal = np.ones(len(images.classes), np.float32)
-        self._weights = training_set.weights(equal if weights is None else weights, balance)  # (classes + 1,)
+    def batches(first_epoch: int) -> Any:
+        return hardware.distribute(partial(images.training_batches, sampler, first_epoch, augmentation, weights))
 
-    def batches(self, first_epoch: int) -> Any:
-        """Return training batches without end, from `first_epoch` on."""
-        return feature_batches(self._values, self._labels, self.sampler, first_epoch, self._weights)
-
-    def _values(self, rows: np.ndarray) -> np.ndarray:
-        return self._cache.values(self._rows[rows])  # (B, d)
-
-    def validation_data(self, images: ImageDataset) -> Any:
-        """Return (features (n, d), labels (n,)) of the validation images."""
-        rows = self._cache.original_rows(images.frames, self._backbone)
-        return self._cache.values(rows), images.labels
+    return StageInputs(model, sampler.steps, batches, lambda validation: hardware.replicate(validation.batches()))
 
 
-StageInputs = NetworkInputs | HeadInputs
+def head_inputs(
+    parts: tuple[keras.Model, keras.Model], images: ImageDataset, settings: TrainerSettings, cache: FeatureCache
+) -> StageInputs:
+    """Return the inputs of a head, which trains on cached features (B, d) of its frozen backbone."""
+    backbone, head = parts
+    training_set = cache.training_set(images.frames, backbone)
+    rows, labels = training_set.rows, training_set.labels(images.classes)  # int64 (n,), what the sampler draws from
+    # About 50 steps an epoch: a head's step is cheap, and larger batches are less noisy.
+    batch_size = max(images.batch_size, min(len(rows) // _HEAD_STEPS, _MAX_HEAD_BATCH))
+    sampler = EpochSampler(training_set.frames, batch_size, settings.seed, balance=settings.sampling_balance)
+    class_weights = _class_weights(images) if settings.class_weights else np.ones(len(images.classes), np.float32)
+    weights = training_set.weights(class_weights, settings.sampling_balance)  # (classes + 1,)
+
+    def batches(first_epoch: int) -> Any:
+        return feature_batches(lambda drawn: cache.values(rows[drawn]), labels, sampler, first_epoch, weights)
+
+    def validation_data(validation: ImageDataset) -> Any:
+        return cache.values(cache.original_rows(validation.frames, backbone)), validation.labels  # (n, d), (n,)
+
+    return StageInputs(head, sampler.steps, batches, validation_data)
 
 
-def _class_weights(images: ImageDataset, settings: TrainerSettings) -> np.ndarray | None:
-    return class_weights(images.frames, [game.id for game in images.classes]) if settings.class_weights else None
-
-
-def _head_batch(rows: int, minimum: int) -> int:
-    """Return a batch size for about 50 steps an epoch: a head's step is cheap, and larger batches are less noisy."""
-    return max(minimum, min(rows // _HEAD_STEPS, _MAX_HEAD_BATCH))
+def _class_weights(images: ImageDataset) -> np.ndarray:
+    """Return the loss weight of each class, float32 (classes,): inverse to its frames, 1 on average over frames."""
+    counts = np.bincount(images.labels, minlength=len(images.classes))  # (classes,)
+    if not counts.all():
+        raise SettingsError("CLASS_WEIGHTS: a game has no training frame. Set it to false, or collect more frames.")
+    # As scikit-learn's class_weight="balanced".
+    return (len(images.frames) / (len(images.classes) * counts)).astype(np.float32)

@@ -15,7 +15,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,130 +32,109 @@ from model.training.checkpoint import CheckpointStore, StageProgress, TrainingSt
 from model.training.feature_cache import FeatureCache
 from model.training.hardware import Hardware
 from model.training.plan import Stage, TrainerSettings, TrainingHistory, plan_stages
-from model.training.stage_inputs import HeadInputs, NetworkInputs, StageInputs
+from model.training.stage_inputs import StageInputs, head_inputs, network_inputs
 
 _MAX_SAMPLE = 2000  # frames to fit the standardisation of the features to
 
 
-@dataclass(frozen=True, slots=True)
-class _StageRun:
-    """A stage in progress; `earlier`: the progress of the stages before it."""
-
-    stage: Stage
-    inputs: StageInputs
-    progress: StageProgress
-    earlier: tuple[StageProgress, ...]
-    epochs: int
-
-
+@dataclass(eq=False)
 class Trainer:
-    """Trains a model in place.
+    """Trains a model in place, and resumes an interrupted training of the same name."""
 
-    Args:
-        model: the network; a frozen backbone sees each frame once, through `feature_cache`.
-        training_set: images to train on.
-        validation_set: images for the validation loss after each epoch; None trains a fixed number of epochs.
-        settings: learning rates, epochs and so on.
-        log: called with a line per epoch.
-        progress_bar: show Keras' progress bar on stderr instead.
-        augmentation: transforms of the training images.
-        hardware: devices to train on.
-        feature_cache: features of both sets, if several trainings share them.
-        checkpoints: where to save the state after each epoch, and to resume a training of the same `name` from.
-        name: name of the training.
-        tensorboard_path: folder for TensorBoard logs.
-    """
+    model: keras.Model
+    training_set: ImageDataset
+    validation_set: ImageDataset | None  # None trains a fixed number of epochs
+    settings: TrainerSettings
+    _: KW_ONLY
+    log: Callable[[str], None]  # called with a line per epoch
+    progress_bar: bool = False  # show Keras' progress bar on stderr instead
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    hardware: Hardware = field(default_factory=Hardware)
+    feature_cache: FeatureCache | None = None  # with the frames of both sets, if several trainings share it
+    checkpoints: CheckpointStore | None = None
+    name: str = "model"
+    tensorboard_path: Path | None = None
 
-    def __init__(
-        self,
-        model: keras.Model,
-        training_set: ImageDataset,
-        validation_set: ImageDataset | None,
-        settings: TrainerSettings,
-        *,
-        log: Callable[[str], None],
-        progress_bar: bool = False,
-        augmentation: Augmentation | None = None,
-        hardware: Hardware | None = None,
-        feature_cache: FeatureCache | None = None,
-        checkpoints: CheckpointStore | None = None,
-        name: str = "model",
-        tensorboard_path: Path | None = None,
-    ) -> None:
+    def __post_init__(self) -> None:
         self._started_at = time.monotonic()
-        self._model = model
-        self._sets = (training_set, validation_set)
-        self._settings = settings
-        self._log = log
-        self._progress_bar = progress_bar
-        self._augmentation = augmentation or Augmentation()
-        self._hardware = hardware or Hardware()
-        both = _merged(training_set, validation_set)
-        self._feature_cache = feature_cache or FeatureCache(both, log, progress_bar=progress_bar)
-        self._checkpoints = checkpoints
-        self._name = name
-        self._tensorboard_path = tensorboard_path
-        self._stages = plan_stages(settings, network.split_head(model) is not None)
-        self._initial_weights = model.get_weights()
+        self._cache = self.feature_cache or FeatureCache(self._both_sets(), self.log, progress_bar=self.progress_bar)
+        self._stages = plan_stages(self.settings, network.split_head(self.model) is not None)
+        self._initial_weights = self.model.get_weights()
 
     def train(self) -> TrainingHistory:
         """Train stage by stage until the validation loss stops falling; restore the best epoch's weights.
 
         Raises ModelError: the loss diverged.
         """
-        seconds = 60 * self._settings.time_limit_min or math.inf  # 0 means no limit
-        history = self._run(self._name, [stage.epochs for stage in self._stages], seconds)
-        if self._sets[1] and not math.isfinite(history.stages[-1].best_val_loss):
+        seconds = 60 * self.settings.time_limit_min or math.inf  # 0 means no limit
+        history = self._run(self.name, [stage.epochs for stage in self._stages], seconds)
+        if self.validation_set and not math.isfinite(history.stages[-1].best_val_loss):
             raise ModelError("The training diverged: the loss is not finite. Lower LEARNING_RATE. The old model stays.")
         return history
 
     def refit(self, epochs: Sequence[int]) -> TrainingHistory:
         """Train again from the initial weights, on both sets together, for `epochs` of each stage."""
-        self._sets = (_merged(*self._sets), None)
-        with self._hardware.scope():  # variables that exist on several devices change within the scope only
-            self._model.set_weights(self._initial_weights)
-        return self._run(f"{self._name}-refit", list(epochs), math.inf)
+        self.training_set, self.validation_set = self._both_sets(), None
+        self._set_weights(self.model, self._initial_weights)
+        return self._run(f"{self.name}-refit", epochs, math.inf)
+
+    def _both_sets(self) -> ImageDataset:
+        validation_frames = self.validation_set.frames if self.validation_set else ()
+        return replace(self.training_set, frames=[*self.training_set.frames, *validation_frames])
+
+    def _set_weights(self, model: keras.Model, weights: Sequence[np.ndarray]) -> None:
+        with self.hardware.scope():  # variables that exist on several devices change within the scope only
+            model.set_weights(weights)
 
     def _run(self, name: str, epochs: Sequence[int], seconds: float) -> TrainingHistory:
-        state = self._checkpoints.load(name) if self._checkpoints else None
+        state = self.checkpoints.load(name) if self.checkpoints else None
         started_at = self._started_at - (state.seconds if state else 0)  # time before the interruption counts
-        done = list(state.earlier) if state else []  # stages that ended before the interruption
-        for number, stage in list(enumerate(self._stages))[len(done) :]:
+        until = started_at + seconds
+        done = state.stages[:-1] if state else []  # stages that ended before the interruption
+        for stage, count in list(zip(self._stages, epochs, strict=True))[len(done) :]:
             inputs = self._compile_stage(stage)
-            run = _StageRun(stage, inputs, StageProgress(), tuple(done), epochs[number])
-            if state and number == len(state.earlier):  # the interrupted stage
-                run = replace(run, progress=state.progress)
-                self._restore(run, state)
-            elif self._sets[1]:
-                run = replace(run, progress=_initial_progress(done, inputs.model))
-            self._run_stage(run, started_at + seconds, partial(self._save, name, started_at, run))
-            done.append(run.progress)
+            progress = self._resume(state, inputs.model, count) if state else self._begin(done, inputs.model)
+            state = None  # later stages begin at their first epoch
+            save = partial(self._save, name, started_at, inputs.model, [*done, progress])
+            done.append(progress)
+            if progress.ended:
+                continue
+            # Only a stage after the first is skipped for lack of time: the first one always trains an epoch.
+            timed = len(done) > 1 and until < math.inf
+            out_of_time = timed and self.hardware.any_worker(time.monotonic() > until)
+            if progress.epoch < count and not out_of_time:
+                self._fit(inputs, progress.epoch, count, self._callbacks(stage, progress, count, until, save))
+            progress.ended = True
+            if progress.best_weights:
+                self._set_weights(inputs.model, progress.best_weights)
+            save()
         return TrainingHistory(tuple(done), time.monotonic() - started_at)
 
-    def _run_stage(self, run: _StageRun, until: float, save: Callable[[], None]) -> None:
-        if run.progress.ended:
-            return
-        # Only a stage after the first is skipped for lack of time: the first one always trains an epoch.
-        out_of_time = run.earlier and until < math.inf and self._hardware.any_worker(time.monotonic() > until)
-        if run.progress.epoch < run.epochs and not out_of_time:
-            self._fit(run, until, save)
-        run.progress.ended = True
-        if run.progress.best_weights:
-            with self._hardware.scope():
-                run.inputs.model.set_weights(run.progress.best_weights)
-        save()
+    def _resume(self, state: TrainingState, model: keras.Model, epochs: int) -> StageProgress:
+        progress = state.stages[-1]
+        self.log(f"resuming after epoch {progress.epoch} of {epochs}")
+        with self.hardware.scope():
+            callbacks.set_state(model, state.variables)
+        return progress
+
+    def _begin(self, earlier: list[StageProgress], model: keras.Model) -> StageProgress:
+        if not earlier or not self.validation_set:
+            return StageProgress()
+        # The epochs of a later stage must be better than the stage before.
+        return StageProgress(best_val_loss=earlier[-1].best_val_loss, best_weights=model.get_weights())
+
+    def _save(self, name: str, started_at: float, model: keras.Model, stages: list[StageProgress]) -> None:
+        if self.checkpoints:
+            state = TrainingState(stages, callbacks.get_state(model), time.monotonic() - started_at)
+            self.checkpoints.save(name, state)
 
     def _compile_stage(self, stage: Stage) -> StageInputs:
-        settings = self._settings
-        with self._hardware.scope():
+        settings = self.settings
+        with self.hardware.scope():
             inputs = self._stage_inputs(stage)
-            steps = stage.epochs * inputs.sampler.steps
-            rate = callbacks.learning_rate_schedule(
-                settings.lr_schedule, stage.learning_rate, settings.warmup_fraction, steps
-            )
             network.compile_model(
                 inputs.model,
-                rate,
+                callbacks.learning_rate_schedule(settings, stage.learning_rate, stage.epochs * inputs.steps),
                 label_smoothing=settings.label_smoothing,
                 weight_decay=settings.weight_decay,
                 jit_compile="auto" if settings.xla else False,
@@ -164,69 +143,47 @@ class Trainer:
 
     def _stage_inputs(self, stage: Stage) -> StageInputs:
         if stage.unfreeze_from:
-            network.unfreeze_from(self._model, stage.unfreeze_from)
-        images = self._sets[0]
-        parts = network.split_head(self._model) if stage.unfreeze_from == network.HEAD_ONLY else None
+            network.unfreeze_from(self.model, stage.unfreeze_from)
+        head_only = stage.unfreeze_from == network.HEAD_ONLY
+        parts = network.split_head(self.model) if head_only else None
         if parts:
-            network.fit_standardisation(self._model, self._sample_features(parts[0]))
-        if parts and self._hardware.strategy is None:
-            return HeadInputs(parts, images, self._settings, self._feature_cache)
+            network.fit_standardisation(self.model, self._sample_features(parts[0]))
+        if parts and self.hardware.strategy is None:  # a frozen backbone sees each frame once
+            return head_inputs(parts, self.training_set, self.settings, self._cache)
         # On several devices a head that fine-tuning will follow trains on originals, which is faster.
-        augments = stage.unfreeze_from != network.HEAD_ONLY or len(self._stages) == 1
-        augmentation = self._augmentation if augments else None
-        return NetworkInputs(self._model, images, self._settings, self._hardware, augmentation)
+        augmentation = self.augmentation if not head_only or len(self._stages) == 1 else None
+        return network_inputs(self.model, self.training_set, self.settings, self.hardware, augmentation)
 
     def _sample_features(self, backbone: keras.Model) -> np.ndarray:
         """Return features of some training frames, (n, d)."""
-        images = self._sets[0]
-        if self._hardware.strategy is None:  # the head needs all of them anyway
-            rows = self._feature_cache.original_rows(images.frames, backbone)
-            return self._feature_cache.values(rows[:: _stride(images)])
-        sample = replace(images, frames=images.frames[:: _stride(images)])
+        images = self.training_set
+        stride = math.ceil(len(images.frames) / _MAX_SAMPLE)
+        if self.hardware.strategy is None:  # the head needs the features of all frames anyway
+            return self._cache.values(self._cache.original_rows(images.frames, backbone)[::stride])
+        sample = replace(images, frames=images.frames[::stride])
         return np.concatenate([backbone(batch, training=False) for batch, _labels in sample.batches()])
 
-    def _fit(self, run: _StageRun, until: float, save: Callable[[], None]) -> None:
-        watching: list[Any] = [callbacks.ResumableEarlyStopping(run.progress, self._settings.patience, save)]
-        watching += [] if until == math.inf else [callbacks.TimeLimit(until, self._hardware.any_worker)]
-        watching += [] if self._progress_bar else [callbacks.EpochLogger(self._log, run.epochs)]
-        if self._tensorboard_path and self._hardware.is_chief:
-            folder = self._tensorboard_path / self._name / (run.stage.unfreeze_from or "all")
-            watching.append(keras.callbacks.TensorBoard(folder))
-        inputs, validation_set = run.inputs, self._sets[1]
+    def _callbacks(
+        self, stage: Stage, progress: StageProgress, epochs: int, until: float, save: Callable[[], None]
+    ) -> list[Any]:
+        chosen: list[Any] = [callbacks.ResumableEarlyStopping(progress, self.settings.patience, save)]
+        if until < math.inf:
+            chosen.append(callbacks.TimeLimit(until, self.hardware.any_worker))
+        if not self.progress_bar:
+            chosen.append(callbacks.EpochLogger(self.log, epochs))
+        if self.tensorboard_path and self.hardware.is_chief:
+            folder = self.tensorboard_path / self.name / (stage.unfreeze_from or "all")
+            chosen.append(keras.callbacks.TensorBoard(folder))
+        return chosen
+
+    def _fit(self, inputs: StageInputs, first_epoch: int, epochs: int, keras_callbacks: list[Any]) -> None:
         with contextlib.redirect_stdout(sys.stderr):  # Keras' bars go to stdout, which is for results
             inputs.model.fit(
-                inputs.batches(run.progress.epoch),
-                steps_per_epoch=inputs.sampler.steps,
-                validation_data=inputs.validation_data(validation_set) if validation_set else None,
-                epochs=run.epochs,
-                initial_epoch=run.progress.epoch,
-                verbose=int(self._progress_bar),
-                callbacks=watching,
+                inputs.batches(first_epoch),
+                steps_per_epoch=inputs.steps,
+                validation_data=inputs.validation_data(self.validation_set) if self.validation_set else None,
+                epochs=epochs,
+                initial_epoch=first_epoch,
+                verbose=int(self.progress_bar),
+                callbacks=keras_callbacks,
             )
-
-    def _restore(self, run: _StageRun, state: TrainingState) -> None:
-        self._log(f"resuming after epoch {state.progress.epoch} of {run.epochs}")
-        with self._hardware.scope():
-            callbacks.set_state(run.inputs.model, state.variables)
-
-    def _save(self, name: str, started_at: float, run: _StageRun) -> None:
-        if self._checkpoints:
-            variables = callbacks.get_state(run.inputs.model)
-            state = TrainingState(run.progress, run.earlier, variables, time.monotonic() - started_at)
-            self._checkpoints.save(name, state)
-
-
-def _initial_progress(earlier: list[StageProgress], model: keras.Model) -> StageProgress:
-    """Return the progress of a new stage, whose epochs must be better than the stage before."""
-    if not earlier:
-        return StageProgress()
-    return StageProgress(best_val_loss=earlier[-1].best_val_loss, best_weights=model.get_weights())
-
-
-def _merged(first: ImageDataset, second: ImageDataset | None) -> ImageDataset:
-    return replace(first, frames=[*first.frames, *second.frames]) if second else first
-
-
-def _stride(images: ImageDataset) -> int:
-    """Return the step that leaves at most _MAX_SAMPLE frames."""
-    return -(-len(images.frames) // _MAX_SAMPLE)

@@ -28,16 +28,11 @@ class ValidationPredictions:
     """Predictions for n frames by a network that did not train on them.
 
     Predictions of several networks, each for other frames, may be joined: logits and similarities have a common scale.
-
-    Args:
-        logits: float32 (n, classes).
-        similarity: similarity of the features to those of training frames, float64 (n,); zeros if not computed.
-        augmented: predictions for the same frames with overlays, if any.
     """
 
-    logits: np.ndarray
-    similarity: np.ndarray
-    augmented: ValidationPredictions | None = None
+    logits: np.ndarray  # float32 (n, classes)
+    similarity: np.ndarray  # of the features to those of training frames, float64 (n,); zeros if not computed
+    augmented: ValidationPredictions | None = None  # for the same frames with overlays
 
     @classmethod
     def joined(cls, parts: Sequence[ValidationPredictions], rows: np.ndarray) -> ValidationPredictions:

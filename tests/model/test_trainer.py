@@ -163,14 +163,14 @@ def test_resumed_training_equals_an_uninterrupted_one(painted, tmp_path):
     whole = trainer("whole", False)
     uninterrupted = whole.train()
     halted = trainer("halted", False)
-    halted._log = log_until
+    halted.log = log_until
     with pytest.raises(KeyboardInterrupt):
         halted.train()
     again = trainer("halted", True)
     resumed = again.train()
     assert "resuming after epoch" in logged[-2] + logged[-3]
     assert resumed.history == uninterrupted.history
-    assert all(np.array_equal(a, b) for a, b in zip(*(t._model.get_weights() for t in (whole, again)), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(*(t.model.get_weights() for t in (whole, again)), strict=True))
 
 
 def test_time_limit_ends_the_training_after_the_first_epoch(painted, weights):
