@@ -41,34 +41,35 @@ _VERIFIED_FRAMES = 32  # to compare model.onnx with Keras on
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = cli.make_parser("model.create", "Train the model on the frames in DOWNLOAD_PATH.", _EPILOG)
-    parser.add_argument("--epochs", type=_positive, help="maximum number of epochs (EPOCHS)")
+    parser.add_argument("--epochs", type=_at_least(1), help="maximum number of epochs (EPOCHS)")
     parser.add_argument("--architecture", choices=ARCHITECTURES, help="network (ARCHITECTURE)")
-    parser.add_argument("--folds", type=_at_least_two, default=0, help="number of folds for cross-validation")
+    parser.add_argument("--folds", type=_at_least(2), default=0, help="number of folds for cross-validation")
     parser.add_argument("--resume", action="store_true", help="resume an interrupted training")
     return cli.run_command(parser.parse_args(argv), _create)
 
 
-def _positive(text: str, minimum: int = 1) -> int:
-    number = int(text)
-    if number < minimum:
-        raise argparse.ArgumentTypeError(f"{number} is less than {minimum}")
-    return number
+def _at_least(minimum: int) -> Callable[[str], int]:
+    def integer(text: str) -> int:
+        number = int(text)
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"{number} is less than {minimum}")
+        return number
 
-
-def _at_least_two(text: str) -> int:
-    return _positive(text, minimum=2)
+    return integer
 
 
 def _create(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store
+    from model.training.hardware import set_up  # imports TensorFlow when it is called, which takes seconds
 
     started = time.monotonic()
     overrides = {name: value for name in ("epochs", "architecture") if (value := getattr(args, name)) is not None}
     settings = settings.model_copy(update=overrides)
-    require_architecture(settings.architecture)  # now, because TensorFlow takes seconds to load
+    require_architecture(settings.architecture)
     store = make_frame_store(settings)
     frames, classes = _list_dataset(store)
-    hardware = _set_up_hardware(settings, show=args.verbose > 1)
+    precision, gpus = settings.mixed_precision, settings.all_gpus
+    hardware = set_up(settings.seed, mixed_precision=precision, all_gpus=gpus, show=args.verbose > 1)
     log = _no_log if args.quiet or not hardware.is_chief else partial(print, file=sys.stderr, flush=True)
     # After set_up, which configures TensorFlow before anything else uses it.
     from model.datasets import image_dataset
@@ -78,14 +79,13 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     frames = image_dataset.decodable_frames(root, frames)
     splits = _make_splits(frames, classes, args.folds, settings, log)
     dataset = image_dataset.ImageDataset(root, frames, classes, settings.img_size)
-    model, context = _build_context(settings, dataset, hardware, log)
-    _open_checkpoints(context, args, log)
+    model, context = _build_context(args, settings, dataset, hardware, log)
     if args.folds:
         result = experiment.cross_validate(context, model, splits)
     else:
         result = experiment.train_with_holdout(context, model, splits[0], settings.refit)
     if hardware.is_chief:  # the other workers have the same model
-        _evaluate_and_save(result, context, settings, started)
+        _evaluate_and_save(result, context, started)
     return 0
 
 
@@ -103,13 +103,6 @@ def _list_dataset(store: FrameStore) -> tuple[list[StoredFrame], tuple[Game, ...
             "or more and collect another with python -m data.download."
         )
     return frames, classes
-
-
-def _set_up_hardware(settings: Settings, show: bool) -> Hardware:
-    from model.training import hardware
-
-    precision, gpus = settings.mixed_precision, settings.all_gpus
-    return hardware.set_up(settings.seed, mixed_precision=precision, all_gpus=gpus, show=show)
 
 
 def _make_splits(
@@ -134,9 +127,16 @@ def _count(frames: Sequence[StoredFrame]) -> str:
 
 
 def _build_context(
-    settings: Settings, dataset: ImageDataset, hardware: Hardware, log: Callable[[str], None]
+    args: argparse.Namespace,
+    settings: Settings,
+    dataset: ImageDataset,
+    hardware: Hardware,
+    log: Callable[[str], None],
 ) -> tuple[Any, TrainingContext]:
-    """Return the network and what all trainings share; MODEL_PATH is ready afterwards."""
+    """Return the network and what all trainings share; MODEL_PATH and its checkpoints are ready afterwards.
+
+    Raises ModelError: the training to resume had other settings or frames.
+    """
     from model.artifacts import model_files
     from model.training import checkpoint, factories
 
@@ -146,24 +146,19 @@ def _build_context(
     dataset = factories.prepare_dataset(settings, dataset, hardware, model)
     folder = settings.model_path / checkpoint.CHECKPOINT_FOLDER
     checkpoints = checkpoint.CheckpointStore(folder, write=hardware.is_chief)
+    paths = sorted(frame.path for frame in dataset.frames)  # a folder lists its files in any order
+    if not checkpoints.open([_model_settings(settings), args.folds, paths], args.resume) and args.resume:
+        log("There is no training to resume: a new one begins.")
     progress_bar = log is not _no_log and sys.stderr.isatty()  # a bar would fill a log file with control characters
     return model, factories.TrainingContext(settings, dataset, hardware, checkpoints, log, progress_bar)
 
 
-def _open_checkpoints(context: TrainingContext, args: argparse.Namespace, log: Callable[[str], None]) -> None:
-    """Resume or begin. Raises ModelError: the interrupted training had other settings or frames."""
-    paths = sorted(frame.path for frame in context.dataset.frames)  # a folder lists its files in any order
-    inputs = [_model_settings(context.settings), args.folds, paths]
-    if not context.checkpoints.open(inputs, args.resume) and args.resume:
-        log("There is no training to resume: a new one begins.")
-
-
-def _evaluate_and_save(result: TrainingResult, context: TrainingContext, settings: Settings, started: float) -> None:
+def _evaluate_and_save(result: TrainingResult, context: TrainingContext, started: float) -> None:
     from model.reports import training_report
     from model.training import validation
     from model.training.experiment import fold_statistics
 
-    classes, split = context.dataset.classes, result.split
+    settings, classes, split = context.settings, context.dataset.classes, result.split
     calibration, evaluation = validation.calibrate_and_evaluate(
         result.predictions,
         split.validation,
@@ -185,7 +180,8 @@ def _evaluate_and_save(result: TrainingResult, context: TrainingContext, setting
     calibration = validation.with_similarity(calibration, result.model, context.subset(split.training))
     _save(result, context, calibration, metrics)
     context.checkpoints.clear()  # only now: a kill before this line can still be resumed
-    _print_result(settings, result, evaluation, calibration.temperature)
+    _print_result(result, metrics, evaluation)
+    print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, model_card.md, results/")
 
 
 def _save(result: TrainingResult, context: TrainingContext, calibration: Calibration, metrics: dict[str, Any]) -> None:
@@ -212,10 +208,15 @@ def _no_log(_line: str) -> None:
     """Discard progress lines, for -q."""
 
 
-def _print_result(settings: Settings, result: TrainingResult, evaluation: Evaluation, temperature: float) -> None:
+def _print_result(result: TrainingResult, metrics: dict[str, Any], evaluation: Evaluation) -> None:
     history = result.history
     if result.folds:
-        _print_folds(result)
+        by_frame, by_stream = metrics["cross_validation"].values()
+        print(
+            f"Cross-validation, {len(result.folds)} folds: "
+            f"{by_frame['mean']:.1%} ± {by_frame['spread']:.1%} of frames right, "
+            f"{by_stream['mean']:.1%} ± {by_stream['spread']:.1%} of streams, by streamers not trained on."
+        )
     else:
         print(
             f"Validation: {evaluation.frame_accuracy:.1%} of {evaluation.frames} frames right, "
@@ -224,22 +225,10 @@ def _print_result(settings: Settings, result: TrainingResult, evaluation: Evalua
         # Epochs of all stages count through.
         losses, best = history.history["val_loss"], history.best_epoch
         print(f"Epoch {best} of {len(losses)} was best, validation loss {losses[best - 1]:.4f}.")
-    print(f"Expected calibration error {evaluation.ece:.1%} (temperature {temperature:.2f}).")
-    if settings.refit or result.folds:
+    print(f"Expected calibration error {evaluation.ece:.1%} (temperature {metrics['temperature']:.2f}).")
+    if result.folds or metrics["settings"]["refit"]:
         epochs = " and ".join(str(count) for count in history.best_epochs)
         print(f"The saved model was retrained on all frames, validation included, for {epochs} epochs.")
-    print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, model_card.md, results/")
-
-
-def _print_folds(result: TrainingResult) -> None:
-    from model.training.experiment import fold_statistics
-
-    by_frame, by_stream = fold_statistics(result.folds).values()
-    print(
-        f"Cross-validation, {len(result.folds)} folds: "
-        f"{by_frame['mean']:.1%} ± {by_frame['spread']:.1%} of frames right, "
-        f"{by_stream['mean']:.1%} ± {by_stream['spread']:.1%} of streams, by streamers not trained on."
-    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,19 +24,12 @@ from model.inference.classifier import OUTPUTS, Classifier
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How an exported model compares with Keras on the same frames.
+    """How an exported model compares with Keras on the same frames."""
 
-    Args:
-        different_answers: frames with another most probable game.
-        frames: frames compared.
-        max_logit_difference: largest absolute difference in a logit.
-        ms: time for one frame, in batches of one, milliseconds.
-    """
-
-    different_answers: int
-    frames: int
-    max_logit_difference: float
-    ms: float
+    different_answers: int  # frames with another most probable game
+    frames: int  # frames compared
+    max_logit_difference: float  # the largest absolute one
+    ms: float  # time for one frame, in batches of one, milliseconds
 
 
 def load(h5: Path) -> keras.Model:
@@ -53,10 +46,7 @@ class _CalibrationFrames(CalibrationDataReader):
     """Frames one by one, for ONNX Runtime's quantizer."""
 
     def __init__(self, input_name: str, images: np.ndarray) -> None:
-        self._feeds: Iterator[dict[str, np.ndarray]] = (
-            {input_name: image[None].astype(np.float32)}  # (1, H, W, 3)
-            for image in images
-        )
+        self._feeds = ({input_name: image[None].astype(np.float32)} for image in images)  # (1, H, W, 3)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """Return the next frame's feed, None at the end."""
@@ -66,15 +56,8 @@ class _CalibrationFrames(CalibrationDataReader):
 def write_int8(source: Path, target: Path, images: np.ndarray) -> None:
     """Quantise a model.onnx to 8-bit weights (per channel) and activations; write the file atomically.
 
-    The last layer stays in float32: it is small, and its errors go into the logits directly.
-
-    Args:
-        source: the float32 model.
-        target: the file to write.
-        images: frames that show the range of each activation, uint8 RGB (n, img_size, img_size, 3).
-
-    Raises:
-        OSError: the file cannot be written.
+    The last layer stays in float32: it is small, and its errors go into the logits directly. `images`: frames that
+    show the range of each activation, uint8 RGB (n, img_size, img_size, 3). Raises OSError.
     """
     root_logger = logging.getLogger()
     level = root_logger.level
@@ -91,7 +74,8 @@ def write_int8(source: Path, target: Path, images: np.ndarray) -> None:
             quantize_static(prepared, small, reader, per_channel=True, nodes_to_exclude=last, **dtypes)
         finally:
             root_logger.setLevel(level)
-        _replace(small.read_bytes(), target)
+        with atomic_file(target) as temporary:
+            temporary.write_bytes(small.read_bytes())
 
 
 def write_tflite(model: keras.Model, target: Path) -> None:
@@ -99,35 +83,29 @@ def write_tflite(model: keras.Model, target: Path) -> None:
     signature = keras.InputSpec(shape=(1, *model.input_shape[1:]), dtype="float32", name="image")
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, format="tf_saved_model", verbose=False, input_signature=[signature])
-        _replace(tf.lite.TFLiteConverter.from_saved_model(folder).convert(), target)
-
-
-def _replace(content: bytes, target: Path) -> None:
+        converted = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
     with atomic_file(target) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(converted)
 
 
 def compare_with_keras(expected: np.ndarray, images: np.ndarray, exported_file: Path) -> Comparison:
-    """Compare an exported model, one image at a time, with Keras' logits.
+    """Compare an .onnx or .tflite file, one image at a time, with Keras' logits.
 
-    Args:
-        expected: Keras' logits, (n, classes).
-        images: uint8 RGB (n, img_size, img_size, 3).
-        exported_file: a .onnx or .tflite file.
+    `expected`: Keras' logits (n, classes) of `images`, uint8 RGB (n, img_size, img_size, 3).
     """
-    is_tflite = exported_file.suffix == ".tflite"
-    predict = (
-        _tflite(exported_file) if is_tflite else Classifier.load(exported_file.parent, file=exported_file.name).logits
-    )
+    if exported_file.suffix == ".tflite":
+        predict = _tflite(exported_file)
+    else:
+        predict = Classifier.load(exported_file.parent, file=exported_file.name).logits
     predict(images[:1])  # warm-up: the first call allocates
     started = time.monotonic()
     logits = np.concatenate([predict(image[None]) for image in images])  # (n, classes)
-    seconds = time.monotonic() - started
+    ms = 1000 * (time.monotonic() - started)
     return Comparison(
         different_answers=int((logits.argmax(axis=1) != expected.argmax(axis=1)).sum()),
         frames=len(images),
         max_logit_difference=float(np.abs(logits - expected).max()),
-        ms=1000 * seconds / len(images),
+        ms=ms / len(images),
     )
 
 

@@ -35,7 +35,6 @@ MODEL_FILES = (H5_FILE, ONNX_FILE, CLASSES_FILE)
 EXPORTED_FILES = (INT8_FILE, "model.tflite")  # written by model.export
 _PLOTS = ("curves.png", "confusion.png")
 _STAGING_PREFIX = ".new-"  # then the process id
-_UNCALIBRATED = Calibration()
 
 
 def prepare_folder(model_path: Path, parameters: int) -> None:
@@ -99,24 +98,14 @@ def _install(staging: Path, model_path: Path) -> None:
             (staging / name).replace(model_path / name)
 
 
-def write(model: keras.Model, classes: Sequence[Game], folder: Path, calibration: Calibration = _UNCALIBRATED) -> None:
-    """Write model.h5, model.onnx and classes.txt.
+def write(model: keras.Model, classes: Sequence[Game], folder: Path, calibration: Calibration) -> None:
+    """Write model.h5, model.onnx and classes.txt for `model`, in float32, whose outputs are `classes`.
 
     model.h5 is a whole Keras model without the optimizer. model.onnx has the input `image`, float32 RGB 0 to 255
     (n, img_size, img_size, 3), and the outputs `logits`, float32 (n, classes), and `features`, float32 (n, d). Both
-    contain the game ids and the calibration.
-
-    Args:
-        model: in float32.
-        classes: games in the order of the labels.
-        folder: an existing folder.
-        calibration: temperature and threshold.
-
-    Raises:
-        OSError: a file cannot be written.
-        ModelError: the network cannot be converted to ONNX.
+    contain the game ids and the calibration. Raises OSError. Raises ModelError: no conversion to ONNX.
     """
-    _write_h5(model, _ids(classes), calibration, folder / H5_FILE)
+    _write_h5(model, classes, calibration, folder / H5_FILE)
     write_onnx(model, classes, calibration, folder / ONNX_FILE)
     write_classes(folder / CLASSES_FILE, classes)
 
@@ -125,13 +114,13 @@ def _ids(classes: Sequence[Game]) -> str:
     return ",".join(str(game.id) for game in classes)
 
 
-def _write_h5(model: keras.Model, ids: str, calibration: Calibration, path: Path) -> None:
+def _write_h5(model: keras.Model, classes: Sequence[Game], calibration: Calibration, path: Path) -> None:
     # Through memory: on a full disk, HDF5 crashes with a segmentation fault when it closes its file. Keras' public
     # `save` takes a path only; the function below it takes an open file.
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
         save_model_to_hdf5(model, file, include_optimizer=False)
-        file.attrs[CLASSES_KEY] = ids
+        file.attrs[CLASSES_KEY] = _ids(classes)
         for name, text in calibration.to_metadata().items():  # as datasets: an HDF5 attribute holds 64 KB at most
             file[f"calibration/{name}"] = text
     path.write_bytes(memory.getbuffer())
@@ -146,8 +135,8 @@ def calibration_of(h5: Path) -> Calibration:
 
 def write_onnx(model: keras.Model, classes: Sequence[Game], calibration: Calibration, path: Path) -> None:
     """Write model.onnx only, as `write` does. Raises OSError, ModelError."""
-    with_features = network.add_feature_output(model)
-    with_features.export(path, format="onnx", verbose=False, input_signature=[_signature(model)])
+    signature = keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="image")
+    network.add_feature_output(model).export(path, format="onnx", verbose=False, input_signature=[signature])
     onnx_model = onnx.load(path)
     for index, name in enumerate(OUTPUTS):
         _rename_output(onnx_model.graph, index, name)
@@ -159,10 +148,6 @@ def write_onnx(model: keras.Model, classes: Sequence[Game], calibration: Calibra
     except onnx.checker.ValidationError as error:
         raise ModelError(f"The network cannot be converted to ONNX: {str(error).splitlines()[0]}") from error
     onnx.save(onnx_model, path)
-
-
-def _signature(model: keras.Model) -> keras.InputSpec:
-    return keras.InputSpec(shape=(None, *model.input_shape[1:]), dtype="float32", name="image")
 
 
 def _rename_output(graph: onnx.GraphProto, index: int, name: str) -> None:

@@ -35,7 +35,7 @@ def model() -> keras.Model:
 def save(model: keras.Model, folder: Path) -> None:
     """Save what the command saves."""
     with model_files.replace_atomically(folder) as new:
-        model_files.write(model, GAMES, new)
+        model_files.write(model, GAMES, new, Calibration())
         (new / "results").mkdir()
         (new / "results" / "metrics.json").write_text("{}")
 
@@ -110,7 +110,7 @@ def test_failed_save_leaves_the_old_model(model, tmp_path, trouble, seen):
 
     def fail() -> None:
         with model_files.replace_atomically(tmp_path) as new:
-            model_files.write(network.build("cnn", SIZE, 3), GAMES, new)
+            model_files.write(network.build("cnn", SIZE, 3), GAMES, new, Calibration())
             raise trouble
 
     with pytest.raises(seen):
