@@ -217,7 +217,7 @@ def _original(args: argparse.Namespace, root: Path, way: str) -> dict[str, Any]:
         model = network.build("cnn", 240, len(classes), dropout=0.5)
         training, validation = (ImageDataset(root, some, classes, 240) for some in (sides.training, sides.validation))
         network.compile_model(model, 1e-3)
-        mixed_up = training.batches()().unbatch().shuffle(len(training.frames), seed=1).batch(16).prefetch(1)
+        mixed_up = training.batches().unbatch().shuffle(len(training.frames), seed=1).batch(16).prefetch(1)
         model.fit(mixed_up, epochs=args.epochs, verbose=2)
         logits.append(np.asarray(model.predict(validation.batches(), verbose=0)))
     return _right(logits, folds, classes) | {"frames": len(frames), "folds": len(folds)}
