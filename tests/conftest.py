@@ -1,8 +1,9 @@
 """Fixtures that every test may use, and what all workers of a run share: a folder, a server, groups of tests.
 
-`make test` runs the suite in several workers (pytest-xdist). The controlling process owns one shared folder and removes
-it at the end, with a PostgreSQL that a killed worker left there. Tests of one module run in one worker, so that
-module-wide fixtures are made once; the marker `xdist_group` groups tests across modules.
+`make test` runs the suite in several workers (pytest-xdist). The controlling process owns one shared folder, where
+workers and commands also make their temporary files, and removes it at the end with all processes that use it. Tests of
+one module run in one worker, so that module-wide fixtures are made once; the marker `xdist_group` groups tests across
+modules.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
 import pytest
 
 from tests.standin import CLIPS, Standin, World
@@ -42,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
         shared = config.stash[_SHARED] = Path(tempfile.mkdtemp(prefix=_PREFIX))
         config.stash[_OWNER] = (shared / "owner").open("w")
         fcntl.flock(config.stash[_OWNER], fcntl.LOCK_EX)
+        os.environ["TMPDIR"] = str(shared)  # for workers and commands: it also tells whose they are
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with pytest_unconfigure
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         # A shell starts background jobs with SIGINT ignored, and child processes inherit that: Ctrl-C would do nothing.
@@ -56,12 +59,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _remove(shared: Path) -> None:
-    """Stop a server that killed workers have left in a shared folder, and remove the folder."""
-    if (shared / "postgres" / "data" / "postmaster.pid").exists():
-        from data.storage.embedded_postgres import running_server
-
-        with running_server(shared / "postgres"):
-            pass  # its last user stops it
+    """Kill what killed tests have left running, commands and servers, and remove the shared folder."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("TMPDIR") == str(shared):
+                process.kill()
     shutil.rmtree(shared, ignore_errors=True)
 
 

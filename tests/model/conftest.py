@@ -27,7 +27,15 @@ GAMES = (RED, GREEN, BLUE)
 
 
 # What tests of the command take over from this process's environment.
-_KEPT = ("PATH", "HOME", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+_KEPT = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "OMP_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
