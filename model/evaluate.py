@@ -35,17 +35,17 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from model.inference.classifier import Classifier, model_file
     from model.reports import html_report, model_card
 
-    file = model_file(settings.model_path, settings.int8)
-    classifier = Classifier.load(settings.model_path, file=file)
+    model = settings.model_path / model_file(settings.model_path, settings.int8)
+    classifier = Classifier.load(settings.model_path, file=model.name)
     root: Path = args.folder or settings.download_path / "frames"
     images = image_folder.list_images(root, classifier.classes, FrameFolder(root).game_names())
     evaluation = folder_evaluation.evaluate_folder(classifier, images)
-    # What a later reader needs to compare two reports.
+    # The first four keys tell which model and images a report is of, and when it was made.
     metrics = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "folder": str(root),
-        "model": str(settings.model_path / file),
-        "sha256": model_card.sha256(settings.model_path / file),
+        "model": str(model),
+        "sha256": model_card.sha256(model),
     } | evaluation.metrics()
     out: Path = args.out or settings.model_path / "results" / "evaluation"
     threshold = classifier.calibration.threshold
@@ -65,7 +65,7 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table.grid(padding=(0, 2, 0, 0))
     for index in range(len(rows[0])):
         table.add_column(justify="right" if index else "left", no_wrap=True)
     for row in rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain, compress
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class FolderEvaluation:
         return self.classes[int(self.predictions.logits[index].argmax())]
 
     def worst_errors(self, count: int) -> list[int]:
-        """Return the indices of misclassified images of known games, those with the least likely game first."""
+        """Return the indices of misclassified images of known games, the lowest probability of the true game first."""
         likelihood = {
             index: probabilities[self.classes.index(image.known_game)]
             for index, (image, probabilities) in enumerate(zip(self.images, self.probabilities, strict=True))
@@ -78,9 +78,9 @@ class FolderEvaluation:
         return [self._game_metrics(name, known_game) for name, known_game in games]
 
     def _game_metrics(self, name: str, known_game: Game | None) -> dict[str, Any]:
-        own = [(image.game_name, image.known_game) == (name, known_game) for image in self.images]  # (n,)
+        own = np.array([(image.game_name, image.known_game) == (name, known_game) for image in self.images])  # (n,)
         streams = {image.stream for image in compress(self.images, own)}
-        metrics = {"name": name, "known": known_game is not None, "frames": sum(own), "streams": len(streams)}
+        metrics = {"name": name, "known": known_game is not None, "frames": int(own.sum()), "streams": len(streams)}
         if known_game:
             label = self.classes.index(known_game)
             metrics["accuracy_by_frame"] = self.known_evaluation.recall_per_game[label]
@@ -100,18 +100,19 @@ class FolderEvaluation:
             "other_streams_called_unknown": other_streams,
         }
 
-    def _called_unknown(self, chosen: Sequence[bool] | np.ndarray) -> tuple[float, float] | tuple[None, None]:
+    def _called_unknown(self, chosen: np.ndarray) -> tuple[float | None, float | None]:
         """Return the fractions of the chosen frames, bool (n,), and of their streams that are called unknown.
 
         As recognition does, more than half of a stream's frames decide. Without frames, return None for both.
         """
-        votes: dict[tuple[str, str], list[bool]] = defaultdict(list)
-        for image, known in compress(zip(self.images, self.predictions.known, strict=True), chosen):
-            votes[image.game_name, image.stream].append(not known)
-        if not votes:
+        if not chosen.any():
             return None, None
-        by_stream = np.mean([2 * sum(unknown) > len(unknown) for unknown in votes.values()])
-        return float(np.mean([*chain(*votes.values())])), float(by_stream)
+        unknown = ~self.predictions.known  # (n,)
+        votes: dict[tuple[str, str], list[bool]] = defaultdict(list)
+        for image, vote in compress(zip(self.images, unknown, strict=True), chosen):
+            votes[image.game_name, image.stream].append(vote)
+        by_stream = [np.mean(stream_votes) > 0.5 for stream_votes in votes.values()]
+        return float(unknown[chosen].mean()), float(np.mean(by_stream))
 
 
 def evaluate_folder(classifier: Classifier, images: Sequence[LabelledImage]) -> FolderEvaluation:

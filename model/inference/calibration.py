@@ -20,7 +20,6 @@ from model.inference.probabilities import softmax
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
 _BISECTIONS = 40  # log(20 / 0.05) / 2**40 is below 1e-11
 
-
 # Functions of logits (n, classes): a score, float64 (n,), is high for frames of known games and low for all others.
 LOGIT_SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "energy": lambda logits: np.logaddexp.reduce(logits.astype(np.float64), axis=-1),  # Liu's negative energy
@@ -104,12 +103,7 @@ class Calibration:
 
 
 def fit(
-    logits: np.ndarray,
-    similarity: np.ndarray,
-    labels: np.ndarray,
-    *,
-    unknown_fraction: float,
-    score_name: str = FEATURE_SIMILARITY,
+    logits: np.ndarray, similarity: np.ndarray, labels: np.ndarray, *, unknown_fraction: float, score_name: str
 ) -> Calibration:
     """Fit temperature and threshold on n validation frames: `logits` (n, classes), `labels` int64 (n,).
 
@@ -137,8 +131,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     smoothing = 1 / (count + 2)
     true_logits = values[np.arange(count), labels]  # (n,)
     other_logits = (values.sum(axis=1) - true_logits) / (classes - 1)  # (n,), the mean of the others
-    target = float(((1 - smoothing) * true_logits + smoothing * other_logits).mean())
-
+    target = ((1 - smoothing) * true_logits + smoothing * other_logits).mean()
     # The loss is convex in 1/T. Its derivative is zero where the expected logit equals the target.
     low, high = math.log(_MIN_TEMPERATURE), math.log(_MAX_TEMPERATURE)
     for _ in range(_BISECTIONS):

@@ -16,10 +16,7 @@ _LINE = re.compile(r"([0-9]+)\t(.*\S.*)")
 
 
 def read_classes(path: Path) -> tuple[Game, ...]:
-    """Return the games in the order of the model's outputs.
-
-    Raises ModelError if the file is missing, unreadable or malformed.
-    """
+    """Return the games in the order of the model's outputs. Raises ModelError for a missing or malformed file."""
     try:
         # Not splitlines(): it also breaks at characters that a name may hold, such as U+2028.
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")

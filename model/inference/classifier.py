@@ -21,21 +21,15 @@ _BATCH = 32  # bounds the memory that the network's activations take
 
 
 class Classifier:
-    """A trained model, ready to predict. Threads may share it.
-
-    Attributes:
-        classes: the games in output order.
-        calibration: stored in the model's metadata.
-        img_size: width and height of the input, pixels.
-    """
+    """A trained model, ready to predict. Threads may share it."""
 
     def __init__(
         self, session: onnxruntime.InferenceSession, classes: tuple[Game, ...], calibration: Calibration
     ) -> None:
         self._session = session
-        self.classes = classes
+        self.classes = classes  # in output order
         self.calibration = calibration
-        self.img_size: int = session.get_inputs()[0].shape[1]  # of (n, img_size, img_size, 3)
+        self.img_size: int = session.get_inputs()[0].shape[1]  # pixels; the input is (n, img_size, img_size, 3)
 
     @classmethod
     def load(cls, model_path: Path, threads: int = 0, file: str = ONNX_FILE) -> Classifier:

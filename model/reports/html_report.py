@@ -21,9 +21,8 @@ def write(
 ) -> list[str]:
     """Create `folder`, write the report into it and return the names of the files. Raises OSError.
 
-    threshold: of the model's unknown score.
+    threshold: the model's; a frame with a lower score is unknown.
     metrics: the evaluation's, with `folder`, `model`, `date` and `sha256`; the content of metrics.json.
-    draw: whether to draw the plots.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rendering.write_metrics(folder, metrics)
@@ -43,16 +42,17 @@ def write(
 
 def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
     """Return the PNG of each section of report.html; a section without images is left out."""
-    scores, is_known = evaluation.predictions.scores, evaluation.is_known
-    names, on_known = [game.name for game in evaluation.classes], evaluation.known_evaluation
+    scores, is_known = evaluation.predictions.scores, evaluation.is_known  # (n,), (n,)
+    names = [game.name for game in evaluation.classes]
+    on_known = evaluation.known_evaluation
     figures = {
         "games": plots.per_game_bars(evaluation.game_metrics()),
         "confusion": plots.confusion_matrix(on_known.confusion, names, "Frames of known games, %"),
         "reliability": plots.reliability_diagram(on_known),
         "unknown": plots.score_histogram(scores[is_known], scores[~is_known], threshold),
     }
-    worst, accepted = evaluation.worst_errors(_MAX_EXAMPLES), evaluation.false_accepts(_MAX_EXAMPLES)
-    for name, indices in (("worst", worst), ("mistaken", accepted)):
+    examples = {"worst": evaluation.worst_errors(_MAX_EXAMPLES), "mistaken": evaluation.false_accepts(_MAX_EXAMPLES)}
+    for name, indices in examples.items():
         if indices:
             images = [evaluation.images[index].pixels(_EXAMPLE_SIZE) for index in indices]
             figures[name] = plots.image_grid(images, [_caption(evaluation, index) for index in indices])

@@ -14,10 +14,7 @@ from model.reports import rendering
 
 
 def write(path: Path, metrics: dict[str, Any], files: Sequence[str]) -> None:
-    """Write the card to `path`, beside the model's `files`. Raises OSError, also if one of the files is missing.
-
-    metrics: the content of metrics.json, see model.reports.training_report.
-    """
+    """Write the card to `path`, beside the model's `files`. Raises OSError. `metrics`: the content of metrics.json."""
     hashes = [(name, sha256(path.parent / name)) for name in files]
     path.write_text(render(metrics, hashes), encoding="utf-8")
 
@@ -29,12 +26,6 @@ def sha256(path: Path) -> str:
 
 def render(metrics: dict[str, Any], hashes: Sequence[tuple[str, str]]) -> str:
     """Return the card, Markdown. `hashes`: each file's name and SHA-256."""
-    validation = metrics["validation"]
-    return rendering.render(
-        "model_card.md",
-        metrics=metrics,
-        settings=metrics["settings"],
-        metric_rows=rendering.metric_rows(metrics, validation["frames"], validation["streams"]),
-        fewest=min(metrics["games"], key=lambda game: game["validation"]["streamers"]),
-        hashes=hashes,
-    )
+    evaluated = metrics["validation"]
+    rows = rendering.metric_rows(metrics, evaluated["frames"], evaluated["streams"])
+    return rendering.render("model_card.md", metrics=metrics, metric_rows=rows, hashes=hashes)

@@ -34,13 +34,9 @@ def to_png(figure: Figure, dpi: int = 144) -> bytes:
 
 
 def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
-    """Plot loss and accuracy of training and validation by epoch.
-
-    history: `loss`, `accuracy`, `val_loss` and `val_accuracy`, each with a value per epoch.
-    best_epoch: the kept epoch, counted from 1.
-    """
+    """Plot loss and accuracy by epoch, as in Keras' history, and mark `best_epoch`, the kept one, counted from 1."""
     figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, key, title in zip(figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Accuracy"), strict=True):
+    for axes, key in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         epochs = range(1, len(history[key]) + 1)
         axes.axvline(best_epoch, color=_GREY, linestyle=":", label=f"kept: epoch {best_epoch}")
         # A line through a single epoch is invisible without a marker.
@@ -49,16 +45,13 @@ def learning_curves(history: dict[str, list[float]], best_epoch: int) -> Figure:
         axes.set(xlabel="epoch", ylim=(0, 1.03 if key == "accuracy" else None))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.yaxis.set_major_formatter("{x:.0%}" if key == "accuracy" else "{x:g}")
-        _style_axes(axes, title)
+        _style_axes(axes, key.capitalize())
         axes.legend(frameon=False)
     return figure
 
 
 def confusion_matrix(counts: np.ndarray, names: Sequence[str], title: str = "Validation frames, %") -> Figure:
-    """Plot a confusion matrix; a cell shows its per cent of the row.
-
-    counts: frames by true class (row) and predicted class (column), (classes, classes).
-    """
+    """Plot a confusion matrix, `counts` by true and predicted class; each cell shows its per cent of the row."""
     size = max(4.5, 2.5 + 0.42 * len(names))  # inches
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
@@ -103,10 +96,7 @@ def reliability_diagram(evaluation: Evaluation) -> Figure:
 
 
 def per_game_bars(games: Sequence[dict[str, Any]]) -> Figure:
-    """Plot the fractions of each game's frames that are right and that are called unknown.
-
-    `games`: as FolderEvaluation.game_metrics returns them.
-    """
+    """Plot the right and the unknown fraction of each game's frames, from FolderEvaluation.game_metrics()."""
     figure = Figure(figsize=(8, 1.2 + 0.32 * len(games)), layout="constrained")
     axes = figure.subplots()
     rows = np.arange(len(games))

@@ -36,8 +36,7 @@ def metrics(
     """Return the content of metrics.json: all metrics, and what is needed to reproduce them.
 
     settings: those that the metrics depend on, without secrets.
-    classes: the model's, in output order.
-    evaluation, calibration: of the validation frames.
+    evaluation, calibration: those of the validation frames.
     seconds: duration of the whole command.
     """
     validation = split.validation
