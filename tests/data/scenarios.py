@@ -292,7 +292,7 @@ _HELIX = (
     ),
     _fault("Helix: 401 once", faults.api_error(401, "Invalid OAuth token"), HELIX, times=1),
     _fault(
-        *("Helix: 401 for ever", faults.api_error(401, "Invalid OAuth token"), HELIX),
+        *("Helix: 401 on every request", faults.api_error(401, "Invalid OAuth token"), HELIX),
         times=None,
         logins=frozenset(),
         error=DirectoryUnauthorized,
@@ -302,7 +302,7 @@ _HELIX = (
     _fault("Helix: a burst of 503", faults.status(503), HELIX, times=4, message=r"^Twitch answers 503; waiting"),
     _fault("Helix: HTML", faults.html(), HELIX),
     _fault("Helix: cut-off JSON", faults.truncated(), HELIX),
-    _fault("Helix: an answer that breaks off", faults.cut_off(), HELIX),
+    _fault("Helix: a response that breaks off", faults.cut_off(), HELIX),
     _fault("Helix: connection reset", faults.reset(), HELIX),
     _fault("Helix: silence", faults.silence(), HELIX, times=1),
     _fault("Helix: a byte a second", faults.trickle(), HELIX, times=1),
@@ -315,10 +315,10 @@ _HELIX = (
     ),
     Scenario("Helix: short pages", _PAGES, paging="short", reasons=frozenset({"offline"})),
     Scenario("Helix: an empty page with a cursor", _PAGES, paging="empty", reasons=frozenset({"offline"})),
-    Scenario("Helix: a cursor that leads back", _PAGES, paging="loop", reasons=frozenset({"offline"})),
+    Scenario("Helix: a cursor that repeats", _PAGES, paging="loop", reasons=frozenset({"offline"})),
     Scenario("Helix: invalid cursor", {**_GOOD, **_PAGES}, paging="invalid", reasons=frozenset({"offline"})),
     Scenario(
-        "Helix: hostile logins, titles, names",
+        "Helix: malicious logins, titles and names",
         {"../../../tmp/x": "live", "a'; DROP TABLE frames; --": "live", "\x1b[2Jx": "live", "a\nb": "live", **_GOOD},
         text="\x1b]0;owned\x07\r\n\t'; DROP TABLE games; --\x00../../x\u202e",
     ),
@@ -358,24 +358,24 @@ _SEGMENTS = (
     _sick("segments: not video", "not_video", "no picture"),
     _sick("segments: some are not video", "broken"),
     _sick("segments: no key frame", "no_key_frame", "no picture"),
-    _sick("segments: 8K bomb", "bomb", "no picture"),
+    _sick("segments: 8K video", "bomb", "no picture"),
 )
 
 _STREAMS = (
     _sick("ads: a pre-roll of a minute", "preroll", "only ads"),
     _sick("ads: mid-roll", "midroll"),
-    _sick("ads: nothing else", "only_ads", "only ads"),
-    _sick("ads: told by their titles alone", "hidden_ad"),
+    _sick("ads: only ads", "only_ads", "only ads"),
+    _sick("ads: marked by their titles only", "hidden_ad"),
     _sick("stream: discontinuities without ads", "discontinuity"),
     _sick("stream: segments missing", "skipping"),
-    _sick("stream: over between list and grab", "offline", "offline"),
+    _sick("stream: ended between list and grab", "offline", "offline"),
     _sick("stream: ended", "ended"),
     _sick("stream: silent, no ENDLIST", "silent"),
     _sick("stream: playlist 404", "gone", "offline"),
-    _sick("stream: playlist 404, half a second on", "gone", logins=_BOTH, lifetime_s=0.5, at_least_s=2.0),
+    _sick("stream: playlist 404 after half a second", "gone", logins=_BOTH, lifetime_s=0.5, at_least_s=2.0),
     _sick("stream: playlist 403", "expired", "offline"),
-    _sick("stream: playlist 403, half a second on", "expired", logins=_BOTH, lifetime_s=0.5, at_least_s=2.0),
-    _sick("stream: the encoder begins again", "rewound"),
+    _sick("stream: playlist 403 after half a second", "expired", logins=_BOTH, lifetime_s=0.5, at_least_s=2.0),
+    _sick("stream: the encoder restarts", "rewound"),
 )
 
 TABLE = (*_HELIX, *_WAY_TO_THE_PLAYLIST, *_SEGMENTS, *_STREAMS)
