@@ -50,7 +50,7 @@ class Classifier:
         session = _session(path, threads or available_cores())
         metadata = session.get_modelmeta().custom_metadata_map
         calibration = Calibration.from_metadata(metadata)
-        # Of the logits and, where the calibration needs them, of the features.
+        # The width of the logits and, where the calibration needs them, of the features.
         expected = [len(classes), *([calibration.similarity.means.shape[1]] if calibration.similarity else [])]
         widths = [output.shape[-1] for output in session.get_outputs()[: len(expected)]]
         if metadata.get(CLASSES_KEY) != ",".join(str(game.id) for game in classes) or widths != expected:
@@ -68,7 +68,7 @@ class Classifier:
         return self._run(images)[0]
 
     def predict(self, images: np.ndarray) -> ScoredLogits:
-        """Return calibrated logits and unknown scores of `images`, which are as for `logits`."""
+        """Return calibrated logits and unknown scores of `images`, uint8 (n, img_size, img_size, 3), RGB."""
         outputs = self._run(images)
         # An older model has no features; its score does not use them.
         return self.calibration.score(outputs[0], outputs[-1])

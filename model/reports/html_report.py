@@ -11,7 +11,7 @@ from model.reports import plots, rendering
 from model.reports.rendering import percent
 
 REPORT = "report.html"
-_MAX_EXAMPLES = 18
+_MAX_EXAMPLES = 18  # three rows of an image grid
 _EXAMPLE_SIZE = 160  # pixels
 _DPI = 120  # a figure of 8 inches fills the page's width
 

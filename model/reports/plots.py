@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from model.evaluation.metrics import BINS, Evaluation
 
 _BLUE, _ORANGE, _GREY = "#2a6fbb", "#d9691e", "#8a8f98"
-_COLUMNS = 6
-_MAX_NAME_LENGTH = 28
+_COLUMNS = 6  # of an image grid
+_MAX_NAME_LENGTH = 28  # a longer one would squeeze the plot
 
 
 def truncate(name: str, max_length: int = _MAX_NAME_LENGTH) -> str:
@@ -79,7 +79,7 @@ def reliability_diagram(evaluation: Evaluation) -> Figure:
     """Plot accuracy against confidence, and below it a histogram of the confidence."""
     figure = Figure(figsize=(5, 5), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-    centers = (np.arange(BINS) + 0.5) / BINS
+    centers = (np.arange(BINS) + 0.5) / BINS  # (BINS,)
     upper.plot([0, 1], [0, 1], color=_GREY, linestyle=":", label="perfect calibration")
     upper.bar(centers, [bin.accuracy for bin in evaluation.bins], 0.9 / BINS, color=_BLUE, label="accuracy")
     dots = zip(*((bin.confidence, bin.accuracy) for bin in evaluation.bins if bin.frames), strict=True)
@@ -99,7 +99,7 @@ def per_game_bars(games: Sequence[dict[str, Any]]) -> Figure:
     """Plot the right and the unknown fraction of each game's frames, from FolderEvaluation.game_metrics()."""
     figure = Figure(figsize=(8, 1.2 + 0.32 * len(games)), layout="constrained")
     axes = figure.subplots()
-    rows = np.arange(len(games))
+    rows = np.arange(len(games))  # (games,)
     right = [game.get("accuracy_by_frame") or 0.0 for game in games]  # unknown games have no accuracy
     axes.barh(rows - 0.18, right, 0.34, color=_BLUE, label="right")
     axes.barh(rows + 0.18, [game["called_unknown"] for game in games], 0.34, color=_ORANGE, label="called unknown")
@@ -116,12 +116,12 @@ def score_histogram(known: np.ndarray, others: np.ndarray, threshold: float) -> 
     """Plot how the unknown scores of known games' frames (n,) and of other games' (m,) lie about the threshold."""
     figure = Figure(figsize=(8, 3), layout="constrained")
     axes = figure.subplots()
-    edges = list(np.histogram_bin_edges(np.concatenate([known, others]), 40))
+    edges = list(np.histogram_bin_edges(np.concatenate([known, others]), 40))  # common to both histograms
     for scores, color, label in ((known, _BLUE, "known games"), (others, _ORANGE, "other games")):
         if len(scores):
             weights = np.full(len(scores), 1 / len(scores))  # both histograms add up to 1
             axes.hist(scores, edges, weights=weights, color=color, alpha=0.65, label=label)
-    if np.isfinite(threshold):
+    if np.isfinite(threshold):  # without one, every frame is known
         axes.axvline(threshold, color="black", linestyle=":", label="threshold")
     axes.set(xlabel="score", ylabel="fraction of frames")
     axes.yaxis.set_major_formatter("{x:.0%}")
