@@ -98,7 +98,7 @@ class SourceResolver:
             raise StreamOffline(f"{source} is not live")
         stream = streams.get(self._quality) or streams.get(choose_rendition(list(streams), self._img_size))
         if isinstance(stream, MuxedHLSStream):
-            stream = stream.substreams[0]  # the others are sound
+            stream = stream.substreams[0]  # the other substreams are audio
         if isinstance(stream, HLSStream):
             return Rendition(source, stream, self._deadline_s)
         if isinstance(stream, HTTPStream):

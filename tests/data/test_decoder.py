@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import av
@@ -81,6 +82,15 @@ def test_reused_decoder_gives_the_same_frames_as_a_new_one():
     outcomes = [outcome_of(part, kept) for part in parts]
     assert outcomes == [outcome_of(part, Decoder()) for part in parts]
     assert [isinstance(outcome, bytes) for outcome in outcomes] == [True] * 4 + [False] * 2 + [True] * 2
+
+
+def test_decoder_shared_by_threads_gives_the_same_frames():
+    """Each thread has its own codec context, so segments of several streams do not mix."""
+    parts = [segment(flat(colour), container=kind) for colour in (RED, GREEN, BLUE) for kind in ("mpegts", "mp4")] * 10
+    shared = Decoder()
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda part: first_frame(io.BytesIO(part), 32, 95, shared), parts))
+    assert found == [first_jpeg(part, 32, 95) for part in parts]
 
 
 def test_first_frame_is_the_first_of_the_segment():
