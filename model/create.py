@@ -10,6 +10,7 @@ write model.h5, model.onnx, classes.txt, model_card.md and results/ into MODEL_P
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -41,21 +42,13 @@ _VERIFIED_FRAMES = 32  # to compare model.onnx with Keras on
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = cli.make_parser("model.create", "Train the model on the frames in DOWNLOAD_PATH.", _EPILOG)
-    parser.add_argument("--epochs", type=_at_least(1), help="maximum number of epochs (EPOCHS)")
+    epochs = cli.bounded_number(int, 1, math.inf, "a whole number, at least 1")
+    folds = cli.bounded_number(int, 2, math.inf, "a whole number, at least 2")
+    parser.add_argument("--epochs", type=epochs, help="maximum number of epochs (EPOCHS)")
     parser.add_argument("--architecture", choices=ARCHITECTURES, help="network (ARCHITECTURE)")
-    parser.add_argument("--folds", type=_at_least(2), default=0, help="number of folds for cross-validation")
+    parser.add_argument("--folds", type=folds, default=0, help="number of folds for cross-validation")
     parser.add_argument("--resume", action="store_true", help="resume an interrupted training")
     return cli.run_command(parser.parse_args(argv), _create)
-
-
-def _at_least(minimum: int) -> Callable[[str], int]:
-    def integer(text: str) -> int:
-        number = int(text)
-        if number < minimum:
-            raise argparse.ArgumentTypeError(f"{number} is less than {minimum}")
-        return number
-
-    return integer
 
 
 def _create(args: argparse.Namespace, settings: Settings) -> int:

@@ -202,4 +202,4 @@ def test_zero_epochs_are_rejected(capsys):
     with pytest.raises(SystemExit) as left:
         command.main(["--epochs", "0"])
     assert left.value.code == 2
-    assert "less than 1" in capsys.readouterr().err
+    assert "at least 1" in capsys.readouterr().err
