@@ -87,7 +87,6 @@ class Settings(BaseSettings):
         frozen=True,
         use_attribute_docstrings=True,
         alias_generator=AliasGenerator(validation_alias=lambda name: AliasChoices(name, _FORMER_NAMES.get(name, name))),
-        populate_by_name=True,
     )
 
     # --- Twitch API: https://dev.twitch.tv/console/apps -----------------------------------------

@@ -57,10 +57,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 def open_collector(
     settings: Settings, store: FrameStore, catalog: Catalog, stop: StopEvent, frames: int | None
 ) -> Iterator[Collector]:
-    """Yield the download loop with its real collaborators; close them at the end.
-
-    `frames`: number of frames after which the loop ends; None: no limit.
-    """
+    """Yield the download loop with its real collaborators, closed at the end; it ends after `frames`, None: never."""
     import random
 
     from data import factories
@@ -109,7 +106,7 @@ def _run_with_display(
         try:
             collector.run()
         finally:
-            stop.set()
+            stop.set()  # ends the reporter, also after an error
             reporter.join()
     return display.totals()
 

@@ -11,15 +11,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_M_ARENA_MAX = -8  # from malloc.h
+_M_ARENA_MAX = -8  # from malloc.h, for mallopt(3)
 
 
 @contextmanager
 def trim_periodically(every_s: float = 10.0) -> Iterator[None]:
-    """Call malloc_trim(3) every `every_s` seconds during the block; let new threads share one arena (mallopt(3)).
-
-    Do nothing when the system's C library lacks either function.
-    """
+    """Call malloc_trim(3) every `every_s` seconds in the block, if there is one; let new threads share one arena."""
     libc = ctypes.CDLL(None)
     mallopt, malloc_trim = getattr(libc, "mallopt", None), getattr(libc, "malloc_trim", None)
     if not mallopt or not malloc_trim:  # musl, macOS

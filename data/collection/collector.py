@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 
-from data.collection.grab_pool import GameRound, GrabPool, GrabResult, GrabTask, StopEvent, StopRequested
+from data.collection.grab_pool import GameRound, GrabPool, GrabTask, StopEvent, StopRequested
 from data.collection.interfaces import FrameFilter, FrameIndex, FrameSource, FrameWriter, StreamDirectory
 from data.collection.state import CollectionStats, CollectorSettings
 from data.collection.stream_selector import StreamSelector
@@ -85,7 +85,7 @@ class Collector:
             except StopRequested:
                 self._finish_in_flight()
             except DirectoryUnauthorized:
-                self._finish_in_flight()
+                self._finish_in_flight()  # the frames in flight need no credentials
                 raise
         return self.stats
 
@@ -106,7 +106,7 @@ class Collector:
         while self._pool.free_slots and self._wanted_frames() > 0 and not self._is_finished():
             game_round = next((each for each in self._rounds if each.needs_stream), None) or self._next_round()
             if game_round is None:
-                break
+                break  # every game has a round or a cooldown
             if game_round.needs_stream:
                 self._start(game_round)
             else:  # the game has no stream to try
@@ -145,24 +145,22 @@ class Collector:
             self._cooldown_until[game_round.game.id] = time.monotonic() + self._settings.game_cooldown_s
 
     def _process_finished(self, timeout_s: float | None = None) -> None:
-        """Record the results of finished grabs. Wait up to `timeout_s` seconds for one; None waits without a limit."""
-        for task, result in self._pool.finished(timeout_s):
-            self._record_result(task, result)
+        """Save the frames of finished grabs, also of those that broke off; update the counters and the rounds.
 
-    def _record_result(self, task: GrabTask, result: GrabResult) -> None:
-        """Save the frames of a grab, also of one that broke off, and update the counters and the round."""
-        game_round = task.round
-        game_round.in_flight -= 1
-        game_round.succeeded += bool(result.jpegs)
-        self.stats.rejected.update(result.rejected)
-        if result.failure:
-            log.info("%s", result.failure)
-            self.stats.failures[result.failure.reason] += 1
-        if result.jpegs:
-            self._save(game_round.game, task.stream.login, result.jpegs)
-        if game_round.is_finished:
-            self._finish_round(game_round)
-        self.stats.status = self._pool.status
+        Wait up to `timeout_s` seconds for a grab to finish; None waits without a limit.
+        """
+        for task, result in self._pool.finished(timeout_s):
+            task.round.in_flight -= 1
+            task.round.succeeded += bool(result.jpegs)
+            self.stats.rejected.update(result.rejected)
+            if result.failure:
+                log.info("%s", result.failure)
+                self.stats.failures[result.failure.reason] += 1
+            if result.jpegs:
+                self._save(task.round.game, task.stream.login, result.jpegs)
+            if task.round.is_finished:
+                self._finish_round(task.round)
+            self.stats.status = self._pool.status
 
     def _finish_in_flight(self) -> None:
         """Let the grabs in flight end at their next frame; record their results."""

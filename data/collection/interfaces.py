@@ -14,11 +14,8 @@ class StreamDirectory(Protocol):
     Both methods raise DirectoryUnavailable or DirectoryUnauthorized.
     """
 
-    def top_games(self, non_games: Iterable[int]) -> Iterator[Game]:
-        """Yield games by viewers, most viewers first, without the ids in `non_games`."""
-
-    def list_streams(self, game_id: int, max_streams: int) -> list[Stream]:
-        """Return up to `max_streams` live streams of a game, most viewers first."""
+    def top_games(self, non_games: Iterable[int]) -> Iterator[Game]: ...  # most viewers first
+    def list_streams(self, game_id: int, max_streams: int) -> list[Stream]: ...  # most viewers first
 
 
 class FrameWriter(Protocol):

@@ -4,9 +4,8 @@ Its home is <download_path>/postgres: `data` (the cluster), `users` and `lock` (
 uses the server holds a shared lock on `users`. At its end it tries for the exclusive lock; the command that gets it is
 the last user and stops the server. The kernel frees a lock however its process dies.
 
-The package's own get_server is not used, for three reasons. It counts users in a list of pids, which `kill -9` leaves
-wrong for ever, and then the server never stops. It takes any process with the pid in postmaster.pid for the server; in
-a restarted container there usually is one. It gives up on a start after ten seconds.
+The package's own get_server is not used. It counts users in a list of pids: after a `kill -9` the server never stops.
+It takes any process with the pid in postmaster.pid for the server, as after a container's restart. It waits only 10 s.
 
 The server listens only on a Unix socket in its own folder, which only its owner can enter. PostgreSQL refuses to run
 as root: when root runs the command, the cluster belongs to the user `pgserver`, as the package does it.

@@ -25,11 +25,7 @@ _GAME_FOLDER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 class FrameFolder:
-    """The frames' folder, a `FrameStore`; the first write creates it.
-
-    Args:
-        root: its path, `<download_path>/frames`.
-    """
+    """The folder `root`, `<download_path>/frames`, as a `FrameStore`. The first write creates it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -123,10 +119,7 @@ class FrameFolder:
         return FolderScan(tuple(frames), frozenset(games), tuple(others), tuple(stale_files), tuple(unreadable))
 
     def size_bytes(self) -> int:
-        """Return the size of the files in the root and in the folders directly below it, in bytes.
-
-        Files and folders that cannot be read count as 0.
-        """
+        """Return the size in bytes of the files in the root and in the games' folders; 0 for what cannot be read."""
         size = 0
         with contextlib.suppress(OSError):
             for entry in _entries(self.root):
