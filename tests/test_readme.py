@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
 import subprocess
 import sys
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from config import Settings
+from data.entities import Game
 from data.errors import SettingsError, StreamError
 from docs.settings import PAGE, with_table
+from recognition.decision.verdict import Prediction, Verdict
+from recognition.events import GameChanged, VerdictReached
 from recognition.modes.single import EXIT_UNKNOWN
+from recognition.outputs.console import ChangeLines
+from tests.in_process import run_command
 from tests.recognition.commands import BRIGHT, DARK, environment, save_model
 from tests.standin import Standin
 
@@ -41,16 +48,23 @@ def test_the_settings_table_is_that_of_config():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_is_one(command):
-    """A make target exists; a module's parser accepts the arguments shown (--help after them: nothing runs)."""
+def test_each_command_is_one(command, monkeypatch):
+    """A make target exists; a command's own parser accepts exactly the words shown, and nothing runs."""
     words = [word for word in shlex.split(command, comments=True) if not re.fullmatch(r"[A-Z_]+=.*", word)]
     if words[0] == "make":
         done = subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
-    else:
-        assert words[:2] == ["python", "-m"]
-        arguments = [sys.executable, *words[1:], "--help"]
-        done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr
+        return
+    assert words[:2] == ["python", "-m"]
+    module = importlib.import_module(words[2])
+    if not words[2].startswith(("data.", "model.", "recognition.")):  # they have no run_command that could be replaced
+        done = subprocess.run([sys.executable, *words[1:], "--help"], cwd=ROOT, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return
+    parsed = []
+    monkeypatch.setattr("data.cli.run_command", lambda arguments, _work: parsed.append(arguments) or 0)
+    assert module.main(words[3:]) == 0
+    assert len(parsed) == 1
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -156,3 +170,81 @@ def test_the_printed_words_are_the_programs_own():
     shown = README.read_text(encoding="utf-8")
     assert re.search(r"^Frame 1: .+ with a \d+\.\d\d% confidence\.$", shown, re.M)
     assert re.search(r"^.+ with a score of \d+\.\d$", shown, re.M)
+
+
+SHOWN = [
+    line
+    for page in (README, ROOT / "docs" / "recognise.md")
+    for block in re.findall(r"^```(?:console)?\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    for line in block.splitlines()
+]
+CLOSEST = r"Unknown \(closest: (?P<game>.+) with a (?P<confidence>[\d.]+)% confidence\)"
+
+
+@pytest.mark.parametrize("line", [line for line in SHOWN if line.startswith("Frame ")])
+def test_frame_line_of_a_page_is_printed_by_the_program(line):
+    """With the number, game and confidence shown, the program prints the line shown."""
+    match = re.match(rf"Frame (?P<number>\d+): {CLOSEST}", line)
+    known = not match
+    match = match or re.match(r"Frame (?P<number>\d+): (?P<game>.+?) with a (?P<confidence>[\d.]+)% confidence", line)
+    assert match
+    prediction = Prediction(Game(1, match["game"]), float(match["confidence"]) / 100, known=known)
+    assert prediction.to_line(int(match["number"])) == line
+
+
+@pytest.mark.parametrize("line", [line for line in SHOWN if re.search(r"^[^:]+ with a score of ", line)])
+def test_verdict_line_of_a_page_is_printed_by_the_program(line):
+    """With the game and score shown, the program prints the line shown."""
+    match = re.fullmatch(r"(.+) with a score of ([\d.]+)(?: \(closest: (.+)\))?", line)
+    assert match
+    game, score, unknown = Game(1, match[3] or match[1]), float(match[2]), match[3] is not None
+    frames = tuple(Prediction(game, 0.5, known=not unknown) for _ in range(int(score))) if unknown else ()
+    verdict = Verdict(game, score, 0.9, frames or (Prediction(game, 0.9),))
+    assert verdict.to_line() == line
+
+
+@pytest.mark.parametrize("line", [line for line in SHOWN if re.match(r"\d{4}-\d\d-\d\d ", line)])
+def test_watch_line_of_a_page_is_printed_by_the_program(line, capsys):
+    """With the time, source, game and numbers shown, the program prints the line shown."""
+    at, source, text = re.fullmatch(r"(\S+ \S+) (\S+): (.+)", line).groups()
+    change = re.fullmatch(r"Now (.+) \(([\d.]+)%, frame (\d+)\)", text)
+    verdict = re.fullmatch(r"(.+) with a score of ([\d.]+)", text)
+    moment = datetime.fromisoformat(at).astimezone()
+    event: GameChanged | VerdictReached
+    if change:
+        event = GameChanged(source, moment, None, Game(1, change[1]), True, int(change[3]), float(change[2]) / 100)
+    else:
+        game = Game(1, verdict[1])
+        event = VerdictReached(source, moment, Verdict(game, float(verdict[2]), 0.9, (Prediction(game, 0.9),)))
+    ChangeLines().emit(event)
+    assert capsys.readouterr().out == line + "\n"
+
+
+def test_tutorial_of_the_readme_prints_the_lines_shown(world, tmp_path):
+    """download, info, a deletion and dbSync print the README's lines, apart from numbers, games and reasons."""
+    game_id, login = "9000012", "pingus_halloween1"
+    with Standin(world.only({login, "bzflag_ctf"})) as standin:
+        settings = {"MIN_STREAMERS": "1", "MAX_STREAMER_FRACTION": "1", "GAME_COOLDOWN_S": "0", "DB_HOST": ""}
+        settings |= {"FRAMES_PER_STREAM": "8", "FILTER_FRAMES": "false"}  # two channels, which loop, have to suffice
+        env = environment(standin, tmp_path, **standin.environment, **settings, DOWNLOAD_PATH=str(tmp_path / "dataset"))
+        done = [run_command("data.download", "--frames", "20", env=env), run_command("data.info", env=env)]
+        frames = list((tmp_path / "dataset" / "frames" / game_id).glob(f"{login}-*.jpg"))
+        for frame in frames:
+            frame.unlink()
+        done.append(run_command("data.dbSync", env=env))
+    assert frames
+    assert [each.returncode for each in done] == [0, 0, 0], done
+    printed = {_shape(line) for each in done for line in each.stdout.splitlines()}
+    starts = r"Downloaded|Size on disk|Games:|Frames:|Smallest|Largest|Game  |\d+ rows without|The catalog holds"
+    shown = {_shape(line) for line in SHOWN if re.match(starts, line)}
+    assert len(shown) == 9
+    assert not shown - printed
+
+
+def _shape(line: str) -> str:
+    """Return a printed line without what differs from run to run: numbers, reasons, paths, names of games."""
+    text = re.sub(r" in \S*dataset/frames| \([^)]*\)|; \d+ (frames?|streamers?) (rejected|over quota)[^;.]*", "", line)
+    text = re.sub(r"((?:Smallest|Largest) game:).*|(Game) .*", r"\1\2", text)
+    return re.sub(
+        r"(rows?|games?|frames?|streams?|streamers?)\b", lambda word: word[0].rstrip("s"), re.sub(r"[\d.,]+", "N", text)
+    )
