@@ -28,8 +28,20 @@ _SHARED = pytest.StashKey[Path]()
 _OWNER = pytest.StashKey[IO[str]]()  # a locked file: the kernel frees it however the process dies
 _PREFIX = "twitchcategory-tests-"
 _YOUNG_S = 60  # a folder of this age may belong to a run that is about to lock it
-# Modules that take longest, in this order: those that begin last would otherwise end the run alone.
-_LONGEST_FIRST: tuple[str, ...] = ()
+# Modules that import TensorFlow, which takes five seconds, in two groups of the same length.
+_TRAININGS = ("test_create", "test_export", "test_interrupted", "test_machines")
+_NETWORKS = (
+    *("test_trainer", "test_network", "test_model_files", "test_image_dataset", "test_feature_cache", "test_pipeline"),
+    *("test_synthetic_negatives", "test_shipped", "test_validation"),
+)
+_GROUPS = dict.fromkeys(_TRAININGS, "trainings") | dict.fromkeys(_NETWORKS, "networks")
+# The groups that take longest come first, or they would end the run alone. Each worker also takes a second group at its
+# start, which waits for the first one: some short ones.
+_ORDER = (
+    *("trainings", "networks", "test_watch_mode", "test_settings", "test_split", "test_sources", "test_playlist"),
+    *("test_faults", "test_outage", "test_survival", "test_download", "test_embedded_postgres", "test_watcher"),
+    *("test_video", "test_source_resolver", "test_frame_filter", "test_survey", "test_grabber"),
+)
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
@@ -84,12 +96,17 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group each module's tests unless they are marked; put the modules that take longest first."""
+    """Group the tests by module, or as marked or listed; put the groups that take longest first."""
     for item in items:
         if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    ranks = {name: rank for rank, name in enumerate(_LONGEST_FIRST)}
-    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+            item.add_marker(pytest.mark.xdist_group(_GROUPS.get(item.path.stem, item.path.stem)))
+    ranks = {group: rank for rank, group in enumerate(_ORDER)}
+    items.sort(key=lambda item: ranks.get(_group(item), len(ranks)))
+
+
+def _group(item: pytest.Item) -> str:
+    marker = item.get_closest_marker("xdist_group")
+    return str(marker.args[0]) if marker else ""
 
 
 @pytest.fixture(scope="session")
