@@ -35,11 +35,11 @@ def split_by_fraction(frames: Sequence[StoredFrame], games: Sequence[Game], frac
     `frames`. `fraction`: of each game's streamers for validation, 0 to 1; at least one and never all. Raises
     DatasetError: a game has fewer than two streamers, or streamers that share games leave no valid split.
     """
-    logins = _logins_per_game(frames, games)
+    by_game = _logins_per_game(frames, games)
     rng = random.Random(seed)
     for _ in range(_MAX_ATTEMPTS):
-        validation = _pick_validation(logins, fraction, rng)
-        if all(0 < len(validation.intersection(found)) < len(found) for found in logins):
+        validation = _pick_validation(by_game, fraction, rng)
+        if all(0 < len(validation.intersection(logins)) < len(logins) for logins in by_game):
             return _to_split(frames, validation)
     raise DatasetError(_INSEPARABLE)
 
@@ -66,15 +66,15 @@ def k_folds(frames: Sequence[StoredFrame], games: Sequence[Game], count: int, se
     in some of them. The result does not depend on the order of `frames`. Raises DatasetError: too few streamers, or
     streamers that share games leave no valid split.
     """
-    logins = _logins_per_game(frames, games)
-    everyone = sorted(set().union(*logins))  # sorted: the order of a set differs from run to run
+    by_game = _logins_per_game(frames, games)
+    everyone = sorted(set().union(*by_game))  # sorted: the order of a set differs from run to run
     if len(everyone) < count:
         raise DatasetError(f"{len(everyone)} streamers are too few for {count} folds: lower --folds.")
     rng = random.Random(seed)
     for _ in range(_MAX_ATTEMPTS):
-        fold_of = _assign_folds(everyone, logins, count, rng)
+        fold_of = _assign_folds(everyone, by_game, count, rng)
         folds = [{login for login in everyone if fold_of[login] == fold} for fold in range(count)]
-        if all(folds) and not any(fold.issuperset(found) for fold in folds for found in logins):
+        if all(folds) and not any(fold.issuperset(logins) for fold in folds for logins in by_game):
             return [_to_split(frames, fold) for fold in folds]
     raise DatasetError(_INSEPARABLE)
 

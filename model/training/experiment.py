@@ -63,9 +63,8 @@ def cross_validate(context: TrainingContext, model: keras.Model, folds: Sequence
     # Every frame validates in one fold: bring the folds' predictions into the order of `everything`.
     row_of = {frame: row for row, frame in enumerate(frame for split in folds for frame in split.validation)}
     predictions = ValidationPredictions.joined(parts, np.array([row_of[frame] for frame in everything]))
-    return TrainingResult(
-        _final(context, model), history, Split(everything, everything), predictions, tuple(accuracies)
-    )
+    both_sides = Split(everything, everything)
+    return TrainingResult(_final(context, model), history, both_sides, predictions, tuple(accuracies))
 
 
 def precompute_features(context: TrainingContext, model: keras.Model, folds: Sequence[Split]) -> None:
@@ -91,8 +90,8 @@ def _final(context: TrainingContext, model: keras.Model) -> keras.Model:
 
 def fold_statistics(folds: Sequence[tuple[float, float]]) -> dict[str, dict[str, object]]:
     """Return mean, sample standard deviation ("spread") and values of both accuracies, ready for JSON."""
-    accuracies = zip(("by_frame", "by_stream"), zip(*folds, strict=True), strict=True)
+    by_frame, by_stream = zip(*folds, strict=True)
     return {
         name: {"mean": float(np.mean(values)), "spread": float(np.std(values, ddof=1)), "folds": list(values)}
-        for name, values in accuracies
+        for name, values in (("by_frame", by_frame), ("by_stream", by_stream))
     }

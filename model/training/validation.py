@@ -48,18 +48,19 @@ def predict_validation(
 ) -> ValidationPredictions:
     """Predict the frames of `dataset`, in their order, and again with `augmentation` if it does anything.
 
-    `training_set`: what the model trained on, to compute similarities.
+    `model`: in float32. `training_set`: what the model trained on, to compute similarities.
     """
-    similarity = _fit_similarity(model, training_set) if training_set else None
-    predictions = _predict(model, dataset.batches(), similarity)
+    with_features = network.add_feature_output(model)  # once: Keras traces a model in its first prediction
+    similarity = _fit_similarity(with_features, training_set) if training_set else None
+    predictions = _predict(with_features, dataset.batches(), similarity)
     if not augmentation:
         return predictions
     batches = dataset.augmented_batches(np.arange(len(dataset.frames)), augmentation)
-    return replace(predictions, augmented=_predict(model, batches, similarity))
+    return replace(predictions, augmented=_predict(with_features, batches, similarity))
 
 
-def _predict(model: keras.Model, batches: Any, similarity: FeatureSimilarity | None) -> ValidationPredictions:
-    logits, features = _outputs(model, batches)
+def _predict(with_features: keras.Model, batches: Any, similarity: FeatureSimilarity | None) -> ValidationPredictions:
+    logits, features = with_features.predict(batches, verbose=0)  # (n, classes), (n, d)
     return ValidationPredictions(logits, similarity.scores(features) if similarity else np.zeros(len(logits)))
 
 
@@ -87,23 +88,18 @@ def calibrate_and_evaluate(
 
 
 def with_similarity(fitted: Calibration, model: keras.Model, training_set: ImageDataset) -> Calibration:
-    """Add the similarity of `model`, which is saved and trained on `training_set`, if the score needs it."""
+    """Add the similarity of `model`, in float32 and trained on `training_set`, if the score needs it."""
     if fitted.score_name != FEATURE_SIMILARITY:
         return fitted
-    return replace(fitted, similarity=_fit_similarity(model, training_set))
+    return replace(fitted, similarity=_fit_similarity(network.add_feature_output(model), training_set))
 
 
-def _fit_similarity(model: keras.Model, training_set: ImageDataset) -> FeatureSimilarity:
+def _fit_similarity(with_features: keras.Model, training_set: ImageDataset) -> FeatureSimilarity:
     """Fit the statistics of each game's features to some of its training frames."""
     chosen: list[StoredFrame] = []
     for game in training_set.classes:
         frames = sorted((f for f in training_set.frames if f.game_id == game.id), key=lambda f: (f.login, f.number))
         chosen += frames[:: math.ceil(len(frames) / _MAX_SIMILARITY_FRAMES)]
     subset = replace(training_set, frames=chosen)
-    return feature_similarity.fit(_outputs(model, subset.batches())[1], subset.labels, len(subset.classes))
-
-
-def _outputs(model: keras.Model, batches: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits (n, classes) and features (n, d) of all images, float32, in their order."""
-    logits, features = network.add_feature_output(network.as_float32(model)).predict(batches, verbose=0)
-    return np.asarray(logits), np.asarray(features)
+    _logits, features = with_features.predict(subset.batches(), verbose=0)  # (n, classes), (n, d)
+    return feature_similarity.fit(features, subset.labels, len(subset.classes))
