@@ -7,9 +7,11 @@ CLIPS  ?= tests/standin/clips
 JOBS    ?= 3
 MINUTES ?= 60
 
-.PHONY: help demo test check bench soak clean
+.PHONY: help install demo test check bench soak clean
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+install: $(VENV)/.run  ## create .venv with what the toolkit needs
 
 demo: $(VENV)/.run  ## collect a dataset from a Twitch on this machine, train on it, recognise channels it never saw
 	$(PY) -m tests.demo

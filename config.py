@@ -125,9 +125,9 @@ class Settings(BaseSettings):
     non_games: frozenset[int] = NON_GAMES
     """Ids of categories that are never added. Categories without an IGDB id are always skipped."""
     streams_per_game: int = Field(5, ge=1)
-    """Streams to grab in a row from one game."""
+    """Streams to grab from a game in one round."""
     stream_tries: int = Field(10, ge=1)
-    """Maximum number of streams to try for these."""
+    """Maximum number of streams of a game to try in one round."""
     frames_per_stream: int = Field(15, ge=1)
     """Maximum number of frames from one stream. A live playlist holds about 15 segments."""
     max_streamer_fraction: float = Field(0.1, gt=0, le=1)
@@ -215,9 +215,9 @@ class Settings(BaseSettings):
     cache_memory_gb: KeepsModel[float] = Field(2.0, ge=0)
     """Maximum size in GB of the decoded frames in memory: 12,000 frames of 240 pixels take 2."""
     cache_disk_gb: KeepsModel[float] = Field(20.0, ge=0)
-    """Otherwise the maximum size in GB of a cache file in model_path, at most half of the free disk; else no cache."""
+    """Maximum GB of a file in model_path that caches what exceeds cache_memory_gb, at most half of the free disk."""
     augment: ChangesModel[bool] = True
-    """Augment training images: anew in each epoch where the whole network trains, else as in augment_views."""
+    """Augment training images. Each epoch draws new versions; a head that trains alone gets augment_views of each."""
     augment_views: ChangesModel[int] = Field(3, ge=1)
     """Augmented versions of each image, computed once, while only the head trains."""
     augment_screens: ChangesModel[bool] = True

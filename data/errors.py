@@ -106,7 +106,7 @@ class StreamUnavailable(StreamError):
 
 
 class FolderError(ToolkitError):
-    """The dataset's folder cannot be read or written: permissions, or a full disk."""
+    """A file of the dataset or of an output (--csv, --parquet, --save) cannot be read or written."""
 
 
 class CatalogUnavailable(ToolkitError):

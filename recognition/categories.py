@@ -25,7 +25,7 @@ class CategoryLookup:
     def __init__(self, helix: Helix, sources: Iterable[str]) -> None:
         """Start the requests."""
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="categories")
-        self._response = pool.submit(helix.live_streams, _logins(sources))
+        self._response = pool.submit(helix.streams_by_login, _logins(sources))
         pool.shutdown(wait=False)
 
     def get(self, source: str) -> Game | None:
@@ -58,7 +58,7 @@ class CategoryPoller:
         healthy = True
         while not stop.is_set():
             try:
-                self._streams, healthy = helix.live_streams(logins), True
+                self._streams, healthy = helix.streams_by_login(logins), True
             except DirectoryError as error:
                 if healthy:  # one warning per outage
                     log.warning("%s; reporting changes without categories", error)

@@ -46,7 +46,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREAD
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Create the shared folder, or take the controlling process's; let tests send SIGINT to their child processes."""
+    """Create the shared folder, or take the controlling process's; restore the default SIGINT handler."""
     if hasattr(config, "workerinput"):
         config.stash[_SHARED] = Path(config.workerinput["shared"])
         # Workers share the cores: with more threads than cores they only wait for each other.
@@ -56,7 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
         shared = config.stash[_SHARED] = Path(tempfile.mkdtemp(prefix=_PREFIX))
         config.stash[_OWNER] = (shared / "owner").open("w")
         fcntl.flock(config.stash[_OWNER], fcntl.LOCK_EX)
-        os.environ["TMPDIR"] = str(shared)  # for workers and commands: it also tells whose they are
+        os.environ["TMPDIR"] = str(shared)  # of workers and commands: it marks the processes of this run
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with pytest_unconfigure
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         # A shell starts background jobs with SIGINT ignored, and child processes inherit that: Ctrl-C would do nothing.
@@ -71,7 +71,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _remove(shared: Path) -> None:
-    """Kill what killed tests have left running, commands and servers, and remove the shared folder."""
+    """Kill leftover processes of the run, commands and servers, and remove the shared folder."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get("TMPDIR") == str(shared):

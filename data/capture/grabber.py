@@ -40,8 +40,8 @@ class Grabber:
         deadline_s: seconds for one response.
         standin: loopback URL of a stand-in for Twitch; "": the real Twitch.
         pool_size: number of connections kept open.
-        sleep: waits between segments; it returns true to stop waiting, as `threading.Event.wait` does.
-        clock: the seconds that `sleep` lets pass, as `time.monotonic`.
+        sleep: waits while ads fill the playlist; it returns true to stop waiting, as `threading.Event.wait` does.
+        clock: monotonic clock, in seconds; `sleep` must advance it.
 
     Raises:
         SourceNotFound: no such channel, URL or file.
@@ -140,7 +140,7 @@ class Grabber:
     def _live_segments(
         self, rendition: Rendition, max_frames: int, ad_wait_s: float, spread_first: bool, sleep: Sleep
     ) -> Iterator[tuple[Rendition, Segment]]:
-        """Yield segments without ads: those of the playlist, and of later ones while ads leave too few."""
+        """Yield segments without ads. If ads leave too few segments, poll again for up to `ad_wait_s`."""
         end = self._clock() + ad_wait_s
         tracker, count, ads = SegmentTracker(), 0, False
         while True:
@@ -162,7 +162,7 @@ class Grabber:
             raise OnlyAds(f"{name} shows nothing but ads") if ads else StreamOffline(f"{name} has no segments")
 
     def _select(self, segments: Sequence[Segment], wanted: int, ended: bool) -> Sequence[Segment]:
-        """Return the segments without ads to decode: of a live stream the newest, of a recording evenly spaced ones."""
+        """Return the non-ad segments to decode: of a live stream the newest, of a recording evenly spaced ones."""
         content = [segment for segment in segments if not segment.ad]
         if self._interval_s:  # the schedule of the extractor selects
             return content

@@ -31,7 +31,7 @@ from data.errors import DirectoryUnauthorized, DirectoryUnavailable
 
 log = logging.getLogger(__name__)
 
-_LISTED_STREAMS = 100  # the most that Helix returns in one request
+_LISTED_STREAMS = 100  # to select from; a directory may return fewer
 
 
 class Collector:
@@ -95,7 +95,7 @@ class Collector:
                 self._start_grabs()
             except DirectoryUnavailable as error:
                 log.warning("%s; waiting %.0f s", error, self._settings.helix_retry_interval_s)
-                self._wait("waiting for Twitch")
+                self._wait("waiting for the directory of streams")
             else:
                 # The timeout ends the wait although nothing finished: the cooldown of a game may be over.
                 self._process_finished(self._settings.helix_retry_interval_s)
@@ -125,7 +125,7 @@ class Collector:
         if game is None:
             return None
         self.stats.status = f"listing the streams of {game.name}"
-        streams = self._directory.list_streams(game.id, max_streams=_LISTED_STREAMS)
+        streams = self._directory.streams_by_game(game.id, max_streams=_LISTED_STREAMS)
         selection = self._selector.select(streams, self._index.streamer_frames(game.id))
         self.stats.over_quota |= selection.over_quota
         self._rounds.append(GameRound(game, self._settings.streams_per_game, deque(selection.streams), selection.quota))
@@ -179,7 +179,7 @@ class Collector:
         for game in islice(self._directory.top_games(self._settings.non_games), 2 * self._settings.max_games):
             if missing == 0 or self._is_finished():
                 break
-            if game.id not in known and len(self._directory.list_streams(game.id, minimum)) >= minimum:
+            if game.id not in known and len(self._directory.streams_by_game(game.id, minimum)) >= minimum:
                 self._store.add_games([game])
                 self._index.add_games([game])
                 missing -= 1

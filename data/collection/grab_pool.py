@@ -23,9 +23,10 @@ class StopRequested(Exception):
 
 
 class StopEvent(threading.Event):
-    """Event that ends the run. Every wait of the loop and its workers is `pause`, so that a stop ends it at once.
+    """Event that ends the run, and at once each `pause`: those of Helix, and those of the loop without grabs in flight.
 
-    The catalog uses `wait` instead: when it gives up waiting for PostgreSQL, its own error says so.
+    A wait for grabs ends when the next one finishes, at its next frame. The catalog uses `wait` instead: when it gives
+    up waiting for PostgreSQL, its own error says so.
     """
 
     def pause(self, seconds: float) -> None:
@@ -65,7 +66,7 @@ class GrabResult:
     failure: StreamError | None = None  # why the stream broke off
 
 
-@dataclass(frozen=True, eq=False)  # eq=False: two tasks are never equal, and hashing needs no fields
+@dataclass(frozen=True, eq=False)  # eq=False: compare and hash by identity
 class GrabTask:
     """A stream to grab for a round, `max_frames` at most."""
 
@@ -139,7 +140,7 @@ class GrabPool:
                 self._collect(task, result)
         except StreamError as error:
             result.failure = error
-        except StopRequested:  # the stop came while the source waited for a segment: this is no failure
+        except StopRequested:  # a source may wait with `StopEvent.pause`; the stop is no failure
             pass
         return result
 

@@ -15,7 +15,7 @@ class StreamDirectory(Protocol):
     """
 
     def top_games(self, non_games: Iterable[int]) -> Iterator[Game]: ...  # most viewers first
-    def list_streams(self, game_id: int, max_streams: int) -> list[Stream]: ...  # most viewers first
+    def streams_by_game(self, game_id: int, max_streams: int) -> list[Stream]: ...  # most viewers first
 
 
 class FrameWriter(Protocol):

@@ -18,13 +18,13 @@ from data.errors import StreamOffline, StreamUnavailable
 from data.hls.playlist import Segment, SegmentTracker
 from data.hls.rendition import Rendition
 
-# Target durations without a new segment after which a stream has ended, or its address is dead (streamlink 3628, 5536).
-_STALL_TARGETS = 3
+# After 3 target durations without a new segment a stream has ended, or its address has expired (streamlink 3628, 5536).
+_STALL_FACTOR = 3
 _OUTAGE_S = 60.0  # server errors are tolerated for so long after the last response
 _MIN_POLL_S, _MAX_POLL_S = 1.0, 15.0  # limits of the poll interval, whatever a playlist says
 
-# Polls come a little more often than segments. Each poll is closer to the appearance of its segment than the one
-# before, until one is too early. The next one follows after half a segment: at most this time is lost to waiting.
+# Poll at 95 % of the segment duration, to drift towards the publication of segments. A poll that comes too early finds
+# nothing; then poll again after half a segment.
 _POLL_FACTOR = 0.95
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 class LiveStream:
     """One live stream, or the recording of one.
 
-    `reopen()` returns the rendition at the stream's current address; it raises StreamOffline or StreamUnavailable.
+    `reopen()` returns the rendition at the stream's current address; it raises StreamOffline, StreamUnavailable,
+    SourceNotFound or UndecodableVideo.
     `ended`: no more segments will come. `poll_interval_s`: seconds between the start of a poll and the next one.
     `missed_segments`: number that left the playlist between two polls, or that `max_segments` skipped.
     """
@@ -46,7 +47,7 @@ class LiveStream:
         self.ended = False
         self.poll_interval_s = _MIN_POLL_S
         self.missed_segments = 0
-        self._first = True  # only ads came so far
+        self._no_content_yet = True  # only ads came so far
         self._skipped = 0  # segments beyond `max_segments`
         self._reopened = False  # and no new segment came since
         self._segment_s = _MIN_POLL_S
@@ -56,15 +57,16 @@ class LiveStream:
         """Return the new segments without ads, oldest first, each with the rendition that opens it.
 
         The first poll returns the newest `initial_segments`, later ones the newest `max_segments` (None: all).
-        For a recording, return all segments. Raises StreamUnavailable after 60 s of server errors.
+        For a recording, return all segments. Raises StreamUnavailable after 60 s of server errors,
+        and SourceNotFound or UndecodableVideo.
         """
         new = self._refresh()
         content = [segment for segment in new if not segment.ad]
-        limit = len(content) if self.ended else initial_segments if self._first else max_segments
+        limit = len(content) if self.ended else initial_segments if self._no_content_yet else max_segments
         skipped = 0 if limit is None else max(0, len(content) - limit)
-        self._skipped += 0 if self._first else skipped
+        self._skipped += 0 if self._no_content_yet else skipped
         self.missed_segments = self._tracker.missed_segments + self._skipped
-        self._first = self._first and not content
+        self._no_content_yet = self._no_content_yet and not content
         self.poll_interval_s = max(_MIN_POLL_S, self._segment_s * (_POLL_FACTOR if new else 0.5))
         return [(self._rendition, segment) for segment in content[skipped:]]
 
@@ -73,7 +75,7 @@ class LiveStream:
         try:
             playlist = self._rendition.playlist()
         except StreamOffline as error:
-            self._reopen_or_end(error)
+            self._reopen_or_end(str(error))
             return []
         except StreamUnavailable as error:
             self._tolerate_outage(error)
@@ -85,11 +87,11 @@ class LiveStream:
         if new:
             self._last_segment_at, self._reopened = now, False
             self._segment_s = min(new[-1].seconds or target_s, target_s)
-        elif now - self._last_segment_at > _STALL_TARGETS * max(_MIN_POLL_S, target_s):
-            self._reopen_or_end(StreamOffline(f"{self._rendition.name} sends no new segments"))
+        elif now - self._last_segment_at > _STALL_FACTOR * max(_MIN_POLL_S, target_s):
+            self._reopen_or_end(f"{self._rendition.name} sends no new segments")
         return new
 
-    def _reopen_or_end(self, reason: StreamOffline) -> None:
+    def _reopen_or_end(self, reason: str) -> None:
         """Continue at a new address, because addresses expire after about a day; end if it gives nothing either."""
         log.info("%s", reason)
         self.ended = self._reopened

@@ -84,11 +84,11 @@ class Rendition:
             text = self._media.content(_PLAYLIST_BYTES).decode("utf-8", "replace")
             found = parse_m3u8(text, base_uri=self._media.url, parser=self._parser)
             if any(segment.key and segment.key.method != "NONE" for segment in found.segments):
-                raise UndecodableVideo(f"{self.name}: it is encrypted")
+                raise UndecodableVideo(f"{self.name}: the video is encrypted")
             return parse_playlist(found, self._start_s)
         except StreamUnavailable as error:
             if isinstance(error, HttpStatusError) and error.status < 500:
-                raise StreamOffline(f"{self.name} has ended: its playlist answers {error.status}") from error
+                raise StreamOffline(f"{self.name} has ended: its playlist returned HTTP {error.status}") from error
             raise StreamUnavailable(f"{self.name}: {error}") from error
         except PARSE_ERRORS as error:
             raise StreamUnavailable(f"{self.name}: invalid playlist: {error}") from error
@@ -125,5 +125,5 @@ class HttpStatusError(StreamUnavailable):
     """The video server responded with an error status."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"the video server answers {status}")
+        super().__init__(f"the video server returned HTTP {status}")
         self.status = status

@@ -62,13 +62,15 @@ class Catalog:
 
     Args:
         engine: an engine of `data.storage.database.connect`.
-        wait_s: seconds that one call may wait for a server that went away; 0 raises at once.
+        reconnect_s: seconds that one call may wait for a server that went away; 0 raises at once.
         sleep: waits a number of seconds; a true result ends the waiting, as that of `threading.Event.wait`.
     """
 
-    def __init__(self, engine: sa.Engine, wait_s: float = 0.0, sleep: Callable[[float], object] = time.sleep) -> None:
+    def __init__(
+        self, engine: sa.Engine, reconnect_s: float = 0.0, sleep: Callable[[float], object] = time.sleep
+    ) -> None:
         self._engine = engine
-        self._wait_s = wait_s
+        self._reconnect_s = reconnect_s
         self._sleep = sleep
 
     def add_games(self, games: Iterable[Game]) -> None:
@@ -103,7 +105,7 @@ class Catalog:
     def add_frames(self, frames: Sequence[StoredFrame]) -> None:
         """Insert rows for saved files and update the games' counts; skip a frame that has a row.
 
-        A game that dbSync has removed is inserted again, with its id for a name.
+        A game that dbSync has removed is inserted again, named `game <id>`.
         """
         self._in_transaction(lambda connection: _insert_frames(connection, frames))
 
@@ -139,18 +141,18 @@ class Catalog:
         self._in_transaction(work)
 
     def _in_transaction(self, work: Callable[[sa.Connection], _T]) -> _T:
-        """Return the result of `work`, in one transaction; repeat it while the server is away, for up to `wait_s`."""
+        """Return the result of `work` in one transaction; while the server is away, repeat it for up to `reconnect_s`."""
         backoff: Backoff | None = None
         while True:
             try:
                 with translate_errors(), self._engine.begin() as connection:
                     return work(connection)
             except CatalogConnectionLost:
-                backoff = backoff or Backoff(self._wait_s, max_s=_MAX_PAUSE_S)  # the budget begins with the outage
+                backoff = backoff or Backoff(self._reconnect_s, max_s=_MAX_PAUSE_S)  # begins with the outage
                 if (pause_s := backoff.next_pause_s()) is None:
                     raise
                 if backoff.attempts == 1:
-                    log.warning("PostgreSQL went away; waiting up to %.0f s for it", self._wait_s)
+                    log.warning("PostgreSQL went away; waiting up to %.0f s for it", self._reconnect_s)
                 if self._sleep(pause_s):  # true: the run's stop event was set during the pause
                     raise
 

@@ -32,7 +32,7 @@ class FrameFolder:
 
     @property
     def location(self) -> str:
-        """Where the frames are, for messages."""
+        """Root of the store, as text; training reads the files below it."""
         return str(self.root)
 
     def save(self, game_id: int, login: str, jpegs: Sequence[bytes]) -> list[StoredFrame]:
@@ -42,11 +42,11 @@ class FrameFolder:
         """
         # Logins come from the network; without this check one could name a path outside the folder.
         if not is_login(login) or not _GAME_FOLDER.fullmatch(str(game_id)):
-            raise FolderError(f"Invalid login {login!r} or game id {game_id}: no file can have that name.")
+            raise FolderError(f"Invalid login {login!r} or game id {game_id}: refusing to use it in a path.")
         folder = self.root / str(game_id)
         saved: list[StoredFrame] = []
         try:
-            with _folder_errors(folder):
+            with _folder_errors(folder, writing=True):
                 folder.mkdir(parents=True, exist_ok=True)
                 # All bytes are on the disk before the first file gets its name: a full disk leaves no trace.
                 with temporary_files(folder, jpegs) as temporaries:
@@ -106,12 +106,12 @@ class FrameFolder:
         unreadable: list[str] = []
         for entry in entries:
             # A symbolic link may lead to an unmounted disk: count it as a game, whose frames are unknown.
-            if not _GAME_FOLDER.fullmatch(entry.name) or not (entry.is_symlink() or _safe_check(entry.is_dir)):
+            if not _GAME_FOLDER.fullmatch(entry.name) or not (entry.is_symlink() or _false_on_oserror(entry.is_dir)):
                 unrecognised.append(entry.name)
                 continue
             games.add(int(entry.name))
             try:
-                _classify(_entries(entry.path), entry.name, frames, unrecognised)
+                _sort_entries(_entries(entry.path), entry.name, frames, unrecognised)
             except OSError:
                 unreadable.append(entry.name)
         stale_files = sorted(path for path in unrecognised if is_stale(self.root / path))
@@ -140,7 +140,7 @@ class FrameFolder:
     def add_games(self, games: Iterable[Game]) -> None:
         """Add these games to games.tsv, or rename them there, and create their folders. Raises FolderError."""
         games = list(games)
-        with _folder_errors(self.root / _NAMES_FILE):
+        with _folder_errors(self.root / _NAMES_FILE, writing=True):
             self.root.mkdir(parents=True, exist_ok=True)
             for game in games:
                 (self.root / str(game.id)).mkdir(exist_ok=True)  # even an empty folder keeps the game in the catalog
@@ -175,20 +175,20 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
         return list(entries)
 
 
-def _classify(
+def _sort_entries(
     entries: Iterable[os.DirEntry[str]], game: str, frames: list[StoredFrame], unrecognised: list[str]
 ) -> None:
     """Append each entry of a game's folder to `frames`, or its path to `unrecognised`."""
     for entry in entries:
         path = f"{game}/{entry.name}"
-        if _safe_check(entry.is_file):
+        if _false_on_oserror(entry.is_file):
             with contextlib.suppress(ValueError):
                 frames.append(StoredFrame.parse(path))
                 continue
         unrecognised.append(path)
 
 
-def _safe_check(check: Callable[[], bool]) -> bool:
+def _false_on_oserror(check: Callable[[], bool]) -> bool:
     """Return the result of an entry's `is_file` or `is_dir`; False when the system refuses to say."""
     try:
         return check()
@@ -204,7 +204,7 @@ def _file_size(entry: os.DirEntry[str]) -> int:
 
 
 @contextlib.contextmanager
-def _folder_errors(path: Path) -> Iterator[None]:
+def _folder_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
     """Translate an OSError in the block into a FolderError that names `path` and says what to do."""
     try:
         yield
@@ -212,8 +212,8 @@ def _folder_errors(path: Path) -> Iterator[None]:
         advice = {
             errno.ENOSPC: "free some space",
             errno.EDQUOT: "free some of your quota",
-            errno.EACCES: "make it writable, or set DOWNLOAD_PATH to a folder that is",
+            errno.EACCES: "change its permissions, or set DOWNLOAD_PATH to a folder of yours",
             errno.EROFS: "set DOWNLOAD_PATH to a writable folder",
         }.get(error.errno or 0, "check the disk and DOWNLOAD_PATH")
-        reason = error.strerror or error
-        raise FolderError(f"{path}: {reason}: {advice}; the frames saved before are kept.") from error
+        kept = "; the frames saved before are kept" if writing else ""
+        raise FolderError(f"{path}: {error.strerror or error}: {advice}{kept}.") from error

@@ -51,7 +51,7 @@ class Helix:
         with new_session(timeout_s=10) as session:
             helix = Helix(session, "my_client_id", client_secret="my_secret")
             game = helix.game_by_name("Minetest")
-            logins = [stream.login for stream in helix.list_streams(game.id, max_streams=20)]
+            logins = [stream.login for stream in helix.streams_by_game(game.id, max_streams=20)]
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class Helix:
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         if not client_id:
-            raise SettingsError("CLIENT_ID: is empty; make an application at https://dev.twitch.tv/console/apps")
+            raise SettingsError("CLIENT_ID is empty; register an application at https://dev.twitch.tv/console/apps")
         if not (access_token or client_secret):
-            raise SettingsError("ACCESS_TOKEN: is empty, and so is CLIENT_SECRET; set one of them")
+            raise SettingsError("ACCESS_TOKEN and CLIENT_SECRET are empty; set one of them")
         self._session = session
         self._client_id, self._token, self._secret = client_id, access_token, client_secret
         self._retry_budget_s, self._deadline_s = retry_budget_s, deadline_s
@@ -103,7 +103,7 @@ class Helix:
             raise CategoryNotFound(f"Twitch has no category {name!r}; spell the name as Twitch does")
         return responses.parse_game(items[0])
 
-    def list_streams(self, game_id: int, max_streams: int = _PAGE) -> list[Stream]:
+    def streams_by_game(self, game_id: int, max_streams: int = _PAGE) -> list[Stream]:
         """Return up to `max_streams` live streams of a game, by viewers, descending. Some may have ended already."""
         return list(islice(self.iter_streams(game_id), max_streams))
 
@@ -118,7 +118,7 @@ class Helix:
             if is_login(stream.login):  # logins become names of files
                 yield stream
 
-    def live_streams(self, logins: Iterable[str]) -> dict[str, Stream]:
+    def streams_by_login(self, logins: Iterable[str]) -> dict[str, Stream]:
         """Return the live streams of these logins, by login. Logins that are not live, or invalid, are absent."""
         wanted = sorted(filter(is_login, set(logins)))
         pages = (wanted[start : start + _PAGE] for start in range(0, len(wanted), _PAGE))
@@ -174,22 +174,22 @@ class Helix:
                 if response.status == 200:
                     return response.json_object()
                 if response.status >= 500:
-                    raise DirectoryUnavailable(f"Twitch answers {response.status}")
+                    raise DirectoryUnavailable(f"Twitch returned HTTP {response.status}")
             except DirectoryUnavailable as error:
                 self._pause(backoff.next_pause_s(), error)
                 continue
             if response.status == 401 and self._secret and not renewed:
                 self._token, renewed = "", True  # revoked before its expiry: renew it once
             elif response.status in (401, 403):
-                reason = f"Twitch refuses CLIENT_ID with this access token: {response.message}; renew them"
-                raise DirectoryUnauthorized(reason)
+                what = f"the credentials (HTTP {response.status}: {response.message})"
+                raise DirectoryUnauthorized(f"Twitch rejected {what}; check CLIENT_ID and the token")
             elif response.status != 429:  # after a 429 the loop waits for the rate limit
-                raise _BadRequest(f"Twitch refuses {path}: {response.status} {response.message}")
+                raise _BadRequest(f"Twitch rejected {path} (HTTP {response.status}: {response.message})")
 
     def _wait_for_rate_limit(self, backoff: Backoff) -> None:
         pause_s = self._rate_limited_until - time.time()
         if pause_s > 0:
-            error = DirectoryUnavailable(f"Twitch's rate limit is used up for another {pause_s:.0f} s")
+            error = DirectoryUnavailable(f"Twitch's rate limit is exhausted; it resets in {pause_s:.0f} s")
             self._pause(pause_s if backoff.allows(pause_s) else None, error)
 
     def _pause(self, pause_s: float | None, error: DirectoryUnavailable) -> None:
@@ -205,9 +205,10 @@ class Helix:
         form = {"client_id": self._client_id, "client_secret": self._secret, "grant_type": "client_credentials"}
         response = self._send("POST", TOKEN_URL, data=form)
         if response.status in (400, 401, 403):
-            raise DirectoryUnauthorized(f"Twitch refuses CLIENT_ID and CLIENT_SECRET: {response.message}")
+            reason = f"HTTP {response.status}: {response.message}"
+            raise DirectoryUnauthorized(f"Twitch rejected CLIENT_ID and CLIENT_SECRET ({reason}); check them")
         if response.status != 200:
-            raise DirectoryUnavailable(f"Twitch gives no token: {response.status}")
+            raise DirectoryUnavailable(f"Twitch returned HTTP {response.status} instead of a token")
         token = response.json_object().get("access_token")
         if not isinstance(token, str) or not token:
             raise DirectoryUnavailable("Twitch's response has no token")
@@ -226,4 +227,7 @@ class Helix:
 
 
 class _BadRequest(DirectoryUnavailable):
-    """A 4xx status caused by the request itself: repeating it fails again."""
+    """Twitch rejected this request, with a status other than 401, 403, 429 and 5xx; the client does not retry it.
+
+    It counts as unavailable, so that a download waits and goes on with other requests instead of ending.
+    """

@@ -73,5 +73,5 @@ class PreviewClient:
         if response.is_redirect or response.status_code == 404:
             raise StreamOffline(f"{login} has no preview")
         if response.status_code != 200:
-            raise StreamUnavailable(f"{login}: the preview server answers {response.status_code}")
+            raise StreamUnavailable(f"{login}: the preview server returned HTTP {response.status_code}")
         return Frame(1, encode_jpeg(decode_resized(body, self._img_size), self._jpeg_quality))

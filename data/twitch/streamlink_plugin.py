@@ -46,7 +46,7 @@ class TwitchPlugin(Twitch):
             status = getattr(getattr(error.err, "response", None), "status_code", 0)
             if status == 404:
                 raise StreamOffline(f"{source} is not live") from error
-            reason = f"answers {status}" if status else "does not answer"
+            reason = f"returned HTTP {status}" if status else "does not answer"
             raise StreamUnavailable(f"{source}: Twitch's playlist server {reason}") from error
         multivariant = parse_m3u8(response.content.decode("utf-8", "replace"), url, TwitchHLSStream.__parser__)
         # Not Streamlink's parse_variant_playlist: it compares sound tracks, which Twitch does not have, with the

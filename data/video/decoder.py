@@ -136,7 +136,7 @@ def _open_segment(segment: Readable) -> Iterator[tuple[av.container.InputContain
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
     """Return the container's first video stream, set up for decoding. Raises UndecodableVideo."""
     if not container.streams.video:
-        raise UndecodableVideo("there is no video in it")
+        raise UndecodableVideo("it holds no video")
     stream = container.streams.video[0]
     if stream.codec_context is None:  # damaged bytes can name a codec that FFmpeg does not have
         raise UndecodableVideo("the video's codec is unknown")

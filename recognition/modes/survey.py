@@ -61,7 +61,7 @@ def _resolve_sources(args: argparse.Namespace, recognizer: Recognizer) -> tuple[
     if not (has_listing or args.category):
         return named, len(named)
     helix = recognizer.helix()
-    sources = _with_categories(helix.live_streams, named) if args.category else named
+    sources = _with_categories(helix.streams_by_login, named) if args.category else named
     if not has_listing:
         return sources, len(named)
     game_id = helix.game_by_name(args.game).id if args.game else None
@@ -70,7 +70,7 @@ def _resolve_sources(args: argparse.Namespace, recognizer: Recognizer) -> tuple[
 
 
 def _with_categories(
-    live_streams: Callable[[Iterable[str]], dict[str, Stream]], sources: Iterable[str]
+    streams_by_login: Callable[[Iterable[str]], dict[str, Stream]], sources: Iterable[str]
 ) -> Iterator[str | Stream]:
     """Yield the sources, live logins as streams with their category; Helix is asked page by page.
 
@@ -79,7 +79,7 @@ def _with_categories(
     remaining = iter(sources)
     while page := list(islice(remaining, _HELIX_PAGE)):
         try:
-            live = live_streams(filter(None, map(twitch_login, page)))
+            live = streams_by_login(filter(None, map(twitch_login, page)))
         except DirectoryError as error:
             log.warning("%s; continuing without categories", error)
             yield from chain(page, remaining)

@@ -54,7 +54,7 @@ class FakeTwitch:
             raise self.outages.pop()
         yield from (game for game in self.channels if game.id not in non_games)
 
-    def list_streams(self, game_id, max_streams):
+    def streams_by_game(self, game_id, max_streams):
         self.calls["streams"] += 1
         self.calls[f"streams of {game_id}"] += 1
         found = next(channels for game, channels in self.channels.items() if game.id == game_id)
@@ -577,11 +577,11 @@ def test_directory_outage_saves_grabs_in_flight_during_the_wait():
     down, released = threading.Event(), threading.Event()
 
     class Failing(FakeTwitch):
-        def list_streams(self, game_id, max_streams):
+        def streams_by_game(self, game_id, max_streams):
             if game_id == B.id and max_streams == 100:
                 down.set()
                 raise DirectoryUnavailable("down")
-            return super().list_streams(game_id, max_streams)
+            return super().streams_by_game(game_id, max_streams)
 
         def frames(self, login, max_frames):
             assert down.wait(20)
@@ -609,11 +609,11 @@ def test_refused_credentials_save_the_grabs_in_flight():
     refused = threading.Event()
 
     class Refusing(FakeTwitch):
-        def list_streams(self, game_id, max_streams):
+        def streams_by_game(self, game_id, max_streams):
             if game_id == B.id and max_streams == 100:
                 refused.set()
                 raise DirectoryUnauthorized("no")
-            return super().list_streams(game_id, max_streams)
+            return super().streams_by_game(game_id, max_streams)
 
         def frames(self, login, max_frames):
             yield Frame(1, b"jpeg")

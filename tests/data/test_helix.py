@@ -63,14 +63,14 @@ def test_top_games_excludes_non_games(standin, world):
     assert set(helix_of(standin).top_games({one.id})) == expected - {one}
 
 
-def test_list_streams_returns_each_channel_once(standin, world):
+def test_streams_by_game_returns_each_channel_once(standin, world):
     """By viewers, descending, up to `max_streams`."""
     channel = next(c for c in world.channels if c.igdb_id)
     expected = {c.login for c in world.channels if c.game_id == channel.game_id}
-    streams = helix_of(standin).list_streams(int(channel.game_id))
+    streams = helix_of(standin).streams_by_game(int(channel.game_id))
     assert {stream.login for stream in streams} == expected
     assert [s.viewers for s in streams] == sorted((s.viewers for s in streams), reverse=True)
-    assert len(helix_of(standin).list_streams(int(channel.game_id), max_streams=1)) == 1
+    assert len(helix_of(standin).streams_by_game(int(channel.game_id), max_streams=1)) == 1
 
 
 def test_iter_streams_without_a_game_returns_all_channels(standin, world):
@@ -108,14 +108,14 @@ def test_languages_limit_the_streams(standin, world):
     assert len(spoken) > 2
     for game_id in {c.game_id for c in world.channels}:
         expected = {c.login for c in world.channels if c.game_id == game_id and c.language in spoken[:2]}
-        assert {s.login for s in helix_of(standin, languages=spoken[:2]).list_streams(game_id)} == expected
+        assert {s.login for s in helix_of(standin, languages=spoken[:2]).streams_by_game(game_id)} == expected
     queries = [r.query for r in standin.requests if r.path == "/helix/streams"]
     assert {tuple(query["language"]) for query in queries} == {tuple(spoken[:2])}
 
 
 def test_no_languages_sends_no_parameter(standin, world):
     """That means all languages."""
-    helix_of(standin).list_streams(world.channels[0].game_id)
+    helix_of(standin).streams_by_game(world.channels[0].game_id)
     assert "language" not in standin.requests[-1].query
 
 
@@ -128,10 +128,10 @@ def test_games_by_id_makes_one_request(standin, world):
     assert sum(r.path == "/helix/games" for r in standin.requests) == 1
 
 
-def test_live_streams_makes_one_request(standin, world):
+def test_streams_by_login_makes_one_request(standin, world):
     """Logins that are offline or invalid are absent."""
     logins = [c.login for c in world.channels]
-    live = helix_of(standin).live_streams([*logins, "nobody_here", "Not A Login"])
+    live = helix_of(standin).streams_by_login([*logins, "nobody_here", "Not A Login"])
     assert {login: stream.category for login, stream in live.items()} == {
         c.login: Game(c.game_id, c.game) for c in world.channels
     }
@@ -327,7 +327,7 @@ def test_invalid_logins_are_dropped():
     logins = ["../../etc/passwd", "a/b", "", "ok_1", "OK_2", "x" * 26, "a\nb", "한국"]
     data = [{**good, "user_login": login, "user_id": str(i)} for i, login in enumerate(logins)]
     with ScriptedServer([Reply(200, {"data": data, "pagination": {}})]) as server:
-        assert [stream.login for stream in client(server.url).list_streams(1)] == ["ok_1", "ok_2"]
+        assert [stream.login for stream in client(server.url).streams_by_game(1)] == ["ok_1", "ok_2"]
 
 
 def test_malformed_login_is_isolated_by_bisection():
@@ -346,7 +346,7 @@ def test_malformed_login_is_isolated_by_bisection():
     bad = Reply(400, {"status": 400, "message": "Malformed query params."})
     replies = [bad, streams(stream("a"), stream("b", game_id="", game_name="")), bad, bad, streams(stream("d"))]
     with ScriptedServer(replies) as server:
-        live = client(server.url).live_streams(["d", "c", "b", "a"])
+        live = client(server.url).streams_by_login(["d", "c", "b", "a"])
         assert {login: stream.category for login, stream in live.items()} == {
             "a": Game(7, "Seven"),
             "b": None,

@@ -23,7 +23,7 @@ class FakeHelix:
         self._responses = deque(responses)
         self.requests: list[list[str]] = []
 
-    def live_streams(self, logins: Iterable[str]) -> dict[str, Stream]:
+    def streams_by_login(self, logins: Iterable[str]) -> dict[str, Stream]:
         response = self._responses.popleft() if len(self._responses) > 1 else self._responses[0]
         self.requests.append(list(logins))
         if isinstance(response, DirectoryError):

@@ -102,8 +102,8 @@ def test_model_is_loaded_once_by_many_threads():
 class HelixDown:
     """A Helix client whose requests fail."""
 
-    def live_streams(self, logins):
-        raise DirectoryUnavailable("Twitch answers 503")
+    def streams_by_login(self, logins):
+        raise DirectoryUnavailable("Twitch returned HTTP 503")
 
 
 def test_failing_helix_gives_one_warning_and_no_categories(caplog):
@@ -111,7 +111,8 @@ def test_failing_helix_gives_one_warning_and_no_categories(caplog):
     with caplog.at_level(logging.WARNING):
         categories = CategoryLookup(HelixDown(), ["x", "y"])
         assert [categories.get("x"), categories.get("y")] == [None, None]
-    assert [record.getMessage() for record in caplog.records] == ["Twitch answers 503; continuing without categories"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["Twitch returned HTTP 503; continuing without categories"]
 
 
 # --- against the stand-in -------------------------------------------------------------------------

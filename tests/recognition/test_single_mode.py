@@ -116,7 +116,7 @@ def test_category_without_credentials_names_the_setting(twitch, model_path):
     """--category needs Helix: without credentials, the exit code is 2 and the message begins with the setting."""
     done = recognize(twitch, model_path, BRIGHT_LOGIN, "--category")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: CLIENT_ID: ")
+    assert done.stderr.startswith("error: CLIENT_ID is empty")
 
 
 def test_min_confidence_when_not_reached_gives_unknown(twitch, tmp_path):

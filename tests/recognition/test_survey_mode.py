@@ -91,7 +91,7 @@ def test_top_streams_without_credentials_names_the_setting(twitch, model_path):
     """--top-streams needs Helix: without credentials, the exit code is 2 and the message begins with the setting."""
     done = survey(twitch, model_path, "--top-streams", "3", CLIENT_ID="")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: CLIENT_ID: ")
+    assert done.stderr.startswith("error: CLIENT_ID is empty")
 
 
 def test_category_when_helix_fails_continues_without(twitch, model_path):

@@ -53,7 +53,7 @@ class Standin:
         port: TCP port on 127.0.0.1; 0: any free one.
         cache: folder of transcoded segments; None: see `default_cache`.
         preroll_s: length of the pre-roll ad of channels with that behaviour, seconds, for each viewer.
-        lifetime_s: seconds of a viewer's session until channels that end, fall silent … do so.
+        lifetime_s: seconds until a viewer's session reaches its channel's scripted ending.
         source: the best rendition, scaled up from the clips.
         preset: x264's preset for all renditions.
         faults: the planned faults.
@@ -133,7 +133,7 @@ class Standin:
         self.add_fault(Fault(str(code), status(code), host, times=times))
 
     def add_fault(self, fault: Fault) -> None:
-        """Add a fault; of two faults that match a request, the older one happens."""
+        """Add a fault; of two faults that match a request, the one added first applies."""
         self._faults.add(fault)
 
     @property
