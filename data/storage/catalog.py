@@ -141,7 +141,7 @@ class Catalog:
         self._in_transaction(work)
 
     def _in_transaction(self, work: Callable[[sa.Connection], _T]) -> _T:
-        """Return the result of `work` in one transaction; while the server is away, repeat it for up to `reconnect_s`."""
+        """Return the result of `work` in one transaction; repeat it for up to `reconnect_s` in an outage."""
         backoff: Backoff | None = None
         while True:
             try:
