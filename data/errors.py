@@ -21,6 +21,7 @@
 
 Who catches what: the download loop `StreamError`, its pause `DirectoryUnavailable`, the commands `ToolkitError`.
 Exceptions of libraries are translated where they enter, with `raise ... from`. No function returns None for failure.
+Exit code 8 is not here: it is that of an unknown verdict, which is no error (recognition.modes.single).
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class CatalogConnectionLost(CatalogUnavailable):
 
 
 class DatasetError(ToolkitError):
-    """The folder does not hold enough for a training."""
+    """The folder does not hold enough to train on."""
 
 
 class ModelError(ToolkitError):

@@ -78,7 +78,7 @@ class Recognizer:
         self._min_confidence = min_confidence
         self._classifier: ImageClassifier | None = None
         self._lock = threading.Lock()  # guards `_classifier`
-        self._closing = ExitStack()  # the grabber, and the sessions of `helix`
+        self._closing = ExitStack()  # the grabber, and the sessions of `open_helix`
         self._closing.callback(grabber.close)
 
     @classmethod
@@ -94,7 +94,7 @@ class Recognizer:
             from config import load
 
             own = settings or load()
-            stop = threading.Event()  # ads are waited for in another thread, which would outlive Ctrl-C
+            stop = threading.Event()  # ad waits run in worker threads, which Ctrl-C does not interrupt
             grabber = factories.make_grabber(own, stop.wait)
         load_model = partial(_load_classifier, own, threads)
         return cls(own, grabber, load_model, stop=stop, top=top, min_confidence=min_confidence, threads=threads)
@@ -125,12 +125,12 @@ class Recognizer:
         """Return a classifier for many threads; the caller closes it. Raises ModelError."""
         from model.inference.classifier import available_cores
 
-        # An inference with few threads leaves cores for others; one with a thread per core leaves none.
+        # One worker per `threads` cores; with 0, an inference uses all cores, so one worker is enough.
         workers = available_cores() // self._threads or 1 if self._threads else 1
         return Batcher(self.classifier, workers=workers, on_batch=on_batch)
 
-    def helix(self) -> Helix:
-        """Return a new client of the Twitch API; `close` closes it. Raises SettingsError for missing credentials."""
+    def open_helix(self) -> Helix:
+        """Open a new client of the Twitch API; `close` closes it. Raises SettingsError for missing credentials."""
         from data.http.session import new_session
 
         settings = self.settings
@@ -138,26 +138,26 @@ class Recognizer:
         return factories.make_helix(settings, self._closing.enter_context(session), self.stop.wait)
 
     def category_lookup(self, sources: Iterable[str]) -> CategoryLookup:
-        """Start to request the declared categories of these sources, once. Raises SettingsError as `helix` does."""
+        """Start to request the declared categories of these sources, once. Raises as `open_helix` does."""
         with signals_deferred():
-            return CategoryLookup(self.helix(), sources)
+            return CategoryLookup(self.open_helix(), sources)
 
     def category_poller(self, sources: Iterable[str]) -> CategoryPoller:
-        """Start to request these categories every minute until `close`. Raises SettingsError as `helix` does."""
+        """Start to request these categories every minute until `close`. Raises as `open_helix` does."""
         with signals_deferred():
-            return CategoryPoller(self.helix(), sources, self.stop)
+            return CategoryPoller(self.open_helix(), sources, self.stop)
 
     def with_classifier(
-        self, classifier: ImageClassifier, frames: FrameProvider | None = None, default_confidence: float = 0.0
+        self, classifier: ImageClassifier, frames: FrameProvider | None = None, default_min_confidence: float = 0.0
     ) -> Recognizer:
         """Return a copy that uses this classifier, which the caller closes.
 
         frames: gives a source's frames instead of the grabber.
-        default_confidence: the minimum confidence if this recogniser has none.
+        default_min_confidence: the minimum confidence if this recogniser has none.
         """
         other = copy.copy(self)  # shallow: it shares the connections
         other._classifier, other._frames = classifier, frames or self._frames
-        other._min_confidence = self._min_confidence or default_confidence
+        other._min_confidence = self._min_confidence or default_min_confidence
         return other
 
     def recognize(self, source: str, max_frames: int | None = None, certainty: float = 1.0) -> Verdict:
@@ -245,6 +245,6 @@ def _load_classifier(settings: Settings, threads: int) -> ImageClassifier:
     from model.inference.classifier import Classifier, model_file
 
     classifier = Classifier.load(settings.model_path, threads, model_file(settings.model_path, settings.int8))
-    if classifier.img_size != settings.img_size:
-        raise ModelError(f"IMG_SIZE: the model takes images of {classifier.img_size} pixels, so set it to that")
+    if (size := classifier.img_size) != (setting := settings.img_size):
+        raise ModelError(f"IMG_SIZE is {setting}, but the model takes {size}-pixel images; set IMG_SIZE={size}")
     return classifier

@@ -19,8 +19,8 @@ import numpy as np
 from data.entities import Game
 
 WINDOW_FRAMES = 12
-CHANGE_MARGIN = 2.1  # frames of lead; at one frame in two seconds, the third arrives within ten seconds of a switch
-UNKNOWN_MARGIN = 9.1  # twenty seconds: menus and breaks are unknown as well, and so is one frame in twenty of any game
+CHANGE_MARGIN = 2.1  # three confident frames, which arrive within ten seconds at one frame in two seconds
+UNKNOWN_MARGIN = 9.1  # ten unknown frames, about 20 s: menus, breaks and one frame in twenty of any game are unknown
 
 
 class ChangeDetector:

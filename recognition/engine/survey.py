@@ -25,7 +25,7 @@ from data.errors import DirectoryError, StreamError
 from recognition.events import FrameClassified, SourceFailed, VerdictReached, now
 from recognition.sources import twitch_login
 
-_THREADS_PER_SLOT = 8  # most threads wait for the end of an ad, without a slot
+_THREADS_PER_SLOT = 8  # up to seven of eight threads may be waiting for an ad
 _MAX_THREADS = 256
 PREVIEW_CONFIDENCE = 0.9  # minimum confidence of a verdict from a preview image, unless the user sets another one
 

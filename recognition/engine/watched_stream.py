@@ -8,7 +8,8 @@
                verdict, or a failure if there was no frame
     finished   (`finished` is true)
 
-With `wait`, outages last as long as they take. An unknown login and the end of a recording always finish.
+States are implied by `_follower`, `_backoff` and `finished`. With `wait`, outages have no time limit. An unknown login
+and the end of a recording always finish.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class WatchedStream:
         self._follower: Follower | None = None
         self._number = 0  # of the latest frame, over all streams of the source
         self._reported_missed = 0  # of this follower's missed segments
-        self._joined = False  # whether this follower gave a frame
+        self._follower_gave_frame = False
         self._newest_date = 0.0  # epoch seconds
         self._reported_reason = ""  # of the latest failure event, until the next frame
         self._backoff: Backoff | None = None  # of the current outage
@@ -82,7 +83,7 @@ class WatchedStream:
         """Poll once; return the seconds from the start of this poll to the next one. `stop` skips remaining frames."""
         try:
             if not self._follower:
-                self._reported_missed, self._joined = 0, False
+                self._reported_missed, self._follower_gave_frame = 0, False
                 self._follower = self._open_follower(self.source, _INITIAL_FRAMES, _MAX_BACKLOG)
             follower = self._follower
             self._poll_follower(follower, emit, stop)
@@ -107,12 +108,12 @@ class WatchedStream:
 
     def _poll_follower(self, follower: Follower, emit: Emit, stop: threading.Event) -> None:
         # The frames of the first poll are of any age: their lag says nothing about this program.
-        has_lag = self._joined and follower.live
+        has_lag = self._follower_gave_frame and follower.live
         for frame in follower.poll():
             if stop.is_set():
                 return
             if not self._is_duplicate(frame):
-                self._joined = True
+                self._follower_gave_frame = True
                 self._classify(frame, frame.date if has_lag else None, follower.missed_segments, emit)
 
     def _is_duplicate(self, frame: Frame) -> bool:

@@ -17,7 +17,7 @@ from recognition.outputs.factory import create_outputs
 from recognition.recognizer import Recognizer
 from recognition.sources import read_sources
 
-EXIT_UNKNOWN = 8  # exit code of an unknown verdict; data.errors has the codes of failures
+EXIT_UNKNOWN = 8  # an unknown verdict is no error; the codes of errors, up to 7, stand in data.errors
 DEFAULT_CERTAINTY = 0.99  # of early stopping with --frames
 
 
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def emit_all(events: Iterable[Event], output: Output, categories: CategoryLookup | CategoryPoller | None) -> int:
-    """Emit the events, verdicts and changes with the streamer's category.
+    """Emit all events; add the declared category to verdicts and changes.
 
     Return the combined exit code of each source's last result.
     """
@@ -50,7 +50,7 @@ def emit_all(events: Iterable[Event], output: Output, categories: CategoryLookup
 
 
 def combine_exit_codes(codes: Iterable[int]) -> int:
-    """Return 0 if all codes are 0, the code of the failures if they have the same, otherwise 1."""
+    """Return 0 if all codes are 0, the common code of all failures if they have one, otherwise 1."""
     failures = set(codes) - {0}
     return failures.pop() if len(failures) == 1 else int(bool(failures))
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Survey the streams that `args` names; return 0 if any has an answer, otherwise the combined exit code."""
+    """Survey the streams that `args` names; return 0 if a verdict names a game, otherwise the combined exit code."""
     if args.parallel:
         settings = settings.model_copy(update={"parallel_streams": args.parallel})
     stats, exit_codes = SurveyStats(), set()
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             exit_codes.add(exit_code_of(result))
             output.emit(result)
     if not exit_codes:
-        raise StreamOffline("no live stream found; choose another --game")
+        raise StreamOffline("no live stream matches --game/--top-streams")
     return 0 if 0 in exit_codes else combine_exit_codes(exit_codes)
 
 
@@ -60,7 +60,7 @@ def _resolve_sources(args: argparse.Namespace, recognizer: Recognizer) -> tuple[
     has_listing = args.game or args.top_streams
     if not (has_listing or args.category):
         return named, len(named)
-    helix = recognizer.helix()
+    helix = recognizer.open_helix()
     sources = _with_categories(helix.streams_by_login, named) if args.category else named
     if not has_listing:
         return sources, len(named)

@@ -26,7 +26,7 @@ def create_outputs(
 ) -> Iterator[Output]:
     """Yield the outputs, the console last: an invalid option is reported before anything is printed.
 
-    stack: closes what an output uses; must close the outputs first.
+    stack: holds the outputs' resources; close the outputs before it.
     total: number of sources, None if unknown.
     stats: the counts of a survey, which the progress line shows; None in the other modes.
     Raises FolderError if a file cannot be written, SettingsError if a URL or port cannot be used.

@@ -45,7 +45,7 @@ class PrometheusMetrics(Output):
         self._lags = histogram(
             "frame_lag_seconds", "Time from segment start to classification.", buckets=_LAG_BUCKETS_S
         )
-        self._batches = histogram("inference_seconds", "Time of the network for a batch.", buckets=_BATCH_BUCKETS_S)
+        self._batches = histogram("inference_seconds", "Inference time per batch.", buckets=_BATCH_BUCKETS_S)
         self._images = counter("inferred_frames", "Frames in batches.", labelnames=[])
         self._games: dict[str, str] = {}  # by source: the label `game` of its time series in `_shown`
         try:

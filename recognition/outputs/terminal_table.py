@@ -11,8 +11,8 @@ from recognition.events import Event, SourceFailed, VerdictReached
 from recognition.outputs.base import Output
 from recognition.outputs.survey_summary import SurveyStats
 
-# Heading → ratio in which wide columns share the rest of the width; None: a narrow column, as wide as "preview".
-_COLUMNS = {"Source": 5, "Shows": 6, "Sure": None, "Frames": None, "Category": 6}
+# Heading → ratio in which wide columns share the rest of the width; None: a narrow column.
+_COLUMNS = {"Source": 5, "Shows": 6, "Confidence": None, "Frames": None, "Category": 6}
 _MISMATCH_MARK = "≠ "
 
 
@@ -65,10 +65,10 @@ class ResultTable(Output):
     def _print_row(self, *cells: Text) -> None:  # in the order of _COLUMNS
         # A table for each row: rows appear at once, and a printed row could not be moved by a wider one below.
         table = Table.grid(padding=(0, 2), expand=True)
-        for ratio in _COLUMNS.values():
+        for name, ratio in _COLUMNS.items():
             if ratio:
                 table.add_column(ratio=ratio, no_wrap=True, overflow="ellipsis")
             else:
-                table.add_column(width=len("preview"), no_wrap=True, justify="right")
+                table.add_column(width=max(len(name), len("preview")), no_wrap=True, justify="right")
         table.add_row(*cells)
         self._console.print(table)

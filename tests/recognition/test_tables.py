@@ -145,13 +145,13 @@ def table_lines(*results: VerdictReached | SourceFailed, width: int = 100) -> li
 def test_table_has_aligned_columns_and_marks_mismatches():
     """There is a heading and a row for each result, in columns of constant position; mismatches are marked."""
     heading, *rows = table_lines(*RESULTS)
-    assert heading.split() == ["Source", "Shows", "Sure", "Frames", "Category"]
+    assert heading.split() == ["Source", "Shows", "Confidence", "Frames", "Category"]
     assert [line.split()[0] for line in rows] == ["one", "two", "three", "four"]
     shows = heading.index("Shows")
     assert [line[shows:].split("  ")[0] for line in rows] == [
         TETRIS.name,
         TETRIS.name,
-        "Unknown (closest: Tetris, …",
+        "Unknown (closest: Tetris,…",
         "– offline",
     ]
     assert [f"≠ {CHESS.name}" in line for line in rows] == [False, True, False, False]
