@@ -221,7 +221,7 @@ class Settings(BaseSettings):
     augment_views: ChangesModel[int] = Field(3, ge=1)
     """Augmented versions of each image, computed once, while only the head trains."""
     augment_screens: ChangesModel[bool] = True
-    """While only the head trains, also train on synthetic non-game images, towards a uniform prediction."""
+    """While only the head trains, also train on synthetic negatives (screens that show no game), target uniform."""
     augment_center: ChangesModel[float] = Field(0.67, ge=0, le=1)
     """Probability of a replaced image centre, so that the model also learns the HUD around it."""
     augment_crop: ChangesModel[float] = Field(0.5, ge=0, le=1)

@@ -1,4 +1,4 @@
-"""Test images: frames with stream overlays, and screens without a game. Drawn with Pillow.
+"""Test images: frames with stream overlays, and synthetic negatives. Drawn with Pillow.
 
 They differ on purpose from the images of model.augmentation, which the training sees: real letters, other layouts.
 """
@@ -66,7 +66,7 @@ def overlaid(frames: np.ndarray, strangers: np.ndarray, seed: Sequence[int]) -> 
     return np.stack(made)
 
 
-def screens(count: int, size: int, seed: int) -> np.ndarray:
+def synthetic_negatives(count: int, size: int, seed: int) -> np.ndarray:
     """Return web pages, editors, waiting screens, black, bars and static, uint8 (count, size, size, 3)."""
     made = []
     for number in range(count):

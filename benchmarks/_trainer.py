@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
 
     frames = sorted(FrameFolder(Path(folder)).frames(), key=lambda frame: frame.path)
     games = {frame.game_id for frame in frames}
-    model = network.build(architecture, SIZE, len(games), initial_weights="shipped")
+    model = network.build(architecture, SIZE, len(games), dropout=0.5, initial_weights="shipped")
     start = time.monotonic()
     _ours(model, Path(folder), frames, epochs) if way == "ours" else _original(model, folder, epochs)
     seconds = time.monotonic() - start
@@ -46,7 +46,25 @@ def _ours(model: Any, root: Path, frames: list[Any], epochs: int) -> None:
     games = sorted({frame.game_id for frame in frames})
     side = ImageDataset(root, frames, [Game(game, str(game)) for game in games], SIZE, BATCH)
     kept = side.with_cache(CacheLimits(2 << 30, 0, root))
-    Trainer(model, kept, None, TrainerSettings(epochs, epochs, 1e-3, 1), log=lambda _line: None).train()
+    # As plain as the original's: neither a schedule nor regularisation nor balanced sampling.
+    settings = TrainerSettings(
+        epochs=epochs,
+        patience=epochs,
+        learning_rate=1e-3,
+        seed=1,
+        fine_tune="none",
+        fine_tune_epochs=0,
+        fine_tune_learning_rate=0.0,
+        lr_schedule="constant",
+        warmup_fraction=0.0,
+        label_smoothing=0.0,
+        weight_decay=0.0,
+        class_weights=False,
+        sampling_balance="none",
+        time_limit_min=0.0,
+        xla=True,
+    )
+    Trainer(model, kept, None, settings, log=lambda _line: None).train()
 
 
 def _original(model: Any, folder: str, epochs: int) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _FOLDS = 5
 WAYS = ("mobilenet_v2", "cnn", "original", "original_random")
-_SCREENS = 240
+_NEGATIVES = 240
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -125,7 +125,7 @@ def _log(line: str) -> None:
 
 def _laid(side: Any) -> np.ndarray:
     """Return the frames with overlays, one layout per session; webcams show other games."""
-    pixels = side.head(len(side.frames))
+    pixels = side.first_images(len(side.frames))
     logins = np.array([frame.login for frame in side.frames])
     made = np.empty_like(pixels)
     for number, login in enumerate(sorted(set(logins))):
@@ -152,23 +152,23 @@ def _left_out(context: TrainingContext, folds: Sequence[Split]) -> dict[str, Any
     from model.evaluation import metrics
     from model.inference.calibration import LOGIT_SCORES
 
-    empty = _overlaid.screens(_SCREENS, context.settings.img_size, seed=6)
+    empty = _overlaid.synthetic_negatives(_NEGATIVES, context.settings.img_size, seed=6)
     unknown: dict[str, list[float]] = {name: [] for name in LOGIT_SCORES}
-    screens: dict[str, list[float]] = {name: [] for name in LOGIT_SCORES}
+    negatives: dict[str, list[float]] = {name: [] for name in LOGIT_SCORES}
     for number, game in enumerate(context.dataset.classes):
         own, others, shown = _logits_without(context, game, folds[number % len(folds)], empty)
         for name, score in LOGIT_SCORES.items():
             unknown[name].append(metrics.auroc(score(others), score(own)))
-            screens[name].append(metrics.auroc(score(others), score(shown)))
+            negatives[name].append(metrics.auroc(score(others), score(shown)))
         _log(f"{game.name} left out: {unknown['max_probability'][-1]:.3f}")
     means = {name: round(float(np.mean(values)), 4) for name, values in unknown.items()}
     worst = {name: round(min(values), 4) for name, values in unknown.items()}
-    of_screens = {name: round(float(np.mean(values)), 4) for name, values in screens.items()}
-    return {"auroc_left_out": means, "worst_game": worst, "auroc_screens": of_screens}
+    of_negatives = {name: round(float(np.mean(values)), 4) for name, values in negatives.items()}
+    return {"auroc_left_out": means, "worst_game": worst, "auroc_screens": of_negatives}
 
 
 def _logits_without(context: TrainingContext, game: Game, sides: Split, empty: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return a model's logits for the game that it lacks, for the others' validation frames, and for screens."""
+    """Return a model's logits for the game that it lacks, for the others' validation frames, and for negatives."""
     from model.networks import network
     from model.training import factories
     from model.training.trainer import Trainer
@@ -214,7 +214,7 @@ def _original(args: argparse.Namespace, root: Path, way: str) -> dict[str, Any]:
     logits = []
     for sides in folds:
         keras.utils.set_random_seed(123)
-        model = network.build("cnn", 240, len(classes), dropout=0.5)
+        model = network.build("cnn", 240, len(classes), dropout=0.5, initial_weights="none")
         training, validation = (ImageDataset(root, some, classes, 240) for some in (sides.training, sides.validation))
         network.compile_model(model, 1e-3)
         mixed_up = training.batches().unbatch().shuffle(len(training.frames), seed=1).batch(16).prefetch(1)

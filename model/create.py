@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=epochs, help="maximum number of epochs (EPOCHS)")
     parser.add_argument("--architecture", choices=ARCHITECTURES, help="network (ARCHITECTURE)")
     parser.add_argument("--folds", type=folds, default=0, help="number of folds for cross-validation")
-    parser.add_argument("--resume", action="store_true", help="resume an interrupted training")
+    parser.add_argument("--resume", action="store_true", help="resume an interrupted training run")
     return cli.run_command(parser.parse_args(argv), _create)
 
 
@@ -126,9 +126,9 @@ def _build_context(
     hardware: Hardware,
     log: Callable[[str], None],
 ) -> tuple[Any, TrainingContext]:
-    """Return the network and what all trainings share; MODEL_PATH and its checkpoints are ready afterwards.
+    """Return the network and what all training runs share; MODEL_PATH and its checkpoints are ready afterwards.
 
-    Raises ModelError: the training to resume had other settings or frames.
+    Raises ModelError: the training run to resume had other settings or frames.
     """
     from model.artifacts import model_files
     from model.training import checkpoint, factories
@@ -141,7 +141,7 @@ def _build_context(
     checkpoints = checkpoint.CheckpointStore(folder, write=hardware.is_chief)
     paths = sorted(frame.path for frame in dataset.frames)  # a folder lists its files in any order
     if not checkpoints.open([_model_settings(settings), args.folds, paths], args.resume) and args.resume:
-        log("There is no training to resume: a new one begins.")
+        log("There is no training run to resume: a new one begins.")
     progress_bar = log is not _no_log and sys.stderr.isatty()  # a bar would fill a log file with control characters
     return model, factories.TrainingContext(settings, dataset, hardware, checkpoints, log, progress_bar)
 
@@ -182,7 +182,7 @@ def _save(result: TrainingResult, context: TrainingContext, calibration: Calibra
     from model.artifacts import model_files
     from model.reports import model_card, training_report
 
-    images = context.subset(result.split.validation).head(_VERIFIED_FRAMES)
+    images = context.subset(result.split.validation).first_images(_VERIFIED_FRAMES)
     with model_files.replace_atomically(context.settings.model_path) as staging:
         model_files.write(result.model, context.dataset.classes, staging, calibration)
         model_files.verify(result.model, staging, images)
@@ -207,15 +207,15 @@ def _print_result(result: TrainingResult, metrics: dict[str, Any], evaluation: E
         by_frame, by_stream = metrics["cross_validation"].values()
         print(
             f"Cross-validation, {len(result.folds)} folds: "
-            f"{by_frame['mean']:.1%} ± {by_frame['spread']:.1%} of frames right, "
-            f"{by_stream['mean']:.1%} ± {by_stream['spread']:.1%} of streams, by streamers not trained on."
+            f"{by_frame['mean']:.1%} ± {by_frame['spread']:.1%} of frames, "
+            f"{by_stream['mean']:.1%} ± {by_stream['spread']:.1%} of streams correct (held-out streamers)."
         )
     else:
         print(
-            f"Validation: {evaluation.frame_accuracy:.1%} of {evaluation.frames} frames right, "
-            f"{evaluation.stream_accuracy:.1%} of {evaluation.streams} streams, by streamers not trained on."
+            f"Validation: {evaluation.frame_accuracy:.1%} of {evaluation.frames} frames, "
+            f"{evaluation.stream_accuracy:.1%} of {evaluation.streams} streams correct (held-out streamers)."
         )
-        # Epochs of all stages count through.
+        # Epochs are numbered across all stages.
         losses, best = history.history["val_loss"], history.best_epoch
         print(f"Epoch {best} of {len(losses)} was best, validation loss {losses[best - 1]:.4f}.")
     print(f"Expected calibration error {evaluation.ece:.1%} (temperature {metrics['temperature']:.2f}).")

@@ -1,1 +1,1 @@
-"""Data augmentation in NumPy and OpenCV: altered training images, and synthetic images without a game."""
+"""Data augmentation in NumPy and OpenCV: altered training images, and synthetic negatives."""

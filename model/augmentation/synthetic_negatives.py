@@ -1,4 +1,4 @@
-"""Synthetic non-game images for Outlier Exposure: trained towards a uniform prediction.
+"""Synthetic negatives: images that show no game, trained towards a uniform prediction (Outlier Exposure).
 
 Source: Hendrycks et al., Deep Anomaly Detection with Outlier Exposure, ICLR 2019 (https://arxiv.org/abs/1812.04606).
 """
@@ -10,22 +10,22 @@ import numpy as np
 
 from model.augmentation import drawing, overlays
 
-_STREAM = 1000  # differs from each transform's, so that an image and a screen of the same sample id are independent
+_STREAM = 1000  # differs from each transform's, so that an image and a negative of the same sample id are independent
 _TILES = 4  # of a jigsaw, along a side
 _MAX_WINDOWS = 4  # of a desktop
 
 
 def synthetic_batch(images: np.ndarray, sample_ids: np.ndarray, seed: int) -> np.ndarray:
-    """Return a screen without a game for each of `images`, uint8 RGB (B, H, W, 3).
+    """Return a synthetic negative for each of `images`, uint8 RGB (B, H, W, 3).
 
     sample_ids: int64 (B,), at least 0; random numbers are a pure function of (seed, sample id).
-    Some screens are made of the images, cut up or blurred beyond recognition.
+    Some are made of the images, cut up or blurred beyond recognition.
     """
     rngs = [np.random.default_rng((seed, sample_id, _STREAM)) for sample_id in sample_ids.tolist()]
-    return np.stack([_synthetic_screen(images[index], images[index - 1], rng) for index, rng in enumerate(rngs)])
+    return np.stack([_synthetic_negative(images[index], images[index - 1], rng) for index, rng in enumerate(rngs)])
 
 
-def _synthetic_screen(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _synthetic_negative(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     kinds = (
         lambda: drawing.solid_color(rng, dark=True),
         lambda: _noise(image.shape, rng),
@@ -35,15 +35,15 @@ def _synthetic_screen(image: np.ndarray, other: np.ndarray, rng: np.random.Gener
         lambda: cv2.resize(cv2.addWeighted(image, 0.5, other, 0.5, 0), (8, 8), interpolation=cv2.INTER_AREA),
         lambda: _jigsaw(image, other, rng),
     )
-    screen = drawing.stretch(kinds[rng.choice(len(kinds), p=_KIND_PROBABILITIES)](), image.shape)  # (H, W, 3)
+    negative = drawing.stretch(kinds[rng.choice(len(kinds), p=_KIND_PROBABILITIES)](), image.shape)  # (H, W, 3)
     if rng.random() < 0.5:
         top, left, height = rng.uniform((0, 0, 0.15), (0.5, 0.5, 0.5))
-        box = drawing.region_of(screen, top, left, height, 1 - left)
+        box = drawing.region_of(negative, top, left, height, 1 - left)
         drawing.draw_text_lines(box, rng, rows=(1, drawing.MAX_TEXT_ROWS), ink=rng.random())
     for overlay in (overlays.webcam, overlays.chat):
         if rng.random() < 0.25:
-            screen = overlay(screen, other, rng)
-    return screen
+            negative = overlay(negative, other, rng)
+    return negative
 
 
 def _background(rng: np.random.Generator) -> np.ndarray:

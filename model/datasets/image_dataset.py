@@ -29,12 +29,12 @@ _Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (images, sample_i
 
 @dataclass(frozen=True, slots=True)
 class ImageDataset:
-    """Frames of a dataset with their labels."""
+    """Frames of a dataset with their labels. Images of another size are enlarged or shrunk to img_size silently."""
 
     root: Path  # folder of the frames
     frames: Sequence[StoredFrame]
     classes: Sequence[Game]  # in the order of the model's outputs; a frame's label is the index of its game
-    img_size: int  # height and width, pixels; frames of another size are resized by area averaging
+    img_size: int  # height and width, pixels; the resizing is area averaging, which distorts what is not square
     batch_size: int = 16
     prefetch_buffer: int = 2  # batches prepared ahead
     cache: FrameCache | None = None  # decoded frames; without it every epoch decodes the files
@@ -55,8 +55,8 @@ class ImageDataset:
         """Return the same batches with augmented images. `sample_ids`: int64 (n,), seeds of the frames."""
         return self._transformed(sample_ids, partial(augment_batch, augmentation=augmentation))
 
-    def screen_batches(self, sample_ids: np.ndarray, seed: int) -> tf.data.Dataset:
-        """Return the same batches with synthetic non-game images, some of them made from the frames."""
+    def synthetic_negative_batches(self, sample_ids: np.ndarray, seed: int) -> tf.data.Dataset:
+        """Return the same batches with synthetic negatives, some of them made from the frames."""
         return self._transformed(sample_ids, partial(synthetic_batch, seed=seed))
 
     def _transformed(self, sample_ids: np.ndarray, transform: _Transform) -> tf.data.Dataset:
@@ -88,7 +88,7 @@ class ImageDataset:
 
         return _epochs(sampler, first_epoch, load).prefetch(self.prefetch_buffer)
 
-    def head(self, count: int) -> np.ndarray:
+    def first_images(self, count: int) -> np.ndarray:
         """Return the first `count` images, or all, uint8 (count, img_size, img_size, 3)."""
         few = replace(self, frames=self.frames[:count], batch_size=count)
         return next(few.batches().as_numpy_iterator())[0]
@@ -178,7 +178,7 @@ def _resized(image: tf.Tensor, size: int) -> tf.Tensor:
 def decodable_frames(root: Path, frames: Sequence[StoredFrame]) -> list[StoredFrame]:
     """Return the frames whose files decode, in the order given; log a warning for the others.
 
-    Every file is decoded once, in parallel: an undecodable file in the middle of an epoch would end the training.
+    Every file is decoded once, in parallel: an undecodable file in the middle of an epoch would end the training run.
     """
     with ThreadPoolExecutor() as pool:  # about 1 ms for 240 x 240 pixels
         decodable = list(pool.map(lambda frame: _is_decodable(root / frame.path), frames))

@@ -43,7 +43,7 @@ class EpochSampler:
     def rows_and_ids(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return this worker's rows of an epoch, counted from 0, and their sample ids, int64 (n,) both.
 
-        A sample id is the number of a draw over all epochs, unique in a training.
+        A sample id is the number of a draw over all epochs, unique in a training run.
         """
         rng = np.random.default_rng((self.seed, epoch))
         quotas = zip(self._groups, _quotas(len(self.frames), len(self._groups), rng), strict=True)

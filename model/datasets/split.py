@@ -22,7 +22,7 @@ _INSEPARABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Frames for training and for validation, each sorted by game, login and number; no login is in both."""
+    """Frames for training and for validation, sorted by game, login and number. This module puts no login in both."""
 
     training: tuple[StoredFrame, ...]
     validation: tuple[StoredFrame, ...]
@@ -45,7 +45,7 @@ def split_by_fraction(frames: Sequence[StoredFrame], games: Sequence[Game], frac
 
 
 def split_by_login(frames: Sequence[StoredFrame], games: Sequence[Game], logins: Sequence[str]) -> Split:
-    """Validate on these streamers and train on all others, which makes trainings comparable.
+    """Validate on these streamers and train on all others, which makes training runs comparable.
 
     Raises DatasetError: a login has no frame, or a game has no other streamer.
     """
@@ -127,7 +127,7 @@ def _pick_validation(games: list[list[str]], fraction: float, rng: random.Random
 
 
 def _to_split(frames: Sequence[StoredFrame], validation: set[str]) -> Split:
-    # The order of the files decides nothing, so that a seed reproduces a training on another machine.
+    # The order of the files decides nothing, so that a seed reproduces a training run on another machine.
     ordered = sorted(frames, key=lambda frame: (frame.game_id, frame.login, frame.number))
     return Split(
         training=tuple(frame for frame in ordered if frame.login not in validation),

@@ -103,18 +103,18 @@ class Calibration:
 
 
 def fit(
-    logits: np.ndarray, similarity: np.ndarray, labels: np.ndarray, *, unknown_fraction: float, score_name: str
+    logits: np.ndarray, similarity_scores: np.ndarray, labels: np.ndarray, *, unknown_fraction: float, score_name: str
 ) -> Calibration:
     """Fit temperature and threshold on n validation frames: `logits` (n, classes), `labels` int64 (n,).
 
-    At most `unknown_fraction` of them, 0 to 1, are called unknown. `similarity`: their feature similarity scores, (n,).
+    At most `unknown_fraction` of them, 0 to 1, are called unknown. `similarity_scores`: those of their features, (n,).
     With FEATURE_SIMILARITY, the caller adds the saved model's statistics: `replace(calibration, similarity=...)`.
     """
     calibration = Calibration(fit_temperature(logits, labels), score_name)
     if unknown_fraction == 0:
         return calibration
     logit_score = LOGIT_SCORES.get(score_name)
-    scores = logit_score(calibration.scale(logits)) if logit_score else similarity  # (n,)
+    scores = logit_score(calibration.scale(logits)) if logit_score else similarity_scores  # (n,)
     # "lower" takes the score of a frame, so that at most the fraction lies below the threshold.
     threshold = float(np.quantile(scores, unknown_fraction, method="lower"))
     return replace(calibration, threshold=threshold, unknown_fraction=unknown_fraction)

@@ -22,8 +22,8 @@ def build(
     img_size: int,
     classes: int,
     *,
-    dropout: float = 0.5,
-    initial_weights: str = backbones.RANDOM,
+    dropout: float,
+    initial_weights: str,
     model_class: type[keras.Model] = keras.Model,
 ) -> keras.Model:
     """Build a classifier: RGB images (B, img_size, img_size, 3), 0 to 255, any dtype → float32 logits (B, classes).
@@ -56,7 +56,7 @@ def compile_model(
 ) -> None:
     """Compile with AdamW, cross-entropy on logits, and accuracy.
 
-    A label equal to the number of classes marks a non-game image: its target is the uniform distribution.
+    A label equal to the number of classes marks a synthetic negative: its target is the uniform distribution.
     `learning_rate`: a number or a Keras schedule. `label_smoothing`: fraction of each label that is spread over all
     classes, 0 to 1. `weight_decay`: of kernels, not of biases; 0 is plain Adam.
     """
@@ -68,7 +68,7 @@ def compile_model(
 def _loss(smoothing: float) -> Any:
     def loss(labels: Any, logits: Any) -> Any:
         classes = logits.shape[-1]
-        # one_hot gives a row of zeros for the label `classes`; its whole target is spread.
+        # one_hot gives a row of zeros for the label `classes`, so its target is uniform.
         one_hot = ops.one_hot(ops.cast(ops.reshape(labels, (-1,)), "int32"), classes)  # (B, classes)
         spread = 1 - (1 - smoothing) * ops.sum(one_hot, axis=-1, keepdims=True)  # (B, 1)
         targets = (1 - smoothing) * one_hot + spread / classes
@@ -81,7 +81,7 @@ class _Accuracy(keras.metrics.SparseCategoricalAccuracy):
     """Accuracy over the images that show one of the classes."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:  # noqa: ARG002 - Keras' signature
-        """Count images without class weights, and skip non-game images."""
+        """Count images without class weights; skip synthetic negatives."""
         is_game = ops.cast(ops.reshape(y_true, (-1,)) < y_pred.shape[-1], "float32")  # (B,)
         return super().update_state(y_true, y_pred, is_game)
 
@@ -118,7 +118,7 @@ def split_head(model: keras.Model) -> tuple[keras.Model, keras.Model] | None:
     return keras.Model(model.input, features), keras.Model(inputs, hidden)
 
 
-def bytes_per_image(model: keras.Model) -> int:
+def activation_bytes_per_image(model: keras.Model) -> int:
     """Return the size of all layers' outputs for one image, in bytes."""
     flat = [inner for layer in model.layers for inner in getattr(layer, "layers", [layer])]
     outputs = [(layer.output.shape[1:], layer.compute_dtype) for layer in flat]
@@ -136,7 +136,8 @@ def as_float32(model: keras.Model, copy: bool = False) -> keras.Model:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        clone = build(model.name, model.input_shape[1], model.output_shape[-1])
+        shape = model.name, model.input_shape[1], model.output_shape[-1]
+        clone = build(*shape, dropout=model.get_layer("dropout").rate, initial_weights=backbones.RANDOM)
     finally:
         keras.config.set_dtype_policy(policy)
     clone.set_weights(model.get_weights())

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a training after an epoch, in one file that is complete or absent. No TensorFlow."""
+"""Checkpoints: the state of a training run after an epoch, in one file that is complete or absent. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHECKPOINT_FOLDER = "unfinished"  # in MODEL_PATH
 
 @dataclass
 class StageProgress:
-    """How far a stage of a training is."""
+    """How far a stage of a training run is."""
 
     epoch: int = 0  # finished epochs
     best_val_loss: float = float("inf")
@@ -36,7 +36,7 @@ class StageProgress:
 
 @dataclass(frozen=True, slots=True)
 class TrainingState:
-    """A training after an epoch."""
+    """A training run after an epoch."""
 
     stages: list[StageProgress]  # the last one is the current stage; a file has the best weights of this one only
     variables: Sequence[np.ndarray]  # values of all that training changes, as `callbacks.get_state` returns them
@@ -52,21 +52,21 @@ class CheckpointStore:
         self._resumed = False
 
     def open(self, inputs: Any, resume: bool) -> bool:
-        """Return whether there is a training to resume; unless `resume`, delete the files of earlier runs.
+        """Return whether there is a training run to resume; unless `resume`, delete the files of earlier runs.
 
-        `inputs`: settings and frames, as JSON. Raises ModelError: the files are from a training with other inputs.
+        `inputs`: settings and frames, as JSON. Raises ModelError: the files are from a run with other inputs.
         """
         fingerprint = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         marker = self._folder / "fingerprint"
         if resume and marker.is_file():
             if marker.read_text(encoding="utf-8") != fingerprint:
                 raise ModelError(
-                    f"{self._folder} holds a training with other settings or frames. Use those, or leave out --resume."
+                    f"{self._folder} holds a run with other settings or frames. Use those, or leave out --resume."
                 )
             self._resumed = True
             return True
         if self._write:
-            self.clear()  # files under the same names must not mix with those of another training
+            self.clear()  # files under the same names must not mix with those of another run
             self._folder.mkdir(parents=True)
             marker.write_text(fingerprint, encoding="utf-8")
         return False
@@ -77,7 +77,7 @@ class CheckpointStore:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def save(self, name: str, state: TrainingState) -> None:
-        """Save the state of the training `name`; on a full disk keep the older file and log a warning."""
+        """Save the state of the training run `name`; on a full disk keep the older file and log a warning."""
         if not self._write:
             return
         stages = [vars(progress) | {"best_weights": ()} for progress in state.stages]
@@ -93,7 +93,7 @@ class CheckpointStore:
             log.warning("The checkpoint in %s was not saved: %s.", self._folder, error.strerror)
 
     def load(self, name: str) -> TrainingState | None:
-        """Return the state to resume the training `name` from, None to begin it. Raises ModelError: damaged file."""
+        """Return the state to resume the run `name` from, None to begin it. Raises ModelError: damaged file."""
         path = self._folder / f"{name}.npz"
         if not self._resumed or not path.is_file():
             return None

@@ -24,7 +24,7 @@ class TrainingResult:
 
     model: keras.Model  # to save, in float32
     history: TrainingHistory  # of several folds, their mean
-    split: Split  # in cross-validation all frames are on both sides
+    split: Split  # after folds an exception: both parts hold all frames, since each is trained on and validated once
     predictions: ValidationPredictions  # of split.validation, each by a network that did not train on that frame
     folds: tuple[tuple[float, float], ...] = ()  # accuracies by frame and by stream, 0 to 1; () without folds
 
@@ -53,8 +53,8 @@ def cross_validate(context: TrainingContext, model: keras.Model, folds: Sequence
         evaluation = metrics.evaluate(parts[-1].logits, split.validation, context.dataset.classes)
         accuracies.append((evaluation.frame_accuracy, evaluation.stream_accuracy))
         context.log(
-            f"fold {number}: {evaluation.frame_accuracy:.1%} of frames right, "
-            f"{evaluation.stream_accuracy:.1%} of streams"
+            f"fold {number}: {evaluation.frame_accuracy:.1%} of frames, "
+            f"{evaluation.stream_accuracy:.1%} of streams correct"
         )
     context.log("retraining on all frames:")
     history = mean_history(histories)
@@ -63,8 +63,8 @@ def cross_validate(context: TrainingContext, model: keras.Model, folds: Sequence
     # Every frame validates in one fold: bring the folds' predictions into the order of `everything`.
     row_of = {frame: row for row, frame in enumerate(frame for split in folds for frame in split.validation)}
     predictions = ValidationPredictions.joined(parts, np.array([row_of[frame] for frame in everything]))
-    both_sides = Split(everything, everything)
-    return TrainingResult(_final(context, model), history, both_sides, predictions, tuple(accuracies))
+    overlapping = Split(everything, everything)
+    return TrainingResult(_final(context, model), history, overlapping, predictions, tuple(accuracies))
 
 
 def precompute_features(context: TrainingContext, model: keras.Model, folds: Sequence[Split]) -> None:
@@ -89,7 +89,7 @@ def _final(context: TrainingContext, model: keras.Model) -> keras.Model:
 
 
 def fold_statistics(folds: Sequence[tuple[float, float]]) -> dict[str, dict[str, object]]:
-    """Return mean, sample standard deviation ("spread") and values of both accuracies, ready for JSON."""
+    """Return mean, sample standard deviation (key "spread") and values of both accuracies, ready for JSON."""
     by_frame, by_stream = zip(*folds, strict=True)
     return {
         name: {"mean": float(np.mean(values)), "spread": float(np.std(values, ddof=1)), "folds": list(values)}

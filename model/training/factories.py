@@ -27,7 +27,7 @@ _GB = 1 << 30
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What all trainings of one run of model.create share."""
+    """What all training runs of one call of model.create share."""
 
     settings: Settings
     dataset: ImageDataset  # all frames
@@ -45,7 +45,7 @@ class TrainingContext:
             progress_bar=self.progress_bar,
             augmentation=make_augmentation(self.settings),
             views=self.settings.augment_views,
-            screens=self.settings.augment and self.settings.augment_screens,
+            synthetic_negatives=self.settings.augment and self.settings.augment_screens,
             limits=cache_limits(self.settings),
         )
 
@@ -104,7 +104,7 @@ def make_network(settings: Settings, classes: int, hardware: Hardware) -> keras.
 
 def prepare_dataset(settings: Settings, dataset: ImageDataset, hardware: Hardware, model: keras.Model) -> ImageDataset:
     """Return the dataset with a batch size that fits the memory, and cached if that pays off and is allowed."""
-    size = batch_size(settings.batch_size, hardware, network.bytes_per_image(model), len(dataset.frames))
+    size = batch_size(settings.batch_size, hardware, network.activation_bytes_per_image(model), len(dataset.frames))
     batched = replace(dataset, batch_size=size, prefetch_buffer=settings.prefetch_buffer)
     # A frozen backbone reads each frame a few times only, and takes much longer than decoding does.
     read_rarely = network.split_head(model) and settings.fine_tune == network.HEAD_ONLY and hardware.strategy is None

@@ -1,6 +1,6 @@
 """Feature cache: outputs of a frozen backbone, computed once for each frame instead of once an epoch. Imports Keras.
 
-The head trains on more than the original frames: on a few augmented views of each, and on synthetic non-game images.
+The head trains on more than the original frames: on a few augmented views of each, and on synthetic negatives.
 Their features are cached too. A network that trains as a whole sees new augmentations in each epoch instead.
 """
 
@@ -23,10 +23,10 @@ from model.datasets.frame_cache import CacheLimits
 from model.datasets.image_dataset import ImageDataset
 from model.datasets.sampler import UNBALANCED
 
-_SCREEN_EVERY = 4  # one synthetic screen for so many frames
-_SCREENS_WEIGHT = 0.5  # loss of all screens together, relative to all games together
-_NO_GAME = 0  # game id of a screen; Helix ids begin at 1
-_SCREENS = -1  # the view of a frame that is the screen made from it
+_FRAMES_PER_NEGATIVE = 4  # one synthetic negative per four frames
+_NEGATIVES_WEIGHT = 0.5  # loss of all synthetic negatives together, relative to all games together
+_NO_GAME = 0  # game id of a synthetic negative; Helix ids begin at 1
+_NEGATIVES = -1  # pseudo view index of synthetic negatives
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,27 +34,27 @@ class HeadTrainingSet:
     """What a head trains on."""
 
     rows: np.ndarray  # of the feature cache, int64 (n,)
-    frames: Sequence[StoredFrame]  # the frame of each row; that of a screen has the game id 0
+    frames: Sequence[StoredFrame]  # the frame of each row; that of a synthetic negative has the game id 0
 
     def labels(self, classes: Sequence[Game]) -> np.ndarray:
-        """Return the label of each row, int64 (n,); a screen has the number of classes as its label."""
+        """Return the label of each row, int64 (n,); the number of classes for a synthetic negative."""
         label_of = {game.id: label for label, game in enumerate(classes)}
         return np.array([label_of.get(frame.game_id, len(classes)) for frame in self.frames], np.int64)
 
-    def weights(self, classes: np.ndarray, balance: str) -> np.ndarray:
-        """Return loss weights, float32 (classes + 1,): `classes` (classes,), then the weight of a screen.
+    def class_weights(self, games: np.ndarray, balance: str) -> np.ndarray:
+        """Return loss weights, float32 (classes + 1,): `games` (classes,), then the weight of a synthetic negative.
 
-        All screens that an EpochSampler with this `balance` draws then count half as much as all games.
+        All synthetic negatives that an EpochSampler with this `balance` draws then count half as much as all games.
         """
-        screens = sum(frame.game_id == _NO_GAME for frame in self.frames)
-        fraction = screens / len(self.frames) if balance == UNBALANCED else 1 / (len(classes) + 1)
-        screen = _SCREENS_WEIGHT * (1 - fraction) / fraction if screens else 0.0
-        return np.append(classes, screen).astype(np.float32)
+        negatives = sum(frame.game_id == _NO_GAME for frame in self.frames)
+        fraction = negatives / len(self.frames) if balance == UNBALANCED else 1 / (len(games) + 1)
+        weight = _NEGATIVES_WEIGHT * (1 - fraction) / fraction if negatives else 0.0
+        return np.append(games, weight).astype(np.float32)
 
 
 @dataclass(eq=False)
 class FeatureCache:
-    """Features of a dataset's frames by one backbone, shared by all trainings that start from it."""
+    """Features of a dataset's frames by one backbone, shared by all training runs that start from it."""
 
     dataset: ImageDataset
     log: Callable[[str], None]  # called with a line before each computation
@@ -62,14 +62,14 @@ class FeatureCache:
     progress_bar: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
     views: int = 0  # augmented views of each frame, besides the original as view 0
-    screens: bool = False  # also a synthetic screen for a part of the frames
-    # Of the features, which are stored in float16.
+    synthetic_negatives: bool = False  # also one for a part of the frames
+    # Size limits of the float16 features.
     limits: CacheLimits = field(default_factory=lambda: CacheLimits(2 << 30, 0))
 
     def __post_init__(self) -> None:
         self.views = self.views if self.augmentation else 0
         self._index = {frame: index for index, frame in enumerate(self.dataset.frames)}
-        # Rows: the originals, then view by view, then the screens. Allocated when the width d is known.
+        # Rows: the originals, then view by view, then the synthetic negatives. Allocated when the width d is known.
         self._values = np.empty((0, 0), np.float16)  # (rows, d)
         self._computed = np.zeros((self.views + 2) * len(self.dataset.frames), bool)  # (rows,)
 
@@ -82,21 +82,21 @@ class FeatureCache:
         return self._rows(frames, 0, backbone)
 
     def training_set(self, frames: Sequence[StoredFrame], backbone: keras.Model) -> HeadTrainingSet:
-        """Return all views of these frames, and their screens; compute missing features.
+        """Return all views of these frames, and their synthetic negatives; compute missing features.
 
         Augmentations that show another image, such as a webcam, take it from these frames only.
         """
         rows = [self._rows(frames, view, backbone) for view in range(self.views + 1)]
         owners = list(frames) * len(rows)
-        if self.screens:
-            chosen = [frame for frame in frames if _has_screen(frame)]
-            rows.append(self._rows(chosen, _SCREENS, backbone))
+        if self.synthetic_negatives:
+            chosen = [frame for frame in frames if _has_negative(frame)]
+            rows.append(self._rows(chosen, _NEGATIVES, backbone))
             owners += [replace(frame, game_id=_NO_GAME) for frame in chosen]
         return HeadTrainingSet(np.concatenate(rows), owners)
 
     def _rows(self, frames: Sequence[StoredFrame], view: int, backbone: keras.Model) -> np.ndarray:
         count = len(self.dataset.frames)
-        start = (view if view != _SCREENS else self.views + 1) * count
+        start = (view if view != _NEGATIVES else self.views + 1) * count
         rows = np.array([start + self._index[frame] for frame in frames], np.int64)  # (n,)
         missing = np.flatnonzero(~self._computed[rows])
         if len(missing):
@@ -106,12 +106,12 @@ class FeatureCache:
         return rows
 
     def _compute(self, frames: list[StoredFrame], rows: np.ndarray, view: int, backbone: keras.Model) -> None:
-        names = {0: "originals", _SCREENS: "synthetic screens"}
+        names = {0: "originals", _NEGATIVES: "synthetic negatives"}
         self.log(f"backbone: features of {len(frames)} frames, {names.get(view, f'view {view} of {self.views}')}")
         subset = replace(self.dataset, frames=frames)
         seed = self.augmentation.seed
-        if view == _SCREENS:
-            batches = subset.screen_batches(rows, seed)
+        if view == _NEGATIVES:
+            batches = subset.synthetic_negative_batches(rows, seed)
         else:  # a row is unique to its frame and view, and so serves as the sample id
             batches = subset.augmented_batches(rows, self.augmentation) if view else subset.batches()
         with contextlib.redirect_stdout(sys.stderr):  # Keras' bars go to stdout, which is for results
@@ -129,6 +129,6 @@ class FeatureCache:
         return values
 
 
-def _has_screen(frame: StoredFrame) -> bool:
+def _has_negative(frame: StoredFrame) -> bool:
     # Depends on the frame only: all folds and runs choose the same frames.
-    return hashlib.blake2b(frame.path.encode(), digest_size=1).digest()[0] % _SCREEN_EVERY == 0
+    return hashlib.blake2b(frame.path.encode(), digest_size=1).digest()[0] % _FRAMES_PER_NEGATIVE == 0

@@ -1,4 +1,4 @@
-"""Hardware of a training: one device, all GPUs of a machine, or several machines. Imports TensorFlow in its calls.
+"""Hardware of a training run: one device, all GPUs of a machine, or several machines. Imports TensorFlow in its calls.
 
 Several machines: start the same command on each with its own TF_CONFIG, the same dataset and MODEL_PATH. Only the first
 worker writes. TF_CONFIG: https://www.tensorflow.org/guide/distributed_training#TF_CONFIG
@@ -108,21 +108,21 @@ def _parse_cluster(config: str) -> tuple[int, int]:
     return workers, int(task["index"])
 
 
-def batch_size(wanted: int, hardware: Hardware, bytes_per_image: int, frames: int) -> int:
+def batch_size(wanted: int, hardware: Hardware, activation_bytes_per_image: int, frames: int) -> int:
     """Return the batch size of all devices together: `wanted`, or for 0 the largest useful power of two that fits.
 
-    `bytes_per_image`: all layers' outputs for one image. `frames`: in an epoch.
+    `activation_bytes_per_image`: all layers' outputs for one image. `frames`: in an epoch.
     """
     replicas = hardware.devices * hardware.workers
     if wanted:
         return -(-wanted // replicas) * replicas  # rounded up: every device gets equally many
     most = min(_GPU_BATCH, max(_CPU_BATCH, frames // _MIN_STEPS // replicas)) if hardware.gpus else _CPU_BATCH
-    fits = _memory_bytes(hardware) // (_TIMES_ACTIVATIONS * bytes_per_image)
+    fits = _memory_bytes(hardware) // (_TIMES_ACTIVATIONS * activation_bytes_per_image)
     return replicas * 2 ** (max(1, min(most, fits)).bit_length() - 1)
 
 
 def _memory_bytes(hardware: Hardware) -> int:
-    """Return the memory that a training may use: that of the smallest GPU, or half of the machine's."""
+    """Return the memory that a training run may use: that of the smallest GPU, or half of the machine's."""
     if hardware.gpus:
         from tensorflow.python.client import device_lib
 

@@ -1,4 +1,4 @@
-"""Training plan: the stages of a training and the record of how it went, as plain values. No TensorFlow."""
+"""Training plan: the stages of a training run and the record of how it went, as plain values. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ class TrainerSettings:
     patience: int
     learning_rate: float
     seed: int
-    fine_tune: str = "none"
-    fine_tune_epochs: int = 10
-    fine_tune_learning_rate: float = 1e-4
-    lr_schedule: str = "constant"
-    warmup_fraction: float = 0.0
-    label_smoothing: float = 0.0
-    weight_decay: float = 0.0
-    class_weights: bool = False
-    sampling_balance: str = "none"
-    time_limit_min: float = 0.0
-    xla: bool = True
+    fine_tune: str
+    fine_tune_epochs: int
+    fine_tune_learning_rate: float
+    lr_schedule: str
+    warmup_fraction: float
+    label_smoothing: float
+    weight_decay: float
+    class_weights: bool
+    sampling_balance: str
+    time_limit_min: float
+    xla: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A part of a training."""
+    """A part of a training run."""
 
     unfreeze_from: str  # first backbone layer that trains; "" if the whole network always does
     epochs: int
@@ -51,7 +51,7 @@ def plan_stages(settings: TrainerSettings, pretrained: bool) -> tuple[Stage, ...
 
 @dataclass(frozen=True, slots=True)
 class TrainingHistory:
-    """The record of a training. `seconds`: with the feature computation, and with the time before an interruption."""
+    """The record of a training run. `seconds`: with the feature computation and the time before an interruption."""
 
     stages: tuple[StageProgress, ...]
     seconds: float
@@ -77,10 +77,10 @@ class TrainingHistory:
         return best
 
 
-def mean_history(trainings: list[TrainingHistory]) -> TrainingHistory:
-    """Return the mean of several trainings: metrics by epoch over the trainings that reached it, median best epochs."""
-    stages = zip(*(training.stages for training in trainings), strict=True)
-    seconds = sum(training.seconds for training in trainings)
+def mean_history(runs: list[TrainingHistory]) -> TrainingHistory:
+    """Return the mean of training runs: metrics by epoch over the runs that reached it, median best epochs."""
+    stages = zip(*(run.stages for run in runs), strict=True)
+    seconds = sum(run.seconds for run in runs)
     return TrainingHistory(tuple(_mean_stage(list(stage)) for stage in stages), seconds)
 
 

@@ -66,8 +66,8 @@ def head_inputs(
     # About 50 steps an epoch: a head's step is cheap, and larger batches are less noisy.
     batch_size = max(images.batch_size, min(len(rows) // _HEAD_STEPS, _MAX_HEAD_BATCH))
     sampler = EpochSampler(training_set.frames, batch_size, settings.seed, balance=settings.sampling_balance)
-    class_weights = _class_weights(images) if settings.class_weights else np.ones(len(images.classes), np.float32)
-    weights = training_set.weights(class_weights, settings.sampling_balance)  # (classes + 1,)
+    game_weights = _class_weights(images) if settings.class_weights else np.ones(len(images.classes), np.float32)
+    weights = training_set.class_weights(game_weights, settings.sampling_balance)  # (classes + 1,)
 
     def batches(first_epoch: int) -> Any:
         return feature_batches(lambda drawn: cache.values(rows[drawn]), labels, sampler, first_epoch, weights)

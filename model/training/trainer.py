@@ -1,4 +1,4 @@
-"""Trainer: a training in stages, each with early stopping and checkpoints. Imports Keras.
+"""Trainer: a training run in stages, each with early stopping and checkpoints. Imports Keras.
 
 for each stage (the head, then also the fine-tuned layers; or all layers at once):
     freeze and unfreeze layers, compile, resume from a checkpoint if there is one
@@ -39,7 +39,7 @@ _MAX_SAMPLE = 2000  # frames to fit the standardisation of the features to
 
 @dataclass(eq=False)
 class Trainer:
-    """Trains a model in place, and resumes an interrupted training of the same name."""
+    """Trains a model in place, and resumes an interrupted training run of the same name."""
 
     model: keras.Model
     training_set: ImageDataset
@@ -50,7 +50,7 @@ class Trainer:
     progress_bar: bool = False  # show Keras' progress bar on stderr instead
     augmentation: Augmentation = field(default_factory=Augmentation)
     hardware: Hardware = field(default_factory=Hardware)
-    feature_cache: FeatureCache | None = None  # with the frames of both sets, if several trainings share it
+    feature_cache: FeatureCache | None = None  # shared cache; must cover both sets. None: create one
     checkpoints: CheckpointStore | None = None
     name: str = "model"
     tensorboard_path: Path | None = None
@@ -148,9 +148,9 @@ class Trainer:
         parts = network.split_head(self.model) if head_only else None
         if parts:
             network.fit_standardisation(self.model, self._sample_features(parts[0]))
-        if parts and self.hardware.strategy is None:  # a frozen backbone sees each frame once
+        if parts and self.hardware.strategy is None:  # features are computed once per view and cached
             return head_inputs(parts, self.training_set, self.settings, self._cache)
-        # On several devices a head that fine-tuning will follow trains on originals, which is faster.
+        # With several devices, skip augmentation for the head if a fine-tuning stage follows: faster.
         augmentation = self.augmentation if not head_only or len(self._stages) == 1 else None
         return network_inputs(self.model, self.training_set, self.settings, self.hardware, augmentation)
 

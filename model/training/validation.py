@@ -31,16 +31,16 @@ class ValidationPredictions:
     """
 
     logits: np.ndarray  # float32 (n, classes)
-    similarity: np.ndarray  # of the features to those of training frames, float64 (n,); zeros if not computed
+    similarity_scores: np.ndarray  # of the features to those of training frames, float64 (n,); zeros if not computed
     augmented: ValidationPredictions | None = None  # for the same frames with overlays
 
     @classmethod
     def joined(cls, parts: Sequence[ValidationPredictions], rows: np.ndarray) -> ValidationPredictions:
         """Concatenate predictions and reorder them: result i is row `rows[i]` of the concatenation, int64 (n,)."""
         logits = np.concatenate([part.logits for part in parts])[rows]
-        similarity = np.concatenate([part.similarity for part in parts])[rows]
+        similarity_scores = np.concatenate([part.similarity_scores for part in parts])[rows]
         augmented = [part.augmented for part in parts if part.augmented]
-        return cls(logits, similarity, cls.joined(augmented, rows) if augmented else None)
+        return cls(logits, similarity_scores, cls.joined(augmented, rows) if augmented else None)
 
 
 def predict_validation(
@@ -80,9 +80,9 @@ def calibrate_and_evaluate(
     # Streams show both: plain frames, and frames with overlays.
     both = [predictions, *([predictions.augmented] if predictions.augmented else [])]
     logits = np.concatenate([part.logits for part in both])  # (n or 2n, classes)
-    similarity = np.concatenate([part.similarity for part in both])
+    similarity_scores = np.concatenate([part.similarity_scores for part in both])
     fitted = calibration.fit(
-        logits, similarity, np.tile(labels, len(both)), unknown_fraction=unknown_fraction, score_name=score
+        logits, similarity_scores, np.tile(labels, len(both)), unknown_fraction=unknown_fraction, score_name=score
     )
     return fitted, metrics.evaluate(fitted.scale(predictions.logits), frames, classes)
 

@@ -80,11 +80,11 @@ def test_requested_fraction_of_known_frames_is_called_unknown(score, fraction):
 
 
 def test_threshold_of_feature_similarity_comes_from_its_scores():
-    """With feature similarity, the threshold is a quantile of the similarity, not of a logit score."""
+    """With feature similarity, the threshold is a quantile of the similarity scores, not of a logit score."""
     logits, labels = drawn(101, 1.0)
-    similarity = RNG.permutation(np.linspace(0, 1, 101))
-    fitted = fit(logits, similarity, labels, unknown_fraction=0.05, score_name="feature_similarity")
-    assert (similarity < fitted.threshold).sum() == 5
+    similarity_scores = RNG.permutation(np.linspace(0, 1, 101))
+    fitted = fit(logits, similarity_scores, labels, unknown_fraction=0.05, score_name="feature_similarity")
+    assert (similarity_scores < fitted.threshold).sum() == 5
 
 
 @pytest.mark.parametrize("score", LOGIT_SCORES)

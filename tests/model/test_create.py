@@ -79,7 +79,7 @@ def test_the_same_seed_gives_the_same_model(trained, tmp_path):
 
 
 def test_defaults_train_the_head_on_shipped_features(trained, tmp_path):
-    """The shipped backbone computes features of originals, three views and screens once."""
+    """The shipped backbone computes features of originals, three views and synthetic negatives once."""
     settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "3"}
     run = create(trained.dataset.download_path, tmp_path, VISUALIZE_RESULTS="false", **settings)
     assert run.returncode == 0, run.stderr
@@ -87,7 +87,7 @@ def test_defaults_train_the_head_on_shipped_features(trained, tmp_path):
     assert (told["settings"]["architecture"], told["epochs"]) == ("mobilenet_v2", 3)
     computed = [line.rpartition(", ")[2] for line in run.stderr.splitlines() if line.startswith("backbone")]
     views = [f"view {view} of 3" for view in (1, 2, 3)]
-    assert sorted(computed) == ["originals", "originals", "synthetic screens", *views]
+    assert sorted(computed) == ["originals", "originals", "synthetic negatives", *views]
     assert Classifier.load(tmp_path).classes == GAMES
 
 
@@ -101,7 +101,7 @@ def test_fine_tuning_follows_the_head(trained, tmp_path):
 
 
 def test_folds_validate_each_streamer_once(trained, tmp_path):
-    """Mean and spread are printed and written; the confusion matrix has every frame; the model is of all frames."""
+    """Mean and deviation are printed and written; the confusion matrix has every frame; the model is of all frames."""
     run = create(trained.dataset.download_path, tmp_path, "--folds", "3", EPOCHS="8", VISUALIZE_RESULTS="false")
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("Cross-validation, 3 folds: ")
@@ -117,7 +117,7 @@ def test_folds_validate_each_streamer_once(trained, tmp_path):
 
 
 def run(monkeypatch, dataset, model_path, *words: str, **settings: str) -> int:
-    """Run the command in this process, for errors before the training."""
+    """Run the command in this process, for errors before the training run."""
     chosen = {"DOWNLOAD_PATH": str(dataset), "MODEL_PATH": str(model_path), "IMG_SIZE": "32"} | settings
     for name, value in chosen.items():
         monkeypatch.setenv(name, value)

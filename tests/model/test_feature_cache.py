@@ -44,9 +44,9 @@ def no_log(_line: str) -> None:
 
 
 def test_backbone_sees_each_view_of_a_frame_once(dataset):
-    """Originals, views and screens are computed once, whatever the order of later requests."""
+    """Originals, views and synthetic negatives are computed once, whatever the order of later requests."""
     cache, backbone = (
-        FeatureCache(dataset, no_log, augmentation=AUGMENTATION, views=2, screens=True),
+        FeatureCache(dataset, no_log, augmentation=AUGMENTATION, views=2, synthetic_negatives=True),
         CountingBackbone(),
     )
     first = cache.training_set(dataset.frames[:8], backbone)
@@ -64,7 +64,7 @@ def test_values_belong_to_the_requested_frames(dataset):
     cache, backbone = FeatureCache(dataset, no_log, augmentation=AUGMENTATION, views=1), CountingBackbone()
     training_set = cache.training_set(dataset.frames, backbone)
     values = cache.values(training_set.rows)
-    originals = np.stack([image.mean(axis=(0, 1)) for image in dataset.head(12)])
+    originals = np.stack([image.mean(axis=(0, 1)) for image in dataset.first_images(12)])
     assert np.allclose(values[:12], originals, rtol=1e-3)
     assert list(training_set.frames) == [*dataset.frames] * 2
     assert (np.abs(values[12:] - originals).max(axis=1) > 0.5).sum() >= 10
@@ -77,14 +77,18 @@ def test_without_augmentation_there_are_no_views(dataset):
     assert len(cache.training_set(dataset.frames, backbone).rows) == backbone.seen == 12
 
 
-def test_all_screens_weigh_half_as_much_as_all_games(dataset):
-    """Balanced over games, where screens are one game more, and unbalanced."""
+def test_all_synthetic_negatives_weigh_half_as_much_as_all_games(dataset):
+    """Balanced over games, where synthetic negatives are one game more, and unbalanced."""
     frames = [*dataset.frames, *(StoredFrame(0, frame.login, frame.number) for frame in dataset.frames[:3])]
     training_set = HeadTrainingSet(np.arange(15), frames)
     assert training_set.labels(GAMES).tolist() == [0] * 6 + [1] * 6 + [2] * 3
-    assert training_set.weights(np.ones(2), "games").tolist() == [1, 1, 0.5 * 2]
-    assert training_set.weights(np.ones(2), "none").tolist() == [1, 1, pytest.approx(0.5 * 12 / 3)]
-    assert HeadTrainingSet(np.arange(12), dataset.frames).weights(np.array([2.0, 3.0]), "games").tolist() == [2, 3, 0]
+    assert training_set.class_weights(np.ones(2), "games").tolist() == [1, 1, 0.5 * 2]
+    assert training_set.class_weights(np.ones(2), "none").tolist() == [1, 1, pytest.approx(0.5 * 12 / 3)]
+    assert HeadTrainingSet(np.arange(12), dataset.frames).class_weights(np.array([2.0, 3.0]), "games").tolist() == [
+        2,
+        3,
+        0,
+    ]
 
 
 def test_features_beyond_the_limits_name_the_setting(dataset, tmp_path):

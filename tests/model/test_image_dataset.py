@@ -68,7 +68,7 @@ def test_cache_does_not_change_the_pixels(dataset, maybe_cached):
 
 
 def test_every_epoch_has_all_frames_in_another_order(dataset, maybe_cached):
-    """The seed determines the orders, also when a training begins with a later epoch."""
+    """The seed determines the orders, also when a training run begins with a later epoch."""
     first, second = epochs(maybe_cached, 2)
     assert first != second
     assert sorted(first) == sorted(second) == sorted(gathered(dataset.batches())[0].reshape(12, -1).tolist())
@@ -118,6 +118,6 @@ def test_many_undecodable_frames_are_counted(painted, caplog):
 
 def test_head_returns_the_first_images(dataset):
     """As many as requested, or as there are."""
-    assert dataset.head(3).shape == (3, SIZE, SIZE, 3)
-    assert dataset.head(100).shape == (12, SIZE, SIZE, 3)
-    assert np.abs(dataset.head(1)[0].astype(int) - picture(RED, int.from_bytes(b"ann1", "big"))).mean() < 30
+    assert dataset.first_images(3).shape == (3, SIZE, SIZE, 3)
+    assert dataset.first_images(100).shape == (12, SIZE, SIZE, 3)
+    assert np.abs(dataset.first_images(1)[0].astype(int) - picture(RED, int.from_bytes(b"ann1", "big"))).mean() < 30

@@ -1,4 +1,4 @@
-"""Interrupted trainings, resumed with --resume."""
+"""Interrupted training runs, resumed with --resume."""
 
 from __future__ import annotations
 
@@ -48,4 +48,4 @@ def test_resume_without_checkpoint_begins(trained, tmp_path):
     """--resume may stand in a script that is started again and again."""
     run = create(trained.dataset.download_path, tmp_path, "--resume", EPOCHS="1", VISUALIZE_RESULTS="false")
     assert run.returncode == 0, run.stderr
-    assert "There is no training to resume" in run.stderr
+    assert "There is no training run to resume" in run.stderr

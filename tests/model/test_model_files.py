@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -23,13 +24,14 @@ from tests.model.conftest import GAMES, SIZE, picture
 
 IMAGES = np.stack([picture(game, seed) for seed, game in enumerate(GAMES)])
 FILES = ("model.h5", "model.onnx", "classes.txt")
+build = partial(network.build, dropout=0.5, initial_weights="none")
 
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
     """Return an untrained model of about 470 kB a file."""
     keras.utils.set_random_seed(5)
-    return network.build("cnn", SIZE, 3)
+    return build("cnn", SIZE, 3)
 
 
 def save(model: keras.Model, folder: Path) -> None:
@@ -97,7 +99,7 @@ def test_verify_rejects_another_model(model, tmp_path):
     save(model, tmp_path)
     model_files.verify(model, tmp_path, IMAGES)
     with pytest.raises(ModelError, match="differs"):
-        model_files.verify(network.build("cnn", SIZE, 3), tmp_path, IMAGES)
+        model_files.verify(build("cnn", SIZE, 3), tmp_path, IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_failed_save_leaves_the_old_model(model, tmp_path, trouble, seen):
 
     def fail() -> None:
         with model_files.replace_atomically(tmp_path) as new:
-            model_files.write(network.build("cnn", SIZE, 3), GAMES, new, Calibration())
+            model_files.write(build("cnn", SIZE, 3), GAMES, new, Calibration())
             raise trouble
 
     with pytest.raises(seen):
@@ -150,7 +152,7 @@ def test_a_full_disk_leaves_the_old_model(model, small_disk):
     save(model, small_disk)
     before = contents(small_disk)
     with pytest.raises(ModelError, match=r"No space left on device.*old one stays"):
-        save(network.build("cnn", SIZE, 3), small_disk)
+        save(build("cnn", SIZE, 3), small_disk)
     assert contents(small_disk) == before
     assert not list(small_disk.glob(".*"))
     Classifier.load(small_disk)

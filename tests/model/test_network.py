@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -20,13 +21,14 @@ from model.networks import network
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "model" / "weights" / "mobilenet_v2_gameplay.weights.h5"
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+build = partial(network.build, dropout=0.5, initial_weights="none")
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """Return a backbone's weights file: random, but with other statistics than a new one has."""
     keras.utils.set_random_seed(4)
-    backbone = network.build("mobilenet_v2", 32, 2).get_layer("backbone")
+    backbone = build("mobilenet_v2", 32, 2).get_layer("backbone")
     rng = np.random.default_rng(4)
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -65,7 +67,7 @@ def fit(model: keras.Model) -> None:
 
 def test_cnn_has_the_layers_of_the_original():
     """Scaling, four times convolution and pooling, a hidden layer, dropout, logits, and nothing else."""
-    model = network.build("cnn", 240, 50, dropout=0.3)
+    model = build("cnn", 240, 50, dropout=0.3)
     pairs = [layers.Conv2D, layers.MaxPooling2D] * 4
     types = [layers.InputLayer, layers.Rescaling, *pairs, layers.Flatten, layers.Dense, layers.Dropout, layers.Dense]
     assert [type(layer) for layer in model.layers] == types
@@ -82,7 +84,7 @@ def test_cnn_has_the_layers_of_the_original():
 @pytest.mark.parametrize("architecture", ["cnn", "mobilenet_v2", "efficientnet_v2_b0"])
 def test_scaling_is_part_of_the_model(architecture):
     """Pixels go in unscaled, as bytes or floats of 0 to 255, and float32 logits come out."""
-    model = network.build(architecture, 32, 4)
+    model = build(architecture, 32, 4)
     from_bytes, from_floats = (logits_of(model, images) for images in (IMAGES, IMAGES.astype(np.float32)))
     assert from_bytes.dtype == np.float32
     assert from_bytes.shape == (3, 4)
@@ -91,9 +93,7 @@ def test_scaling_is_part_of_the_model(architecture):
 
 def test_efficientnet_scaling_equals_its_own_preprocessing():
     """Three means and deviations of ImageNet, by channel."""
-    ours = next(
-        each for each in network.build("efficientnet_v2_b0", 32, 2).layers if isinstance(each, layers.Rescaling)
-    )
+    ours = next(each for each in build("efficientnet_v2_b0", 32, 2).layers if isinstance(each, layers.Rescaling))
     theirs = keras.applications.EfficientNetV2B0(input_shape=(32, 32, 3), include_top=False, weights=None)
     scaled = theirs.layers[2](theirs.layers[1](IMAGES.astype(np.float32)))
     assert isinstance(theirs.layers[2], layers.Normalization)
@@ -102,7 +102,7 @@ def test_efficientnet_scaling_equals_its_own_preprocessing():
 
 def test_backbone_with_initial_weights_is_frozen(weights):
     """Two variables train: the kernel and bias of the head."""
-    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     before, head = values(model.get_layer("backbone")), values(model.get_layer("logits"))
     fit(model)
     assert len(model.trainable_weights) == 2
@@ -112,7 +112,7 @@ def test_backbone_with_initial_weights_is_frozen(weights):
 
 def test_fine_tuning_keeps_batch_normalisation_frozen(weights):
     """Its statistics stay bit for bit while the convolutions change."""
-    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     network.unfreeze_from(model, network.ALL_LAYERS)
     convolution = model.get_layer("backbone").get_layer("Conv1")
     before, kernel = normalisations(model), values(convolution)
@@ -125,7 +125,7 @@ def test_fine_tuning_keeps_batch_normalisation_frozen(weights):
 @pytest.mark.parametrize(("first_layer", "first"), [("upper", "block_13_expand"), ("block_16", "block_16_expand")])
 def test_unfreeze_from_trains_the_named_layer_and_those_after_it(weights, first_layer, first):
     """No layer before it trains; with HEAD_ONLY only the head trains again."""
-    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     network.unfreeze_from(model, first_layer)
     backbone = model.get_layer("backbone")
     index = [layer.name for layer in backbone.layers].index(first)
@@ -141,24 +141,24 @@ def test_unfreeze_from_trains_the_named_layer_and_those_after_it(weights, first_
 
 def test_unknown_layer_names_the_setting(weights):
     """Only the network knows the valid values of FINE_TUNE."""
-    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     with pytest.raises(SettingsError, match=r"^FINE_TUNE: mobilenet_v2 has no layer .* block_99\.$"):
         network.unfreeze_from(model, "block_99")
 
 
 def test_shipped_weights_are_loaded_and_frozen():
     """The CNN, which has none, starts from random weights that train."""
-    shipped = network.build("mobilenet_v2", 32, 2, initial_weights="shipped")
-    same_file = network.build("mobilenet_v2", 32, 2, initial_weights=str(SHIPPED))
+    shipped = build("mobilenet_v2", 32, 2, initial_weights="shipped")
+    same_file = build("mobilenet_v2", 32, 2, initial_weights=str(SHIPPED))
     assert same(values(shipped.get_layer("backbone")), values(same_file.get_layer("backbone")))
     assert network.split_head(shipped) is not None
-    assert network.split_head(network.build("cnn", 32, 2, initial_weights="shipped")) is None
+    assert network.split_head(build("cnn", 32, 2, initial_weights="shipped")) is None
 
 
 def test_label_smoothing_equals_soft_targets():
     """With a tenth spread over three classes the loss is that of Keras for rows of 1/30, 1/30 and 28/30."""
     logits = np.array([[2.0, 0.5, -1.0], [0.1, 0.2, 0.3]], np.float32)
-    model = network.build("cnn", 32, 3)
+    model = build("cnn", 32, 3)
     network.compile_model(model, 1e-3, label_smoothing=0.1)
     rows = np.array([[1, 1, 28], [28, 1, 1]], np.float32) / 30
     expected = keras.losses.categorical_crossentropy(rows, logits, from_logits=True)
@@ -167,7 +167,7 @@ def test_label_smoothing_equals_soft_targets():
 
 def test_random_weights_train_with_batch_normalisation():
     """There are no pretrained statistics to protect."""
-    model = network.build("mobilenet_v2", 32, 2)
+    model = build("mobilenet_v2", 32, 2)
     before = normalisations(model)
     fit(model)
     assert not same(before, normalisations(model))
@@ -175,7 +175,7 @@ def test_random_weights_train_with_batch_normalisation():
 
 def test_training_the_head_trains_the_model(weights):
     """Features through the backbone and then the head equal the whole model."""
-    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     parts = network.split_head(model)
     assert parts is not None
     backbone, head = parts
@@ -184,12 +184,12 @@ def test_training_the_head_trains_the_model(weights):
     network.compile_model(head, 0.01)
     head.fit(features, np.array([0, 1, 1]), epochs=3, verbose=0)
     assert np.allclose(logits_of(head, features), logits_of(model, IMAGES), atol=1e-5)
-    assert network.split_head(network.build("cnn", 32, 2)) is None
+    assert network.split_head(build("cnn", 32, 2)) is None
 
 
 def test_grid_features_depend_on_positions(weights):
     """An image and its mirror image differ much more in the grid's cells than in the averages."""
-    model = network.build("mobilenet_v2", 160, 2, initial_weights=str(weights))
+    model = build("mobilenet_v2", 160, 2, initial_weights=str(weights))
     picture = np.random.default_rng(1).integers(0, 60, (1, 160, 160, 3), dtype=np.uint8)
     picture[:, :40, :40] += 190
     backbone, _head = network.split_head(model) or (None, None)
@@ -201,7 +201,7 @@ def test_grid_features_depend_on_positions(weights):
 
 def test_standardisation_brings_features_to_one_scale(weights):
     """Both kinds are centred and count alike, and training does not change that."""
-    model = network.build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     features = np.random.default_rng(2).normal(3, 1, (50, 1664)).astype(np.float32)
     features[:, 1280:] *= 40
     network.fit_standardisation(model, features)
@@ -217,7 +217,7 @@ def test_standardisation_brings_features_to_one_scale(weights):
 
 def test_non_game_label_means_a_uniform_target():
     """The loss is lowest for equal logits, and accuracy ignores these images."""
-    model = network.build("cnn", 32, 3)
+    model = build("cnn", 32, 3)
     network.compile_model(model, 1e-3, label_smoothing=0.1)
     equal, sure = np.zeros((1, 3), np.float32), np.array([[5.0, 0, 0]], np.float32)
     loss = [float(model.compute_loss(y=np.array([3]), y_pred=logits)) for logits in (equal, sure)]
@@ -255,7 +255,7 @@ def test_float16_weights_load_as_float32(weights, tmp_path):
     with h5py.File(weights) as source, h5py.File(half, "w") as target:
         source.visititems(lambda name, item: _copy_in_half(target, name, item))
     assert half.stat().st_size < 0.6 * weights.stat().st_size
-    full, halved = (network.build("mobilenet_v2", 32, 2, initial_weights=str(path)) for path in (weights, half))
+    full, halved = (build("mobilenet_v2", 32, 2, initial_weights=str(path)) for path in (weights, half))
     for a, b in zip(values(full.get_layer("backbone")), values(halved.get_layer("backbone")), strict=True):
         assert b.dtype == np.float32
         assert np.allclose(a, b, rtol=1e-3, atol=1e-4)
@@ -273,19 +273,19 @@ def test_unusable_initial_weights_name_the_setting(tmp_path):
     """A missing file, an invalid one, another network's, or a network without a backbone: one line each."""
     nothing, foreign = tmp_path / "nothing.weights.h5", tmp_path / "cnn.weights.h5"
     nothing.write_bytes(b"nothing")
-    network.build("cnn", 32, 2).save_weights(foreign)
+    build("cnn", 32, 2).save_weights(foreign)
     for path in (tmp_path / "missing.weights.h5", nothing, foreign, tmp_path):
         with pytest.raises(SettingsError, match=r"^INITIAL_WEIGHTS: [^\n]+$"):
-            network.build("mobilenet_v2", 32, 2, initial_weights=str(path))
+            build("mobilenet_v2", 32, 2, initial_weights=str(path))
     with pytest.raises(SettingsError, match=r"^INITIAL_WEIGHTS: "):
-        network.build("cnn", 32, 2, initial_weights="imagenet")
+        build("cnn", 32, 2, initial_weights="imagenet")
 
 
 def test_as_float32_copies_a_mixed_float16_model():
     """The logits are float32 already, and the copy has the same weights and outputs."""
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        mixed = network.build("cnn", 32, 3)
+        mixed = build("cnn", 32, 3)
         assert mixed.layers[2].compute_dtype == "float16"
         assert mixed.get_layer("logits").compute_dtype == "float32"
         fit(mixed)

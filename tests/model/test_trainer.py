@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -35,9 +37,24 @@ def no_log(_line: str) -> None:
     """Discard progress lines."""
 
 
-def fresh(architecture: str = "cnn", **options) -> keras.Model:
+def fresh(architecture: str = "cnn", *, initial_weights: str = "none") -> keras.Model:
     keras.utils.set_random_seed(1)
-    return network.build(architecture, SIZE, 2, dropout=0.0, **options)
+    return network.build(architecture, SIZE, 2, dropout=0.0, initial_weights=initial_weights)
+
+
+def trainer_settings(epochs: int, patience: int, learning_rate: float, seed: int, **changes: Any) -> TrainerSettings:
+    """Return settings of a plain training run, without schedule, regularisation and balanced sampling."""
+    plain: dict[str, Any] = {
+        **dict.fromkeys(("warmup_fraction", "label_smoothing", "weight_decay", "time_limit_min"), 0.0),
+        "fine_tune": "none",
+        "fine_tune_epochs": 10,
+        "fine_tune_learning_rate": 1e-4,
+        "lr_schedule": "constant",
+        "class_weights": False,
+        "sampling_balance": "none",
+        "xla": True,
+    }
+    return TrainerSettings(epochs, patience, learning_rate, seed, **(plain | changes))
 
 
 def evaluated(model: keras.Model, side: ImageDataset) -> tuple[float, float]:
@@ -52,7 +69,7 @@ def test_training_without_progress_stops_early_and_keeps_the_best_epoch(painted)
     """Training stops `patience` epochs after the best one, whose weights the model then has."""
     training_set, validation_set = make_sets(painted, meaningless=True)
     model, lines = fresh(), []
-    training = Trainer(model, training_set, validation_set, TrainerSettings(30, 3, 3e-3, 1), log=lines.append).train()
+    training = Trainer(model, training_set, validation_set, trainer_settings(30, 3, 3e-3, 1), log=lines.append).train()
     losses = training.history["val_loss"]
     assert training.best_epoch == 1 + int(np.argmin(losses))
     assert len(losses) == training.best_epoch + 3 < 30
@@ -64,7 +81,7 @@ def test_training_without_progress_stops_early_and_keeps_the_best_epoch(painted)
 def test_same_seed_gives_the_same_history(painted):
     """Weights, order of the frames and dropout depend on the seed."""
     both_sets = make_sets(painted)
-    runs = [Trainer(fresh(), *both_sets, TrainerSettings(3, 3, 1e-3, 1), log=print).train().history for _ in range(2)]
+    runs = [Trainer(fresh(), *both_sets, trainer_settings(3, 3, 1e-3, 1), log=print).train().history for _ in range(2)]
     assert runs[0] == runs[1]
 
 
@@ -74,7 +91,7 @@ def test_cached_features_train_the_whole_model(painted, tmp_path):
     model = fresh("mobilenet_v2", initial_weights=str(tmp_path / "b.weights.h5"))
     training_set, validation_set = make_sets(painted)
     lines: list[str] = []
-    trainer = Trainer(model, training_set, validation_set, TrainerSettings(4, 4, 1e-2, 1), log=lines.append)
+    trainer = Trainer(model, training_set, validation_set, trainer_settings(4, 4, 1e-2, 1), log=lines.append)
     training = trainer.train()
     assert sum("backbone" in line for line in lines) == 2
     loss, accuracy = evaluated(model, validation_set)
@@ -88,7 +105,7 @@ def test_refit_trains_on_the_validation_frames_too(painted):
     swapped = Painted(painted.download_path.parent / "swapped")
     validation_set = ImageDataset(swapped.root, swapped.paint(RED, "c", 2), GAMES, SIZE)
     model = fresh()
-    trainer = Trainer(model, training_set, validation_set, TrainerSettings(1, 1, 1e-3, 1), log=no_log)
+    trainer = Trainer(model, training_set, validation_set, trainer_settings(1, 1, 1e-3, 1), log=no_log)
     trainer.train()
     seen = {frame.login for frame in validation_set.frames}
     for frame in validation_set.frames:  # the refit reads both sides below one root
@@ -104,7 +121,7 @@ def test_refit_trains_on_the_validation_frames_too(painted):
 def test_diverged_training_names_the_setting(painted):
     """A loss that is not finite is never the best epoch."""
     with pytest.raises(ModelError, match="LEARNING_RATE"):
-        Trainer(fresh(), *make_sets(painted), TrainerSettings(2, 2, 1e30, 1), log=no_log).train()
+        Trainer(fresh(), *make_sets(painted), trainer_settings(2, 2, 1e30, 1), log=no_log).train()
 
 
 @pytest.fixture
@@ -124,7 +141,7 @@ def test_fine_tuning_after_the_head_keeps_only_improvements(painted, weights):
         upper = model.get_layer("backbone").get_layer("block_16_expand")
         before = keras.ops.convert_to_numpy(upper.kernel).copy()
         fine_tuning = {"fine_tune": "block_16", "fine_tune_epochs": 2, "fine_tune_learning_rate": rate}
-        settings = TrainerSettings(3, 3, 1e-2, 1, **fine_tuning)
+        settings = trainer_settings(3, 3, 1e-2, 1, **fine_tuning)
         training = Trainer(model, training_set, validation_set, settings, log=no_log).train()
         assert len(training.history["loss"]) == len(training.history["val_loss"]) == 3 + training.stages[1].epoch
         best = training.history["val_loss"][training.best_epoch - 1]
@@ -137,11 +154,11 @@ def test_fine_tuning_after_the_head_keeps_only_improvements(painted, weights):
 def test_resumed_training_equals_an_uninterrupted_one(painted, tmp_path):
     """Stopped after the second of four epochs: weights, optimizer, dropout seeds and order go on bit for bit."""
     training_set, validation_set = make_sets(painted)
-    settings, rate = TrainerSettings(4, 4, 1e-3, 1, lr_schedule="cosine", warmup_fraction=0.1), 0.3
+    settings, rate = trainer_settings(4, 4, 1e-3, 1, lr_schedule="cosine", warmup_fraction=0.1), 0.3
 
     def trainer(folder: str, resume: bool) -> Trainer:
         keras.utils.set_random_seed(1)
-        model = network.build("cnn", SIZE, 2, dropout=rate)
+        model = network.build("cnn", SIZE, 2, dropout=rate, initial_weights="none")
         checkpoints = CheckpointStore(tmp_path / folder)
         checkpoints.open("this", resume)
         changes = Augmentation(color=0.5, chat=0.5, seed=1)
@@ -175,7 +192,7 @@ def test_resumed_training_equals_an_uninterrupted_one(painted, tmp_path):
 
 def test_time_limit_ends_the_training_after_the_first_epoch(painted, weights):
     """With a limit shorter than an epoch there is no second epoch, nor another stage."""
-    settings = TrainerSettings(50, 50, 1e-3, 1, time_limit_min=1e-6, fine_tune="upper")
+    settings = trainer_settings(50, 50, 1e-3, 1, time_limit_min=1e-6, fine_tune="upper")
     model = fresh("mobilenet_v2", initial_weights=weights)
     training = Trainer(model, *make_sets(painted), settings, log=no_log).train()
     assert len(training.history["loss"]) == training.best_epoch == 1
@@ -190,7 +207,7 @@ def test_class_weights_compensate_for_uneven_games(painted):
     probabilities = {}
     for weighted in (False, True):
         model = fresh()
-        Trainer(model, uneven, None, TrainerSettings(40, 40, 3e-3, 1, class_weights=weighted), log=no_log).train()
+        Trainer(model, uneven, None, trainer_settings(40, 40, 3e-3, 1, class_weights=weighted), log=no_log).train()
         logits = model.predict(uneven.batches(), verbose=0)
         probabilities[weighted] = float(keras.ops.softmax(logits)[:, 1].numpy().mean())
     fraction = sum(frame.game_id == BLUE.id for frame in frames) / len(frames)
@@ -202,6 +219,6 @@ def test_tensorboard_logs_are_written(painted, tmp_path):
     """A folder per stage, with events of training and validation."""
     pytest.importorskip("tensorboard", reason="it is in requirements.txt")
     Trainer(
-        fresh(), *make_sets(painted), TrainerSettings(1, 1, 1e-3, 1), log=no_log, tensorboard_path=tmp_path / "logs"
+        fresh(), *make_sets(painted), trainer_settings(1, 1, 1e-3, 1), log=no_log, tensorboard_path=tmp_path / "logs"
     ).train()
     assert len(list((tmp_path / "logs" / "model" / "all").glob("*/events.*"))) == 2

@@ -1,4 +1,4 @@
-"""Unknown detection of a trained model: screens without a game, and games outside its classes."""
+"""Unknown detection of a trained model: negatives, and games outside its classes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def another_game(seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("screen", [black, starting_soon, desktop], ids=lambda screen: screen.__name__)
-def test_screens_without_a_game_are_unknown(trained, screen):
+def test_negatives_are_unknown(trained, screen):
     """The dataset held no such image."""
     assert not Classifier.load(trained.path).predict(compressed(screen())).known.any()
 
