@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
+import subprocess
+import sys
 
 import pytest
 
-from model import create as command
 from model.inference.classifier import Classifier
-from tests.model.conftest import BLUE, GAMES, GREEN, RED, create, figures, paint_everything
+from tests.model.conftest import BLUE, GAMES, GREEN, RED, ROOT, create, environment, figures, paint_everything
 
 
 def test_run_prints_results_and_progress(trained):
@@ -116,58 +116,53 @@ def test_folds_validate_each_streamer_once(trained, tmp_path):
     assert Classifier.load(tmp_path).classes == GAMES
 
 
-def run(monkeypatch, dataset, model_path, *words: str, **settings: str) -> int:
-    """Run the command in this process, for errors before the training run."""
-    chosen = {"DOWNLOAD_PATH": str(dataset), "MODEL_PATH": str(model_path), "IMG_SIZE": "32"} | settings
-    for name, value in chosen.items():
-        monkeypatch.setenv(name, value)
-    return command.main(list(words))
-
-
-def one_line(capsys) -> str:
-    """Return the only error line on stderr."""
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (line,) = [line for line in captured.err.splitlines() if line.startswith("error: ")]
-    assert "Traceback" not in captured.err
+def error_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the only error line on stderr; nothing is on stdout."""
+    assert done.stdout == ""
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in done.stderr
     return line
 
 
-def test_missing_dataset_is_reported_before_tensorflow_loads(monkeypatch, capsys, tmp_path):
+def test_missing_dataset_is_reported_before_tensorflow_loads(tmp_path):
     """The message says how to collect one."""
-    started = time.monotonic()
-    assert run(monkeypatch, tmp_path / "nowhere", tmp_path / "model") == 1
-    assert "python -m data.download" in one_line(capsys)
-    assert time.monotonic() - started < 2
+    code = "import sys; from model.create import main; print(main(['-q']), 'tensorflow' in sys.modules)"
+    env = environment(tmp_path / "nowhere", tmp_path / "model")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n"
+    assert "python -m data.download" in done.stderr
     assert not (tmp_path / "model").exists()
 
 
-def test_single_game_is_named(monkeypatch, capsys, painted, tmp_path):
+def test_single_game_is_named(painted, tmp_path):
     """A classifier needs two games."""
     painted.paint(RED, "ann")
     painted.name(RED)
-    assert run(monkeypatch, painted.download_path, tmp_path / "model") == 1
-    assert "Red is the only game" in one_line(capsys)
+    done = create(painted.download_path, tmp_path / "model")
+    assert done.returncode == 1
+    assert "Red is the only game" in error_line(done)
 
 
-def test_game_with_one_streamer_is_named(monkeypatch, capsys, painted, tmp_path):
+def test_game_with_one_streamer_is_named(painted, tmp_path):
     """By its id where games.tsv does not have it."""
     for login in ("ann", "ben"):
         painted.paint(RED, login)
     painted.paint(BLUE, "cat")
-    assert run(monkeypatch, painted.download_path, tmp_path / "model") == 1
-    assert "Too few streamers with readable frames to split: game 100 (1)." in one_line(capsys)
+    done = create(painted.download_path, tmp_path / "model")
+    assert done.returncode == 1
+    assert "Too few streamers with readable frames to split: game 100 (1)." in error_line(done)
 
 
-def test_streamer_without_readable_frames_does_not_count(monkeypatch, capsys, painted, tmp_path):
+def test_streamer_without_readable_frames_does_not_count(painted, tmp_path):
     """The readable frames decide; the others are named before."""
     for game in (RED, GREEN):
         for login in ("ann", "ben"):
             painted.paint(game, f"{login}{game.id}", 1)
     (painted.root / "10" / "ben10-1.jpg").write_bytes(b"")
     painted.name(RED, GREEN)
-    assert run(monkeypatch, painted.download_path, tmp_path / "model") == 1
-    assert "Green (1)" in one_line(capsys)
+    done = create(painted.download_path, tmp_path / "model")
+    assert done.returncode == 1
+    assert "Green (1)" in error_line(done)
 
 
 @pytest.mark.parametrize(
@@ -181,25 +176,26 @@ def test_streamer_without_readable_frames_does_not_count(monkeypatch, capsys, pa
         ("TF_CONFIG", '{"cluster": {}}'),
     ],
 )
-def test_invalid_setting_is_named(monkeypatch, capsys, painted, tmp_path, setting):
+def test_invalid_setting_is_named(painted, tmp_path, setting):
     """Exit code 2, and the line begins with the setting."""
     paint_everything(painted)
     settings = {"ARCHITECTURE": "mobilenet_v2"} | dict([setting])
-    assert run(monkeypatch, painted.download_path, tmp_path / "model", **settings) == 2
-    assert one_line(capsys).startswith(f"error: {setting[0]}: ")
+    done = create(painted.download_path, tmp_path / "model", **settings)
+    assert done.returncode == 2
+    assert error_line(done).startswith(f"error: {setting[0]}: ")
 
 
-def test_file_as_model_path_is_reported_before_training(monkeypatch, capsys, painted, tmp_path):
+def test_file_as_model_path_is_reported_before_training(painted, tmp_path):
     """MODEL_PATH must be a folder."""
     paint_everything(painted)
     (tmp_path / "model").write_text("")
-    assert run(monkeypatch, painted.download_path, tmp_path / "model") == 2
-    assert one_line(capsys).startswith("error: MODEL_PATH: ")
+    done = create(painted.download_path, tmp_path / "model")
+    assert done.returncode == 2
+    assert error_line(done).startswith("error: MODEL_PATH: ")
 
 
-def test_zero_epochs_are_rejected(capsys):
+def test_zero_epochs_are_rejected(tmp_path):
     """The parser exits with code 2."""
-    with pytest.raises(SystemExit) as left:
-        command.main(["--epochs", "0"])
-    assert left.value.code == 2
-    assert "at least 1" in capsys.readouterr().err
+    done = create(tmp_path, tmp_path, "--epochs", "0")
+    assert done.returncode == 2
+    assert "at least 1" in done.stderr

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 
-from model import create as command
 from tests.model.conftest import ROOT, create, environment, figures
 
 
@@ -31,16 +30,14 @@ def test_resume_after_sigkill_gives_the_same_metrics(trained, tmp_path):
     assert not (tmp_path / "unfinished").exists()
 
 
-def test_resume_with_other_settings_is_refused(trained, tmp_path, monkeypatch, capsys):
+def test_resume_with_other_settings_is_refused(trained, tmp_path):
     """One line says what to do; without --resume the files would be deleted."""
     unfinished = tmp_path / "unfinished"
     unfinished.mkdir()
     (unfinished / "fingerprint").write_text("other settings")
-    settings = environment(trained.dataset.download_path, tmp_path)
-    for name in ("DOWNLOAD_PATH", "MODEL_PATH", "IMG_SIZE", "ARCHITECTURE"):
-        monkeypatch.setenv(name, settings[name])
-    assert command.main(["--resume"]) == 1
-    assert "other settings or frames" in capsys.readouterr().err
+    done = create(trained.dataset.download_path, tmp_path, "--resume")
+    assert done.returncode == 1
+    assert "other settings or frames" in done.stderr
     assert unfinished.exists()
 
 

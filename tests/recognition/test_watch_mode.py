@@ -25,7 +25,7 @@ from recognition.modes.watch import MAX_CONNECTIONS
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize
 from tests.recognition.schema import valid
 from tests.scripted_server import Reply, ScriptedServer
-from tests.standin import Fault, Standin, World
+from tests.standin import Clock, Fault, Standin, World
 from tests.standin.faults import status
 
 LIVES_S = 8.0
@@ -77,15 +77,21 @@ def test_watch_reports_switch_end_ads_and_broken_segments(channels, model_path):
     """Watch channels for half a minute that switch, end, lose their URLs, show ads and send broken segments.
 
     Each JSON line is valid. The only planted switch is emitted within ten seconds of its first frame, and posted. No
-    segment is missed but the broken ones. One channel ends; the others are watched until the time is over.
+    segment is missed but the broken ones. One channel ends; the others are watched until the time is over. The
+    stand-in's time passes twice as fast.
     """
-    at = (time.time() + 14) // 2 * 2
+    clock = Clock(speed=2)
+    started_at, at = clock.now(), (clock.now() + 14) // 2 * 2
+    switched_at = started_at + (at - started_at) / 2  # by the machine's clock
     port, logins = free_port(), ("live", *BEHAVIOURS[1:])
     switching = channels.with_switches([("live", at, "dark")])
-    with ScriptedServer([Reply(503)] + [Reply(204)] * 99) as hook, Standin(switching, lifetime_s=LIVES_S) as twitch:
-        options = ["--json", "--minutes", "0.55", "--webhook", f"{hook.url}/changes", "--metrics", str(port)]
+    with (
+        ScriptedServer([Reply(503)] + [Reply(204)] * 99) as hook,
+        Standin(switching, lifetime_s=LIVES_S, clock=clock) as twitch,
+    ):
+        options = ["--json", "--minutes", "0.3", "--webhook", f"{hook.url}/changes", "--metrics", str(port)]
         watching = start_watch(twitch, model_path, *options, *logins)
-        time.sleep(28)
+        time.sleep(15)
         metrics = metrics_of(port)
         out, err = watching.communicate(timeout=60)
     events = [valid(json.loads(line)) for line in out.splitlines()]
@@ -94,11 +100,11 @@ def test_watch_reports_switch_end_ads_and_broken_segments(channels, model_path):
         [("live", DARK.name), *((login, BRIGHT.name) for login in logins if login != "offline")]
     )
     [switch] = [event for event in changes if event["before"]]
-    assert 0 < seconds_of(switch) - at <= 10
+    assert 0 < seconds_of(switch) - switched_at <= 10
     assert [event["source"] for event in events if event["event"] == "failure"] == ["offline"]
     verdicts = {event["source"]: event for event in events if event["event"] == "verdict"}
     assert set(verdicts) == set(logins) - {"offline"}
-    assert seconds_of(verdicts["ended"]) < seconds_of(verdicts["live"]) - 5
+    assert seconds_of(verdicts["ended"]) < seconds_of(verdicts["live"]) - 3
     frames = [event for event in events if event["event"] == "frame"]
     assert not any(event["lost"] for event in frames)
     counts = Counter(event["source"] for event in frames)
@@ -114,10 +120,13 @@ def test_watch_reports_switch_end_ads_and_broken_segments(channels, model_path):
 
 
 def test_watch_when_servers_fail_briefly_continues(channels, model_path):
-    """When every server fails for a while, no failure is emitted, and the stream is watched on afterwards."""
+    """When every server fails for a while, no failure is emitted, and the stream is watched on afterwards.
+
+    The stand-in's time passes twice as fast: its outage of 20 s takes 10 s.
+    """
     faults = [Fault("down", status(503), skip=14, for_s=20)]
-    with Standin(channels.only({"live"}), lifetime_s=3600, faults=faults) as twitch:
-        done = recognize(twitch, model_path, "--watch", "--json", "--minutes", "0.6", "live")
+    with Standin(channels.only({"live"}), lifetime_s=3600, faults=faults, clock=Clock(speed=2)) as twitch:
+        done = recognize(twitch, model_path, "--watch", "--json", "--minutes", "0.3", "live")
         assert twitch.fault_counts["down"] >= 3
     events = [valid(json.loads(line)) for line in done.stdout.splitlines()]
     assert [event["event"] for event in events if event["event"] != "frame"] == ["change", "verdict"]
