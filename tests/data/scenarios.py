@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,9 @@ from data.video.images import decode_jpeg
 from tests.data.conftest import settings
 from tests.standin import CLIPS, Fault, RandomFaults, Standin, World, faults, looks_like_ad
 from tests.standin.faults import GQL, HELIX, PLAYLISTS, SEGMENTS, TOKENS, USHER, FaultKind
-from tests.standin.media import TRANSCODES
+from tests.standin.media import TRANSCODES, Media
 from tests.standin.playlist import MEDIA_HOST
-from tests.standin.world import BEHAVIOURS
+from tests.standin.world import BEHAVIOURS, STILLS
 
 _CLIP = "stk_hacienda"
 _POLL_S = 0.02
@@ -170,10 +171,19 @@ def standin_for(scenario: Scenario) -> Iterator[Standin]:
     options = {"preroll_s": scenario.preroll_s, "lifetime_s": scenario.lifetime_s, "paging": scenario.paging}
     world, random_faults = scenario.world, RandomFaults(scenario.random_fraction, scenario.seed, scenario.random_faults)
     with Standin(world, faults=scenario.faults, random_faults=random_faults, **options) as standin:  # type: ignore[arg-type]  # by name
-        standin.transcoder.prepare(world.channels[0].file, TRANSCODES[0])
-        if "bomb" in scenario.channels.values():
-            standin.transcoder.bomb()
+        _encode_segments(standin.transcoder, world.channels[0].file, set(scenario.channels.values()))
         yield standin
+
+
+def _encode_segments(media: Media, file: Path, behaviours: set[str]) -> None:
+    """Encode what channels of these behaviours send; a short run would end before an encoder that starts in it."""
+    media.prepare(file, TRANSCODES[0])
+    if "fmp4" in behaviours:
+        media.prepare(file, TRANSCODES[0], fmp4=True)
+    for still in sorted(STILLS & behaviours):
+        media.prepare(file, TRANSCODES[0], still=still)
+    if "bomb" in behaviours:
+        media.bomb()
 
 
 def _run(scenario: Scenario, settings: Any, catalog: Catalog, folder: FrameFolder) -> tuple[Any, ToolkitError | None]:

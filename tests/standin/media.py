@@ -89,10 +89,14 @@ class Media:
         transcode.join()  # until the folder is complete: this segment is its only one
         return transcode.read("0.ts")
 
-    def prepare(self, file: Path, rendition: Rendition, *, fmp4: bool = False) -> None:
-        """Transcode all segments of a clip now, so that later requests do not wait."""
-        self._read(file, rendition, "0.m4s" if fmp4 else "0.ts", 0, fmp4)
-        transcode = self._transcodes.get(self._folder(_content(file), rendition, fmp4))
+    def prepare(self, file: Path, rendition: Rendition, *, fmp4: bool = False, still: str = "") -> None:
+        """Transcode all segments of a clip, or of a still as long as it, now: later requests do not wait."""
+        if still:
+            self.still(still, file, rendition, 0)
+        else:
+            self._read(file, rendition, "0.m4s" if fmp4 else "0.ts", 0, fmp4)
+        content = f"{still}-{_content(file)}" if still else _content(file)
+        transcode = self._transcodes.get(self._folder(content, rendition, fmp4))
         if transcode:
             transcode.join()
             if transcode.error:

@@ -42,7 +42,7 @@ class Video:
         self._clock = clock
         self._source = source
         self._preroll_s = preroll_s
-        self._lives_s = lifetime_s
+        self._lifetime_s = lifetime_s
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._key = secrets.token_hex(8)
@@ -102,7 +102,7 @@ class Video:
             return _usher_error(403, "nauth token is invalid")
         if channel is None or channel.behaviour == "offline":
             return _usher_error(404, "transcode does not exist")
-        session = Session(secrets.token_urlsafe(12), channel, self._clock.now(), self._preroll_s, self._lives_s)
+        session = Session(secrets.token_urlsafe(12), channel, self._clock.now(), self._preroll_s, self._lifetime_s)
         with self._lock:
             self._sessions[session.id] = session
         return text_response(playlist.multivariant_playlist(session, self._renditions(session)), _HLS)
