@@ -32,6 +32,7 @@ from tests.standin import CLIPS, Fault, RandomFaults, Standin, World, faults, lo
 from tests.standin.faults import GQL, HELIX, PLAYLISTS, SEGMENTS, TOKENS, USHER, FaultKind
 from tests.standin.media import TRANSCODES, Media
 from tests.standin.playlist import MEDIA_HOST
+from tests.standin.server import SOURCE
 from tests.standin.world import BEHAVIOURS, STILLS
 
 _CLIP = "stk_hacienda"
@@ -178,6 +179,8 @@ def standin_for(scenario: Scenario) -> Iterator[Standin]:
 def _encode_segments(media: Media, file: Path, behaviours: set[str]) -> None:
     """Encode what channels of these behaviours send; a short run would end before an encoder that starts in it."""
     media.prepare(file, TRANSCODES[0])
+    if "source_only" in behaviours:
+        media.prepare(file, SOURCE)
     if "fmp4" in behaviours:
         media.prepare(file, TRANSCODES[0], fmp4=True)
     for still in sorted(STILLS & behaviours):
