@@ -16,8 +16,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import psutil
-
 _TEMPORARY = re.compile(r"\.([0-9]{1,9})-[0-9a-f]{16}\.tmp", re.ASCII)
 _STALE_AFTER_S = 3600
 _HARDLINK_UNSUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -85,6 +83,8 @@ def is_stale(path: Path) -> bool:
     except OSError:  # the file is gone by now
         return False
     # A container starts pids at 1 again: a running process may only have the pid of the one that wrote the file.
+    import psutil  # on demand: most commands find no temporary file
+
     return age_s > _STALE_AFTER_S or not psutil.pid_exists(int(match[1]))
 
 

@@ -14,12 +14,8 @@ from data.entities import Frame, Stream
 from data.errors import ModelError
 from recognition.categories import CategoryLookup, CategoryPoller
 from recognition.decision.verdict import Verdict, VerdictAccumulator
-from recognition.engine.batching import Batcher, ImageClassifier, OnBatch
 from recognition.engine.signals import signals_deferred
 from recognition.engine.single_source import classify_source
-from recognition.engine.survey import PREVIEW_CONFIDENCE, Survey, WorkSlots, preview_first
-from recognition.engine.watched_stream import WatchedStream
-from recognition.engine.watcher import Watcher
 from recognition.events import Event, FrameClassified, SourceFailed, VerdictReached
 from recognition.sources import normalise
 
@@ -27,6 +23,7 @@ if TYPE_CHECKING:
     from config import Settings
     from data.capture.grabber import Grabber
     from data.twitch.helix import Helix
+    from recognition.engine.batching import Batcher, ImageClassifier, OnBatch
 
 # (source, max_frames, ad_wait_s, spread_first) → frames, as data.capture.grabber.Grabber.frames gives them
 FrameProvider = Callable[[str, int, float, bool], Iterator[Frame]]
@@ -68,14 +65,10 @@ class Recognizer:
         min_confidence: float = 0.0,
         threads: int = 0,
     ) -> None:
-        self.settings = settings
-        self.grabber = grabber
-        self.stop = stop
+        self.settings, self.grabber, self.stop = settings, grabber, stop
         self._frames: FrameProvider = grabber.frames
-        self._threads = threads
-        self._load_model = load_model
-        self._top = top
-        self._min_confidence = min_confidence
+        self._load_model, self._threads = load_model, threads
+        self._top, self._min_confidence = top, min_confidence
         self._classifier: ImageClassifier | None = None
         self._lock = threading.Lock()  # guards `_classifier`
         self._closing = ExitStack()  # the grabber, and the sessions of `open_helix`
@@ -124,6 +117,7 @@ class Recognizer:
     def _batcher(self, on_batch: OnBatch | None = None) -> Batcher:
         """Return a classifier for many threads; the caller closes it. Raises ModelError."""
         from model.inference.classifier import available_cores
+        from recognition.engine.batching import Batcher
 
         # One worker per `threads` cores; with 0, an inference uses all cores, so one worker is enough.
         workers = available_cores() // self._threads or 1 if self._threads else 1
@@ -200,9 +194,11 @@ class Recognizer:
         sources: drawn lazily; a Stream is an item of a Helix listing.
         max_frames, certainty: as in `events`.
         preview: classify a login's preview image first, and the stream only if that leaves it unknown.
-        parallel: how many streams to recognise at a time; default PARALLEL_STREAMS.
+        parallel: streams at a time; default PARALLEL_STREAMS.
         Raises ModelError; at the end, the DirectoryError that `sources` raised.
         """
+        from recognition.engine.survey import PREVIEW_CONFIDENCE, Survey, WorkSlots, preview_first
+
         with ExitStack() as stack:
             classifier = stack.enter_context(self._batcher())
             slots = WorkSlots(parallel or self.settings.parallel_streams, self.stop.wait)
@@ -231,6 +227,9 @@ class Recognizer:
         on_batch: called by worker threads after each inference, with its images and seconds.
         Raises ModelError.
         """
+        from recognition.engine.watched_stream import WatchedStream
+        from recognition.engine.watcher import Watcher
+
         with ExitStack() as stack:
             classifier = stack.enter_context(self._batcher(on_batch))
             watched = [

@@ -13,16 +13,17 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from data.entities import Frame
 from data.errors import StreamError
-from data.video.images import decode_jpeg
 from recognition.decision.early_stopping import probability_of_change
 from recognition.decision.verdict import VerdictAccumulator
-from recognition.engine.batching import ImageClassifier
 from recognition.engine.signals import signals_deferred
 from recognition.events import FrameClassified, VerdictReached, now
+
+if TYPE_CHECKING:
+    from recognition.engine.batching import ImageClassifier
 
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -48,6 +49,8 @@ def classify_source(
     with ExitStack() as stack:
         with signals_deferred():  # numpy and ONNX Runtime start threads, which must not take signals
             fetched = stack.enter_context(prefetch(frames))
+            from data.video.images import decode_jpeg
+
             classifier, accumulator = load_classifier(), new_accumulator()
         for frame in _until_error(fetched):
             scored = classifier.predict(decode_jpeg(frame.jpeg)[None])  # (1, H, W, 3)
