@@ -120,13 +120,19 @@ def test_repeated_crashes_lose_no_frame_and_count_none_twice(postgres: Restartab
             catalog.add_frames([StoredFrame(7, "ann", written + 1), StoredFrame(8, "bob", written + 1)])
             written += 1
 
+    def wait_for_frames(count: int) -> None:
+        end = time.monotonic() + 60
+        while written < count:
+            assert time.monotonic() < end, f"{written} of {count} frames written"
+            time.sleep(0.02)
+
     writer = threading.Thread(target=write)
     writer.start()
     for crash in [*CRASHES, signal.SIGINT]:
-        time.sleep(0.3)
+        wait_for_frames(written + 3)  # the writer is in the middle of its calls
         postgres.stop(crash)
         postgres.start()
-    time.sleep(1)
+    wait_for_frames(written + 3)
     stop.set()
     writer.join(60)
     assert written > 5

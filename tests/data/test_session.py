@@ -278,10 +278,10 @@ def test_close_closes_connections_that_a_response_still_holds(standin):
     with new_session(2, standin.url) as session:
         response = session.get("https://api.twitch.tv/helix/games/top", stream=True)
         read_body(response, 2, 10**6)
-    end = time.monotonic() + 3
+    end = time.monotonic() + 30
     while set(threading.enumerate()) - threads and time.monotonic() < end:
         time.sleep(0.02)
-    assert set(threading.enumerate()) == threads  # the server's thread has noticed the end
+    assert not set(threading.enumerate()) - threads  # the server's thread has noticed the end
     assert response.raw is not None
 
 
