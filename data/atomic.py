@@ -75,6 +75,8 @@ def is_temporary(path: Path) -> bool:
 
 def is_stale(path: Path) -> bool:
     """Return whether this is a temporary file whose process is gone or that is unchanged for an hour."""
+    import psutil  # on demand: most commands meet no temporary file
+
     match = _TEMPORARY.fullmatch(path.name)
     if match is None:
         return False
@@ -83,8 +85,6 @@ def is_stale(path: Path) -> bool:
     except OSError:  # the file is gone by now
         return False
     # A container starts pids at 1 again: a running process may only have the pid of the one that wrote the file.
-    import psutil  # on demand: most commands find no temporary file
-
     return age_s > _STALE_AFTER_S or not psutil.pid_exists(int(match[1]))
 
 

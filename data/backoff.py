@@ -30,5 +30,5 @@ class Backoff:
         return pause_s
 
     def allows(self, pause_s: float) -> bool:
-        """Return whether a pause of so many seconds ends within the budget."""
+        """Return whether a pause of `pause_s` seconds, begun now, ends within the budget."""
         return time.monotonic() + pause_s <= self._deadline

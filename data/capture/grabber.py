@@ -19,7 +19,7 @@ from data.video.sampling import bit_reversed, evenly_spaced
 
 _MIN_FRAMES = 5  # wait for the end of ads only while there are fewer frames than this
 
-Sleep = Callable[[float], object]  # waits for so many seconds; a true result means: stop waiting
+Sleep = Callable[[float], object]  # waits the given seconds; a true result means: stop waiting
 
 log = logging.getLogger(__name__)
 

@@ -49,7 +49,7 @@ def classify_source(
     with ExitStack() as stack:
         with signals_deferred():  # numpy and ONNX Runtime start threads, which must not take signals
             fetched = stack.enter_context(prefetch(frames))
-            from data.video.images import decode_jpeg
+            from data.video.images import decode_jpeg  # OpenCV after Streamlink: the first line comes 30 ms earlier
 
             classifier, accumulator = load_classifier(), new_accumulator()
         for frame in _until_error(fetched):

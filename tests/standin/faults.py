@@ -175,7 +175,7 @@ def cut_off(fraction: float = 0.5) -> FaultKind:
 
 
 def silence(seconds: float = 3600) -> FaultKind:
-    """Send nothing for so many seconds, then the response."""
+    """Send nothing for this number of seconds, then the response."""
     return lambda response: response.delivered(silence_s=seconds)
 
 
