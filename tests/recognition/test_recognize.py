@@ -236,7 +236,7 @@ def test_signal_while_waiting_for_ads_ends_the_command(twitch, model_path, numbe
         start = time.monotonic()
         process.send_signal(number)
         assert process.wait(60) == 130
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 20
         assert "Traceback" not in process.stderr.read()
 
 

@@ -100,9 +100,9 @@ def test_emit_when_the_server_is_down_never_blocks():
         start = time.monotonic()
         for number in range(1500):
             webhook.emit(change(number))
-        assert time.monotonic() - start < 5
+        assert time.monotonic() - start < 20
         webhook.close()
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 30
     assert (webhook.delivered, webhook.dropped >= 499) == (0, True)
 
 
