@@ -201,7 +201,11 @@ def _handler(standin: Standin) -> type[BaseHTTPRequestHandler]:
                 super().handle()
 
         def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length = int(self.headers.get("Content-Length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:  # the client was killed while it sent: there is no request to respond to
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             response = standin.respond(Request(self.command, headers.get("host", ""), self.path, headers, body))
             try:

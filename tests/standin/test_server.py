@@ -6,10 +6,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -57,6 +59,17 @@ def test_an_unknown_query_is_an_unknown_request(zoo, cache, query):
         data = query if isinstance(query, str) else json.dumps(query)
         assert session.post("https://gql.twitch.tv/gql", data=data).status_code == 501
         assert len(standin.unknown) == 1
+
+
+def test_a_request_that_breaks_off_is_no_request(zoo, cache):
+    """A client that is killed while it sends a body leaves neither a record nor an unknown request."""
+    with Standin(zoo, cache=cache) as standin:
+        address = urlsplit(standin.url)
+        with socket.create_connection((address.hostname, address.port)) as client:
+            client.sendall(b"POST /gql HTTP/1.1\r\nHost: gql.twitch.tv\r\nContent-Length: 500\r\n\r\n{")
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(100) == b""
+        assert standin.requests == standin.unknown == []
 
 
 def test_an_unknown_request_fails_the_test_that_made_it(tmp_path):
