@@ -12,7 +12,8 @@
     │   ├── SourceNotFound            no such channel, URL or file   → exit 5
     │   ├── UndecodableVideo          the video cannot be decoded    → exit 6
     │   ├── AllFramesRejected         the filter rejects each frame  → only downloads raise it
-    │   └── StreamUnavailable         its servers fail or refuse     → exit 7
+    │   ├── StreamUnavailable         its servers fail or refuse     → exit 7
+    │   └── UnexpectedStreamError     an exception nobody named      → exit 1; its traceback at -vv
     ├── FolderError                   files cannot be read/written   → exit 1; saved frames stay
     ├── CatalogUnavailable            PostgreSQL is out of reach     → exit 1; saved frames stay
     │   └── CatalogConnectionLost     it was reachable before        → wait for its restart, repeat the call
@@ -20,13 +21,19 @@
     └── ModelError                    missing or inconsistent files  → exit 1; the line says how to build a model
 
 Who catches what: the download loop `StreamError`, its pause `DirectoryUnavailable`, the commands `ToolkitError`.
-Exceptions of libraries are translated where they enter, with `raise ... from`. No function returns None for failure.
+Exceptions of libraries are translated where they enter, with `raise ... from`; around a whole stream,
+`translate_unexpected` translates those that nobody foresaw. No function returns None for failure.
 Exit code 8 is not here: it is that of an unknown verdict, which is no error (recognition.modes.single).
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
+
+log = logging.getLogger(__name__)
 
 
 class ToolkitError(Exception):
@@ -104,6 +111,33 @@ class StreamUnavailable(StreamError):
 
     reason = "unavailable"
     exit_code = 7
+
+
+class UnexpectedStreamError(StreamError):
+    """A library or the toolkit raised an exception that nobody named: a defect, but of this stream only."""
+
+    reason = "internal"
+
+
+class StopRequested(Exception):
+    """The user, a signal or a limit ends the run. It is no failure and is never translated."""
+
+
+@contextmanager
+def translate_unexpected(source: str) -> Iterator[None]:
+    """Raise UnexpectedStreamError for any exception of the block except ToolkitError and StopRequested.
+
+    Whatever a server, a stream or a file sends costs that source, never the run. `source`: name for the message.
+    """
+    try:
+        yield
+    except (ToolkitError, StopRequested):
+        raise
+    except Exception as error:
+        log.debug("%s: unexpected exception", source, exc_info=True)
+        raise UnexpectedStreamError(
+            f"{source}: unexpected {type(error).__name__}; run with -vv and report it"
+        ) from error
 
 
 class FolderError(ToolkitError):

@@ -22,12 +22,12 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 
-from data.collection.grab_pool import GameRound, GrabPool, GrabTask, StopEvent, StopRequested
+from data.collection.grab_pool import GameRound, GrabPool, GrabTask, StopEvent
 from data.collection.interfaces import FrameFilter, FrameIndex, FrameSource, FrameWriter, StreamDirectory
 from data.collection.state import CollectionStats, CollectorSettings
 from data.collection.stream_selector import StreamSelector
 from data.entities import Game
-from data.errors import DirectoryUnauthorized, DirectoryUnavailable
+from data.errors import DirectoryUnauthorized, DirectoryUnavailable, StopRequested
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,8 @@ from dataclasses import dataclass, field
 
 from data.collection.interfaces import FrameFilter, FrameSource
 from data.entities import Game, Stream
-from data.errors import AllFramesRejected, StreamError
+from data.errors import AllFramesRejected, StopRequested, StreamError
 from data.text import plural
-
-
-class StopRequested(Exception):
-    """The user, a signal or a limit ends the run; only `StopEvent.pause` raises it."""
 
 
 class StopEvent(threading.Event):

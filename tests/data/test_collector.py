@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from data.collection.collector import Collector
-from data.collection.grab_pool import StopEvent, StopRequested
+from data.collection.grab_pool import StopEvent
 from data.collection.state import CollectorSettings
 from data.entities import Frame, Game, StoredFrame, Stream
 from data.errors import (
@@ -20,6 +20,7 @@ from data.errors import (
     DirectoryUnavailable,
     FolderError,
     OnlyAds,
+    StopRequested,
     StreamOffline,
 )
 
