@@ -1,8 +1,15 @@
-"""File-like objects for demuxers: a Protocol for sequential reading, and bytes chained in front of a file."""
+"""File-like objects: a Protocol for sequential reading, bytes chained in front of a file, and regular files.
+
+Whatever a user names is opened here: a FIFO would block for ever, and a device such as /dev/zero never ends.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import errno
+import os
+import stat
+from os import PathLike
+from typing import IO, Protocol
 
 
 class Readable(Protocol):
@@ -26,3 +33,29 @@ class ChainedReader:
             return self._rest.read(size)
         part, self._start = self._start[:size], self._start[size:]
         return part
+
+
+def open_regular_file(path: str | PathLike[str]) -> IO[bytes]:
+    """Open a regular file, or a link to one, for reading. Raises OSError, for FIFOs, devices and folders too."""
+    _check_regular(os.stat(path), path)  # noqa: PTH116 - before it is opened: opening a device may have effects
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    try:
+        _check_regular(os.fstat(file.fileno()), path)  # the path may have become another file meanwhile
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def read_regular_file(path: str | PathLike[str], limit_bytes: int) -> bytes:
+    """Return the content of a regular file. Raises OSError, also if it has more than `limit_bytes`."""
+    with open_regular_file(path) as file:
+        content = file.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise OSError(errno.EFBIG, f"larger than {limit_bytes} bytes", os.fspath(path))
+    return content
+
+
+def _check_regular(status: os.stat_result, path: str | PathLike[str]) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
