@@ -1,4 +1,4 @@
-"""Fault table: runs a download against each fault of tests/data/scenarios.py, and writes docs/faults.md.
+"""Fault table: runs a download against each fault of tests/data/scenarios.py, and writes its table in docs/faults.md.
 
     python -m benchmarks.faults [--write FILE]
 
@@ -22,9 +22,10 @@ from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import settings
 from tests.data.scenarios import TABLE, Outcome, Scenario, clear_dataset, run_scenario
 
-_PAGE = """\
-# Faults
-
+_START = "## Faults of Twitch during a download\n"  # the page up to here is written by hand
+_SECTION = (
+    _START
+    + """
 Each row is one fault of Twitch and what `data.download` did with it, in a real run against the stand-in. Timeouts are
 one to two seconds, so that the faults of a day take seconds.
 
@@ -33,9 +34,11 @@ one to two seconds, so that the faults of a day take seconds.
 - **rows = files** says that `data.dbSync` found nothing to repair afterwards.
 - **left running** counts threads and processes that outlived the run.
 
-`tests/data/test_faults.py` tests each row, and `python -m benchmarks.faults --write docs/faults.md` writes this page.
+`tests/data/test_faults.py` tests each row, and `python -m benchmarks.faults --write docs/faults.md` writes this
+table.
 
 """
+)
 _HEAD = """\
 | fault | frames saved | streams tried | failures by reason | message | seconds | rows = files | left running |
 |---|---|---|---|---|---|---|---|
@@ -45,7 +48,7 @@ _HEAD = """\
 def main(argv: list[str] | None = None) -> int:
     """Run all scenarios, print the table, write it to a file on request, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description="Download through every fault.")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="also write the page to FILE")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also write the table into the page FILE")
     args = parser.parse_args(argv)
     logging.getLogger().addHandler(logging.NullHandler())  # the row contains the warnings
     outcomes = []
@@ -54,7 +57,9 @@ def main(argv: list[str] | None = None) -> int:
         outcomes.append((scenario, outcome))
         print(row(scenario, outcome), flush=True)
     if args.write:
-        args.write.write_text(_PAGE + _HEAD + "".join(f"{row(*pair)}\n" for pair in outcomes), encoding="utf-8")
+        page = args.write.read_text(encoding="utf-8").partition(_START)[0]
+        rows = "".join(f"{row(*pair)}\n" for pair in outcomes)
+        args.write.write_text(page + _SECTION + _HEAD + rows, encoding="utf-8")
     return 0 if all(as_expected(*pair) for pair in outcomes) else 1
 
 
