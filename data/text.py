@@ -1,16 +1,30 @@
-"""Text for people: plural forms and lines that are safe to print."""
+"""Text for people: plural forms, times left, and text of foreign origin that is safe to print."""
 
 from __future__ import annotations
 
+import math
 import re
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # a byte of a file's name that is not UTF-8, or half a character in JSON
 _JOINERS = "\u200c\u200d"  # invisible but harmless: Persian words and many emoji contain them
+_UNITS = ((5400, 3600, "h"), (90, 60, "min"), (0, 1, "s"))  # from so many seconds on: seconds of the unit, its name
 
 
 def plural(count: int, noun: str) -> str:
     """Return the count with its noun, whose plural ends in s: "1 frame", "2 frames", "1,234 frames"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def time_left(done: float, total: float, elapsed_s: float) -> str:
+    """Return how long the rest will take at the speed so far, such as "about 3 min left"; "" while that is unknown.
+
+    done, total: in any unit. elapsed_s: seconds that `done` took.
+    """
+    if done <= 0 or elapsed_s <= 0 or not done < total < math.inf:
+        return ""
+    seconds = (total - done) * elapsed_s / done
+    unit_s, unit = next((unit_s, unit) for least, unit_s, unit in _UNITS if seconds >= least)
+    return f"about {math.ceil(seconds / unit_s):,} {unit} left"
 
 
 def printable_line(text: str) -> str:
