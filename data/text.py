@@ -7,6 +7,7 @@ import re
 
 _SURROGATE = re.compile("[\ud800-\udfff]")  # a byte of a file's name that is not UTF-8, or half a character in JSON
 _JOINERS = "\u200c\u200d"  # invisible but harmless: Persian words and many emoji contain them
+_ENDLESS = 1e12  # in any unit: nobody lives to see its end
 _UNITS = ((5400, 3600, "h"), (90, 60, "min"), (0, 1, "s"))  # from so many seconds on: seconds of the unit, its name
 
 
@@ -20,7 +21,7 @@ def time_left(done: float, total: float, elapsed_s: float) -> str:
 
     done, total: in any unit. elapsed_s: seconds that `done` took.
     """
-    if done <= 0 or elapsed_s <= 0 or not done < total < math.inf:
+    if done <= 0 or elapsed_s <= 0 or not done < total < _ENDLESS:
         return ""
     seconds = (total - done) * elapsed_s / done
     unit_s, unit = next((unit_s, unit) for least, unit_s, unit in _UNITS if seconds >= least)
