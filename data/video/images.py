@@ -1,35 +1,47 @@
-"""Image codec: JPEG to uint8 RGB arrays and back, scaled by area averaging. Owns cv2.
+"""Image codec: pictures to uint8 RGB arrays, scaled by area averaging, and back to JPEG. Owns cv2.
 
+Every picture of a server, a dataset or a user is decoded here: its size is read from the header before OpenCV
+allocates memory, its EXIF orientation is applied, and whatever the libraries raise becomes UndecodableVideo.
 Every array of this module is uint8, with RGB channels: (height, width, 3).
 """
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import cv2
 import numpy as np
+from PIL import Image
 
 from data.errors import UndecodableVideo
 
+_MAX_PIXELS = 64_000_000  # 192 MB decoded: above the largest phone photos (48 million) and 8K (33 million)
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 THUMBNAIL_SIZE = 30  # a 240 x 240 JPEG decoded at an eighth of its size has exactly 30 x 30 pixels
 
 
 def encode_jpeg(image: np.ndarray, jpeg_quality: int) -> bytes:
     """Return an image as JPEG bytes. `jpeg_quality`: 1 to 100. Raises UndecodableVideo if OpenCV fails."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
+    with _image_errors():
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality])
     if not done:
         raise UndecodableVideo("the frame cannot be written as JPEG")
     return jpeg.tobytes()
 
 
 def decode_jpeg(jpeg: bytes) -> np.ndarray:
-    """Return JPEG bytes as an image (height, width, 3). Raises UndecodableVideo for anything else."""
+    """Return a JPEG or another picture as an image (height, width, 3). Raises UndecodableVideo."""
     return _imdecode(jpeg, cv2.IMREAD_COLOR_RGB)  # not BGR reversed: NumPy would copy that pixel by pixel later
 
 
 def decode_resized(picture: bytes, img_size: int) -> np.ndarray:
-    """Return a JPEG, PNG or WebP as an image (img_size, img_size, 3). Raises UndecodableVideo for anything else."""
-    return cv2.resize(decode_jpeg(picture), (img_size, img_size), interpolation=cv2.INTER_AREA)
+    """Return a picture of one of `_FORMATS` as an image (img_size, img_size, 3). Raises UndecodableVideo."""
+    image = decode_jpeg(picture)
+    with _image_errors():
+        return cv2.resize(image, (img_size, img_size), interpolation=cv2.INTER_AREA)
 
 
 def decode_thumbnail(jpeg: bytes) -> np.ndarray:
@@ -62,9 +74,25 @@ def area_average(plane: np.ndarray, target: np.ndarray) -> None:
     cv2.resize(plane, (columns, rows), dst=target, interpolation=cv2.INTER_AREA)
 
 
-def _imdecode(jpeg: bytes, flag: int) -> np.ndarray:
+def _imdecode(picture: bytes, flag: int) -> np.ndarray:
     """Return the decoded image, BGR except for IMREAD_COLOR_RGB. `flag`: one of cv2's IMREAD constants."""
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag) if jpeg else None
+    with _image_errors():
+        with Image.open(io.BytesIO(picture), formats=_FORMATS) as header:  # reads no pixels
+            width, height = header.size
+        if width * height > _MAX_PIXELS:
+            raise UndecodableVideo(f"the image has {width}x{height} pixels")
+        image = cv2.imdecode(np.frombuffer(picture, np.uint8), flag)  # turned as its EXIF orientation says
     if image is None:
-        raise UndecodableVideo("invalid JPEG")
+        raise UndecodableVideo("invalid image")
     return image
+
+
+@contextmanager
+def _image_errors() -> Iterator[None]:
+    """Raise UndecodableVideo for whatever the libraries raise: a damaged picture causes exceptions of many types."""
+    try:
+        yield
+    except UndecodableVideo:
+        raise
+    except Exception as error:
+        raise UndecodableVideo(f"the image cannot be decoded: {' '.join(str(error).split())}") from error
