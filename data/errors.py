@@ -18,7 +18,8 @@
     ├── CatalogUnavailable            PostgreSQL is out of reach     → exit 1; saved frames stay
     │   └── CatalogConnectionLost     it was reachable before        → wait for its restart, repeat the call
     ├── DatasetError                  too little to train on         → exit 1; the line says what is missing
-    └── ModelError                    missing or inconsistent files  → exit 1; the line says how to build a model
+    ├── ModelError                    missing or inconsistent files  → exit 1; the line says how to build a model
+    └── ExtraMissing                  an extra is not installed      → exit 1; the line says how to install it
 
 Who catches what: the download loop `StreamError`, its pause `DirectoryUnavailable`, the commands `ToolkitError`.
 Exceptions of libraries are translated where they enter, with `raise ... from`; around a whole stream,
@@ -158,3 +159,7 @@ class DatasetError(ToolkitError):
 
 class ModelError(ToolkitError):
     """The model's files are missing, unreadable or inconsistent."""
+
+
+class ExtraMissing(ToolkitError):
+    """A command needs an optional part of the toolkit that is not installed."""
