@@ -33,10 +33,12 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from data.storage.frame_folder import FrameFolder
     from model.evaluation import folder_evaluation, image_folder
     from model.inference.classifier import Classifier, model_file
+    from model.inference.location import find_model
     from model.reports import html_report, model_card
 
-    model = settings.model_path / model_file(settings.model_path, settings.int8)
-    classifier = Classifier.load(settings.model_path, file=model.name)
+    found = find_model(settings.model_path)
+    model = found / model_file(found, settings.int8)
+    classifier = Classifier.load(found, file=model.name)
     root: Path = args.folder or settings.download_path / "frames"
     images = image_folder.list_images(root, classifier.classes, FrameFolder(root).game_names())
     evaluation = folder_evaluation.evaluate_folder(classifier, images)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from data import factories
 from data.entities import Frame, Stream
-from data.errors import ModelError
+from data.errors import ModelError, translate_unexpected
 from recognition.categories import CategoryLookup, CategoryPoller
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.signals import signals_deferred
@@ -175,7 +175,8 @@ class Recognizer:
         Raises ModelError, and a StreamError if there is no frame. A later StreamError only ends the frames.
         """
         source, count = normalise(source), max_frames or self.settings.frames_per_stream
-        frames = self._frames(source, count, self.settings.ad_wait_s, certainty < 1)
+        with translate_unexpected(source):
+            frames = self._frames(source, count, self.settings.ad_wait_s, certainty < 1)
         yield from classify_source(
             source, frames, lambda: self.classifier, self.new_accumulator, max_frames=count, certainty=certainty
         )
@@ -242,8 +243,10 @@ class Recognizer:
 def _load_classifier(settings: Settings, threads: int) -> ImageClassifier:
     """Load the model in MODEL_PATH. Raises ModelError."""
     from model.inference.classifier import Classifier, model_file
+    from model.inference.location import find_model
 
-    classifier = Classifier.load(settings.model_path, threads, model_file(settings.model_path, settings.int8))
+    folder = find_model(settings.model_path)
+    classifier = Classifier.load(folder, threads, model_file(folder, settings.int8))
     if (size := classifier.img_size) != (setting := settings.img_size):
         raise ModelError(f"IMG_SIZE is {setting}, but the model takes {size}-pixel images; set IMG_SIZE={size}")
     return classifier

@@ -1,0 +1,20 @@
+"""Location of the model: MODEL_PATH, or the folder of the model that comes with the toolkit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model.inference.classes import CLASSES_FILE
+from model.inference.classifier import ONNX_FILE
+
+_SHIPPED = Path(__file__).resolve().parents[1]  # this package, `model`: also the name of MODEL_PATH's default
+
+
+def find_model(model_path: Path) -> Path:
+    """Return the folder to read the model of MODEL_PATH from.
+
+    That is `model_path`. The default, `model`, is the one that comes with the toolkit, wherever that is installed, if
+    the working directory has none of its own. Nothing is ever written into that one.
+    """
+    has_own = any((model_path / name).is_file() for name in (ONNX_FILE, CLASSES_FILE))
+    return _SHIPPED if model_path == Path(_SHIPPED.name) and not has_own else model_path
