@@ -8,21 +8,15 @@ the working directory. The environment takes precedence over `.env`, and both ta
 
 from __future__ import annotations
 
-import json
-import logging
-import re
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, AliasGenerator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
-from pydantic_settings import SettingsError as SourceError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from data.errors import SettingsError
 from data.http.loopback import loopback_url
-
-log = logging.getLogger(__name__)
+from data.settings import fields
+from data.settings.messages import settings_error
+from data.settings.variables import warn_renamed, written_values
 
 # Twitch categories that are not games although some have an IGDB id: the original project's list. In this order: Just
 # Chatting, Music, Art, Sports, Talk Shows & Podcasts, Science & Technology, Games + Demos, Stocks And Bonds, Chess,
@@ -52,125 +46,121 @@ ChangesModel = Annotated[_T, CHANGES_MODEL]  # another value trains another mode
 KeepsModel = Annotated[_T, KEEPS_MODEL]  # speed, memory and additional files only
 
 
-def _split_list(value: Any) -> Any:
-    """Return codes or logins in lower case, from comma-separated text or a JSON list."""
-    if isinstance(value, str):
-        value = json.loads(value) if value.startswith("[") else value.split(",") if value else ()
-    return tuple(code.strip().lower() if isinstance(code, str) else code for code in value)
-
-
-def _check_languages(codes: tuple[str, ...]) -> tuple[str, ...]:
-    # Helix would answer every request of the run with an error.
-    if invalid := [code for code in codes if not re.fullmatch("[a-z]{2}|other", code)]:
-        raise ValueError(f"{', '.join(map(repr, invalid))}: use ISO 639-1 codes such as en, or other")
-    return codes
-
-
 def _replace_former_score(value: Any) -> Any:
     if value != "likeness":
         return value
-    _warn_once("UNKNOWN_SCORE=likeness", "UNKNOWN_SCORE=feature_similarity")
+    warn_renamed("UNKNOWN_SCORE=likeness", "UNKNOWN_SCORE=feature_similarity")
     return "feature_similarity"
 
 
-TextList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_list)]
+_STANDIN = fields.Form("http:// to a loopback address with a port")
 UnknownScore = Literal["feature_similarity", "energy", "max_logit", "max_probability"]
 
 
-class Settings(BaseSettings):
-    """All settings, read once and validated once. Commands hold an instance; workers take the values they need."""
+class Settings(BaseModel):
+    """All settings, read once and validated once. Commands hold an instance; workers take the values they need.
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
+    Each argument takes precedence over the environment, then comes `.env`. Raises SettingsError: the message names
+    every invalid setting, and what it must be.
+    """
+
+    model_config = ConfigDict(
         frozen=True,
         use_attribute_docstrings=True,
-        alias_generator=AliasGenerator(validation_alias=lambda name: AliasChoices(name, _FORMER_NAMES.get(name, name))),
+        validate_default=True,  # a default may be changed above
+        allow_inf_nan=False,
+        str_max_length=4096,
     )
 
+    def __init__(self, _env_file: Path | None = Path(".env"), **values: Any) -> None:
+        cls = type(self)
+        try:
+            super().__init__(**written_values(cls.model_fields, _FORMER_NAMES, _env_file) | values)
+        except ValidationError as error:
+            raise settings_error(error, cls.model_fields) from None  # its text holds the values of secrets
+
     # --- Twitch API: https://dev.twitch.tv/console/apps -----------------------------------------
-    client_id: str = ""
+    client_id: fields.Identifier = ""
     """Client ID of your Twitch application."""
-    access_token: SecretStr = SecretStr("")
+    access_token: fields.Token = SecretStr("")
     """App access token. With client_secret it may stay empty: the toolkit then requests and renews tokens itself."""
-    client_secret: SecretStr = SecretStr("")
+    client_secret: fields.Token = SecretStr("")
     """Client secret of your Twitch application."""
 
     # --- PostgreSQL -----------------------------------------------------------------------------
-    db_host: str = ""
+    db_host: fields.Server = ""
     """Host name of the server. Empty: an embedded PostgreSQL in download_path, started and stopped on demand."""
     db_port: int = Field(5432, ge=1, le=65535)
     """TCP port of the server."""
-    db_name: str = "twitchcategory"
+    db_name: fields.Name = "twitchcategory"
     """Database name. On your own server the database must exist."""
-    db_user: str = "postgres"
+    db_user: fields.Name = "postgres"
     """Role to connect as."""
     db_password: SecretStr = SecretStr("")
     """Password of the role."""
-    db_reconnect_s: float = Field(60.0, ge=0)
+    db_reconnect_s: fields.Seconds = Field(60.0, ge=0)
     """Seconds to retry after a lost connection, such as during a restart. At the start the server must be up."""
 
     # --- Dataset --------------------------------------------------------------------------------
-    download_path: Path = Path("dataset")
+    download_path: fields.FilePath = Path("dataset")
     """Dataset folder: frames/ holds the images, postgres/ the embedded database."""
     img_size: ChangesModel[int] = Field(240, ge=32, le=1080)
     """Height and width of a frame, pixels."""
     jpeg_quality: int = Field(95, ge=1, le=100)
     """JPEG quality of a saved frame, 1 to 100."""
-    max_games: int = Field(50, ge=1)
+    max_games: fields.Count = Field(50, ge=1)
     """Maximum number of games in the dataset."""
     min_streamers: int = Field(90, ge=1, le=1000)
     """Minimum number of live streams for a game to be added."""
-    non_games: frozenset[int] = NON_GAMES
+    non_games: fields.IdSet = NON_GAMES
     """Ids of categories that are never added. Categories without an IGDB id are always skipped."""
-    streams_per_game: int = Field(5, ge=1)
+    streams_per_game: fields.Count = Field(5, ge=1)
     """Streams to grab from a game in one round."""
-    stream_tries: int = Field(10, ge=1)
+    stream_tries: fields.Count = Field(10, ge=1)
     """Maximum number of streams of a game to try in one round."""
-    frames_per_stream: int = Field(15, ge=1)
+    frames_per_stream: fields.Count = Field(15, ge=1)
     """Maximum number of frames from one stream. A live playlist holds about 15 segments."""
     max_streamer_fraction: float = Field(0.1, gt=0, le=1)
     """Maximum fraction of a game's frames from one streamer, beyond the first frames_per_stream; 1: no limit."""
     filter_frames: bool = True
     """Reject frames that are black, of one colour, a test card, or a duplicate within their stream."""
-    languages: Annotated[TextList, AfterValidator(_check_languages)] = Field((), max_length=100)  # Helix takes 100
+    languages: fields.Languages = ()
     """Stream languages: ISO 639-1 codes or other, separated by commas or as a JSON list. Empty: all."""
     parallel_streams: int = Field(8, ge=1, le=64)
     """Streams to grab at the same time, in a download or a survey."""
-    games_interval_s: float = Field(600.0, gt=0)
+    games_interval_s: fields.Seconds = Field(600.0, gt=0)
     """Seconds between two searches for new games, while the dataset has fewer than max_games."""
-    game_cooldown_s: float = Field(600.0, ge=0)
+    game_cooldown_s: fields.Seconds = Field(600.0, ge=0)
     """Seconds to skip a game after none of its streams gave a frame."""
-    info_interval_s: float = Field(300.0, gt=0)
+    info_interval_s: fields.Seconds = Field(300.0, gt=0)
     """Seconds between two reports on the dataset during a download."""
 
     # --- Network --------------------------------------------------------------------------------
-    quality: str = "auto"
+    quality: fields.Name = "auto"
     """Rendition: auto (the smallest that covers img_size), best, worst, or a name such as 360p."""
-    frame_interval_s: float = Field(0.0, ge=0)
+    frame_interval_s: fields.Seconds = Field(0.0, ge=0)
     """Stream seconds between two frames. 0: one frame per segment; in a file, frames evenly spread."""
-    timeout_s: float = Field(10.0, gt=0)
+    timeout_s: fields.Seconds = Field(10.0, gt=0)
     """Seconds to wait for a connection, or between two bytes."""
-    deadline_s: float = Field(30.0, gt=0)
+    deadline_s: fields.Seconds = Field(30.0, gt=0)
     """Maximum seconds for one whole response, however steadily it arrives."""
-    helix_retry_budget_s: float = Field(120.0, gt=0)
+    helix_retry_budget_s: fields.Seconds = Field(120.0, gt=0)
     """Seconds that one Helix request may spend on retries and rate limits before Helix counts as unavailable."""
-    helix_retry_interval_s: float = Field(30.0, gt=0)
+    helix_retry_interval_s: fields.Seconds = Field(30.0, gt=0)
     """Seconds between two attempts of the download while Helix is unavailable."""
-    ad_wait_s: float = Field(75.0, ge=0)
+    ad_wait_s: fields.Seconds = Field(75.0, ge=0)
     """Seconds that recognition waits for a pre-roll ad to end. A download takes another stream instead."""
-    twitch_standin: Annotated[str, AfterValidator(lambda url: url and loopback_url(url))] = ""
+    twitch_standin: Annotated[str, AfterValidator(lambda url: url and loopback_url(url)), _STANDIN] = ""
     """Loopback URL of a stand-in for Twitch, such as http://127.0.0.1:8080. Tests and the demo use it."""
 
     # --- Recognition ----------------------------------------------------------------------------
     webhook_secret: SecretStr = SecretStr("")
     """Secret that signs --webhook requests by HMAC-SHA256. Empty: no signature."""
-    metrics_host: str = "127.0.0.1"
+    metrics_host: fields.Host = "127.0.0.1"
     """Local address that --metrics listens on; 0.0.0.0: all addresses."""
 
     # --- Model: each setting says whether a trained model depends on it ---------------------------
-    model_path: KeepsModel[Path] = Path("model")
+    model_path: KeepsModel[fields.FilePath] = Path("model")
     """Folder of model.h5, model.onnx, classes.txt and results/."""
     architecture: ChangesModel[str] = "mobilenet_v2"
     """Network: cnn (the original's four convolutions), mobilenet_v2 or efficientnet_v2_b0."""
@@ -178,17 +168,17 @@ class Settings(BaseSettings):
     """Initial weights of the backbone: shipped (for mobilenet_v2 only, otherwise none), imagenet, none, or a file."""
     fine_tune: ChangesModel[str] = "none"
     """Backbone layers to train after the head: none, upper, all, or the name of the first layer."""
-    epochs: ChangesModel[int] = Field(10, ge=1)
+    epochs: ChangesModel[fields.Count] = Field(10, ge=1)
     """Maximum number of epochs; with initial weights, of the head only."""
-    fine_tune_epochs: ChangesModel[int] = Field(10, ge=1)
+    fine_tune_epochs: ChangesModel[fields.Count] = Field(10, ge=1)
     """Maximum number of epochs for the head together with the fine_tune layers."""
-    patience: ChangesModel[int] = Field(4, ge=1)
+    patience: ChangesModel[fields.Count] = Field(4, ge=1)
     """Early stopping: epochs without a lower validation loss. The best epoch is kept."""
-    time_limit_min: ChangesModel[float] = Field(0.0, ge=0)
+    time_limit_min: ChangesModel[float] = Field(0.0, ge=0, le=1_000_000)
     """Minutes by which the last epoch must end, refit excluded; 0: no limit."""
-    learning_rate: ChangesModel[float] = Field(1e-3, gt=0)
+    learning_rate: ChangesModel[float] = Field(1e-3, gt=0, le=100)
     """Learning rate of AdamW."""
-    fine_tune_learning_rate: ChangesModel[float] = Field(1e-4, gt=0)
+    fine_tune_learning_rate: ChangesModel[float] = Field(1e-4, gt=0, le=100)
     """Learning rate while the fine_tune layers train."""
     lr_schedule: ChangesModel[Literal["cosine", "constant"]] = "cosine"
     """Learning-rate schedule: cosine decay to 0, or constant."""
@@ -198,7 +188,7 @@ class Settings(BaseSettings):
     """Dropout rate before the last layer."""
     label_smoothing: ChangesModel[float] = Field(0.05, ge=0, lt=1)
     """Label smoothing: fraction of each label that is spread over all games."""
-    weight_decay: ChangesModel[float] = Field(1e-3, ge=0)
+    weight_decay: ChangesModel[float] = Field(1e-3, ge=0, le=100)
     """Weight decay of AdamW."""
     sampling_balance: ChangesModel[Literal["streamers", "games", "none"]] = "streamers"
     """Balanced sampling: over games and their streamers, over games only, or none (each frame once an epoch)."""
@@ -206,19 +196,19 @@ class Settings(BaseSettings):
     """Weight the loss of each game by the inverse of its number of frames."""
     validation_split: ChangesModel[float] = Field(0.2, gt=0, lt=1)
     """Fraction of each game's streamers held out for validation, at least one."""
-    validation_streamers: ChangesModel[TextList] = ()
+    validation_streamers: ChangesModel[fields.NameList] = ()
     """Logins to hold out for validation instead of a random split, separated by commas or as a JSON list."""
-    batch_size: ChangesModel[int] = Field(0, ge=0)
+    batch_size: ChangesModel[fields.Count] = Field(0, ge=0)
     """Images in a training step over all devices. 0: 16 on a CPU; on a GPU what its memory holds, at most 128."""
-    prefetch_buffer: KeepsModel[int] = Field(2, ge=1)
+    prefetch_buffer: KeepsModel[fields.Count] = Field(2, ge=1)
     """Batches prepared ahead of the training step."""
-    cache_memory_gb: KeepsModel[float] = Field(2.0, ge=0)
+    cache_memory_gb: KeepsModel[float] = Field(2.0, ge=0, le=1_000_000)
     """Maximum size in GB of the decoded frames in memory: 12,000 frames of 240 pixels take 2."""
-    cache_disk_gb: KeepsModel[float] = Field(20.0, ge=0)
+    cache_disk_gb: KeepsModel[float] = Field(20.0, ge=0, le=1_000_000)
     """Maximum GB of a file in model_path that caches what exceeds cache_memory_gb, at most half of the free disk."""
     augment: ChangesModel[bool] = True
     """Augment training images. Each epoch draws new versions; a head that trains alone gets augment_views of each."""
-    augment_views: ChangesModel[int] = Field(3, ge=1)
+    augment_views: ChangesModel[fields.Count] = Field(3, ge=1)
     """Augmented versions of each image, computed once, while only the head trains."""
     augment_screens: ChangesModel[bool] = True
     """While only the head trains, also train on synthetic negatives (screens that show no game), target uniform."""
@@ -250,7 +240,7 @@ class Settings(BaseSettings):
     """Recognise with model.int8.onnx from python -m model.export, if it exists: faster, nearly as accurate."""
     visualize_results: KeepsModel[bool] = True
     """Draw the training curves and the confusion matrix after training."""
-    tensorboard_path: KeepsModel[str] = ""
+    tensorboard_path: KeepsModel[fields.OptionalPath] = ""
     """Folder for TensorBoard logs. Empty: no logs."""
     mixed_precision: ChangesModel[bool] = True
     """Compute in float16 on a CUDA GPU. Without one it has no effect."""
@@ -258,7 +248,7 @@ class Settings(BaseSettings):
     """Compile the training step with XLA on a single GPU."""
     all_gpus: KeepsModel[bool] = True
     """Train on all GPUs of the machine instead of the first only. For several machines, set TF_CONFIG on each."""
-    seed: ChangesModel[int] = 123
+    seed: ChangesModel[int] = Field(123, ge=0, lt=2**32)
     """Seed of every random choice: split, sampling, weights, dropout, augmentation, streams of a download."""
 
 
@@ -268,23 +258,5 @@ def model_settings() -> set[str]:
 
 
 def load() -> Settings:
-    """Read the settings from this file, `.env` and the environment.
-
-    Raises SettingsError: the message names every invalid setting and the reason.
-    """
-    try:
-        for source in (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings)):
-            for name, former in _FORMER_NAMES.items():
-                if former in source.env_vars:
-                    _warn_once(former.upper(), name.upper())
-        return Settings()
-    except ValidationError as error:
-        lines = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("; ".join(lines)) from error
-    except SourceError as error:
-        raise SettingsError(str(error)) from error
-
-
-@cache  # once a process for each name
-def _warn_once(former: str, name: str) -> None:
-    log.warning("The setting %s is now called %s. Rename it in the environment or in .env.", former, name)
+    """Read the settings from this file, `.env` and the environment. Raises SettingsError."""
+    return Settings()

@@ -42,7 +42,7 @@ def _type(annotation: Any) -> str:
         return "list of text, by commas or as JSON"
     names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}
     name = (get_origin(annotation) or annotation).__name__
-    return names.get(name, "list of whole numbers, as JSON")
+    return names.get(name, "list of whole numbers, by commas or as JSON")
 
 
 def _default(name: str, field: FieldInfo) -> str:

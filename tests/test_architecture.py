@@ -40,7 +40,8 @@ _WIRING = {"config", "data.cli", "data.factories"}
 # A room may always import itself. What is not listed is forbidden.
 ALLOWED: dict[str, set[str]] = {
     "twitchcategory": {"data.cli"},
-    "config": {"data.http.loopback"},
+    "config": {"data.http.loopback", "data.settings"},
+    "data.settings": set(),
     "data.cli": {"config"},
     "data.factories": {"config", "data.capture", "data.filters", "data.twitch", "data.storage"},
     "data.download": _WIRING | {"data.collection", "data.storage", "data.capture", "data.http", "data.info"},

@@ -10,6 +10,7 @@ import pytest
 
 import config
 from config import CHANGES_MODEL, KEEPS_MODEL, Settings
+from data.settings import variables
 from model.networks.backbones import ARCHITECTURES
 from tests.data.conftest import Run, settings
 
@@ -23,6 +24,7 @@ FORMER = sorted(config._FORMER_NAMES.items())
         ("", ()),
         ("en", ("en",)),
         ("EN, de ,other", ("en", "de", "other")),
+        ("en, de ,en,", ("en", "de")),
         ('["en", "PT"]', ("en", "pt")),
         (["fr"], ("fr",)),
         (("ja", "ko"), ("ja", "ko")),
@@ -59,7 +61,7 @@ def loaded(monkeypatch, tmp_path, caplog):
     for names in FORMER:
         for name in names:
             monkeypatch.delenv(name.upper(), raising=False)
-    config._warn_once.cache_clear()
+    variables.warn_once.cache_clear()
     caplog.set_level(logging.WARNING)
 
     def load(dotenv: str = "", **variables: str) -> Settings:
@@ -69,7 +71,7 @@ def loaded(monkeypatch, tmp_path, caplog):
         return config.load()
 
     yield load
-    config._warn_once.cache_clear()
+    variables.warn_once.cache_clear()
 
 
 def written_value(name: str) -> tuple[str, object]:
