@@ -6,7 +6,9 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 __version__ = "0.1.0"  # the only place: pyproject.toml reads it here
 _SHELLS = ("bash", "zsh", "fish")
@@ -27,11 +29,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _complete_or_help(words)
 
 
-def run() -> None:
+def run() -> NoReturn:
     """Run the command and end the process: the console script."""
     # The folder of `python -m` and those of PYTHONPATH may hold a user's own data.py or config.py.
     sys.path.insert(0, str(Path(__file__).resolve().parent))
-    sys.exit(main())
+    from data.cli import end_process
+
+    try:
+        code = main()
+    except SystemExit as error:  # of --help and of invalid words, printed by argparse
+        code = int(error.code or 0)
+    end_process(code)
 
 
 def _words_to_complete() -> list[str]:
@@ -59,7 +67,8 @@ def _complete_or_help(words: Sequence[str]) -> int:
     shell = parser.parse_args(words).shell
     from argcomplete.shell_integration import shellcode
 
-    print(shellcode([PROGRAM], shell=shell))
+    with suppress(OSError):  # what is still in the buffer is flushed, and an error reported, by end_process
+        print(shellcode([PROGRAM], shell=shell))
     return 0
 
 
