@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _MAX_BYTES = 1 << 20  # of a .env; a file that long is another one
 # The environment holds the variables of all programs, so only one slip from a longer name counts there.
 _MIN_LENGTH = 5
-_OTHERS_VARIABLES = {"language"}  # of gettext
+_OTHERS_VARIABLES = {"language", "client_ip"}  # of gettext and of CGI
 
 
 def written_values(names: Collection[str], former_names: Mapping[str, str], dotenv: Path | None) -> dict[str, str]:
@@ -33,7 +33,7 @@ def written_values(names: Collection[str], former_names: Mapping[str, str], dote
     for is_file, variables in ((True, _read_dotenv(dotenv) if dotenv else {}), (False, os.environ)):
         written = {name.lower(): value for name, value in variables.items() if value}
         for name in written.keys() - names - set(former_names.values()):
-            if nearest := _nearest_name(name, names, is_file):
+            if nearest := _nearest_name(name, tuple(names), is_file):
                 warn_once(f"{name.upper()} is not a setting. Did you mean {nearest.upper()}?")
         for name in names:
             former = former_names.get(name, name)
@@ -88,11 +88,12 @@ def _checked(name: str, value: str) -> str:
     return value
 
 
-def _nearest_name(name: str, names: Collection[str], is_file: bool) -> str:
+@cache
+def _nearest_name(name: str, names: tuple[str, ...], is_file: bool) -> str:
     """Return the setting that `name` is probably meant for; "" if there is none. All names are lower case."""
-    slips = [other for other in names if _is_one_slip(name, other)]
+    slips = [other for other in names if abs(len(other) - len(name)) < 2 and _is_one_slip(name, other)]
     if is_file:
-        return next(iter(slips or get_close_matches(name, names, n=1, cutoff=0.8)), "")
+        return next(iter(slips or get_close_matches(name, names, n=1, cutoff=0.85)), "")
     if name in _OTHERS_VARIABLES:
         return ""
     return next((other for other in slips if len(other) >= _MIN_LENGTH), "")
