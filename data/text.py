@@ -5,6 +5,14 @@ from __future__ import annotations
 import math
 import re
 
+_SECRET = (
+    re.compile(  # a parameter of a URL, a value in JSON, a header; user and password; Twitch's addresses of playlists
+        r"""((?:\b(?:token|sig|nauth\w*|access_token|client_secret)=|"""
+        r"""\b(?:token|sig|signature|access_token|client_secret)["']\s*:\s*["']|"""
+        r"""[Aa]uthorization["']?\s*[:=]\s*["']?(?:\w+\s+)?))(?:\{[^}]*\}|[^\s&"',;]+)"""
+        r"""|(?<=://)[^/\s@]+(?=@)|[\w%-]{80,}"""
+    )
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")  # a byte of a file's name that is not UTF-8, or half a character in JSON
 _JOINERS = "\u200c\u200d"  # invisible but harmless: Persian words and many emoji contain them
 _ENDLESS = 1e12  # in any unit: nobody lives to see its end
@@ -49,3 +57,8 @@ def printable(text: str) -> str:
 def valid_unicode(text: str) -> str:
     """Return `text` with U+FFFD for each lone surrogate, which UTF-8 cannot encode."""
     return _SURROGATE.sub("\ufffd", text)
+
+
+def redacted(text: str) -> str:
+    """Return `text` with … for tokens, signatures and credentials in URLs, headers and JSON: text for logs."""
+    return _SECRET.sub(lambda match: f"{match[1] or ''}…", text)
