@@ -4,50 +4,64 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from data.entities import is_login
 from data.errors import SettingsError
+from data.twitch.addresses import canonical
 
 STDIN = "-"
-_CHANNEL = re.compile(r"(?:https?://)?(?:www\.|m\.)?twitch\.tv/([A-Za-z0-9_]+)/?")
+_MAX_CHARACTERS = 10_000_000  # of a list: 400,000 of the longest logins; an endless file ends here
 _COMMENT = re.compile(r"(^|\s)#.*")  # a # inside a word belongs to an address (its fragment)
 
 
 def read_sources(arguments: Sequence[str], file: str = "", stdin: TextIO | None = None) -> tuple[str, ...]:
-    """Return the normalised sources of `arguments`, then those of `file`, without duplicates; `-` stands for stdin.
+    """Return the sources of `arguments`, then those of `file`, as `unique` does; `-` stands for stdin.
 
     Raises SettingsError if the file cannot be read or there is no source.
     """
     names = [name for argument in arguments for name in (_read(STDIN, stdin) if argument == STDIN else [argument])]
     names += _read(file, stdin) if file else []
-    sources = tuple(dict.fromkeys(map(normalise, names)))  # a dict keeps the order
-    if not sources:
+    if not (sources := unique(names)):
         raise SettingsError("sources: the list is empty; name at least one source")
     return sources
 
 
+def unique(sources: Iterable[str]) -> tuple[str, ...]:
+    """Return the normalised sources in order; of several that mean the same, such as a login and its address, one."""
+    found: dict[str, str] = {}
+    for source in sources:
+        found.setdefault(canonical(source), normalise(source))
+    return tuple(found.values())
+
+
 def normalise(source: str) -> str:
-    """Return a login in lower case and without surrounding spaces; return any other source unchanged."""
-    login = source.strip().lower()
+    """Return a login in lower case, without surrounding spaces and @; return any other source unchanged."""
+    login = source.strip().removeprefix("@").lower()
     return login if is_login(login) else source
 
 
 def twitch_login(source: str) -> str:
     """Return the login of a source that is a login or the address of a Twitch channel; "" for any other source."""
-    match = _CHANNEL.fullmatch(source)
-    login = (match[1] if match else source).lower()
+    login = canonical(source)
     return login if is_login(login) else ""
 
 
 def _read(file: str, stdin: TextIO | None) -> Iterator[str]:
     """Yield the sources in the file, or in stdin if `file` is "-": one per line, with comments that begin with #."""
     try:
-        lines = (stdin or sys.stdin) if file == STDIN else Path(file).read_text(encoding="utf-8").splitlines()
-        for line in lines:
-            if text := _COMMENT.sub("", line).strip():
-                yield text
-    except (OSError, UnicodeDecodeError) as error:
+        if file == STDIN:
+            text = (stdin or sys.stdin).read(_MAX_CHARACTERS + 1)
+        else:
+            with Path(file).open(encoding="utf-8") as opened:  # not a regular file only: <(…) of a shell is a pipe
+                text = opened.read(_MAX_CHARACTERS + 1)
+    except (OSError, ValueError) as error:  # UnicodeDecodeError is a ValueError, as is that of a closed file
         raise SettingsError(f"--from: cannot read {file}: {error}") from error
+    if len(text) > _MAX_CHARACTERS:
+        raise SettingsError(f"--from: {file} has more than {_MAX_CHARACTERS} characters")
+    for line in text.split("\n"):
+        # An editor or a joined file may have put a byte order mark in front of a line.
+        if name := _COMMENT.sub("", line.strip().lstrip("\ufeff")).strip():
+            yield name

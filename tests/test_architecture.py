@@ -57,18 +57,20 @@ ALLOWED: dict[str, set[str]] = {
     "data.video": set(),
     "model.create": _WIRING
     | {f"model.{room}" for room in ("training", "reports", "artifacts", "evaluation", "datasets", "inference")}
-    | {"model.networks.backbones", "data.storage"},
-    "model.evaluate": _WIRING | {"data.storage", "model.evaluation", "model.reports", "model.inference"},
-    "model.export": _WIRING | {"model.artifacts", "model.evaluation", "model.inference", "data.storage"},
+    | {"model.networks.backbones", "model.terminal", "data.storage"},
+    "model.evaluate": _WIRING
+    | {"data.storage", "model.evaluation", "model.reports", "model.inference", "model.terminal"},
+    "model.export": _WIRING | {"model.artifacts", "model.evaluation", "model.inference", "model.terminal"},
     "model.training": {"config"}
-    | {f"model.{room}" for room in ("datasets", "networks", "augmentation", "evaluation", "inference")},
+    | {f"model.{room}" for room in ("datasets", "networks", "augmentation", "evaluation", "inference", "terminal")},
     "model.reports": {f"model.{room}" for room in ("training", "datasets", "evaluation", "inference")},
-    "model.artifacts": {"model.networks", "model.inference"},
-    "model.evaluation": {"model.inference", "data.video"},
-    "model.datasets": {"model.augmentation"},
+    "model.artifacts": {"model.networks", "model.inference", "model.terminal"},
+    "model.evaluation": {"model.inference", "model.datasets.image_files", "model.terminal"},
+    "model.datasets": {"model.augmentation", "model.terminal", "data.video"},
     "model.networks": set(),
     "model.augmentation": set(),
     "model.inference": set(),
+    "model.terminal": set(),
     "recognition.recognize": {"config", "data.cli", "recognition.modes", "recognition.engine.signals"},
     "recognition.modes": {"config", "data.cli", "recognition.recognizer", "recognition.outputs"}
     | {"recognition.sources", "recognition.events", "recognition.decision", "recognition.categories"},
@@ -82,12 +84,12 @@ ALLOWED: dict[str, set[str]] = {
     "recognition.decision": {"model.inference"},
     "recognition.events": {"recognition.decision"},
     "recognition.categories": {"data.twitch", "recognition.sources", "recognition.events"},
-    "recognition.sources": set(),
+    "recognition.sources": {"data.twitch.addresses"},
     "recognition": {"recognition.recognizer"},
 }
 # Heavy libraries, and the rooms that own them: any other room goes through these.
 OWNERS = {
-    "av": {"data.video.decoder"},
+    "av": {"data.video"},
     "cv2": {"data.video.images", "model.augmentation"},
     "PIL": {"data.video.images", "recognition.outputs"},
     "streamlink": {"data.twitch", "data.hls", "data.capture.source_resolver"},
