@@ -37,8 +37,10 @@ class Refused:
 sys.meta_path.insert(0, Refused())
 """
 # Rooms that the base install does not use; everything else must work without the extra.
-_TRAINING = ("model.create", "model.export", "model.training", "model.artifacts", "model.datasets", "model.networks")
-_TRAINING += ("model.augmentation", "model.reports")
+_TRAINING = tuple(
+    f"model.{room}"
+    for room in ("create", "export", "training", "artifacts", "datasets", "networks", "augmentation", "reports")
+)
 
 
 @pytest.fixture(scope="module")
