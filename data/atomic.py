@@ -34,9 +34,17 @@ def temporary_files(folder: Path, contents: Sequence[bytes]) -> Iterator[list[Pa
             flush_to_disk(path)  # rows name these files: a power cut could leave rows of empty images
         yield paths
     finally:
-        for path in paths:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+        try:
+            _remove(paths)
+        except BaseException:  # KeyboardInterrupt: the rest goes, too
+            _remove(paths)
+            raise
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Twitch allows 4 to 25 of these characters today; old accounts may have shorter logins.
 _LOGIN = re.compile(r"[a-z0-9_]{1,25}")
+_MAX_ID = 10**18 - 1
 # Without leading zeros a path has exactly one spelling; 18 digits always fit PostgreSQL's BIGINT.
 _PATH = re.compile(r"([1-9][0-9]{0,17})/([a-z0-9_]{1,25})-([1-9][0-9]{0,17})\.jpg")
 
@@ -14,6 +15,11 @@ _PATH = re.compile(r"([1-9][0-9]{0,17})/([a-z0-9_]{1,25})-([1-9][0-9]{0,17})\.jp
 def is_login(text: str) -> bool:
     """Return whether `text` can be a login: 1 to 25 of a-z, 0-9 and _, so it is safe as a part of a file name."""
     return _LOGIN.fullmatch(text) is not None
+
+
+def is_game_id(number: int) -> bool:
+    """Return whether `number` can be a game's id: 1 to 18 digits, so it fits a path and PostgreSQL's BIGINT."""
+    return 1 <= number <= _MAX_ID
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class StoredFrame:
     game_id: int
     login: str
     number: int
+    sha256: bytes = field(default=b"", compare=False, repr=False)  # of the file; empty: unknown
 
     @property
     def path(self) -> str:

@@ -12,6 +12,7 @@
     │   ├── SourceNotFound            no such channel, URL or file   → exit 5
     │   ├── UndecodableVideo          the video cannot be decoded    → exit 6
     │   ├── AllFramesRejected         the filter rejects each frame  → only downloads raise it
+    │   ├── StreamClaimed             another download grabs it      → only downloads raise it
     │   ├── StreamUnavailable         its servers fail or refuse     → exit 7
     │   └── UnexpectedStreamError     an exception nobody named      → exit 1; its traceback at -vv
     ├── FolderError                   files cannot be read/written   → exit 1; saved frames stay
@@ -105,6 +106,12 @@ class AllFramesRejected(StreamError):
     """The filter rejected each frame: black, frozen, a test card or a duplicate."""
 
     reason = "nothing to keep"
+
+
+class StreamClaimed(StreamError):
+    """Another download into the same dataset grabs the stream now."""
+
+    reason = "in another download"
 
 
 class StreamUnavailable(StreamError):

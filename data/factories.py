@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from data.capture.grabber import Grabber
     from data.filters.frame_filter import AcceptAll, FrameQualityFilter
     from data.storage.catalog import Catalog
-    from data.storage.database import Database
+    from data.storage.claims import Claims
+    from data.storage.database import Access, Database
     from data.storage.frame_store import FrameStore
     from data.twitch.helix import Helix
     from data.twitch.previews import PreviewClient
@@ -43,8 +44,23 @@ def make_frame_store(settings: Settings) -> FrameStore:
     return FrameFolder(settings.download_path / "frames")
 
 
-def connect_database(settings: Settings) -> AbstractContextManager[Database]:
-    """Return a context manager: the database of the DB settings, or the embedded one in DOWNLOAD_PATH/postgres."""
+def open_claims(settings: Settings) -> Claims:
+    """Return a context manager: the claims of streams that keep two downloads into one dataset apart."""
+    from data.storage.claims import Claims
+
+    return Claims(settings.download_path / "frames")
+
+
+def has_database(settings: Settings) -> bool:
+    """Return whether there is a database to connect to; without one a connection would create the embedded one."""
+    return bool(settings.db_host) or (settings.download_path / "postgres" / "data" / "PG_VERSION").exists()
+
+
+def connect_database(settings: Settings, access: Access = "write") -> AbstractContextManager[Database]:
+    """Return a context manager: the database of the DB settings, or the embedded one in DOWNLOAD_PATH/postgres.
+
+    access: as in `data.storage.database.connect`.
+    """
     from data.storage import database
 
     return database.connect(
@@ -55,15 +71,21 @@ def connect_database(settings: Settings) -> AbstractContextManager[Database]:
         password=settings.db_password.get_secret_value(),
         timeout_s=settings.timeout_s,
         embedded_home=settings.download_path / "postgres",
+        access=access,
     )
 
 
 @contextmanager
-def open_catalog(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Iterator[Catalog]:
-    """Yield the catalog. `sleep` waits a number of seconds; a true result ends the waiting for a lost connection."""
+def open_catalog(
+    settings: Settings, sleep: Callable[[float], object] = time.sleep, access: Access = "write"
+) -> Iterator[Catalog]:
+    """Yield the catalog. `sleep` waits a number of seconds; a true result ends the waiting for a lost connection.
+
+    access: "write", "read" or "dry run", as in `data.storage.database.connect`.
+    """
     from data.storage.catalog import Catalog
 
-    with connect_database(settings) as engine:
+    with connect_database(settings, access) as engine:
         yield Catalog(engine, settings.db_reconnect_s, sleep)
 
 

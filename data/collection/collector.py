@@ -7,7 +7,7 @@
                 select up to STREAM_TRIES of its live streams at random, without streamers over quota,
                 those with few frames first
             grab STREAMS_PER_GAME of them in the background; replace each that fails by the next one
-        wait for a grab to finish; save its files, then add their rows
+        wait for a grab to finish; save its files, then add their rows; delete files that the dataset has already
         a round in which no stream succeeded gives its game a cooldown
 
 Everything runs in the caller's thread; only the grabs run in threads of their own (data.collection.grab_pool).
@@ -15,23 +15,34 @@ Everything runs in the caller's thread; only the grabs run in threads of their o
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import random
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
-from data.collection.grab_pool import GameRound, GrabPool, GrabTask, StopEvent
-from data.collection.interfaces import FrameFilter, FrameIndex, FrameSource, FrameWriter, StreamDirectory
+from data.collection.grab_pool import GRACE_S, GameRound, GrabPool, GrabResult, GrabTask, StopEvent
+from data.collection.interfaces import (
+    Claim,
+    FrameFilter,
+    FrameIndex,
+    FrameSource,
+    FrameWriter,
+    StreamDirectory,
+    no_claim,
+)
 from data.collection.state import CollectionStats, CollectorSettings
 from data.collection.stream_selector import StreamSelector
 from data.entities import Game
-from data.errors import DirectoryUnauthorized, DirectoryUnavailable, StopRequested
+from data.errors import AllFramesRejected, DirectoryUnauthorized, DirectoryUnavailable, StopRequested
 
 log = logging.getLogger(__name__)
 
 _LISTED_STREAMS = 100  # to select from; a directory may return fewer
+_IDENTICAL = "identical"  # reason for a rejection: the dataset has the frame already, byte for byte
 
 
 class Collector:
@@ -46,6 +57,7 @@ class Collector:
         settings: numbers that control the loop.
         stop: ends the run.
         rng: source of randomness.
+        claim: keeps other downloads away from a stream while it is grabbed; by default there are none.
     """
 
     def __init__(
@@ -59,6 +71,7 @@ class Collector:
         settings: CollectorSettings,
         stop: StopEvent,
         rng: random.Random,
+        claim: Claim = no_claim,
     ) -> None:
         self._directory = directory
         self._store = store
@@ -68,7 +81,7 @@ class Collector:
         self._selector = StreamSelector(
             settings.stream_tries, settings.frames_per_stream, settings.max_streamer_fraction, rng
         )
-        self._pool = GrabPool(source, frame_filter, settings.parallel_streams, stop)
+        self._pool = GrabPool(source, frame_filter, settings.parallel_streams, stop, claim)
         self._rounds: list[GameRound] = []  # unfinished, oldest first
         self._next_games_refresh = 0.0  # monotonic seconds
         self._cooldown_until: dict[int, float] = {}  # by game id, monotonic seconds
@@ -150,23 +163,33 @@ class Collector:
         Wait up to `timeout_s` seconds for a grab to finish; None waits without a limit.
         """
         for task, result in self._pool.finished(timeout_s):
-            task.round.in_flight -= 1
-            task.round.succeeded += bool(result.jpegs)
-            self.stats.rejected.update(result.rejected)
-            if result.failure:
-                log.info("%s", result.failure)
-                self.stats.failures[result.failure.reason] += 1
-            if result.jpegs:
-                self._save(task.round.game, task.stream.login, result.jpegs)
-            if task.round.is_finished:
-                self._finish_round(task.round)
-            self.stats.status = self._pool.status
+            self._process(task, result)
+
+    def _process(self, task: GrabTask, result: GrabResult) -> None:
+        saved = self._save(task.round.game, task.stream.login, result.jpegs) if result.jpegs else 0
+        failure = result.failure
+        if identical := len(result.jpegs) - saved:
+            self.stats.rejected[_IDENTICAL] += identical
+            if not saved and failure is None:
+                failure = AllFramesRejected(f"{task.stream.login}: the dataset has all of these frames")
+        task.round.in_flight -= 1
+        task.round.succeeded += bool(saved)
+        self.stats.rejected.update(result.rejected)
+        if failure:
+            log.info("%s", failure)
+            self.stats.failures[failure.reason] += 1
+        if task.round.is_finished:
+            self._finish_round(task.round)
+        self.stats.status = self._pool.status
 
     def _finish_in_flight(self) -> None:
-        """Let the grabs in flight end at their next frame; record their results."""
+        """Let the grabs in flight end at their next frame; record their results, and the frames of those that hang."""
         self._pool.cancel()
-        while self._pool:
-            self._process_finished()
+        end = time.monotonic() + GRACE_S
+        while self._pool and (remaining_s := end - time.monotonic()) > 0:
+            self._process_finished(remaining_s)
+        for task, result in self._pool.abandoned():
+            self._process(task, result)
 
     def _add_games(self) -> None:
         """Add popular games with enough live streams, at most once every `games_interval_s`."""
@@ -185,15 +208,23 @@ class Collector:
                 missing -= 1
         self._next_games_refresh = time.monotonic() + self._settings.games_interval_s
 
-    def _save(self, game: Game, login: str, jpegs: Sequence[bytes]) -> None:
-        """Write the files, then their rows; without rows delete the files again."""
+    def _save(self, game: Game, login: str, jpegs: Sequence[bytes]) -> int:
+        """Write the files, then their rows; without rows delete the files again. Return the number of rows.
+
+        The index gives no row to a frame that the dataset has already, byte for byte.
+        """
         saved = self._store.save(game.id, login, jpegs)
+        pairs = zip(saved, jpegs, strict=True)
+        hashed = [replace(frame, sha256=hashlib.sha256(jpeg).digest()) for frame, jpeg in pairs]
         try:
-            self._index.add_frames(saved)  # a kill before this line leaves files without rows, which dbSync adopts
+            # A kill before this line leaves files without rows, which dbSync adopts.
+            identical = self._index.add_frames(hashed) or ()
         except BaseException:
             self._store.delete(saved)
             raise
-        self.stats.frames[game.name] += len(saved)
+        self._store.delete(identical)
+        self.stats.frames[game.name] += len(saved) - len(identical)
+        return len(saved) - len(identical)
 
     def _wanted_frames(self) -> int:
         """Return the maximum number of frames of the next grab; grabs in flight count with their maximum."""

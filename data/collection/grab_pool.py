@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from data.collection.interfaces import FrameFilter, FrameSource
+from data.collection.interfaces import Claim, FrameFilter, FrameSource, no_claim
 from data.entities import Game, Stream
-from data.errors import AllFramesRejected, StopRequested, StreamError
+from data.errors import AllFramesRejected, StopRequested, StreamError, translate_unexpected
 from data.text import plural
+
+GRACE_S = 2.0  # after the stop, for streams that hang in a request
 
 
 class StopEvent(threading.Event):
@@ -72,23 +74,31 @@ class GrabTask:
 
 
 class GrabPool:
-    """Grabs up to `parallel` streams at the same time. A context manager: after the block no thread runs."""
+    """Grabs up to `parallel` streams at the same time.
 
-    def __init__(self, source: FrameSource, frame_filter: FrameFilter, parallel: int, stop: StopEvent) -> None:
+    A context manager: after the block no thread runs, except those that hang in a request for `GRACE_S`.
+    """
+
+    def __init__(
+        self, source: FrameSource, frame_filter: FrameFilter, parallel: int, stop: StopEvent, claim: Claim = no_claim
+    ) -> None:
         self._source = source
+        self._claim = claim
         self._filter = frame_filter
         self._parallel = parallel
         self._stop = stop
         self._cancelled = threading.Event()  # ends the workers of this pool; `stop` ends the whole run
         self._executor = ThreadPoolExecutor(parallel, thread_name_prefix="grab")  # starts threads on demand
-        self._in_flight: dict[Future[GrabResult], GrabTask] = {}
+        self._in_flight: dict[Future[None], tuple[GrabTask, GrabResult]] = {}
+        self._hang = False  # whether a worker was left behind
 
     def __enter__(self) -> GrabPool:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.cancel()
-        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._hang |= bool(wait(list(self._in_flight), GRACE_S).not_done)
+        self._executor.shutdown(wait=not self._hang, cancel_futures=True)
 
     def __len__(self) -> int:
         return len(self._in_flight)
@@ -101,12 +111,12 @@ class GrabPool:
     @property
     def pending_frames(self) -> int:
         """Maximum number of frames that the tasks in flight can bring."""
-        return sum(task.max_frames for task in self._in_flight.values())
+        return sum(task.max_frames for task, _ in self._in_flight.values())
 
     @property
     def status(self) -> str:
         """Text for the display, such as "8 streams of 3 games"; a single stream is named, with its game."""
-        tasks = list(self._in_flight.values())
+        tasks = [task for task, _ in self._in_flight.values()]
         if len(tasks) == 1:
             return f"{tasks[0].stream.login} ({tasks[0].round.game.name})"
         games = len({task.round.game.id for task in tasks})
@@ -114,31 +124,40 @@ class GrabPool:
 
     def start(self, task: GrabTask) -> None:
         """Start the task in the background. The caller checks `free_slots` first."""
-        self._in_flight[self._executor.submit(self._work, task)] = task
+        result = GrabResult()
+        self._in_flight[self._executor.submit(self._work, task, result)] = task, result
 
     def finished(self, timeout_s: float | None = None) -> Iterator[tuple[GrabTask, GrabResult]]:
         """Yield finished tasks with their results; each leaves the pool when it is yielded.
 
         Wait up to `timeout_s` seconds for the first one; None waits without a limit.
         """
-        # A worker's unexpected exception is raised here, in the loop's thread, by `result`.
         for future in wait(list(self._in_flight), timeout_s, FIRST_COMPLETED).done:
-            yield self._in_flight.pop(future), future.result()
+            future.result()  # raises a defect of `_work` here, in the loop's thread
+            yield self._in_flight.pop(future)
+
+    def abandoned(self) -> Iterator[tuple[GrabTask, GrabResult]]:
+        """Yield the tasks that are still in flight with their frames so far; leave their workers behind."""
+        self._hang |= bool(self._in_flight)
+        while self._in_flight:
+            task, result = self._in_flight.popitem()[1]
+            yield task, GrabResult(list(result.jpegs), Counter(result.rejected))
 
     def cancel(self) -> None:
         """Let every worker end at its next frame; `finished` still yields the frames until then."""
         self._cancelled.set()
 
-    def _work(self, task: GrabTask) -> GrabResult:
-        result = GrabResult()
+    def _work(self, task: GrabTask, result: GrabResult) -> None:
+        """Fill in `result`. Whatever goes wrong is this stream's failure; its frames until then stay."""
         try:
-            if not self._should_stop():
-                self._collect(task, result)
+            with translate_unexpected(task.stream.login):
+                if not self._should_stop():
+                    with self._claim(task.stream.login):
+                        self._collect(task, result)
         except StreamError as error:
             result.failure = error
         except StopRequested:  # a source may wait with `StopEvent.pause`; the stop is no failure
             pass
-        return result
 
     def _collect(self, task: GrabTask, result: GrabResult) -> None:
         """Add frames to `result` until the stream or the run ends. Raises StreamError or StopRequested."""

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeAlias
 
 from data.entities import Frame, Game, StoredFrame, Stream
+
+# Claims the stream of a login for the block, or raises StreamClaimed (`data.storage.claims.Claims.claimed`).
+Claim: TypeAlias = Callable[[str], AbstractContextManager[None]]
+
+
+def no_claim(_login: str) -> AbstractContextManager[None]:
+    """Claim nothing: no other process grabs streams."""
+    return nullcontext()
 
 
 class StreamDirectory(Protocol):
@@ -33,7 +42,7 @@ class FrameIndex(Protocol):
     def game_ids(self) -> set[int]: ...
     def smallest_game(self, excluding: Iterable[int]) -> Game | None: ...
     def streamer_frames(self, game_id: int) -> Mapping[str, int]: ...
-    def add_frames(self, frames: Sequence[StoredFrame]) -> None: ...
+    def add_frames(self, frames: Sequence[StoredFrame]) -> Collection[StoredFrame] | None: ...  # those without a row
 
 
 class FrameSource(Protocol):

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from data.backoff import Backoff
-from data.entities import Game, StoredFrame
+from data.entities import Game, StoredFrame, is_game_id
 from data.errors import CatalogConnectionLost
-from data.storage import database
+from data.storage import schema, statements
 from data.storage.database import translate_errors
 from data.text import printable_line
 
 _T = TypeVar("_T")
 _MAX_PAUSE_S = 5.0  # between two attempts to reach the server
-_PER_GAME = sa.select(database.games).outerjoin(database.frames).group_by(database.games.c.id)
+_FRAMES_LOCK = 7_487_011  # an arbitrary number, the same in every command
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class CatalogSnapshot:
     paths: frozenset[str]  # of the frames
     games: dict[int, Game]  # by id
     wrong_counts: frozenset[int]  # ids of games whose column `frames` differs from their number of rows
+    hashes: Mapping[str, bytes] = field(default_factory=dict)  # by path, the SHA-256 of the files that have one
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class CatalogChanges:
     removed_games: Sequence[int] = ()
     frames: Sequence[StoredFrame] = ()
     removed_paths: Sequence[str] = ()
+    hashed: Sequence[StoredFrame] = ()  # frames that have a row, with the SHA-256 that the row lacks
 
 
 class Catalog:
@@ -80,46 +82,63 @@ class Catalog:
 
     def games(self) -> list[GameSummary]:
         """Return every game, by id."""
-        streamers = sa.func.count(database.frames.c.user_login.distinct()).label("streamers")
-        query = _PER_GAME.add_columns(streamers).order_by(database.games.c.id)
+        streamers = sa.func.count(schema.frames.c.user_login.distinct()).label("streamers")
+        query = statements.PER_GAME.add_columns(streamers).order_by(schema.games.c.id)
         rows = self._in_transaction(lambda connection: connection.execute(query).all())
         return [GameSummary(Game(row.id, row.name), row.frames, row.streamers) for row in rows]
 
     def game_ids(self) -> set[int]:
         """Return the ids of all games."""
-        return self._in_transaction(lambda connection: set(connection.scalars(sa.select(database.games.c.id))))
+        return self._in_transaction(lambda connection: set(connection.scalars(sa.select(schema.games.c.id))))
 
     def smallest_game(self, excluding: Iterable[int] = ()) -> Game | None:
         """Return the game with the fewest frames, the lowest id among equals; None when `excluding` holds all games."""
-        query = sa.select(database.games).where(database.games.c.id.not_in(list(excluding)))
-        query = query.order_by(database.games.c.frames, database.games.c.id).limit(1)
+        query = sa.select(schema.games).where(schema.games.c.id.not_in(list(excluding)))
+        query = query.order_by(schema.games.c.frames, schema.games.c.id).limit(1)
         row = self._in_transaction(lambda connection: connection.execute(query).first())
         return Game(row.id, row.name) if row else None
 
     def streamer_frames(self, game_id: int) -> dict[str, int]:
         """Return a game's number of frames by login, for each streamer who has any."""
-        login = database.frames.c.user_login
-        query = sa.select(login, sa.func.count()).where(database.frames.c.game_id == game_id).group_by(login)
+        login = schema.frames.c.user_login
+        query = sa.select(login, sa.func.count()).where(schema.frames.c.game_id == game_id).group_by(login)
         return self._in_transaction(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
 
-    def add_frames(self, frames: Sequence[StoredFrame]) -> None:
+    def add_frames(self, frames: Sequence[StoredFrame]) -> list[StoredFrame]:
         """Insert rows for saved files and update the games' counts; skip a frame that has a row.
 
+        Return the frames that got no row, as a frame of the same SHA-256 has one; the caller deletes their files.
         A game that dbSync has removed is inserted again, named `game <id>`.
         """
-        self._in_transaction(lambda connection: _insert_frames(connection, frames))
+
+        def work(connection: sa.Connection) -> list[StoredFrame]:
+            # Without the lock two downloads would not see each other's rows, and both add the same frame.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_FRAMES_LOCK)))
+            _insert_frames(connection, frames)
+            identical = set(
+                connection.scalars(statements.REMOVE_IDENTICAL, {"paths": _array(frame.path for frame in frames)})
+            )
+            return [frame for frame in frames if frame.path in identical]
+
+        return self._in_transaction(work)
 
     def snapshot(self) -> CatalogSnapshot:
         """Return all rows at one moment."""
-        counted = _PER_GAME.add_columns(sa.func.count(database.frames.c.id).label("counted"))
 
         def work(connection: sa.Connection) -> CatalogSnapshot:
-            # One snapshot for both queries: rows that a download adds in between would look like a wrong count.
-            connection.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            paths = frozenset(connection.scalars(sa.select(database.frames.c.path)))
-            games = connection.execute(counted).all()
-            wrong_counts = frozenset(row.id for row in games if row.frames != row.counted)
-            return CatalogSnapshot(paths, {row.id: Game(row.id, row.name) for row in games}, wrong_counts)
+            # One statement sees one moment: rows that a download adds in between would look like a wrong count.
+            rows = connection.execute(statements.SNAPSHOT).all()
+            return CatalogSnapshot(
+                paths=frozenset(path for row in rows for path in row.paths),
+                games={row.id: Game(row.id, row.name) for row in rows},
+                wrong_counts=frozenset(row.id for row in rows if row.frames != len(row.paths)),
+                hashes={
+                    path: bytes.fromhex(sha256)
+                    for row in rows
+                    for path, sha256 in zip(row.paths, row.hashes, strict=True)
+                    if sha256
+                },
+            )
 
         return self._in_transaction(work)
 
@@ -131,12 +150,16 @@ class Catalog:
             connection.execute(sa.text("LOCK TABLE games, frames IN SHARE ROW EXCLUSIVE MODE"))
             for start in range(0, len(changes.removed_paths), _BATCH):
                 paths = _array(changes.removed_paths[start : start + _BATCH])
-                connection.execute(_REMOVE_FRAMES, {"paths": paths})
-            connection.execute(sa.delete(database.games).where(database.games.c.id.in_(changes.removed_games)))
+                connection.execute(statements.REMOVE_FRAMES, {"paths": paths})
+            connection.execute(sa.delete(schema.games).where(schema.games.c.id.in_(changes.removed_games)))
             _upsert_games(connection, changes.games)
             for start in range(0, len(changes.frames), _BATCH):
                 _insert_frames(connection, changes.frames[start : start + _BATCH])
-            connection.execute(_RECOUNT)
+            for start in range(0, len(changes.hashed), _BATCH):
+                connection.execute(
+                    statements.ADD_HASHES, _columns(changes.hashed[start : start + _BATCH], "paths", "hashes")
+                )
+            connection.exec_driver_sql(schema.RECOUNT)
 
         self._in_transaction(work)
 
@@ -159,34 +182,15 @@ class Catalog:
 
 _BATCH = 20_000  # rows per statement, which takes a few megabytes
 
-_REMOVE_FRAMES = sa.text("DELETE FROM frames WHERE path = ANY(CAST(:paths AS text[]))")
-_ADD_FRAMES = sa.text("""
-    WITH given AS (
-        SELECT * FROM unnest(CAST(:paths AS text[]), CAST(:games AS bigint[]), CAST(:logins AS text[]))
-            AS given (path, game_id, user_login)
-    ), added AS (
-        INSERT INTO frames (path, game_id, user_login) SELECT path, game_id, user_login FROM given
-        ON CONFLICT (path) DO NOTHING RETURNING game_id
-    )
-    UPDATE games SET frames = games.frames + sums.frames
-    FROM (SELECT game_id, count(*) AS frames FROM added GROUP BY game_id) AS sums WHERE games.id = sums.game_id
-""")
-_RECOUNT = sa.text("""
-    UPDATE games SET frames = counted.frames
-    FROM (SELECT games.id, count(frames.id) AS frames FROM games LEFT JOIN frames ON frames.game_id = games.id
-          GROUP BY games.id) AS counted
-    WHERE games.id = counted.id AND games.frames <> counted.frames
-""")
-
 
 def _upsert_games(connection: sa.Connection, games: Sequence[Game]) -> None:
-    names = {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
+    names = {game.id: printable_line(game.name) or f"game {game.id}" for game in games if is_game_id(game.id)}
     if not names:
         return
     # Rows are locked in the order of their ids, so that two downloads never deadlock.
-    insertion = insert(database.games).values([{"id": game_id, "name": names[game_id]} for game_id in sorted(names)])
+    insertion = insert(schema.games).values([{"id": game_id, "name": names[game_id]} for game_id in sorted(names)])
     new_name = insertion.excluded.name
-    changed = database.games.c.name != new_name
+    changed = schema.games.c.name != new_name
     connection.execute(insertion.on_conflict_do_update(index_elements=["id"], set_={"name": new_name}, where=changed))
 
 
@@ -195,13 +199,19 @@ def _insert_frames(connection: sa.Connection, frames: Sequence[StoredFrame]) -> 
     if not frames:
         return
     unnamed = [{"id": game_id, "name": f"game {game_id}"} for game_id in sorted({frame.game_id for frame in frames})]
-    connection.execute(insert(database.games).values(unnamed).on_conflict_do_nothing())
-    columns = {
-        "paths": _array(frame.path for frame in frames),
-        "games": _array(str(frame.game_id) for frame in frames),
-        "logins": _array(frame.login for frame in frames),
+    connection.execute(insert(schema.games).values(unnamed).on_conflict_do_nothing())
+    connection.execute(statements.ADD_FRAMES, _columns(frames, "paths", "games", "logins", "hashes"))
+
+
+def _columns(frames: Sequence[StoredFrame], *names: str) -> dict[str, str]:
+    """Return the frames' values with these names, each as an array literal."""
+    values = {
+        "paths": (frame.path for frame in frames),
+        "games": (str(frame.game_id) for frame in frames),
+        "logins": (frame.login for frame in frames),
+        "hashes": (frame.sha256.hex() for frame in frames),
     }
-    connection.execute(_ADD_FRAMES, columns)
+    return {name: _array(values[name]) for name in names}
 
 
 def _array(values: Iterable[str]) -> str:

@@ -7,15 +7,19 @@ the last user and stops the server. The kernel frees a lock however its process 
 The package's own get_server is not used. It counts users in a list of pids: after a `kill -9` the server never stops.
 It takes any process with the pid in postmaster.pid for the server, as after a container's restart. It waits only 10 s.
 
-The server listens only on a Unix socket in its own folder, which only its owner can enter. PostgreSQL refuses to run
-as root: when root runs the command, the cluster belongs to the user `pgserver`, as the package does it.
+The server listens only on a Unix socket in its own folder, which only its owner can enter, and asks the kernel who
+connects (`peer`): the owner and root may, nobody else. PostgreSQL refuses to run as root: when root runs the command,
+the cluster belongs to the user `pgserver`, as the package does it. No folder above changes its mode for that user: the
+programs get the cluster as their working folder.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -27,13 +31,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO
 
+from data import interruption
 from data.errors import CatalogUnavailable
+from data.text import printable_line, valid_unicode
 
 PORT = 5432  # only a part of the socket's name; the server does not listen on TCP
 _MAX_SOCKET_PATH = 103  # bytes in sun_path, without the final NUL: 107 on Linux, 103 on macOS
 _START_TIMEOUT_S = 60  # after a crash the server replays its log first
 _SERVER_USER = "pgserver"
 _NO_RESPONSE = 2  # https://www.postgresql.org/docs/current/app-pg-isready.html
+_FORCED_STOP_S = 1  # a process that is about to end by force waits this long for the server
+_PROC = Path("/proc/self/cwd")  # Linux only
+# A link of /proc leads to the working folder without a search of the folders above, which may be closed to `pgserver`.
+_CLUSTER = str(_PROC) if _PROC.exists() else "."
+_RULES = "local all all peer map=owner\n"  # https://www.postgresql.org/docs/current/auth-pg-hba-conf.html
 
 
 @contextlib.contextmanager
@@ -46,40 +57,54 @@ def running_server(home: Path) -> Iterator[Path]:
         try:
             home.mkdir(parents=True, exist_ok=True)
             home = home.resolve()
-            socket = stack.enter_context(_short_socket_path(home / "data"))
+            socket = stack.enter_context(_socket_folder(home))
             users = stack.enter_context((home / "users").open("a"))
             fcntl.flock(users, fcntl.LOCK_SH)  # wait while the previous last user stops the server
-            stack.callback(_stop_if_last_user, users, home / "data")
+            stack.callback(_stop_if_last_user, users, home / "data", _START_TIMEOUT_S)
+            stop = functools.partial(_stop_if_last_user, users, home / "data", _FORCED_STOP_S)
+            stack.enter_context(interruption.at_forced_end(stop))
             _start(home, socket)
         except (OSError, subprocess.SubprocessError) as error:
-            raise CatalogUnavailable(_start_failure(error, home)) from error
+            raise CatalogUnavailable(printable_line(_start_failure(error, home))) from error
         yield socket
 
 
 @contextlib.contextmanager
-def _short_socket_path(folder: Path) -> Iterator[Path]:
-    """Yield `folder`, or a short symbolic link to it when the socket's path would be too long for the system."""
-    if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= _MAX_SOCKET_PATH:
+def _socket_folder(home: Path) -> Iterator[Path]:
+    """Yield the folder of the socket, or another path to it when libpq or the system cannot take this one.
+
+    libpq splits at commas and wants UTF-8; the system limits the length of a socket's path.
+    """
+    folder = home / "data"
+    socket = str(folder / f".s.PGSQL.{PORT}")
+    if len(os.fsencode(socket)) <= _MAX_SOCKET_PATH and "," not in socket and valid_unicode(socket) == socket:
         yield folder
-        return
-    with tempfile.TemporaryDirectory(prefix="pg-") as private:
-        link = Path(private) / "s"
-        link.symlink_to(folder)
-        yield link
+    elif _PROC.exists():
+        descriptor = os.open(home, os.O_RDONLY)
+        try:
+            yield Path(f"/proc/{os.getpid()}/fd/{descriptor}/data")
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.TemporaryDirectory(prefix="pg-") as private:
+            link = Path(private) / "s"
+            link.symlink_to(folder)
+            yield link
 
 
 def _start(home: Path, socket: Path) -> None:
     """Create the cluster if it is missing; start the server if it does not run."""
     with (home / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one command at a time; closing the file frees the lock
-        if not (home / "data" / "PG_VERSION").exists():
+        data = home / "data"
+        if not (data / "PG_VERSION").exists():
             _initialise(home, lock)
         if _is_ready(socket):
             return
-        _remove_stale_lock_files(home / "data")
-        _allow_traversal(home)
-        options = f"-h '' -p {PORT} -k . -c cluster_name=twitchcategory"
-        _run(home / "data", "pg_ctl", "start", "-D", ".", "-w", "-t", str(_START_TIMEOUT_S), "-l", "log", "-o", options)
+        _remove_stale_lock_files(data)
+        _write_access_rules(data)
+        options = f"-h '' -p {PORT} -k . -c unix_socket_permissions=0700 -c cluster_name=twitchcategory"
+        _run(data, "pg_ctl", "start", "-D", _CLUSTER, "-w", "-t", str(_START_TIMEOUT_S), "-l", "log", "-o", options)
 
 
 def _initialise(home: Path, lock: IO[str]) -> None:
@@ -90,18 +115,28 @@ def _initialise(home: Path, lock: IO[str]) -> None:
     if os.geteuid() == 0:
         _package().ensure_user_exists(_SERVER_USER)
         shutil.chown(new, _SERVER_USER, _SERVER_USER)
-        _allow_traversal(home)
     # initdb outlives a `kill -9` of this process. It inherits the lock, so no other command starts meanwhile.
-    options = ("-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale")
-    _run(new, "initdb", "-D", ".", *options, inherited_lock=lock)
+    options = ("-U", "postgres", "--auth-local=peer", "--auth-host=reject", "--encoding=UTF8", "--no-locale")
+    _run(new, "initdb", "-D", _CLUSTER, *options, inherited_lock=lock)
     new.rename(home / "data")
+
+
+def _write_access_rules(data: Path) -> None:
+    """Let the cluster's owner and root connect, as any role, over the socket only: an old cluster let everybody."""
+    names = {pwd.getpwuid(uid).pw_name for uid in (data.stat().st_uid, 0)}
+    for file, text in (
+        ("pg_hba.conf", _RULES),
+        ("pg_ident.conf", "".join(f'owner "{name}" all\n' for name in sorted(names))),
+    ):
+        (data / file).write_text(text)
 
 
 def _is_ready(socket: Path) -> bool:
     """Return whether the server runs; wait while it starts."""
     end = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < end:
-        done = subprocess.run([_bin() / "pg_isready", "-q", "-h", socket, "-p", str(PORT)], check=False)
+        command = [str(_bin() / "pg_isready"), "-q", "-h", str(socket), "-p", str(PORT)]
+        done = subprocess.run(command, env=_environment(), check=False)
         if done.returncode in (0, _NO_RESPONSE):
             return done.returncode == 0
         time.sleep(0.1)
@@ -128,24 +163,25 @@ def _remove_stale_lock_files(data: Path) -> None:
         (data / name).unlink(missing_ok=True)
 
 
-def _stop_if_last_user(users: IO[str], data: Path) -> None:
-    """Stop the server if no other command uses it. Leave a server that does not stop to the next command."""
+def _stop_if_last_user(users: IO[str], data: Path, timeout_s: int) -> None:
+    """Stop the server if no other command uses it. Leave a server that does not stop in time to the next command."""
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        _run(data, "pg_ctl", "stop", "-D", ".", "-w", "-t", str(_START_TIMEOUT_S), "-m", "fast")
+        _run(data, "pg_ctl", "stop", "-D", _CLUSTER, "-w", "-t", str(timeout_s), "-m", "fast")
 
 
 def _run(cluster: Path, program: str, *args: str, inherited_lock: IO[str] | None = None) -> None:
     """Run one of PostgreSQL's programs in the folder `cluster`, as that folder's owner. Raises SubprocessError."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
     as_root, owner = os.geteuid() == 0, cluster.stat()
+    if as_root:
+        _check_access(_bin() if _PROC.exists() else cluster)
     with subprocess.Popen(
         [_bin() / program, *args],
         cwd=cluster,  # so that no path, however odd, has to be quoted for the shell that pg_ctl starts
-        env=environment,
+        env=_environment(),
         user=owner.st_uid if as_root else None,
         group=owner.st_gid if as_root else None,
         extra_groups=[] if as_root else None,
@@ -154,6 +190,7 @@ def _run(cluster: Path, program: str, *args: str, inherited_lock: IO[str] | None
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
     ) as process:
         try:
             _, stderr = process.communicate(timeout=2 * _START_TIMEOUT_S)
@@ -181,12 +218,19 @@ def _bin() -> Path:
     return Path(_package().POSTGRES_VERSIONS[_package().TARGET_POSTGRES_VERSION])
 
 
-def _allow_traversal(folder: Path) -> None:
-    """When root runs the command, let the server's user traverse (not list) the folders down to `folder`."""
-    for part in (folder, *folder.parents) if os.geteuid() == 0 else ():
-        mode = part.stat().st_mode
-        if not mode & 0o001:
-            part.chmod(mode | 0o001)
+def _environment() -> dict[str, str]:
+    """Return this process's environment without what changes PostgreSQL's connections and messages."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
+
+
+def _check_access(folder: Path) -> None:
+    """Raise CatalogUnavailable if another user than root cannot enter `folder`. No mode is changed for that."""
+    for part in (folder, *folder.parents):
+        if not part.stat().st_mode & 0o001:
+            raise CatalogUnavailable(
+                f"PostgreSQL does not run as root, and its user {_SERVER_USER} cannot enter {part}: "
+                f"run as another user, or chmod o+x {part}, or set DB_HOST to a server of your own."
+            )
 
 
 def _start_failure(error: Exception, home: Path) -> str:

@@ -9,18 +9,26 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from data.atomic import atomic_file, folder_lock, is_stale, is_temporary, publish, temporary_files
-from data.entities import Game, StoredFrame, is_login
+from data.atomic import atomic_file, folder_lock, is_stale, is_temporary
+from data.entities import Game, StoredFrame, is_game_id, is_login
 from data.errors import FolderError
+from data.storage.claims import CLAIMS_FILE
 from data.storage.frame_store import FolderScan
-from data.text import printable_line
+from data.storage.numbered_files import write_numbered
+from data.text import printable, printable_line
+
+_T = TypeVar("_T")
 
 _NAMES_FILE = "games.tsv"  # <game_id><tab><name>, one line per game, UTF-8
+_OWN_FILES = {_NAMES_FILE, CLAIMS_FILE}
+_REPETITIONS = 4  # of a write whose folder somebody removes
 _GAME_FOLDER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
@@ -41,30 +49,27 @@ class FrameFolder:
         Raises FolderError: a full disk, a folder that is not writable, or an invalid login or id.
         """
         # Logins come from the network; without this check one could name a path outside the folder.
-        if not is_login(login) or not _GAME_FOLDER.fullmatch(str(game_id)):
+        if not is_login(login) or not is_game_id(game_id):
             raise FolderError(f"Invalid login {login!r} or game id {game_id}: refusing to use it in a path.")
         folder = self.root / str(game_id)
-        saved: list[StoredFrame] = []
-        try:
-            with _folder_errors(folder, writing=True):
-                folder.mkdir(parents=True, exist_ok=True)
-                # All bytes are on the disk before the first file gets its name: a full disk leaves no trace.
-                with temporary_files(folder, jpegs) as temporaries:
-                    number = _last_number(folder, login)
-                    for temporary in temporaries:
-                        number = _publish(temporary, folder, login, number + 1)
-                        saved.append(StoredFrame(game_id, login, number))
-        except BaseException:  # KeyboardInterrupt too must leave all files or none
-            with contextlib.suppress(FolderError):
-                self.delete(saved)
-            raise
-        return saved
+        with _folder_errors(folder, writing=True):
+            numbers = _repeat_if_removed(lambda: write_numbered(folder, login, jpegs))
+        return [StoredFrame(game_id, login, number) for number in numbers]
 
     def read(self, frame: StoredFrame) -> bytes:
         """Return the frame's JPEG bytes. Raises FolderError."""
         path = self.root / frame.path
         with _folder_errors(path):
             return path.read_bytes()
+
+    def sha256(self, frame: StoredFrame) -> bytes:
+        """Return the SHA-256 of the frame's file. Raises FolderError."""
+        path = self.root / frame.path
+        digest = hashlib.sha256()
+        with _folder_errors(path), path.open("rb") as file:
+            while part := file.read(1 << 20):  # whatever has a frame's name may be large
+                digest.update(part)
+        return digest.digest()
 
     def delete(self, frames: Iterable[StoredFrame]) -> None:
         """Delete these files; a file that is already gone is no error. Raises FolderError."""
@@ -98,7 +103,8 @@ class FrameFolder:
         except OSError as error:
             # An unmounted disk or a typo in DOWNLOAD_PATH must not pass for an empty dataset.
             raise FolderError(
-                f"Cannot read {self.root} ({error.strerror}): check DOWNLOAD_PATH, or make an empty folder there."
+                f"Cannot read {printable(str(self.root))} ({error.strerror}): "
+                "check DOWNLOAD_PATH, or make an empty folder there."
             ) from error
         frames: list[StoredFrame] = []
         games: set[int] = set()
@@ -115,7 +121,7 @@ class FrameFolder:
             except OSError:
                 unreadable.append(entry.name)
         stale_files = sorted(path for path in unrecognised if is_stale(self.root / path))
-        others = sorted(path for path in unrecognised if path != _NAMES_FILE and not is_temporary(self.root / path))
+        others = sorted(path for path in unrecognised if path not in _OWN_FILES and not is_temporary(self.root / path))
         return FolderScan(tuple(frames), frozenset(games), tuple(others), tuple(stale_files), tuple(unreadable))
 
     def size_bytes(self) -> int:
@@ -132,41 +138,37 @@ class FrameFolder:
         """Return the games' names by id, from games.tsv; invalid lines are skipped. Raises FolderError."""
         path = self.root / _NAMES_FILE
         with _folder_errors(path):
-            text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+            # A pipe would never end. Some editors put a byte order mark first.
+            text = path.read_text(encoding="utf-8-sig", errors="replace") if path.is_file() else ""
         pairs = (line.partition("\t") for line in text.split("\n"))
         names = ((game_id, printable_line(name)) for game_id, _, name in pairs if _GAME_FOLDER.fullmatch(game_id))
         return {int(game_id): name for game_id, name in names if name}
 
     def add_games(self, games: Iterable[Game]) -> None:
         """Add these games to games.tsv, or rename them there, and create their folders. Raises FolderError."""
-        games = list(games)
+        valid = [game for game in games if is_game_id(game.id)]
         with _folder_errors(self.root / _NAMES_FILE, writing=True):
-            self.root.mkdir(parents=True, exist_ok=True)
-            for game in games:
-                (self.root / str(game.id)).mkdir(exist_ok=True)  # even an empty folder keeps the game in the catalog
-            with folder_lock(self.root):  # two downloads may add games at the same time
-                names = self.game_names()
-                merged = names | {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
-                if merged != names:
-                    lines = (f"{game_id}\t{name}\n" for game_id, name in sorted(merged.items()))
-                    with atomic_file(self.root / _NAMES_FILE) as temporary:
-                        temporary.write_bytes("".join(lines).encode())
+            _repeat_if_removed(lambda: self._add_games(valid))
+
+    def _add_games(self, games: Sequence[Game]) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        for game in games:
+            (self.root / str(game.id)).mkdir(exist_ok=True)  # even an empty folder keeps the game in the catalog
+        with folder_lock(self.root):  # two downloads may add games at the same time
+            names = self.game_names()
+            merged = names | {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
+            if merged != names:
+                lines = (f"{game_id}\t{name}\n" for game_id, name in sorted(merged.items()))
+                with atomic_file(self.root / _NAMES_FILE) as temporary:
+                    temporary.write_bytes("".join(lines).encode())
 
 
-def _publish(temporary: Path, folder: Path, login: str, number: int) -> int:
-    """Give the file its final name with the first free number from `number` on; return that number."""
-    while True:
-        with contextlib.suppress(FileExistsError):  # another download has just taken this number
-            publish(temporary, folder / f"{login}-{number}.jpg")
-            return number
-        number += 1
-
-
-def _last_number(folder: Path, login: str) -> int:
-    """Return the largest number among the login's frames in this game's folder; 0 without frames."""
-    pattern = re.compile(rf"{login}-([1-9][0-9]{{0,17}})\.jpg", re.ASCII)
-    with os.scandir(folder) as entries:
-        return max((int(match[1]) for entry in entries if (match := pattern.fullmatch(entry.name))), default=0)
+def _repeat_if_removed(write: Callable[[], _T]) -> _T:
+    """Return the result of `write`, which creates its folder; repeat it when somebody removes the folder meanwhile."""
+    for _ in range(_REPETITIONS):
+        with contextlib.suppress(FileNotFoundError):
+            return write()
+    return write()
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
@@ -214,6 +216,9 @@ def _folder_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
             errno.EDQUOT: "free some of your quota",
             errno.EACCES: "change its permissions, or set DOWNLOAD_PATH to a folder of yours",
             errno.EROFS: "set DOWNLOAD_PATH to a writable folder",
+            **dict.fromkeys(
+                (errno.EEXIST, errno.ENOTDIR), "move away what is in the folder's place, or check DOWNLOAD_PATH"
+            ),
         }.get(error.errno or 0, "check the disk and DOWNLOAD_PATH")
         kept = "; the frames saved before are kept" if writing else ""
-        raise FolderError(f"{path}: {error.strerror or error}: {advice}{kept}.") from error
+        raise FolderError(f"{printable(str(path))}: {error.strerror or error}: {advice}{kept}.") from error

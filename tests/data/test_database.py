@@ -129,6 +129,7 @@ def test_the_tables_are_the_documented_ones(engine: Engine):
         "frames.game_id bigint",
         "frames.user_login text",
         "frames.date timestamp with time zone",
+        "frames.sha256 bytea?",
         "games.id bigint",
         "games.name text",
         "games.frames integer",

@@ -153,8 +153,11 @@ def test_a_dry_run_reports_the_changes_of_the_real_run(folder: FrameFolder, cata
     assert dry.stdout.splitlines() == [
         "1 row without a file: would be removed",
         "1 file without a row: would be adopted",
+        "1 row without a hash: would be completed",
         "1 game without a row: would be added",
         "1 temporary file of a process that is gone: would be removed",
+        "1 identical frame: not touched",
+        "  8/bob-1.jpg = 7/ann-2.jpg",
         "The catalog would then hold 2 games and 2 frames.",
     ]
     assert "row without a file: 7/ann-1.jpg" in dry.stderr
@@ -164,7 +167,7 @@ def test_a_dry_run_reports_the_changes_of_the_real_run(folder: FrameFolder, cata
     assert (real.returncode, real.stderr) == (0, "")
     assert real.stdout == dry.stdout.replace("would be ", "").replace("would then hold", "holds")
     assert _same(folder, catalog)
-    assert run("data.dbSync").stdout.startswith("Nothing to repair.")
+    assert run("data.dbSync").stdout.startswith("Nothing to repair.\n1 identical frame")
 
 
 def test_wrong_counts_are_corrected(folder: FrameFolder, catalog: Catalog, engine: Engine):

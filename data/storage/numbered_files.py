@@ -1,0 +1,58 @@
+"""Numbered files of a login's frames in a game's folder: written all or none, and never in place of another file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.atomic import publish, temporary_files
+
+
+def write_numbered(folder: Path, login: str, jpegs: Sequence[bytes]) -> list[int]:
+    """Write each of `jpegs` as the login's next frame in `folder`, all or none; return the numbers. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers: list[int] = []
+    tried: list[tuple[Path, os.stat_result]] = []  # a final path, and the file that was about to get it
+    try:
+        # All bytes are on the disk before the first file gets its name: a full disk leaves no trace.
+        with temporary_files(folder, jpegs) as temporaries:
+            number = _last_number(folder, login)
+            for temporary in temporaries:
+                number = _publish(temporary, folder, login, number + 1, tried)
+                numbers.append(number)
+    except BaseException:  # KeyboardInterrupt too, at any moment, must leave all files or none
+        for path, file in tried:
+            with contextlib.suppress(OSError):
+                found = path.lstat()
+                if (found.st_dev, found.st_ino, found.st_mtime_ns) == (file.st_dev, file.st_ino, file.st_mtime_ns):
+                    path.unlink()  # and not another download's file that had this name first
+        raise
+    return numbers
+
+
+def _publish(temporary: Path, folder: Path, login: str, number: int, tried: list[tuple[Path, os.stat_result]]) -> int:
+    """Give the file its final name with the first free number from `number` on; return that number.
+
+    Each name is added to `tried` before it is tried.
+    """
+    file = temporary.lstat()
+    while True:
+        final = folder / f"{login}-{number}.jpg"
+        tried.append((final, file))
+        with contextlib.suppress(FileExistsError):  # another download has just taken this number
+            publish(temporary, final)
+            return number
+        number += 1
+
+
+def _last_number(folder: Path, login: str) -> int:
+    """Return the largest number among the login's frames in this game's folder; 0 without frames.
+
+    Numbers of 18 digits, which nobody reaches, do not count: the next one would have 19, which is no frame's name.
+    """
+    pattern = re.compile(rf"{login}-([1-9][0-9]{{0,16}})\.jpg", re.ASCII)
+    with os.scandir(folder) as entries:
+        return max((int(match[1]) for entry in entries if (match := pattern.fullmatch(entry.name))), default=0)
