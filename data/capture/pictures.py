@@ -37,7 +37,7 @@ class PictureFiles:
         one takes its place. Raises UndecodableVideo before the first one if none can be decoded.
         """
         chosen = evenly_spaced(self.paths, max_frames or len(self.paths))
-        others = sorted(set(self.paths) - set(chosen), key=self.paths.index) if len(chosen) < len(self.paths) else []
+        others = sorted(set(self.paths).difference(chosen), key=_natural_order)
         count, failures = 0, []
         try:
             for path in chain(bit_reversed(chosen) if spread_first else chosen, others):
@@ -46,8 +46,8 @@ class PictureFiles:
                 except (OSError, UndecodableVideo) as error:
                     failures.append(f"{path.name}: {error}")
                     continue
-                yield jpeg
                 count += 1
+                yield jpeg
                 if count == max_frames:
                     break
         finally:
