@@ -31,7 +31,7 @@ import numpy as np
 import config
 from data.entities import Game
 from data.filters.frame_filter import is_flat
-from data.video.decoder import sample_recording
+from data.video.recording import sample_recording
 from data.video.images import decode_jpeg, encode_jpeg
 from model.augmentation.pipeline import Augmentation, augment_batch
 from model.inference.classifier import ONNX_FILE, Classifier

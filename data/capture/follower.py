@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import requests
 
 from data.entities import Frame
-from data.errors import StreamUnavailable, UndecodableVideo
+from data.errors import StreamUnavailable, UndecodableVideo, UnexpectedStreamError, translate_unexpected
 from data.hls.live_stream import LiveStream
 from data.hls.playlist import Segment
 from data.hls.rendition import Rendition, server_unreachable
@@ -31,7 +32,7 @@ class Follower(Protocol):
     missed_segments: int  # lost to late polls or to a backlog
 
     def poll(self) -> Iterator[Frame]:
-        """Yield the new frames, numbered on from poll to poll. Raises StreamUnavailable, UndecodableVideo."""
+        """Yield the new frames, numbered on from poll to poll. Raises StreamError."""
 
 
 class FrameSchedule:
@@ -59,30 +60,43 @@ class FrameExtractor:
     """Decodes the segments of the stream `name` to frames, one each `interval_s` seconds, and skips failures."""
 
     def __init__(self, name: str, decode_segment: DecodeSegment, interval_s: float) -> None:
-        self._name = name
+        self.name = name
         self._decode_segment = decode_segment
         self._schedule = FrameSchedule(interval_s)
         self._count = 0
-        self._failure: UndecodableVideo | StreamUnavailable | None = None
+        self._failure: UndecodableVideo | StreamUnavailable | UnexpectedStreamError | None = None
 
     def frames(self, segments: Iterable[tuple[Rendition, Segment]]) -> Iterator[Frame]:
         """Yield the frames of these segments, oldest first."""
         for rendition, segment in segments:
-            try:
-                jpegs = self._decode_segment(rendition, segment, self._schedule.offsets(segment))
-            except (UndecodableVideo, StreamUnavailable, requests.RequestException) as error:
-                log.info("%s: segment %s skipped: %s", self._name, segment.number, error)
-                self._failure = server_unreachable(error) if isinstance(error, requests.RequestException) else error
-                continue
-            for jpeg in jpegs:
+            for jpeg in self._decode(rendition, segment):
                 self._count += 1
                 yield Frame(self._count, jpeg, segment.date)
 
     def raise_if_empty(self) -> None:
         """Raise the last failure, UndecodableVideo or StreamUnavailable, if all segments failed."""
         if self._failure and not self._count:
-            error_type = UndecodableVideo if isinstance(self._failure, UndecodableVideo) else StreamUnavailable
-            raise error_type(f"{self._name}: no segment could be decoded ({self._failure})") from self._failure
+            types = (UndecodableVideo, UnexpectedStreamError)
+            error_type = next((kind for kind in types if isinstance(self._failure, kind)), StreamUnavailable)
+            raise error_type(f"{self.name}: no segment could be decoded ({self._failure})") from self._failure
+
+    def _decode(self, rendition: Rendition, segment: Segment) -> Sequence[bytes]:
+        """Return the segment's frames; none if it fails."""
+        try:
+            with translate_unexpected(self.name), _requests_errors():
+                return self._decode_segment(rendition, segment, self._schedule.offsets(segment))
+        except (UndecodableVideo, StreamUnavailable, UnexpectedStreamError) as error:
+            self._failure = error
+        log.info("%s: segment %s skipped: %s", self.name, segment.number, self._failure)
+        return ()
+
+
+@contextmanager
+def _requests_errors() -> Iterator[None]:
+    try:
+        yield
+    except requests.RequestException as error:
+        raise server_unreachable(error) from error
 
 
 class LiveFollower:
@@ -107,7 +121,11 @@ class LiveFollower:
         self._polled = False
 
     def poll(self) -> Iterator[Frame]:
-        """Yield the new frames. Raises StreamUnavailable, UndecodableVideo."""
+        """Yield the new frames. Raises StreamError."""
+        with translate_unexpected(self._extractor.name):
+            yield from self._poll()
+
+    def _poll(self) -> Iterator[Frame]:
         max_segments = None
         if self._max_backlog is not None:  # in addition to the segments of one interval
             max_segments = max(1, int(self.poll_interval_s / self._stream.poll_interval_s)) + self._max_backlog
@@ -129,11 +147,13 @@ class FileFollower:
     poll_interval_s = 0.0
     missed_segments = 0
 
-    def __init__(self, frames: Iterable[Frame]) -> None:
+    def __init__(self, name: str, frames: Iterable[Frame]) -> None:
         self.ended = False
+        self._name = name
         self._frames = frames
 
     def poll(self) -> Iterator[Frame]:
         """Yield all frames of the file."""
-        yield from self._frames
+        with translate_unexpected(self._name):
+            yield from self._frames
         self.ended = True

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from data.capture.follower import FileFollower, Follower, FrameExtractor, LiveFollower
+from data.capture.pictures import PictureFiles
 from data.capture.source_resolver import SourceResolver, VideoFile
 from data.entities import Frame
-from data.errors import OnlyAds, StreamOffline, StreamUnavailable, UndecodableVideo
+from data.errors import OnlyAds, StreamOffline, StreamUnavailable, UndecodableVideo, translate_unexpected
 from data.hls.live_stream import LiveStream
 from data.hls.playlist import Segment, SegmentTracker
 from data.hls.rendition import Rendition
-from data.video.decoder import Decoder, first_frame, frames_at, sample_recording
+from data.video.decoder import Decoder, first_frame, frames_at
+from data.video.recording import sample_recording
 from data.video.sampling import bit_reversed, evenly_spaced
 
 _MIN_FRAMES = 5  # wait for the end of ads only while there are fewer frames than this
@@ -74,6 +77,7 @@ class Grabber:
         self._interval_s = frame_interval_s
         self._sleep, self._clock = sleep, clock
         self._decoder = Decoder()
+        self._closed = threading.Event()
         self._resolver = SourceResolver(
             img_size=img_size,
             quality=quality,
@@ -84,7 +88,8 @@ class Grabber:
         )
 
     def close(self) -> None:
-        """Close the connections. Calling it again does nothing."""
+        """Close the connections, and end the reading of files. Calling it again does nothing."""
+        self._closed.set()
         self._resolver.close()
 
     def __enter__(self) -> Grabber:
@@ -114,14 +119,15 @@ class Grabber:
                 has no effect with a frame interval.
             sleep: waits instead of the grabber's own `sleep`.
         """
-        found = self._resolver.open(source)
-        if isinstance(found, VideoFile):
-            yield from islice(self._file_frames(found, max_frames, spread_first), max_frames)
-            return
-        extractor = FrameExtractor(found.name, self._decode_segment, self._interval_s)
-        segments = self._live_segments(found, max_frames, ad_wait_s, spread_first, sleep or self._sleep)
-        yield from islice(extractor.frames(segments), max_frames)
-        extractor.raise_if_empty()
+        with translate_unexpected(source):
+            found = self._resolver.open(source)
+            if isinstance(found, (VideoFile, PictureFiles)):
+                yield from islice(self._file_frames(found, max_frames, spread_first), max_frames)
+                return
+            extractor = FrameExtractor(found.name, self._decode_segment, self._interval_s)
+            segments = self._live_segments(found, max_frames, ad_wait_s, spread_first, sleep or self._sleep)
+            yield from islice(extractor.frames(segments), max_frames)
+            extractor.raise_if_empty()
 
     def open_follower(self, source: str, initial_frames: int = 1, max_backlog: int | None = None) -> Follower:
         """Return a follower, which yields new frames whenever it is polled, until the stream ends.
@@ -130,12 +136,13 @@ class Grabber:
         `initial_frames`: number of newest segments to begin with. `max_backlog`: number of unread segments
         that a late poll still returns; None: no limit. Raises StreamError, as do the polls.
         """
-        found = self._resolver.open(source)
-        if isinstance(found, VideoFile):
-            return FileFollower(self._file_frames(found, None))
-        live = LiveStream(found, lambda: self._resolver.open_stream(source), self._clock)
-        extractor = FrameExtractor(found.name, self._decode_segment, self._interval_s)
-        return LiveFollower(live, extractor, initial_frames, max_backlog, self._interval_s)
+        with translate_unexpected(source):
+            found = self._resolver.open(source)
+            if isinstance(found, (VideoFile, PictureFiles)):
+                return FileFollower(source, self._file_frames(found, None))
+            live = LiveStream(found, lambda: self._resolver.open_stream(source), self._clock)
+            extractor = FrameExtractor(found.name, self._decode_segment, self._interval_s)
+            return LiveFollower(live, extractor, initial_frames, max_backlog, self._interval_s)
 
     def _live_segments(
         self, rendition: Rendition, max_frames: int, ad_wait_s: float, spread_first: bool, sleep: Sleep
@@ -174,19 +181,41 @@ class Grabber:
             return []
         # Only the start of a segment is fetched, unless a frame further on is wanted.
         first_only = list(offsets_s) == [0.0]
-        with rendition.open_segment(segment, whole=not first_only) as file:
-            if first_only:
-                return [first_frame(file, self._img_size, self._jpeg_quality, self._decoder)]
-            return list(frames_at(file, offsets_s, self._img_size, self._jpeg_quality))
+        jpegs: list[bytes] = []
+        try:
+            with rendition.open_segment(segment, whole=not first_only) as file:
+                if first_only:
+                    jpegs.append(first_frame(file, self._img_size, self._jpeg_quality, self._decoder))
+                else:
+                    jpegs.extend(frames_at(file, offsets_s, self._img_size, self._jpeg_quality))
+        except Exception:
+            if not jpegs:
+                raise
+            log.debug("%s: segment %s breaks off", rendition.name, segment.number, exc_info=True)
+        return jpegs
 
-    def _file_frames(self, file: VideoFile, max_frames: int | None, spread_first: bool = False) -> Iterator[Frame]:
-        """Yield the frames of a video file, at the times of `data.video.sampling.sample_times`."""
+    def _file_frames(
+        self, file: VideoFile | PictureFiles, max_frames: int | None, spread_first: bool = False
+    ) -> Iterator[Frame]:
+        """Yield the frames of a video file, at the times of `data.video.sampling.sample_times`, or pictures."""
+        if isinstance(file, PictureFiles):
+            jpegs = file.jpegs(max_frames, self._img_size, self._jpeg_quality, spread_first=spread_first)
+        else:
+            jpegs = self._video_jpegs(file, max_frames, spread_first)
+        yield from (Frame(number, jpeg) for number, jpeg in enumerate(jpegs, 1))
+
+    def _video_jpegs(self, file: VideoFile, max_frames: int | None, spread_first: bool) -> Iterator[bytes]:
         try:
             with file.open() as video:
-                jpegs = sample_recording(
-                    video, self._interval_s, max_frames, self._img_size, self._jpeg_quality, spread_first=spread_first
+                yield from sample_recording(
+                    video,
+                    self._interval_s,
+                    max_frames,
+                    self._img_size,
+                    self._jpeg_quality,
+                    spread_first=spread_first,
+                    stopped=self._closed.is_set,
                 )
-                yield from (Frame(number, jpeg) for number, jpeg in enumerate(jpegs, 1))
         except UndecodableVideo as error:
             raise UndecodableVideo(f"{file.name}: {error}") from error
         except (OSError, StreamUnavailable) as error:

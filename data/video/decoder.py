@@ -1,36 +1,24 @@
-"""Video decoder: frames of segments and recordings, scaled to JPEG. Owns av (FFmpeg's libraries)."""
+"""Video decoder: frames of segments, scaled to JPEG."""
 
 from __future__ import annotations
 
-import math
 import threading
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import IO
+from itertools import chain
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from data.errors import UndecodableVideo
-from data.readers import ChainedReader, Readable
-from data.video.images import area_average, encode_jpeg
-from data.video.sampling import sample_times
+from data.readers import Readable
+from data.video.container import decode, open_segment, read_packets
+from data.video.groups import FramePicker, decode_packets
+from data.video.images import encode_jpeg
+from data.video.picture import resize_frame
 
-_MAX_PIXELS = 4096 * 2304  # the largest frame that Twitch sends; a larger one is a decompression bomb
-_READ_BYTES = 8192  # FFmpeg reads in steps of this size, so it fetches less than one step beyond the first frame
-_FAST_OPTIONS = {
-    # Without these FFmpeg reads up to 5 MB to learn of frame rates and further tracks.
-    "probesize": "32",
-    "analyzeduration": "0",
-    "fpsprobesize": "0",
-    # Without this the demuxer decodes the first frame to describe the stream, and we decode it again.
-    "codec_whitelist": "none",
-}
-_CONTAINERS = "mov,matroska,webm,mpegts,flv,avi,ogg,asf"  # only formats that cannot name other files to open
-_SEEK_S = 2.0  # a jump of at least this length is worth a seek, to the key frame before it
-_TICK_S = 0.001  # times are rounded to ticks of the stream's time base
-_PLANAR = {"yuv420p", "yuvj420p"}  # Twitch's formats: a brightness plane, and two color planes of half its size
+_MAX_DECODE_S = 30.0  # for one segment: two seconds of 4K at 60 frames a second take about 5 s of CPU
+_MAX_FRAME_S = 1.0  # a segment's last frame is shown up to its end, but for no longer than this
 
 
 class Decoder(threading.local):
@@ -52,12 +40,14 @@ class Decoder(threading.local):
         codec = (stream.codec_context.name, stream.codec_context.extradata)
         context = self._context if self._context and self._codec == codec else stream.codec_context
         self._context = None  # until it has succeeded again: damage may break it
-        for packet in container.demux(stream):
+        for packet in _in_time(read_packets(container, stream)):
             if packet.is_keyframe:
-                frames = context.decode(packet) or context.decode(None)
+                frames = decode(context, packet) or decode(context, None)
                 context.flush_buffers()
                 if frames:
-                    self._context, self._codec = context, codec
+                    # Others may be displayed turned, which a decoder learns from its own container only.
+                    if container.format.name == "mpegts":
+                        self._context, self._codec = context, codec
                     return frames[0]
         raise UndecodableVideo("the segment holds no key frame")
 
@@ -68,105 +58,34 @@ def first_frame(segment: Readable, img_size: int, jpeg_quality: int, decoder: De
     Nothing beyond that frame is read. Raises UndecodableVideo; errors of `segment.read` pass through.
     segment: MPEG-TS, or fMP4 with its init section in front. jpeg_quality: 1 to 100.
     """
-    with _open_segment(segment) as (container, stream):
+    with open_segment(segment) as (container, stream):
         frame = (decoder or Decoder()).first_keyframe(container, stream)
         return encode_jpeg(resize_frame(frame, img_size), jpeg_quality)
 
 
 def frames_at(segment: Readable, offsets_s: Iterable[float], img_size: int, jpeg_quality: int) -> Iterator[bytes]:
-    """Yield the frames of a segment at ascending offsets, in seconds after its first frame, as `first_frame` does."""
-    with _open_segment(segment) as (container, stream):
-        frames = container.decode(stream)
-        frame = next(frames, None)
-        start = frame.time if frame else 0.0
-        for offset in offsets_s:
-            while frame and frame.time - start < offset - _TICK_S:
-                frame = next(frames, None)
-            if frame is None:
-                raise UndecodableVideo("the segment is shorter than its playlist says")
-            yield encode_jpeg(resize_frame(frame, img_size), jpeg_quality)
+    """Yield the frames of a segment at ascending offsets, in seconds after its first frame, as `first_frame` does.
 
-
-def sample_recording(
-    file: IO[bytes], interval_s: float, max_frames: int | None, img_size: int, jpeg_quality: int, *, spread_first: bool
-) -> Iterator[bytes]:
-    """Yield frames of a recording as JPEGs, at the times of `data.video.sampling.sample_times`.
-
-    `file`: a seekable MP4, Matroska or other common container. Raises UndecodableVideo.
+    A segment that ends early gives fewer frames; one without a frame raises UndecodableVideo.
     """
-    with _decode_errors(), av.open(file, options={"format_whitelist": _CONTAINERS}) as container:
-        stream = _video_stream(container)
-        duration_s = (container.duration or 0) / av.time_base
-        frames: Iterator[av.VideoFrame] = iter(())
-        position_s = -math.inf
-        for time_s in sample_times(duration_s, interval_s, max_frames, spread_first=spread_first):
-            if not position_s <= time_s < position_s + _SEEK_S:
-                container.seek(int(time_s * av.time_base) + (container.start_time or 0))
-                frames = container.decode(stream)
-            start_s = (stream.start_time or 0) * stream.time_base
-            frame = next((f for f in frames if f.time - start_s >= time_s - _TICK_S), None)
-            if frame is None and spread_first:  # the recording ends early, but other times come before its end
-                position_s = -math.inf
-                continue
-            if frame is None:
+    with open_segment(segment) as (container, stream):
+        picker = FramePicker(decode_packets(chain(_in_time(read_packets(container, stream)), [None]), stream))
+        for offset_s in offsets_s:
+            found = picker.frame_at(offset_s)
+            if found is None:
+                raise UndecodableVideo("the segment holds no decodable frame")
+            if found.time_s < offset_s - _MAX_FRAME_S:
                 return
-            position_s = frame.time - start_s
-            yield encode_jpeg(resize_frame(frame, img_size), jpeg_quality)
+            yield encode_jpeg(resize_frame(found.frame, img_size), jpeg_quality)
 
 
-@contextmanager
-def _decode_errors() -> Iterator[None]:
-    try:
-        yield
-    except (av.FFmpegError, ValueError, EOFError) as error:
-        raise UndecodableVideo(f"the video cannot be decoded: {error}") from error
-
-
-@contextmanager
-def _open_segment(segment: Readable) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Open a segment and its video stream, for reading only as far as frames are decoded."""
-    start = segment.read(_READ_BYTES)
-    # State the format: while guessing, FFmpeg would also open playlists, and the files that they name.
-    name = "mpegts" if start[:1] == b"\x47" else "mp4"
-    file = ChainedReader(start, segment)
-    with _decode_errors(), av.open(file, format=name, options=_FAST_OPTIONS, buffer_size=_READ_BYTES) as container:
-        yield container, _video_stream(container)
-
-
-def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """Return the container's first video stream, set up for decoding. Raises UndecodableVideo."""
-    if not container.streams.video:
-        raise UndecodableVideo("it holds no video")
-    stream = container.streams.video[0]
-    if stream.codec_context is None:  # damaged bytes can name a codec that FFmpeg does not have
-        raise UndecodableVideo("the video's codec is unknown")
-    if stream.width * stream.height > _MAX_PIXELS:
-        raise UndecodableVideo(f"the video has {stream.width}x{stream.height} pixels")
-    stream.codec_context.thread_count = 1  # a second thread delays the first frame
-    stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}  # the container's header may state a wrong size
-    return stream
-
-
-def resize_frame(frame: av.VideoFrame, img_size: int) -> np.ndarray:
-    """Return a decoded frame as uint8 RGB (img_size, img_size, 3), by area averaging.
-
-    The YUV planes are averaged first and converted to RGB afterwards. This takes a third of the time of the
-    other order and gives the same JPEG, which stores the color planes at half size anyway.
-    """
-    if frame.format.name not in _PLANAR:
-        frame = frame.reformat(format="yuv420p")
-    small = av.VideoFrame(img_size, img_size, frame.format.name)
-    for plane, target in zip(_planes(frame), _planes(small), strict=True):
-        area_average(plane, target)  # Y (img_size, img_size), then U and V (img_size / 2, img_size / 2)
-    small.colorspace, small.color_range = frame.colorspace, frame.color_range
-    return VideoReformatter().reformat(small, format="rgb24", threads=1).to_ndarray()
-
-
-def _planes(frame: av.VideoFrame) -> list[np.ndarray]:
-    """Return views of the frame's planes, each uint8 (height, width)."""
-    # Lines are padded to line_size bytes.
-    rows = [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
-    return [row[: plane.height, : plane.width] for row, plane in zip(rows, frame.planes, strict=True)]
+def _in_time(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    """Yield the packets; raise UndecodableVideo after `_MAX_DECODE_S`, because some bytes make decoders work long."""
+    end = time.monotonic() + _MAX_DECODE_S
+    for packet in packets:
+        if time.monotonic() > end:
+            raise UndecodableVideo(f"decoding takes longer than {_MAX_DECODE_S:.0f} s")
+        yield packet
 
 
 def generate_test_pattern(source: str) -> np.ndarray:

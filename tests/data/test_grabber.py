@@ -149,7 +149,7 @@ def test_endless_ads_raise_only_ads_after_the_wait(twitch):
     [
         ("offline", StreamOffline, "gql usher"),
         ("nobody_of_that_name", SourceNotFound, "gql"),
-        ("Live", SourceNotFound, ""),
+        ("Li ve", SourceNotFound, ""),
         ("../live", SourceNotFound, ""),
         ("live?x=1", SourceNotFound, ""),
         ("v/1", SourceNotFound, ""),

@@ -1,0 +1,172 @@
+"""Container: opens videos and reads their packets with FFmpeg's libraries (PyAV).
+
+Whatever FFmpeg raises about a video is UndecodableVideo here: damaged bytes cause exceptions of many types. An error of
+the file that FFmpeg reads from is raised as it is.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, Any
+
+import av
+from av.stream import Disposition
+
+from data.errors import StopRequested, ToolkitError, UndecodableVideo
+from data.readers import ChainedReader, Readable
+
+_MAX_PIXELS = 4096 * 2304  # the largest frame that Twitch sends; a larger one is a decompression bomb
+_MAX_READ_ERRORS = 20  # in a row; then the rest of the file is taken for lost
+_SEGMENT_READ_BYTES = 8192  # FFmpeg reads in steps of this size, so less than one step beyond the first frame
+
+# Without this the demuxer decodes frames to describe the stream: twice the work, and without our limit of pixels.
+_NO_DECODING = {"codec_whitelist": "none"}
+# Without these FFmpeg reads up to 5 MB to learn of frame rates and further tracks.
+_SEGMENT_OPTIONS = {**_NO_DECODING, "probesize": "32", "analyzeduration": "0", "fpsprobesize": "0"}
+# Only formats that cannot name other files to open. Those of the last line are here to be named in the error.
+_FORMATS = (
+    "mov,matroska,webm,mpegts,mpeg,mpegvideo,flv,avi,ogg,asf,h264,hevc,m4v,mjpeg,obu,ivf,gif,apng,"
+    "nut,mxf,wtv,rm,dv,yuv4mpegpipe,"
+    "mp3,wav,flac,aac,ac3,eac3,aiff,amr,srt,webvtt,ass"
+)
+_RECORDING_OPTIONS = {**_NO_DECODING, "format_whitelist": _FORMATS}
+_NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails  # covers of music, previews of chapters
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def open_segment(segment: Readable) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Open a segment and its video stream, for reading only as far as frames are decoded. Raises UndecodableVideo."""
+    start = segment.read(_SEGMENT_READ_BYTES)
+    # State the format: while guessing, FFmpeg would also open playlists, and the files that they name.
+    name = "mpegts" if start[:1] == b"\x47" else "mp4"
+    options = {"format": name, "options": _SEGMENT_OPTIONS, "buffer_size": _SEGMENT_READ_BYTES}
+    with _open(_Input(ChainedReader(start, segment)), options) as container:
+        yield container, _video_stream(container)
+
+
+@contextmanager
+def open_recording(file: IO[bytes]) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Open a recording from its beginning, and its video stream. Raises UndecodableVideo.
+
+    `file`: seekable; of any of `_FORMATS`.
+    """
+    file.seek(0)
+    if not (start := file.read(64)):
+        raise UndecodableVideo("the file is empty")
+    file.seek(0)
+    opened = False
+    try:
+        with _open(_SeekableInput(file), {"options": _RECORDING_OPTIONS}) as container:
+            opened = True
+            yield container, _video_stream(container)
+    except UndecodableVideo as error:
+        if opened or error.__cause__ is None:
+            raise
+        raise UndecodableVideo(_unreadable_reason(start)) from error
+
+
+def read_packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
+    """Yield the packets of a stream up to the end of the file. Damaged places are skipped."""
+    errors = 0
+    while errors < _MAX_READ_ERRORS:
+        try:
+            for packet in container.demux(stream):
+                if packet.size:  # else it is PyAV's mark of the end
+                    errors = 0
+                    yield packet
+            return
+        except Exception:
+            errors += 1
+            log.debug("damaged container", exc_info=True)
+
+
+def decode(context: av.VideoCodecContext, packet: av.Packet | None) -> list[av.VideoFrame]:
+    """Return the frames that a packet completes, or at None those that the decoder holds. A damaged packet has none."""
+    try:
+        return context.decode(packet)
+    except Exception:
+        log.debug("damaged packet", exc_info=True)
+        return []
+
+
+class _Input:
+    """A file as FFmpeg reads it: an error of the file looks like its end, and is kept in `failure`.
+
+    PyAV would raise it at any later call, even one of another container.
+    """
+
+    def __init__(self, file: Readable) -> None:
+        self.failure: Exception | None = None
+        self._file = file
+
+    def read(self, size: int, /) -> bytes:
+        """Return 1 to `size` bytes; b"" at the end of the file, and from an error on."""
+        try:
+            return b"" if self.failure else self._file.read(size)
+        except Exception as error:  # noqa: BLE001 - `_open` raises it
+            self.failure = error
+            return b""
+
+
+class _SeekableInput(_Input):
+    """An `_Input` of a file that can seek."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self._seek, self.tell = file.seek, file.tell
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Return the new position; -1 if there is no such place, because damaged files name some."""
+        try:
+            return self._seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
+
+
+@contextmanager
+def _open(file: _Input, options: Mapping[str, Any]) -> Iterator[av.container.InputContainer]:
+    """Open a container, and translate the errors of the block."""
+    try:
+        # Nothing here reads metadata, so its encoding does not matter.
+        with av.open(file, "r", metadata_errors="replace", **options) as container:
+            yield container
+    except Exception as error:
+        if file.failure:
+            raise file.failure from error
+        if isinstance(error, (ToolkitError, StopRequested)):
+            raise
+        log.debug("FFmpeg failed", exc_info=True)
+        raise UndecodableVideo(f"the video cannot be decoded: {getattr(error, 'strerror', None) or error}") from error
+    if file.failure:
+        raise file.failure
+
+
+def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """Return the container's largest video stream, set up for decoding. Raises UndecodableVideo."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
+    if not streams:
+        kinds = sorted({stream.type or "unknown" for stream in container.streams if stream.type != "video"})
+        raise UndecodableVideo(f"it holds no video{', only ' + ' and '.join(kinds) if kinds else ''}")
+    streams = [stream for stream in streams if stream.codec_context]  # damage can name a codec that FFmpeg has not
+    if not streams:
+        raise UndecodableVideo("the video's codec is unknown")
+    stream = max(streams, key=lambda stream: stream.width * stream.height)  # the first one of equal streams
+    if stream.width * stream.height > _MAX_PIXELS:
+        raise UndecodableVideo(f"the video has {stream.width}x{stream.height} pixels")
+    stream.codec_context.thread_count = 1  # a second thread delays the first frame
+    stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}  # the container's header may state a wrong size
+    return stream
+
+
+def _unreadable_reason(start: bytes) -> str:
+    """Return what is wrong with a file that FFmpeg cannot open. `start`: its first 64 bytes."""
+    if start[4:8] == b"ftyp":
+        return (
+            "its index (the moov box) is missing: the recording was not finished; repair it, for example with untrunc"
+        )
+    return "it is not a video of a known format; convert it, for example with ffmpeg -i FILE out.mp4"

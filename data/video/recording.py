@@ -1,0 +1,177 @@
+"""Recording: frames at chosen times of a video in one file.
+
+    a file of more than 256 MB: seek to each time               (until the file does not keep what its header says)
+    any other file, or the rest of such a file: read all of it  (twice, because the first pass finds its length)
+    decode only the groups of pictures in which a time lies
+
+Reading trusts neither the header's duration nor an index nor single timestamps. These are missing or wrong in
+recordings that were cut off, in raw streams, after packet loss, and where the sound is longer than the picture.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, takewhile
+from typing import IO
+
+import av
+
+from data.errors import StreamUnavailable, UndecodableVideo
+from data.video.container import open_recording, read_packets
+from data.video.groups import MAX_GAP_S, FramePicker, decode_group, read_groups
+from data.video.images import encode_jpeg
+from data.video.picture import resize_frame
+from data.video.sampling import sample_times
+
+_READ_ALL_BYTES = 256 << 20  # all packets of a smaller file take less than a second
+_FIRST_ROUND = 4  # frames that `spread_first` yields before one more pass takes all others
+# A seek may end behind the key frame that it should find, as in MPEG-TS, which has no index. Then it is repeated for
+# a time so many seconds earlier.
+_SEEK_BACK_S = (0, 2, 4, 8, 16, 32, 64)
+_TICK_S = 0.001
+
+log = logging.getLogger(__name__)
+
+_Encode = Callable[[av.VideoFrame], bytes]
+_Stopped = Callable[[], bool]
+
+
+def sample_recording(
+    file: IO[bytes],
+    interval_s: float,
+    max_frames: int | None,
+    img_size: int,
+    jpeg_quality: int,
+    *,
+    spread_first: bool,
+    stopped: _Stopped = lambda: False,
+    read_all_bytes: int = _READ_ALL_BYTES,
+) -> Iterator[bytes]:
+    """Yield frames of a recording as JPEGs, at the times of `data.video.sampling.sample_times`, no frame twice.
+
+    file: seekable, in a format of `data.video.container`. stopped: nothing more is read once it returns true.
+    read_all_bytes: size up to which no seek is tried.
+    Raises UndecodableVideo, StreamUnavailable if it is stopped before the first frame, and the errors of `file.read`.
+    """
+
+    def encode(frame: av.VideoFrame) -> bytes:
+        return encode_jpeg(resize_frame(frame, img_size), jpeg_quality)
+
+    if max_frames and not interval_s:
+        jpegs = _spread(file, max_frames, encode, stopped, spread_first=spread_first, read_all_bytes=read_all_bytes)
+    else:
+        times = sample_times(0.0, interval_s, max_frames)
+        jpegs = (jpeg for _, _, jpeg in _read(file, times, encode, stopped))
+    if (first := next(jpegs, None)) is None:
+        if stopped():
+            raise StreamUnavailable("the reading was stopped")
+        raise UndecodableVideo("no picture of the video can be decoded")
+    yield from chain([first], jpegs)
+
+
+def _spread(
+    file: IO[bytes], max_frames: int, encode: _Encode, stopped: _Stopped, *, spread_first: bool, read_all_bytes: int
+) -> Iterator[bytes]:
+    """Yield up to `max_frames` frames, spread over the whole recording."""
+    count = 0
+    if file.seek(0, io.SEEK_END) > read_all_bytes:
+        for jpeg in _seek_spread(file, max_frames, encode, spread_first):
+            count += 1
+            yield jpeg
+    if count == max_frames:
+        return
+    length_s, frames = _length(file, stopped)
+    times = [*sample_times(length_s, 0.0, min(max_frames, frames), spread_first=spread_first)][count:] if frames else []
+    if not spread_first:
+        yield from (jpeg for _, _, jpeg in _read(file, times, encode, stopped))
+        return
+    seen: set[float] = set()  # a frame that is shown for long may be the one of several times
+    for part in (times[:_FIRST_ROUND], times[_FIRST_ROUND:]):
+        found = {time_s: (at_s, jpeg) for time_s, at_s, jpeg in _read(file, sorted(part), encode, stopped)}
+        for at_s, jpeg in (found[time_s] for time_s in part if time_s in found):
+            if at_s not in seen:
+                seen.add(at_s)
+                yield jpeg
+
+
+def _length(file: IO[bytes], stopped: _Stopped) -> tuple[float, int]:
+    """Return the length of a video in seconds, and the number of its frames. Nothing is decoded."""
+    seconds, frames = 0.0, 0
+    with open_recording(file) as (container, stream):
+        for group in read_groups(_until(stopped, read_packets(container, stream)), stream):
+            seconds, frames = group.start_s + group.seconds, frames + len(group.packets)
+    return seconds, frames
+
+
+def _read(
+    file: IO[bytes], times: Iterable[float], encode: _Encode, stopped: _Stopped
+) -> Iterator[tuple[float, float, bytes]]:
+    """Yield (wanted time, time of the frame, JPEG) for ascending times; no frame twice.
+
+    A group that cannot be decoded is left out; the next one's first frame takes its place once.
+    """
+    pending = iter(times)
+    time_s, latest_s = next(pending, None), -1.0
+    with open_recording(file) as (container, stream):
+        for group in read_groups(_until(stopped, read_packets(container, stream)), stream):
+            if time_s is None:
+                return
+            end_s = group.start_s + group.seconds - _TICK_S  # a time at the end is that of the next key frame
+            if time_s >= end_s and not (group.continues or group.unfinished):
+                continue
+            frames = decode_group(group, stream)
+            picker = FramePicker(frames)
+            while time_s is not None and time_s < end_s and (found := picker.frame_at(time_s - group.start_s)):
+                if (at_s := group.start_s + found.time_s) > latest_s:
+                    latest_s = at_s
+                    yield time_s, at_s, encode(found.frame)
+                time_s = next(pending, None)
+            if group.unfinished:
+                for _ in frames:  # the next part needs them
+                    pass
+
+
+def _seek_spread(file: IO[bytes], max_frames: int, encode: _Encode, spread_first: bool) -> Iterator[bytes]:
+    """Yield frames at the times of the header's duration, until one is not found where it should be."""
+    with open_recording(file) as (container, stream):
+        length_s = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
+        start = next(decode_group(next(read_groups(read_packets(container, stream), stream)), stream), None)
+        if not length_s or start is None or start.frame.pts is None:
+            return
+        start_s = float(start.frame.pts * stream.time_base)
+        if _frame_at(container, stream, start_s + length_s + MAX_GAP_S):
+            return  # the recording is longer than its header says
+        for time_s in sample_times(length_s, 0.0, min(max_frames, int(length_s * 100)), spread_first=spread_first):
+            frame = start.frame if not time_s else _frame_at(container, stream, start_s + time_s)
+            if frame is None:
+                return
+            yield encode(frame)
+
+
+def _frame_at(container: av.container.InputContainer, stream: av.VideoStream, time_s: float) -> av.VideoFrame | None:
+    """Seek to a timestamp and return the frame there; None if it is not found."""
+    for back_s in _SEEK_BACK_S:
+        try:
+            container.seek(int((time_s - back_s) / stream.time_base), stream=stream)
+        except Exception:
+            log.debug("seek failed", exc_info=True)
+            return None
+        packets = read_packets(container, stream)
+        key = next((packet for packet in packets if packet.is_keyframe), None)
+        if key is None or key.pts is None or key.pts * stream.time_base > time_s + _TICK_S:
+            continue
+        for group in read_groups(chain([key], packets), stream):
+            if group.unfinished or group.packets[0].pts is None:
+                return None
+            offset_s = time_s - float(group.packets[0].pts * stream.time_base)
+            if offset_s < group.seconds - _TICK_S:
+                found = FramePicker(decode_group(group, stream)).frame_at(offset_s)
+                return found.frame if found and abs(found.time_s - offset_s) < MAX_GAP_S else None
+        return None
+    return None
+
+
+def _until(stopped: _Stopped, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    return takewhile(lambda _: not stopped(), packets)
