@@ -7,7 +7,7 @@ import io
 import pytest
 
 from data.errors import SettingsError
-from recognition.sources import normalise, read_sources, twitch_login
+from recognition.sources import normalise, read_sources, twitch_login, unique
 
 
 def test_arguments_file_and_stdin_are_joined_in_order(tmp_path):
@@ -52,7 +52,11 @@ def test_empty_list_raises_settings_error():
         ("some_login", "some_login"),
         ("https://www.twitch.tv/Some_Login", "some_login"),
         ("twitch.tv/some_login/", "some_login"),
+        ("@Some_Login", "some_login"),
+        ("https://m.twitch.tv/some_login/videos?sort=time", "some_login"),
+        ("https://player.twitch.tv/?channel=some_login", "some_login"),
         ("https://www.twitch.tv/videos/123456789", ""),
+        ("twitch.tv/directory", ""),
         ("https://example.com/some_login", ""),
         ("recording.mp4", ""),
     ],
@@ -60,6 +64,54 @@ def test_empty_list_raises_settings_error():
 def test_twitch_login_of_a_source(text, login):
     """A login and a channel's address give the login; recordings, other sites and files give none."""
     assert twitch_login(text) == login
+
+
+def test_sources_that_mean_the_same_are_one():
+    """The first spelling stays, in order."""
+    forms = [
+        "twitch.tv/First",
+        "second",
+        "@FIRST",
+        "first",
+        "https://www.twitch.tv/videos/1",
+        "twitch.tv/x/v/1",
+        "Second",
+    ]
+    assert unique(forms) == ("twitch.tv/First", "second", "https://www.twitch.tv/videos/1")
+    assert read_sources(["HTTPS://Example.com/a", "https://example.com/a"]) == ("HTTPS://Example.com/a",)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
+def test_list_with_a_byte_order_mark_keeps_its_first_source(tmp_path, encoding):
+    """In a file and on stdin, and where two such lists were joined."""
+    file = tmp_path / "list.txt"
+    file.write_bytes("first\r\n\ufeffsecond\n\ufeff# nobody\n".encode(encoding))
+    assert read_sources([], str(file)) == ("first", "second")
+    assert read_sources(["-"], "", io.TextIOWrapper(io.BytesIO(file.read_bytes()), encoding="utf-8")) == (
+        "first",
+        "second",
+    )
+
+
+def test_list_without_an_end_raises_settings_error():
+    """A device is read up to a limit."""
+    with pytest.raises(SettingsError, match="--from: /dev/zero has more than 10000000 characters"):
+        read_sources([], "/dev/zero")
+
+
+def test_closed_stdin_raises_settings_error():
+    """As `--from - <&-` gives it."""
+    closed = io.StringIO("a")
+    closed.close()
+    with pytest.raises(SettingsError, match="--from: cannot read -"):
+        read_sources([], "-", closed)
+
+
+def test_file_names_keep_what_only_some_consider_a_line_end(tmp_path):
+    """A form feed or a line separator may be part of a name."""
+    file = tmp_path / "list.txt"
+    file.write_text("a\x0cb.mp4\nc\u2028d.mp4\n", encoding="utf-8")
+    assert read_sources([], str(file)) == ("a\x0cb.mp4", "c\u2028d.mp4")
 
 
 def test_normalise_keeps_paths_and_addresses():
