@@ -4,7 +4,7 @@
     ├── SettingsError                 a setting is invalid           → exit 2; the line names the setting
     ├── DirectoryError                the directory of games and streams (Helix)
     │   ├── DirectoryUnavailable      down, slow or rate-limited     → wait, then repeat the request
-    │   ├── DirectoryUnauthorized     the credentials are refused    → exit 1; the line says what to fix
+    │   ├── DirectoryUnauthorized     it refuses us for good         → exit 1; the line says what to fix
     │   └── CategoryNotFound          no category has that name      → exit 2; the line names it
     ├── StreamError                   this stream only               → take the next stream
     │   ├── StreamOffline             ended, or not started          → exit 3
@@ -59,7 +59,7 @@ class DirectoryUnavailable(DirectoryError):
 
 
 class DirectoryUnauthorized(DirectoryError):
-    """The directory refused the credentials, also after one renewal of the token where that is possible."""
+    """The directory refused the credentials, also after one renewal of the token, or the same request many times."""
 
 
 class CategoryNotFound(DirectoryError):

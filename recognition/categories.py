@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from data.entities import Game, Stream
@@ -23,22 +22,22 @@ class CategoryLookup:
     """Requests the categories of all sources once, in a background thread, 100 logins per request."""
 
     def __init__(self, helix: Helix, sources: Iterable[str]) -> None:
-        """Start the requests."""
-        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="categories")
-        self._response = pool.submit(helix.streams_by_login, _logins(sources))
-        pool.shutdown(wait=False)
+        """Start the requests in a daemon thread: the end of the program does not wait for them."""
+        self._streams: Future[dict[str, Stream]] = Future()
+        arguments = (helix, _logins(sources))
+        threading.Thread(target=self._work, args=arguments, name="categories", daemon=True).start()
 
     def get(self, source: str) -> Game | None:
         """Wait for the responses; return the channel's category, None if it is offline, has none, or Helix fails."""
-        return _category(self._streams, source)
+        return _category(self._streams.result(), source)
 
-    @cached_property
-    def _streams(self) -> dict[str, Stream]:
+    def _work(self, helix: Helix, logins: list[str]) -> None:
+        streams: dict[str, Stream] = {}
         try:
-            return self._response.result()
-        except DirectoryError as error:  # a warning is enough: recognition does not depend on it
-            log.warning("%s; continuing without categories", error)
-            return {}
+            streams = helix.streams_by_login(logins)
+        except Exception as error:  # noqa: BLE001 - whatever Helix sends, recognition does not depend on it
+            _warn(error, "continuing without categories")
+        self._streams.set_result(streams)
 
 
 class CategoryPoller:
@@ -59,13 +58,19 @@ class CategoryPoller:
         while not stop.is_set():
             try:
                 self._streams, healthy = helix.streams_by_login(logins), True
-            except DirectoryError as error:
+            except Exception as error:  # noqa: BLE001 - whatever Helix sends, recognition does not depend on it
                 if healthy:  # one warning per outage
-                    log.warning("%s; reporting changes without categories", error)
+                    _warn(error, "reporting changes without categories")
                 healthy = False
                 if isinstance(error, DirectoryUnauthorized):  # another request would be refused as well
                     return
             stop.wait(interval_s)
+
+
+def _warn(error: Exception, consequence: str) -> None:
+    expected = isinstance(error, DirectoryError)
+    log.warning("%s; %s", error if expected else f"unexpected {type(error).__name__}", consequence)
+    log.debug("traceback of this error:", exc_info=True)
 
 
 def _logins(sources: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@
            not found            → reopen the stream at its new address; not live any more: ended
            server error         → tolerate it for 60 s, then raise StreamUnavailable
            nothing new for long → reopen; nothing new there either: ended
-           else                 → return the new segments without ads
+           else                 → return the new usable segments: no ads, none encrypted, no gaps
 
 Nothing here waits: `poll_interval_s` says when the next poll is due.
 """
@@ -54,14 +54,14 @@ class LiveStream:
         self._last_response_at = self._last_segment_at = clock()
 
     def poll(self, initial_segments: int, max_segments: int | None = None) -> list[tuple[Rendition, Segment]]:
-        """Return the new segments without ads, oldest first, each with the rendition that opens it.
+        """Return the new usable segments, oldest first, each with the rendition that opens it.
 
         The first poll returns the newest `initial_segments`, later ones the newest `max_segments` (None: all).
         For a recording, return all segments. Raises StreamUnavailable after 60 s of server errors,
         and SourceNotFound or UndecodableVideo.
         """
         new = self._refresh()
-        content = [segment for segment in new if not segment.ad]
+        content = [segment for segment in new if segment.usable]
         limit = len(content) if self.ended else initial_segments if self._no_content_yet else max_segments
         skipped = 0 if limit is None else max(0, len(content) - limit)
         self._skipped += 0 if self._no_content_yet else skipped

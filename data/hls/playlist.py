@@ -23,6 +23,13 @@ class Segment:
     seconds: float  # duration
     date: float | None  # of the first frame, epoch seconds (EXT-X-PROGRAM-DATE-TIME); None if not stated
     ad: bool
+    encrypted: bool = False  # itself (EXT-X-KEY), or its init section
+    gap: bool = False  # its bytes are missing (EXT-X-GAP)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it has frames of the stream."""
+        return not (self.ad or self.encrypted or self.gap)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class SegmentTracker:
 def parse_playlist(found: Any, start_s: float) -> Playlist:
     """Return Streamlink's playlist as our own values; of a recording, drop the first `start_s` seconds.
 
-    Segments to prefetch are dropped: the next poll finds them complete. Raises ValueError, OverflowError.
+    Segments to prefetch are dropped: the next poll finds them complete. Raises whatever invalid values cause.
     """
     target_s = _valid_duration(found.targetduration, _DEFAULT_TARGET_S)
     segments: list[Segment] = []
@@ -84,7 +91,8 @@ def parse_playlist(found: Any, start_s: float) -> Playlist:
             date = segment.date.timestamp() if segment.date else None
             # `ad` is an undocumented attribute of the Twitch plugin; other plugins' segments lack it.
             ad = bool(getattr(segment, "ad", False))
-            segments.append(Segment(segment.num, media, init, _valid_duration(segment.duration, target_s), date, ad))
+            seconds, gap = _valid_duration(segment.duration, target_s), bool(getattr(segment, "gap", False))
+            segments.append(Segment(segment.num, media, init, seconds, date, ad, _is_encrypted(segment), gap))
     ended = bool(found.is_endlist)
     ends_s = accumulate(segment.seconds for segment in segments)
     kept = tuple(s for s, end_s in zip(segments, ends_s, strict=True) if not ended or end_s > start_s)
@@ -97,6 +105,17 @@ def _byte_range(uri: str, byterange: Any, previous_end: int) -> ByteRange:
         return ByteRange(uri)
     start = previous_end if byterange.offset is None else byterange.offset
     return ByteRange(uri, start, start + byterange.range)
+
+
+def _is_encrypted(segment: Any) -> bool:
+    """Return whether a segment cannot be decoded without a key."""
+    # Of fMP4, SAMPLE-AES leaves the init section clear (RFC 8216, 4.3.2.4); AES-128 encrypts it, too.
+    init_key = segment.map.key if segment.map else None
+    return _method(segment.key) != "NONE" or _method(init_key) not in ("NONE", "SAMPLE-AES", "SAMPLE-AES-CTR")
+
+
+def _method(key: Any) -> str:
+    return str(key.method).upper() if key else "NONE"
 
 
 def _valid_duration(value: Any, default: float) -> float:

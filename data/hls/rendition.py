@@ -5,28 +5,32 @@ Range requests fetch about as many bytes of a segment as its first frame takes, 
 
 from __future__ import annotations
 
+import logging
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
 import requests
 from streamlink.exceptions import StreamlinkError
-from streamlink.stream.hls import HLSStream, parse_m3u8
+from streamlink.stream.hls import HLSStream
 from streamlink.stream.http import HTTPStream
 
 from data.errors import StreamOffline, StreamUnavailable, UndecodableVideo
+from data.hls.parser import parse
 from data.hls.playlist import Playlist, Segment, parse_playlist
 from data.http.range_reader import ByteRange, RangeReader
 from data.http.session import read_body
 from data.readers import ChainedReader, Readable
-
-PARSE_ERRORS = (ValueError, OverflowError)  # errors that Streamlink's parsers let pass; the latter for absurd dates
+from data.text import printable, redacted
 
 _PLAYLIST_BYTES = 16 << 20  # the playlist of a recording of two days
 _SEGMENT_BYTES = 64 << 20  # two seconds at 250 Mbit/s
 _MIN_REQUEST_BYTES, _MAX_REQUEST_BYTES = 32 << 10, 1 << 20  # limits of the first request's size before any was read
 _FIRST_FRAME_FRACTION = 0.15  # upper limit of the first frame's fraction of a two-second segment
 _HEADROOM = 1.5  # of the first request, over the largest first frame so far: a second request costs more than bytes
+
+log = logging.getLogger(__name__)
 
 
 class MediaUrl:
@@ -53,8 +57,13 @@ class MediaUrl:
 
     def content(self, limit_bytes: int) -> bytes:
         """Return the whole content of the URL. Raises StreamUnavailable."""
+        return self.fetch(limit_bytes)[0]
+
+    def fetch(self, limit_bytes: int) -> tuple[bytes, str]:
+        """Return the whole content, and the URL that it came from, after redirects. Raises StreamUnavailable."""
         try:
-            return read_body(self.request(self.url, {}), self._deadline_s, limit_bytes)
+            response = self.request(self.url, {})
+            return read_body(response, self._deadline_s, limit_bytes), response.url
         except requests.RequestException as error:
             raise server_unreachable(error) from error
 
@@ -78,20 +87,21 @@ class Rendition:
         """Fetch the media playlist.
 
         Raises StreamOffline for 4xx (the stream has ended, or its address expired), StreamUnavailable if the
-        server fails or the playlist is invalid, UndecodableVideo if the segments are encrypted.
+        server fails or the playlist is invalid, UndecodableVideo if all segments are encrypted.
         """
         try:
-            text = self._media.content(_PLAYLIST_BYTES).decode("utf-8", "replace")
-            found = parse_m3u8(text, base_uri=self._media.url, parser=self._parser)
-            if any(segment.key and segment.key.method != "NONE" for segment in found.segments):
-                raise UndecodableVideo(f"{self.name}: the video is encrypted")
-            return parse_playlist(found, self._start_s)
+            body, url = self._media.fetch(_PLAYLIST_BYTES)
+            found = parse_playlist(parse(body.decode("utf-8", "replace"), url, self._parser), self._start_s)
         except StreamUnavailable as error:
             if isinstance(error, HttpStatusError) and error.status < 500:
                 raise StreamOffline(f"{self.name} has ended: its playlist returned HTTP {error.status}") from error
             raise StreamUnavailable(f"{self.name}: {error}") from error
-        except PARSE_ERRORS as error:
-            raise StreamUnavailable(f"{self.name}: invalid playlist: {error}") from error
+        except Exception as error:  # Streamlink's parser lets many types pass
+            log.debug("%s: invalid playlist", self.name, exc_info=True)
+            raise StreamUnavailable(f"{self.name}: invalid playlist: {describe(error)}") from error
+        if any(segment.encrypted for segment in found.segments) and not any(s.usable for s in found.segments):
+            raise UndecodableVideo(f"{self.name}: the video is encrypted")
+        return found
 
     @contextmanager
     def open_segment(self, segment: Segment, *, whole: bool = False) -> Iterator[Readable]:
@@ -113,6 +123,13 @@ class Rendition:
             with self._open_range(byte_range, initial_bytes=size) as file:
                 self._init = byte_range, b"".join(iter(partial(file.read, _SEGMENT_BYTES), b""))
         return self._init[1]
+
+
+def describe(error: Exception) -> str:
+    """Return an error of Streamlink as a short text without secrets; those that it does not name, with their type."""
+    named = isinstance(error, (StreamlinkError, OSError, ValueError))
+    text = redacted(printable(str(error)[:1000]))  # it may quote whole responses
+    return textwrap.shorten(text if named else f"{type(error).__name__}: {text}", 200, placeholder=" …")
 
 
 def server_unreachable(error: Exception) -> StreamUnavailable:

@@ -10,13 +10,14 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import requests
 
-from data.http.session import iter_body
+from data.http.session import InvalidResponse, iter_body
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")  # RFC 9110, 14.4
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")  # RFC 9110, 14.4
 
 Request = Callable[[str, Mapping[str, str]], requests.Response]
 
@@ -37,8 +38,8 @@ class RangeReader:
 
     request: `request(uri, headers)` sends a request with stream=True. `read` raises its errors, and those of
         `data.http.session.iter_body`.
-    initial_bytes: size of the first request. limit_bytes: the largest acceptable response.
-    deadline_s: seconds for all requests together.
+    initial_bytes: size of the first request. limit_bytes, deadline_s: limits of all responses together, in bytes and
+        in seconds.
     """
 
     def __init__(
@@ -68,9 +69,10 @@ class RangeReader:
         return self
 
     def __exit__(self, failed: type | None, *_: object) -> None:
-        # A connection can be reused only when all requested bytes were read.
+        # A connection can be reused only when all requested bytes were read. If that fails, nothing is lost.
         if not failed and self._response is not None and self._response.status_code == 206:
-            deque(self._body, maxlen=0)
+            with suppress(requests.RequestException):
+                deque(self._body, maxlen=0)
         self._release()
 
     def _release(self) -> None:
@@ -85,18 +87,30 @@ class RangeReader:
         while True:
             last = position + size - 1 if end is None else min(position + size, end) - 1
             response = self._response = self._request(uri, {"Range": f"bytes={position}-{last}"})
-            self._body = iter_body(response, max(0.0, self._deadline - time.monotonic()), self._limit_bytes)
+            limit_bytes = self._limit_bytes - (position - start)
+            self._body = iter_body(response, max(0.0, self._deadline - time.monotonic()), limit_bytes)
             found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if not found:
                 # Status 200: the whole resource. A 206 without Content-Range: take it for the requested bytes.
                 yield from self._body if response.status_code == 206 else _slice_stream(self._body, position, end)
                 return
-            yield from self._body
-            position = int(found[2]) + 1
+            first, position = position, int(found[2]) + 1
+            if int(found[1]) != first or position <= first:
+                raise InvalidResponse(f"requested bytes from {first}, received Content-Range: {found[0]}")
+            yield from _exactly(self._body, position - first)
             total = position if found[3] == "*" else int(found[3])
             if position >= (total if end is None else end):
                 return
             size = position - start
+
+
+def _exactly(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield the chunks, which must have `size` bytes together: a server that sends fewer would be asked for ever."""
+    for chunk in chunks:
+        size -= len(chunk)
+        yield chunk
+    if size:
+        raise InvalidResponse(f"Content-Range differs from the body by {size} bytes")
 
 
 def _slice_stream(chunks: Iterator[bytes], start: int, end: int | None) -> Iterator[bytes]:

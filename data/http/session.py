@@ -1,31 +1,39 @@
 """HTTP session: the only module that makes sessions, and so the only way to the network.
 
-Every session has timeouts, a deadline for each response, and retries of failed connections. Stand-in
-routing: where TWITCH_STANDIN names a stand-in, each request, whatever its host, goes to the stand-in's
-socket with its original `Host` header.
+Every session has timeouts, a deadline for each response with its redirects, limits for each body, and retries of failed
+connections. No session reads .netrc. Stand-in routing: where TWITCH_STANDIN names a stand-in, each request, whatever
+its host, goes to the stand-in's socket with its original `Host` header.
 """
 
 from __future__ import annotations
 
+import codecs
 import functools
-import http.client
-import math
 import time
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from requests.utils import get_auth_from_url
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import ConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
+from data.http.bounded_response import DeadlineExceeded, response_deadline, with_bounded_responses
+
 # Only connecting is retried here; the caller decides about responses, whatever their status.
 _RETRY = Retry(total=None, connect=2, read=False, redirect=5, status=0, other=0, backoff_factor=0.3)
 _CHUNK_BYTES = 1 << 16
 _MAX_BODY_BYTES = 16 << 20  # of a response to a request without stream=True
+_NO_TEXT = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}  # slow or raising codecs
+
+Check = Callable[[bytes, str], None]  # (body, URL): raises an exception for a body that must not be processed
 
 
 class ResponseTooSlow(requests.exceptions.Timeout):
@@ -36,11 +44,36 @@ class ResponseTooLarge(requests.exceptions.RequestException):
     """The response exceeded the caller's size limit."""
 
 
+class InvalidResponse(requests.exceptions.RequestException):
+    """The response, or an address in it, made requests raise an exception of another library."""
+
+
+class _Session(requests.Session):
+    """A session whose `request` raises RequestException only, whatever a server sends."""
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send a request."""
+        try:
+            return super().request(*args, **kwargs)
+        except requests.RequestException:
+            raise
+        except Exception as error:  # such as UnicodeError for a Location header, urllib3's LocationParseError
+            raise InvalidResponse(f"{type(error).__name__}: {error}") from error
+
+
+class _ReadResponse(requests.Response):
+    """A response whose body is in memory."""
+
+    def iter_lines(self, *_: Any, decode_unicode: bool = False, **__: Any) -> Iterator[Any]:
+        """Yield the lines; requests joins a long one from 512 bytes each, in quadratic time."""
+        return iter((self.text if decode_unicode else self.content).splitlines())
+
+
 class _Adapter(HTTPAdapter):
     """Sends requests with a default timeout, to the stand-in instead of the URL's host where one is set."""
 
-    def __init__(self, timeout_s: float, deadline_s: float, standin: str, pool_size: int) -> None:
-        self._timeout_s, self._deadline_s, self._standin = timeout_s, deadline_s, standin
+    def __init__(self, timeout_s: float, deadline_s: float, standin: str, pool_size: int, check: Check | None) -> None:
+        self._timeout_s, self._deadline_s, self._standin, self._check = timeout_s, deadline_s, standin, check
         super().__init__(max_retries=_RETRY, pool_connections=pool_size, pool_maxsize=pool_size)
 
     def send(  # type: ignore[override]  # further arguments pass through unchanged
@@ -49,10 +82,25 @@ class _Adapter(HTTPAdapter):
         """Send with the default timeout if the caller set none; without `stream`, read the body within limits."""
         if self._standin:
             request.headers["Host"] = urlsplit(request.url or "").netloc
-        response = super().send(request, stream=stream, timeout=timeout or self._timeout_s, **kwargs)
-        if not stream:
-            response._content = read_body(response, self._deadline_s, _MAX_BODY_BYTES)  # as `content` does, unlimited
+        # Of a request, its redirects share nothing but the hooks: so these hold the deadline of the whole chain.
+        chain = cast(dict[str, Any], request.hooks)
+        deadline = chain.pop("deadline", None) or time.monotonic() + self._deadline_s
+        with response_deadline(deadline):
+            response = super().send(request, stream=stream, timeout=timeout or self._timeout_s, **kwargs)
+        if response.is_redirect:
+            chain["deadline"] = deadline
+            _skip_body(response)
+        elif not stream:
+            self._read(response, deadline)
         return response
+
+    def _read(self, response: requests.Response, deadline: float) -> None:
+        """Read the body as `requests.Response.content` does, but within limits."""
+        response._content = read_body(response, deadline - time.monotonic(), _MAX_BODY_BYTES)
+        response.encoding = _text_encoding(response.encoding)
+        response.__class__ = _ReadResponse
+        if self._check:
+            self._check(response._content, response.url)
 
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
@@ -62,7 +110,7 @@ class _Adapter(HTTPAdapter):
             pool = self.poolmanager.connection_from_url(self._standin)
         else:
             pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-        pool.ConnectionCls = _with_header_deadline(type(pool).ConnectionCls, self._deadline_s)
+        pool.ConnectionCls = with_bounded_responses(type(pool).ConnectionCls)
         return pool
 
     def close(self) -> None:
@@ -73,62 +121,60 @@ class _Adapter(HTTPAdapter):
         super().close()
 
 
-@functools.cache
-def _with_header_deadline(connection: Any, deadline_s: float) -> Any:
-    """Return a subclass of a connection class whose responses must send their headers within `deadline_s`."""
-
-    class Response(http.client.HTTPResponse):
-        def begin(self) -> None:
-            reader = _DeadlineReader(self.fp, deadline_s)
-            self.fp = reader  # type: ignore[assignment]  # it has every method that http.client uses
-            super().begin()
-            reader.deadline = math.inf
-
-    return type(connection.__name__, (connection,), {"response_class": Response})
+def _skip_body(response: requests.Response) -> None:
+    """Let nobody read a redirect's body: requests would, to its end, whatever its size."""
+    with suppress(HTTPError):  # one read is enough for a usual body; then the connection is used again
+        response.raw.read1(_CHUNK_BYTES)
+    response.raw.close()  # with the connection, if bytes are left
+    response._content = b""
 
 
-class _DeadlineReader:
-    """A socket's file that limits the time of each line to `deadline_s`, and of all lines to `deadline` (monotonic).
+def _text_encoding(name: str | None) -> str:
+    """Return the encoding of a body's text; UTF-8 instead of none, because guessing it takes seconds per megabyte."""
+    try:
+        return "utf-8" if not name or codecs.lookup(name).name in _NO_TEXT else name
+    except (LookupError, ValueError):
+        return "utf-8"
 
-    http.client reads the headers, and later the sizes of chunks, by lines. The socket's own timeout starts
-    again at each byte, so a server that sends one byte at a time never exceeds it.
-    """
 
-    def __init__(self, file: BinaryIO, deadline_s: float) -> None:
-        self._file: Any = file
-        self._deadline_s = deadline_s
-        self.deadline = time.monotonic() + deadline_s
+def _url_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Authenticate with the user and password of the URL. As a session's `auth` it replaces .netrc."""
+    user, password = get_auth_from_url(request.url or "")
+    return cast(requests.PreparedRequest, HTTPBasicAuth(user, password)(request)) if user or password else request
 
-    def readline(self, limit: int = -1) -> bytes:
-        """Return a line, as a file does. Raises TimeoutError."""
-        deadline, line = min(self.deadline, time.monotonic() + self._deadline_s), b""
-        while not line.endswith(b"\n") and len(line) != limit and (available := self._file.peek(1)):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the response's headers took longer than {self._deadline_s:g} s")
-            size = available.find(b"\n") + 1 or len(available)
-            line += self._file.read(size if limit < 0 else min(size, limit - len(line)))
-        return line
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+def _rebuild_auth(session: requests.Session, request: requests.PreparedRequest, response: requests.Response) -> None:
+    """Drop the credentials of a request that is redirected to another host, as requests does, but without .netrc."""
+    if session.should_strip_auth(response.request.url or "", request.url or ""):
+        request.headers.pop("Authorization", None)
 
 
 def configure_session(
-    session: requests.Session, timeout_s: float, standin: str = "", *, deadline_s: float = 30.0, pool_size: int = 16
+    session: requests.Session,
+    timeout_s: float,
+    standin: str = "",
+    *,
+    deadline_s: float = 30.0,
+    pool_size: int = 16,
+    check: Check | None = None,
 ) -> requests.Session:
-    """Give a session (ours or Streamlink's) timeouts, connection retries and stand-in routing; return it.
+    """Give a session (ours or Streamlink's) timeouts, limits, connection retries and stand-in routing; return it.
 
     timeout_s: seconds to connect, and between two reads.
     standin: result of `data.http.loopback.loopback_url`; "": no stand-in.
-    deadline_s: seconds for the headers of a response, and again for its body if the request has no stream=True.
+    deadline_s: seconds for a response with its body, the redirects before it included.
     pool_size: number of connections kept open.
+    check: called with each body that is read, unless the request has stream=True.
     """
-    adapter = _Adapter(timeout_s, deadline_s, standin, pool_size)
+    adapter = _Adapter(timeout_s, deadline_s, standin, pool_size, check)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     # Streamlink's `mount` sets these to None. They include TCP_NODELAY, without which a POST's body waits for 40 ms.
     adapter.poolmanager.connection_pool_kw["socket_options"] = HTTPConnection.default_socket_options
     session.trust_env = session.trust_env and not standin  # no proxy between us and the stand-in
+    # Only .netrc is ignored: it would replace Twitch's token. The environment's proxies and certificates are used.
+    session.auth = _url_credentials
+    session.rebuild_auth = functools.partial(_rebuild_auth, session)  # type: ignore[method-assign]
     return session
 
 
@@ -136,7 +182,9 @@ def new_session(
     timeout_s: float, standin: str = "", *, deadline_s: float = 30.0, pool_size: int = 16
 ) -> requests.Session:
     """Return a session of our own, which the caller closes. The arguments are those of `configure_session`."""
-    session = configure_session(requests.Session(), timeout_s, standin, deadline_s=deadline_s, pool_size=pool_size)
+    session = configure_session(_Session(), timeout_s, standin, deadline_s=deadline_s, pool_size=pool_size)
+    # Threads share a session: a cookie that one thread stores changes what another one reads. None is needed.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers["User-Agent"] = "TwitchCategory (+https://github.com/molokhovdmitry/TwitchCategory)"
     return session
 
@@ -154,16 +202,22 @@ def read_body(response: requests.Response, deadline_s: float, limit_bytes: int) 
 def iter_body(response: requests.Response, deadline_s: float, limit_bytes: int) -> Iterator[bytes]:
     """Yield the chunks of a body as they arrive. Limits and errors are those of `read_body`."""
     deadline, size = time.monotonic() + deadline_s, 0
+    # One read of the socket each: `iter_content` would wait for a full chunk.
+    while chunk := _read_chunk(response):
+        size += len(chunk)
+        if size > limit_bytes:
+            raise ResponseTooLarge(f"more than {limit_bytes} bytes from {urlsplit(response.url).hostname}")
+        if time.monotonic() > deadline:
+            raise ResponseTooSlow(f"{urlsplit(response.url).hostname} took longer than {deadline_s:g} s")
+        yield chunk
+
+
+def _read_chunk(response: requests.Response) -> bytes:
+    """Return the next bytes of a body, decompressed; b"" at its end. Raises RequestException."""
     try:
-        # One read of the socket each: `iter_content` would wait for a full chunk.
-        while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-            size += len(chunk)
-            if size > limit_bytes:
-                raise ResponseTooLarge(f"more than {limit_bytes} bytes from {urlsplit(response.url).hostname}")
-            if time.monotonic() > deadline:
-                raise ResponseTooSlow(f"{urlsplit(response.url).hostname} took longer than {deadline_s:g} s")
-            yield chunk
+        return cast(bytes, response.raw.read1(_CHUNK_BYTES, decode_content=True))
     except ReadTimeoutError as error:
-        raise requests.exceptions.ReadTimeout(str(error)) from error
-    except HTTPError as error:
+        too_slow = isinstance(error.__cause__, DeadlineExceeded)
+        raise (ResponseTooSlow if too_slow else requests.exceptions.ReadTimeout)(str(error)) from error
+    except Exception as error:  # HTTPError, and what decoders let pass
         raise requests.exceptions.ChunkedEncodingError(str(error)) from error

@@ -6,8 +6,6 @@ https://dev.twitch.tv/docs/api/reference#get-streams.
 
 from __future__ import annotations
 
-from http.cookiejar import DefaultCookiePolicy
-
 import requests
 
 from data.entities import Frame
@@ -44,8 +42,6 @@ class PreviewClient:
         self._img_size, self._jpeg_quality, self._deadline_s = img_size, jpeg_quality, deadline_s
         self._size = next((size for size in _SIZES if size[1] >= img_size), _SIZES[-1])
         self._session = new_session(timeout_s, standin, deadline_s=deadline_s, pool_size=pool_size)
-        # Threads share the session: a cookie that one thread stores changes what another one reads. None is needed.
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def close(self) -> None:
         """Close the connections. Calling it again does nothing."""
