@@ -12,6 +12,7 @@ from typing import Any
 
 from data.entities import Game
 from data.errors import StreamError
+from data.text import valid_unicode
 from recognition.decision.verdict import Prediction, Verdict
 
 SCHEMA = 1  # version of the JSON; increase it when a reader of the old version would misread the new one
@@ -111,7 +112,23 @@ def now() -> datetime:
 
 
 def as_json(event: Event) -> dict[str, Any]:
-    """Return the event as the JSON object that docs/events.schema.json specifies."""
+    """Return the event as the JSON object that docs/events.schema.json specifies.
+
+    Its texts are valid Unicode: the bytes of a file's name that are not UTF-8 become U+FFFD.
+    """
+    return _valid_unicode(_as_json(event))
+
+
+def _valid_unicode(value: Any) -> Any:
+    """Return a JSON value whose texts UTF-8 can encode."""
+    if isinstance(value, str):
+        return valid_unicode(value)
+    if isinstance(value, dict):
+        return {key: _valid_unicode(item) for key, item in value.items()}
+    return [_valid_unicode(item) for item in value] if isinstance(value, list) else value
+
+
+def _as_json(event: Event) -> dict[str, Any]:
     if isinstance(event, FrameClassified):
         lag_s = None if event.lag_s is None else round(event.lag_s, 3)
         frame = {"number": event.number, "lag_s": lag_s, "lost": event.missed_segments}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import math
-import sys
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import cli
@@ -16,16 +16,21 @@ if TYPE_CHECKING:
 
 # Options by the mode that they need; the default mode is single.
 _WATCH_ONLY = ("wait", "every", "minutes", "webhook", "metrics")
-_SURVEY_ONLY = ("game", "top_streams", "preview", "csv", "parquet", "parallel")  # any of them selects survey mode
+_SURVEY_ONLY = ("game", "top_streams", "preview", "parallel")  # any of them selects survey mode
 _SINGLE_ONLY = ("save",)
 _NOT_WITH_WATCH = ("frames", "sure", *_SINGLE_ONLY, *_SURVEY_ONLY)
+_FILES = ("csv", "parquet")  # files that any mode writes
+_STDOUT = "-"
 
-
+_MAX_COUNT, _MAX_PARALLEL = 1_000_000, 256
 # Arguments of add_argument for a count and for a probability.
-_N = {"type": cli.bounded_number(int, 1, math.inf, "a whole number, at least 1"), "metavar": "N"}
+_N = {"type": cli.bounded_number(int, 1, _MAX_COUNT, "a whole number, at least 1, at most 1000000"), "metavar": "N"}
 _P = {"type": cli.bounded_number(float, 0, 1, "a number from 0 to 1"), "metavar": "P"}
-_TIME = cli.bounded_number(float, math.ulp(0), sys.float_info.max, "a number above 0")
+# More frames than a video has would only be looked for; longer times exceed what a timer takes.
+_EVERY = cli.bounded_number(float, 0.01, 1e7, "a number above 0, at least 0.01, at most 10000000")
+_MINUTES = cli.bounded_number(float, 1e-6, 1e7, "a number above 0, at most 10000000")
 _PORT = cli.bounded_number(int, 0, 65535, "a port from 0 to 65535")
+_THREADS = cli.bounded_number(int, 1, _MAX_PARALLEL, f"a whole number from 1 to {_MAX_PARALLEL}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,7 +58,8 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.make_parser(
         "recognition.recognize",
-        "Recognise the game that a live stream shows: print a line for each frame, then the verdict.",
+        "Recognise the game that a live stream shows: print a line for each frame, then the verdict.\n"
+        "The score of the verdict is the sum of the game's confidences over the N frames above it: 13.9 is out of N.",
         "exit codes: 0 success, 1 no model or another error, 2 invalid setting or option, 3 offline, 4 only ads,\n"
         "            5 unknown login, 6 no image, 7 video servers unavailable, 8 unknown game;\n"
         "            with several sources: 0 if all succeed, the code that all failures share, otherwise 1",
@@ -65,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         help="login of a Twitch channel; URL of a stream, recording or clip on Twitch or any site with HLS that "
         "Streamlink supports; path of a video file; or - to read sources from stdin, one per line",
     )
-    add("--from", dest="sources_file", metavar="FILE", default="", help="read more sources from FILE, one per line")
+    add("--from", dest="sources_file", type=_path, metavar="FILE", help="read more sources from FILE, one per line")
     _add_recognition(parser.add_argument_group("recognition").add_argument)
     _add_watch(parser.add_argument_group("watching, needs --watch").add_argument)
     _add_survey(parser.add_argument_group("surveys of many streams, not with --watch").add_argument)
@@ -87,7 +93,9 @@ def _add_recognition(add: Callable[..., Any]) -> None:
         help="certainty for --frames: the verdict is that of all N frames with probability P, 0 to 1; "
         "1 never stops early (default: 0.99)",
     )
-    add("--save", metavar="DIR", help="write annotated frames and a contact sheet to DIR")
+    add("--csv", type=_path, metavar="FILE", help="also write verdicts and failures to FILE as CSV; - for stdout only")
+    add("--parquet", type=_path, metavar="FILE", help="also write them to FILE as Parquet; - for stdout only")
+    add("--save", type=_path, metavar="DIR", help="write annotated frames and a contact sheet to new folders in DIR")
     # The default None, not False, tells _first_given that an option was not given.
     add("--category", action="store_true", default=None, help="add the streamer's category; needs Helix credentials")
 
@@ -95,8 +103,8 @@ def _add_recognition(add: Callable[..., Any]) -> None:
 def _add_watch(add: Callable[..., Any]) -> None:
     add("--watch", action="store_true", help="follow each stream to its end and print what changes")
     add("--wait", action="store_true", default=None, help="wait for streams to start and to come back")
-    add("--every", type=_TIME, metavar="S", help="classify a frame every S seconds (default: of each segment)")
-    add("--minutes", type=_TIME, metavar="M", help="stop after M minutes (default: never)")
+    add("--every", type=_EVERY, metavar="S", help="classify a frame every S seconds (default: of each segment)")
+    add("--minutes", type=_MINUTES, metavar="M", help="stop after M minutes (default: never)")
     add("--webhook", metavar="URL", help="POST each change to URL as JSON")
     add("--metrics", type=_PORT, metavar="PORT", help="serve Prometheus metrics at PORT; 0: a free port")
 
@@ -109,9 +117,7 @@ def _add_survey(add: Callable[..., Any]) -> None:
         help="add only the N streams with the most viewers, of all categories or of --game; needs Helix credentials",
     )
     add("--preview", action="store_true", default=None, help="classify the preview image, the stream if uncertain")
-    add("--csv", metavar="FILE", help="write the results to FILE as CSV")
-    add("--parquet", metavar="FILE", help="write the results to FILE as Parquet")
-    add("--parallel", **_N, help="recognise N streams at a time (default: PARALLEL_STREAMS)")
+    add("--parallel", type=_THREADS, metavar="N", help="recognise N streams at a time (default: PARALLEL_STREAMS)")
 
 
 def _usage_error(args: argparse.Namespace) -> str:
@@ -126,7 +132,28 @@ def _usage_error(args: argparse.Namespace) -> str:
         return "--sure needs --frames"
     if not (args.source or args.sources_file or args.game or args.top_streams):
         return "the following arguments are required: source"
+    return _file_error(args)
+
+
+def _file_error(args: argparse.Namespace) -> str:
+    """Return why the files to write would overwrite each other or a source, "" if they would not."""
+    if args.json and (table := next((name for name in _FILES if getattr(args, name) == _STDOUT), "")):
+        return f"--json cannot be used with --{table} -: both write to stdout"
+    taken = {os.path.realpath(path) for path in (*args.source, args.sources_file or "") if Path(path).is_file()}
+    for name in _FILES:
+        path = getattr(args, name)
+        key = path if path in (None, _STDOUT) else os.path.realpath(path)
+        if key in taken:
+            return f"--{name} {path} would overwrite another file of this command"
+        taken |= {key} - {None}
     return ""
+
+
+def _path(text: str) -> str:
+    """Return the path in an option's value."""
+    if not text:
+        raise argparse.ArgumentTypeError("invalid value '': must be a path")
+    return text
 
 
 def _first_given(args: argparse.Namespace, names: tuple[str, ...]) -> str:
@@ -135,4 +162,4 @@ def _first_given(args: argparse.Namespace, names: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.end_process(main())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from data import factories
 from data.entities import Frame, Stream
-from data.errors import ModelError, translate_unexpected
+from data.errors import ModelError
 from recognition.categories import CategoryLookup, CategoryPoller
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.signals import signals_deferred
@@ -175,8 +175,7 @@ class Recognizer:
         Raises ModelError, and a StreamError if there is no frame. A later StreamError only ends the frames.
         """
         source, count = normalise(source), max_frames or self.settings.frames_per_stream
-        with translate_unexpected(source):
-            frames = self._frames(source, count, self.settings.ad_wait_s, certainty < 1)
+        frames = self._frames(source, count, self.settings.ad_wait_s, certainty < 1)
         yield from classify_source(
             source, frames, lambda: self.classifier, self.new_accumulator, max_frames=count, certainty=certainty
         )
@@ -207,7 +206,7 @@ class Recognizer:
             recognise = partial(stream.events, max_frames=max_frames, certainty=certainty)
             if preview:
                 client = stack.enter_context(factories.make_preview_client(self.settings))
-                image = self.with_classifier(classifier, lambda s, *_: iter([client.fetch(s)]), PREVIEW_CONFIDENCE)
+                image = self.with_classifier(classifier, lambda s, *_: map(client.fetch, [s]), PREVIEW_CONFIDENCE)
                 recognise = partial(preview_first, image.events, recognise)
             yield from Survey(recognise, slots).results(sources)
 

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from data.entities import Frame
-from data.errors import StreamError
+from data.errors import StreamError, translate_unexpected
 from recognition.decision.early_stopping import probability_of_change
 from recognition.decision.verdict import VerdictAccumulator
 from recognition.engine.signals import signals_deferred
@@ -52,9 +52,10 @@ def classify_source(
             from data.video.images import decode_jpeg  # OpenCV after Streamlink: the first line comes 30 ms earlier
 
             classifier, accumulator = load_classifier(), new_accumulator()
-        for frame in _until_error(fetched):
-            scored = classifier.predict(decode_jpeg(frame.jpeg)[None])  # (1, H, W, 3)
-            prediction = accumulator.add_frame(scored.logits[0], bool(scored.known[0]))
+        for frame in _until_error(source, fetched):
+            with translate_unexpected(source):
+                scored = classifier.predict(decode_jpeg(frame.jpeg)[None])  # (1, H, W, 3)
+                prediction = accumulator.add_frame(scored.logits[0], bool(scored.known[0]))
             yield FrameClassified(source, now(), frame.number, prediction, frame.jpeg)
             if certainty < 1 and frame.number < max_frames and _is_certain(accumulator, max_frames, certainty):
                 stopped_early = True
@@ -69,13 +70,14 @@ def _is_certain(accumulator: VerdictAccumulator, max_frames: int, certainty: flo
     return probability_of_change(*seen, max_frames, accumulator.min_confidence) <= 1 - certainty
 
 
-def _until_error(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield the frames until a StreamError; raise the error if there was no frame before it, else log it."""
+def _until_error(source: str, frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Yield the frames until an error, as a StreamError; raise it if there was no frame before it, else log it."""
     has_frames = False
     try:
-        for frame in frames:
-            yield frame
-            has_frames = True
+        with translate_unexpected(source):
+            for frame in frames:
+                yield frame
+                has_frames = True
     except StreamError as error:
         if not has_frames:
             raise

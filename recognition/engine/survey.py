@@ -21,7 +21,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 from data.entities import Stream
-from data.errors import DirectoryError, StreamError
+from data.errors import DirectoryError, StreamError, translate_unexpected
 from recognition.events import FrameClassified, SourceFailed, VerdictReached, now
 from recognition.sources import twitch_login
 
@@ -103,11 +103,12 @@ class Survey:
     def _result(self, source: str | Stream) -> Result:
         name, category = (source.login, source.category) if isinstance(source, Stream) else (source, None)
         with self._slots:
-            events = self._recognise(name)
             try:
-                while not self._stop.is_set():
-                    if isinstance(event := next(events), VerdictReached):
-                        return replace(event, category=category)
+                with translate_unexpected(name):
+                    events = self._recognise(name)
+                    while not self._stop.is_set():
+                        if isinstance(event := next(events), VerdictReached):
+                            return replace(event, category=category)
             except StreamError as error:
                 return SourceFailed(name, now(), error)
         raise CancelledError  # the survey was closed before the verdict

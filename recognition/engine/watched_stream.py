@@ -3,7 +3,8 @@
     state      in `poll`                                            next state
     closed     open the source                                      polling; offline; outage
     polling    classify its new frames, emit changes                polling; offline at its end; outage
-    outage     servers fail: wait twice as long as before, reopen   polling; offline; finished after 5 min
+    outage     servers fail, or a live stream causes an error
+               nobody foresaw: wait twice as long, reopen       polling; offline; finished after 5 min
     offline    the stream has ended or is not live: emit its        finished; with `wait`, closed after 60 s
                verdict, or a failure if there was no frame
     finished   (`finished` is true)
@@ -23,7 +24,14 @@ from collections.abc import Callable
 from data.backoff import Backoff
 from data.capture.follower import Follower
 from data.entities import Frame
-from data.errors import SourceNotFound, StreamError, StreamOffline, StreamUnavailable
+from data.errors import (
+    SourceNotFound,
+    StreamError,
+    StreamOffline,
+    StreamUnavailable,
+    UnexpectedStreamError,
+    translate_unexpected,
+)
 from data.filters.frame_filter import is_flat
 from data.video.images import decode_jpeg
 from model.inference.probabilities import softmax
@@ -82,15 +90,14 @@ class WatchedStream:
     def poll(self, emit: Emit, stop: threading.Event) -> float:
         """Poll once; return the seconds from the start of this poll to the next one. `stop` skips remaining frames."""
         try:
-            if not self._follower:
-                self._reported_missed, self._follower_gave_frame = 0, False
-                self._follower = self._open_follower(self.source, _INITIAL_FRAMES, _MAX_BACKLOG)
-            follower = self._follower
-            self._poll_follower(follower, emit, stop)
-        except StreamUnavailable as error:
-            return self._on_outage(error, emit)
+            with translate_unexpected(self.source):
+                if not self._follower:
+                    self._reported_missed, self._follower_gave_frame = 0, False
+                    self._follower = self._open_follower(self.source, _INITIAL_FRAMES, _MAX_BACKLOG)
+                follower = self._follower
+                self._poll_follower(follower, emit, stop)
         except StreamError as error:
-            return self._on_offline(error, emit)
+            return self._on_error(error, emit)
         if follower.ended:
             self.finished = not follower.live
             return self._on_offline(StreamOffline(f"{self.source}: the stream has ended"), emit)
@@ -142,7 +149,16 @@ class WatchedStream:
             game, confidence = self._detector.game, self._detector.confidence
             emit(GameChanged(self.source, now(), before, game, game is not None, self._number, confidence))
 
-    def _on_outage(self, error: StreamUnavailable, emit: Emit) -> float:
+    def _on_error(self, error: StreamError, emit: Emit) -> float:
+        """End the source, or try again where that may help; return the pause before the next poll."""
+        is_recording = self._follower is not None and not self._follower.live
+        # What a live stream sends next may be sound; a recording would begin again and fail again.
+        if isinstance(error, StreamUnavailable) or (isinstance(error, UnexpectedStreamError) and not is_recording):
+            return self._on_outage(error, emit)
+        self.finished = is_recording
+        return self._on_offline(error, emit)
+
+    def _on_outage(self, error: StreamError, emit: Emit) -> float:
         """Servers fail, the stream may continue: return the pause before the next attempt."""
         self._follower = None
         if not self._backoff:

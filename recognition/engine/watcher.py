@@ -9,7 +9,7 @@
 
 A poll takes about a tenth of a second every two seconds. All threads share one batcher (recognition.engine.batching).
 A server that hangs blocks one thread until the deadline of its request; with at most as many sources as threads, it
-delays no other source.
+delays no other source. At the end, such a poll is left alone after a second: its stream has the verdict so far.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import queue
 import threading
 import time
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 
+from data.errors import UnexpectedStreamError, translate_unexpected
 from recognition.engine.due_queue import DelayQueue
 from recognition.engine.watched_stream import WatchedStream
 from recognition.events import Event
@@ -28,6 +29,7 @@ from recognition.events import Event
 MAX_THREADS = 64
 _MAX_PENDING_EVENTS = 1000  # when nobody consumes them, polls block
 _STOP_CHECK_S = 0.2
+_STOP_WAIT_S = 1.0  # for polls that are going on when the watch is stopped
 _STAGGER_S = 0.02  # between the first polls of two sources
 
 
@@ -76,12 +78,25 @@ class Watcher:
             self._due.put(watched, start + index * _STAGGER_S)
         if not self._watched:
             self._due.close()
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="watch") as pool:
-            for due, watched in self._due:
-                pool.submit(self._poll, due, watched)
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="watch")
+        polls: dict[WatchedStream, Future[None]] = {}  # the latest of each source
+        for due, watched in self._due:
+            polls[watched] = pool.submit(self._poll, due, watched)
+        pool.shutdown(wait=False, cancel_futures=True)
+        _, hanging = wait([poll for poll in polls.values() if not poll.cancelled()], timeout=_STOP_WAIT_S)
         for watched in self._watched:
-            watched.close(self._events.put)
+            # A poll that still waits for its server may wake up just now.
+            with suppress(UnexpectedStreamError), translate_unexpected(watched.source):
+                watched.close(self._emit)
         self._running = False
+        pool.shutdown(wait=not hanging)
+
+    def _emit(self, event: Event) -> None:
+        """Put the event into the queue; wait while it is full, unless nobody reads it any more."""
+        while self._running:
+            with suppress(queue.Full):
+                self._events.put(event, timeout=_STOP_CHECK_S)
+                return
 
     def _poll(self, due: float, watched: WatchedStream) -> None:
         """Poll a source that was due at `due`, and schedule its next poll.
@@ -89,7 +104,7 @@ class Watcher:
         The next poll is relative to `due`, not to now: sources that were delayed together would stay in step for ever.
         """
         try:
-            pause_s = watched.poll(self._events.put, self._stop)
+            pause_s = watched.poll(self._emit, self._stop)
         except BaseException as error:  # noqa: BLE001 - raised again by `events`
             self._error = self._error or error
             self._stop.set()

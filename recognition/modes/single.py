@@ -23,14 +23,15 @@ DEFAULT_CERTAINTY = 0.99  # of early stopping with --frames
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Recognise the sources that `args` names; return their combined exit code."""
-    sources = read_sources(args.source, args.sources_file)
+    sources = read_sources(args.source, args.sources_file or "")
     with ExitStack() as stack:
         recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence)
         stack.enter_context(recognizer)
         categories = recognizer.category_lookup(sources) if args.category else None
         output = stack.enter_context(closing(FanOut(create_outputs(args, settings, stack, len(sources)))))
         events = chain.from_iterable(_events(recognizer, source, args) for source in sources)
-        return emit_all(events, output, categories)
+        exit_code = emit_all(events, output, categories)
+    return output.exit_code or exit_code
 
 
 def emit_all(events: Iterable[Event], output: Output, categories: CategoryLookup | CategoryPoller | None) -> int:

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain, islice
+from typing import TypeVar
 
 from config import Settings
 from data import memory
 from data.entities import Stream
 from data.errors import DirectoryError, StreamOffline
+from data.text import printable
 from recognition.modes.single import combine_exit_codes, exit_code_of, required_certainty
 from recognition.outputs.base import FanOut
 from recognition.outputs.factory import create_outputs
@@ -23,6 +25,7 @@ from recognition.sources import read_sources, twitch_login
 _HELIX_PAGE = 100  # logins of one request: https://dev.twitch.tv/docs/api/reference/#get-streams
 
 log = logging.getLogger(__name__)
+_T = TypeVar("_T", bound="str | Stream")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -45,18 +48,19 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             output.emit(result)
     if not exit_codes:
         raise StreamOffline("no live stream matches --game/--top-streams")
-    return 0 if 0 in exit_codes else combine_exit_codes(exit_codes)
+    return output.exit_code or (0 if 0 in exit_codes else combine_exit_codes(exit_codes))
 
 
 def _print_summary(stats: SurveyStats, quiet: bool) -> None:
     """Print the summary to stderr, also after an interrupt."""
     if stats.total and not quiet:
-        print(*stats.summary(), sep="\n", file=sys.stderr)
+        print(*map(printable, stats.summary()), sep="\n", file=sys.stderr)
 
 
 def _resolve_sources(args: argparse.Namespace, recognizer: Recognizer) -> tuple[Iterable[str | Stream], int | None]:
     """Return the sources, listed lazily, and their number, None if unknown. Raises SettingsError, DirectoryError."""
-    named = read_sources(args.source, args.sources_file) if args.source or args.sources_file else ()
+    has_names = args.source or args.sources_file
+    named = tuple(_distinct(read_sources(args.source, args.sources_file or ""))) if has_names else ()
     has_listing = args.game or args.top_streams
     if not (has_listing or args.category):
         return named, len(named)
@@ -66,7 +70,17 @@ def _resolve_sources(args: argparse.Namespace, recognizer: Recognizer) -> tuple[
         return sources, len(named)
     game_id = helix.game_by_name(args.game).id if args.game else None
     listed = islice(helix.iter_streams(game_id), args.top_streams)
-    return chain(sources, listed), args.top_streams and args.top_streams + len(named)
+    return _distinct(chain(sources, listed)), args.top_streams and args.top_streams + len(named)
+
+
+def _distinct(sources: Iterable[_T]) -> Iterator[_T]:
+    """Yield the sources, of those that name the same channel the first only."""
+    seen: set[str] = set()
+    for source in sources:
+        key = source.login if isinstance(source, Stream) else twitch_login(str(source)) or str(source)
+        if key not in seen:
+            seen.add(key)
+            yield source
 
 
 def _with_categories(

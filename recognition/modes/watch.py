@@ -22,7 +22,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     Return the combined exit code of each source's last result.
     """
-    sources = read_sources(args.source, args.sources_file)
+    sources = read_sources(args.source, args.sources_file or "")
     update = {
         "frame_interval_s": args.every or settings.frame_interval_s,
         "parallel_streams": min(MAX_CONNECTIONS, max(len(sources), settings.parallel_streams)),
@@ -38,4 +38,5 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         output = stack.enter_context(closing(FanOut(create_outputs(args, settings, stack, len(sources)))))
         categories = recognizer.category_poller(sources) if args.category else None
         events = recognizer.watch(sources, wait=bool(args.wait), stop=stop, on_batch=output.on_batch)
-        return emit_all(stack.enter_context(closing(events)), output, categories)
+        exit_code = emit_all(stack.enter_context(closing(events)), output, categories)
+    return output.exit_code or exit_code

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 
 from data.video.sampling import evenly_spaced
@@ -13,23 +16,27 @@ from recognition.outputs.base import Output, folder_errors
 from recognition.outputs.console import event_line
 
 CONTACT_SHEET = "sheet.jpg"
-_FRAME_NAME = re.compile(r"frame-[0-9]+\.jpg")
 _MAX_SHEET_FRAMES = 60  # of more frames, the sheet shows evenly spaced ones
-_UNSAFE_CHARACTERS = re.compile(r"[^A-Za-z0-9_.-]+")
-_MAX_NAME_LENGTH = 80  # characters of a folder's name; file systems allow 255 bytes
+_UNSAFE_CHARACTERS = re.compile(r"[^\w.-]+")  # keeps the letters of any script
+_MAX_NAME_LENGTH = 60  # characters, of up to four bytes, of a folder's readable part; file systems allow 255 bytes
+# Names that can stand for one source only, on file systems that ignore case, too.
+_PLAIN_NAME = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[a-z0-9_]{1,60}(?:\.[a-z0-9_]{1,20})?")
 
 
 class AnnotatedImages(Output):
     """Write `<folder>/<source>/frame-<number>.jpg` for each frame and `sheet.jpg` with the verdict.
 
-    `emit` and `close` raise FolderError if an image cannot be written or an old one cannot be deleted.
+    Each run makes new folders and leaves all files that are there: `<source>-2` follows `<source>`.
+    `emit` and `close` raise FolderError if an image cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is created with the first frame."""
+        """Create `folder`. Raises FolderError."""
         self._folder = folder
         self._folders: dict[str, Path] = {}
         self._frames: dict[str, list[Path]] = {}  # by source, of sources without a verdict
+        with folder_errors("--save", folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def emit(self, event: Event) -> None:
         """Write a frame, or the contact sheet after the verdict; ignore other events."""
@@ -53,20 +60,26 @@ class AnnotatedImages(Output):
         (self._folders[source] / CONTACT_SHEET).write_bytes(contact_sheet(jpegs, titles))
 
     def _source_folder(self, source: str) -> Path:
-        """Return the source's folder. On first use, create it and delete the images of an earlier run."""
+        """Return the source's folder. On first use, create it under the first name that is free."""
         if source not in self._folders:
-            name, taken = folder_name(source), set(self._folders.values())  # another source may have the same name
-            names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 2))]
-            folder = next(path for path in map(self._folder.joinpath, names) if path not in taken)
-            folder.mkdir(parents=True, exist_ok=True)
-            for path in [*folder.iterdir()]:
-                # Users may keep other files there: only names that this class writes are deleted.
-                if _FRAME_NAME.fullmatch(path.name) or path.name == CONTACT_SHEET:
-                    path.unlink()
-            self._folders[source] = folder
+            name = folder_name(source)
+            for folder in map(self._folder.joinpath, chain([name], (f"{name}-{number}" for number in count(2)))):
+                with suppress(FileExistsError):  # of an earlier run, of another process, or the user's own
+                    folder.mkdir(parents=True)
+                    self._folders[source] = folder
+                    break
         return self._folders[source]
 
 
 def folder_name(source: str) -> str:
-    """Return a folder name for a login, URL or path: unsafe characters become `_`, the scheme is dropped."""
-    return _UNSAFE_CHARACTERS.sub("_", source.partition("://")[2] or source).strip("._")[-_MAX_NAME_LENGTH:] or "_"
+    """Return a folder name that no other source has: what is readable of a login, URL or path, then a hash.
+
+    A name that needs no change, such as a login, is its own. Otherwise unsafe characters become `_`, the scheme is
+    dropped, and the hash tells apart what looks the same.
+    """
+    if _PLAIN_NAME.fullmatch(source):
+        return source
+    readable = _UNSAFE_CHARACTERS.sub("_", source.partition("://")[2] or source)
+    readable = readable.strip("._-")[-_MAX_NAME_LENGTH:].lstrip("._-")
+    digest = hashlib.sha256(source.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{readable}-{digest}" if readable else digest

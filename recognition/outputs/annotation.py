@@ -24,6 +24,7 @@ _CJK_FONT = "NotoSansCJK-Regular.ttc"  # 20 MB, therefore not shipped: Pillow se
 _FONT_SIZE = 12  # pixels
 _TILE = 240  # pixels: smaller frames are enlarged, otherwise the text would not fit
 _STRIP, _PAD, _BAR = 30, 6, 4  # pixels: height of the darkened strip, padding of its text, height of the bar
+_MAX_TEXT = 1000  # characters: more never fit on a sheet, and Pillow refuses a million
 _TITLE = 24  # pixels: height of a title line of a contact sheet
 _JPEG_QUALITY = 90
 
@@ -38,16 +39,18 @@ def annotate_frame(jpeg: bytes, number: int, prediction: Prediction) -> bytes:
     if image.height < _TILE:
         image = image.resize((_TILE, _TILE), Image.Resampling.BICUBIC)
     width, height = image.size
-    strip = (0, height - _STRIP, width, height)
-    image.paste(image.crop(strip).point(lambda value: value // 4), strip)
+    box = (0, height - _STRIP, width, height)
+    # Text is drawn on the strip only: stacked accents would reach into the frame.
+    strip = image.crop(box).point(lambda value: value // 4)
     color = KNOWN if prediction.known else UNKNOWN
-    image.paste(color, (0, height - _BAR, round(width * prediction.confidence), height))
+    strip.paste(color, (0, _STRIP - _BAR, round(width * prediction.confidence), _STRIP))
     name = prediction.game.name if prediction.known else f"{prediction.game.name}?"
     percent = f"{100 * prediction.confidence:.1f}%"
-    baseline = height - _BAR - _PAD - 3
+    baseline = _STRIP - _BAR - _PAD - 3
     percent_x = width - _PAD - _text_width(percent)
-    _put_text(image, _truncate(f"{number} {name}", percent_x - 2 * _PAD), _PAD, baseline, _WHITE)
-    _put_text(image, percent, percent_x, baseline, _WHITE)
+    _put_text(strip, _truncate(f"{number} {name}", percent_x - 2 * _PAD), _PAD, baseline, _WHITE)
+    _put_text(strip, percent, percent_x, baseline, _WHITE)
+    image.paste(strip, box)
     return encode_jpeg(np.asarray(image), _JPEG_QUALITY)
 
 
@@ -60,8 +63,10 @@ def contact_sheet(jpegs: Sequence[bytes], titles: Sequence[str]) -> bytes:
     rows = -(-len(tiles) // columns)
     top = _TITLE * len(titles) + _PAD
     sheet = Image.new("RGB", (columns * width, top + rows * height), _WHITE)
-    for line, title in enumerate(titles, start=1):
-        _put_text(sheet, _truncate(title, sheet.width - 2 * _PAD), _PAD, _TITLE * line - _PAD, _DARK)
+    for index, title in enumerate(titles):
+        line = Image.new("RGB", (sheet.width, _TITLE), _WHITE)
+        _put_text(line, _truncate(title, sheet.width - 2 * _PAD), _PAD, _TITLE - _PAD, _DARK)
+        sheet.paste(line, (0, _TITLE * index))
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
         sheet.paste(tile, (column * width, top + row * height))
@@ -77,6 +82,7 @@ def _put_text(image: Image.Image, text: str, x: float, baseline: int, color: tup
 
 def _truncate(text: str, width: float) -> str:
     """Return the text, or as much of its beginning as fits into `width` pixels, with an ellipsis."""
+    text = text[:_MAX_TEXT]
     if _text_width(text) <= width:
         return text
     ends = range(1, len(text) + 1)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from data.errors import FolderError
+from data.errors import FolderError, ToolkitError
 from recognition.events import Event
+
+STDOUT = Path("-")  # in place of a file
+
+log = logging.getLogger(__name__)
+
+
+def is_special(path: Path) -> bool:
+    """Return whether the path names a device, pipe or socket: a file that must not be replaced by another one."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 class Output:
@@ -28,7 +38,7 @@ class Output:
         """Handle one event. Return at once: a slow output delays the recognition.
 
         Events of all kinds come in the order in which they happen; ignore those that do not concern this output.
-        Raises FolderError if a file cannot be written.
+        Raises FolderError if a file cannot be written; the output gets no event after that, only `close`.
         """
         raise NotImplementedError
 
@@ -40,32 +50,63 @@ class Output:
 
 
 class FanOut(Output):
-    """Several outputs behind the interface of one."""
+    """Several outputs behind the interface of one.
+
+    An output that fails is closed and gets no further events; the others go on. It costs one line on stderr and the
+    exit code 1, never the recognition: a watch lasts for days. Only an OSError of stdout itself is raised.
+    """
 
     def __init__(self, outputs: Iterable[Output]) -> None:
-        self._outputs = tuple(outputs)
+        """Take the outputs. If one of them cannot be created, close those before it and raise its error."""
+        self.exit_code = 0
+        self._outputs: list[Output] = []
+        try:
+            for output in outputs:
+                self._outputs.append(output)
+        except BaseException:
+            self.close()
+            raise
 
     def emit(self, event: Event) -> None:
         """Emit the event to each output, in their order."""
-        for output in self._outputs:
-            output.emit(event)
+        for output in [*self._outputs]:
+            if not self._succeeds(lambda: output.emit(event)):  # noqa: B023 - called at once
+                self._outputs.remove(output)
+                self._succeeds(output.close, quiet=True)
 
     def on_batch(self, images: int, seconds: float) -> None:
         """Pass the inference on to each output."""
-        for output in self._outputs:
+        for output in [*self._outputs]:
             output.on_batch(images, seconds)
 
     def close(self) -> None:
-        """Close the outputs, the last one first. An error of one output does not keep the others open."""
+        """Close the outputs, the last one first. A second call does nothing."""
         with ExitStack() as stack:
-            for output in self._outputs:
-                stack.callback(output.close)
+            while self._outputs:
+                stack.callback(self._succeeds, self._outputs.pop(0).close)
+
+    def _succeeds(self, action: Callable[[], None], quiet: bool = False) -> bool:
+        """Return whether the action succeeds; log its failure, unless `quiet`."""
+        try:
+            action()
+        except (OSError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # see the class; a panic of a Rust library is no Exception
+            self.exit_code = 1
+            if not quiet:
+                unexpected = f"an output failed and is closed: {type(error).__name__}: {error}"
+                log.error("%s", error if isinstance(error, ToolkitError) else unexpected)
+                log.debug("traceback of this error:", exc_info=True)
+            return False
+        return True
 
 
 @contextmanager
 def folder_errors(option: str, path: Path) -> Iterator[None]:
-    """Raise FolderError, with the option that named the path, for an OSError in the block."""
+    """Raise FolderError, with the option that named the path, for an OSError in the block; one of stdout passes."""
     try:
         yield
     except OSError as error:
+        if path == STDOUT:
+            raise
         raise FolderError(f"{option}: cannot write {path}: {error}; choose a path that you can write to") from error

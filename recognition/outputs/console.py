@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 
+from data.text import printable
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, as_json
 from recognition.outputs.base import Output
 
@@ -35,12 +36,25 @@ class ChangeLines(Output):
             _print(event, f"{event.at.astimezone():%Y-%m-%d %H:%M:%S} {event.source}: ")
 
 
+class FailureLines(Output):
+    """Log failures as errors, print nothing."""
+
+    def emit(self, event: Event) -> None:
+        """Log a failure; ignore other events."""
+        if isinstance(event, SourceFailed):
+            _print(event, "")
+
+
 class JsonLines(Output):
     """Print each event as a JSON object on one line, as docs/events.schema.json describes it."""
 
     def emit(self, event: Event) -> None:
-        """Print the event, failures included."""
-        print(json.dumps(as_json(event), ensure_ascii=False), flush=True)
+        """Print the event, failures included. Characters that a terminal would obey are printed as \\u escapes."""
+        text = json.dumps(as_json(event), ensure_ascii=False)
+        print(
+            text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text),
+            flush=True,
+        )
 
 
 def event_line(event: FrameClassified | VerdictReached | GameChanged) -> str:
@@ -69,4 +83,4 @@ def _print(event: Event, prefix: str) -> None:
     if isinstance(event, SourceFailed):
         log.error("%s", event.error)
     else:
-        print(prefix + event_line(event), flush=True)
+        print(printable(prefix + event_line(event)), flush=True)

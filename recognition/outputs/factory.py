@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from config import Settings
-from recognition.outputs.base import Output
-from recognition.outputs.console import ChangeLines, JsonLines, TextLines
+from recognition.outputs.base import STDOUT, Output
+from recognition.outputs.console import ChangeLines, FailureLines, JsonLines, TextLines
 from recognition.outputs.survey_summary import SurveyStats
 
 
@@ -59,32 +59,39 @@ def _webhook(url: str, settings: Settings, stack: ExitStack) -> Output:
 
     # No stand-in URL for this session: it would redirect the webhook's host as it redirects Twitch's.
     session = stack.enter_context(new_session(settings.timeout_s, deadline_s=settings.deadline_s))
-    return Webhook(url, session, secret=settings.webhook_secret.get_secret_value(), deadline_s=settings.deadline_s)
+    return Webhook(url, session, secret=settings.webhook_secret.get_secret_value())
 
 
 def _console(args: argparse.Namespace, total: int | None, stats: SurveyStats | None) -> Iterator[Output]:
-    """Yield what prints: JSON, changes or text; for a survey also what shows its progress on a terminal."""
+    """Yield what prints: JSON, changes or text; for a survey also what shows its progress on a terminal.
+
+    Where a table of the results goes to stdout, nothing else does.
+    """
     if args.json:
         yield JsonLines()
+    elif str(STDOUT) in (args.csv, args.parquet):
+        yield FailureLines()
+        if stats is not None and sys.stderr.isatty():
+            yield from _rich_console(stats, total, with_table=False)
     elif args.watch:
         yield ChangeLines()
     elif stats is None:
         yield TextLines(with_source=total != 1)
     else:
-        yield from _survey_console(stats, total)
+        # A table on a terminal; otherwise text, and the progress on stderr if that is a terminal.
+        if not (on_terminal := sys.stdout.isatty()):
+            yield TextLines(with_source=True)
+        if on_terminal or sys.stderr.isatty():
+            yield from _rich_console(stats, total, with_table=on_terminal)
 
 
-def _survey_console(stats: SurveyStats, total: int | None) -> Iterator[Output]:
-    """Yield a table and a progress line on a terminal; otherwise text, and the line on stderr if that is a terminal."""
-    on_terminal = sys.stdout.isatty()
-    if not on_terminal:
-        yield TextLines(with_source=True)
-    if on_terminal or sys.stderr.isatty():
-        from rich.console import Console
+def _rich_console(stats: SurveyStats, total: int | None, *, with_table: bool) -> Iterator[Output]:
+    """Yield a table on stdout with a progress line below, or the line on stderr only."""
+    from rich.console import Console
 
-        from recognition.outputs.terminal_table import ProgressLine, ResultTable
+    from recognition.outputs.terminal_table import ProgressLine, ResultTable
 
-        console = Console(stderr=not on_terminal, highlight=False)
-        if on_terminal:
-            yield ResultTable(console)
-        yield ProgressLine(console, stats, total)
+    console = Console(stderr=not with_table, highlight=False)
+    if with_table:
+        yield ResultTable(console)
+    yield ProgressLine(console, stats, total)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,9 @@ from arro3.core import Array, DataType, RecordBatch, Table
 from arro3.io import write_parquet
 
 from data.atomic import atomic_file, temporary_files
+from data.errors import SettingsError
 from recognition.events import Event, SourceFailed, VerdictReached
-from recognition.outputs.base import Output, folder_errors
+from recognition.outputs.base import STDOUT, Output, folder_errors, is_special
 from recognition.outputs.csv_file import COLUMNS, to_row
 
 _BATCH = 1000  # rows kept as Python objects before they become an Arrow batch of some 200 bytes a row
@@ -21,15 +25,24 @@ _COMPRESSION = "zstd(3)"
 class ParquetFile(Output):
     """Keep verdicts and failures in memory as Arrow batches and write the file when closed: whole or not at all."""
 
-    def __init__(self, file: Path) -> None:
-        """Check that the file can be written; `close` creates or replaces it. Raises FolderError, as `close` does."""
-        self._path = file
+    def __init__(self, path: Path) -> None:
+        """Check that the file, or stdout for "-", can be written.
+
+        Raises SettingsError for stdout that is a terminal, FolderError as `close` does.
+        """
+        if path == STDOUT and sys.stdout.isatty():
+            raise SettingsError("--parquet: - writes binary data to a terminal; redirect stdout to a file or program")
+        self._path = path
+        # Through a link: it must stay one. A device or pipe cannot be replaced, but written to.
+        self._target = None if path == STDOUT or is_special(path) else path.resolve()
         self._rows: list[dict[str, Any]] = []
         self._batches: list[RecordBatch] = []
         self._closed = False
         # A survey may take hours: an unwritable folder must be reported before it begins.
-        with folder_errors("--parquet", file), temporary_files(file.parent, [b""]):
-            pass
+        if self._target:
+            with folder_errors("--parquet", path), temporary_files(self._target.parent, [b""]):
+                if self._target.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "is a folder")
 
     def emit(self, event: Event) -> None:
         """Keep a verdict or failure; ignore other events."""
@@ -39,13 +52,29 @@ class ParquetFile(Output):
             self._flush()
 
     def close(self) -> None:
-        """Write the file. A second call does nothing."""
+        """Write the file; without a result, an earlier file stays. A second call does nothing."""
         if self._closed:
             return
         self._closed = True
+        has_results = bool(self._rows or self._batches)
         self._flush()
-        with folder_errors("--parquet", self._path), atomic_file(self._path) as temporary:
-            write_parquet(Table.from_batches(self._batches), temporary, compression=_COMPRESSION)
+        with folder_errors("--parquet", self._path):
+            if self._target and not has_results and self._target.exists():
+                return
+            # Into memory first: an error of the disk is then Python's, not a panic inside the library.
+            content = io.BytesIO()
+            write_parquet(Table.from_batches(self._batches), content, compression=_COMPRESSION)
+            self._write(content.getvalue())
+
+    def _write(self, content: bytes) -> None:
+        if self._target:
+            with atomic_file(self._target) as temporary:
+                temporary.write_bytes(content)
+        elif self._path == STDOUT:
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+        else:
+            self._path.write_bytes(content)
 
     def _flush(self) -> None:
         if self._rows or not self._batches:  # an empty first batch carries the schema of a file without rows
@@ -57,5 +86,7 @@ class ParquetFile(Output):
 def _column(kind: type, values: list[Any]) -> Array:
     if kind is datetime:  # Arrow parses ISO 8601
         return Array(values, type=DataType.string()).cast(DataType.timestamp("ms", tz="UTC"))
+    if kind is int:  # an id beyond 64 bits is no id of Twitch: it must not cost the other rows
+        values = [value if value is None or -(2**63) <= value < 2**63 else None for value in values]
     types = {str: DataType.string, int: DataType.int64, float: DataType.float64, bool: DataType.bool}
     return Array(values, type=types[kind]())

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import logging
+from dataclasses import replace
 from functools import partial
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 
 from data.errors import SettingsError
+from data.text import valid_unicode
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed
 from recognition.outputs.base import Output
 
@@ -14,6 +21,9 @@ from recognition.outputs.base import Output
 LATE_S = 8.0
 _LAG_BUCKETS_S = (2, 3, 4, 5, 6, LATE_S, 10, 15, 20, 30, 60)
 _BATCH_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+_CLIENT_S = 10.0  # a client that sends no request for so long is dropped
+
+log = logging.getLogger(__name__)
 
 
 class PrometheusMetrics(Output):
@@ -48,16 +58,12 @@ class PrometheusMetrics(Output):
         self._batches = histogram("inference_seconds", "Inference time per batch.", buckets=_BATCH_BUCKETS_S)
         self._images = counter("inferred_frames", "Frames in batches.", labelnames=[])
         self._games: dict[str, str] = {}  # by source: the label `game` of its time series in `_shown`
-        try:
-            self._server, self._thread = start_http_server(port, address, registry)
-        except OSError as error:
-            raise SettingsError(
-                f"--metrics: cannot listen at {address}:{port}: {error}; choose another port, or METRICS_HOST"
-            ) from error
+        self._server, self._thread = _serve(port, address, registry)
         self.port: int = self._server.server_port
 
     def emit(self, event: Event) -> None:
         """Count the event."""
+        event = replace(event, source=valid_unicode(event.source))  # or no scrape would succeed any more
         if isinstance(event, FrameClassified):
             self._on_frame(event)
         elif isinstance(event, GameChanged):
@@ -94,7 +100,7 @@ class PrometheusMetrics(Output):
     def _on_change(self, event: GameChanged) -> None:
         self._changes.labels(event.source).inc()
         self._clear_shown_game(event.source)
-        self._games[event.source] = event.after.name if event.after else ""
+        self._games[event.source] = valid_unicode(event.after.name) if event.after else ""
         self._shown.labels(event.source, self._games[event.source]).set(event.confidence)
         self._mismatch.labels(event.source).set(bool(event.mismatch))
 
@@ -102,3 +108,23 @@ class PrometheusMetrics(Output):
         # Each label value is a time series of its own: the old game's would otherwise stay beside the new one's.
         if source in self._games:
             self._shown.remove(source, self._games.pop(source))
+
+
+def _serve(port: int, address: str, registry: CollectorRegistry) -> tuple[WSGIServer, Thread]:
+    """Start the server in a thread. Raises SettingsError."""
+    try:
+        server, thread = start_http_server(port, address, registry)
+    except (OSError, ValueError, OverflowError) as error:  # ValueError: a host name that cannot be looked up
+        raise SettingsError(
+            f"--metrics: cannot listen at {address}:{port}: {error}; choose another port, or METRICS_HOST"
+        ) from error
+    # A client that leaves early must not print a traceback, and one that says nothing must not hold a thread.
+    server.handle_error = _ignore_error  # type: ignore[method-assign, assignment]
+    handler: Any = server.RequestHandlerClass
+    limits = {"timeout": _CLIENT_S, "get_stderr": lambda _: io.StringIO()}
+    server.RequestHandlerClass = type("Handler", (handler,), limits)
+    return server, thread
+
+
+def _ignore_error(*_: object) -> None:
+    log.debug("a client of the metrics failed", exc_info=True)

@@ -7,6 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from data.text import printable
 from recognition.events import Event, SourceFailed, VerdictReached
 from recognition.outputs.base import Output
 from recognition.outputs.survey_summary import SurveyStats
@@ -50,17 +51,17 @@ class ResultTable(Output):
         """Print a row for a verdict or failure; ignore other events."""
         if isinstance(event, VerdictReached):
             verdict = event.verdict
-            unknown = Text(f"Unknown (closest: {verdict.game.name})", style="yellow")
+            unknown = _text(f"Unknown (closest: {verdict.game.name})", "yellow")
             category = event.category.name if event.category else ""
             self._print_row(
-                Text(event.source),
-                Text(verdict.game.name) if verdict.known else unknown,
+                _text(event.source),
+                _text(verdict.game.name) if verdict.known else unknown,
                 Text(f"{verdict.confidence:.1%}"),
                 Text("preview" if event.from_preview else str(verdict.frames)),
-                Text(f"{_MISMATCH_MARK}{category}", style="bold red") if event.mismatch else Text(category),
+                _text(f"{_MISMATCH_MARK}{category}", "bold red") if event.mismatch else _text(category),
             )
         elif isinstance(event, SourceFailed):
-            self._print_row(Text(event.source), Text(f"– {event.error.reason}", style="dim"))
+            self._print_row(_text(event.source), Text(f"– {event.error.reason}", style="dim"))
 
     def _print_row(self, *cells: Text) -> None:  # in the order of _COLUMNS
         # A table for each row: rows appear at once, and a printed row could not be moved by a wider one below.
@@ -72,3 +73,8 @@ class ResultTable(Output):
                 table.add_column(width=max(len(name), len("preview")), no_wrap=True, justify="right")
         table.add_row(*cells)
         self._console.print(table)
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Return a cell of text from a server or a file's name."""
+    return Text(printable(text), style)

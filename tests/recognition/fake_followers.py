@@ -6,11 +6,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from data.entities import Frame
-from data.errors import StreamError
 from data.video.images import encode_jpeg
 from tests.sample_images import flat
 
-PollResult = Sequence[Frame] | StreamError  # what one poll gives
+PollResult = Sequence[Frame] | Exception  # what one poll gives
 
 
 class FakeFollower:
@@ -26,23 +25,23 @@ class FakeFollower:
     def poll(self) -> Iterator[Frame]:
         result = self._results.popleft()
         self.ended = not self._results
-        if isinstance(result, StreamError):
+        if isinstance(result, Exception):
             raise result
         yield from result
 
 
 class FakeOpener:
-    """Opens the next follower, or raises the next error; the last error repeats for ever."""
+    """Opens the next follower, or raises the next exception; the last error repeats for ever."""
 
-    def __init__(self, *results: FakeFollower | StreamError) -> None:
+    def __init__(self, *results: FakeFollower | Exception) -> None:
         self._results = deque(results)
         self.opened: list[tuple[str, int, int]] = []  # the arguments of each call
 
     def open_follower(self, source: str, initial_frames: int, max_backlog: int) -> FakeFollower:
         self.opened.append((source, initial_frames, max_backlog))
-        repeats = len(self._results) == 1 and isinstance(self._results[0], StreamError)
+        repeats = len(self._results) == 1 and isinstance(self._results[0], Exception)
         result = self._results[0] if repeats else self._results.popleft()
-        if isinstance(result, StreamError):
+        if isinstance(result, Exception):
             raise result
         return result
 

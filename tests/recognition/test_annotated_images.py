@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -80,7 +82,11 @@ def test_name_when_too_long_ends_with_an_ellipsis():
     assert is_near(decode_jpeg(annotated(LONG_NAME))[:205], BLUE)
 
 
-@pytest.mark.parametrize("name", ["", "\n\t\x00", "two\nlines", "Pokémon Émeraude", "原神", "שלום", "🎮", LONG_NAME])
+_NAMES = ["", "\n\t\x00", "two\nlines", "Pokémon Émeraude", "原神", "שלום", "🎮", LONG_NAME, "x" * 2_000_000]
+_NAMES += ["\ud800", "\u202eabc", "a" + "\u0300" * 999, "ก็็็็็็็็"]
+
+
+@pytest.mark.parametrize("name", _NAMES, ids=range(len(_NAMES)))
 def test_name_of_any_characters_stays_in_its_strip(name):
     """No name raises an error, and the image above the strip is unchanged."""
     image = decode_jpeg(annotate_frame(frame(BLUE), 1, Prediction(Game(1, name), 1.0)))
@@ -123,7 +129,7 @@ def test_each_source_has_a_folder(tmp_path):
     output.close()
     paths = sorted(str(path.relative_to(tmp_path / "new" / "album")) for path in tmp_path.rglob("*.jpg"))
     assert paths == [
-        *("example.com_a_b_c/frame-001.jpg", "example.com_a_b_c/sheet.jpg"),
+        *("example.com_a_b_c-468965e8/frame-001.jpg", "example.com_a_b_c-468965e8/sheet.jpg"),
         *("one/frame-001.jpg", "one/frame-002.jpg", "one/sheet.jpg"),
     ]
 
@@ -138,33 +144,68 @@ def test_contact_sheet_when_interrupted_is_written_at_close(tmp_path):
     assert (tmp_path / "one" / "sheet.jpg").exists()
 
 
-def test_folder_when_used_again_loses_old_frames_only(tmp_path):
-    """Frames of an earlier run are deleted; other files in the folder stay."""
+def test_folder_when_used_again_keeps_all_files(tmp_path):
+    """Nothing of an earlier run and nothing of the user's is deleted or overwritten: each run has a new folder."""
     emit_source(AnnotatedImages(tmp_path), "one", 3)
-    (tmp_path / "one" / "notes.txt").write_text("mine")
-    emit_source(AnnotatedImages(tmp_path), "one", 1)
-    assert {path.name for path in (tmp_path / "one").iterdir()} == {"frame-001.jpg", "sheet.jpg", "notes.txt"}
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "frame-001.jpg").write_text("mine")
+    (tmp_path / "three").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for source in ("one", "two", "three"):
+        emit_source(AnnotatedImages(tmp_path), source, 1)
+    assert {path: path.read_bytes() for path in before} == before
+    for name in ("one-2", "two-2", "three-2"):
+        assert {path.name for path in (tmp_path / name).iterdir()} == {"frame-001.jpg", "sheet.jpg"}
 
 
-def test_folders_of_similar_sources_differ(tmp_path):
-    """Two URLs that lead to the same folder name get one folder each."""
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("視頻.mp4", "录像.mp4"),
+        ("ビデオ", "🎮🎮"),
+        ("https://example.com/a?b", "https://example.com/a_b"),
+        ("Video.mp4", "video.mp4"),
+        ("/a/x.mp4", "a/x.mp4"),
+        ("../x", "x"),
+        ("a" * 300, "b" + "a" * 299),
+        ("caf\udce9", "caf\udce8"),
+        ("cafe\u0301", "caf\u00e9"),
+        (".", ".."),
+        ("one", "one."),
+        ("a-468965e8", "a"),
+        ("http://one", "https://one"),
+    ],
+)
+def test_folders_of_similar_sources_differ(tmp_path, pair):
+    """Sources have a folder each, whichever runs first, on file systems that ignore case or normalise, too."""
+    names = [unicodedata.normalize("NFC", folder_name(source)).casefold() for source in pair]
+    assert names[0] != names[1]
     output = AnnotatedImages(tmp_path)
-    emit_source(output, "https://example.com/a?b", 1)
-    emit_source(output, "https://example.com/a_b", 1)
-    assert {path.name for path in tmp_path.iterdir()} == {"example.com_a_b", "example.com_a_b-2"}
+    for source in pair:
+        emit_source(output, source, 1)
+    assert len({*tmp_path.iterdir()}) == 2
 
 
-@pytest.mark.parametrize("source", ["../../etc/passwd", "/", "..", "https://", "a" * 300, "C:\\x\0y"])
+@pytest.mark.parametrize("name", ["con", "nul", "com1.mp4", "aux"])
+def test_folder_name_when_reserved_by_windows_has_a_hash(name):
+    """Names of devices are no folder names on the drives of Windows, which WSL mounts."""
+    assert folder_name(name).startswith(f"{name}-")
+
+
+@pytest.mark.parametrize(
+    "source", ["../../etc/passwd", "/", "..", "https://", "a" * 300, "𠀀" * 300, "C:\\x\0y", "\ud800", "-rf", "~"]
+)
 def test_folder_name_is_safe(source):
     """A folder name is one part of a path, not hidden, and at most 80 characters long."""
     name = folder_name(source)
     assert 0 < len(name) <= 80
     assert not set(name) & set("/\\\0")
-    assert not name.startswith(".")
+    assert not name.startswith((".", "-", "~"))
+    assert len(name.encode()) <= 255
 
 
 def test_folder_when_unwritable_raises_with_the_option(tmp_path):
-    """The error message begins with the option's name."""
+    """The error message begins with the option's name, before the first frame."""
     (tmp_path / "file").write_text("")
     with pytest.raises(FolderError, match=r"^--save: "):
-        emit_source(AnnotatedImages(tmp_path / "file"), "one", 1)
+        AnnotatedImages(tmp_path / "file")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from data.entities import Game
 from data.errors import SettingsError, StreamOffline, StreamUnavailable
 from data.http.session import new_session
+from data.text import valid_unicode
 from recognition.decision.verdict import Prediction, VerdictAccumulator
 from recognition.engine.batching import Batcher
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, now
@@ -29,8 +32,8 @@ def metrics() -> Iterator[PrometheusMetrics]:
     output.close()
 
 
-def frame(number: int, lag_s: float | None, known: bool = True, lost: int = 0) -> FrameClassified:
-    return FrameClassified("one", now(), number, Prediction(PONG, 0.9, known), lag_s=lag_s, missed_segments=lost)
+def frame(number: int, lag_s: float | None, known: bool = True, lost: int = 0, source: str = "one") -> FrameClassified:
+    return FrameClassified(source, now(), number, Prediction(PONG, 0.9, known), lag_s=lag_s, missed_segments=lost)
 
 
 def changed(after: Game | None, confidence: float = 0.9) -> GameChanged:
@@ -110,6 +113,36 @@ def test_port_when_taken_raises_with_the_option(metrics):
     """The error is a SettingsError that names the option, the address and the port."""
     with pytest.raises(SettingsError, match=f"--metrics: cannot listen at .*{metrics.port}"):
         PrometheusMetrics(metrics.port)
+
+
+def test_labels_of_any_characters_are_served(metrics):
+    """Quotes, line ends and bytes that are not UTF-8 break neither their series nor the others."""
+    for name in ('a"b\\c', "two\nlines", "{x=1}", "caf\udce9", "\ud800", "\x00\x1b[31m", "é原🎮"):
+        change = GameChanged(name, now(), None, Game(1, name), True, 3, 0.9)
+        values = read(metrics, frame(1, 1.0, source=name), frame(2, 1.0), change, change)
+        shown = valid_unicode(name)
+        assert values["frames_total", shown] >= 1
+        assert values["showing", shown, shown] == 0.9
+        assert ("showing", shown, shown) not in read(metrics, SourceFailed(name, now(), StreamOffline("x")))
+    assert values["frames_total", "one"] == 7
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "a" * 70, "a b", "é" * 70, "\x00", "::zz"])
+def test_host_when_invalid_raises_with_the_option(host):
+    """An address of another machine, and what is none, is a SettingsError that names METRICS_HOST."""
+    with pytest.raises(SettingsError, match=r"^--metrics: cannot listen at .*METRICS_HOST"):
+        PrometheusMetrics(0, host)
+
+
+def test_client_that_leaves_early_prints_nothing(metrics, capfd):
+    """A reset connection or an invalid request is no traceback on stderr; the next scrape succeeds."""
+    for request in (b"", b"GET /met", b"\xff\n\n", b"GET / HTTP/1.1\r\nAccept: \xff;version=x\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", metrics.port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close by a reset
+            client.sendall(request)
+    assert read(metrics, frame(1, None))["frames_total", "one"] == 1
+    metrics.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_close_frees_the_port(metrics):

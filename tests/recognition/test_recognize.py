@@ -207,7 +207,7 @@ def test_invalid_setting_is_named(twitch, model_path, name, value):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--login", "x"], ["x", "--every", "2"], ["x", "--watch", "--csv", "f"], ["x", "--sure", "0.9"]]
+    "arguments", [[], ["--login", "x"], ["x", "--every", "2"], ["x", "--watch", "--save", "f"], ["x", "--sure", "0.9"]]
 )
 def test_invalid_command_line_prints_the_usage(twitch, model_path, arguments):
     """Without a source, with an unknown option or with conflicting options, the usage is printed."""

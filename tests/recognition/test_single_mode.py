@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import shutil
 import subprocess
+import threading
 
 import pytest
+from arro3.io import read_parquet
 
 from recognition.modes.single import DEFAULT_CERTAINTY, combine_exit_codes
 from recognition.recognize import main
@@ -131,6 +136,97 @@ def test_min_confidence_when_not_reached_gives_unknown(twitch, tmp_path):
     assert (done.returncode, done.stderr) == (8, "")
 
 
+@pytest.mark.parametrize("option", ["--csv", "--parquet"])
+def test_file_option_adds_a_file_and_changes_nothing_else(twitch, model_path, tmp_path, option):
+    """Order, lines and exit code of a list are the same with and without the file, whose rows are in that order."""
+    words = (BRIGHT_LOGIN, "already_over", DARK_LOGIN)
+    plain = recognize(twitch, model_path, *words, FRAMES_PER_STREAM="1")
+    file = tmp_path / "answers"
+    done = recognize(twitch, model_path, *words, option, str(file), FRAMES_PER_STREAM="1")
+    assert (done.returncode, done.stdout, done.stderr) == (plain.returncode, plain.stdout, plain.stderr)
+    if option == "--csv":
+        rows = [row["source"] for row in csv.DictReader(file.read_text().splitlines())]
+    else:
+        rows = read_parquet(file).read_all().column("source").to_pylist()
+    assert rows == [*words]
+
+
+def test_csv_to_stdout_is_alone_there(twitch, model_path):
+    """`--csv -` prints the table only; the failure is a line on stderr; the exit code stays."""
+    done = recognize(twitch, model_path, BRIGHT_LOGIN, "already_over", "--csv", "-", FRAMES_PER_STREAM="1")
+    rows = [*csv.DictReader(done.stdout.splitlines())]
+    assert [(row["source"], row["game"], row["reason"]) for row in rows] == [
+        (BRIGHT_LOGIN, BRIGHT.name, ""),
+        ("already_over", "", "offline"),
+    ]
+    assert (done.returncode, done.stderr) == (3, "error: already_over is not live\n")
+
+
+def test_parquet_to_stdout_is_alone_there(twitch, model_path, tmp_path):
+    """`--parquet -` writes the file to stdout and nothing else."""
+    env, file = environment(twitch, model_path, FRAMES_PER_STREAM="1"), tmp_path / "answers"
+    with file.open("wb") as stdout:
+        subprocess.run(command(BRIGHT_LOGIN, "--parquet", "-"), cwd=ROOT, env=env, stdout=stdout, check=True)
+    assert read_parquet(file).read_all().column("game").to_pylist() == [BRIGHT.name]
+
+
+def test_output_that_fails_costs_a_line_and_the_exit_code(twitch, model_path, tmp_path):
+    """The reader of a named pipe leaves: one line says so, frames and verdicts are printed, the exit code is 1."""
+    pipe, other = tmp_path / "pipe", tmp_path / "other.csv"
+    os.mkfifo(pipe)
+
+    def read_header() -> None:
+        with pipe.open() as reader:
+            reader.readline()
+
+    thread = threading.Thread(target=read_header)
+    thread.start()
+    words = (BRIGHT_LOGIN, DARK_LOGIN, "--csv", str(pipe), "--parquet", str(other))
+    done = recognize(twitch, model_path, *words, FRAMES_PER_STREAM="1")
+    thread.join()
+    assert len(done.stdout.splitlines()) == 4
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"error: --csv: cannot write {pipe}: ")
+    assert read_parquet(other).read_all().num_rows == 2
+
+
+@pytest.mark.parametrize("option", ["--csv /dev/full", "--csv {}", "--parquet {}", "--save /dev/full"])
+def test_file_when_unwritable_is_one_line(twitch, model_path, tmp_path, option):
+    """A full disk, or a folder in place of the file, is reported before anything is recognised."""
+    done = recognize(twitch, model_path, BRIGHT_LOGIN, *option.format(tmp_path).split())
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith(f"error: {option.split()[0]}: cannot write ")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_file_without_result_keeps_the_earlier_one(twitch, model_path, tmp_path):
+    """A command that fails before its first result leaves the tables of an earlier run as they are."""
+    files = tmp_path / "a.csv", tmp_path / "a.parquet"
+    for file in files:
+        file.write_text("earlier")
+    done = recognize(twitch, tmp_path, BRIGHT_LOGIN, "--csv", str(files[0]), "--parquet", str(files[1]))
+    assert "python -m model.create" in done.stderr or "model" in done.stderr
+    assert (done.returncode, [file.read_text() for file in files]) == (1, ["earlier"] * 2)
+
+
+def test_name_that_is_not_utf8_is_written_with_a_replacement_character(twitch, model_path, tmp_path, world):
+    """A file whose name is not UTF-8 is recognised; JSON, CSV, Parquet, images and messages are valid UTF-8."""
+    name = os.fsdecode(bytes(tmp_path / "caf") + b"\xe9\x1b[31m.mp4")
+    shutil.copy(world.channel(BRIGHT_LOGIN).file, name)
+    files = tmp_path / "a.csv", tmp_path / "a.parquet"
+    words = (name, f"{name}.missing", "--csv", str(files[0]), "--parquet", str(files[1]), "--save", str(tmp_path / "d"))
+    done = recognize(twitch, model_path, *words, "--json", FRAMES_PER_STREAM="1")
+    *_, verdict, failure = [valid(json.loads(line)) for line in done.stdout.splitlines()]
+    shown = str(tmp_path / "caf\ufffd\x1b[31m.mp4")
+    assert (verdict["source"], failure["source"]) == (shown, f"{shown}.missing")
+    assert [row["source"] for row in csv.DictReader(files[0].open(newline=""))] == [shown, f"{shown}.missing"]
+    assert read_parquet(files[1]).read_all().column("source").to_pylist() == [shown, f"{shown}.missing"]
+    assert len([*(tmp_path / "d").rglob("sheet.jpg")]) == 1
+    text = recognize(twitch, model_path, *words[:2], FRAMES_PER_STREAM="1")
+    assert done.returncode == text.returncode == 5
+    assert all(line.isprintable() for run in (done, text) for line in (run.stdout + run.stderr).splitlines())
+
+
 def test_save_option_writes_frames_and_contact_sheet(twitch, model_path, tmp_path):
     """--save writes an image of each frame and the contact sheet."""
     done = recognize(twitch, model_path, DARK_LOGIN, "--save", str(tmp_path / "album"), FRAMES_PER_STREAM="2")
@@ -140,23 +236,39 @@ def test_save_option_writes_frames_and_contact_sheet(twitch, model_path, tmp_pat
     }
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["x", "--top", "0"], "--top: invalid value '0': must be a whole number, at least 1"),
-        (["x", "--min-confidence", "90"], "--min-confidence: invalid value '90': must be a number from 0 to 1"),
-        (["x", "--min-confidence", "nan"], "--min-confidence: invalid value 'nan': must be a number"),
-        (["x", "--frames", "many"], "--frames: invalid value 'many': must be a whole number"),
-        (["x", "--watch", "--every", "0"], "--every: invalid value '0': must be a number above 0"),
-        (["x", "--metrics", "70000"], "--metrics: invalid value '70000': must be a port"),
-        (["x", "--webhook", "http://a"], "--webhook needs --watch"),
-        (["x", "--watch", "--preview"], "--preview cannot be used with --watch"),
-        (["x", "--watch", "--frames", "3"], "--frames cannot be used with --watch"),
-        (["--game", "x", "--save", "d"], "--save cannot be used with --game"),
-        (["x", "--sure", "0.5"], "--sure needs --frames"),
-        ([], "required: source"),
-    ],
-)
+_NO_TIMES = ("nan", "inf", "-1", "1e300", "1e-300", "")
+_CONFLICTS = [
+    (["x", "--top", "0"], "--top: invalid value '0': must be a whole number, at least 1"),
+    (["x", "--min-confidence", "90"], "--min-confidence: invalid value '90': must be a number from 0 to 1"),
+    (["x", "--min-confidence", "nan"], "--min-confidence: invalid value 'nan': must be a number"),
+    (["x", "--frames", "many"], "--frames: invalid value 'many': must be a whole number"),
+    (["x", "--watch", "--every", "0"], "--every: invalid value '0': must be a number above 0"),
+    *((["x", "--watch", "--every", n], f"--every: invalid value '{n}'") for n in _NO_TIMES),
+    *((["x", "--watch", "--minutes", n], f"--minutes: invalid value '{n}'") for n in _NO_TIMES),
+    *(
+        (["x", option, n], f"{option}: invalid value '{n}': must be a whole number")
+        for option in ("--top", "--frames", "--top-streams", "--parallel")
+        for n in ("0", "-1", "nan", "inf", "1e3", "1.5", "", "9" * 30, "9" * 5000)
+    ),
+    *((["x", "--frames", "3", "--sure", n], f"--sure: invalid value '{n}'") for n in ("nan", "inf", "-0.1", "1.1", "")),
+    *((["x", "--metrics", n], f"--metrics: invalid value '{n}'") for n in ("-1", "nan", "1e3", "")),
+    *((["x", option, ""], f"{option}: invalid value ''") for option in ("--csv", "--parquet", "--save", "--from")),
+    (["x", "--json", "--csv", "-"], "--json cannot be used with --csv -"),
+    (["x", "--csv", "-", "--parquet", "-"], "--parquet - would overwrite"),
+    (["x", "--csv", "a", "--parquet", "./a"], "--parquet ./a would overwrite another file"),
+    ([__file__, "--csv", __file__], "would overwrite another file of this command"),
+    (["--from", __file__, "--parquet", __file__], "would overwrite another file of this command"),
+    (["x", "--metrics", "70000"], "--metrics: invalid value '70000': must be a port"),
+    (["x", "--webhook", "http://a"], "--webhook needs --watch"),
+    (["x", "--watch", "--preview"], "--preview cannot be used with --watch"),
+    (["x", "--watch", "--frames", "3"], "--frames cannot be used with --watch"),
+    (["--game", "x", "--save", "d"], "--save cannot be used with --game"),
+    (["x", "--sure", "0.5"], "--sure needs --frames"),
+    ([], "required: source"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), _CONFLICTS, ids=range(len(_CONFLICTS)))
 def test_conflicting_options_are_rejected(arguments, message, capsys):
     """The usage and a line that names the option are printed to stderr; the exit code is 2."""
     with pytest.raises(SystemExit) as ended:
@@ -165,8 +277,10 @@ def test_conflicting_options_are_rejected(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_help_states_the_default_certainty(capsys):
+def test_help_states_the_default_certainty_and_the_scale_of_scores(capsys):
     """--help cannot import the mode, which is slow: the default in its text is a copy of the mode's constant."""
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert f"(default: {DEFAULT_CERTAINTY})" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"(default: {DEFAULT_CERTAINTY})" in text
+    assert "13.9 is out of N" in text

@@ -13,7 +13,7 @@ import pytest
 
 from data import factories
 from data.entities import Game, Stream
-from data.errors import DirectoryUnavailable, SourceNotFound, StreamError, StreamOffline, UndecodableVideo
+from data.errors import DirectoryUnavailable, ModelError, SourceNotFound, StreamError, StreamOffline, UndecodableVideo
 from model.inference.calibration import ScoredLogits
 from model.inference.classifier import Classifier
 from recognition import Recognizer
@@ -138,14 +138,31 @@ def test_listing_error_is_raised_after_the_results():
         next(results)
 
 
-def test_unexpected_error_ends_the_survey():
-    """An error that is not a StreamError is raised."""
+@pytest.mark.parametrize("error", [ZeroDivisionError("x"), RecursionError(), UnicodeError("\x1b[31m")])
+def test_unexpected_error_costs_its_source_only(error):
+    """Whatever a source causes is a failure "internal" of that source; the others have their results."""
+
+    def faulty(source: str) -> Iterator[FrameClassified | VerdictReached]:
+        if source == "bad":
+            raise error
+        yield from recognise(source)
+
+    results = {result.source: result for result in survey(faulty).results(["one", "bad", "two"])}
+    assert [type(results[name]) for name in ("one", "bad", "two")] == [VerdictReached, SourceFailed, VerdictReached]
+    bad = results["bad"]
+    assert isinstance(bad, SourceFailed)
+    assert (bad.error.reason, bad.error.exit_code) == ("internal", 1)
+    assert str(bad.error).startswith(f"bad: unexpected {type(error).__name__}")
+
+
+def test_model_error_ends_the_survey():
+    """An error that concerns every source is raised."""
 
     def faulty(source: str) -> Iterator[VerdictReached]:
-        raise ZeroDivisionError(source)
+        raise ModelError("no model")
 
-    with pytest.raises(ZeroDivisionError, match="one"):
-        list(survey(faulty).results(["one"]))
+    with pytest.raises(ModelError):
+        list(survey(faulty).results(["one", "two"]))
 
 
 def test_closing_the_results_ends_sources_in_flight():

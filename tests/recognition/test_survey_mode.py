@@ -166,7 +166,9 @@ def _read_all(reader: int) -> str:
 def test_interrupt_keeps_results_and_prints_summary(twitch, model_path, tmp_path, number):
     """After a signal, CSV and Parquet hold the results so far, the summary is printed, and the exit code is 130."""
     files = tmp_path / "a.csv", tmp_path / "a.parquet"
-    arguments = command(DARK_LOGIN, "only_sponsors", "--csv", str(files[0]), "--parquet", str(files[1]))
+    arguments = command(
+        DARK_LOGIN, "only_sponsors", "--parallel", "2", "--csv", str(files[0]), "--parquet", str(files[1])
+    )
     env = environment(twitch, model_path, FRAMES_PER_STREAM="2", AD_WAIT_S="600")
     with subprocess.Popen(
         arguments, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

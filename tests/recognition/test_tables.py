@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import resource
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -129,6 +134,114 @@ def test_file_when_unwritable_raises_before_the_survey(tmp_path, kind, option):
     """The constructor raises an error that begins with the option's name."""
     with pytest.raises(FolderError, match=f"^{option}: .*nowhere"):
         kind(tmp_path / "nowhere" / "answers")
+
+
+@pytest.mark.parametrize("start", ['=HYPERLINK("http://x")', "+1", "-1", "@SUM(1)", "\tx", "\rx", "\nx", "＝1", "－1"])
+def test_csv_cell_that_begins_as_a_formula_has_an_apostrophe(tmp_path, start):
+    """Texts of every column are neutralised for spreadsheets; numbers are not."""
+    category = Game(-5, start)
+    file = written(
+        CsvFile, tmp_path / "a.csv", (answered(start, category=category), SourceFailed("x", AT, failed(start)))
+    )
+    with file.open(newline="", encoding="utf-8") as lines:
+        answer, failure = csv.DictReader(lines)
+    assert [answer[name] for name in ("source", "category", "category_id")] == [f"'{start}", f"'{start}", "-5"]
+    assert failure["message"] == f"'{start}"
+
+
+def failed(message: str) -> StreamOffline:
+    return StreamOffline(message)
+
+
+@pytest.mark.parametrize("kind", [CsvFile, ParquetFile])
+def test_text_that_is_not_unicode_has_replacement_characters(tmp_path, kind):
+    """A byte of a file's name that is not UTF-8, or half a character from JSON, costs neither row nor file."""
+    results = (answered("caf\udce9", category=Game(1, "\ud83d")), RESULTS[0], SourceFailed("x", AT, failed("\udcff")))
+    file = written(kind, tmp_path / "answers", results)
+    if kind is CsvFile:
+        rows = [*csv.DictReader(file.read_bytes().decode().splitlines())]
+    else:
+        table = read_parquet(file).read_all()
+        columns = {name: table.column(name).to_pylist() for name in ("source", "category", "message")}
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    assert (rows[0]["source"], rows[0]["category"], rows[2]["message"]) == ("caf\ufffd", "\ufffd", "\ufffd")
+
+
+@pytest.mark.parametrize("large", [2**63, -(2**63) - 1, 10**40])
+def test_parquet_when_an_id_exceeds_64_bits_has_null_there(tmp_path, large):
+    """One id that no column of integers can hold costs this value, not the file; the CSV file has it."""
+    results = (answered("one", category=Game(large, "Huge")), answered("two", category=Game(2**63 - 1, "Most")))
+    table = read_parquet(written(ParquetFile, tmp_path / "a.parquet", results)).read_all()
+    assert table.column("category_id").to_pylist() == [None, 2**63 - 1]
+    assert table.column("category").to_pylist() == ["Huge", "Most"]
+    assert str(large) in written(CsvFile, tmp_path / "a.csv", results).read_text()
+
+
+@contextmanager
+def limited_disk(size: int) -> Iterator[None]:
+    """Let the kernel refuse to make any file larger than `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_parquet_when_the_disk_is_full_keeps_the_earlier_file(tmp_path):
+    """The error is one line with the option; the temporary file is removed and the earlier file untouched."""
+    file = tmp_path / "answers.parquet"
+    file.write_bytes(b"old")
+    output = ParquetFile(file)
+    output.emit(RESULTS[0])
+    with (
+        limited_disk(100),
+        pytest.raises(FolderError, match=r"^--parquet: cannot write .*answers.parquet: .*too large"),
+    ):
+        output.close()
+    output.close()
+    assert ([*tmp_path.iterdir()], file.read_bytes()) == ([file], b"old")
+
+
+def test_parquet_to_a_full_device_raises(tmp_path):
+    """A device is written to, never replaced by a file."""
+    output = ParquetFile(Path("/dev/full"))
+    output.emit(RESULTS[0])
+    with pytest.raises(FolderError, match=r"^--parquet: cannot write /dev/full: .*No space left"):
+        output.close()
+    assert Path("/dev/full").is_char_device()
+
+
+def test_parquet_through_a_link_keeps_the_link(tmp_path):
+    """The file that a symbolic link leads to is replaced, not the link."""
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    written(ParquetFile, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert read_parquet(tmp_path / "real").read_all().num_rows == len(RESULTS)
+
+
+def test_parquet_to_a_named_pipe_is_written_into_it(tmp_path):
+    """A pipe stays a pipe, and its reader gets the whole file."""
+    pipe, copy = tmp_path / "pipe", tmp_path / "copy"
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: copy.write_bytes(pipe.read_bytes()))
+    reader.start()
+    written(ParquetFile, pipe)
+    reader.join()
+    assert pipe.is_fifo()
+    assert read_parquet(copy).read_all().num_rows == len(RESULTS)
+
+
+def test_csv_until_its_first_line_keeps_the_earlier_file(tmp_path):
+    """An earlier file is replaced by the header and the first line, or not at all."""
+    file = tmp_path / "a.csv"
+    written(CsvFile, file)
+    text = file.read_text()
+    written(CsvFile, file, ())
+    assert file.read_text() == text
+    written(CsvFile, file, RESULTS[:1])
+    assert file.read_text() == "".join(text.splitlines(keepends=True)[:2])
 
 
 def table_lines(*results: VerdictReached | SourceFailed, width: int = 100) -> list[str]:

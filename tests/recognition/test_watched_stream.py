@@ -141,6 +141,42 @@ def test_short_outage_emits_no_event():
     assert all(2 * 2**n <= pause <= 3 * 2**n for n, pause in enumerate(pauses))
 
 
+@pytest.mark.parametrize("wait", [False, True])
+def test_unexpected_error_of_a_live_stream_is_an_outage(wait):
+    """What a live stream causes is tried again with growing pauses; the stream goes on when it is sound again."""
+    before = FakeFollower(frames_of(RED, RED, RED), TypeError("a date without a zone"))
+    opener = FakeOpener(IndexError("demux"), before, AttributeError("stray comma"), FakeFollower(frames_of(RED, RED)))
+    harness = Harness(opener, wait=wait)
+    assert summary(harness.poll(6)) == ["now Red Game", "Red Game with a score of 5.0 in 5"]
+    for pauses in (harness.pauses[:1], harness.pauses[2:4]):
+        assert all(2 * 2**n <= pause <= 3 * 2**n for n, pause in enumerate(pauses))
+
+
+def test_unexpected_error_that_stays_is_reported_and_finishes_without_wait():
+    """After 30 s it is reported once, with the reason "internal"; after five minutes the source finishes."""
+    harness = Harness(FakeOpener(ValueError("Content-Range")))
+    assert summary(harness.poll(100)) == ["internal"]
+    assert harness.watched.finished
+    assert 300 <= harness.now <= 500
+
+
+@pytest.mark.parametrize("error", [IndexError("demux"), UndecodableVideo("one: no picture")])
+@pytest.mark.parametrize("colours", [(), (RED, RED)])
+@pytest.mark.parametrize("wait", [False, True])
+def test_error_of_a_recording_finishes_it(error, colours, wait):
+    """A recording would fail again: its verdict is that of the frames so far; without one it fails, once."""
+
+    class Recording(FakeFollower):
+        def poll(self):
+            yield from frames_of(*colours)
+            raise error
+
+    harness = Harness(FakeOpener(Recording([], live=False)), wait=wait)
+    reason = error.reason if isinstance(error, UndecodableVideo) else "internal"
+    assert summary(harness.poll(9)) == (["Red Game with a score of 2.0 in 2"] if colours else [reason])
+    assert (harness.watched.finished, len(harness.pauses)) == (True, 1)
+
+
 def test_long_outage_is_reported_and_finishes_without_wait():
     """After 30 s the outage is reported once; after five minutes the source finishes, unless `wait` is set."""
     harness = Harness(FakeOpener(FakeFollower(frames_of(RED, RED, RED), DOWN), DOWN))

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from data.entities import Frame
+from data.errors import ModelError
 from recognition.decision.verdict import VerdictAccumulator
 from recognition.engine.watched_stream import WatchedStream
 from recognition.engine.watcher import Watcher
@@ -48,10 +49,29 @@ class Endless(FakeFollower):
 
 
 class Broken(FakeFollower):
-    """A follower with a programming error."""
+    """A follower with an error of this kind."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__([])
+        self._error = error
 
     def poll(self) -> Iterator[Frame]:
-        raise ZeroDivisionError("a bug")
+        raise self._error
+
+
+class Hanging(FakeFollower):
+    """A follower whose server answers once, and then not until `answer` is set."""
+
+    def __init__(self) -> None:
+        super().__init__(frames_of(RED), frames_of(RED), poll_interval_s=0.01)
+        self.answer = threading.Event()
+        self._polls = 0
+
+    def poll(self) -> Iterator[Frame]:
+        self._polls += 1
+        if self._polls > 1:
+            self.answer.wait(60)
+        yield from frames_of(RED)
 
 
 @pytest.fixture(autouse=True)
@@ -128,10 +148,33 @@ def test_slow_consumer_slows_the_polls():
     events.close()
 
 
-def test_unexpected_error_ends_the_watch_and_is_raised():
-    """An error that is not a StreamError ends the watch; `events` raises it."""
-    with pytest.raises(ZeroDivisionError, match="a bug"):
-        list(Watcher(watched(Endless(), Broken([]), Endless()), threading.Event()).events())
+def test_unexpected_error_costs_its_source_only():
+    """The other sources are watched on."""
+    stop = threading.Event()
+    events = Watcher(watched(Endless(), Broken(ZeroDivisionError("a bug")), Endless()), stop).events()
+    seen = count_by_source(list(islice(events, 50)), FrameClassified)
+    events.close()
+    assert set(seen) == {"s0", "s2"}
+
+
+def test_model_error_ends_the_watch_and_is_raised():
+    """An error that concerns every source ends the watch; `events` raises it."""
+    with pytest.raises(ModelError, match="no model"):
+        list(Watcher(watched(Endless(), Broken(ModelError("no model")), Endless()), threading.Event()).events())
+
+
+def test_stop_when_a_server_hangs_ends_the_watch_with_verdicts():
+    """A poll that waits for its server is left alone after a second; its stream has a verdict, too."""
+    stop, hanging = threading.Event(), Hanging()
+    watcher = Watcher(watched(Endless(), hanging), stop)
+    threading.Timer(0.3, stop.set).start()
+    start = time.monotonic()
+    events = list(watcher.events())
+    assert time.monotonic() - start < 30
+    assert count_by_source(events, VerdictReached) == Counter({"s0": 1, "s1": 1})
+    hanging.answer.set()
+    while any(thread.name.startswith("watch") for thread in threading.enumerate()):
+        time.sleep(0.01)
 
 
 def test_slow_source_does_not_delay_others():
