@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-_MAX_PATH_BYTES = 4000  # Linux allows 4095; files in a folder need some of them
+_MAX_PATH_BYTES, _MAX_NAME_BYTES = 4000, 255  # Linux allows 4095; files in a folder need some of them
 # What a user may copy with a token: Twitch's own "oauth:", or the header that it stands in.
 _TOKEN_PREFIX = re.compile(r"(?:(?:authorization|bearer|oauth)(?:\s*[:\s]\s*|$))*", re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[!-~]{0,1000}")  # visible ASCII
@@ -64,7 +64,12 @@ def _clean_credential(value: Any) -> Any:
 
 
 def _expand_path(path: Path) -> Path:
-    if "\0" in str(path) or len(str(path).encode()) > _MAX_PATH_BYTES:
+    parts = [part.encode() for part in path.parts]  # raises UnicodeEncodeError, a ValueError
+    if (
+        "\0" in str(path)
+        or len(str(path).encode()) > _MAX_PATH_BYTES
+        or max(map(len, parts), default=0) > _MAX_NAME_BYTES
+    ):
         raise ValueError("invalid path")
     try:
         return path.expanduser()
@@ -106,7 +111,10 @@ Languages = Annotated[
 _CREDENTIAL = Form("at most 1000 visible ASCII characters without spaces")
 Identifier = Annotated[str, BeforeValidator(_clean_credential), _CREDENTIAL]
 Token = Annotated[SecretStr, BeforeValidator(_clean_credential), _CREDENTIAL]
-_PATH = Form(f"a path of at most {_MAX_PATH_BYTES} bytes, without NUL; ~ stands for a home folder that exists")
+_PATH = Form(
+    f"a path of at most {_MAX_PATH_BYTES} bytes, {_MAX_NAME_BYTES} in each name, without NUL; "
+    "~ stands for a home folder that exists"
+)
 FilePath = Annotated[Path, AfterValidator(_expand_path), _PATH]
 OptionalPath = Annotated[str, AfterValidator(lambda text: text and str(_expand_path(Path(text)))), _PATH]
 Host = Annotated[str, AfterValidator(_check_host), Form("a host name or an IP address")]

@@ -155,7 +155,7 @@ def _feed_segment(data: bytes) -> None:
 
 
 def _feed_recording(data: bytes) -> None:
-    from data.video.decoder import sample_recording
+    from data.video.recording import sample_recording
 
     for spread in (False, True):
         with suppress(ToolkitError):
@@ -330,6 +330,19 @@ def _read_sources(folder: Path) -> None:
     read_sources([], str(folder / "list.txt"))
 
 
+def _read_settings(folder: Path) -> None:
+    from config import Settings
+
+    Settings(folder / ".env")
+
+
+def _understand(data: bytes) -> None:
+    from data.twitch.addresses import canonical
+
+    form = canonical(data.decode("utf-8", "surrogateescape"))
+    assert canonical(form) == form, form
+
+
 def _responses(key: str) -> Callable[[bytes, str], bytes]:
     return lambda data, path: _respond(path, **{key: data or b"\n"})
 
@@ -363,5 +376,26 @@ TARGETS: dict[str, Target] = {
             [b"ninja\n# x\nhttps://twitch.tv/x\n", "\ufeffa.mp4\r\nb\r\n".encode(), "a\nb\n".encode("utf-16")]
         ),
         partial(_in_folder, "list.txt", _read_sources),
+    ),
+    "dotenv": Target(
+        damaged_bytes(
+            [
+                b"CLIENT_ID=abc\nACCESS_TOKEN='oauth:x'\nIMG_SIZE=240 # pixels\nNON_GAMES=[1, 2]\nEPOCH=3\n",
+                "\ufeffLANGUAGES=en,de\r\nDOWNLOAD_PATH=~/${HOME}/a\r\nTIMEOUT_S=1e3\r\nDB_HOST=::1\r\n".encode(),
+            ]
+        ),
+        partial(_in_folder, ".env", _read_settings),
+    ),
+    "addresses": Target(
+        damaged_bytes(
+            [
+                b"https://www.twitch.tv/Some_One/videos?filter=all&t=1h#x",
+                b"player.twitch.tv/?video=v1&channel=a",
+                b"https://clips.twitch.tv/embed?clip=A-b",
+                b"file://localhost/a%20b.mp4",
+                b"HLS://HTTPS://u:p@Example.com:1/A.m3u8?x",
+            ]
+        ),
+        partial(_plain, _understand),
     ),
 }
