@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import io
+import logging
 import os.path
 import re
 import textwrap
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import IO, Any
 
 from streamlink import Streamlink
-from streamlink.exceptions import NoPluginError, StreamlinkError
+from streamlink.exceptions import NoPluginError
 from streamlink.stream.hls import HLSStream, MuxedHLSStream
 from streamlink.stream.http import HTTPStream
 
-from data.entities import is_login
-from data.errors import SourceNotFound, StreamOffline, StreamUnavailable, UndecodableVideo
-from data.hls.rendition import PARSE_ERRORS, MediaUrl, Rendition
+from data.capture.pictures import PictureFiles, find_pictures
+from data.errors import SourceNotFound, StopRequested, StreamOffline, StreamUnavailable, ToolkitError, UndecodableVideo
+from data.hls.parser import check_response
+from data.hls.rendition import MediaUrl, Rendition, describe
 from data.http.session import configure_session
+from data.readers import open_regular_file
+from data.twitch.addresses import FORMS, canonical, is_twitch, is_url, twitch_url
 from data.twitch.streamlink_plugin import TwitchPlugin
 
 _CLIP_BYTES = 256 << 20  # a minute of the best quality has about 70 MB
-_shorten = partial(textwrap.shorten, width=200, placeholder=" …")  # Streamlink's messages quote whole responses
-_HEIGHT = re.compile(r"(\d+)p\d*")  # of a rendition's name, such as 720p60
+_shorten = partial(textwrap.shorten, width=200, placeholder=" …")
+_SYNONYMS = ("best", "worst", "best-unfiltered", "worst-unfiltered")  # Streamlink adds these to a stream's own names
+_HEIGHT = re.compile(r"([0-9]{1,5})p[0-9]*")  # of a rendition's name, such as 720p60
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class SourceResolver:
         self._twitch = self._new_session(plugins=False)
         self._plugin_session: Streamlink | None = None
         self._lock = threading.Lock()
+        self._warned = False  # of a rendition that a stream lacks
         # Threads share this session, and requests reads its headers and cookies for each request: a thread that adds
         # or drops one meanwhile breaks that. So the plugin's two headers are set here already; setting equal values
         # again adds nothing. Cookies are refused, because Twitch needs none.
@@ -70,68 +78,100 @@ class SourceResolver:
         if self._plugin_session:
             self._plugin_session.http.close()
 
-    def open(self, source: str) -> Rendition | VideoFile:
-        """Return the stream or the file of a login, a URL (a stream, a recording, a clip) or a path.
+    def open(self, source: str) -> Rendition | VideoFile | PictureFiles:
+        """Return the stream or the files of a source; `data.twitch.addresses` says in which forms it is understood.
 
         Raises SourceNotFound, StreamOffline, StreamUnavailable; UndecodableVideo if no rendition has video.
         """
-        if is_login(source) or TwitchPlugin.matches_url(source):
-            return self._select_rendition(source, self._twitch_streams(source))
-        if source.startswith(("http://", "https://")):
-            return self._select_rendition(source, self._plugin_streams(source))
-        # `Path.is_file` raises an error for a text that is too long for a path.
-        if ("." in source or "/" in source) and os.path.isfile(source):  # noqa: PTH113
-            return VideoFile(source, lambda: Path(source).open("rb"))
-        raise SourceNotFound(
-            f"{source!r} is not a Twitch login (1 to 25 lower-case letters, digits or _), a URL or a file"
-        )
+        name = canonical(source)
+        if url := twitch_url(name):
+            return self._select_rendition(source, self._twitch_streams(source, url))
+        if is_url(name) and not is_twitch(name):
+            return self._select_rendition(source, self._plugin_streams(name))
+        if found := _find_file(name):
+            return found
+        raise SourceNotFound(f"{_shorten(repr(source))} is not found: name {FORMS}")
 
     def open_stream(self, source: str) -> Rendition:
         """Return the stream of a source that had segments before; a file raises StreamOffline."""
         found = self.open(source)
-        if isinstance(found, VideoFile):
+        if not isinstance(found, Rendition):
             raise StreamOffline(f"{source} has become a file")
         return found
 
     def _select_rendition(self, source: str, streams: Mapping[str, Any]) -> Rendition | VideoFile:
         if not streams:
             raise StreamOffline(f"{source} is not live")
-        stream = streams.get(self._quality) or streams.get(choose_rendition(list(streams), self._img_size))
+        stream = streams.get(self._choose_name(source, streams))
         if isinstance(stream, MuxedHLSStream):
             stream = stream.substreams[0]  # the other substreams are audio
-        if isinstance(stream, HLSStream):
-            return Rendition(source, stream, self._deadline_s)
-        if isinstance(stream, HTTPStream):
-            media = MediaUrl(stream, self._deadline_s)
-            return VideoFile(source, lambda: io.BytesIO(media.content(_CLIP_BYTES)))
+        with _streamlink_errors(source):  # such as an invalid address
+            if isinstance(stream, HLSStream):
+                return Rendition(source, stream, self._deadline_s)
+            if isinstance(stream, HTTPStream):
+                media = MediaUrl(stream, self._deadline_s)
+                return VideoFile(source, lambda: io.BytesIO(media.content(_CLIP_BYTES)))
         raise UndecodableVideo(f"{source} has no rendition with video, only {', '.join(streams)}")
 
-    def _twitch_streams(self, source: str) -> Mapping[str, Any]:
-        """Return the renditions of a login, or of the URL of a channel, a recording or a clip, by name."""
-        try:
-            url = f"https://www.twitch.tv/{source}" if is_login(source) else source
+    def _choose_name(self, source: str, streams: Mapping[str, Any]) -> str:
+        """Return the name of the rendition that QUALITY asks for; if there is none, of the one that auto takes."""
+        if name := next((name for name in streams if name.lower() == self._quality.lower()), ""):
+            return name
+        chosen = choose_rendition(list(streams), self._img_size)
+        if self._quality.lower() != "auto":
+            names = ", ".join(name for name in streams if name not in _SYNONYMS)
+            # Once is enough for a misspelt name; many channels lack a name that others have.
+            log.log(logging.INFO if self._warned else logging.WARNING, "%s has no quality %r, only %s; taking %s",
+                source, self._quality, _shorten(names), chosen)  # fmt: skip
+            self._warned = True
+        return chosen
+
+    def _twitch_streams(self, source: str, url: str) -> Mapping[str, Any]:
+        """Return the renditions of the URL of a channel, a recording or a clip, by name."""
+        with _streamlink_errors(source, "; if every channel fails, upgrade streamlink"):
             return TwitchPlugin(self._twitch, url).streams()
-        except (StreamlinkError, *PARSE_ERRORS) as error:
-            advice = "if every channel fails, upgrade streamlink"
-            raise StreamUnavailable(f"{source}: {_shorten(str(error))}; {advice}") from error
 
     def _plugin_streams(self, url: str) -> Mapping[str, Any]:
         """Return the renditions that Streamlink's other plugins find at a URL, by name."""
         with self._lock:  # load the plugins once, and only when needed
             self._plugin_session = self._plugin_session or self._new_session(plugins=True)
-        try:
+        with _streamlink_errors(url):
             return self._plugin_session.streams(url)
-        except NoPluginError as error:
-            raise SourceNotFound(f"{url}: Streamlink supports no stream there") from error
-        except (StreamlinkError, OSError, *PARSE_ERRORS) as error:
-            raise StreamUnavailable(f"{url}: {_shorten(str(error))}") from error
 
     def _new_session(self, plugins: bool) -> Streamlink:
         # Without `webbrowser` False, a refused token starts a Chromium on this machine, whose token the cache keeps.
         options = {"webbrowser": False, "no-plugin-cache": True, "http-timeout": self._timeout_s}
         session = Streamlink(options, plugins_builtin=plugins)
-        self._configure(session.http, self._timeout_s)
+        self._configure(session.http, self._timeout_s, check=check_response)
         return session
+
+
+def _find_file(path: str) -> VideoFile | PictureFiles | None:
+    """Return the video, the picture or the folder of pictures at a path; None if there is none of them."""
+    if "." not in path and "/" not in path:  # a word is never taken for a file
+        return None
+    try:
+        pictures = find_pictures(path)
+    except OSError as error:
+        raise StreamUnavailable(f"{path}: {error.strerror}") from error
+    # `isfile` is False for a text that is too long for a path, where `Path.is_file` raises an error.
+    if pictures or not os.path.isfile(path):  # noqa: PTH113
+        return pictures
+    return VideoFile(path, lambda: open_regular_file(path))
+
+
+@contextmanager
+def _streamlink_errors(source: str, advice: str = "") -> Iterator[None]:
+    """Raise StreamUnavailable for whatever Streamlink raises, SourceNotFound if it supports no stream there."""
+    try:
+        yield
+    except (ToolkitError, StopRequested):
+        raise
+    except NoPluginError as error:
+        raise SourceNotFound(f"{source}: Streamlink supports no stream there") from error
+    except Exception as error:
+        log.debug("%s: exception of Streamlink", source, exc_info=True)
+        raise StreamUnavailable(f"{source}: {describe(error)}{advice}") from error
 
 
 def choose_rendition(names: list[str], img_size: int) -> str:

@@ -25,11 +25,6 @@ class TwitchPlugin(Twitch):
         # Each plugin registers its cache to be saved at exit, which would keep one object for every stream ever tried.
         atexit.unregister(self.cache._save)
 
-    @classmethod
-    def matches_url(cls, url: str) -> bool:
-        """Return whether the URL has the form of a channel, a recording or a clip."""
-        return any(matcher.pattern.match(url) for matcher in cls.matchers or ())
-
     def _access_token(self, is_live: bool, channel_or_vod: str) -> Any:
         try:
             return super()._access_token(is_live, channel_or_vod)
@@ -48,13 +43,14 @@ class TwitchPlugin(Twitch):
                 raise StreamOffline(f"{source} is not live") from error
             reason = f"returned HTTP {status}" if status else "does not answer"
             raise StreamUnavailable(f"{source}: Twitch's playlist server {reason}") from error
-        multivariant = parse_m3u8(response.content.decode("utf-8", "replace"), url, TwitchHLSStream.__parser__)
+        text = response.content.decode("utf-8", "replace")
+        multivariant = parse_m3u8(text, response.url, TwitchHLSStream.__parser__)
         # Not Streamlink's parse_variant_playlist: it compares sound tracks, which Twitch does not have, with the
         # names of all languages, and loading those takes 50 ms.
         return {
-            rendition.get_name(key="name"): TwitchHLSStream(
+            name: TwitchHLSStream(
                 self.session, rendition.uri, multivariant=multivariant, start_offset=self.time_offset, **extra_params
             )
             for rendition in multivariant.playlists
-            if not rendition.is_iframe
+            if not rendition.is_iframe and (name := rendition.get_name(key="name"))
         }
