@@ -17,7 +17,7 @@ from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.signals import signals_deferred
 from recognition.engine.single_source import classify_source
 from recognition.events import Event, FrameClassified, SourceFailed, VerdictReached
-from recognition.sources import normalise
+from recognition.sources import normalise, unique
 
 if TYPE_CHECKING:
     from config import Settings
@@ -67,8 +67,7 @@ class Recognizer:
     ) -> None:
         self.settings, self.grabber, self.stop = settings, grabber, stop
         self._frames: FrameProvider = grabber.frames
-        self._load_model, self._threads = load_model, threads
-        self._top, self._min_confidence = top, min_confidence
+        self._load_model, self._threads, self._top, self._min_confidence = load_model, threads, top, min_confidence
         self._classifier: ImageClassifier | None = None
         self._lock = threading.Lock()  # guards `_classifier`
         self._closing = ExitStack()  # the grabber, and the sessions of `open_helix`
@@ -234,7 +233,7 @@ class Recognizer:
             classifier = stack.enter_context(self._batcher(on_batch))
             watched = [
                 WatchedStream(source, self.grabber.open_follower, classifier, self.new_accumulator, wait=wait)
-                for source in dict.fromkeys(map(normalise, sources))
+                for source in unique(sources)
             ]
             yield from Watcher(watched, stop or threading.Event()).events()
 

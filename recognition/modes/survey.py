@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain, islice
-from typing import TypeVar
 
 from config import Settings
 from data import memory
@@ -25,7 +24,6 @@ from recognition.sources import read_sources, twitch_login
 _HELIX_PAGE = 100  # logins of one request: https://dev.twitch.tv/docs/api/reference/#get-streams
 
 log = logging.getLogger(__name__)
-_T = TypeVar("_T", bound="str | Stream")
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
@@ -59,8 +57,7 @@ def _print_summary(stats: SurveyStats, quiet: bool) -> None:
 
 def _resolve_sources(args: argparse.Namespace, recognizer: Recognizer) -> tuple[Iterable[str | Stream], int | None]:
     """Return the sources, listed lazily, and their number, None if unknown. Raises SettingsError, DirectoryError."""
-    has_names = args.source or args.sources_file
-    named = tuple(_distinct(read_sources(args.source, args.sources_file or ""))) if has_names else ()
+    named = read_sources(args.source, args.sources_file or "") if args.source or args.sources_file else ()
     has_listing = args.game or args.top_streams
     if not (has_listing or args.category):
         return named, len(named)
@@ -73,11 +70,11 @@ def _resolve_sources(args: argparse.Namespace, recognizer: Recognizer) -> tuple[
     return _distinct(chain(sources, listed)), args.top_streams and args.top_streams + len(named)
 
 
-def _distinct(sources: Iterable[_T]) -> Iterator[_T]:
+def _distinct(sources: Iterable[str | Stream]) -> Iterator[str | Stream]:
     """Yield the sources, of those that name the same channel the first only."""
     seen: set[str] = set()
     for source in sources:
-        key = source.login if isinstance(source, Stream) else twitch_login(str(source)) or str(source)
+        key = source.login if isinstance(source, Stream) else twitch_login(source) or source
         if key not in seen:
             seen.add(key)
             yield source

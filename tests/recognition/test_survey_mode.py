@@ -124,6 +124,15 @@ def test_json_csv_and_parquet_hold_the_same_results(twitch, model_path, tmp_path
     assert done.stderr.count("\n") == 3  # only the summary
 
 
+def test_channel_of_list_and_listing_is_recognised_once(twitch, model_path, tmp_path):
+    """A list of thousands of lines with comments, blank lines and other names of the same channel is one source."""
+    names = [DARK_LOGIN, f"https://www.twitch.tv/{DARK_LOGIN.upper()}", f" twitch.tv/{DARK_LOGIN}/", "", "# comment"]
+    (tmp_path / "list").write_text("\ufeff" + "\r\n".join(names * 1000), encoding="utf-8")
+    done = survey(twitch, model_path, "--from", str(tmp_path / "list"), "--top-streams", "2", "--csv", "-")
+    assert sorted(row["source"] for row in csv.DictReader(done.stdout.splitlines())) == [DARK_LOGIN, BRIGHT_LOGIN]
+    assert done.returncode == 0
+
+
 def test_preview_when_certain_requests_no_stream(twitch, model_path):
     """With --preview, only Helix and preview images are requested; the summary counts the previews."""
     before = len(twitch.requests)
