@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+import twitchcategory
 from config import Settings
+from data.commands import COMMANDS as SUB_COMMANDS
 from data.entities import Game
 from data.errors import SettingsError, StreamError
 from docs.settings import PAGE, with_table
@@ -28,9 +30,9 @@ from tests.standin import Standin
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/*/*.md"), *ROOT.glob("tests/*/*/*.md")]
-NOT_SETTINGS = {"TF_CONFIG", "INTER_AREA"}  # of TensorFlow, of OpenCV
+NOT_SETTINGS = {"TF_CONFIG", "INTER_AREA", "IMG_SZE"}  # of TensorFlow, of OpenCV, a slip
 MODEL_FILES = {"model.onnx", "model.tflite"}  # they look like modules
-SHELL = {".", "export", "rm"}  # commands of the shell in the tutorial
+SHELL = {".", "export", "rm", "pip", "pipx", "uv"}  # commands of the shell and of installers
 COMMANDS = sorted(
     {
         line[2:]
@@ -55,6 +57,12 @@ def test_each_command_is_one(command, monkeypatch):
         done = subprocess.run(["make", "--dry-run", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return
+    if words[0] == "twitchcategory":
+        if words[1] not in SUB_COMMANDS:
+            with pytest.raises(SystemExit, match=r"^0$"):
+                twitchcategory.main(words[1:])
+            return
+        words = ["python", "-m", SUB_COMMANDS[words[1]][0], *words[2:]]
     assert words[:2] == ["python", "-m"]
     module = importlib.import_module(words[2])
     if not words[2].startswith(("data.", "model.", "recognition.")):  # they have no run_command that could be replaced
@@ -62,7 +70,7 @@ def test_each_command_is_one(command, monkeypatch):
         assert done.returncode == 0, done.stderr
         return
     parsed = []
-    monkeypatch.setattr("data.cli.run_command", lambda arguments, _work: parsed.append(arguments) or 0)
+    monkeypatch.setattr("data.cli.run_command", lambda arguments, _work, **_: parsed.append(arguments) or 0)
     assert module.main(words[3:]) == 0
     assert len(parsed) == 1
 
@@ -120,6 +128,7 @@ def _module_exists(name: str) -> bool:
 def _options() -> set[str]:
     """Return the long options in the sources of all commands, the stand-in and the benchmarks."""
     sources = [*ROOT.glob("data/*.py"), *ROOT.glob("model/*.py"), *ROOT.glob("recognition/*.py")]
+    sources.append(ROOT / "twitchcategory.py")
     sources += [*ROOT.glob("tests/standin/*.py"), *ROOT.glob("benchmarks/*.py"), *ROOT.glob("docs/*.py")]
     found = {option for path in sources for option in re.findall(r'"(--[a-z-]+)"', path.read_text(encoding="utf-8"))}
     return found | {"--help"}
