@@ -89,7 +89,7 @@ class Settings(BaseModel):
 
     # --- PostgreSQL -----------------------------------------------------------------------------
     db_host: fields.Server = ""
-    """Host name of the server. Empty: an embedded PostgreSQL in download_path, started and stopped on demand."""
+    """Host of the server, or its socket's folder. Empty: an embedded PostgreSQL in download_path, run on demand."""
     db_port: int = Field(5432, ge=1, le=65535)
     """TCP port of the server."""
     db_name: fields.Name = "twitchcategory"
@@ -113,7 +113,7 @@ class Settings(BaseModel):
     min_streamers: int = Field(90, ge=1, le=1000)
     """Minimum number of live streams for a game to be added."""
     non_games: fields.IdSet = NON_GAMES
-    """Ids of categories that are never added. Categories without an IGDB id are always skipped."""
+    """Ids of categories that are never added, by commas or as JSON. Those without an IGDB id are always skipped."""
     streams_per_game: fields.Count = Field(5, ge=1)
     """Streams to grab from a game in one round."""
     stream_tries: fields.Count = Field(10, ge=1)
@@ -137,7 +137,7 @@ class Settings(BaseModel):
 
     # --- Network --------------------------------------------------------------------------------
     quality: fields.Name = "auto"
-    """Rendition: auto (the smallest that covers img_size), best, worst, or a name such as 360p."""
+    """Rendition: auto (the smallest that covers img_size), best, worst, or a name such as 360p, else that of auto."""
     frame_interval_s: fields.Seconds = Field(0.0, ge=0)
     """Stream seconds between two frames. 0: one frame per segment; in a file, frames evenly spread."""
     timeout_s: fields.Seconds = Field(10.0, gt=0)
@@ -157,7 +157,7 @@ class Settings(BaseModel):
     webhook_secret: SecretStr = SecretStr("")
     """Secret that signs --webhook requests by HMAC-SHA256. Empty: no signature."""
     metrics_host: fields.Host = "127.0.0.1"
-    """Local address that --metrics listens on; 0.0.0.0: all addresses."""
+    """Local address or host name that --metrics listens on; 0.0.0.0: all addresses."""
 
     # --- Model: each setting says whether a trained model depends on it ---------------------------
     model_path: KeepsModel[fields.FilePath] = Path("model")

@@ -95,6 +95,6 @@ def _lower_case_host(rest: str) -> str:
     """Return a URL without its scheme, with the host in lower case. `hls://` may be followed by a whole URL."""
     if match := _URL.fullmatch(rest):
         return match[1].lower() + _lower_case_host(match[2])
-    end = re.search(r"[/?#]|$", rest).start()  # type: ignore[union-attr] - `$` always matches
-    user, at, host = rest[:end].rpartition("@")
-    return f"{user}{at}{host.lower()}{rest[end:]}"
+    host, path = re.split("(?=[/?#])", rest + "/", maxsplit=1)
+    user, at, name = host.rpartition("@")
+    return f"{user}{at}{name.lower()}{path[:-1]}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,8 @@ SLIPS = {
 
 
 @pytest.fixture
-def empty(monkeypatch, tmp_path) -> Path:
-    """Return an empty folder as working directory, in which every warning is new."""
+def empty(monkeypatch, tmp_path) -> Iterator[Path]:
+    """Yield an empty folder as working directory, in which every warning is new."""
     monkeypatch.chdir(tmp_path)
     variables.warn_once.cache_clear()
     yield tmp_path
