@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Iterator
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
 from rich.text import Text
 
 from data.collection.state import CollectionStats
@@ -35,17 +36,17 @@ class ProgressDisplay:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the status and the hint, then as many games as fit."""
         height = max(2, options.size.height - 1)  # Enter needs a line below
-        status = Text(printable(self.status())).wrap(console, options.max_width)
+        status = list(Text(printable(self.status())).wrap(console, options.max_width))
         if len(status) > height - 1:
-            status = status[: height - 1]
-            status[-1] = Text.assemble(status[-1].plain.ljust(options.max_width)[:-1], "…")
+            del status[height - 1 :]
+            status[-1] = Text(f"{status[-1].plain.rstrip()} …", no_wrap=True, overflow="ellipsis")
         yield from status
         yield Text(self._hint, style="dim", no_wrap=True, overflow="ellipsis")
         # most_common(n) would iterate in Python, while the other thread may add a game.
         games, rows = self._stats.frames.most_common(), height - len(status) - 2  # less the hint and the header
         shown = len(games) if len(games) <= rows else max(0, rows - 1)
-        if shown:
-            yield _table(games[:shown])
+        for line in _table(games[:shown], options.max_width) if shown else ():
+            yield Text(line, no_wrap=True, overflow="crop")
         if rows > 0 and shown < len(games):
             yield Text(f"… {plural(len(games) - shown, 'more game')}", style="dim", no_wrap=True, overflow="ellipsis")
 
@@ -67,13 +68,14 @@ class ProgressDisplay:
         return f"{total}{goal} frames{games} in {seconds:.0f} s ({total / max(seconds, 1e-9):.2f} a second)"
 
 
-def _table(games: list[tuple[str, int]]) -> Table:
-    table = Table(box=None, padding=(0, 2))
-    table.add_column("Game", no_wrap=True, overflow="ellipsis")
-    table.add_column("Frames", justify="right", no_wrap=True)
-    for name, frames in games:
-        table.add_row(Text(printable(name)), str(frames))  # Text: a name with [brackets] is no markup
-    return table
+def _table(games: list[tuple[str, int]], width: int) -> Iterator[str]:
+    """Yield the header and a line for each game, in `width` columns; Chinese characters take two of them."""
+    rows = [("Game", "Frames"), *((printable(name), str(frames)) for name, frames in games)]
+    right = max(len(frames) for _, frames in rows)
+    left = max(1, min(width - 2 - right, max(cell_len(name) for name, _ in rows)))
+    for name, frames in rows:
+        fitting = name if cell_len(name) <= left else f"{set_cell_size(name, left - 1)}…"
+        yield f"{set_cell_size(fitting, left)}  {frames:>{right}}"
 
 
 def summary(stats: CollectionStats) -> str:

@@ -1,0 +1,148 @@
+"""data.download on a terminal: what its user sees, at several sizes and while warnings come."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from data.collection.progress import ProgressDisplay
+from data.collection.state import CollectionStats
+from data.text import time_left
+from tests.data.conftest import GREEDY, environment
+from tests.pseudo_terminal import PseudoTerminal, command
+from tests.standin import Fault, Standin, World, faults
+from tests.standin.faults import HELIX
+
+_GAMES = 36
+_HINT = "Press Enter to stop."
+_WARNING = "warning: Twitch returned HTTP 503; waiting 1 s"
+
+
+@pytest.fixture
+def many_games(world: World) -> Iterator[Standin]:
+    """A stand-in with 36 games of one channel each; some names are long, wide or hold escape codes."""
+    names = ["\x1b[2J\x1b]0;owned\x07Evil", "原神: 冒険者たちの物語" * 4, "[red]A name without end[/red] " * 5]
+    names += [f"Game {number}" for number in range(_GAMES - len(names))]
+    live = [channel for channel in world.channels if channel.behaviour in {"live", "source_only", "fmp4", "midroll"}]
+    channels = [
+        replace(channel, game_id=9100000 + number, game=name, igdb_id=str(5000 + number))
+        for number, (channel, name) in enumerate(zip(live, names, strict=False))
+    ]
+    assert len(channels) == _GAMES
+    with Standin(World(tuple(channels))) as running:
+        yield running
+
+
+@pytest.fixture
+def settings_of_a_fast_run(server, folder, many_games) -> dict[str, str]:
+    """The environment of a download that tries every game within seconds."""
+    values = {"MIN_STREAMERS": "1", "STREAMS_PER_GAME": "1", "FRAMES_PER_STREAM": "1", "GAME_COOLDOWN_S": "1"}
+    waits = {"HELIX_RETRY_BUDGET_S": "0.5", "HELIX_RETRY_INTERVAL_S": "1", "INFO_INTERVAL_S": "600"}
+    dataset = {**server, "DOWNLOAD_PATH": str(folder.root.parent), **GREEDY}
+    return environment(**many_games.environment, **dataset, **values, **waits)
+
+
+def test_display_at_several_sizes_while_warnings_come_shows_status_hint_and_warnings(
+    settings_of_a_fast_run, many_games
+):
+    """Status and hint are visible at every size; games that do not fit are counted; warnings stay, headers do not."""
+    run = command("data.download", "--minutes", "30")
+    with PseudoTerminal(run, settings_of_a_fast_run, 80, 24) as terminal:
+        terminal.wait_for(lambda lines: any("more games" in line for line in lines))
+        for columns, height in ((80, 14), (200, 50), (20, 5), (40, 3), (80, 24)):
+            terminal.resize(columns, height)
+            lines = terminal.wait_for(lambda lines, c=columns, h=height: _fits(lines, c, h))
+            assert sum(bool(re.match(r"\d+ frames in \d+", line)) for line in lines) == 1
+            if height in {14, 24}:
+                shown = sum(bool(re.search(r"  \d+$", line)) for line in lines)
+                assert f"… {_GAMES - shown} more games" in lines
+                assert any("about 30 min left" in line for line in lines)
+        before = len(terminal.scrolled())  # a resize between two refreshes may leave lines behind
+        many_games.add_fault(Fault("outage", faults.status(503), HELIX, for_s=2.5))
+        terminal.wait_for(lambda lines: [*terminal.scrolled()[before:], *lines].count(_WARNING) == 2)
+        assert not [line for line in terminal.scrolled()[before:] if "Frames" in line or _HINT in line]
+        terminal.type("\n")
+        lines = terminal.finish()[before:]
+    assert terminal.process.returncode == 0
+    assert lines.count(_WARNING) >= 2
+    assert not [line for line in lines if "Frames" in line or _HINT in line]
+    assert any(line.startswith("Downloaded ") for line in lines)
+    assert b"\x1b[2J" not in terminal.written
+    assert b"owned\x07" not in terminal.written
+    assert terminal.written.endswith(b"\n")
+    assert b"\x1b[?25h" in terminal.written  # the cursor is visible again
+
+
+def _shown(lines: list[str]) -> int:
+    return sum(bool(re.search(r"  \d+$", line)) for line in lines)
+
+
+def _fits(lines: list[str], columns: int, height: int) -> bool:
+    """Return whether the status stands directly above the hint, and the games below use the room that is left."""
+    if len(lines) != height or _HINT not in lines:
+        return False
+    hint = lines.index(_HINT)
+    first = next((i for i, line in enumerate(lines) if re.match(r"\d+ frames in", line)), hint)
+    games = lines[hint + 1 :]
+    is_full = height < 14 or bool(games and games[0].startswith("Game "))
+    return first < hint and is_full and (columns < 200 or not any("more games" in line for line in lines))
+
+
+def test_closing_the_terminal_ends_the_run_and_keeps_its_frames(settings_of_a_fast_run, folder, tmp_path):
+    """SIGHUP ends a download as SIGTERM does: no server of the dataset and no temporary file is left."""
+    run = command("data.download")
+    env = settings_of_a_fast_run | {"DB_HOST": "", "TMPDIR": str(tmp_path)}
+    with PseudoTerminal(run, env, 80, 24) as terminal:
+        terminal.wait_for(lambda lines: any(re.match(r"[1-9]\d* frames", line) for line in lines))
+        terminal.close()
+        terminal.process.wait(30)
+    assert list(folder.frames())
+    assert not folder.scan().stale_files
+    assert not (tmp_path / "postgres" / "data" / "postmaster.pid").exists()
+    assert not [path.name for path in tmp_path.iterdir() if path.name not in {"frames", "postgres"}]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (80, 14), (20, 5), (10, 2), (1, 1)])
+def test_display_when_rendered_fits_the_terminal(size):
+    """No size makes more lines than the terminal has, less one for Enter; two are the least."""
+    stats = CollectionStats(frames=Counter({f"\x1b[31mGame {number}": 5 for number in range(40)}), status="原神" * 9)
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, width=size[0], height=size[1], color_system=None)
+    lines = console.render_lines(ProgressDisplay(stats, _HINT, frames=100), pad=False)
+    assert len(lines) <= max(2, size[1] - 1)
+    assert "\x1b" not in "".join(segment.text for line in lines for segment in line)
+
+
+def test_status_with_limits_says_what_is_left():
+    """The limit that ends the run first counts; without frames or a limit nothing is said."""
+    assert "left" not in ProgressDisplay(CollectionStats(), _HINT).status()
+    assert "left" not in ProgressDisplay(CollectionStats(), _HINT, frames=9).status()
+    assert "about 3 h left" in ProgressDisplay(CollectionStats(), _HINT, minutes=180).status()
+    stats = CollectionStats(frames=Counter({"Doom": 1}))
+    assert ProgressDisplay(stats, _HINT, frames=10, minutes=180).status().startswith("1 of 10 frames in 0 s")
+    assert "h left" not in ProgressDisplay(stats, _HINT, frames=10, minutes=180).status()
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "elapsed_s", "text"),
+    [
+        (1, 2, 30, "about 30 s left"),
+        (1, 2, 100, "about 2 min left"),
+        (1, 3, 3600, "about 2 h left"),
+        (1, 11, 36_000, "about 100 h left"),
+        (0, 5, 1, ""),
+        (5, 5, 1, ""),
+        (1, math.inf, 1, ""),
+        (1, 10**40, 1, ""),
+    ],
+)
+def test_time_left_when_printed_has_a_fitting_unit(done, total, elapsed_s, text):
+    """Seconds, minutes or hours; nothing while the rest is unknown."""
+    assert time_left(done, total, elapsed_s) == text
