@@ -14,46 +14,26 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import cli
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
+from data.interruption import at_forced_end
 from data.text import plural
 from model.networks.backbones import ARCHITECTURES, require_architecture
+from model.terminal.progress import Progress, make_progress
 
 if TYPE_CHECKING:
     from config import Settings
     from data.storage.frame_store import FrameStore
     from model.datasets.image_dataset import ImageDataset
     from model.datasets.split import Split
-    from model.evaluation.metrics import Evaluation
     from model.inference.calibration import Calibration
     from model.training.experiment import TrainingResult
     from model.training.factories import TrainingContext
-    from model.training.hardware import Hardware
-
-_EPILOG = "settings: DOWNLOAD_PATH, IMG_SIZE and the section Model of config.py, which describes each one"
-_VERIFIED_FRAMES = 32  # to compare model.onnx with Keras on
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return the exit code."""
-    parser = cli.make_parser("model.create", "Train the model on the frames in DOWNLOAD_PATH.", _EPILOG)
-    epochs = cli.bounded_number(int, 1, math.inf, "a whole number, at least 1")
-    folds = cli.bounded_number(int, 2, math.inf, "a whole number, at least 2")
-    parser.add_argument("--epochs", type=epochs, help="maximum number of epochs (EPOCHS)")
-    parser.add_argument("--architecture", choices=ARCHITECTURES, help="network (ARCHITECTURE)")
-    parser.add_argument("--folds", type=folds, default=0, help="number of folds for cross-validation")
-    parser.add_argument("--resume", action="store_true", help="resume an interrupted training run")
-    return cli.run_command(parser.parse_args(argv), _create)
-
-
-def _create(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import make_frame_store
-    from model.training.hardware import set_up  # imports TensorFlow when it is called, which takes seconds
+    from model.training.hardware import set_up, tensorflow_errors
 
     started = time.monotonic()
     overrides = {name: value for name in ("epochs", "architecture") if (value := getattr(args, name)) is not None}
@@ -62,24 +42,35 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     store = make_frame_store(settings)
     frames, classes = _list_dataset(store)
     precision, gpus = settings.mixed_precision, settings.all_gpus
+    # This imports TensorFlow, which takes seconds.
     hardware = set_up(settings.seed, mixed_precision=precision, all_gpus=gpus, show=args.verbose > 1)
-    log = _no_log if args.quiet or not hardware.is_chief else partial(print, file=sys.stderr, flush=True)
+    quiet = args.quiet or not hardware.is_chief
+    log, progress = _no_log if quiet else _log_progress, make_progress(quiet)
     # After set_up, which configures TensorFlow before anything else uses it.
     from model.datasets import image_dataset
-    from model.training import experiment
 
-    root = Path(store.location)  # TensorFlow reads local files by path
-    frames = image_dataset.decodable_frames(root, frames)
+    root = Path(store.location)
+    frames = image_dataset.decodable_frames(root, frames, settings.img_size, progress)
     splits = _make_splits(frames, classes, args.folds, settings, log)
     dataset = image_dataset.ImageDataset(root, frames, classes, settings.img_size)
-    model, context = _build_context(args, settings, dataset, hardware, log)
-    if args.folds:
-        result = experiment.cross_validate(context, model, splits)
-    else:
-        result = experiment.train_with_holdout(context, model, splits[0], settings.refit)
-    if hardware.is_chief:  # the other workers have the same model
-        _evaluate_and_save(result, context, started)
+    try:
+        with at_forced_end(lambda: print(_RESUME, file=sys.stderr)), tensorflow_errors(_RESUME):
+            model, context = _build_context(args, settings, dataset, hardware, (log, progress))
+            result = _train(context, model, splits)
+            if hardware.is_chief:  # the other workers have the same model
+                _evaluate_and_save(result, context, started)
+    except KeyboardInterrupt:
+        cli.log.error("Interrupted. %s", _RESUME)
+        return 130
     return 0
+
+
+def _train(context: TrainingContext, model: Any, splits: Sequence[Split]) -> TrainingResult:
+    from model.training import experiment
+
+    if len(splits) > 1:
+        return experiment.cross_validate(context, model, splits)
+    return experiment.train_with_holdout(context, model, splits[0], context.settings.refit)
 
 
 def _list_dataset(store: FrameStore) -> tuple[list[StoredFrame], tuple[Game, ...]]:
@@ -124,7 +115,7 @@ def _build_context(
     settings: Settings,
     dataset: ImageDataset,
     hardware: Hardware,
-    log: Callable[[str], None],
+    shown: tuple[Callable[[str], None], Progress],
 ) -> tuple[Any, TrainingContext]:
     """Return the network and what all training runs share; MODEL_PATH and its checkpoints are ready afterwards.
 
@@ -136,18 +127,17 @@ def _build_context(
     # Network and folder first: their errors must not wait until all frames are cached.
     model = factories.make_network(settings, len(dataset.classes), hardware)
     model_files.prepare_folder(settings.model_path, model.count_params())
-    dataset = factories.prepare_dataset(settings, dataset, hardware, model)
+    dataset = factories.prepare_dataset(settings, dataset, hardware, model, shown[1])
     folder = settings.model_path / checkpoint.CHECKPOINT_FOLDER
     checkpoints = checkpoint.CheckpointStore(folder, write=hardware.is_chief)
     paths = sorted(frame.path for frame in dataset.frames)  # a folder lists its files in any order
     if not checkpoints.open([_model_settings(settings), args.folds, paths], args.resume) and args.resume:
-        log("There is no training run to resume: a new one begins.")
-    progress_bar = log is not _no_log and sys.stderr.isatty()  # a bar would fill a log file with control characters
-    return model, factories.TrainingContext(settings, dataset, hardware, checkpoints, log, progress_bar)
+        shown[0]("There is no training run to resume: a new one begins.")
+    return model, factories.TrainingContext(settings, dataset, hardware, checkpoints, *shown)
 
 
 def _evaluate_and_save(result: TrainingResult, context: TrainingContext, started: float) -> None:
-    from model.reports import training_report
+    from model.reports import tables, training_report
     from model.training import validation
     from model.training.experiment import fold_statistics
 
@@ -173,8 +163,12 @@ def _evaluate_and_save(result: TrainingResult, context: TrainingContext, started
     calibration = validation.with_similarity(calibration, result.model, context.subset(split.training))
     _save(result, context, calibration, metrics)
     context.checkpoints.clear()  # only now: a kill before this line can still be resumed
-    _print_result(result, metrics, evaluation)
-    print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, model_card.md, results/")
+    print(tables.training_summary(metrics))
+    if result.folds or settings.refit:
+        epochs = " and ".join(str(count) for count in result.history.best_epochs)
+        print(f"The saved model was retrained on all frames, validation included, for {epochs} epochs.")
+    print(f"{settings.model_path}: model.h5, model.onnx, classes.txt, model_card.md, results/\n")
+    print(tables.render_table(tables.accuracy_rows(metrics)), end="")
 
 
 def _save(result: TrainingResult, context: TrainingContext, calibration: Calibration, metrics: dict[str, Any]) -> None:
@@ -201,27 +195,8 @@ def _no_log(_line: str) -> None:
     """Discard progress lines, for -q."""
 
 
-def _print_result(result: TrainingResult, metrics: dict[str, Any], evaluation: Evaluation) -> None:
-    history = result.history
-    if result.folds:
-        by_frame, by_stream = metrics["cross_validation"].values()
-        print(
-            f"Cross-validation, {len(result.folds)} folds: "
-            f"{by_frame['mean']:.1%} ± {by_frame['spread']:.1%} of frames, "
-            f"{by_stream['mean']:.1%} ± {by_stream['spread']:.1%} of streams correct (held-out streamers)."
-        )
-    else:
-        print(
-            f"Validation: {evaluation.frame_accuracy:.1%} of {evaluation.frames} frames, "
-            f"{evaluation.stream_accuracy:.1%} of {evaluation.streams} streams correct (held-out streamers)."
-        )
-        # Epochs are numbered across all stages.
-        losses, best = history.history["val_loss"], history.best_epoch
-        print(f"Epoch {best} of {len(losses)} was best, validation loss {losses[best - 1]:.4f}.")
-    print(f"Expected calibration error {evaluation.ece:.1%} (temperature {metrics['temperature']:.2f}).")
-    if result.folds or metrics["settings"]["refit"]:
-        epochs = " and ".join(str(count) for count in history.best_epochs)
-        print(f"The saved model was retrained on all frames, validation included, for {epochs} epochs.")
+def _log_progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # the stderr of now: a progress bar replaces it while it is shown
 
 
 if __name__ == "__main__":

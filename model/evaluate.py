@@ -31,22 +31,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from data.errors import ModelError
     from data.storage.frame_folder import FrameFolder
+    from data.text import printable
     from model.evaluation import folder_evaluation, image_folder
     from model.inference.classifier import Classifier, model_file
     from model.inference.location import find_model
-    from model.reports import html_report, model_card
+    from model.reports import html_report, model_card, tables
+    from model.terminal.progress import make_progress
 
     found = find_model(settings.model_path)
     model = found / model_file(found, settings.int8)
     classifier = Classifier.load(found, file=model.name)
     root: Path = args.folder or settings.download_path / "frames"
     images = image_folder.list_images(root, classifier.classes, FrameFolder(root).game_names())
-    evaluation = folder_evaluation.evaluate_folder(classifier, images)
+    evaluation = folder_evaluation.evaluate_folder(classifier, images, make_progress(args.quiet))
     # The first four keys tell which model and images a report is of, and when it was made.
     metrics = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "folder": str(root),
-        "model": str(model),
+        "folder": printable(str(root)),  # its name need not be UTF-8
+        "model": printable(str(model)),
         "sha256": model_card.sha256(model),
     } | evaluation.metrics()
     out: Path = args.out or settings.model_path / "results" / "evaluation"
@@ -55,26 +57,10 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
         written = html_report.write(out, evaluation, threshold, metrics, settings.visualize_results)
     except OSError as error:
         raise ModelError(f"{out} cannot be written: {error.strerror}. Choose another folder with --out.") from error
-    _print_table(html_report.game_rows(metrics))
-    _print_table(html_report.summary_rows(metrics))
-    print(f"{out}: {', '.join(written)}")
+    for rows in (html_report.game_rows(metrics), html_report.summary_rows(metrics)):
+        print(tables.render_table(rows))
+    print(f"{printable(str(out))}: {', '.join(written)}")
     return 0
-
-
-def _print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print the rows in columns, the first one aligned left, and an empty line after them."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for index in range(len(rows[0])):
-        table.add_column(justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(Text, row))  # Text: brackets in a name are no markup
-    # rich cuts cells at the console's width, which is 80 in a pipe; a wide console never cuts.
-    Console(width=10_000, highlight=False).print(table)
-    print()
 
 
 if __name__ == "__main__":

@@ -3,76 +3,118 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data import cli
+from data.text import plural
 
 if TYPE_CHECKING:
     import numpy as np
 
     from config import Settings
     from data.entities import Game
+    from model.evaluation.image_folder import LabelledImage
+    from model.terminal.progress import Progress
 
 _EPILOG = """\
 writes into MODEL_PATH: model.int8.onnx (ONNX Runtime, 8-bit integers; recognition uses it with INT8=true),
 model.tflite (TensorFlow Lite, float32), and model.onnx if it is missing
 settings: MODEL_PATH DOWNLOAD_PATH"""
+_GRACE_S = 60  # after Ctrl-C: a conversion ends first
+_LEAST_IMAGES = 2  # one for each of the two:
 _CALIBRATION_FRAMES, _COMPARISON_FRAMES = 100, 300  # to find the activations' ranges, and to compare answers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code."""
     parser = cli.make_parser("model.export", "Convert the model to other formats and compare their answers.", _EPILOG)
-    return cli.run_command(parser.parse_args(argv), _export)
+    parser.add_argument(
+        "--calibrate-on",
+        type=Path,
+        metavar="FOLDER",
+        help="images to calibrate and compare on, in a folder for each game (default: DOWNLOAD_PATH's frames)",
+    )
+    return cli.run_command(parser.parse_args(argv), _export, grace_s=_GRACE_S)
 
 
 def _export(args: argparse.Namespace, settings: Settings) -> int:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if args.verbose > 1 else "3")  # before TensorFlow is imported
-    from data.errors import ModelError
-    from model.artifacts import conversion, model_files
     from model.inference.classes import CLASSES_FILE, read_classes
-    from model.inference.classifier import ONNX_FILE
+    from model.terminal.native_log import filtered_stderr, quiet_tensorflow
+    from model.terminal.progress import make_progress
 
     folder = settings.model_path
-    h5, onnx = folder / model_files.H5_FILE, folder / ONNX_FILE
-    model = conversion.load(h5)
     games = read_classes(folder / CLASSES_FILE)
-    ranges, compared = _frames(settings.download_path / "frames", games, model.input_shape[1])
-    expected = model.predict(compared, verbose=0)  # (n, classes)
-    int8, tflite = (folder / name for name in model_files.EXPORTED_FILES)
-    try:
-        if not onnx.is_file():
-            model_files.write_onnx(model, games, model_files.calibration_of(h5), onnx)
-        conversion.write_int8(onnx, int8, ranges)
-        conversion.write_tflite(model, tflite)
-    except OSError as error:
-        raise ModelError(f"{folder} cannot be written: {error.strerror or error}.") from error
-    _print_comparisons([onnx, int8, tflite], expected, compared)
+    images = _list_images(args.calibrate_on or settings.download_path / "frames", games)  # before TensorFlow's seconds
+    show = args.verbose > 1
+    quiet_tensorflow(show)
+    with nullcontext() if show else filtered_stderr():
+        from model.artifacts import conversion, model_files
+    model = conversion.load(folder / model_files.H5_FILE, len(games))
+    progress = make_progress(args.quiet)
+    ranges, compared = _pixels(images, model.input_shape[1], progress)
+    files = _convert(model, games, folder, ranges, progress)
+    _print_comparisons(files, model.predict(compared, verbose=0), compared)
     return 0
 
 
-def _frames(root: Path, games: Sequence[Game], img_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return frames of all games for calibration and others for comparison, uint8 RGB (n, img_size, img_size, 3).
+def _convert(
+    model: Any, games: Sequence[Game], folder: Path, ranges: np.ndarray, progress: Progress
+) -> tuple[Path, Path, Path]:
+    """Write the files and return their paths. `ranges`: the images to calibrate on."""
+    from data.errors import ModelError
+    from model.artifacts import conversion, model_files
+    from model.inference.classifier import ONNX_FILE, Classifier
 
-    Raises DatasetError: too few frames.
+    onnx, (int8, tflite) = folder / ONNX_FILE, (folder / name for name in model_files.EXPORTED_FILES)
+    try:
+        with progress("files", 3) as advance:
+            if not onnx.is_file():
+                model_files.write_onnx(model, games, model_files.calibration_of(folder / model_files.H5_FILE), onnx)
+            Classifier.load(folder)  # whether it fits, before minutes of work
+            advance(1)
+            conversion.write_int8(onnx, int8, ranges)
+            advance(1)
+            conversion.write_tflite(model, tflite)
+            advance(1)
+    except OSError as error:
+        raise ModelError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    return onnx, int8, tflite
+
+
+def _list_images(root: Path, games: Sequence[Game]) -> list[LabelledImage]:
+    """Return some images of all games in `root`. Raises DatasetError: too few."""
+    from data.errors import DatasetError
+    from model.evaluation import image_folder
+
+    advice = "Collect frames with python -m data.download, or name a folder of images with --calibrate-on."
+    if not root.exists():
+        raise DatasetError(f"{root} not found. {advice}")
+    found = [image for image in image_folder.list_images(root, games, {}) if image.known_game]
+    if len(found) < _LEAST_IMAGES:
+        raise DatasetError(
+            f"{root} has {plural(len(found), 'image')} of the model's games, but two are needed. {advice}"
+        )
+    return found[:: max(1, len(found) // (_CALIBRATION_FRAMES + _COMPARISON_FRAMES))]
+
+
+def _pixels(found: Sequence[LabelledImage], img_size: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    """Return images for calibration and others for comparison, uint8 RGB (n, img_size, img_size, 3).
+
+    Raises DatasetError: too few are readable.
     """
     import numpy as np
 
     from data.errors import DatasetError
     from model.evaluation import image_folder
 
-    found = [image for image in image_folder.list_images(root, games, {}) if image.known_game]
-    some = found[:: max(1, len(found) // (_CALIBRATION_FRAMES + _COMPARISON_FRAMES))]
-    batches = [pixels for _, pixels in image_folder.iter_batches(some, img_size)]
+    batches = [pixels for _, pixels in image_folder.iter_batches(found, img_size, progress)]
     images = np.concatenate(batches) if batches else np.empty((0, 0))
-    if len(images) < 2:
-        raise DatasetError(
-            f"{root} has {len(images)} readable frames, but two are needed. Collect some with python -m data.download."
-        )
+    if len(images) < _LEAST_IMAGES:
+        raise DatasetError(f"{plural(len(images), 'image')} can be decoded, but two are needed. Add some.")
     # The list is sorted by game: every fourth image is for calibration, so that both parts have all games.
     is_calibration = np.arange(len(images)) % (1 + _COMPARISON_FRAMES // _CALIBRATION_FRAMES) == 0
     return images[is_calibration], images[~is_calibration]

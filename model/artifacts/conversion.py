@@ -19,7 +19,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from data.atomic import atomic_file
 from data.errors import ModelError
-from model.inference.classifier import OUTPUTS, Classifier
+from data.text import printable_line
+from model.inference.classifier import OUTPUTS, Classifier, read_onnx
+from model.terminal.native_log import filtered_stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,19 @@ class Comparison:
     ms: float  # time for one frame, in batches of one, milliseconds
 
 
-def load(h5: Path) -> keras.Model:
-    """Load the whole Keras model from a file. Raises ModelError: missing or unreadable."""
+def load(h5: Path, classes: int) -> keras.Model:
+    """Load the whole Keras model from a file. Raises ModelError: missing, damaged, or not of `classes` games."""
     if not h5.is_file():
         raise ModelError(f"{h5} not found. Create it with python -m model.create.")
     try:
-        return keras.models.load_model(h5, compile=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelError(f"{h5} cannot be loaded ({error}). Create it again with python -m model.create.") from error
+        model = keras.models.load_model(h5, compile=False)
+        side = model.input_shape[1]
+        if model.input_shape[1:] != (side, side, 3) or model.output_shape[1:] != (classes,):
+            raise ValueError(f"its input is {model.input_shape}, its output {model.output_shape}")
+        return model
+    except Exception as error:  # Keras and HDF5 raise many classes for a damaged or foreign file
+        reason = printable_line(str(error))[:300]
+        raise ModelError(f"{h5} cannot be loaded ({reason}). Create it again with python -m model.create.") from error
 
 
 class _CalibrationFrames(CalibrationDataReader):
@@ -57,15 +64,18 @@ def write_int8(source: Path, target: Path, images: np.ndarray) -> None:
     """Quantise a model.onnx to 8-bit weights (per channel) and activations; write the file atomically.
 
     The last layer stays in float32: it is small, and its errors go into the logits directly. `images`: frames that
-    show the range of each activation, uint8 RGB (n, img_size, img_size, 3). Raises OSError.
+    show the range of each activation, uint8 RGB (n, img_size, img_size, 3). Raises OSError. Raises ModelError:
+    damaged source.
     """
     root_logger = logging.getLogger()
     level = root_logger.level
     with tempfile.TemporaryDirectory() as folder:
-        prepared, small = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
+        # The quantizer would read tensors from other files; this is a copy of what `read_onnx` accepted.
+        copy, prepared, small = (Path(folder) / name for name in ("copy.onnx", "prepared.onnx", "int8.onnx"))
+        copy.write_bytes(read_onnx(source))
         root_logger.setLevel(logging.ERROR)  # the quantizer warns that the model needs the preparation done here
         try:
-            quant_pre_process(source, prepared, skip_symbolic_shape=True)
+            quant_pre_process(copy, prepared, skip_symbolic_shape=True)
             graph = onnx.load(prepared).graph
             last = [node.name for node in graph.node if OUTPUTS[0] in node.output]
             reader = _CalibrationFrames(graph.input[0].name, images)
@@ -111,10 +121,10 @@ def compare_with_keras(expected: np.ndarray, images: np.ndarray, exported_file: 
 
 def _tflite(file: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from an image (1, img_size, img_size, 3) to logits (1, classes)."""
-    with warnings.catch_warnings():  # TensorFlow announces that the interpreter will move to another package
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(), filtered_stderr():  # TensorFlow Lite tells which delegate it uses
+        warnings.simplefilter("ignore")  # TensorFlow announces that the interpreter will move to another package
         interpreter = tf.lite.Interpreter(model_path=str(file))
-    interpreter.allocate_tensors()
+        interpreter.allocate_tensors()
     input_index = interpreter.get_input_details()[0]["index"]
     output_index = interpreter.get_output_details()[0]["index"]
 

@@ -23,6 +23,7 @@ from keras.src.legacy.saving.legacy_h5_format import save_model_to_hdf5
 from data.atomic import flush_to_disk
 from data.entities import Game
 from data.errors import ModelError, SettingsError
+from data.text import printable_line
 from model.inference.calibration import Calibration
 from model.inference.classes import CLASSES_FILE, write_classes
 from model.inference.classifier import CLASSES_KEY, INT8_FILE, ONNX_FILE, OUTPUTS, Classifier
@@ -127,10 +128,15 @@ def _write_h5(model: keras.Model, classes: Sequence[Game], calibration: Calibrat
 
 
 def calibration_of(h5: Path) -> Calibration:
-    """Return the calibration that `write` stored in a model.h5. Raises OSError, ModelError."""
-    with h5py.File(h5) as file:
-        stored = file.get("calibration", {})
-        return Calibration.from_metadata({name: stored[name].asstr()[()] for name in stored})
+    """Return the calibration that `write` stored in a model.h5. Raises ModelError: damaged file."""
+    try:
+        with h5py.File(h5) as file:
+            stored = file.get("calibration", {})
+            metadata = {name: stored[name].asstr()[()] for name in stored}
+    except Exception as error:  # HDF5 raises many classes for a damaged or foreign file
+        reason = printable_line(str(error))
+        raise ModelError(f"The calibration in {h5} cannot be read ({reason}). Train the model again.") from error
+    return Calibration.from_metadata(metadata)
 
 
 def write_onnx(model: keras.Model, classes: Sequence[Game], calibration: Calibration, path: Path) -> None:

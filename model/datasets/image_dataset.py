@@ -1,14 +1,13 @@
 """Image dataset: stored frames as TensorFlow datasets of images and labels. Imports TensorFlow.
 
-Frames are read by path: TensorFlow's readers decode local JPEG files on its own threads.
+OpenCV decodes the frames on TensorFlow's threads: training sees the pixels that evaluation and recognition see.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,20 +15,24 @@ import numpy as np
 import tensorflow as tf
 
 from data.entities import Game, StoredFrame
+from data.errors import UndecodableVideo
+from data.text import plural, printable
 from model.augmentation.pipeline import Augmentation, augment_batch
 from model.augmentation.synthetic_negatives import synthetic_batch
+from model.datasets import image_files
 from model.datasets.frame_cache import CacheLimits, FrameCache, build_cache
 from model.datasets.sampler import EpochSampler
+from model.terminal.progress import Advance, Progress, no_progress
 
 log = logging.getLogger(__name__)
 
-_MAX_WARNINGS = 10
+_MAX_LOST = 10  # files that may become unreadable during a training run
 _Transform = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (images, sample_ids) → images
 
 
 @dataclass(frozen=True, slots=True)
 class ImageDataset:
-    """Frames of a dataset with their labels. Images of another size are enlarged or shrunk to img_size silently."""
+    """Frames of a dataset with their labels. Images of another size are enlarged or shrunk to img_size."""
 
     root: Path  # folder of the frames
     frames: Sequence[StoredFrame]
@@ -38,6 +41,7 @@ class ImageDataset:
     batch_size: int = 16
     prefetch_buffer: int = 2  # batches prepared ahead
     cache: FrameCache | None = None  # decoded frames; without it every epoch decodes the files
+    _lost: set[str] = field(default_factory=set)  # paths of files that became unreadable, of all copies of this dataset
 
     @property
     def labels(self) -> np.ndarray:
@@ -93,30 +97,52 @@ class ImageDataset:
         few = replace(self, frames=self.frames[:count], batch_size=count)
         return next(few.batches().as_numpy_iterator())[0]
 
-    def with_cache(self, limits: CacheLimits) -> ImageDataset:
+    def with_cache(self, limits: CacheLimits, progress: Progress = no_progress) -> ImageDataset:
         """Return this dataset with all frames decoded into a cache, if `limits` allow it."""
-        images = (images for images, _labels in self.batches().as_numpy_iterator())
-        return replace(self, cache=build_cache(self.frames, self.img_size, images, limits))
+        with progress("decoding frames", len(self.frames)) as advance:
+            cache = build_cache(self.frames, self.img_size, self._counted_images(advance), limits)
+        return replace(self, cache=cache)
+
+    def _counted_images(self, advance: Advance) -> Iterator[np.ndarray]:
+        for images, _labels in self.batches().as_numpy_iterator():
+            yield images
+            advance(len(images))
 
     def _load(self, rows: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
         """Map (row of `frames`, sample id) pairs to batches of (images, labels, sample ids)."""
-        labels, cache = tf.constant(self.labels), self.cache
-        if cache:
-            cached = tf.constant(cache.rows(self.frames))
+        labels = tf.constant(self.labels)
+        fetch = self._from_cache(self.cache) if self.cache else self._from_files
 
-            def take(rows: tf.Tensor, sample_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
-                images = tf.numpy_function(cache.take, [tf.gather(cached, rows)], tf.uint8)
-                # numpy_function loses the static shape, which Keras needs: (B, img_size, img_size, 3)
-                images = tf.ensure_shape(images, (None, self.img_size, self.img_size, 3))
-                return images, tf.gather(labels, rows), sample_ids
+        def load(rows: tf.Tensor, sample_ids: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            images = tf.numpy_function(fetch, [rows], tf.uint8)  # one call a batch, not one a frame
+            # numpy_function loses the static shape, which Keras needs: (B, img_size, img_size, 3)
+            images = tf.ensure_shape(images, (None, self.img_size, self.img_size, 3))
+            return images, tf.gather(labels, rows), sample_ids
 
-            return rows.batch(batch_size).map(take, tf.data.AUTOTUNE)  # one lookup a batch, not one a frame
-        paths = tf.constant([str(self.root / frame.path) for frame in self.frames])
+        return rows.batch(batch_size).map(load, tf.data.AUTOTUNE)
 
-        def decode(row: tf.Tensor, sample_id: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            return _resized(_decode(paths[row]), self.img_size), labels[row], sample_id
+    def _from_cache(self, cache: FrameCache) -> Callable[[np.ndarray], np.ndarray]:
+        cached = cache.rows(self.frames)
+        return lambda rows: cache.take(cached[rows])
 
-        return rows.map(decode, tf.data.AUTOTUNE).batch(batch_size)
+    def _from_files(self, rows: np.ndarray) -> np.ndarray:
+        return np.stack([self._pixels(row) for row in rows.tolist()])
+
+    def _pixels(self, row: int) -> np.ndarray:
+        """Decode a frame, uint8 (img_size, img_size, 3); black if it was decodable and is no longer.
+
+        Raises UndecodableVideo for many of them: a disk is gone.
+        """
+        path = self.root / self.frames[row].path
+        try:
+            return image_files.read_image(path, self.img_size)
+        except UndecodableVideo as error:
+            if str(path) not in self._lost:
+                self._lost.add(str(path))
+                log.warning("%s became unreadable and counts as a black image: %s.", printable(str(path)), error)
+            if len(self._lost) > _MAX_LOST:
+                raise UndecodableVideo(f"more than {_MAX_LOST} frames became unreadable: {self.root}") from error
+            return np.zeros((self.img_size, self.img_size, 3), np.uint8)
 
 
 def _apply(transform: _Transform, images: tf.Tensor, sample_ids: tf.Tensor) -> tf.Tensor:
@@ -159,40 +185,26 @@ def feature_batches(
     return _epochs(sampler, first_epoch, lambda rows: rows.batch(sampler.per_replica_batch).map(load)).prefetch(2)
 
 
-def _decode(path: str | tf.Tensor) -> tf.Tensor:
-    """Decode a JPEG file to uint8 RGB (H, W, 3)."""
-    # The slow, exact DCT gives bit for bit what OpenCV gives in recognition.
-    return tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
+def decodable_frames(
+    root: Path, frames: Sequence[StoredFrame], img_size: int, progress: Progress = no_progress
+) -> list[StoredFrame]:
+    """Return the frames whose files decode, in the order given; log the others, and how many have another size.
 
-
-def _resized(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Resize an image to uint8 (size, size, 3), if it has another size."""
-
-    def resize() -> tf.Tensor:
-        return tf.cast(tf.round(tf.image.resize(image, (size, size), method="area")), tf.uint8)
-
-    image = tf.cond(tf.reduce_all(tf.shape(image) == [size, size, 3]), lambda: image, resize)
-    return tf.ensure_shape(image, (size, size, 3))
-
-
-def decodable_frames(root: Path, frames: Sequence[StoredFrame]) -> list[StoredFrame]:
-    """Return the frames whose files decode, in the order given; log a warning for the others.
-
-    Every file is decoded once, in parallel: an undecodable file in the middle of an epoch would end the training run.
+    Every file is decoded once: an undecodable file in the middle of an epoch would be learned as a black image.
     """
-    with ThreadPoolExecutor() as pool:  # about 1 ms for 240 x 240 pixels
-        decodable = list(pool.map(lambda frame: _is_decodable(root / frame.path), frames))
-    bad = [frame for frame, good in zip(frames, decodable, strict=True) if not good]
-    for frame in bad[:_MAX_WARNINGS]:
-        log.warning("%s cannot be decoded and is skipped.", root / frame.path)
-    if len(bad) > _MAX_WARNINGS:
-        log.warning("%d more images cannot be decoded and are skipped.", len(bad) - _MAX_WARNINGS)
-    return [frame for frame, good in zip(frames, decodable, strict=True) if good]
-
-
-def _is_decodable(path: Path) -> bool:
-    try:
-        with tf.device("CPU"):
-            return _decode(str(path)).ndim == 3
-    except tf.errors.OpError:
-        return False
+    sizes = []  # about 1 ms for 240 x 240 pixels
+    with progress("checking frames", len(frames)) as advance:
+        for size in image_files.read_all([root / frame.path for frame in frames], image_files.image_size):
+            sizes.append(size)
+            advance(1)
+    resized = sum(size not in (None, (img_size, img_size)) for size in sizes)
+    if resized:
+        decodable = sum(size is not None for size in sizes)
+        log.warning(
+            "%s of %s are not %d x %d pixels and are resized (IMG_SIZE).",
+            f"{resized:,}",
+            plural(decodable, "frame"),
+            img_size,
+            img_size,
+        )
+    return [frame for frame, size in zip(frames, sizes, strict=True) if size]

@@ -18,6 +18,7 @@ from model.evaluation.metrics import Evaluation, auroc, evaluate
 from model.inference.calibration import ScoredLogits
 from model.inference.classifier import Classifier
 from model.inference.probabilities import softmax
+from model.terminal.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,11 +116,13 @@ class FolderEvaluation:
         return float(unknown[chosen].mean()), float(np.mean(by_stream))
 
 
-def evaluate_folder(classifier: Classifier, images: Sequence[LabelledImage]) -> FolderEvaluation:
+def evaluate_folder(
+    classifier: Classifier, images: Sequence[LabelledImage], progress: Progress = no_progress
+) -> FolderEvaluation:
     """Predict and evaluate the images. Raises DatasetError if no readable image shows a game of the model."""
     readable: list[LabelledImage] = []
     batches: list[ScoredLogits] = []
-    for batch, pixels in image_folder.iter_batches(images, classifier.img_size):
+    for batch, pixels in image_folder.iter_batches(images, classifier.img_size, progress):
         readable += batch
         batches.append(classifier.predict(pixels))
     is_known = np.array([image.known_game is not None for image in readable])

@@ -92,7 +92,8 @@ class Calibration:
         except ValueError as error:
             raise ModelError(f"The model's calibration cannot be read: {error}. Train the model again.") from error
         # No fit produces these values, and they would print wrong confidences.
-        if not 0 < calibration.temperature < math.inf or math.isnan(calibration.threshold):
+        finite = 0 < calibration.temperature < math.inf and calibration.threshold < math.inf
+        if not finite or not 0 <= calibration.unknown_fraction <= 1:
             raise ModelError(f"The model's calibration is invalid: {calibration}. Train the model again.")
         supported = {*LOGIT_SCORES, FEATURE_SIMILARITY} if calibration.similarity else LOGIT_SCORES.keys()
         if calibration.score_name not in supported:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import onnxruntime
 
 from data.entities import Game
 from data.errors import ModelError
+from data.readers import read_regular_file
+from data.text import printable_line
 from model.inference.calibration import Calibration, ScoredLogits
 from model.inference.classes import CLASSES_FILE, read_classes
 
@@ -17,6 +20,10 @@ ONNX_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"  # written by model.export, 8-bit integers
 OUTPUTS = ("logits", "features")  # older models have the first output only
 CLASSES_KEY = "classes"  # metadata of model.onnx: the game ids in output order, separated by commas
+_TRAIN_AGAIN = "Train the model again: python -m model.create"
+_MAX_BYTES = 1 << 30  # of a model file
+# The key of external data (onnx.proto, TensorProto.external_data): its length, a varint of any width, then its text.
+_EXTERNAL_DATA = re.compile(rb"(?:\x08|\x88\x80*\x00)location")
 _BATCH = 32  # bounds the memory that the network's activations take
 
 
@@ -44,15 +51,13 @@ class Classifier:
             ModelError: a file is missing or unreadable, or model and class list do not match.
         """
         path = model_path / file
-        if not path.is_file():
-            raise ModelError(f"{path} is missing. Train a model: python -m model.create")
+        onnx = read_onnx(path)
         classes = read_classes(model_path / CLASSES_FILE)
-        session = _session(path, threads or available_cores())
-        metadata = session.get_modelmeta().custom_metadata_map
+        session, metadata = _open_session(onnx, path, threads or available_cores())
         calibration = Calibration.from_metadata(metadata)
         # The width of the logits and, where the calibration needs them, of the features.
         expected = [len(classes), *([calibration.similarity.means.shape[1]] if calibration.similarity else [])]
-        widths = [output.shape[-1] for output in session.get_outputs()[: len(expected)]]
+        widths = [output.shape[1] for output in session.get_outputs()[: len(expected)]]
         if metadata.get(CLASSES_KEY) != ",".join(str(game.id) for game in classes) or widths != expected:
             raise ModelError(
                 f"{path} and {CLASSES_FILE} do not match. A save may have been interrupted. "
@@ -81,8 +86,11 @@ class Classifier:
         name = self._session.get_inputs()[0].name
         starts = range(0, max(len(images), 1), _BATCH)  # no image still needs one run, for the outputs' shapes
         # The network itself rescales 0 to 255.
-        batches = [self._session.run(None, {name: images[i : i + _BATCH].astype(np.float32)}) for i in starts]
-        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+        try:
+            batches = [self._session.run(None, {name: images[i : i + _BATCH].astype(np.float32)}) for i in starts]
+            return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+        except Exception as error:  # as in _open_session
+            raise ModelError(f"The model cannot be run ({printable_line(str(error))}). {_TRAIN_AGAIN}") from error
 
 
 def model_file(model_path: Path, int8: bool) -> str:
@@ -95,11 +103,36 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def read_onnx(path: Path) -> bytes:
+    """Return the content of a model file. Raises ModelError: missing, unreadable, or with tensors in other files.
+
+    ONNX Runtime reads those from any path that the model names, such as ../../etc/passwd.
+    """
+    try:
+        onnx = read_regular_file(path, _MAX_BYTES)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path} is missing. Train a model: python -m model.create") from error
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}. {_TRAIN_AGAIN}") from error
+    if _EXTERNAL_DATA.search(onnx):
+        raise ModelError(f"{path} refers to data in other files, which is refused. {_TRAIN_AGAIN}")
+    return onnx
+
+
+def _open_session(onnx: bytes, path: Path, threads: int) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
+    """Return a session of the model and its metadata. `path`: for messages. Raises ModelError: no such classifier."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # errors are raised as well; do not print them too
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # its other format could hold external data
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        metadata = session.get_modelmeta().custom_metadata_map
+        (image,), outputs = session.get_inputs(), session.get_outputs()
     except Exception as error:  # ONNX Runtime has one class per status, with no other base class
-        raise ModelError(f"{path} cannot be loaded ({error}). Train the model again: python -m model.create") from error
+        raise ModelError(f"{path} cannot be loaded ({printable_line(str(error))}). {_TRAIN_AGAIN}") from error
+    shape = image.shape
+    is_image = image.type == "tensor(float)" and len(shape) == 4 and isinstance(shape[1], int) and shape[1] > 0
+    if not is_image or shape[1:] != [shape[1], shape[1], 3] or any(len(output.shape) != 2 for output in outputs):
+        raise ModelError(f"{path} is not a classifier of images: input {shape}. {_TRAIN_AGAIN}")
+    return session, metadata

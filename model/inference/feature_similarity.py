@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import base64
 import io
-import zipfile
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from data.errors import ModelError
 
+_MAX_BYTES = 256 << 20  # thirty times what 500 games take
 _MAX_DIRECTIONS = 128  # with their own variance; all others have one variance together
 
 
@@ -56,12 +57,27 @@ class FeatureSimilarity:
     def from_text(cls, text: str) -> FeatureSimilarity:
         """Read what `to_text` returned. Raises ModelError for any other text."""
         try:
-            with np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False) as arrays:
-                return cls(*(arrays[name] for name in ("means", "axes", "variances", "rest")))
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+            with NpzFile(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False) as arrays:
+                # A damaged file can claim any size, and a compressed one can have it.
+                if sum(entry.file_size for entry in arrays.zip.infolist()) > _MAX_BYTES:
+                    raise ValueError(f"more than {_MAX_BYTES} bytes")
+                similarity = cls(*(arrays[name] for name in ("means", "axes", "variances", "rest")))
+            similarity._check()
+            return similarity
+        except Exception as error:  # zipfile, zlib and numpy raise some ten classes for damaged bytes
             raise ModelError(
                 f"The model's feature similarity cannot be read: {error}. Train the model again."
             ) from error
+
+    def _check(self) -> None:
+        """Raise ValueError unless the arrays fit each other and are finite numbers."""
+        (_, width), (_, directions) = self.means.shape, self.axes.shape
+        shapes = self.axes.shape[0], self.variances.shape, self.residual_variance.shape
+        arrays = self.means, self.axes, self.variances, self.residual_variance
+        if shapes != (width, (directions,), ()) or not all(np.isfinite(array).all() for array in arrays):
+            raise ValueError("invalid arrays")
+        if not self.residual_variance > 0 or not (self.variances > 0).all():
+            raise ValueError("a variance is not positive")
 
 
 def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> FeatureSimilarity:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import SettingsError
+from data.text import printable_line
 
 if TYPE_CHECKING:
     import keras
@@ -123,6 +124,6 @@ def _load_weights(model: keras.Model, path: Path, architecture: str) -> None:
         raise SettingsError(f"INITIAL_WEIGHTS: {path} not found. Check the path.")
     try:
         model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # Keras and HDF5 raise many classes for a damaged or foreign file
+        reason = printable_line(str(error))[:300]
         raise SettingsError(f"INITIAL_WEIGHTS: {path} does not fit {architecture} without its top: {reason}") from error

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from model.datasets import image_files
 from model.evaluation.folder_evaluation import FolderEvaluation
 from model.reports import plots, rendering
 from model.reports.rendering import percent
@@ -54,7 +58,10 @@ def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
     examples = {"worst": evaluation.worst_errors(_MAX_EXAMPLES), "mistaken": evaluation.false_accepts(_MAX_EXAMPLES)}
     for name, indices in examples.items():
         if indices:
-            images = [evaluation.images[index].pixels(_EXAMPLE_SIZE) for index in indices]
+            paths = [evaluation.images[index].path for index in indices]
+            blank = np.zeros((_EXAMPLE_SIZE, _EXAMPLE_SIZE, 3), np.uint8)  # for a file that is gone by now
+            read = image_files.read_all(paths, partial(image_files.read_image, size=_EXAMPLE_SIZE))
+            images = [blank if image is None else image for image in read]
             figures[name] = plots.image_grid(images, [_caption(evaluation, index) for index in indices])
     return {name: plots.to_png(figure, _DPI) for name, figure in figures.items()}
 

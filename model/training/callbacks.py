@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from model.terminal.progress import Advance
 from model.training.checkpoint import StageProgress
 from model.training.plan import TrainerSettings
 
@@ -66,6 +67,22 @@ class TimeLimit(_EpochTimer):
         now = time.monotonic()
         if self._any_worker(now + (now - self._started_at) > self._until):
             self.model.stop_training = True
+
+
+class BatchProgress(keras.callbacks.Callback):
+    """Reports each batch of a training or a prediction to a progress bar."""
+
+    def __init__(self, advance: Advance) -> None:
+        super().__init__()
+        self._advance = advance
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
+        """Count a training step."""
+        self._advance(1)
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002 - Keras' signature
+        """Count a predicted batch."""
+        self._advance(1)
 
 
 class EpochLogger(_EpochTimer):

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from data.atomic import atomic_file
 from data.errors import ModelError
+from data.readers import open_regular_file
+from data.text import printable_line
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class TrainingState:
     stages: list[StageProgress]  # the last one is the current stage; a file has the best weights of this one only
     variables: Sequence[np.ndarray]  # values of all that training changes, as `callbacks.get_state` returns them
     seconds: float  # training time so far
+    path: Path | None = None  # the file that it was read from
 
 
 class CheckpointStore:
@@ -54,22 +58,33 @@ class CheckpointStore:
     def open(self, inputs: Any, resume: bool) -> bool:
         """Return whether there is a training run to resume; unless `resume`, delete the files of earlier runs.
 
-        `inputs`: settings and frames, as JSON. Raises ModelError: the files are from a run with other inputs.
+        `inputs`: settings and frames, as JSON. Raises ModelError: the files are from a run with other inputs, or
+        unusable.
         """
-        fingerprint = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+        fingerprint = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest().encode()
         marker = self._folder / "fingerprint"
-        if resume and marker.is_file():
-            if marker.read_text(encoding="utf-8") != fingerprint:
-                raise ModelError(
-                    f"{self._folder} holds a run with other settings or frames. Use those, or leave out --resume."
-                )
-            self._resumed = True
-            return True
-        if self._write:
-            self.clear()  # files under the same names must not mix with those of another run
-            self._folder.mkdir(parents=True)
-            marker.write_text(fingerprint, encoding="utf-8")
-        return False
+        try:
+            self._resumed = resume and marker.exists()
+            if self._resumed:
+                with open_regular_file(marker) as file:
+                    stored = file.read(len(fingerprint) + 1)
+            elif self._write:
+                self._begin(marker, fingerprint)
+        except OSError as error:
+            raise ModelError(f"{self._folder} cannot be used: {error.strerror}. Move it away.") from error
+        if self._resumed and stored != fingerprint:
+            raise ModelError(
+                f"{self._folder} holds a run with other settings or frames. Use those, or leave out --resume."
+            )
+        return self._resumed
+
+    def _begin(self, marker: Path, fingerprint: bytes) -> None:
+        if any(self._folder.glob("*.npz")):
+            log.warning("An interrupted training run is deleted: --resume would have continued it.")
+        self.clear()  # files under the same names must not mix with those of another run
+        self._folder.mkdir(parents=True)
+        with atomic_file(marker) as temporary:
+            temporary.write_bytes(fingerprint)
 
     def clear(self) -> None:
         """Delete all files."""
@@ -95,14 +110,42 @@ class CheckpointStore:
     def load(self, name: str) -> TrainingState | None:
         """Return the state to resume the run `name` from, None to begin it. Raises ModelError: damaged file."""
         path = self._folder / f"{name}.npz"
-        if not self._resumed or not path.is_file():
+        if not self._resumed or not path.exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as file:  # a pickle could run code
-                about = json.loads(str(file["about"]))
-                arrays = [file[f"arr_{index}"] for index in range(len(file) - 1)]
-        except (ValueError, OSError, KeyError) as error:
-            raise ModelError(f"{path} is damaged ({error}). Leave out --resume.") from error
-        stages, variables = [StageProgress(**values) for values in about["stages"]], about["variables"]
-        stages[-1].best_weights = arrays[variables:]
-        return TrainingState(stages, arrays[:variables], about["seconds"])
+            return _read(path)
+        except Exception as error:  # zipfile, numpy and json raise some ten classes for damaged bytes
+            raise damaged(path, error) from error
+
+
+def damaged(path: Path | None, error: Exception) -> ModelError:
+    """Return the error to raise if the state in the file `path` cannot be restored because of `error`."""
+    return ModelError(
+        f"{path} is damaged ({printable_line(str(error))[:200]}). Delete this file to repeat its part of the training, "
+        "or leave out --resume to begin again."
+    )
+
+
+def _read(path: Path) -> TrainingState:
+    """Return the state in a file. Raises OSError, ValueError and others: damaged."""
+    with open_regular_file(path) as opened, NpzFile(opened, allow_pickle=False) as file:  # a pickle could run code
+        if sum(entry.file_size for entry in file.zip.infolist()) > 2 * path.stat().st_size:  # savez does not compress
+            raise ValueError("its sizes do not fit")
+        about = json.loads(str(file["about"]))
+        arrays = [file[f"arr_{index}"] for index in range(len(file) - 1)]
+    stages, variables = [StageProgress(**values) for values in about["stages"]], int(about["variables"])
+    if not all(map(_is_valid, stages)):
+        raise ValueError("invalid progress")
+    stages[-1].best_weights = arrays[variables:]
+    return TrainingState(stages, arrays[:variables], float(about["seconds"]), path)
+
+
+def _is_valid(progress: StageProgress) -> bool:
+    numbers = [progress.best_val_loss, *(value for values in progress.history.values() for value in values)]
+    return (
+        isinstance(progress.epoch, int)
+        and isinstance(progress.best_epoch, int)
+        and 0 <= progress.best_epoch <= progress.epoch
+        and all(len(values) == progress.epoch for values in progress.history.values())
+        and all(isinstance(number, (int, float)) for number in numbers)
+    )

@@ -79,7 +79,7 @@ def _predict(context: TrainingContext, model: keras.Model, split: Split) -> Vali
     needs_similarity = context.settings.unknown_score == FEATURE_SIMILARITY
     training_set = context.subset(split.training) if needs_similarity else None
     return validation.predict_validation(
-        _final(context, model), context.subset(split.validation), context.overlays, training_set
+        _final(context, model), context.subset(split.validation), context.overlays, training_set, context.progress
     )
 
 

@@ -16,6 +16,7 @@ from model.datasets.frame_cache import CacheLimits
 from model.datasets.image_dataset import ImageDataset
 from model.networks import network
 from model.networks.distributed_model import DistributedModel
+from model.terminal.progress import Progress
 from model.training.checkpoint import CheckpointStore
 from model.training.feature_cache import FeatureCache
 from model.training.hardware import Hardware, batch_size
@@ -34,7 +35,7 @@ class TrainingContext:
     hardware: Hardware
     checkpoints: CheckpointStore
     log: Callable[[str], None]  # called with each progress line
-    progress_bar: bool  # show Keras' progress bars instead of a line per epoch
+    progress: Progress
 
     @cached_property
     def feature_cache(self) -> FeatureCache:
@@ -42,7 +43,7 @@ class TrainingContext:
         return FeatureCache(
             self.dataset,
             self.log,
-            progress_bar=self.progress_bar,
+            progress=self.progress,
             augmentation=make_augmentation(self.settings),
             views=self.settings.augment_views,
             synthetic_negatives=self.settings.augment and self.settings.augment_screens,
@@ -64,7 +65,7 @@ class TrainingContext:
             self.subset(validation) if validation else None,
             trainer_settings(self.settings),
             log=self.log,
-            progress_bar=self.progress_bar,
+            progress=self.progress,
             augmentation=make_augmentation(self.settings),
             hardware=self.hardware,
             feature_cache=self.feature_cache,
@@ -102,13 +103,15 @@ def make_network(settings: Settings, classes: int, hardware: Hardware) -> keras.
     return model
 
 
-def prepare_dataset(settings: Settings, dataset: ImageDataset, hardware: Hardware, model: keras.Model) -> ImageDataset:
+def prepare_dataset(
+    settings: Settings, dataset: ImageDataset, hardware: Hardware, model: keras.Model, progress: Progress
+) -> ImageDataset:
     """Return the dataset with a batch size that fits the memory, and cached if that pays off and is allowed."""
     size = batch_size(settings.batch_size, hardware, network.activation_bytes_per_image(model), len(dataset.frames))
     batched = replace(dataset, batch_size=size, prefetch_buffer=settings.prefetch_buffer)
     # A frozen backbone reads each frame a few times only, and takes much longer than decoding does.
     read_rarely = network.split_head(model) and settings.fine_tune == network.HEAD_ONLY and hardware.strategy is None
-    return batched if read_rarely else batched.with_cache(cache_limits(settings))
+    return batched if read_rarely else batched.with_cache(cache_limits(settings), progress)
 
 
 def cache_limits(settings: Settings) -> CacheLimits:

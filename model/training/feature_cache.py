@@ -6,9 +6,8 @@ Their features are cached too. A network that trains as a whole sees new augment
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import sys
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 
@@ -22,6 +21,8 @@ from model.datasets import frame_cache
 from model.datasets.frame_cache import CacheLimits
 from model.datasets.image_dataset import ImageDataset
 from model.datasets.sampler import UNBALANCED
+from model.terminal.progress import Progress, no_progress
+from model.training.callbacks import BatchProgress
 
 _FRAMES_PER_NEGATIVE = 4  # one synthetic negative per four frames
 _NEGATIVES_WEIGHT = 0.5  # loss of all synthetic negatives together, relative to all games together
@@ -59,7 +60,7 @@ class FeatureCache:
     dataset: ImageDataset
     log: Callable[[str], None]  # called with a line before each computation
     _: KW_ONLY
-    progress_bar: bool = False
+    progress: Progress = no_progress
     augmentation: Augmentation = field(default_factory=Augmentation)
     views: int = 0  # augmented views of each frame, besides the original as view 0
     synthetic_negatives: bool = False  # also one for a part of the frames
@@ -114,8 +115,8 @@ class FeatureCache:
             batches = subset.synthetic_negative_batches(rows, seed)
         else:  # a row is unique to its frame and view, and so serves as the sample id
             batches = subset.augmented_batches(rows, self.augmentation) if view else subset.batches()
-        with contextlib.redirect_stdout(sys.stderr):  # Keras' bars go to stdout, which is for results
-            features = np.asarray(backbone.predict(batches, verbose=int(self.progress_bar)))  # (n, d)
+        with self.progress("features", math.ceil(len(frames) / subset.batch_size)) as advance:
+            features = np.asarray(backbone.predict(batches, verbose=0, callbacks=[BatchProgress(advance)]))  # (n, d)
         if not self._values.size:
             self._values = self._allocate(features.shape[1])
         self._values[rows] = features

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from data.errors import SettingsError
+from data.errors import ModelError, SettingsError
+from data.text import printable_line
+from model.terminal.native_log import filtered_stderr, quiet_tensorflow
 
 _CPU_BATCH, _GPU_BATCH = 16, 128  # larger batches do not train faster
 _MIN_STEPS = 32  # in an epoch: with fewer, larger steps a small dataset is learned poorly
@@ -75,8 +76,8 @@ def set_up(seed: int, *, mixed_precision: bool, all_gpus: bool, show: bool) -> H
     Raises SettingsError: invalid TF_CONFIG.
     """
     workers, worker = _parse_cluster(os.environ.get("TF_CONFIG", ""))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if show else "3")
-    with contextlib.nullcontext() if show else silence_stderr():
+    quiet_tensorflow(show)
+    with contextlib.nullcontext() if show else filtered_stderr():
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")
@@ -94,6 +95,18 @@ def set_up(seed: int, *, mixed_precision: bool, all_gpus: bool, show: bool) -> H
     return Hardware(strategy, len(gpus), workers, worker)
 
 
+@contextlib.contextmanager
+def tensorflow_errors(advice: str) -> Iterator[None]:
+    """Raise ModelError, with `advice`, for TensorFlow's errors in the block, such as a GPU without free memory."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = printable_line(error.message.strip().split("\n")[0])
+        raise ModelError(f"TensorFlow failed: {reason}. {advice}") from error
+
+
 def _parse_cluster(config: str) -> tuple[int, int]:
     """Return (workers, number of this worker) from a TF_CONFIG; (1, 0) for an empty one."""
     if not config:
@@ -103,9 +116,9 @@ def _parse_cluster(config: str) -> tuple[int, int]:
         workers, task = len(parsed["cluster"]["worker"]), parsed["task"]
         if task["type"] != "worker" or not 0 <= int(task["index"]) < workers:
             raise ValueError(f"the task is {task}")
-    except (ValueError, KeyError, TypeError) as error:
+        return workers, int(task["index"])
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise SettingsError(f"TF_CONFIG: expected a cluster of workers and a task of it: {error}") from error
-    return workers, int(task["index"])
 
 
 def batch_size(wanted: int, hardware: Hardware, activation_bytes_per_image: int, frames: int) -> int:
@@ -128,18 +141,3 @@ def _memory_bytes(hardware: Hardware) -> int:
 
         return min(device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU")
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-
-
-@contextlib.contextmanager
-def silence_stderr() -> Iterator[None]:
-    """Discard writes to file descriptor 2: TensorFlow's C++ code logs there before it reads its log level."""
-    sys.stderr.flush()
-    original = os.dup(2)
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, 2)
-    try:
-        yield
-    finally:
-        os.dup2(original, 2)
-        os.close(original)
-        os.close(devnull)

@@ -10,9 +10,7 @@ for each stage (the head, then also the fine-tuned layers; or all layers at once
 
 from __future__ import annotations
 
-import contextlib
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -24,10 +22,12 @@ import keras
 import numpy as np
 
 from data.errors import ModelError
+from data.text import plural
 from model.augmentation.pipeline import Augmentation
 from model.datasets.image_dataset import ImageDataset
 from model.networks import network
-from model.training import callbacks
+from model.terminal.progress import Progress, no_progress
+from model.training import callbacks, checkpoint
 from model.training.checkpoint import CheckpointStore, StageProgress, TrainingState
 from model.training.feature_cache import FeatureCache
 from model.training.hardware import Hardware
@@ -47,7 +47,7 @@ class Trainer:
     settings: TrainerSettings
     _: KW_ONLY
     log: Callable[[str], None]  # called with a line per epoch
-    progress_bar: bool = False  # show Keras' progress bar on stderr instead
+    progress: Progress = no_progress
     augmentation: Augmentation = field(default_factory=Augmentation)
     hardware: Hardware = field(default_factory=Hardware)
     feature_cache: FeatureCache | None = None  # shared cache; must cover both sets. None: create one
@@ -57,7 +57,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._started_at = time.monotonic()
-        self._cache = self.feature_cache or FeatureCache(self._both_sets(), self.log, progress_bar=self.progress_bar)
+        self._cache = self.feature_cache or FeatureCache(self._both_sets(), self.log, progress=self.progress)
         self._stages = plan_stages(self.settings, network.split_head(self.model) is not None)
         self._initial_weights = self.model.get_weights()
 
@@ -90,6 +90,8 @@ class Trainer:
         state = self.checkpoints.load(name) if self.checkpoints else None
         started_at = self._started_at - (state.seconds if state else 0)  # time before the interruption counts
         until = started_at + seconds
+        if state and not 1 <= len(state.stages) <= len(self._stages):
+            raise checkpoint.damaged(state.path, ValueError(f"{len(state.stages)} stages"))
         done = state.stages[:-1] if state else []  # stages that ended before the interruption
         for stage, count in list(zip(self._stages, epochs, strict=True))[len(done) :]:
             inputs = self._compile_stage(stage)
@@ -113,8 +115,15 @@ class Trainer:
     def _resume(self, state: TrainingState, model: keras.Model, epochs: int) -> StageProgress:
         progress = state.stages[-1]
         self.log(f"resuming after epoch {progress.epoch} of {epochs}")
-        with self.hardware.scope():
-            callbacks.set_state(model, state.variables)
+        try:
+            with self.hardware.scope():
+                callbacks.set_state(model, state.variables)
+                if progress.best_weights:  # for their shapes: they are needed at the end of the stage
+                    current = model.get_weights()
+                    model.set_weights(progress.best_weights)
+                    model.set_weights(current)
+        except (ValueError, TypeError) as error:
+            raise checkpoint.damaged(state.path, error) from error
         return progress
 
     def _begin(self, earlier: list[StageProgress], model: keras.Model) -> StageProgress:
@@ -166,24 +175,26 @@ class Trainer:
     def _callbacks(
         self, stage: Stage, progress: StageProgress, epochs: int, until: float, save: Callable[[], None]
     ) -> list[Any]:
-        chosen: list[Any] = [callbacks.ResumableEarlyStopping(progress, self.settings.patience, save)]
+        chosen: list[Any] = [
+            callbacks.ResumableEarlyStopping(progress, self.settings.patience, save),
+            callbacks.EpochLogger(self.log, epochs),
+        ]
         if until < math.inf:
             chosen.append(callbacks.TimeLimit(until, self.hardware.any_worker))
-        if not self.progress_bar:
-            chosen.append(callbacks.EpochLogger(self.log, epochs))
         if self.tensorboard_path and self.hardware.is_chief:
             folder = self.tensorboard_path / self.name / (stage.unfreeze_from or "all")
             chosen.append(keras.callbacks.TensorBoard(folder))
         return chosen
 
     def _fit(self, inputs: StageInputs, first_epoch: int, epochs: int, keras_callbacks: list[Any]) -> None:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras' bars go to stdout, which is for results
+        steps = (epochs - first_epoch) * inputs.steps
+        with self.progress(f"steps of at most {plural(epochs, 'epoch')}", steps) as advance:
             inputs.model.fit(
                 inputs.batches(first_epoch),
                 steps_per_epoch=inputs.steps,
                 validation_data=inputs.validation_data(self.validation_set) if self.validation_set else None,
                 epochs=epochs,
                 initial_epoch=first_epoch,
-                verbose=int(self.progress_bar),
-                callbacks=keras_callbacks,
+                verbose=0,
+                callbacks=[*keras_callbacks, callbacks.BatchProgress(advance)],
             )

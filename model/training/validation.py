@@ -19,6 +19,8 @@ from model.inference import calibration, feature_similarity
 from model.inference.calibration import FEATURE_SIMILARITY, Calibration
 from model.inference.feature_similarity import FeatureSimilarity
 from model.networks import network
+from model.terminal.progress import Advance, Progress, no_progress
+from model.training.callbacks import BatchProgress
 
 _MAX_SIMILARITY_FRAMES = 200  # of each game, from all its streamers: predicting them is short compared to an epoch
 
@@ -44,7 +46,11 @@ class ValidationPredictions:
 
 
 def predict_validation(
-    model: keras.Model, dataset: ImageDataset, augmentation: Augmentation, training_set: ImageDataset | None = None
+    model: keras.Model,
+    dataset: ImageDataset,
+    augmentation: Augmentation,
+    training_set: ImageDataset | None = None,
+    progress: Progress = no_progress,
 ) -> ValidationPredictions:
     """Predict the frames of `dataset`, in their order, and again with `augmentation` if it does anything.
 
@@ -52,15 +58,19 @@ def predict_validation(
     """
     with_features = network.add_feature_output(model)  # once: Keras traces a model in its first prediction
     similarity = _fit_similarity(with_features, training_set) if training_set else None
-    predictions = _predict(with_features, dataset.batches(), similarity)
-    if not augmentation:
-        return predictions
-    batches = dataset.augmented_batches(np.arange(len(dataset.frames)), augmentation)
-    return replace(predictions, augmented=_predict(with_features, batches, similarity))
+    inputs = [dataset.batches()]
+    if augmentation:
+        inputs.append(dataset.augmented_batches(np.arange(len(dataset.frames)), augmentation))
+    with progress("validation", len(inputs) * math.ceil(len(dataset.frames) / dataset.batch_size)) as advance:
+        plain, *augmented = (_predict(with_features, batches, similarity, advance) for batches in inputs)
+    return replace(plain, augmented=augmented[0]) if augmented else plain
 
 
-def _predict(with_features: keras.Model, batches: Any, similarity: FeatureSimilarity | None) -> ValidationPredictions:
-    logits, features = with_features.predict(batches, verbose=0)  # (n, classes), (n, d)
+def _predict(
+    with_features: keras.Model, batches: Any, similarity: FeatureSimilarity | None, advance: Advance
+) -> ValidationPredictions:
+    counter = BatchProgress(advance)
+    logits, features = with_features.predict(batches, verbose=0, callbacks=[counter])  # (n, classes), (n, d)
     return ValidationPredictions(logits, similarity.scores(features) if similarity else np.zeros(len(logits)))
 
 

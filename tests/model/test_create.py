@@ -17,7 +17,12 @@ from tests.model.conftest import BLUE, GAMES, GREEN, RED, ROOT, create, environm
 def test_run_prints_results_and_progress(trained):
     """Exit code 0; results on stdout, progress on stderr, and no message of TensorFlow."""
     assert trained.run.returncode == 0, trained.run.stderr
-    first, second, calibrated, third = trained.run.stdout.splitlines()
+    first, second, calibrated, third, empty, header, *games = trained.run.stdout.splitlines()
+    assert header.split() == ["game", "frames", "right", "streams", "right"]
+    assert [re.sub(" +", " ", line) for line in games] == [
+        f"{name} 100.0% 4 of 4 100.0%" for name in ("Blue", "Green", "Red")
+    ]
+    assert empty == ""
     assert first.startswith("Validation: 100.0% of ")
     assert second.startswith("Epoch ")
     assert re.fullmatch(r"Expected calibration error \d+\.\d% \(temperature \d+\.\d\d\)\.", calibrated)

@@ -81,7 +81,10 @@ def test_int8_setting_uses_the_int8_file_if_it_exists(exported, trained):
 @pytest.mark.parametrize("missing", ["model.h5", "frames"])
 def test_missing_input_is_named(trained, tmp_path, missing):
     """One line, and exit code 1."""
-    folder = tmp_path / "model" if missing == "model.h5" else trained.path
-    done = export(folder, tmp_path)
+    folder, dataset = trained.path, tmp_path
+    if missing == "model.h5":
+        folder, dataset = shutil.copytree(trained.path, tmp_path / "model"), trained.dataset.download_path
+        (folder / missing).unlink()
+    done = export(folder, dataset)
     assert (done.returncode, done.stdout) == (1, "")
     assert missing in [line for line in done.stderr.splitlines() if line.startswith("error: ")][-1]

@@ -103,7 +103,7 @@ def test_undecodable_frames_are_named_and_skipped(painted, caplog):
     for frame, content in zip(frames[1:4], (whole[: len(whole) // 2], b"", b"<html>"), strict=True):
         (painted.root / frame.path).write_bytes(content)
     (painted.root / frames[4].path).unlink()
-    assert image_dataset.decodable_frames(painted.root, frames) == [frames[0], *frames[5:]]
+    assert image_dataset.decodable_frames(painted.root, frames, SIZE) == [frames[0], *frames[5:]]
     assert [f"ann-{n}.jpg" in line for n, line in zip((2, 3, 4, 5), caplog.messages, strict=True)] == [True] * 4
 
 
@@ -111,7 +111,7 @@ def test_many_undecodable_frames_are_counted(painted, caplog):
     """Ten names are enough to find the cause."""
     frames = painted.paint(GREEN, "ann", 1)
     gone = [StoredFrame(GREEN.id, "ben", number) for number in range(1, 26)]
-    assert image_dataset.decodable_frames(painted.root, frames + gone) == frames
+    assert image_dataset.decodable_frames(painted.root, frames + gone, SIZE) == frames
     assert len(caplog.messages) == 11
     assert "15 more" in caplog.messages[-1]
 

@@ -74,7 +74,7 @@ def test_two_devices_train_one_model(trained, single):
         "settings, hardware = config.load(), Hardware(strategy)\n"
         "folder = FrameFolder(settings.download_path / 'frames')\n"
         "frames, classes = create._list_dataset(folder)\n"
-        "frames = image_dataset.decodable_frames(folder.root, frames)\n"
+        "frames = image_dataset.decodable_frames(folder.root, frames, 32)\n"
         "split, = create._make_splits(frames, classes, 0, settings, print)\n"
         "args = folder.root, frames, classes, settings.img_size, settings.batch_size\n"
         "dataset = image_dataset.ImageDataset(*args)\n"

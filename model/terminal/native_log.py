@@ -1,0 +1,44 @@
+"""Native log filter: what TensorFlow's C++ libraries write to file descriptor 2, without what is only information.
+
+They log there before they read TF_CPP_MIN_LOG_LEVEL, and TensorFlow Lite never reads it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# Severity I or W in absl's and TensorFlow's format, TensorFlow Lite's INFO, absl's preamble, and an error of CUDA's
+# plugins, which register twice.
+_INFORMATION = re.compile(
+    rb"[IW]\d{4} |\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |INFO: |WARNING: All log messages before absl|"
+    rb".*Unable to register cu\w+ factory|\s*$"
+)
+
+
+def quiet_tensorflow(show: bool) -> None:
+    """Set TensorFlow's log level before it is imported: all with `show`, else nothing, since errors are raised too."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if show else "3")
+
+
+@contextmanager
+def filtered_stderr() -> Iterator[None]:
+    """Hold back what the block writes to file descriptor 2; print it afterwards without informational lines."""
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, 2)
+            os.close(original)
+            held.seek(0)
+            for line in held:
+                if not _INFORMATION.match(line):
+                    os.write(2, line)
