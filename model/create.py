@@ -33,6 +33,28 @@ if TYPE_CHECKING:
     from model.inference.calibration import Calibration
     from model.training.experiment import TrainingResult
     from model.training.factories import TrainingContext
+    from model.training.hardware import Hardware
+
+_EPILOG = "settings: DOWNLOAD_PATH, IMG_SIZE and the section Model of config.py, which describes each one"
+_RESUME = "Finished epochs are kept: repeat the command with --resume."
+_GRACE_S = 60  # after Ctrl-C: a training step or the conversion to ONNX ends first
+_VERIFIED_FRAMES = 32  # to compare model.onnx with Keras on
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return the exit code."""
+    parser = cli.make_parser("model.create", "Train the model on the frames in DOWNLOAD_PATH.", _EPILOG)
+    epochs = cli.bounded_number(int, 1, math.inf, "a whole number, at least 1")
+    folds = cli.bounded_number(int, 2, math.inf, "a whole number, at least 2")
+    parser.add_argument("--epochs", type=epochs, help="maximum number of epochs (EPOCHS)")
+    parser.add_argument("--architecture", choices=ARCHITECTURES, help="network (ARCHITECTURE)")
+    parser.add_argument("--folds", type=folds, default=0, help="number of folds for cross-validation")
+    parser.add_argument("--resume", action="store_true", help="resume an interrupted training run")
+    return cli.run_command(parser.parse_args(argv), _create, grace_s=_GRACE_S)
+
+
+def _create(args: argparse.Namespace, settings: Settings) -> int:
+    from data.factories import make_frame_store
     from model.training.hardware import set_up, tensorflow_errors
 
     started = time.monotonic()
