@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +12,8 @@ from typing import TextIO
 from data.entities import is_login
 from data.errors import SettingsError
 from data.twitch.addresses import canonical
+
+log = logging.getLogger(__name__)
 
 STDIN = "-"
 _MAX_CHARACTERS = 10_000_000  # of a list: 400,000 of the longest logins; an endless file ends here
@@ -26,6 +29,9 @@ def read_sources(arguments: Sequence[str], file: str = "", stdin: TextIO | None 
     names += _read(file, stdin) if file else []
     if not (sources := unique(names)):
         raise SettingsError("sources: the list is empty; name at least one source")
+    for name in sources:
+        if is_login(name) and Path(name).exists():
+            log.warning("%s is taken for a Twitch login. Write ./%s for the file or folder of that name.", name, name)
     return sources
 
 

@@ -66,6 +66,15 @@ def test_twitch_login_of_a_source(text, login):
     assert twitch_login(text) == login
 
 
+def test_login_that_is_also_a_folder_gives_a_hint(tmp_path, monkeypatch, caplog):
+    """A word is a login; the folder needs a slash."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shots").mkdir()
+    assert read_sources(["shots", "./shots", "other"]) == ("shots", "./shots", "other")
+    (message,) = caplog.messages
+    assert "Write ./shots" in message
+
+
 def test_sources_that_mean_the_same_are_one():
     """The first spelling stays, in order."""
     forms = [
