@@ -9,9 +9,12 @@ import pytest
 
 import config
 from config import Settings
+from data import factories
 from data.errors import SettingsError
+from data.http.session import new_session
 from tests.data.conftest import environment, settings
 from tests.in_process import run_command
+from tests.scripted_server import Reply, ScriptedServer
 
 INVALID = ["inf", "nan", "-1e999", "9" * 400, "9" * 5000, "x" * 1_000_000, "[" * 100_000, "[1, {}]", "a,,é b", "a\0b"]
 INVALID += ["~no_such_user/x", "http://[::1", "\n", "maybe"]
@@ -119,6 +122,16 @@ def test_tokens_and_ids_lose_what_was_copied_with_them(written):
     assert (found.access_token.get_secret_value(), found.client_id, found.client_secret.get_secret_value()) == (
         "abc",
     ) * 3
+
+
+def test_copied_token_reaches_twitch_as_its_header_wants_it():
+    """Each request has the bare token after one Bearer."""
+    page = Reply(body={"data": [], "pagination": {}})
+    own = settings(client_id='"myid"', access_token="  oauth:abc\n")
+    with ScriptedServer([page]) as server, new_session(5, server.url, deadline_s=5) as session:
+        assert list(factories.make_helix(own, session).top_games(frozenset())) == []
+        headers = server.requests[0][3]
+    assert (headers["Authorization"], headers["Client-Id"]) == ("Bearer abc", "myid")
 
 
 def test_passwords_are_kept_as_they_are():
