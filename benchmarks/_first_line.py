@@ -51,7 +51,8 @@ def main() -> int:
 
     with timed("imports"):
         import config
-        from data.capture.source_resolver import SourceResolver, VideoFile
+        from data.capture.source_resolver import SourceResolver
+        from data.hls.rendition import Rendition
         from data.video.decoder import first_frame
         from data.video.images import decode_jpeg
         from model.inference.classifier import Classifier
@@ -71,7 +72,7 @@ def main() -> int:
     )
     with timed("twitch"):
         found = sources.open(login)
-        assert not isinstance(found, VideoFile)
+        assert isinstance(found, Rendition)
         segments = [segment for segment in found.playlist().segments if not segment.ad]
     with timed("decode"), found.open_segment(segments[0]) as file:
         fetched = Fetched(file)
