@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
 import av
@@ -59,19 +59,34 @@ def open_recording(file: IO[bytes]) -> Iterator[tuple[av.container.InputContaine
     if not (start := file.read(64)):
         raise UndecodableVideo("the file is empty")
     file.seek(0)
-    opened = False
-    try:
-        with _open(_SeekableInput(file), {"options": _RECORDING_OPTIONS}) as container:
-            opened = True
-            yield container, _video_stream(container)
-    except UndecodableVideo as error:
-        if opened or error.__cause__ is None:
-            raise
-        raise UndecodableVideo(_unreadable_reason(start)) from error
+    with ExitStack() as stack:
+        try:
+            container = stack.enter_context(_open(_SeekableInput(file), {"options": _RECORDING_OPTIONS}))
+        except UndecodableVideo:
+            file.seek(0)
+            try:  # a fragmented MP4 that was cut off can be read up to there, but only in order
+                container = stack.enter_context(_open(_Input(file), {"options": _RECORDING_OPTIONS}))
+            except UndecodableVideo as error:
+                raise UndecodableVideo(_unreadable_reason(start)) from error
+        yield container, _video_stream(container)
 
 
 def read_packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
-    """Yield the packets of a stream up to the end of the file. Damaged places are skipped."""
+    """Yield the packets of a stream up to the end of the file.
+
+    Damaged places and encrypted packets are left out. Raises UndecodableVideo if nothing but encrypted packets came.
+    """
+    encrypted = None
+    for packet in _read_packets(container, stream):
+        is_encrypted = packet.has_sidedata("encryption_info")  # a decoder would make a picture of it: noise
+        encrypted = is_encrypted and encrypted is not False
+        if not is_encrypted:
+            yield packet
+    if encrypted:
+        raise UndecodableVideo("the video is encrypted")
+
+
+def _read_packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.Packet]:
     errors = 0
     while errors < _MAX_READ_ERRORS:
         try:
@@ -166,7 +181,5 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
 def _unreadable_reason(start: bytes) -> str:
     """Return what is wrong with a file that FFmpeg cannot open. `start`: its first 64 bytes."""
     if start[4:8] == b"ftyp":
-        return (
-            "its index (the moov box) is missing: the recording was not finished; repair it, for example with untrunc"
-        )
+        return "its index (the moov box) is missing or damaged; repair it, for example with untrunc"
     return "it is not a video of a known format; convert it, for example with ffmpeg -i FILE out.mp4"

@@ -66,16 +66,18 @@ def first_frame(segment: Readable, img_size: int, jpeg_quality: int, decoder: De
 def frames_at(segment: Readable, offsets_s: Iterable[float], img_size: int, jpeg_quality: int) -> Iterator[bytes]:
     """Yield the frames of a segment at ascending offsets, in seconds after its first frame, as `first_frame` does.
 
-    A segment that ends early gives fewer frames; one without a frame raises UndecodableVideo.
+    A segment that ends early gives fewer frames; one without any of them raises UndecodableVideo.
     """
     with open_segment(segment) as (container, stream):
         picker = FramePicker(decode_packets(chain(_in_time(read_packets(container, stream)), [None]), stream))
+        is_first = True
         for offset_s in offsets_s:
             found = picker.frame_at(offset_s)
-            if found is None:
-                raise UndecodableVideo("the segment holds no decodable frame")
-            if found.time_s < offset_s - _MAX_FRAME_S:
+            if found is None or found.time_s < offset_s - _MAX_FRAME_S:
+                if is_first:
+                    raise UndecodableVideo(f"the segment shows nothing {offset_s:.1f} s after its start")
                 return
+            is_first = False
             yield encode_jpeg(resize_frame(found.frame, img_size), jpeg_quality)
 
 

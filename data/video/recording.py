@@ -1,6 +1,6 @@
 """Recording: frames at chosen times of a video in one file.
 
-    a file of more than 256 MB: seek to each time               (until the file does not keep what its header says)
+    a file of more than 256 MB: seek to each time               (until a frame is not where its timestamp should be)
     any other file, or the rest of such a file: read all of it  (twice, because the first pass finds its length)
     decode only the groups of pictures in which a time lies
 
@@ -14,6 +14,7 @@ import io
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, takewhile
+from math import inf
 from typing import IO
 
 import av
@@ -30,6 +31,7 @@ _FIRST_ROUND = 4  # frames that `spread_first` yields before one more pass takes
 # A seek may end behind the key frame that it should find, as in MPEG-TS, which has no index. Then it is repeated for
 # a time so many seconds earlier.
 _SEEK_BACK_S = (0, 2, 4, 8, 16, 32, 64)
+_END_S = 1e7  # four months: behind the end of any recording
 _TICK_S = 0.001
 
 log = logging.getLogger(__name__)
@@ -134,31 +136,32 @@ def _read(
 
 
 def _seek_spread(file: IO[bytes], max_frames: int, encode: _Encode, spread_first: bool) -> Iterator[bytes]:
-    """Yield frames at the times of the header's duration, until one is not found where it should be."""
+    """Yield frames spread from the first timestamp to the last one, until one is not found where it should be."""
     with open_recording(file) as (container, stream):
-        length_s = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
         start = next(decode_group(next(read_groups(read_packets(container, stream), stream)), stream), None)
-        if not length_s or start is None or start.frame.pts is None:
+        if start is None or start.frame.pts is None:
             return
         start_s = float(start.frame.pts * stream.time_base)
-        if _frame_at(container, stream, start_s + length_s + MAX_GAP_S):
-            return  # the recording is longer than its header says
-        for time_s in sample_times(length_s, 0.0, min(max_frames, int(length_s * 100)), spread_first=spread_first):
+        length_s = _last_time(container, stream) - start_s
+        if length_s <= 0:
+            return
+        for time_s in sample_times(length_s, 0.0, min(max_frames, int(length_s * 100) + 1), spread_first=spread_first):
             frame = start.frame if not time_s else _frame_at(container, stream, start_s + time_s)
             if frame is None:
                 return
             yield encode(frame)
 
 
+def _last_time(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """Seek to the end and return the last timestamp there, in seconds; -inf if there is none."""
+    packets = _seek(container, stream, _END_S)
+    return max((float(packet.pts * stream.time_base) for packet in packets if packet.pts is not None), default=-inf)
+
+
 def _frame_at(container: av.container.InputContainer, stream: av.VideoStream, time_s: float) -> av.VideoFrame | None:
     """Seek to a timestamp and return the frame there; None if it is not found."""
     for back_s in _SEEK_BACK_S:
-        try:
-            container.seek(int((time_s - back_s) / stream.time_base), stream=stream)
-        except Exception:
-            log.debug("seek failed", exc_info=True)
-            return None
-        packets = read_packets(container, stream)
+        packets = _seek(container, stream, time_s - back_s)
         key = next((packet for packet in packets if packet.is_keyframe), None)
         if key is None or key.pts is None or key.pts * stream.time_base > time_s + _TICK_S:
             continue
@@ -171,6 +174,16 @@ def _frame_at(container: av.container.InputContainer, stream: av.VideoStream, ti
                 return found.frame if found and abs(found.time_s - offset_s) < MAX_GAP_S else None
         return None
     return None
+
+
+def _seek(container: av.container.InputContainer, stream: av.VideoStream, time_s: float) -> Iterator[av.Packet]:
+    """Yield the packets from about `time_s` on; none if the container cannot seek."""
+    try:
+        container.seek(int(time_s / stream.time_base), stream=stream)
+    except Exception:
+        log.debug("seek failed", exc_info=True)
+    else:
+        yield from read_packets(container, stream)
 
 
 def _until(stopped: _Stopped, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
