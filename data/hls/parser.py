@@ -1,17 +1,21 @@
 """Playlist parser: Streamlink's, with limits, because it takes quadratic time and memory for some playlists.
 
-Streamlink's parser knows how Twitch marks ads. What it lacks is added: EXT-X-GAP, and dates without a time zone.
+Streamlink's parser knows how Twitch marks ads. What it lacks is added: EXT-X-GAP, dates without a time zone, and
+tolerance for lines that are invalid.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 import re
 from collections import Counter
 from datetime import datetime, timezone
 from typing import Any
 
 from streamlink.stream.hls.m3u8 import parse_tag
+
+from data.text import printable
 
 _MAX_LINES = 400_000
 _MAX_LINE_CHARS = 100_000
@@ -25,6 +29,8 @@ _MAX_TAGS = {
     "EXT-X-DATERANGE": 10_000,
 }
 _TAG = re.compile(r"#([\w-]+)")  # as Streamlink finds tags
+
+log = logging.getLogger(__name__)
 
 
 def parse(text: str, url: str, parser: type) -> Any:
@@ -46,11 +52,12 @@ def check_response(body: bytes, url: str) -> None:
 def check_size(text: str, url: str) -> None:
     """Raise ValueError for a playlist that takes seconds or hundreds of megabytes to parse."""
     lines = text.splitlines()
+    if len(lines) > _MAX_LINES:
+        raise ValueError("too many lines")
     tags = Counter(match[1] for line in lines if (match := _TAG.match(line)))
     prefetched = tags["EXT-X-TWITCH-PREFETCH"]
     segments = tags["EXTINF"] + tags["EXT-X-BYTERANGE"] + prefetched
     counts = {
-        "lines": (len(lines), _MAX_LINES),
         "characters in a line": (max(map(len, lines), default=0), _MAX_LINE_CHARS),
         "segments": (segments, _MAX_SEGMENTS),
         "ads": (segments * (tags["EXT-X-DATERANGE"] + prefetched), _MAX_SEARCHES),
@@ -73,6 +80,12 @@ def _extended(parser: Any) -> Any:
         def parse_tag_ext_x_gap(self, _: str) -> None:
             """Note that the next segment is missing (RFC 8216bis, 4.4.4.7)."""
             self._gap = True
+
+        def parse_line(self, line: str) -> None:
+            try:
+                super().parse_line(line)
+            except Exception as error:  # noqa: BLE001 - the parser lets many types pass; one tag is not the playlist
+                log.debug("invalid line of a playlist (%s): %s", type(error).__name__, printable(line[:200]))
 
         def get_segment(self, *args: Any, **kwargs: Any) -> Any:
             segment = super().get_segment(*args, **kwargs)

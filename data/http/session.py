@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import functools
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
@@ -174,6 +175,8 @@ def configure_session(
     session.trust_env = session.trust_env and not standin  # no proxy between us and the stand-in
     # Only .netrc is ignored: it would replace Twitch's token. The environment's proxies and certificates are used.
     session.auth = _url_credentials
+    # A cookie that http.cookiejar cannot read, such as one that is too long-lived, is lost without this warning.
+    warnings.filterwarnings("ignore", "http.cookiejar bug", UserWarning)
     session.rebuild_auth = functools.partial(_rebuild_auth, session)  # type: ignore[method-assign]
     return session
 

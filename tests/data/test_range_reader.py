@@ -122,6 +122,61 @@ def test_response_beyond_the_limit_raises():
         read(server, [50_000] * 4, limit_bytes=60_000)
 
 
+def ranged(header: str, body: bytes) -> Reply:
+    """Return a 206 with this Content-Range."""
+    return Reply(206, body, {"Content-Range": header})
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        ranged(f"bytes 0-999/{len(FILE)}", b""),
+        ranged(f"bytes 0-999/{len(FILE)}", FILE[:10]),
+        ranged(f"bytes 0-9/{len(FILE)}", FILE[:1000]),
+        ranged(f"bytes 500-1499/{len(FILE)}", FILE[500:1500]),
+        ranged(f"bytes 999-0/{len(FILE)}", FILE[:1000]),
+        ranged("bytes 5-4/100", b""),
+    ],
+    ids=["empty", "too short", "too long", "another start", "backwards", "nothing"],
+)
+def test_content_range_that_differs_from_the_body_raises(reply):
+    """A server that repeats such a response is not asked for ever."""
+    with ScriptedServer([reply] * 50) as server:
+        with pytest.raises(requests.RequestException):
+            read(server, [100_000] * 200, initial_bytes=1000)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(f"bytes 0-{'9' * 5000}/*", f"bytes 0-9/{'9' * 5000}", f"bytes {'9' * 5000}-9/*", "bytes 0-9", "bytes */9"),
+        *("bytes -1-9/10", "bytes 0-9/-1", "bytes ٠-٩/*", "items 0-9/10", "x", ""),
+    ],
+    ids=range(11),
+)
+def test_invalid_content_range_ends_the_file_with_the_body(header):
+    """As a 206 without one: the bytes are taken for the requested ones, and no others are requested."""
+    reply = Reply(206, FILE[:1000], {"Content-Range": header.encode().decode("latin-1")})
+    with ScriptedServer([reply] * 50) as server:
+        assert read(server, [700] * 5) == (FILE[:1000], 1000)
+        assert len(server.requests) == 1
+
+
+def test_responses_together_beyond_the_limit_raise():
+    """A file in many small responses, too, has at most `limit_bytes`."""
+    replies = [part(0, 999, 10**9), part(1000, 1999, 10**9), part(2000, 3999, 10**9), part(4000, 7999, 10**9)]
+    with ScriptedServer(replies) as server, pytest.raises(ResponseTooLarge):
+        read(server, [1000] * 20, limit_bytes=3500)
+
+
+def test_error_after_what_was_read_is_ignored():
+    """The rest of a response is only read for the sake of the connection."""
+    reply = Reply(206, FILE[:500], {"Content-Range": f"bytes 0-999/{len(FILE)}"}, promised=1000)
+    with ScriptedServer([reply]) as server:
+        assert read(server, [300]) == (FILE[:300], 300)
+
+
 def test_chained_reader_returns_the_start_then_the_file():
     """Reads return no more than the requested size."""
 
