@@ -246,9 +246,13 @@ def test_invalid_location_raises_an_exception_of_requests(make, stream, location
 def test_malformed_header_raises_only_exceptions_of_requests(make, header):
     """The body is returned as text, or an exception of requests or Streamlink is raised; nothing is printed."""
     answer = lambda _: iter([b"HTTP/1.1 200 OK\r\n" + header + b"\r\nConnection: close\r\n\r\nab"])  # noqa: E731
-    with RawServer(answer) as server, make(0.2, deadline_s=1) as session, warnings.catch_warnings(record=True) as seen:
-        with suppress(*ERRORS):
-            assert isinstance(session.get(server.url).text, str)
+    with (
+        RawServer(answer) as server,
+        make(0.2, deadline_s=1) as session,
+        warnings.catch_warnings(record=True) as seen,
+        suppress(*ERRORS),
+    ):
+        assert isinstance(session.get(server.url).text, str)
     assert not seen
 
 
