@@ -169,8 +169,8 @@ class Grabber:
             raise OnlyAds(f"{name} shows nothing but ads") if ads else StreamOffline(f"{name} has no segments")
 
     def _select(self, segments: Sequence[Segment], wanted: int, ended: bool) -> Sequence[Segment]:
-        """Return the non-ad segments to decode: of a live stream the newest, of a recording evenly spaced ones."""
-        content = [segment for segment in segments if not segment.ad]
+        """Return the usable segments to decode: of a live stream the newest, of a recording evenly spaced ones."""
+        content = [segment for segment in segments if segment.usable]
         if self._interval_s:  # the schedule of the extractor selects
             return content
         return evenly_spaced(content, wanted) if ended else content[max(0, len(content) - wanted) :]

