@@ -52,5 +52,14 @@ class TwitchPlugin(Twitch):
                 self.session, rendition.uri, multivariant=multivariant, start_offset=self.time_offset, **extra_params
             )
             for rendition in multivariant.playlists
-            if not rendition.is_iframe and (name := rendition.get_name(key="name"))
+            if not rendition.is_iframe and (name := _name(rendition))
         }
+
+
+def _name(rendition: Any) -> str:
+    """Return the name of a rendition; "" without a usable one: Streamlink sorts by the numbers in names."""
+    try:
+        name = rendition.get_name(key="name") or ""
+    except OverflowError:  # of an absurd bandwidth
+        return ""
+    return name if len(name) < 100 else ""
