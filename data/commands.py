@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -38,6 +39,11 @@ def command_line(module: str) -> str:
     if name and started in (PROGRAM, f"{PROGRAM}.py"):
         return f"{'python -m ' if started.endswith('.py') else ''}{PROGRAM} {name}"
     return f"python -m {module}"
+
+
+def with_command_lines(text: str) -> str:
+    """Return the text with `command_line(module)` in the place of each `python -m module`."""
+    return re.sub(r"python -m ([a-z]+\.\w+)", lambda found: command_line(found[1]), text)
 
 
 def missing_libraries(extra: str) -> list[str]:

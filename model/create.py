@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import cli
+from data.commands import require_extra
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
 from data.interruption import at_forced_end
@@ -57,6 +58,7 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store
     from model.training.hardware import set_up, tensorflow_errors
 
+    require_extra("train", "Training")
     started = time.monotonic()
     overrides = {name: value for name in ("epochs", "architecture") if (value := getattr(args, name)) is not None}
     settings = settings.model_copy(update=overrides)

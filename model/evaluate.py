@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import cli
+from data.commands import install_command, missing_libraries
 
 if TYPE_CHECKING:
     from config import Settings
@@ -54,13 +55,20 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     out: Path = args.out or settings.model_path / "results" / "evaluation"
     threshold = classifier.calibration.threshold
     try:
-        written = html_report.write(out, evaluation, threshold, metrics, settings.visualize_results)
+        written = html_report.write(out, evaluation, threshold, metrics, settings.visualize_results and _can_draw())
     except OSError as error:
         raise ModelError(f"{out} cannot be written: {error.strerror}. Choose another folder with --out.") from error
     for rows in (html_report.game_rows(metrics), html_report.summary_rows(metrics)):
         print(tables.render_table(rows))
     print(f"{printable(str(out))}: {', '.join(written)}")
     return 0
+
+
+def _can_draw() -> bool:
+    """Return whether matplotlib is installed; log what to install if not."""
+    if missing := "matplotlib" in missing_libraries("train"):
+        cli.log.warning("The report has no plots, which need matplotlib. Install: %s", install_command("train"))
+    return not missing
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import cli
+from data.commands import require_extra
 from data.text import plural
 
 if TYPE_CHECKING:
@@ -43,37 +44,48 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _export(args: argparse.Namespace, settings: Settings) -> int:
     from model.inference.classes import CLASSES_FILE, read_classes
+    from model.inference.location import find_model
     from model.terminal.native_log import filtered_stderr, quiet_tensorflow
     from model.terminal.progress import make_progress
 
-    folder = settings.model_path
-    games = read_classes(folder / CLASSES_FILE)
+    require_extra("train", "Converting a model")
+    source = find_model(settings.model_path)
+    games = read_classes(source / CLASSES_FILE)
     images = _list_images(args.calibrate_on or settings.download_path / "frames", games)  # before TensorFlow's seconds
     show = args.verbose > 1
     quiet_tensorflow(show)
     with nullcontext() if show else filtered_stderr():
         from model.artifacts import conversion, model_files
-    model = conversion.load(folder / model_files.H5_FILE, len(games))
+    model = conversion.load(source / model_files.H5_FILE, len(games))
     progress = make_progress(args.quiet)
     ranges, compared = _pixels(images, model.input_shape[1], progress)
-    files = _convert(model, games, folder, ranges, progress)
+    files = _convert(model, games, (source, settings.model_path), ranges, progress)
     _print_comparisons(files, model.predict(compared, verbose=0), compared)
     return 0
 
 
 def _convert(
-    model: Any, games: Sequence[Game], folder: Path, ranges: np.ndarray, progress: Progress
+    model: Any, games: Sequence[Game], folders: tuple[Path, Path], ranges: np.ndarray, progress: Progress
 ) -> tuple[Path, Path, Path]:
-    """Write the files and return their paths. `ranges`: the images to calibrate on."""
+    """Write the files and return their paths.
+
+    folders: that of model.h5, and MODEL_PATH, which they are written into.
+    ranges: the images to calibrate on.
+    """
     from data.errors import ModelError
     from model.artifacts import conversion, model_files
+    from model.inference.classes import CLASSES_FILE, write_classes
     from model.inference.classifier import ONNX_FILE, Classifier
 
+    source, folder = folders
     onnx, (int8, tflite) = folder / ONNX_FILE, (folder / name for name in model_files.EXPORTED_FILES)
     try:
         with progress("files", 3) as advance:
+            folder.mkdir(parents=True, exist_ok=True)
             if not onnx.is_file():
-                model_files.write_onnx(model, games, model_files.calibration_of(folder / model_files.H5_FILE), onnx)
+                model_files.write_onnx(model, games, model_files.calibration_of(source / model_files.H5_FILE), onnx)
+            if source != folder:
+                write_classes(folder / CLASSES_FILE, games)
             Classifier.load(folder)  # whether it fits, before minutes of work
             advance(1)
             conversion.write_int8(onnx, int8, ranges)

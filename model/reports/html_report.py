@@ -11,7 +11,7 @@ import numpy as np
 
 from model.datasets import image_files
 from model.evaluation.folder_evaluation import FolderEvaluation
-from model.reports import plots, rendering
+from model.reports import rendering
 from model.reports.rendering import percent
 
 REPORT = "report.html"
@@ -46,6 +46,8 @@ def write(
 
 def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
     """Return the PNG of each section of report.html; a section without images is left out."""
+    from model.reports import plots  # not at the top: matplotlib is in the extra `train` only
+
     scores, is_known = evaluation.predictions.scores, evaluation.is_known  # (n,), (n,)
     names = [game.name for game in evaluation.classes]
     on_known = evaluation.known_evaluation
@@ -68,6 +70,8 @@ def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
 
 def _caption(evaluation: FolderEvaluation, index: int) -> str:
     """Return two lines: the true game, and the verdict on the frame."""
+    from model.reports import plots
+
     game = plots.truncate(evaluation.top_class(index).name, 22)
     answer = f"{game} {evaluation.probabilities[index].max():.0%}"
     verdict = answer if evaluation.predictions.known[index] else f"unknown ({answer})"
