@@ -33,6 +33,7 @@ GROUND = {
     "data.text",
     "data.backoff",
     "data.commands",
+    "data.interruption",
 }
 # Where settings are read and workers are made from them. Workers themselves take plain values.
 _WIRING = {"config", "data.cli", "data.factories"}
