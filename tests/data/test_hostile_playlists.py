@@ -220,7 +220,9 @@ def test_invalid_line_costs_no_more_than_its_segment(line):
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * 100_000, b'{"data": 1e999}', b"\xff\xfe", b"9" * 5000, b'"\\ud800"', b"null", b"[]", b""]
+    "body",
+    [b"[" * 100_000, b'{"data": 1e999}', b"\xff\xfe", b"9" * 5000, b'"\\ud800"', b"null", b"[]", b""],
+    ids=range(8),
 )
 def test_token_that_is_no_token_raises_a_stream_error(body):
     """Whatever Streamlink's JSON parser and schemas raise."""
@@ -228,7 +230,7 @@ def test_token_that_is_no_token_raises_a_stream_error(body):
         grab(server.url, "someone")
 
 
-@pytest.mark.parametrize("value", ["[" * 100_000, "x", "null", '{"chansub": 1}', "\ud800", ""])
+@pytest.mark.parametrize("value", ["[" * 100_000, "x", "null", '{"chansub": 1}', "\ud800", ""], ids=range(6))
 def test_token_whose_value_is_invalid_raises_a_stream_error(value):
     """The token is JSON in JSON."""
     token = {"data": {"streamPlaybackAccessToken": {"value": value, "signature": "s"}}}

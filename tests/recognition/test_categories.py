@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 from data.entities import Game, Stream
-from data.errors import DirectoryError, DirectoryUnauthorized, DirectoryUnavailable
-from recognition.categories import CategoryPoller
+from data.errors import DirectoryUnauthorized, DirectoryUnavailable
+from recognition.categories import CategoryLookup, CategoryPoller
 
 PONG, CHESS = Game(1, "Pong"), Game(2, "Chess")
 
@@ -19,21 +21,21 @@ PONG, CHESS = Game(1, "Pong"), Game(2, "Chess")
 class FakeHelix:
     """Gives all logins the same game: one response per call, the last one for ever. None: nobody is live."""
 
-    def __init__(self, *responses: Game | DirectoryError | None) -> None:
+    def __init__(self, *responses: Game | Exception | None) -> None:
         self._responses = deque(responses)
         self.requests: list[list[str]] = []
 
     def streams_by_login(self, logins: Iterable[str]) -> dict[str, Stream]:
         response = self._responses.popleft() if len(self._responses) > 1 else self._responses[0]
         self.requests.append(list(logins))
-        if isinstance(response, DirectoryError):
+        if isinstance(response, Exception):
             raise response
         if response is None:
             return {}
         return {login: Stream(login, response.id, "", "en", 1, response.name) for login in logins}
 
 
-def poll(*responses: Game | DirectoryError | None, calls: int) -> tuple[list[Game | None], FakeHelix]:
+def poll(*responses: Game | Exception | None, calls: int) -> tuple[list[Game | None], FakeHelix]:
     """Return the categories of a channel during `calls` requests, without repetitions."""
     helix, stop, found = FakeHelix(*responses), threading.Event(), list[Game | None]()
     fake: Any = helix
@@ -73,3 +75,31 @@ def test_poller_stops_when_the_credentials_are_refused(caplog):
         time.sleep(0.5)
     assert (len(helix.requests), categories.get("x")) == (1, None)
     assert "no; reporting changes without categories" in caplog.text
+
+
+@pytest.mark.parametrize("error", [RecursionError("deep"), OverflowError("inf"), AttributeError("x"), MemoryError()])
+def test_poller_survives_an_unexpected_exception(error, caplog):
+    """Whatever Helix sends, polling goes on; one warning names the exception's type."""
+    with caplog.at_level(logging.WARNING):
+        found, _ = poll(PONG, error, error, CHESS, calls=7)
+    assert [category for category in found if category] == [PONG, CHESS]
+    assert caplog.text.count(f"unexpected {type(error).__name__}; reporting changes without categories") == 1
+
+
+@pytest.mark.parametrize("error", [DirectoryUnavailable("down"), DirectoryUnauthorized("no"), RecursionError("deep")])
+def test_lookup_without_a_response_continues_without_categories(error, caplog):
+    """Recognition does not depend on it: one warning, and each source has no category."""
+    fake: Any = FakeHelix(error)
+    with caplog.at_level(logging.WARNING):
+        categories = CategoryLookup(fake, ["x", "y"])
+        assert [categories.get(source) for source in ("x", "y", "file.mp4")] == [None, None, None]
+    assert caplog.text.count("continuing without categories") == 1
+
+
+def test_lookup_returns_the_categories():
+    """Of all sources with one call."""
+    helix = FakeHelix(PONG)
+    fake: Any = helix
+    categories = CategoryLookup(fake, ["https://www.twitch.tv/Some_One", "file.mp4", "other"])
+    assert [categories.get(source) for source in ("other", "some_one", "file.mp4")] == [PONG, PONG, None]
+    assert helix.requests == [["some_one", "other"]]
