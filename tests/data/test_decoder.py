@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from data.errors import UndecodableVideo
-from data.video.decoder import Decoder, first_frame
+from data.video.decoder import Decoder, first_frame, frames_at
 from data.video.images import decode_jpeg, encode_jpeg
 from tests.sample_images import (
     BLUE,
@@ -27,6 +27,7 @@ from tests.sample_images import (
     ssim,
     without_key_frames,
 )
+from tests.sample_videos import colored, lossy, recording, time_of
 from tests.standin.media import TRANSCODES, Media, default_cache, segment_count
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
@@ -205,6 +206,75 @@ def test_damaged_segment_decodes_or_raises_undecodable_video(container):
             damaged[rng.randrange(len(damaged))] = rng.randrange(256)
         with suppress(UndecodableVideo):
             assert decode_jpeg(first_jpeg(bytes(damaged), 32, 95)).shape == (32, 32, 3)
+
+
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}
+
+
+@pytest.mark.parametrize("container", ["mpegts", "mp4"])
+def test_damaged_segment_gives_frames_at_offsets_or_raises_undecodable_video(container):
+    """Flipped bits may add tracks, for which PyAV raises an IndexError at the end, or take timestamps away."""
+    rng, whole = random.Random(8), segment(*[flat(GREEN)] * 30, container=container)
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for _ in range(rng.choice((1, 10, 200))):
+            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+        with suppress(UndecodableVideo):
+            assert len(list(frames_at(io.BytesIO(damaged), (0.0, 0.3, 0.6), 32, 95))) <= 3
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.05])
+def test_frames_at_offsets_of_a_segment_with_packet_loss_come_at_their_times(fraction):
+    """Frames without a timestamp have one of their own between their neighbours'."""
+    whole = recording("mpegts", 2.0, key_every_s=1.0, size=(320, 240))
+    for seed in range(10):
+        jpegs = list(frames_at(io.BytesIO(lossy(whole, fraction, seed)), (0.0, 0.5, 1.0, 1.5), 32, 95))
+        assert [time_of(jpeg) for jpeg in jpegs] == pytest.approx([0.0, 0.5, 1.0, 1.5], abs=0.6)
+
+
+def test_segment_that_ends_early_gives_the_frames_it_has():
+    """Its playlist says four seconds, and it has one."""
+    whole = recording("mpegts", 1.0)
+    assert len(list(frames_at(io.BytesIO(whole), (0.0, 0.5, 1.0, 3.5), 32, 95))) == 3
+    with pytest.raises(UndecodableVideo, match=r"shows nothing 3.5 s after its start"):
+        list(frames_at(io.BytesIO(whole), (3.5,), 32, 95))
+
+
+class BrokenConnection(io.BytesIO):
+    """A response that breaks off after `good_bytes`."""
+
+    good_bytes = 6000
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= self.good_bytes:
+            raise ConnectionResetError("reset by peer")
+        return super().read(size)
+
+
+def test_error_of_the_connection_passes_through_after_the_frames_before_it():
+    """PyAV would raise it later, for another segment."""
+    whole = recording("mpegts", 8.0, key_every_s=1.0)
+    found = []
+    with pytest.raises(ConnectionResetError):
+        found.extend(frames_at(BrokenConnection(whole), (0.0, 0.1, 7.0), 32, 95))
+    assert len(found) == 2
+    assert len(list(frames_at(io.BytesIO(whole), (0.0, 7.0), 32, 95))) == 2
+
+
+@pytest.mark.parametrize("options", [{"container": "mpegts"}, FRAGMENTED], ids=["mpegts", "init section"])
+def test_metadata_that_is_not_utf8_does_not_matter(options):
+    """A title in Shift JIS."""
+    assert difference(decode_jpeg(first_jpeg(colored(flat(RED), **options), 32, 95)), flat(RED, 32, 32)) < 6
+
+
+def test_display_matrix_of_an_init_section_turns_its_own_segments_only():
+    """The decoder is shared by upright and by turned streams."""
+    shared, image = Decoder(), np.vstack([flat(RED), flat(BLUE)])
+    for degrees in (0, 90, 0, 180, 270):
+        data = colored(image, rotation=(degrees, False, False), **FRAGMENTED)
+        expected = np.rot90(resize_by_area(image, 32), degrees // 90)
+        assert difference(decode_jpeg(first_frame(io.BytesIO(data), 32, 95, shared)), expected) < 8
+        assert difference(decode_jpeg(next(frames_at(io.BytesIO(data), [0.1], 32, 95))), expected) < 8
 
 
 def test_higher_jpeg_quality_gives_more_bytes_and_less_error(noise):

@@ -8,8 +8,11 @@ import pytest
 
 from data.capture.follower import Follower
 from data.capture.grabber import Grabber
-from data.errors import StreamOffline, UndecodableVideo
+from data.errors import StreamOffline, UndecodableVideo, UnexpectedStreamError
+from data.video.images import encode_jpeg
 from tests.data.hls_server import LIVE, PICTURE, TOKEN, grabber, playlist
+from tests.sample_images import RED, flat
+from tests.sample_videos import recording
 from tests.scripted_server import Reply, ScriptedServer
 
 END = ["#EXT-X-ENDLIST"]
@@ -99,3 +102,27 @@ def test_failures_raise_at_opening_or_at_the_end():
         assert polled(follower) == []
         with pytest.raises(UndecodableVideo, match="someone: no segment could be decoded"):
             polled(follower)
+
+
+def test_unforeseen_exception_of_a_poll_is_an_error_of_this_stream():
+    """One poll fails; the next one goes on."""
+    times = iter([*[0.0] * 2, None, *[1.0] * 99])  # None is no time: a TypeError inside of the second poll
+    script = [*LIVE, playlist("live"), PICTURE, *[playlist("live")] * 2]
+    with ScriptedServer(script) as server, grabber(server.url, clock=lambda: next(times)) as opened:
+        follower = opened.open_follower("someone")
+        assert len(polled(follower)) == 1
+        with pytest.raises(UnexpectedStreamError, match="someone: unexpected TypeError"):
+            polled(follower)
+
+
+def test_pictures_and_videos_are_followed_once(tmp_path):
+    """One poll returns all frames; a damaged file raises there."""
+    (tmp_path / "a.jpg").write_bytes(encode_jpeg(flat(RED), 90))
+    (tmp_path / "b.gif").write_bytes(recording("gif", 4.0, codec="gif", pix_fmt="rgb8"))
+    (tmp_path / "c.mkv").write_bytes(b"no video")
+    with Grabber(img_size=32, jpeg_quality=90) as opened:
+        for name, count in {"a.jpg": 1, "b.gif": 2}.items():
+            follower = opened.open_follower(str(tmp_path / name))
+            assert [len(polled(follower)), follower.ended] == [count, True]
+        with pytest.raises(UndecodableVideo, match=r"c\.mkv: "):
+            polled(opened.open_follower(str(tmp_path / "c.mkv")))

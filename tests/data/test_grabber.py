@@ -15,7 +15,15 @@ import psutil
 import pytest
 
 from data.capture.source_resolver import choose_rendition
-from data.errors import OnlyAds, SourceNotFound, StreamError, StreamOffline, StreamUnavailable, UndecodableVideo
+from data.errors import (
+    OnlyAds,
+    SourceNotFound,
+    StreamError,
+    StreamOffline,
+    StreamUnavailable,
+    UndecodableVideo,
+    UnexpectedStreamError,
+)
 from data.video.images import decode_jpeg
 from tests.data.hls_server import (
     IMG_SIZE,
@@ -30,6 +38,7 @@ from tests.data.hls_server import (
     renditions,
 )
 from tests.sample_images import BLUE, GREEN, RED, flat, resize_by_area, segment, split_init_section
+from tests.sample_videos import recording
 from tests.scripted_server import Reply, ScriptedServer
 from tests.standin import Standin, World, looks_like_ad
 from tests.standin.media import TRANSCODES
@@ -492,3 +501,45 @@ TWITCH = ["audio_only", "160p", "360p", "480p", "720p60", "1080p60", "worst", "b
 def test_choose_rendition(names, img_size, expected):
     """The fewest lines that cover the image, else the largest; `best` if no name states a height."""
     assert choose_rendition(names, img_size) == expected
+
+
+# --- whatever nobody foresaw ----------------------------------------------------------------------
+
+
+def test_unforeseen_exception_costs_this_stream_only(caplog):
+    """It becomes a StreamError with a line that says where, and its traceback at -vv; the grabber goes on."""
+
+    def sleep(seconds: float) -> None:
+        raise AttributeError(f"no one thought of {seconds}")
+
+    caplog.set_level("DEBUG", "data.errors")
+    script = [*LIVE, playlist("ad", "live"), PICTURE, *LIVE, playlist("live"), PICTURE]
+    with ScriptedServer(script) as server, grabber(server.url, sleep=sleep) as opened:
+        frames = opened.frames("someone", 5, ad_wait_s=60)
+        assert next(frames).number == 1
+        with pytest.raises(UnexpectedStreamError, match=r"^someone: unexpected AttributeError; run with -vv"):
+            next(frames)
+        assert len(list(opened.frames("another_one", 5))) == 1
+    assert any("no one thought of" in str(record.exc_info) for record in caplog.records)
+
+
+def test_frames_before_a_break_in_a_segment_are_kept():
+    """A frame every half second of a segment whose server stops in the middle."""
+    whole = recording("mpegts", 8.0, key_every_s=1.0, size=(320, 240))
+    broken = Reply(body=whole[: len(whole) // 2], promised=len(whole))
+    script = [*LIVE, playlist("live", tail=["#EXT-X-ENDLIST"]), broken]
+    with ScriptedServer(script) as server:
+        frames = grab(server.url, "someone", frame_interval_s=0.5)
+    assert [frame.number for frame in frames] == [1, 2, 3, 4]
+
+
+def test_closed_grabber_ends_the_reading_of_a_file(tmp_path):
+    """A command that ends does not wait for a long file."""
+    (tmp_path / "a.ts").write_bytes(recording("mpegts"))
+    opened = grabber("", frame_interval_s=0.5)
+    frames = opened.frames(str(tmp_path / "a.ts"), 1000)
+    assert next(frames).number == 1
+    opened.close()
+    assert len(list(frames)) < 10
+    with pytest.raises(StreamUnavailable, match=r"a\.ts: the reading was stopped"):
+        list(opened.frames(str(tmp_path / "a.ts"), 5))
