@@ -112,7 +112,7 @@ def test_malformed_stream_alone_is_no_outage(bad):
 
 
 @pytest.mark.parametrize(
-    "text", ["a\0b", "a\ud800b", "a\x1b[2Jb", "a\u202eb", "a\tb\r\nb", "a\x9bb", "😀", "한국 – ü"], ids=range(9)
+    "text", ["a\0b", "a\ud800b", "a\x1b[2Jb", "a\u202eb", "a\tb\r\nb", "a\x9bb", "😀", "한국 – ü"], ids=range(8)
 )
 def test_texts_are_safe_wherever_they_go(text):
     """PostgreSQL refuses NUL, UTF-8 has no lone surrogates, terminals obey escape codes; usual text is unchanged."""
