@@ -206,6 +206,16 @@ def test_command_without_its_extra_says_what_to_install(name, installed, elsewhe
     assert sorted(elsewhere.rglob("*")) == before
 
 
+def test_messages_name_the_command_as_it_was_started(installed, elsewhere):
+    """An error of the console command advises its sub-commands, the same error of a module advises modules."""
+    (elsewhere / ".env").write_text("MODEL_PATH=nowhere\n")
+    code, out, err = twitchcategory(installed, elsewhere, "evaluate", "pictures")
+    assert (code, out) == (1, "")
+    assert err.endswith("Train a model: twitchcategory train\n")
+    done = run_command("model.evaluate", "pictures", env={}, cwd=elsewhere)
+    assert done.stderr.endswith("Train a model: python -m model.create\n")
+
+
 def test_evaluate_works_without_matplotlib(installed, elsewhere):
     """The base evaluates and writes the report into ./model, not into the package; one line tells of missing plots."""
     from data.video.images import encode_jpeg
