@@ -11,13 +11,12 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from data import interruption
-from data.commands import CommandParser, command_line
+from data.commands import CommandParser, command_line, with_command_lines
 from data.errors import ToolkitError
-from data.text import printable
+from data.text import printable, redacted
 
 if TYPE_CHECKING:
     from config import Settings
@@ -159,14 +158,15 @@ class _StderrHandler(logging.StreamHandler):
 
 
 class _Formatter(logging.Formatter):
-    """Keeps control characters of servers, streams and file names from the terminal."""
+    """Keeps secrets out of the log, and control characters of servers, streams and file names from the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        return printable(super().formatMessage(record))
+        return printable(with_command_lines(super().formatMessage(record)))
 
-    def formatException(  # noqa: N802 - logging's name
-        self, ei: tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
-    ) -> str:
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
         return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 

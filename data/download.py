@@ -75,7 +75,11 @@ def open_collector(
 
     names = {field.name for field in fields(CollectorSettings)} - {"frames"}
     session = new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
-    with session, factories.make_grabber(settings, stop.pause) as grabber:
+    with (
+        session,
+        factories.make_grabber(settings, stop.pause) as grabber,
+        factories.open_claims(settings) as claims,
+    ):
         yield Collector(
             directory=factories.make_helix(settings, session, stop.pause),
             source=grabber,
@@ -84,7 +88,8 @@ def open_collector(
             index=catalog,
             settings=CollectorSettings(**settings.model_dump(include=names), frames=frames),
             stop=stop,
-            rng=random.Random(settings.seed),
+            rng=random.Random(settings.seed + claims.number),  # not the choices of a download at the same time
+            claim=claims.claimed,
         )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from data import cli
-from data.text import plural
+from data.commands import command_line
+from data.text import plural, printable
 
 if TYPE_CHECKING:
     from config import Settings
@@ -60,18 +62,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import make_frame_store, open_catalog
+    from data.factories import has_database, make_frame_store, open_catalog
 
-    with open_catalog(settings) as catalog:
+    with open_catalog(settings, access="read") if has_database(settings) else nullcontext() as catalog:
         found = report(make_frame_store(settings), catalog)
-    print(as_json(found) if args.json else "\n".join(report_lines(found)))
+    print(as_json(found) if args.json else "\n".join(map(printable, report_lines(found))))
     return 0
 
 
-def report(store: FrameStore, catalog: Catalog) -> DatasetReport:
-    """Return the dataset's numbers: sizes from the store, counts from the catalog. Raises CatalogUnavailable."""
+def report(store: FrameStore, catalog: Catalog | None) -> DatasetReport:
+    """Return the numbers: sizes from the store, counts from the catalog, if any. Raises CatalogUnavailable."""
     # casefold: "apex" stands before "Zelda"; the id makes the order of equal names stable.
-    games = sorted(catalog.games(), key=lambda summary: (summary.game.name.casefold(), summary.game.id))
+    summaries = catalog.games() if catalog else ()
+    games = sorted(summaries, key=lambda summary: (summary.game.name.casefold(), summary.game.id))
     return DatasetReport(store.location, store.size_bytes(), games)
 
 
@@ -79,13 +82,13 @@ def report_lines(found: DatasetReport) -> list[str]:
     """Return the report as lines of text: the totals, then a table of the games."""
     from rich.filesize import decimal  # powers of 1000, as disks are sold
 
+    collect = f"Collect frames: {command_line('data.download')}"
+    if not (found.games or found.size_bytes):
+        return [f"There is no dataset in {found.path} yet. {collect}"]
     size = f"Size on disk:   {decimal(found.size_bytes)} in {found.path}"
     if not found.games:
-        return [
-            size,
-            "The catalog is empty. Collect frames: python -m data.download",
-            "Or add the frames that are already in the folder: python -m data.dbSync",
-        ]
+        adopt = f"Or add the frames that are already in the folder: {command_line('data.dbSync')}"
+        return [size, f"The catalog is empty. {collect}", adopt]
     return [
         size,
         f"Games:          {len(found.games):,}",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+import pytest
 
 from data.entities import Game, StoredFrame
 from data.info import report, report_lines
@@ -39,12 +42,30 @@ def test_report_is_aligned_and_sorted_by_name(folder: FrameFolder, catalog: Cata
     assert lines == TABLE.format(root=folder.root).splitlines()
 
 
-def test_an_empty_dataset_says_what_to_run(folder: FrameFolder, catalog: Catalog):
-    """Without frames the report shows the size and the two commands that add frames."""
+def test_report_without_frames_says_how_to_collect_some(folder: FrameFolder, catalog: Catalog):
+    """An empty folder and catalog are one line, which names the command that collects frames."""
+    (line,) = report_lines(report(folder, catalog))
+    assert line == f"There is no dataset in {folder.root} yet. Collect frames: python -m data.download"
+
+
+def test_report_of_files_without_rows_says_how_to_add_them(folder: FrameFolder, catalog: Catalog):
+    """Frames that the catalog lacks are not overlooked: the report has their size and names data.dbSync."""
+    folder.save(20, "bob", [b"x" * 1234])
     text = "\n".join(report_lines(report(folder, catalog)))
-    assert "Size on disk:   0 bytes" in text
-    assert "python -m data.download" in text
+    assert "Size on disk:   1.2 kB" in text
     assert "python -m data.dbSync" in text
+
+
+@pytest.mark.parametrize("option", [(), ("--json",), ("--help",)])
+def test_info_in_an_empty_folder_makes_no_database(run: Run, tmp_path: Path, option: tuple[str, ...]):
+    """Looking at a folder that holds no dataset, or that does not exist, changes nothing and is no error."""
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "empty", tmp_path / "missing"):
+        done = run("data.info", *option, DB_HOST="", DOWNLOAD_PATH=str(path))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "no dataset" in done.stdout or option
+    assert not list((tmp_path / "empty").iterdir())
+    assert not (tmp_path / "missing").exists()
 
 
 def test_the_command_prints_only_the_report(folder: FrameFolder, catalog: Catalog, run: Run):
