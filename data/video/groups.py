@@ -71,7 +71,7 @@ def decode_group(group: Group, stream: av.VideoStream) -> Iterator[TimedFrame]:
 
 def decode_packets(packets: Iterable[av.Packet | None], stream: av.VideoStream) -> Iterator[TimedFrame]:
     """Yield the frames of packets in the order of display; a packet None is the end of the decoder's input."""
-    step_s, elapsed_s = _step_s(stream), 0.0
+    step_s, elapsed_s = frame_step_s(stream), 0.0
     latest_s: float | None = None
     for packet in packets:
         for frame in decode(stream.codec_context, packet):
@@ -102,7 +102,7 @@ class FramePicker:
 
 def _length_s(group: list[av.Packet], following: av.Packet | None, stream: av.VideoStream) -> float:
     """Return for how many seconds a group is shown. `following`: the packet after it."""
-    step_s = _step_s(stream)
+    step_s = frame_step_s(stream)
     times = sorted({packet.pts for packet in group if packet.pts is not None and not packet.is_discard})
     if not times:  # also if an edit list hides the group
         return step_s * sum(not packet.is_discard for packet in group)
@@ -114,7 +114,7 @@ def _length_s(group: list[av.Packet], following: av.Packet | None, stream: av.Vi
     return sum(gap if gap <= MAX_GAP_S else step_s for gap in gaps) + last_s
 
 
-def _step_s(stream: av.VideoStream) -> float:
+def frame_step_s(stream: av.VideoStream) -> float:
     """Return the time between two frames, as far as the stream states it."""
     rate = float(stream.guessed_rate or stream.average_rate or 0)
     return 1 / rate if 1 <= rate <= 1000 else _DEFAULT_STEP_S

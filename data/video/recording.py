@@ -1,6 +1,6 @@
 """Recording: frames at chosen times of a video in one file.
 
-    a file of more than 256 MB: seek to each time               (until a frame is not where its timestamp should be)
+    a file of more than 64 MB: seek to each time                (until a frame is not where its timestamp should be)
     any other file, or the rest of such a file: read all of it  (twice, because the first pass finds its length)
     decode only the groups of pictures in which a time lies
 
@@ -21,12 +21,12 @@ import av
 
 from data.errors import StreamUnavailable, UndecodableVideo
 from data.video.container import open_recording, read_packets
-from data.video.groups import MAX_GAP_S, FramePicker, decode_group, read_groups
+from data.video.groups import MAX_GAP_S, FramePicker, decode_group, frame_step_s, read_groups
 from data.video.images import encode_jpeg
 from data.video.picture import resize_frame
 from data.video.sampling import sample_times
 
-_READ_ALL_BYTES = 256 << 20  # all packets of a smaller file take less than a second
+_READ_ALL_BYTES = 64 << 20  # all packets of a smaller file take about half a second
 _FIRST_ROUND = 4  # frames that `spread_first` yields before one more pass takes all others
 # A seek may end behind the key frame that it should find, as in MPEG-TS, which has no index. Then it is repeated for
 # a time so many seconds earlier.
@@ -77,25 +77,36 @@ def _spread(
     file: IO[bytes], max_frames: int, encode: _Encode, stopped: _Stopped, *, spread_first: bool, read_all_bytes: int
 ) -> Iterator[bytes]:
     """Yield up to `max_frames` frames, spread over the whole recording."""
+    is_large = file.seek(0, io.SEEK_END) > read_all_bytes
+    if is_large:
+        jpegs = _seek_spread(file, max_frames, encode, spread_first)
+    else:  # the first frame at once, before the length is known
+        jpegs = (jpeg for _, _, jpeg in _read(file, [0.0], encode, stopped))
     count = 0
-    if file.seek(0, io.SEEK_END) > read_all_bytes:
-        for jpeg in _seek_spread(file, max_frames, encode, spread_first):
-            count += 1
-            yield jpeg
-    if count == max_frames:
+    for jpeg in jpegs:
+        count += 1
+        yield jpeg
+    if count == max_frames or not (count or is_large):
         return
     length_s, frames = _length(file, stopped)
-    times = [*sample_times(length_s, 0.0, min(max_frames, frames), spread_first=spread_first)][count:] if frames else []
-    if not spread_first:
-        yield from (jpeg for _, _, jpeg in _read(file, times, encode, stopped))
-        return
-    seen: set[float] = set()  # a frame that is shown for long may be the one of several times
-    for part in (times[:_FIRST_ROUND], times[_FIRST_ROUND:]):
-        found = {time_s: (at_s, jpeg) for time_s, at_s, jpeg in _read(file, sorted(part), encode, stopped)}
-        for at_s, jpeg in (found[time_s] for time_s in part if time_s in found):
+    times = [*sample_times(length_s, 0.0, min(max_frames, frames), spread_first=spread_first)] if frames else []
+    seen = {0.0} if count else set()  # the times of frames: one that is shown for long may be that of several times
+    size = _FIRST_ROUND if spread_first else 1
+    for part in (times[count:size], times[max(count, size) :]):
+        found = _read(file, sorted(part), encode, stopped)
+        ordered = _in_order(found, part) if spread_first else found
+        for _, at_s, jpeg in ordered:
             if at_s not in seen:
                 seen.add(at_s)
                 yield jpeg
+
+
+def _in_order(
+    found: Iterable[tuple[float, float, bytes]], times: Iterable[float]
+) -> Iterator[tuple[float, float, bytes]]:
+    """Yield the frames in the order of their wanted times in `times`."""
+    by_time = {frame[0]: frame for frame in found}
+    yield from (by_time[time_s] for time_s in times if time_s in by_time)
 
 
 def _length(file: IO[bytes], stopped: _Stopped) -> tuple[float, int]:
@@ -142,7 +153,7 @@ def _seek_spread(file: IO[bytes], max_frames: int, encode: _Encode, spread_first
         if start is None or start.frame.pts is None:
             return
         start_s = float(start.frame.pts * stream.time_base)
-        length_s = _last_time(container, stream) - start_s
+        length_s = _last_time(container, stream) - start_s + frame_step_s(stream)
         if length_s <= 0:
             return
         for time_s in sample_times(length_s, 0.0, min(max_frames, int(length_s * 100) + 1), spread_first=spread_first):
