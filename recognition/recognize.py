@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import cli
@@ -68,8 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "source",
         nargs="*",
-        help="login of a Twitch channel; URL of a stream, recording or clip on Twitch or any site with HLS that "
-        "Streamlink supports; path of a video file; or - to read sources from stdin, one per line",
+        help="login of a Twitch channel; URL of a channel, recording or clip on Twitch, or of a stream on any site "
+        "with HLS that Streamlink supports; path of a video, a picture or a folder of pictures; or - to read sources from "
+        "stdin, one per line",
     )
     add("--from", dest="sources_file", type=_path, metavar="FILE", help="read more sources from FILE, one per line")
     _add_recognition(parser.add_argument_group("recognition").add_argument)
@@ -139,7 +139,8 @@ def _file_error(args: argparse.Namespace) -> str:
     """Return why the files to write would overwrite each other or a source, "" if they would not."""
     if args.json and (table := next((name for name in _FILES if getattr(args, name) == _STDOUT), "")):
         return f"--json cannot be used with --{table} -: both write to stdout"
-    taken = {os.path.realpath(path) for path in (*args.source, args.sources_file or "") if Path(path).is_file()}
+    inputs = filter(os.path.isfile, (*args.source, args.sources_file or ""))  # no error for names that are too long
+    taken = set(map(os.path.realpath, inputs))
     for name in _FILES:
         path = getattr(args, name)
         key = path if path in (None, _STDOUT) else os.path.realpath(path)

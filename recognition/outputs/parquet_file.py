@@ -33,16 +33,18 @@ class ParquetFile(Output):
         if path == STDOUT and sys.stdout.isatty():
             raise SettingsError("--parquet: - writes binary data to a terminal; redirect stdout to a file or program")
         self._path = path
-        # Through a link: it must stay one. A device or pipe cannot be replaced, but written to.
-        self._target = None if path == STDOUT or is_special(path) else path.resolve()
+        self._target: Path | None = None  # a file to replace; None: a stream to write to
         self._rows: list[dict[str, Any]] = []
         self._batches: list[RecordBatch] = []
         self._closed = False
-        # A survey may take hours: an unwritable folder must be reported before it begins.
-        if self._target:
-            with folder_errors("--parquet", path), temporary_files(self._target.parent, [b""]):
-                if self._target.is_dir():
-                    raise IsADirectoryError(errno.EISDIR, "is a folder")
+        with folder_errors("--parquet", path):
+            # A device or pipe cannot be replaced, but written to. A link stays a link to the file.
+            if path != STDOUT and not is_special(path):
+                self._target = path.resolve()
+                # A survey may take hours: an unwritable folder must be reported before it begins.
+                with temporary_files(self._target.parent, [b""]):
+                    if self._target.is_dir():
+                        raise IsADirectoryError(errno.EISDIR, "is a folder")
 
     def emit(self, event: Event) -> None:
         """Keep a verdict or failure; ignore other events."""
