@@ -10,6 +10,8 @@ from typing import Any
 from data.http.range_reader import ByteRange
 
 _MAX_DURATION_S = 3600.0  # a longer segment or target duration is invalid
+_MAX_NUMBER = (1 << 61) - 1  # of a segment or a byte; a playlist may have numbers of 4,300 digits
+_MAX_MISSED = 100_000  # segments between two responses
 _DEFAULT_TARGET_S = 2.0  # Twitch's target duration, where a playlist states an invalid one
 
 
@@ -64,7 +66,7 @@ class SegmentTracker:
         new = [s for s in segments if s.number > self._newest_number and (s.date is None or s.date > after)]
         if segments:
             if self._newest_number >= 0:
-                self.missed_segments += max(0, segments[0].number - self._newest_number - 1)
+                self.missed_segments += min(max(0, segments[0].number - self._newest_number - 1), _MAX_MISSED)
             self._oldest_listed = segments[0].number
             self._newest_number = max(self._newest_number, segments[-1].number)
             self._newest_date = max([self._newest_date, *(s.date for s in segments if s.date is not None)])
@@ -92,7 +94,9 @@ def parse_playlist(found: Any, start_s: float) -> Playlist:
             # `ad` is an undocumented attribute of the Twitch plugin; other plugins' segments lack it.
             ad = bool(getattr(segment, "ad", False))
             seconds, gap = _valid_duration(segment.duration, target_s), bool(getattr(segment, "gap", False))
-            segments.append(Segment(segment.num, media, init, seconds, date, ad, _is_encrypted(segment), gap))
+            segments.append(
+                Segment(segment.num % _MAX_NUMBER, media, init, seconds, date, ad, _is_encrypted(segment), gap)
+            )
     ended = bool(found.is_endlist)
     ends_s = accumulate(segment.seconds for segment in segments)
     kept = tuple(s for s, end_s in zip(segments, ends_s, strict=True) if not ended or end_s > start_s)
@@ -104,7 +108,7 @@ def _byte_range(uri: str, byterange: Any, previous_end: int) -> ByteRange:
     if byterange is None:
         return ByteRange(uri)
     start = previous_end if byterange.offset is None else byterange.offset
-    return ByteRange(uri, start, start + byterange.range)
+    return ByteRange(uri, min(start, _MAX_NUMBER), min(start + byterange.range, _MAX_NUMBER))
 
 
 def _is_encrypted(segment: Any) -> bool:

@@ -47,6 +47,9 @@ def with_bounded_responses(connection: Any) -> Any:
 
         def begin(self) -> None:
             super().begin()
+            while 101 < self.status < 200:  # interim (RFC 9110, 15.2); http.client skips 100 only
+                self.headers = self.msg = None  # type: ignore[assignment]  # begins again
+                super().begin()
             if self.fp is not None and self.headers.get("content-encoding"):
                 self.fp.bytes_left = _MAX_COMPRESSED_BYTES
 

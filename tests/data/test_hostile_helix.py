@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,14 @@ from data.http.session import new_session
 from data.twitch.helix import Helix
 from tests.scripted_server import Reply, ScriptedServer
 
-GOOD_GAME = {"id": "7", "name": "Pong", "box_art_url": "", "igdb_id": "1"}
-GOOD_STREAM = {"user_id": "1", "user_login": "someone", "user_name": "", "game_id": "7", "game_name": "Pong"} | {
+GOOD_GAME: dict[str, Any] = {"id": "7", "name": "Pong", "box_art_url": "", "igdb_id": "1"}
+GOOD_STREAM: dict[str, Any] = {
+    "user_id": "1",
+    "user_login": "someone",
+    "user_name": "",
+    "game_id": "7",
+    "game_name": "Pong",
+} | {
     "title": "t",
     "language": "en",
     "viewer_count": 3,
@@ -33,7 +40,7 @@ def page(*items: object, cursor: str = "") -> Reply:
     return Reply(body={"data": list(items), "pagination": {"cursor": cursor} if cursor else {}})
 
 
-NO_IDS = [
+NO_IDS: list[Any] = [
     None,
     "abc",
     "",
@@ -53,16 +60,16 @@ NO_IDS = [
     {},
     "1" * 10**6,
 ]
-NO_TEXTS = [None, 5, True, [], {}, [[["x"]]], "x" * 10**6]
-NO_ITEMS = [None, 5, "x", [], {}, [[]]]
-NO_GAMES = [
+NO_TEXTS: list[Any] = [None, 5, True, [], {}, [[["x"]]], "x" * 10**6]
+NO_ITEMS: list[Any] = [None, 5, "x", [], {}, [[]]]
+NO_GAMES: list[Any] = [
     *NO_ITEMS,
     *(GOOD_GAME | {"id": value} for value in NO_IDS),
     *(GOOD_GAME | {"id": "8", "name": value} for value in [*NO_TEXTS, "", "\0", "\ud800", " \t\n", "\x1b"]),
     {"id": "8"},
     {"name": "x"},
 ]
-NO_STREAMS = [
+NO_STREAMS: list[Any] = [
     *NO_ITEMS,
     *(GOOD_STREAM | {"game_id": value} for value in NO_IDS if value not in ("", "0", 0)),
     *(GOOD_STREAM | {"viewer_count": value} for value in [*NO_IDS[:3], -5, 1.5, 10**19, [], {}]),
@@ -253,11 +260,11 @@ def test_clock_set_back_after_a_429_does_not_lengthen_the_pause(monkeypatch):
         send = client._send
 
         def send_and_set_back(*args: object, **kwargs: object) -> object:
-            response = send(*args, **kwargs)  # type: ignore[arg-type]
+            response = send(*args, **kwargs)
             monkeypatch.setattr(time, "time", lambda: now - 86_400)
             return response
 
-        client._sleep, client._send = sleep, send_and_set_back  # type: ignore[method-assign, assignment]
+        client._sleep, client._send = sleep, send_and_set_back
         assert list(client.top_games()) == [Game(7, "Pong")]
     assert len(pauses) == 1
     assert pauses[0] < 61

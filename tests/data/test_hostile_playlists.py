@@ -219,6 +219,19 @@ def test_invalid_line_costs_no_more_than_its_segment(line):
         assert {"/1.ts", "/10.ts"} <= set(fetched(server))
 
 
+@pytest.mark.parametrize("number", ["9" * 4300, "-9", str(1 << 64)], ids=["long", "negative", "65 bits"])
+def test_segments_with_absurd_numbers_are_used_once(number):
+    """Also as byte ranges, which no server has."""
+    live = media(f"#EXT-X-MEDIA-SEQUENCE:{number}", "#EXT-X-BYTERANGE:1@" + number, "#EXTINF:2,", "0.ts", segments=2)
+    with ScriptedServer([*LIVE, live, live, *[PICTURE] * 3]) as server, grabber(server.url) as open_grabber:
+        rendition = open_grabber._resolver.open_stream("someone")
+        stream = LiveStream(rendition, lambda: rendition, time.monotonic)
+        assert [len(stream.poll(9)) for _ in range(2)] == [3, 0]
+        assert stream.missed_segments == 0
+    with ScriptedServer([*LIVE, live, Reply(416), PICTURE, PICTURE]) as server:
+        assert len(grab(server.url, "someone")) == 2
+
+
 @pytest.mark.parametrize(
     "body",
     [b"[" * 100_000, b'{"data": 1e999}', b"\xff\xfe", b"9" * 5000, b'"\\ud800"', b"null", b"[]", b""],

@@ -266,6 +266,17 @@ def test_malformed_status_line_raises_an_exception_of_requests(make, line):
         session.get(server.url)
 
 
+@SESSIONS
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_interim_responses_are_skipped(make, status):
+    """The response after them is returned, and the next request on the connection gets its own."""
+    interim = f"HTTP/1.1 {status} x\r\nLink: x\r\n\r\n".encode()
+    bodies = iter([b"a", b"b"])
+    answer = lambda _: iter([interim * 3, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + next(bodies)])  # noqa: E731
+    with RawServer(answer) as server, make(1) as session:
+        assert [session.get(server.url).text for _ in range(2)] == ["a", "b"]
+
+
 def test_text_of_an_unknown_encoding_is_utf_8():
     """Without a charset, and for codecs that are slow or no text encoding; a usual charset counts."""
     types = {

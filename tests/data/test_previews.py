@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -89,3 +91,34 @@ def test_threads_share_a_client(standin, world):
         together = list(pool.map(lambda login: fetched.fetch(login).jpeg, logins * 4))
     assert together == [alone[login] for login in logins * 4]
     assert len(set(together)) > 20
+
+
+def png_header(width: int, height: int) -> bytes:
+    """Return the start of a PNG of this size, with an empty image."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = (header, b"IDAT" + zlib.compress(b""), b"IEND")
+    parts = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+NO_PREVIEWS = {
+    "empty": b"",
+    "HTML": b"<html>",
+    "SVG": b'<svg xmlns="http://www.w3.org/2000/svg" width="440" height="248"/>',
+    "JSON": b"[" * 100_000,
+    "MP4": b"\0\0\0\x18ftypisom" + bytes(5000),
+    "cut off": encode_jpeg(flat(RED), 95)[:100],
+    "huge PNG": png_header(40_000, 40_000),
+    "wide PNG": png_header(2**31 - 1, 1),
+    "empty PNG": png_header(0, 0),
+    "JPEG bomb": encode_jpeg(flat(RED), 95).replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x08\xff\xff\xff\xff"),
+}
+
+
+@pytest.mark.parametrize("body", NO_PREVIEWS.values(), ids=NO_PREVIEWS)
+@pytest.mark.parametrize("content_type", ["image/jpeg", "text/html", ""], ids=["jpeg", "html", "none"])
+def test_fetch_of_what_is_no_picture_raises(body, content_type):
+    """Whatever the header says: an error of this stream, without the memory of a picture that is too large."""
+    reply = Reply(body=body, headers={"Content-Type": content_type})
+    with ScriptedServer([reply]) as server, previews(server.url) as fetched, pytest.raises(UndecodableVideo):
+        fetched.fetch("someone")
