@@ -83,10 +83,10 @@ class Classifier:
         if images.dtype != np.uint8 or images.shape[1:] != (self.img_size, self.img_size, 3):
             expected = f"uint8 (n, {self.img_size}, {self.img_size}, 3)"
             raise ValueError(f"images must be {expected}, not {images.dtype} {images.shape}")
-        name = self._session.get_inputs()[0].name
         starts = range(0, max(len(images), 1), _BATCH)  # no image still needs one run, for the outputs' shapes
-        # The network itself rescales 0 to 255.
         try:
+            name = self._session.get_inputs()[0].name
+            # The network itself rescales 0 to 255.
             batches = [self._session.run(None, {name: images[i : i + _BATCH].astype(np.float32)}) for i in starts]
             return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
         except Exception as error:  # as in _open_session
@@ -126,13 +126,14 @@ def _open_session(onnx: bytes, path: Path, threads: int) -> tuple[onnxruntime.In
     options.log_severity_level = 4  # errors are raised as well; do not print them too
     options.add_session_config_entry("session.load_model_format", "ONNX")  # its other format could hold external data
     try:
-        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        # Its fallback prints on stdout and tries the same provider again.
+        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         metadata = session.get_modelmeta().custom_metadata_map
-        (image,), outputs = session.get_inputs(), session.get_outputs()
+        (image,) = session.get_inputs()
+        kind, shape, output_shapes = image.type, image.shape, [output.shape for output in session.get_outputs()]
     except Exception as error:  # ONNX Runtime has one class per status, with no other base class
         raise ModelError(f"{path} cannot be loaded ({printable_line(str(error))}). {_TRAIN_AGAIN}") from error
-    shape = image.shape
-    is_image = image.type == "tensor(float)" and len(shape) == 4 and isinstance(shape[1], int) and shape[1] > 0
-    if not is_image or shape[1:] != [shape[1], shape[1], 3] or any(len(output.shape) != 2 for output in outputs):
+    is_image = kind == "tensor(float)" and len(shape) == 4 and isinstance(shape[1], int) and shape[1] > 0
+    if not is_image or shape[1:] != [shape[1], shape[1], 3] or any(len(output) != 2 for output in output_shapes):
         raise ModelError(f"{path} is not a classifier of images: input {shape}. {_TRAIN_AGAIN}")
     return session, metadata

@@ -33,7 +33,8 @@ def _bar(description: str, total: int | None) -> Iterator[Advance]:
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        progress.TimeRemainingColumn(compact=True),
+        progress.TextColumn("left"),
     )
     # The mean speed of ten minutes: an epoch's validation is no step, and must not make the estimate jump.
     with progress.Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=600) as shown:
