@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _EPILOG = "settings: DOWNLOAD_PATH, IMG_SIZE and the section Model of config.py, which describes each one"
 _RESUME = "Finished epochs are kept: repeat the command with --resume."
-_GRACE_S = 60  # after Ctrl-C: a training step or the conversion to ONNX ends first
+_GRACE_S = math.inf  # after Ctrl-C: a training step or the conversion to ONNX ends first
 _VERIFIED_FRAMES = 32  # to compare model.onnx with Keras on
 
 
@@ -224,4 +224,4 @@ def _log_progress(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.end_process(main())

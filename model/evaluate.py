@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -72,4 +71,4 @@ def _can_draw() -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.end_process(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,7 +25,7 @@ _EPILOG = """\
 writes into MODEL_PATH: model.int8.onnx (ONNX Runtime, 8-bit integers; recognition uses it with INT8=true),
 model.tflite (TensorFlow Lite, float32), and model.onnx if it is missing
 settings: MODEL_PATH DOWNLOAD_PATH"""
-_GRACE_S = 60  # after Ctrl-C: a conversion ends first
+_GRACE_S = math.inf  # after Ctrl-C: a conversion ends first
 _LEAST_IMAGES = 2  # one for each of the two:
 _CALIBRATION_FRAMES, _COMPARISON_FRAMES = 100, 300  # to find the activations' ranges, and to compare answers
 
@@ -145,4 +145,4 @@ def _print_comparisons(files: Sequence[Path], expected: np.ndarray, images: np.n
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.end_process(main())

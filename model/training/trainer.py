@@ -195,6 +195,7 @@ class Trainer:
                 validation_data=inputs.validation_data(self.validation_set) if self.validation_set else None,
                 epochs=epochs,
                 initial_epoch=first_epoch,
+                shuffle=False,  # the sampler did; newer versions of Keras warn otherwise
                 verbose=0,
                 callbacks=[*keras_callbacks, callbacks.BatchProgress(advance)],
             )
