@@ -41,7 +41,7 @@ def recording(
         video.codec_context.time_base = Fraction(1, ticks)
         sound = file.add_stream("mp2" if container == "avi" else "aac", rate=16000, layout="mono") if sound_s else None
         for time_s in times:
-            level = round(_DARKEST + _LEVELS * time_s / SECONDS)
+            level = min(255, round(_DARKEST + _LEVELS * time_s / SECONDS))
             frame = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), level, np.uint8), "rgb24")
             frame = frame.reformat(format=pix_fmt)
             frame.pts, frame.time_base = round(time_s * ticks), Fraction(1, ticks)

@@ -14,7 +14,8 @@ import av
 
 from data.video.container import decode
 
-MAX_GAP_S = 10.0  # a longer distance between two frames is a jump of the clock
+MAX_GAP_S = 10.0  # a longer distance between two frames is a jump of the clock, or a slide that is shown for long:
+_JUMP_S = 2.0  # it counts as so much playing time
 _TICK_S = 0.001  # times are rounded to ticks of the stream's time base
 _DEFAULT_STEP_S = 0.04  # between two frames, if the stream states no frame rate
 _MAX_PACKETS, _MAX_BYTES = 3000, 64 << 20  # of a group in memory; a longer one comes in parts
@@ -78,8 +79,7 @@ def decode_packets(packets: Iterable[av.Packet | None], stream: av.VideoStream) 
             ticks = frame.dts if frame.pts is None else frame.pts
             time_s = None if ticks is None else float(ticks * stream.time_base)
             if latest_s is not None:
-                gap_s = step_s if time_s is None else time_s - latest_s
-                elapsed_s += gap_s if 0 < gap_s <= MAX_GAP_S else step_s
+                elapsed_s += step_s if time_s is None else _playing_time(time_s - latest_s, step_s)
             latest_s = (latest_s or 0.0) + step_s if time_s is None else time_s
             yield TimedFrame(elapsed_s, frame)
 
@@ -111,7 +111,12 @@ def _length_s(group: list[av.Packet], following: av.Packet | None, stream: av.Vi
         times = sorted({*times, end})
     gaps = [float((second - first) * stream.time_base) for first, second in pairwise(times)]
     last_s = 0.0 if end is not None and end > times[0] else step_s
-    return sum(gap if gap <= MAX_GAP_S else step_s for gap in gaps) + last_s
+    return sum(_playing_time(gap, step_s) for gap in gaps) + last_s
+
+
+def _playing_time(gap_s: float, step_s: float) -> float:
+    """Return for how long a frame is shown, given the distance to the next timestamp."""
+    return _JUMP_S if gap_s > MAX_GAP_S else gap_s if gap_s > 0 else step_s
 
 
 def frame_step_s(stream: av.VideoStream) -> float:

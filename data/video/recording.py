@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, takewhile
 from math import inf
@@ -92,7 +93,7 @@ def _spread(
     times = [*sample_times(length_s, 0.0, min(max_frames, frames), spread_first=spread_first)] if frames else []
     seen = {0.0} if count else set()  # the times of frames: one that is shown for long may be that of several times
     size = _FIRST_ROUND if spread_first else 1
-    for part in (times[count:size], times[max(count, size) :]):
+    for part in filter(None, (times[count:size], times[max(count, size) :])):
         found = _read(file, sorted(part), encode, stopped)
         ordered = _in_order(found, part) if spread_first else found
         for _, at_s, jpeg in ordered:
@@ -126,30 +127,30 @@ def _read(
     A group that cannot be decoded is left out; the next one's first frame takes its place once.
     """
     pending = iter(times)
-    time_s, latest_s = next(pending, None), -1.0
+    time_s, latest_s = next(pending, inf), -1.0
     with open_recording(file) as (container, stream):
         for group in read_groups(_until(stopped, read_packets(container, stream)), stream):
-            if time_s is None:
-                return
             end_s = group.start_s + group.seconds - _TICK_S  # a time at the end is that of the next key frame
             if time_s >= end_s and not (group.continues or group.unfinished):
                 continue
             frames = decode_group(group, stream)
             picker = FramePicker(frames)
-            while time_s is not None and time_s < end_s and (found := picker.frame_at(time_s - group.start_s)):
+            while time_s < end_s and (found := picker.frame_at(time_s - group.start_s)):
                 if (at_s := group.start_s + found.time_s) > latest_s:
                     latest_s = at_s
                     yield time_s, at_s, encode(found.frame)
-                time_s = next(pending, None)
+                time_s = next(pending, inf)
+            if time_s == inf:
+                return
             if group.unfinished:
-                for _ in frames:  # the next part needs them
-                    pass
+                deque(frames, maxlen=0)  # the next part needs them
 
 
 def _seek_spread(file: IO[bytes], max_frames: int, encode: _Encode, spread_first: bool) -> Iterator[bytes]:
     """Yield frames spread from the first timestamp to the last one, until one is not found where it should be."""
     with open_recording(file) as (container, stream):
-        start = next(decode_group(next(read_groups(read_packets(container, stream), stream)), stream), None)
+        groups = read_groups(read_packets(container, stream), stream)
+        start = next((frame for group in groups for frame in decode_group(group, stream)), None)
         if start is None or start.frame.pts is None:
             return
         start_s = float(start.frame.pts * stream.time_base)
