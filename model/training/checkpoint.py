@@ -96,8 +96,9 @@ class CheckpointStore:
         if not self._write:
             return
         stages = [vars(progress) | {"best_weights": ()} for progress in state.stages]
-        about = {"seconds": state.seconds, "stages": stages, "variables": len(state.variables)}
         arrays = [*state.variables, *state.stages[-1].best_weights]  # savez names them arr_0, arr_1, …
+        counts = {"variables": len(state.variables), "arrays": len(arrays)}
+        about = {"seconds": state.seconds, "stages": stages, **counts}
         # Through memory: savez seeks in its file, and a full disk would break it in the middle.
         memory = io.BytesIO()
         np.savez(memory, *arrays, about=np.array(json.dumps(about)))
@@ -132,7 +133,7 @@ def _read(path: Path) -> TrainingState:
         if sum(entry.file_size for entry in file.zip.infolist()) > 2 * path.stat().st_size:  # savez does not compress
             raise ValueError("its sizes do not fit")
         about = json.loads(str(file["about"]))
-        arrays = [file[f"arr_{index}"] for index in range(len(file) - 1)]
+        arrays = [file[f"arr_{index}"] for index in range(about["arrays"])]  # a damaged directory may list fewer
     stages, variables = [StageProgress(**values) for values in about["stages"]], int(about["variables"])
     if not all(map(_is_valid, stages)):
         raise ValueError("invalid progress")
