@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         "source",
         nargs="*",
         help="login of a Twitch channel; URL of a channel, recording or clip on Twitch, or of a stream on any site "
-        "with HLS that Streamlink supports; path of a video, a picture or a folder of pictures; or - to read sources from "
-        "stdin, one per line",
+        "with HLS that Streamlink supports; path of a video, a picture or a folder of pictures; or - to read sources "
+        "from stdin, one per line",
     )
     add("--from", dest="sources_file", type=_path, metavar="FILE", help="read more sources from FILE, one per line")
     _add_recognition(parser.add_argument_group("recognition").add_argument)

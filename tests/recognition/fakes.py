@@ -11,7 +11,6 @@ import numpy as np
 
 from config import Settings
 from data.entities import Frame, Game
-from data.errors import StreamError
 from data.video.images import encode_jpeg
 from model.inference.calibration import Calibration, ScoredLogits
 from recognition import Recognizer
@@ -38,7 +37,7 @@ class ColourClassifier:
         return self._calibration.score(logits, logits)
 
 
-def frames(*colours: tuple[int, int, int], then: StreamError | None = None) -> Iterable[Frame]:
+def frames(*colours: tuple[int, int, int], then: Exception | None = None) -> Iterable[Frame]:
     """Yield one frame of each colour, then raise `then`."""
     for number, colour in enumerate(colours, start=1):
         yield Frame(number, encode_jpeg(flat(colour, 16, 16), 95))

@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 
 from data.entities import Frame
-from data.errors import OnlyAds, StreamOffline, StreamUnavailable, UndecodableVideo
+from data.errors import (
+    OnlyAds,
+    StreamError,
+    StreamOffline,
+    StreamUnavailable,
+    UndecodableVideo,
+    UnexpectedStreamError,
+)
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
 from recognition.events import FrameClassified, VerdictReached
@@ -103,6 +110,21 @@ def test_error_after_some_frames_is_a_warning(caplog):
     assert "x: gone; the verdict is based on the frames so far" in caplog.text
 
 
+@pytest.mark.parametrize("error", [IndexError("demux"), RecursionError(), AttributeError("stray comma")])
+def test_unexpected_error_costs_its_source_only(error, caplog):
+    """Without a frame it is the source's failure "internal"; after some frames there is a verdict and a warning."""
+    with pytest.raises(UnexpectedStreamError, match=f"^x: unexpected {type(error).__name__}"):
+        printed(frames(then=error), ColourClassifier())
+    assert printed(frames(RED, RED, then=error), ColourClassifier(logit=99))[-1] == "Red Game with a score of 2.0"
+    assert f"x: unexpected {type(error).__name__}" in caplog.text
+
+
+def test_frame_that_cannot_be_classified_costs_its_source_only():
+    """What the image library or ONNX Runtime raises for a frame is the source's failure, too."""
+    with pytest.raises(StreamError):
+        printed([Frame(1, b"no JPEG")], ColourClassifier())
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 
@@ -157,7 +179,7 @@ def test_frames_per_stream_limits_the_frames(twitch, model_path):
         ("only_sponsors", 4, "only_sponsors shows nothing but ads"),
         ("nobody_of_that_name", 5, "nobody_of_that_name"),
         ("https://www.twitch.tv/already_over", 3, "already_over is not live"),
-        ("no such file.mp4", 5, "is not a Twitch login"),
+        ("no such file.mp4", 5, "is not found: name a Twitch login"),
     ],
 )
 def test_source_without_verdict_has_its_message_and_exit_code(twitch, model_path, login, code, message):

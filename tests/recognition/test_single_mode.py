@@ -190,7 +190,14 @@ def test_output_that_fails_costs_a_line_and_the_exit_code(twitch, model_path, tm
     assert read_parquet(other).read_all().num_rows == 2
 
 
-@pytest.mark.parametrize("option", ["--csv /dev/full", "--csv {}", "--parquet {}", "--save /dev/full"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--csv /dev/full", "--csv {}", "--parquet {}", "--save /dev/full"),
+        *(f"{option} {'x' * 300}" for option in ("--csv", "--parquet", "--save")),
+    ],
+    ids=range(7),
+)
 def test_file_when_unwritable_is_one_line(twitch, model_path, tmp_path, option):
     """A full disk, or a folder in place of the file, is reported before anything is recognised."""
     done = recognize(twitch, model_path, BRIGHT_LOGIN, *option.format(tmp_path).split())

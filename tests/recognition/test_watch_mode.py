@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import re
@@ -137,8 +138,16 @@ def test_watch_when_servers_fail_briefly_continues(channels, model_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_watch_with_verdicts(twitch, model_path, number):
-    """Changes are printed with time and source; after a signal, each stream's verdict is printed at once."""
-    with start_watch(twitch, model_path, "live", "dark") as watching:
+    """Changes are printed with time and source; after a signal, each stream's verdict is printed at once.
+
+    A webhook whose server accepts connections and says nothing delays nothing.
+    """
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        start_watch(
+            twitch, model_path, "live", "dark", "--webhook", f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        ) as watching,
+    ):
         assert watching.stdout
         assert watching.stderr
         lines = [watching.stdout.readline() for _ in range(2)]
@@ -147,7 +156,7 @@ def test_signal_ends_watch_with_verdicts(twitch, model_path, number):
         assert watching.wait(30) == 0
         assert time.monotonic() - start < 20
         lines += watching.stdout.readlines()
-        assert watching.stderr.read() == ""
+        assert watching.stderr.read() == "warning: 1 change not delivered to 127.0.0.1, 0 delivered\n"
     at = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
     printed = sorted(re.sub(at, "TIME", line).rstrip() for line in lines)
     assert re.sub(r"score of \d+\.0", "score of N", "\n".join(printed)).splitlines() == [
@@ -194,13 +203,21 @@ def test_every_option_reduces_frames_and_requests(twitch, model_path):
     assert len(polls) <= 5
 
 
-def test_file_when_watched_ends_with_its_verdict(twitch, model_path, world):
-    """A file is watched without pauses, one frame every two seconds of video; --wait does not apply to files."""
-    file = str(world.channel("etr_bumpy_ride").file)
-    done = recognize(twitch, model_path, "--watch", "--wait", file)
+def test_file_when_watched_ends_with_its_verdict(twitch, model_path, world, tmp_path):
+    """A file is watched without pauses, one frame every two seconds of video; --wait does not apply to files.
+
+    --csv has the verdict. The webhook's secret path never appears, at -vv neither, though the first response is none.
+    """
+    file, table = str(world.channel("etr_bumpy_ride").file), tmp_path / "answers.csv"
+    with ScriptedServer([Reply(503), Reply(204)]) as hook:
+        options = ("--wait", "--csv", str(table), "--webhook", f"{hook.url}/s3cret?key=s3cret", "-vv")
+        done = recognize(twitch, model_path, "--watch", *options, file)
+        assert hook.requests[0][1] == "/s3cret"
     lines = [line.partition(f"{file}: ")[2] for line in done.stdout.splitlines()]
     assert lines == [f"Now {BRIGHT.name} (100.0%, frame 3)", f"{BRIGHT.name} with a score of 15.0"]
+    assert [row["score"] for row in csv.DictReader(table.read_text().splitlines())] == ["15.0"]
     assert done.returncode == 0
+    assert "s3cret" not in done.stderr
 
 
 @pytest.mark.parametrize(
