@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -53,7 +54,8 @@ def open_claims(settings: Settings) -> Claims:
 
 def has_database(settings: Settings) -> bool:
     """Return whether there is a database to connect to; without one a connection would create the embedded one."""
-    return bool(settings.db_host) or (settings.download_path / "postgres" / "data" / "PG_VERSION").exists()
+    cluster = settings.download_path / "postgres" / "data"
+    return bool(settings.db_host) or os.path.exists(cluster)  # noqa: PTH110 - Path.exists raises PermissionError
 
 
 def connect_database(settings: Settings, access: Access = "write") -> AbstractContextManager[Database]:

@@ -37,7 +37,7 @@ from data.collection.interfaces import (
 from data.collection.state import CollectionStats, CollectorSettings
 from data.collection.stream_selector import StreamSelector
 from data.entities import Game
-from data.errors import AllFramesRejected, DirectoryUnauthorized, DirectoryUnavailable, StopRequested
+from data.errors import AllFramesRejected, DirectoryUnauthorized, DirectoryUnavailable, StopRequested, StreamClaimed
 
 log = logging.getLogger(__name__)
 
@@ -152,15 +152,17 @@ class Collector:
         self.stats.status = self._pool.status
 
     def _finish_round(self, game_round: GameRound) -> None:
-        """Remove the round; a game whose round gave no frame gets a cooldown."""
+        """Remove the round; a game whose round gave no frame gets a cooldown, a short one if claims are the reason."""
         self._rounds.remove(game_round)
         if not game_round.succeeded:
-            self._cooldown_until[game_round.game.id] = time.monotonic() + self._settings.game_cooldown_s
+            settings = self._settings
+            cooldown_s = settings.helix_retry_interval_s if game_round.claimed else settings.game_cooldown_s
+            self._cooldown_until[game_round.game.id] = time.monotonic() + cooldown_s
 
-    def _process_finished(self, timeout_s: float | None = None) -> None:
+    def _process_finished(self, timeout_s: float) -> None:
         """Save the frames of finished grabs, also of those that broke off; update the counters and the rounds.
 
-        Wait up to `timeout_s` seconds for a grab to finish; None waits without a limit.
+        Wait up to `timeout_s` seconds for a grab to finish, or until the stop.
         """
         for task, result in self._pool.finished(timeout_s):
             self._process(task, result)
@@ -174,6 +176,7 @@ class Collector:
                 failure = AllFramesRejected(f"{task.stream.login}: the dataset has all of these frames")
         task.round.in_flight -= 1
         task.round.succeeded += bool(saved)
+        task.round.claimed += isinstance(failure, StreamClaimed)
         self.stats.rejected.update(result.rejected)
         if failure:
             log.info("%s", failure)
@@ -209,10 +212,7 @@ class Collector:
         self._next_games_refresh = time.monotonic() + self._settings.games_interval_s
 
     def _save(self, game: Game, login: str, jpegs: Sequence[bytes]) -> int:
-        """Write the files, then their rows; without rows delete the files again. Return the number of rows.
-
-        The index gives no row to a frame that the dataset has already, byte for byte.
-        """
+        """Write the files, then their rows; delete files that get no row. Return the number of rows."""
         saved = self._store.save(game.id, login, jpegs)
         pairs = zip(saved, jpegs, strict=True)
         hashed = [replace(frame, sha256=hashlib.sha256(jpeg).digest()) for frame, jpeg in pairs]
@@ -237,7 +237,7 @@ class Collector:
         """Wait `helix_retry_interval_s`; meanwhile record the results of the grabs in flight."""
         remaining_s = self._settings.helix_retry_interval_s
         end = time.monotonic() + remaining_s
-        while self._pool and remaining_s > 0:
+        while self._pool and remaining_s > 0 and not self._is_finished():
             self.stats.status = f"{status}; {self._pool.status}"
             self._process_finished(remaining_s)
             remaining_s = end - time.monotonic()

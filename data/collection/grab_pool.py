@@ -7,6 +7,7 @@ result stays in a future until the loop fetches it. Therefore nothing else in th
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,6 +18,7 @@ from data.entities import Game, Stream
 from data.errors import AllFramesRejected, StopRequested, StreamError, translate_unexpected
 from data.text import plural
 
+_POLL_S = 0.1  # between two looks at the stop
 GRACE_S = 2.0  # after the stop, for streams that hang in a request
 
 
@@ -43,6 +45,7 @@ class GameRound:
     quotas: Mapping[str, int]  # by login, the maximum number of frames
     in_flight: int = field(default=0, init=False)
     succeeded: int = field(default=0, init=False)
+    claimed: int = field(default=0, init=False)  # number of streams that another download grabs
 
     @property
     def needs_stream(self) -> bool:
@@ -127,12 +130,16 @@ class GrabPool:
         result = GrabResult()
         self._in_flight[self._executor.submit(self._work, task, result)] = task, result
 
-    def finished(self, timeout_s: float | None = None) -> Iterator[tuple[GrabTask, GrabResult]]:
+    def finished(self, timeout_s: float) -> Iterator[tuple[GrabTask, GrabResult]]:
         """Yield finished tasks with their results; each leaves the pool when it is yielded.
 
-        Wait up to `timeout_s` seconds for the first one; None waits without a limit.
+        Wait up to `timeout_s` seconds for the first one; the stop ends the wait, and `cancel` allows another one.
         """
-        for future in wait(list(self._in_flight), timeout_s, FIRST_COMPLETED).done:
+        end = time.monotonic() + timeout_s
+        while not (done := wait(list(self._in_flight), _POLL_S, FIRST_COMPLETED).done) and time.monotonic() < end:
+            if self._stop.is_set() and not self._cancelled.is_set():
+                break
+        for future in done:
             future.result()  # raises a defect of `_work` here, in the loop's thread
             yield self._in_flight.pop(future)
 

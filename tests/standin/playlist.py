@@ -18,13 +18,17 @@ _SKIPPED_EVERY = 7
 
 @dataclass(frozen=True)
 class Session:
-    """One viewer of one channel, with ads of its own; arguments as in `Standin`. `start`: epoch seconds."""
+    """One viewer of one channel, with ads of its own; arguments as in `Standin`.
+
+    start: epoch seconds. number: of the channel's viewers before this one.
+    """
 
     id: str
     channel: Channel
     start: float
     preroll_s: float
     lifetime_s: float
+    number: int = 0
 
     def is_ad(self, number: int) -> bool:
         """Return whether this viewer gets an ad instead of segment `number` (number x 2 s since the epoch)."""

@@ -17,6 +17,7 @@ from tests.standin.http import Request, Response, json_response, text_response
 from tests.standin.media import TRANSCODES, Media, segment_count
 from tests.standin.playlist import Session
 from tests.standin.transcode import SEGMENT_S, Rendition
+from tests.standin.variation import varied
 from tests.standin.world import STILLS, Channel, World
 
 _HLS = "application/vnd.apple.mpegurl"
@@ -102,8 +103,10 @@ class Video:
             return _usher_error(403, "nauth token is invalid")
         if channel is None or channel.behaviour == "offline":
             return _usher_error(404, "transcode does not exist")
-        session = Session(secrets.token_urlsafe(12), channel, self._clock.now(), self._preroll_s, self._lifetime_s)
+        id_, now = secrets.token_urlsafe(12), self._clock.now()
         with self._lock:
+            earlier = sum(other.channel == channel for other in self._sessions.values())
+            session = Session(id_, channel, now, self._preroll_s, self._lifetime_s, earlier)
             self._sessions[session.id] = session
         return text_response(playlist.multivariant_playlist(session, self._renditions(session)), _HLS)
 
@@ -157,6 +160,7 @@ class Video:
             body = self._media.still(channel.behaviour, clip, rendition, index)
         else:
             body = self._media.segment(clip, rendition, index, fmp4=fmp4)
+            body = body if fmp4 else varied(body, session.number)
         return damaged(channel.behaviour, number, Response(200, body, "video/mp4" if fmp4 else "video/mp2t"))
 
 
