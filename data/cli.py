@@ -84,9 +84,11 @@ def run_command(
 def end_process(code: int) -> NoReturn:
     """End the process with `code`, without waiting for threads that still wait for a server."""
     code = _flush(code)
+    try:
+        sys.stderr.flush()
+    except (OSError, AttributeError):  # full or closed: Python would make it exit code 120
+        os._exit(code)
     if threading.active_count() > 1:
-        with suppress(OSError):
-            sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
 
@@ -117,25 +119,31 @@ def _exit_code(args: argparse.Namespace, work: Callable[[argparse.Namespace, Set
     except KeyboardInterrupt:
         log.error("Interrupted.")
         return 130
-    except BrokenPipeError:
-        return 0  # the reader of stdout has read enough
-    except OSError:
-        if code := _flush(0):  # stdout still has what it did not take: that is the error
-            return code
-        raise
+    except OSError as error:
+        if error.filename is not None:  # a file's: errors of these are translated where they occur
+            raise
+        log.debug("traceback of this error:", exc_info=True)
+        return _stdout_failed(error, 0)
 
 
 def _flush(code: int) -> int:
     """Flush stdout; return `code`, or 1 after an error message if stdout does not take the text."""
     try:
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except OSError as error:
-        with suppress(OSError):  # Python flushes again at its exit, and would complain
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            log.error("cannot write to stdout: %s", error.strerror)
-            return code or 1
+        return _stdout_failed(error, code)
     return code
+
+
+def _stdout_failed(error: OSError, code: int) -> int:
+    """Log the error and return `code`, 1 instead of 0. A reader of stdout that has read enough is no error."""
+    with suppress(OSError):  # Python flushes again at its exit, and would complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return code
+    log.error("cannot write to stdout: %s", error.strerror)
+    return code or 1
 
 
 def _replace_closed_streams() -> None:

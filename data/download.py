@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING
@@ -71,6 +71,7 @@ def open_collector(
     from data import factories
     from data.collection.collector import Collector
     from data.collection.state import CollectorSettings
+    from data.collection.stoppable_directory import StoppableDirectory
     from data.http.session import new_session
 
     names = {field.name for field in fields(CollectorSettings)} - {"frames"}
@@ -79,9 +80,10 @@ def open_collector(
         session,
         factories.make_grabber(settings, stop.pause) as grabber,
         factories.open_claims(settings) as claims,
+        closing(StoppableDirectory(factories.make_helix(settings, session, stop.pause), stop)) as directory,
     ):
         yield Collector(
-            directory=factories.make_helix(settings, session, stop.pause),
+            directory=directory,
             source=grabber,
             frame_filter=factories.make_frame_filter(settings),
             store=store,
