@@ -129,7 +129,9 @@ def test_each_flipped_or_missing_byte_is_found_or_harmless(tmp_path):
     assert damaged > len(flipped) / 2
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"0" * 64, b"x" * 10_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"0" * 64, b"x" * 10_000], ids=["empty", "binary", "other", "long"]
+)
 def test_damaged_fingerprint_refuses_to_resume(tmp_path, content):
     """A fingerprint of other inputs and one that is no text are refused alike."""
     path = saved(tmp_path / "unfinished")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from data.entities import Game
@@ -80,6 +82,81 @@ def test_classes_of_another_model_raise_model_error(copied, games):
     classes.write_classes(copied / "classes.txt", games)
     with pytest.raises(ModelError, match="do not match"):
         Classifier.load(copied)
+
+
+@pytest.mark.parametrize("kind", ["folder", "FIFO", "device"])
+def test_what_is_no_regular_file_raises_model_error(copied, kind):
+    """A FIFO would block, and a device never ends."""
+    path = copied / "model.onnx"
+    path.unlink()
+    {"folder": path.mkdir, "FIFO": lambda: os.mkfifo(path), "device": lambda: path.symlink_to("/dev/zero")}[kind]()
+    with pytest.raises(ModelError, match=r"model\.onnx cannot be read: not a regular file"):
+        Classifier.load(copied)
+
+
+@pytest.mark.parametrize("place", ["same", "above", "absolute", "link"])
+def test_model_with_external_data_is_refused(copied, monkeypatch, place):
+    """ONNX Runtime would read any file that the model names, also one like ../../etc/passwd."""
+    model = onnx.load(copied / "model.onnx")
+    (copied.parent / "secret").write_bytes(b"\0" * 1_000_000)
+    (copied / "own").write_bytes(b"\0" * 1_000_000)
+    (copied / "link").symlink_to("../secret")
+    tensor = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    locations = {"same": "own", "above": "../secret", "absolute": str(copied.parent / "secret"), "link": "link"}
+    for key, value in (("location", locations[place]), ("offset", "0"), ("length", str(len(tensor.raw_data)))):
+        tensor.external_data.add(key=key, value=value)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.ClearField("raw_data")
+    content = model.SerializeToString()
+    monkeypatch.chdir(copied)  # ONNX Runtime loads it from here
+    onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    # Protocol Buffers allow lengths with leading zeros, too: 88 00 is 8.
+    for encoded in (content, content.replace(b"\x08location", b"\x88\x80\x00location")):
+        (copied / "model.onnx").write_bytes(encoded)
+        with pytest.raises(ModelError, match="refers to data in other files, which is refused"):
+            Classifier.load(copied)
+
+
+def foreign(shape: list, kind: int = onnx.TensorProto.FLOAT, output: int = 2) -> bytes:
+    """Return a model that passes its input through, with the given input."""
+    dims = shape[:output]
+    values = [onnx.helper.make_tensor_value_info(name, kind, dim) for name, dim in (("x", shape), ("logits", dims))]
+    axes = onnx.helper.make_tensor("axes", onnx.TensorProto.INT64, [len(shape) - output], range(output, len(shape)))
+    node = onnx.helper.make_node("ReduceMax", ["x", "axes"], ["logits"], keepdims=0)
+    graph = onnx.helper.make_graph([node], "foreign", values[:1], values[1:], [axes])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    onnx.helper.set_model_props(model, {CLASSES_KEY: "9,10,100"})
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        foreign(["n", 3, 3, 3], onnx.TensorProto.DOUBLE),
+        foreign(["n", 3, 3]),
+        foreign(["n", "h", "w", 3]),
+        foreign(["n", 3, 4, 3]),
+        foreign(["n", 3, 3, 1]),
+        foreign(["n", 3, 3, 3], output=1),
+        foreign(["n", 3, 3, 3], output=3),
+        foreign(["n", 3, 3, 3]).replace(b"ReduceMax", b"\xff" * 9),
+    ],
+    ids=["double", "rank 3", "any size", "no square", "grey", "output of rank 1", "output of rank 3", "no UTF-8"],
+)
+def test_foreign_model_raises_model_error(copied, capfd, content):
+    """A model that is no classifier of images is refused when it is loaded; nothing is printed."""
+    (copied / "model.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.onnx") as caught:
+        Classifier.load(copied)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_model_that_fails_when_it_runs_raises_model_error(copied):
+    """A fixed batch size, for example, is only noticed then."""
+    (copied / "model.onnx").write_bytes(foreign([7, 3, 3, 3]))
+    with pytest.raises(ModelError, match="The model cannot be run"):
+        Classifier.load(copied).logits(np.zeros((2, 3, 3, 3), np.uint8))
 
 
 def test_model_without_class_list_in_metadata_raises_model_error(copied):

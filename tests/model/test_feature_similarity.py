@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import numpy as np
 import pytest
 
@@ -72,6 +75,45 @@ def test_invalid_text_raises_model_error(text):
     """Truncated and foreign text give one line."""
     with pytest.raises(ModelError, match="feature similarity cannot be read"):
         FeatureSimilarity.from_text(text)
+
+
+GOOD = {"means": np.ones((3, 4)), "axes": np.ones((4, 2)), "variances": np.ones(2), "rest": np.array(1.0)}
+BAD = {
+    "other width": {"axes": np.ones((5, 2))},
+    "other rank": {"axes": np.ones(4)},
+    "other count": {"variances": np.ones(3)},
+    "NaN": {"means": np.full((3, 4), np.nan)},
+    "no variance": {"variances": np.zeros(2)},
+    "negative": {"rest": np.array(-1.0)},
+    "text": {"means": np.array([["a"] * 4] * 3)},
+    "283 MB of zeros": {"means": np.zeros((3, 90 << 20), np.int8)},  # compressed: 275 kB
+}
+
+
+def as_text(arrays: dict[str, np.ndarray]) -> bytes:
+    memory = io.BytesIO()
+    np.savez_compressed(memory, **arrays)
+    return memory.getvalue()
+
+
+@pytest.mark.parametrize("changes", BAD.values(), ids=BAD)
+def test_arrays_that_do_not_fit_raise_model_error(changes):
+    """They would fail in the first prediction, or fill the memory."""
+    assert FeatureSimilarity.from_text(base64.b64encode(as_text(GOOD)).decode()).means.shape == (3, 4)
+    with pytest.raises(ModelError, match="feature similarity cannot be read"):
+        FeatureSimilarity.from_text(base64.b64encode(as_text(GOOD | changes)).decode())
+
+
+def test_each_flipped_byte_is_found_or_harmless():
+    """Damaged archives raise ModelError, whatever the libraries raise."""
+    whole, damaged = as_text(GOOD), 0
+    for index in range(0, len(whole), 2):
+        changed = whole[:index] + bytes([whole[index] ^ 0x55]) + whole[index + 1 :]
+        try:
+            assert FeatureSimilarity.from_text(base64.b64encode(changed).decode()).means.shape == (3, 4)
+        except ModelError:
+            damaged += 1
+    assert damaged > len(whole) / 5
 
 
 @pytest.mark.parametrize("count", [4, 5, 8])
