@@ -10,7 +10,6 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 import requests
@@ -69,11 +68,12 @@ class RangeReader:
         return self
 
     def __exit__(self, failed: type | None, *_: object) -> None:
-        # A connection can be reused only when all requested bytes were read. If that fails, nothing is lost.
-        if not failed and self._response is not None and self._response.status_code == 206:
-            with suppress(requests.RequestException):
+        # A connection can be reused only when all requested bytes were read.
+        try:
+            if not failed and self._response is not None and self._response.status_code == 206:
                 deque(self._body, maxlen=0)
-        self._release()
+        finally:
+            self._release()
 
     def _release(self) -> None:
         """Close the response and drop it: demuxers are freed late, and would keep its connection alive."""

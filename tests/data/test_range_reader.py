@@ -170,13 +170,6 @@ def test_responses_together_beyond_the_limit_raise():
         read(server, [1000] * 20, limit_bytes=3500)
 
 
-def test_error_after_what_was_read_is_ignored():
-    """The rest of a response is only read for the sake of the connection."""
-    reply = Reply(206, FILE[:500], {"Content-Range": f"bytes 0-999/{len(FILE)}"}, promised=1000)
-    with ScriptedServer([reply]) as server:
-        assert read(server, [300]) == (FILE[:300], 300)
-
-
 def test_chained_reader_returns_the_start_then_the_file():
     """Reads return no more than the requested size."""
 
