@@ -137,7 +137,7 @@ def _as_json(event: Event) -> dict[str, Any]:
         verdict = event.verdict
         return _head("verdict", event) | {
             **_answer(verdict),
-            "score": round(verdict.score if verdict.known else verdict.unknown_score, _DIGITS),
+            "score": round(max(0.0, verdict.score if verdict.known else verdict.unknown_score), _DIGITS),
             "frames": verdict.frames,
             "unknown_frames": verdict.unknown_frames,
             "early": event.stopped_early,
@@ -184,5 +184,5 @@ def _game(game: Game | None) -> dict[str, Any] | None:
 
 
 def _rounded_probability(value: float) -> float:
-    # A sum of many float probabilities may exceed 1 in its last digit.
-    return round(min(value, 1.0), _DIGITS)
+    # A sum of many float probabilities may exceed 1 in its last digit. JSON has no NaN, which a broken model gives.
+    return round(min(max(0.0, value), 1.0), _DIGITS)

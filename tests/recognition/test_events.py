@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
@@ -107,3 +108,12 @@ def test_confidence_is_at_most_one():
     """A mean of ones may exceed 1 in its last digit; the JSON has 1."""
     frame = Prediction(TETRIS, 1.0000000000000002, True, (RankedGame(TETRIS, 1.0000000000000002),))
     assert valid(as_json(FrameClassified("x", AT, 1, frame)))["confidence"] == 1
+
+
+def test_confidence_that_is_no_number_is_zero():
+    """A broken model's NaN is no JSON."""
+    frame = Prediction(TETRIS, float("nan"), False, (RankedGame(TETRIS, float("nan")),))
+    event = valid(as_json(FrameClassified("x", AT, 1, frame)))
+    assert (event["confidence"], event["top"][0]["confidence"]) == (0, 0)
+    broken = replace(verdict(), score=float("nan"), confidence=float("nan"))
+    assert valid(as_json(VerdictReached("x", AT, broken)))["score"] == 0
