@@ -72,6 +72,23 @@ def remuxed(video: bytes, container: str, jump_at_s: float = 0.0, jump_s: float 
     return output.getvalue()
 
 
+def two_tracks(first: np.ndarray, second: np.ndarray, container: str = "mp4", first_frames: int = 5) -> bytes:
+    """Return a video of two tracks, each of one image, uint8 RGB (height, width, 3); the second one has 5 frames."""
+    output = io.BytesIO()
+    with av.open(output, "w", format=container) as file:
+        tracks = []
+        for image in (first, second):
+            tracks.append(file.add_stream("libx264", rate=FPS))
+            (tracks[-1].height, tracks[-1].width), tracks[-1].pix_fmt = image.shape[:2], "yuv420p"
+        for track, image, frames in zip(tracks, (first, second), (first_frames, 5), strict=True):
+            for number in range(frames):
+                frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
+                frame.pts, frame.time_base = number, Fraction(1, FPS)
+                file.mux(track.encode(frame))
+            file.mux(track.encode(None))
+    return output.getvalue()
+
+
 def lossy(mpegts: bytes, fraction: float, seed: int) -> bytes:
     """Return MPEG-TS without this fraction of its packets of 188 bytes."""
     rng = random.Random(seed)

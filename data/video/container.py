@@ -162,7 +162,7 @@ def _open(file: _Input, options: Mapping[str, Any]) -> Iterator[av.container.Inp
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """Return the container's largest video stream, set up for decoding. Raises UndecodableVideo."""
+    """Return the container's largest moving video stream, set up for decoding. Raises UndecodableVideo."""
     streams = [stream for stream in container.streams.video if not stream.disposition & _NO_VIDEO]
     if not streams:
         kinds = sorted({stream.type or "unknown" for stream in container.streams if stream.type != "video"})
@@ -170,12 +170,17 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
     streams = [stream for stream in streams if stream.codec_context]  # damage can name a codec that FFmpeg has not
     if not streams:
         raise UndecodableVideo("the video's codec is unknown")
-    stream = max(streams, key=lambda stream: stream.width * stream.height)  # the first one of equal streams
-    if stream.width * stream.height > _MAX_PIXELS:
+    # The first one of equal streams. One frame alone is a cover that is not marked as such.
+    stream = max(streams, key=lambda stream: (_pixels(stream) <= _MAX_PIXELS, stream.frames != 1, _pixels(stream)))
+    if _pixels(stream) > _MAX_PIXELS:
         raise UndecodableVideo(f"the video has {stream.width}x{stream.height} pixels")
     stream.codec_context.thread_count = 1  # a second thread delays the first frame
     stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}  # the container's header may state a wrong size
     return stream
+
+
+def _pixels(stream: av.VideoStream) -> int:
+    return stream.width * stream.height
 
 
 def _unreadable_reason(start: bytes) -> str:

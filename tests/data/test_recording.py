@@ -17,7 +17,7 @@ from data.errors import StreamUnavailable, UndecodableVideo
 from data.video.images import decode_jpeg
 from data.video.recording import sample_recording
 from tests.sample_images import BLUE, GREEN, RED, flat, segment
-from tests.sample_videos import colored, lossy, recording, remuxed, sound, time_of
+from tests.sample_videos import colored, lossy, recording, remuxed, sound, time_of, two_tracks
 
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}
 # Of each container that a recorder, a phone or a converter writes: the arguments of `recording`.
@@ -232,6 +232,17 @@ def test_frames_of_another_size_in_mid_stream_are_taken():
     video = segment(*[flat(RED)] * 20) + segment(*[flat(GREEN, 320, 180)] * 20)
     found = [image.mean((0, 1)) for image in images(video, 4)]
     assert [int(np.argmax(color)) for color in found] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts"])
+def test_largest_of_several_tracks_is_taken(container):
+    """Not a second camera's small picture, and in MP4 not a cover, however large it is."""
+    small, large = flat(RED, 64, 48), flat(GREEN, 128, 96)
+    for tracks in ((small, large), (large, small)):
+        shown = images(two_tracks(*tracks, container), 1)[0].mean((0, 1))
+        assert int(np.argmax(shown)) == 1
+    if container == "mp4":
+        assert int(np.argmax(images(two_tracks(large, small, first_frames=1), 1)[0].mean((0, 1)))) == 0
 
 
 def test_metadata_that_is_not_utf8_does_not_matter():
