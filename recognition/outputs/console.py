@@ -5,8 +5,10 @@ Each line is flushed at once, so that a reader of a pipe has it while the next f
 
 from __future__ import annotations
 
+import codecs
 import json
 import logging
+import sys
 
 from data.text import printable
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, as_json
@@ -50,7 +52,8 @@ class JsonLines(Output):
 
     def emit(self, event: Event) -> None:
         """Print the event, failures included. Characters that a terminal would obey are printed as \\u escapes."""
-        text = json.dumps(as_json(event), ensure_ascii=False)
+        # JSON for programs is UTF-8 (RFC 8259, 8.1): where stdout has another encoding, all of it is ASCII.
+        text = json.dumps(as_json(event), ensure_ascii=codecs.lookup(sys.stdout.encoding).name != "utf-8")
         print(
             text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text),
             flush=True,

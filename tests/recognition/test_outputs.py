@@ -127,6 +127,16 @@ def test_lines_hold_no_character_that_a_terminal_obeys(output, capsys):
         assert all("é原🎮" in line for line in lines)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_json_is_utf8_whatever_the_encoding_of_stdout(encoding, monkeypatch):
+    """A reader of the pipe finds the same values in every locale."""
+    raw, events = io.BytesIO(), foreign_events()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding))
+    for event in events:
+        JsonLines().emit(event)
+    assert [json.loads(line) for line in raw.getvalue().decode().splitlines()] == [as_json(event) for event in events]
+
+
 def test_table_progress_and_summary_hold_no_character_that_a_terminal_obeys():
     """The terminal gets no control character but those of the progress line itself."""
     file = io.StringIO()
