@@ -95,10 +95,14 @@ def lossy(mpegts: bytes, fraction: float, seed: int) -> bytes:
     return b"".join(mpegts[at : at + 188] for at in range(0, len(mpegts), 188) if rng.random() >= fraction)
 
 
+# PyAV 19 encodes metadata in this way by itself, and takes no such argument.
+SURROGATES: Any = {"metadata_errors": "surrogateescape"} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+
 def colored(image: np.ndarray, container: str = "mp4", frames: int = 3, rotation: Any = None, **options: str) -> bytes:
     """Return a video of one image, uint8 RGB (height, width, 3). `rotation`: arguments of set_display_rotation."""
     output = io.BytesIO()
-    with av.open(output, "w", format=container, options=options, metadata_errors="surrogateescape") as file:
+    with av.open(output, "w", format=container, options=options, **SURROGATES) as file:
         file.metadata["title"] = b"\x82\xb5\xff".decode("utf-8", "surrogateescape")  # Shift JIS
         video = file.add_stream("libx264", rate=FPS)
         (video.height, video.width), video.pix_fmt = image.shape[:2], "yuv420p"

@@ -143,12 +143,16 @@ class _SeekableInput(_Input):
             return -1
 
 
+def _metadata_errors(handler: str) -> dict[str, str]:
+    """Return the argument for metadata that is not UTF-8, which PyAV before 19 decodes at opening; nobody reads it."""
+    return {"metadata_errors": handler} if int(av.__version__.partition(".")[0]) < 19 else {}
+
+
 @contextmanager
 def _open(file: _Input, options: Mapping[str, Any]) -> Iterator[av.container.InputContainer]:
     """Open a container, and translate the errors of the block."""
     try:
-        # Nothing here reads metadata, so its encoding does not matter.
-        with av.open(file, "r", metadata_errors="replace", **options) as container:
+        with av.open(file, "r", **_metadata_errors("replace"), **options) as container:
             yield container
     except Exception as error:
         if file.failure:
