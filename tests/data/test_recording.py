@@ -9,6 +9,7 @@ import io
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 import numpy as np
 import pytest
@@ -56,6 +57,12 @@ CONTAINERS: dict[str, dict] = {
 SPREAD = [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0]
 
 
+@cache
+def of_container(name: str) -> bytes:
+    """Return a recording in a container of CONTAINERS."""
+    return recording(**CONTAINERS[name])
+
+
 def times(video: bytes, max_frames: int | None = 10, interval_s: float = 0.0, **options) -> list[float]:
     """Return the times of the frames that are taken of a recording."""
     options = {"spread_first": False, **options}
@@ -71,7 +78,7 @@ def images(video: bytes, max_frames: int = 3, img_size: int = 32) -> list[np.nda
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_recording_in_any_container_gives_frames_of_all_its_length(container):
     """Ten frames, at the tenths of the picture's length, forwards and spread first."""
-    video = recording(**CONTAINERS[container])
+    video = of_container(container)
     # HEVC has open groups: frames that are shown before a key frame, but need the group before it, are left out.
     tolerance = 0.6 if CONTAINERS[container].get("codec") == "libx265" else 0.35
     assert times(video) == pytest.approx(SPREAD, abs=tolerance)
@@ -83,7 +90,7 @@ def test_recording_in_any_container_gives_frames_of_all_its_length(container):
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_large_recording_is_read_by_seeks_with_the_same_frames(container):
     """With `read_all_bytes` 0 every file counts as large; one that cannot seek is read instead."""
-    assert times(recording(**CONTAINERS[container]), read_all_bytes=0) == pytest.approx(SPREAD, abs=0.7)
+    assert times(of_container(container), read_all_bytes=0) == pytest.approx(SPREAD, abs=0.7)
 
 
 @pytest.mark.parametrize("container", ["mpegts", "matroska", "flv", "mp4"])
@@ -304,7 +311,7 @@ def test_file_without_a_picture_raises_one_line_that_says_why(kind):
 )
 def test_damaged_recording_gives_frames_or_undecodable_video(container):
     """Flipped bits, zeroed and lost parts: no other exception comes, by reading and by seeking."""
-    rng, whole = random.Random(5), recording(**CONTAINERS[container])
+    rng, whole = random.Random(5), of_container(container)
     for number in range(8):
         damaged = bytearray(whole)
         for _ in range(rng.choice((1, 10, 100))):
