@@ -18,6 +18,8 @@ from av.stream import Disposition
 from data.errors import StopRequested, ToolkitError, UndecodableVideo
 from data.readers import ChainedReader, Readable
 
+# PyAV before 19 decodes metadata, which nothing here reads, when it opens a file: it need not be UTF-8.
+_METADATA: Mapping[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _MAX_PIXELS = 4096 * 2304  # the largest frame that Twitch sends; a larger one is a decompression bomb
 _MAX_READ_ERRORS = 20  # in a row; then the rest of the file is taken for lost
 _SEGMENT_READ_BYTES = 8192  # FFmpeg reads in steps of this size, so less than one step beyond the first frame
@@ -143,16 +145,11 @@ class _SeekableInput(_Input):
             return -1
 
 
-def _metadata_errors(handler: str) -> dict[str, str]:
-    """Return the argument for metadata that is not UTF-8, which PyAV before 19 decodes at opening; nobody reads it."""
-    return {"metadata_errors": handler} if int(av.__version__.partition(".")[0]) < 19 else {}
-
-
 @contextmanager
 def _open(file: _Input, options: Mapping[str, Any]) -> Iterator[av.container.InputContainer]:
     """Open a container, and translate the errors of the block."""
     try:
-        with av.open(file, "r", **_metadata_errors("replace"), **options) as container:
+        with av.open(file, "r", **_METADATA, **options) as container:
             yield container
     except Exception as error:
         if file.failure:
