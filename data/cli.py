@@ -137,12 +137,13 @@ def _flush(code: int) -> int:
 
 
 def _stdout_failed(error: OSError, code: int) -> int:
-    """Log the error and return `code`, 1 instead of 0. A reader of stdout that has read enough is no error."""
+    """Print the error and return `code`, 1 instead of 0. A reader of stdout that has read enough is no error."""
     with suppress(OSError):  # Python flushes again at its exit, and would complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return code
-    log.error("cannot write to stdout: %s", error.strerror)
+    with suppress(OSError):
+        sys.stderr.write(f"error: cannot write to stdout: {error.strerror}\n")  # the log is not set up for --help
     return code or 1
 
 

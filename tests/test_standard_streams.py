@@ -1,0 +1,80 @@
+"""Standard streams: full, closed and broken ones end a command with one line, never with a traceback."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from data import cli
+from data.errors import StreamOffline
+from tests.data.conftest import environment
+from tests.test_architecture import COMMANDS
+
+ROOT = Path(__file__).resolve().parent.parent
+_FULL = "error: cannot write to stdout: No space left on device\n"
+_CLOSED = "error: cannot write to stdout: Bad file descriptor\n"
+# By words and redirections: the exit code, and what stderr shows.
+_CASES = {
+    "data.info > /dev/full": (1, _FULL),
+    "data.info --json > /dev/full": (1, _FULL),
+    "data.info --help > /dev/full": (1, _FULL),
+    "data.info >&-": (1, _CLOSED),
+    "data.info 2>&-": (0, ""),
+    "data.info 2> /dev/full": (0, ""),
+    "data.info <&-": (0, ""),
+    "data.info <&- >&- 2>&-": (1, ""),
+    "data.info > /dev/full 2>&1": (1, ""),
+    "data.info | true": (0, ""),
+    "data.info 2>&1 | true": (0, ""),
+}
+
+
+def _start(words: str, env: dict[str, str]) -> subprocess.Popen[str]:
+    line = f"set -o pipefail; {sys.executable} -m {words}"
+    return subprocess.Popen(
+        ["bash", "-c", line], cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_command_with_full_closed_or_broken_streams_prints_one_line(tmp_path: Path):
+    """The exit code is 1 if the result is lost, otherwise 0; without buffers, too. Nothing is printed by Python."""
+    env = environment(DOWNLOAD_PATH=str(tmp_path), DB_HOST="")
+    env.pop("PYTHONUNBUFFERED", None)
+    running = {words: _start(words, env) for words in _CASES}
+    running["data.info > /dev/full "] = _start("data.info > /dev/full", env | {"PYTHONUNBUFFERED": "1"})
+    for words, process in running.items():
+        _, stderr = process.communicate(timeout=120)
+        assert (words, process.returncode, stderr) == (words, *_CASES[words.strip()])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_ends_its_process_through_the_one_place(name: str):
+    """A command that left with sys.exit would wait for threads that hang, and Python would report a full stdout."""
+    source = (ROOT / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+    assert source.endswith('if __name__ == "__main__":\n    cli.end_process(main())\n')
+    assert "return cli.run_command(" in source
+
+
+def test_log_when_it_contains_escape_codes_and_secrets_prints_neither(capfd: pytest.CaptureFixture[str]):
+    """Titles, names of files and texts of servers are one line without control characters, in tracebacks, too."""
+    foreign = "\x1b]0;owned\x07 \udcff"
+
+    def work(*_: object) -> int:
+        logging.getLogger("data").warning("%s\nerror: forged", foreign)
+        raise StreamOffline(f"{foreign} https://usher.ttvnw.net/x.m3u8?sig=abcdef&token=secret")
+
+    root = logging.root
+    handlers, level = root.handlers, root.level
+    try:
+        assert cli.run_command(Namespace(quiet=False, verbose=2), work) == StreamOffline.exit_code
+    finally:
+        root.handlers, root.level = handlers, level
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "warning: \ufffd]0;owned\ufffd \ufffd error: forged"
+    assert lines[1].startswith("error: \ufffd]0;owned\ufffd")
+    assert not [line for line in lines if "\x1b" in line or "secret" in line or line.startswith("error: forged")]
