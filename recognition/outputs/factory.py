@@ -26,12 +26,20 @@ def create_outputs(
 ) -> Iterator[Output]:
     """Yield the outputs, the console last: an invalid option is reported before anything is printed.
 
+    The last one is closed first: files are written before a server may delay the end.
+
     stack: holds the outputs' resources; close the outputs before it.
     total: number of sources, None if unknown.
     stats: the counts of a survey, which the progress line shows; None in the other modes.
     Raises FolderError if a file cannot be written, SettingsError if a URL or port cannot be used.
     """
     # Each module is imported on demand: together they load six libraries, and most runs need none of them.
+    if args.webhook:
+        yield _webhook(args.webhook, settings, stack)
+    if args.metrics is not None:
+        from recognition.outputs.prometheus import PrometheusMetrics
+
+        yield PrometheusMetrics(args.metrics, settings.metrics_host)
     if args.save:
         from recognition.outputs.annotated_images import AnnotatedImages
 
@@ -44,12 +52,6 @@ def create_outputs(
         from recognition.outputs.parquet_file import ParquetFile
 
         yield ParquetFile(Path(args.parquet))
-    if args.webhook:
-        yield _webhook(args.webhook, settings, stack)
-    if args.metrics is not None:
-        from recognition.outputs.prometheus import PrometheusMetrics
-
-        yield PrometheusMetrics(args.metrics, settings.metrics_host)
     yield from _console(args, total, stats)
 
 
