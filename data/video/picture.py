@@ -6,6 +6,7 @@ import struct
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
 
 from data.video.images import area_average
@@ -33,11 +34,11 @@ def resize_frame(frame: av.VideoFrame, img_size: int) -> np.ndarray:
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     """Return (a, b, c, d) of the frame's display matrix: x' = a x + c y, y' = b x + d y. ISO 14496-12, 6.2.2."""
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX" and data.buffer_size >= 36:
-            a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
-            return a, b, c, d
-    return None
+    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    if data is None or data.buffer_size < 36:
+        return None
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(data))
+    return a, b, c, d
 
 
 def _turned(image: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
