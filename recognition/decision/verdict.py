@@ -142,6 +142,11 @@ class VerdictAccumulator:
             self._dropped += 1
         return prediction
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no frame was added."""
+        return not self._predictions
+
     def verdict(self) -> Verdict:
         """Return the verdict of the frames so far. Raises ValueError before the first frame."""
         predictions = tuple(self._predictions)

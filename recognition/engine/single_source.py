@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from data.entities import Frame
-from data.errors import StreamError, translate_unexpected
+from data.errors import StreamError, UndecodableVideo, translate_unexpected
 from recognition.decision.early_stopping import probability_of_change
 from recognition.decision.verdict import VerdictAccumulator
 from recognition.engine.signals import signals_deferred
@@ -60,6 +60,8 @@ def classify_source(
             if certainty < 1 and frame.number < max_frames and _is_certain(accumulator, max_frames, certainty):
                 stopped_early = True
                 break
+        if accumulator.is_empty:
+            raise UndecodableVideo(f"{source}: no picture could be decoded")
         yield VerdictReached(source, now(), accumulator.verdict(), stopped_early=stopped_early)
 
 

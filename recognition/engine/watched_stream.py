@@ -29,6 +29,7 @@ from data.errors import (
     StreamError,
     StreamOffline,
     StreamUnavailable,
+    UndecodableVideo,
     UnexpectedStreamError,
     translate_unexpected,
 )
@@ -100,7 +101,9 @@ class WatchedStream:
             return self._on_error(error, emit)
         if follower.ended:
             self.finished = not follower.live
-            return self._on_offline(StreamOffline(f"{self.source}: the stream has ended"), emit)
+            ended = StreamOffline(f"{self.source}: the stream has ended")
+            empty = UndecodableVideo(f"{self.source}: no picture could be decoded")  # nobody sees it after a frame
+            return self._on_offline(ended if follower.live else empty, emit)
         return follower.poll_interval_s
 
     def close(self, emit: Emit) -> None:

@@ -125,6 +125,12 @@ def test_frame_that_cannot_be_classified_costs_its_source_only():
         printed([Frame(1, b"no JPEG")], ColourClassifier())
 
 
+def test_source_without_a_frame_has_no_picture():
+    """An iterator that ends at once is a failure of its source, no traceback."""
+    with pytest.raises(UndecodableVideo, match=r"^x: no picture"):
+        printed([], ColourClassifier())
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 

@@ -177,6 +177,13 @@ def test_error_of_a_recording_finishes_it(error, colours, wait):
     assert (harness.watched.finished, len(harness.pauses)) == (True, 1)
 
 
+def test_recording_that_ends_without_a_frame_has_no_picture():
+    """It is not said to be offline."""
+    harness = Harness(FakeOpener(FakeFollower([], live=False)), wait=True)
+    assert summary(harness.poll(3)) == ["no picture"]
+    assert harness.watched.finished
+
+
 def test_long_outage_is_reported_and_finishes_without_wait():
     """After 30 s the outage is reported once; after five minutes the source finishes, unless `wait` is set."""
     harness = Harness(FakeOpener(FakeFollower(frames_of(RED, RED, RED), DOWN), DOWN))
