@@ -49,6 +49,7 @@ class RangeReader:
         self._deadline = time.monotonic() + deadline_s
         self._limit_bytes = limit_bytes
         self._response: requests.Response | None = None
+        self._error: BaseException | None = None  # of `read`
         self._body: Iterator[bytes] = iter(())  # of `_response`
         self._file = self._iter_file(byte_range.uri, byte_range.start, byte_range.end, initial_bytes)
         self._buffer = b""
@@ -57,7 +58,8 @@ class RangeReader:
         """Return 1 to `size` bytes; b"" at the end of the file, and after an error: demuxers continue to read then."""
         try:
             self._buffer = self._buffer or next(self._file, b"")
-        except BaseException:
+        except BaseException as error:
+            self._error = error
             self._release()
             raise
         part, self._buffer = self._buffer[:size], self._buffer[size:]
@@ -68,8 +70,10 @@ class RangeReader:
         return self
 
     def __exit__(self, failed: type | None, *_: object) -> None:
-        # A connection can be reused only when all requested bytes were read.
         try:
+            if not failed and self._error:  # a demuxer may go on with what it has, but the response was cut off
+                raise self._error
+            # A connection can be reused only when all requested bytes were read.
             if not failed and self._response is not None and self._response.status_code == 206:
                 deque(self._body, maxlen=0)
         finally:
