@@ -74,7 +74,7 @@ def connect(
         url = sa.URL.create("postgresql+psycopg2", user, password or None, host, port, name)
         engine = _make_engine(url, timeout_s, dry_run=access == "dry run")
         stack.callback(engine.dispose)
-        with translate_errors("while connecting"), engine.begin() as connection:
+        with translate_errors(), engine.begin() as connection:
             _check_database(connection, access)
         yield engine
 
@@ -143,18 +143,14 @@ def _check_database(connection: sa.Connection, access: Access) -> None:
 
 
 @contextlib.contextmanager
-def translate_errors(when: str = "") -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Translate errors of SQLAlchemy and the driver in the block into CatalogConnectionLost or CatalogUnavailable."""
     try:
         yield
     except SQLAlchemyError as error:
         raise _to_catalog_error(error) from error
     except UnicodeDecodeError as error:  # psycopg2 cannot decode a refusal in the server's own language and encoding
-        if when:
-            raise CatalogUnavailable("PostgreSQL refused: check DB_NAME, DB_USER and DB_PASSWORD.") from error
-        raise CatalogUnavailable(
-            "The database holds a name that is not UTF-8: correct it in the table games."
-        ) from error
+        raise CatalogUnavailable("PostgreSQL refused: check DB_NAME, DB_USER and DB_PASSWORD.") from error
 
 
 _READ_ONLY_ADVICE = "set default_transaction_read_only to off for the role and the database"
@@ -169,6 +165,7 @@ _CODE_ADVICE = {
     "53200": "give the server more memory",
     "53300": "close other connections, or raise max_connections",
     "3F000": "create a schema that is in the search_path of the role",
+    "22021": "correct the names in the table games, which are not UTF-8",
     "22P05": "use a database with the encoding UTF8",
 }
 # Parts of the server's message, and what to do.

@@ -75,7 +75,7 @@ _COLUMNS = """
                 AND i.indisunique AND i.indisvalid AND i.indpred IS NULL) AS is_unique
     FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace
         LEFT JOIN pg_attribute c ON c.attrelid = t.oid AND c.attnum > 0 AND NOT c.attisdropped
-    WHERE t.oid IN (to_regclass('games'), to_regclass('frames'))
+    WHERE t.oid IN (to_regclass('games'), to_regclass('frames')) ORDER BY t.relname DESC
 """
 
 
@@ -111,10 +111,11 @@ def prepare(connection: sa.Connection, *, writable: bool, dry_run: bool = False)
     for table_name, table in found.items():
         _refuse_foreign(table_name, table)
     is_current = len(found) == len(metadata.tables) and found["games"].version == VERSION
-    if is_current or (not writable and len(found) == len(metadata.tables)):
+    if is_current or (len(found) == len(metadata.tables) and not writable and not dry_run):
         return  # without a change, so that the role needs no right to make one
     if not writable:
-        raise CatalogUnavailable("The database is read-only and has no tables yet: make it writable, or check DB_NAME.")
+        state = "tables of an earlier version" if found else "no tables yet"
+        raise CatalogUnavailable(f"The database is read-only and has {state}: make it writable, or check DB_NAME.")
     metadata.create_all(connection)
     for statement in (
         "ALTER TABLE frames ADD COLUMN IF NOT EXISTS sha256 bytea",
