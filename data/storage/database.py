@@ -176,7 +176,7 @@ _REFUSAL_ADVICE = (
     (("definition of service", "service file"), "unset PGSERVICE, or correct the service file"),
     (("configuration parameter", "command-line argument", "command-line option"), "correct PGOPTIONS"),
     (("standby mode", "session is read-only", "session is not read-only"), "set DB_HOST to the primary server"),
-    (("password", "authentication", "pg_hba", "role "), "check DB_USER and DB_PASSWORD"),
+    (("password", "authentication", "pg_hba", "fatal:  role "), "check DB_USER and DB_PASSWORD"),
     (('database "', "does not exist"), "make the database with createdb, or check DB_NAME"),
     (("permission denied",), "GRANT the role DB_USER the right to create and change tables there"),
     (("must be owner",), "run the command once as the owner of the tables"),

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from data.errors import CatalogUnavailable
+from data.errors import CatalogConnectionLost, CatalogUnavailable
 from data.factories import connect_database
 from data.storage.catalog import Catalog
+from data.storage.database import translate_errors
 from tests.data.conftest import settings
+from tests.data.restartable_postgres import LossyProxy
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +138,92 @@ def test_the_tables_are_the_documented_ones(engine: Engine):
     ]
     assert any("UNIQUE" in index and "(path)" in index for index in indexes)
     assert any("(game_id, user_login)" in index for index in indexes)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "advice"),
+    [
+        ("PGSSLMODE", "nonsense", "correct PGSSLMODE and the certificates"),
+        ("PGSERVICE", "nowhere", "unset PGSERVICE, or correct the service file"),
+        ("PGOPTIONS", "-c no_such_setting=1", "correct PGOPTIONS"),
+        ("PGOPTIONS", "-c default_transaction_read_only=on", "set default_transaction_read_only to off"),
+        ("PGREQUIREAUTH", "md5", "unset the variables that demand it"),
+        ("PGTARGETSESSIONATTRS", "standby", "set DB_HOST to the primary server"),
+    ],
+)
+def test_a_variable_of_libpq_that_spoils_the_connection_is_named(
+    server: dict[str, str], monkeypatch: pytest.MonkeyPatch, variable: str, value: str, advice: str
+):
+    """The advice is about the variable, which the line names, and not about host, role or password."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(CatalogUnavailable) as caught, connect_database(settings(**server)):
+        pass
+    assert advice in (line := str(caught.value))
+    assert f"(the environment sets {variable})" in line
+
+
+def test_a_server_without_ssl_is_told_as_what_it_is(server: dict[str, str], monkeypatch: pytest.MonkeyPatch):
+    """PGSSLMODE=require with a server that has none, over TCP: a proxy to the socket, which knows no SSL."""
+    monkeypatch.setenv("PGSSLMODE", "require")
+    with LossyProxy(server["DB_HOST"], 0) as proxy:
+        assert "does not support SSL" in (line := _failure(**server | proxy.settings))
+    assert "correct PGSSLMODE" in line
+
+
+def test_another_address_in_the_environment_does_not_replace_db_host(
+    server: dict[str, str], catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+):
+    """PGHOSTADDR, PGHOST, PGPORT, PGUSER and PGDATABASE yield to the DB settings."""
+    for name, value in (("HOSTADDR", "192.0.2.1"), ("HOST", "x"), ("PORT", "1"), ("USER", "x"), ("DATABASE", "x")):
+        monkeypatch.setenv(f"PG{name}", value)
+    with connect_database(settings(**server)) as engine:
+        assert Catalog(engine).games() == catalog.games() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("57014", "raise statement_timeout"),
+        ("55P03", "or raise lock_timeout"),
+        ("25006", "DB_HOST to the primary"),
+        ("53100", "free some space"),
+        ("53300", "close other connections"),
+        ("42501", "GRANT"),
+    ],
+)
+def test_each_error_of_the_server_gets_its_own_advice(engine: Engine, code: str, advice: str):
+    """By its code, in whatever language the server words it; the connection is not taken for lost."""
+    raised = f"DO $$ BEGIN RAISE EXCEPTION 'permission denied' USING ERRCODE = '{code}'; END $$"
+    with pytest.raises(CatalogUnavailable) as caught, translate_errors(), engine.begin() as connection:
+        connection.exec_driver_sql(raised)
+    assert advice in str(caught.value)
+    assert not isinstance(caught.value, CatalogConnectionLost)
+
+
+def test_a_statement_timeout_does_not_pass_for_a_server_that_is_down(
+    server: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    """The message of PostgreSQL contains the word timeout, as that of a lost connection does."""
+    monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=100")
+    with (
+        connect_database(settings(**server)) as engine,
+        pytest.raises(CatalogUnavailable) as caught,
+        translate_errors(),
+        engine.begin() as connection,
+    ):
+        connection.exec_driver_sql("SELECT pg_sleep(60)")
+    assert "raise statement_timeout for the role or the database" in (line := str(caught.value))
+    assert "PGOPTIONS" in line
+    assert "DB_HOST" not in line
+
+
+def test_too_many_connections_are_told_as_what_they_are(guarded: dict[str, str], engine: Engine):
+    """The role may not connect once more; that may pass, so a running download waits."""
+    with engine.begin() as connection:
+        connection.execute(text("ALTER ROLE poor CONNECTION LIMIT 0"))
+    try:
+        line = _failure(**guarded | {"DB_USER": "poor"})
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("ALTER ROLE poor CONNECTION LIMIT -1"))
+    assert "close other connections, or raise max_connections" in line
