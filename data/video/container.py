@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import IO, Any
 
@@ -52,10 +52,12 @@ def open_segment(segment: Readable) -> Iterator[tuple[av.container.InputContaine
 
 
 @contextmanager
-def open_recording(file: IO[bytes]) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+def open_recording(
+    file: IO[bytes], stopped: Callable[[], bool]
+) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """Open a recording from its beginning, and its video stream. Raises UndecodableVideo.
 
-    `file`: seekable; of any of `_FORMATS`.
+    file: seekable; of any of `_FORMATS`. stopped: the file ends as soon as it returns true.
     """
     file.seek(0)
     if not (start := file.read(64)):
@@ -63,11 +65,11 @@ def open_recording(file: IO[bytes]) -> Iterator[tuple[av.container.InputContaine
     file.seek(0)
     with ExitStack() as stack:
         try:
-            container = stack.enter_context(_open(_SeekableInput(file), {"options": _RECORDING_OPTIONS}))
+            container = stack.enter_context(_open(_SeekableInput(file, stopped), {"options": _RECORDING_OPTIONS}))
         except UndecodableVideo:
             file.seek(0)
             try:  # a fragmented MP4 that was cut off can be read up to there, but only in order
-                container = stack.enter_context(_open(_Input(file), {"options": _RECORDING_OPTIONS}))
+                container = stack.enter_context(_open(_Input(file, stopped), {"options": _RECORDING_OPTIONS}))
             except UndecodableVideo as error:
                 raise UndecodableVideo(_unreadable_reason(start)) from error
         yield container, _video_stream(container)
@@ -117,14 +119,14 @@ class _Input:
     PyAV would raise it at any later call, even one of another container.
     """
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: Readable, stopped: Callable[[], bool] = lambda: False) -> None:
         self.failure: Exception | None = None
-        self._file = file
+        self._file, self._stopped = file, stopped
 
     def read(self, size: int, /) -> bytes:
-        """Return 1 to `size` bytes; b"" at the end of the file, and from an error on."""
+        """Return 1 to `size` bytes; b"" at the end of the file, from an error on, and once it is stopped."""
         try:
-            return b"" if self.failure else self._file.read(size)
+            return b"" if self.failure or self._stopped() else self._file.read(size)
         except Exception as error:  # noqa: BLE001 - `_open` raises it
             self.failure = error
             return b""
@@ -133,8 +135,8 @@ class _Input:
 class _SeekableInput(_Input):
     """An `_Input` of a file that can seek."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(file)
+    def __init__(self, file: IO[bytes], stopped: Callable[[], bool]) -> None:
+        super().__init__(file, stopped)
         self._seek, self.tell = file.seek, file.tell
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:

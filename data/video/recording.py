@@ -14,7 +14,7 @@ import io
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, takewhile
+from itertools import chain
 from math import inf
 from typing import IO
 
@@ -67,10 +67,13 @@ def sample_recording(
     else:
         times = sample_times(0.0, interval_s, max_frames)
         jpegs = (jpeg for _, _, jpeg in _read(file, times, encode, stopped))
-    if (first := next(jpegs, None)) is None:
+    try:
+        if (first := next(jpegs, None)) is None:
+            raise UndecodableVideo("no picture of the video can be decoded")
+    except UndecodableVideo as error:
         if stopped():
-            raise StreamUnavailable("the reading was stopped")
-        raise UndecodableVideo("no picture of the video can be decoded")
+            raise StreamUnavailable("the reading was stopped") from error
+        raise
     yield from chain([first], jpegs)
 
 
@@ -80,7 +83,7 @@ def _spread(
     """Yield up to `max_frames` frames, spread over the whole recording."""
     is_large = file.seek(0, io.SEEK_END) > read_all_bytes
     if is_large:
-        jpegs = _seek_spread(file, max_frames, encode, spread_first)
+        jpegs = _seek_spread(file, max_frames, encode, stopped, spread_first)
     else:  # the first frame at once, before the length is known
         jpegs = (jpeg for _, _, jpeg in _read(file, [0.0], encode, stopped))
     count = 0
@@ -113,8 +116,8 @@ def _in_order(
 def _length(file: IO[bytes], stopped: _Stopped) -> tuple[float, int]:
     """Return the length of a video in seconds, and the number of its frames. Nothing is decoded."""
     seconds, frames = 0.0, 0
-    with open_recording(file) as (container, stream):
-        for group in read_groups(_until(stopped, read_packets(container, stream)), stream):
+    with open_recording(file, stopped) as (container, stream):
+        for group in read_groups(read_packets(container, stream), stream):
             seconds, frames = group.start_s + group.seconds, frames + len(group.packets)
     return seconds, frames
 
@@ -128,8 +131,8 @@ def _read(
     """
     pending = iter(times)
     time_s, latest_s = next(pending, inf), -1.0
-    with open_recording(file) as (container, stream):
-        for group in read_groups(_until(stopped, read_packets(container, stream)), stream):
+    with open_recording(file, stopped) as (container, stream):
+        for group in read_groups(read_packets(container, stream), stream):
             end_s = group.start_s + group.seconds - _TICK_S  # a time at the end is that of the next key frame
             if time_s >= end_s and not (group.continues or group.unfinished):
                 continue
@@ -146,9 +149,11 @@ def _read(
                 deque(frames, maxlen=0)  # the next part needs them
 
 
-def _seek_spread(file: IO[bytes], max_frames: int, encode: _Encode, spread_first: bool) -> Iterator[bytes]:
+def _seek_spread(
+    file: IO[bytes], max_frames: int, encode: _Encode, stopped: _Stopped, spread_first: bool
+) -> Iterator[bytes]:
     """Yield frames spread from the first timestamp to the last one, until one is not found where it should be."""
-    with open_recording(file) as (container, stream):
+    with open_recording(file, stopped) as (container, stream):
         groups = read_groups(read_packets(container, stream), stream)
         start = next((frame for group in groups for frame in decode_group(group, stream)), None)
         if start is None or start.frame.pts is None:
@@ -196,7 +201,3 @@ def _seek(container: av.container.InputContainer, stream: av.VideoStream, time_s
         log.debug("seek failed", exc_info=True)
     else:
         yield from read_packets(container, stream)
-
-
-def _until(stopped: _Stopped, packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
-    return takewhile(lambda _: not stopped(), packets)
