@@ -110,6 +110,7 @@ def test_folds_validate_each_streamer_once(trained, tmp_path):
     run = create(trained.dataset.download_path, tmp_path, "--folds", "3", EPOCHS="8", VISUALIZE_RESULTS="false")
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("Cross-validation, 3 folds: ")
+    assert "16 of 16" in run.stdout.splitlines()[-1]
     told = figures(tmp_path)
     assert sum(map(sum, told["confusion"])) == told["training"]["frames"] == 48
     assert len(told["validation"]["logins"]) == 11

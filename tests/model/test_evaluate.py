@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shutil
+import struct
 import subprocess
+import tempfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -119,6 +123,84 @@ def test_folder_without_usable_images_exits_with_one_line(trained, tmp_path, con
         evaluated(trained, tmp_path / "in")
     done = evaluate(trained, tmp_path / "in")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def bomb() -> bytes:
+    """Return a PNG whose header announces 40,000 x 40,000 pixels."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+
+
+def test_odd_files_cost_themselves_only(trained, sorted_by_hand, tmp_path):
+    """A bomb, a FIFO, a device, a folder, a link in a circle, a file of 1 TB: a line each, and the rest counts."""
+    red = sorted_by_hand / "red"
+    (red / "bomb.png").write_bytes(bomb())
+    os.mkfifo(red / "fifo.jpg")
+    (red / "device.jpg").symlink_to("/dev/zero")
+    (red / "folder.jpg").mkdir()
+    (red / "circle.jpg").symlink_to("circle.jpg")
+    (red / "gone.jpg").symlink_to("nowhere")
+    with (red / "sparse.jpg").open("wb") as file:
+        file.truncate(10**12)
+    (sorted_by_hand / "loop").symlink_to(".")
+    (sorted_by_hand / "around").symlink_to("around")
+    (sorted_by_hand / "file").write_text("no folder")
+    done = evaluate(trained, sorted_by_hand, "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^frames right +100\.0% of 30$", done.stdout, re.M)
+    skipped = [line.split(" cannot be decoded and is skipped: ") for line in done.stderr.splitlines()]
+    names = {Path(path).name: reason for path, reason in skipped}
+    odd = ("ann-99", "fifo", "device", "folder", "circle", "gone", "sparse")
+    assert names.keys() == {"bomb.png", *(f"{name}.jpg" for name in odd)}
+    assert names["fifo.jpg"] == names["device.jpg"] == names["folder.jpg"] == "not a regular file."
+    assert "pixels" in names["bomb.png"]
+
+
+def test_many_unusable_images_are_counted(trained, sorted_by_hand, tmp_path):
+    """Ten names are enough to find the cause."""
+    for number in range(30):
+        (sorted_by_hand / "red" / f"eve-{number}.jpg").write_bytes(b"no image")
+    done = evaluate(trained, sorted_by_hand, "--out", tmp_path / "out")
+    assert done.returncode == 0
+    assert len(done.stderr.splitlines()) == 11
+    assert "21 more images cannot be decoded and are skipped." in done.stderr
+
+
+def test_names_that_are_not_utf_8_are_replaced(trained, sorted_by_hand, tmp_path):
+    """A folder, an image and the root may have any bytes as their name; the reports have U+FFFD there."""
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    shutil.copytree(sorted_by_hand, root)
+    folder = root / os.fsdecode(b"\xe9toile")
+    folder.mkdir()
+    shutil.copy(sorted_by_hand / "Magenta" / "dan-1.jpg", folder / os.fsdecode(b"d\xe9n-1.jpg"))  # OpenCV crashes
+    done = evaluate(trained, root, "--out", root / "out")
+    assert done.returncode == 0, done.stderr
+    assert "\ufffdtoile (not a class)" in done.stdout
+    assert "\ufffdtoile" in (root / "out" / "report.html").read_text(encoding="utf-8")
+    assert json.loads((root / "out" / "metrics.json").read_text(encoding="utf-8"))["folder"].endswith("/\ufffd")
+
+
+def test_unreadable_folder_is_named_and_skipped(caplog):
+    """One folder without permission does not hide the others."""
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are open to root only
+        root, user = Path(name), os.geteuid()
+        root.chmod(0o755)
+        for game in ("Red", "Green"):
+            save(root / game / "ann-1.jpg", picture(RED, 1))
+        (root / "Green").chmod(0)
+        if user == 0:
+            os.seteuid(65534)  # root may read everything
+        try:
+            found = image_folder.list_images(root, GAMES, {})
+        finally:
+            os.seteuid(user)
+            (root / "Green").chmod(0o755)
+    assert [image.game_name for image in found] == ["Red"]
+    assert caplog.messages == [f"Cannot read {root / 'Green'}: Permission denied. The folder is skipped."]
 
 
 def test_markup_in_names_is_escaped(trained, tmp_path):

@@ -5,22 +5,26 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
-from model.artifacts import conversion
+from data.errors import ModelError
+from data.video.images import encode_jpeg
+from model.artifacts import conversion, model_files
 from model.inference.classifier import INT8_FILE, ONNX_FILE, Classifier, model_file
 from tests.in_process import run_command
-from tests.model.conftest import GAMES, picture
+from tests.model.conftest import GAMES, ROOT, environment, picture
 from tests.model.test_validation import black, compressed
 
 
-def export(folder: Path, dataset: Path) -> subprocess.CompletedProcess[str]:
+def export(folder: Path, dataset: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the command."""
     env = {"MODEL_PATH": str(folder), "DOWNLOAD_PATH": str(dataset), "CUDA_VISIBLE_DEVICES": ""}
-    return run_command("model.export", env=env)
+    return run_command("model.export", *map(str, words), env=env)
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +32,89 @@ def exported(trained, tmp_path_factory):
     """Run the command on the trained model without its model.onnx; return the folder and what it printed."""
     folder = shutil.copytree(trained.path, tmp_path_factory.mktemp("exported") / "model")
     (folder / ONNX_FILE).unlink()
-    done = export(folder, trained.dataset.download_path)
+    env = environment(trained.dataset.download_path, folder)
+    command = [sys.executable, "-m", "model.export"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+    return folder, done
 
 
 def test_export_prints_a_comparison_for_each_file(exported):
     """One line per file: on these plain images every format answers as Keras does."""
-    folder, output = exported
-    lines = output.splitlines()[1:]
+    folder, done = exported
+    lines = done.stdout.splitlines()[1:]
     assert [line.split()[0] for line in lines] == [ONNX_FILE, INT8_FILE, "model.tflite"]
     for line in lines:
         match = re.fullmatch(r"\S+ +\d+\.\d +(\d+) of (\d+) \(\d+\.\d%\) +\S+ +\d+\.\d", line)
         assert match is not None
         assert (int(match[1]), int(match[2])) == (0, 36)
         assert (folder / line.split()[0]).is_file()
+
+
+def test_export_prints_no_message_of_libraries(exported):
+    """Only the frame that is no image is named: nothing of absl, CUDA, XNNPACK, the quantizer or Keras."""
+    _, done = exported
+    assert [line.partition(" cannot")[0].rpartition("/")[2] for line in done.stderr.splitlines()] == ["red_ann-99.jpg"]
+
+
+def test_calibrate_on_uses_the_images_of_a_folder(trained, tmp_path):
+    """A folder for each game, named by its id or its name, takes the place of a dataset."""
+    folder = shutil.copytree(trained.path, tmp_path / "model")
+    for game in GAMES:
+        shutil.copytree(trained.dataset.root / str(game.id), tmp_path / "mine" / game.name.lower())
+    done = export(folder, tmp_path / "nowhere", "--calibrate-on", tmp_path / "mine")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r" 0 of 36 ", done.stdout)) == 3
+
+
+@pytest.mark.parametrize("images", ["no dataset", "no folder", "a file", "another game"])
+def test_missing_images_are_reported_before_tensorflow_loads(trained, tmp_path, images):
+    """The line says how to name a folder, and nothing is converted."""
+    folder = tmp_path / "mine"
+    if images == "a file":
+        folder.write_text("")
+    elif images == "another game":
+        (folder / "Magenta").mkdir(parents=True)
+        (folder / "Magenta" / "ann-1.jpg").write_bytes(encode_jpeg(picture(GAMES[0], 1), 95))
+    words = [] if images == "no dataset" else ["--calibrate-on", str(folder)]
+    code = f"import sys; from model.export import main; print(main({words}), 'tensorflow' in sys.modules)"
+    env = environment(tmp_path, trained.path)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n"
+    (line,) = done.stderr.splitlines()
+    assert "--calibrate-on" in line if images != "a file" else "Not a directory" in line
+
+
+DAMAGED_H5 = {
+    "empty": lambda whole: whole[:0],
+    "text": lambda whole: b"no model" + whole[:0],
+    "truncated": lambda whole: whole[: len(whole) // 2],
+    "other layer": lambda whole: whole.replace(b'"Conv2D"', b'"Conv9D"'),
+    "no JSON": lambda whole: whole.replace(b'{"module": "keras"', b'{"module": "keras'),
+    "no UTF-8": lambda whole: whole.replace(b'"Conv2D"', b'"\xff\xfe\xfd2D"'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_H5.values(), ids=DAMAGED_H5)
+def test_damaged_h5_raises_model_error(trained, tmp_path, damage):
+    """Whatever Keras and HDF5 raise, it is one line."""
+    path = tmp_path / "model.h5"
+    path.write_bytes(damage((trained.path / "model.h5").read_bytes()))
+    with pytest.raises(ModelError, match=r"model\.h5 cannot be loaded") as caught:
+        conversion.load(path, 3)
+    assert "\n" not in str(caught.value)
+
+
+def test_h5_of_another_model_raises_model_error(trained, tmp_path):
+    """A whole Keras model with other classes, and an HDF5 file that is no model."""
+    with pytest.raises(ModelError, match=r"cannot be loaded \(its input is"):
+        conversion.load(trained.path / "model.h5", 4)
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file["calibration/temperature"] = np.arange(3)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        conversion.load(tmp_path / "model.h5", 3)
+    with pytest.raises(ModelError, match=r"calibration in .* cannot be read"):
+        model_files.calibration_of(tmp_path / "model.h5")
 
 
 def test_int8_model_is_smaller_and_predicts_the_same(exported, trained):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
+import shutil
+
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from data.entities import StoredFrame
+from data.errors import ModelError
 from data.video.images import decode_jpeg
 from model.augmentation.pipeline import Augmentation
-from model.datasets import image_dataset
+from model.datasets import image_dataset, image_files
 from model.datasets.frame_cache import CacheLimits
 from model.datasets.image_dataset import ImageDataset, feature_batches
 from model.datasets.sampler import EpochSampler
+from model.training.hardware import tensorflow_errors
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, SIZE, picture
 from tests.sample_images import resize_by_area
 
@@ -114,6 +120,53 @@ def test_many_undecodable_frames_are_counted(painted, caplog):
     assert image_dataset.decodable_frames(painted.root, frames + gone, SIZE) == frames
     assert len(caplog.messages) == 11
     assert "15 more" in caplog.messages[-1]
+
+
+def test_resized_frames_are_counted_in_one_line(painted, caplog):
+    """Frames of another IMG_SIZE, which a training run would otherwise resize unnoticed."""
+    frames = painted.paint(RED, "ann", 3) + painted.paint(BLUE, "ben", 2, size=2 * SIZE)
+    assert image_dataset.decodable_frames(painted.root, frames, SIZE) == frames
+    assert caplog.messages == ["2 of 5 frames are not 32 x 32 pixels and are resized (IMG_SIZE)."]
+
+
+def turned_jpeg(orientation: int) -> bytes:
+    """Return a JPEG, red at the left and blue at the right, with an EXIF orientation."""
+    image = Image.new("RGB", (SIZE, SIZE), (0, 0, 255))
+    image.paste((255, 0, 0), (0, 0, SIZE // 2, SIZE))
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Orientation] = orientation
+    image.save(file, "JPEG", exif=exif, quality=95)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("orientation", "red"), [(1, "left"), (3, "right"), (6, "top"), (8, "bottom")])
+def test_exif_orientation_counts_in_training_as_in_evaluation(painted, orientation, red):
+    """Both see the image as a viewer shows it."""
+    (frame,) = painted.paint(RED, "ann", 1)
+    path = painted.root / frame.path
+    path.write_bytes(turned_jpeg(orientation))
+    pixels, _ = gathered(ImageDataset(painted.root, [frame], GAMES, SIZE).batches())
+    assert np.array_equal(pixels[0], image_files.read_image(path, SIZE))
+    middle, near, far = SIZE // 2, SIZE // 4, 3 * SIZE // 4
+    row, column = {"left": (middle, near), "right": (middle, far), "top": (near, middle), "bottom": (far, middle)}[red]
+    assert pixels[0, row, column, 0] > 200
+
+
+def test_frame_that_becomes_unreadable_counts_as_black(dataset, caplog):
+    """It was decodable at the start: it costs itself, in one line, not hours of training; a lost disk ends the run."""
+    batches = dataset.batches()
+    (dataset.root / dataset.frames[3].path).unlink()
+    for _ in range(2):
+        pixels, _ = gathered(batches)
+        assert [bool(image.any()) for image in pixels] == [True] * 3 + [False] + [True] * 8
+    assert len(caplog.messages) == 1
+    assert "ann-4.jpg became unreadable and counts as a black image" in caplog.messages[0]
+    shutil.rmtree(dataset.root)
+    with (
+        pytest.raises(ModelError, match=r"more than 10 frames became unreadable.* Do that\."),
+        tensorflow_errors("Do that."),
+    ):
+        gathered(batches)
 
 
 def test_head_returns_the_first_images(dataset):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+
+import pytest
 
 from tests.model.conftest import ROOT, create, environment, figures
 
@@ -28,6 +33,30 @@ def test_resume_after_sigkill_gives_the_same_metrics(trained, tmp_path):
     assert figures(tmp_path)["history"] == figures(trained.path)["history"]
     assert figures(tmp_path)["accuracy_by_frame"] == figures(trained.path)["accuracy_by_frame"]
     assert not (tmp_path / "unfinished").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_in_training_names_resume_in_the_last_line(trained, tmp_path, number):
+    """The exit code is 130, no traceback is printed, and the epochs are there; damaged, they are refused and kept."""
+    checkpoint = tmp_path / "unfinished" / "split.npz"
+
+    def interrupt() -> None:
+        while not checkpoint.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    done = create(trained.dataset.download_path, tmp_path, EPOCHS="5000", PATIENCE="5000")
+    assert done.returncode == 130
+    last = done.stderr.splitlines()[-1]
+    assert last == "error: Interrupted. Finished epochs are kept: repeat the command with --resume."
+    assert "Traceback" not in done.stderr
+    content = checkpoint.read_bytes()[:-99]
+    checkpoint.write_bytes(content)
+    again = create(trained.dataset.download_path, tmp_path, "--resume", EPOCHS="5000", PATIENCE="5000")
+    assert again.returncode == 1
+    assert "split.npz is damaged" in again.stderr.splitlines()[-1]
+    assert checkpoint.read_bytes() == content
 
 
 def test_resume_with_other_settings_is_refused(trained, tmp_path):

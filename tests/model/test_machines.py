@@ -70,6 +70,7 @@ def test_two_devices_train_one_model(trained, single):
         "from model import create\n"
         "from model.datasets import image_dataset\n"
         "from model.training import checkpoint, experiment, factories\n"
+        "from model.terminal.progress import no_progress\n"
         "from model.training.hardware import Hardware\n"
         "settings, hardware = config.load(), Hardware(strategy)\n"
         "folder = FrameFolder(settings.download_path / 'frames')\n"
@@ -80,7 +81,7 @@ def test_two_devices_train_one_model(trained, single):
         "dataset = image_dataset.ImageDataset(*args)\n"
         "model = factories.make_network(settings, len(classes), hardware)\n"
         "checkpoints = checkpoint.CheckpointStore(settings.model_path, write=False)\n"
-        "context = factories.TrainingContext(settings, dataset, hardware, checkpoints, print, False)\n"
+        "context = factories.TrainingContext(settings, dataset, hardware, checkpoints, print, no_progress)\n"
         "result = experiment.train_with_holdout(context, model, split, False)\n"
         "print(json.dumps([hardware.devices, result.history.history]))"
     )
@@ -104,7 +105,16 @@ def test_batch_size_fits_the_memory():
 
 @pytest.mark.parametrize(
     "config",
-    ["no JSON", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'],
+    [
+        "no JSON",
+        "{}",
+        "5",
+        "[" * 100_000,
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1e999}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": NaN}}',
+    ],
+    ids=["text", "empty", "number", "nested", "index", "infinity", "NaN"],
 )
 def test_invalid_tf_config_names_the_setting(config):
     """Whatever TF_CONFIG contains, the error is one line."""

@@ -12,7 +12,7 @@ from data.errors import ModelError
 from model.augmentation.pipeline import Augmentation
 from model.datasets.image_dataset import ImageDataset
 from model.networks import network
-from model.training.checkpoint import CheckpointStore
+from model.training.checkpoint import CheckpointStore, TrainingState
 from model.training.plan import TrainerSettings
 from model.training.trainer import Trainer
 from tests.model.conftest import BLUE, RED, SIZE, Painted
@@ -188,6 +188,28 @@ def test_resumed_training_equals_an_uninterrupted_one(painted, tmp_path):
     assert "resuming after epoch" in logged[-2] + logged[-3]
     assert resumed.history == uninterrupted.history
     assert all(np.array_equal(a, b) for a, b in zip(*(t.model.get_weights() for t in (whole, again)), strict=True))
+
+
+@pytest.mark.parametrize("changed", ["variables", "best weights", "stages"])
+def test_checkpoint_of_another_network_is_refused_before_training(painted, tmp_path, changed):
+    """Other shapes and another number of stages are named, not found after hours."""
+    store = CheckpointStore(tmp_path / "unfinished")
+    store.open("this", resume=False)
+    sets, settings = make_sets(painted), trainer_settings(2, 2, 1e-3, 1)
+    Trainer(fresh(), *sets, settings, log=no_log, checkpoints=store).train()
+    store.open("this", resume=True)
+    state = store.load("model")
+    assert state is not None
+    variables, best, stages = state.variables, state.stages[-1].best_weights, state.stages
+    if changed == "variables":
+        variables = [np.zeros(3, np.float32), *variables[1:]]
+    elif changed == "best weights":
+        stages[-1].best_weights = [np.zeros(3, np.float32), *best[1:]]
+    else:
+        stages = stages * 2
+    store.save("model", TrainingState(stages, variables, 1.0))
+    with pytest.raises(ModelError, match=r"model\.npz is damaged"):
+        Trainer(fresh(), *sets, settings, log=no_log, checkpoints=store).train()
 
 
 def test_time_limit_ends_the_training_after_the_first_epoch(painted, weights):
