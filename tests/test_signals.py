@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -49,11 +48,11 @@ with (
 """
 
 
-def _start(grace_s: float, **options: object) -> subprocess.Popen[str]:
+def _start(grace_s: float, *, nohup: bool = False) -> subprocess.Popen[str]:
     """Start a program that ends only by force; return it when it runs."""
     command = [sys.executable, "-c", _PROGRAM.format(grace_s=grace_s)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process: subprocess.Popen[str] = subprocess.Popen(command, cwd=ROOT, **pipes, **options)  # type: ignore[call-overload]
+    command = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command] if nohup else command
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     return process
@@ -88,7 +87,7 @@ def test_second_signal_ends_the_process_at_once():
 
 def test_ignored_sighup_stays_ignored():
     """`nohup` starts programs with SIGHUP ignored: closing the terminal does not end them."""
-    with _start(3600, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+    with _start(3600, nohup=True) as process:
         process.send_signal(signal.SIGHUP)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.3)
@@ -102,11 +101,11 @@ def test_signal_while_servers_hang_ends_every_command(world: World, tmp_path: Pa
     model = save_model(tmp_path / "model", (DARK, BRIGHT))
     with ExitStack() as stack:
         running: dict[str, subprocess.Popen[str]] = {}
-        hang: dict[str, Callable[[], bool]] = {}
+        standins: dict[str, Standin] = {}
         for name, (words, (host, path, skip), _, _) in _HANGING.items():
             standin = stack.enter_context(Standin(world.only(_CHANNELS), preroll_s=0))
             standin.add_fault(Fault("hang", faults.silence(), host, path, skip=skip))
-            hang[name] = lambda standin=standin: bool(standin.fault_counts)
+            standins[name] = standin
             env = {**standin.environment, "MODEL_PATH": str(model)}
             running[name] = stack.enter_context(_command(tmp_path / name, words, env))
             stack.callback(running[name].kill)
@@ -115,8 +114,8 @@ def test_signal_while_servers_hang_ends_every_command(world: World, tmp_path: Pa
         running["dbSync"] = stack.enter_context(_command(tmp_path / "dbSync", ["data.dbSync"], env))
         stack.callback(running["dbSync"].kill)
         stack.enter_context(silent.accept()[0])
-        for name, hangs in hang.items():
-            while not hangs():
+        for name, standin in standins.items():
+            while not standin.fault_counts:
                 assert running[name].poll() is None, running[name].communicate()
                 time.sleep(0.02)
         time.sleep(1)  # for the frames in flight

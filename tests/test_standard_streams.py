@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import warnings
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,6 +37,18 @@ _CASES = {
 }
 
 
+@contextmanager
+def _restored_logging() -> Iterator[None]:
+    root = logging.root
+    handlers, level, root.handlers = root.handlers, root.level, []
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+
+
 def _start(words: str, env: dict[str, str]) -> subprocess.Popen[str]:
     line = f"set -o pipefail; {sys.executable} -m {words}"
     return subprocess.Popen(
@@ -60,6 +75,26 @@ def test_each_command_ends_its_process_through_the_one_place(name: str):
     assert "return cli.run_command(" in source
 
 
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_log_of_libraries_is_printed_at_vv_only(capfd: pytest.CaptureFixture[str], verbose: int):
+    """Streamlink sets its level at its import, SQLAlchemy logs a pool's tracebacks: our own messages say it all."""
+    import streamlink
+
+    def work(*_: object) -> int:
+        for name in (streamlink.__name__, "sqlalchemy.pool.impl.QueuePool", "root"):
+            logging.getLogger(name).error("noise")
+        if verbose < 2:  # pytest would report it
+            warnings.warn("noise", stacklevel=1)
+        logging.getLogger("recognition.modes").warning("ours")
+        return 0
+
+    with _restored_logging():
+        assert cli.run_command(Namespace(quiet=False, verbose=verbose), work) == 0
+    printed = capfd.readouterr().err
+    assert "warning: ours\n" in printed
+    assert ("noise" in printed) == (verbose == 2)
+
+
 def test_log_when_it_contains_escape_codes_and_secrets_prints_neither(capfd: pytest.CaptureFixture[str]):
     """Titles, names of files and texts of servers are one line without control characters, in tracebacks, too."""
     foreign = "\x1b]0;owned\x07 \udcff"
@@ -68,12 +103,8 @@ def test_log_when_it_contains_escape_codes_and_secrets_prints_neither(capfd: pyt
         logging.getLogger("data").warning("%s\nerror: forged", foreign)
         raise StreamOffline(f"{foreign} https://usher.ttvnw.net/x.m3u8?sig=abcdef&token=secret")
 
-    root = logging.root
-    handlers, level = root.handlers, root.level
-    try:
+    with _restored_logging():
         assert cli.run_command(Namespace(quiet=False, verbose=2), work) == StreamOffline.exit_code
-    finally:
-        root.handlers, root.level = handlers, level
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == "warning: \ufffd]0;owned\ufffd \ufffd error: forged"
     assert lines[1].startswith("error: \ufffd]0;owned\ufffd")
