@@ -180,14 +180,13 @@ class Grabber:
         if not offsets_s:
             return []
         # Only the start of a segment is fetched, unless a frame further on is wanted.
-        first_only = list(offsets_s) == [0.0]
+        if list(offsets_s) == [0.0]:
+            with rendition.open_segment(segment) as file:
+                return [first_frame(file, self._img_size, self._jpeg_quality, self._decoder)]
         jpegs: list[bytes] = []
         try:
-            with rendition.open_segment(segment, whole=not first_only) as file:
-                if first_only:
-                    jpegs.append(first_frame(file, self._img_size, self._jpeg_quality, self._decoder))
-                else:
-                    jpegs.extend(frames_at(file, offsets_s, self._img_size, self._jpeg_quality))
+            with rendition.open_segment(segment, whole=True) as file:
+                jpegs.extend(frames_at(file, offsets_s, self._img_size, self._jpeg_quality))
         except Exception:
             if not jpegs:
                 raise

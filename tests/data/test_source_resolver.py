@@ -200,8 +200,8 @@ def test_file_with_spread_first_gives_its_middle_second(film):
         assert colours(grab(server.url, str(film), max_frames=4, spread_first=True)) == ["red", "green", "red", "blue"]
 
 
-def test_file_with_more_sound_than_video_gives_the_frames_that_exist(tmp_path):
-    """Times after the end of the video are skipped."""
+def test_file_with_more_sound_than_video_is_spread_over_the_video(tmp_path):
+    """Not over the sound, which is twice as long."""
     path = tmp_path / "film.mp4"
     with av.open(str(path), "w") as file:
         picture, sound = file.add_stream("libx264", rate=10), file.add_stream("aac", rate=48000)
@@ -215,8 +215,8 @@ def test_file_with_more_sound_than_video_gives_the_frames_that_exist(tmp_path):
             file.mux(sound.encode(frame))
         file.mux(sound.encode(None))
     with ScriptedServer([]) as server:
-        assert colours(grab(server.url, str(path), max_frames=4, spread_first=True)) == ["red", "green"]
-        assert colours(grab(server.url, str(path), max_frames=4)) == ["red", "green"]
+        assert colours(grab(server.url, str(path), max_frames=4, spread_first=True)) == ["red", "green", "red", "green"]
+        assert colours(grab(server.url, str(path), max_frames=4)) == ["red", "red", "green", "green"]
 
 
 @pytest.mark.parametrize(
