@@ -26,6 +26,7 @@ from data.text import printable, redacted
 
 _PLAYLIST_BYTES = 16 << 20  # the playlist of a recording of two days
 _SEGMENT_BYTES = 64 << 20  # two seconds at 250 Mbit/s
+_INIT_BYTES = 4 << 20  # an init section has about a kilobyte
 _MIN_REQUEST_BYTES, _MAX_REQUEST_BYTES = 32 << 10, 1 << 20  # limits of the first request's size before any was read
 _FIRST_FRAME_FRACTION = 0.15  # upper limit of the first frame's fraction of a two-second segment
 _HEADROOM = 1.5  # of the first request, over the largest first frame so far: a second request costs more than bytes
@@ -119,9 +120,9 @@ class Rendition:
     def _init_section(self, byte_range: ByteRange) -> bytes:
         """Return the init section, which fragments need for decoding; fetch it again only when it changes."""
         if self._init is None or self._init[0] != byte_range:
-            size = _SEGMENT_BYTES if byte_range.end is None else byte_range.end - byte_range.start
-            with self._open_range(byte_range, initial_bytes=size) as file:
-                self._init = byte_range, b"".join(iter(partial(file.read, _SEGMENT_BYTES), b""))
+            size = _INIT_BYTES if byte_range.end is None else byte_range.end - byte_range.start
+            with self._open_range(byte_range, initial_bytes=size, limit_bytes=_INIT_BYTES) as file:
+                self._init = byte_range, b"".join(iter(partial(file.read, _INIT_BYTES), b""))
         return self._init[1]
 
 

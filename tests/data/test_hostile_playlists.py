@@ -88,6 +88,13 @@ def test_every_response_decides_about_relative_addresses_anew():
     assert found == ["https://one.example/a/1.ts", "https://two.example/b/1.ts"]
 
 
+def test_huge_init_section_is_not_read():
+    """It stays in memory: 4 MB are enough for any."""
+    list_ = media('#EXT-X-MAP:URI="init.mp4"', "#EXTINF:2,", "1.m4s")
+    with ScriptedServer([*LIVE, list_, Reply(body=bytes(5 << 20))]) as server, pytest.raises(StreamUnavailable):
+        grab(server.url, "someone")
+
+
 # --- encrypted segments and gaps ------------------------------------------------------------------
 
 
