@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,11 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import psycopg2
 import pytest
 
 from data.entities import Game
 from data.errors import CatalogUnavailable
 from data.factories import connect_database
+from data.storage import embedded_postgres
 from data.storage.catalog import Catalog
 from tests.data.conftest import REPOSITORY, environment, settings
 from tests.data.kill_harness import DatasetUnderTest
@@ -71,11 +74,20 @@ def _server(dataset: Path) -> psutil.Process:
     return psutil.Process(int(_pid_file(dataset).read_text().split()[0]))
 
 
+def _ends(server: psutil.Process) -> bool:
+    """Return whether the server's process ends: it removes its pid file, for which pg_ctl waits, a moment before."""
+    end = time.monotonic() + 20
+    while is_running(server) and time.monotonic() < end:
+        time.sleep(0.01)
+    return not is_running(server)
+
+
 def test_concurrent_first_commands_share_one_server(dataset: Path):
     """Two commands create and start the same database at the same time; the last one stops it."""
+    (dataset / "frames").mkdir(parents=True)
     users = [
         subprocess.Popen(
-            [sys.executable, "-m", "data.info"],
+            [sys.executable, "-m", "data.dbSync"],
             cwd=REPOSITORY,
             env=environment(DOWNLOAD_PATH=str(dataset)),
             stdout=subprocess.DEVNULL,
@@ -96,7 +108,7 @@ def test_the_last_user_stops_the_server(dataset: Path):
     first.communicate()
     assert is_running(server)
     second.communicate()
-    assert not is_running(server)
+    assert _ends(server)
 
 
 def test_after_sigkill_of_a_user_the_next_command_stops_the_server(dataset: Path):
@@ -107,7 +119,7 @@ def test_after_sigkill_of_a_user_the_next_command_stops_the_server(dataset: Path
     user.communicate()
     assert is_running(server)
     assert _games(dataset) == 1
-    assert not is_running(server)
+    assert _ends(server)
 
 
 def test_a_killed_server_restarts_with_its_rows(dataset: Path):
@@ -153,7 +165,8 @@ def test_after_a_kill_during_initdb_the_next_command_creates_the_cluster(number:
     """SIGTERM leaves no process; after SIGKILL initdb continues, and the next command waits for its end."""
     folder = Path(tempfile.mkdtemp(prefix="dataset-"))
     dataset = DatasetUnderTest(folder, {})
-    command = dataset.command("data.info")
+    (folder / "frames").mkdir()
+    command = dataset.command("data.dbSync")
     while not (folder / "postgres" / "new" / "base" / "4").exists() and command.poll() is None:
         time.sleep(0.005)
     command.send_signal(number)
@@ -208,3 +221,92 @@ def test_an_interrupted_command_stops_the_server(dataset: Path, number: signal.S
     assert command.returncode in (0, 130)
     assert "Traceback" not in stderr
     assert not _pid_file(dataset).exists() or not is_running(_server(dataset))
+
+
+@pytest.mark.parametrize("name", ["a,b", "new\nline", "100% ü @ 'x' \"y\""], ids=range(3))
+def test_any_folder_name_will_do(dataset: Path, tmp_path: Path, name: str):
+    """libpq splits host names at commas. A link and .. lead there, too, and no folder changes its mode."""
+    moved = dataset.with_name(name)
+    (tmp_path / "link").symlink_to(moved)
+    dataset.chmod(0o700)
+    dataset.rename(moved)
+    try:
+        assert _games(moved) == _games(tmp_path / "x" / ".." / "link") == 1
+        assert [folder.stat().st_mode & 0o777 for folder in (moved, moved.parent)] == [0o700, 0o700]
+    finally:
+        moved.rename(dataset)
+
+
+def test_other_users_of_the_machine_cannot_connect(dataset: Path):
+    """Even with open folders: the server asks the kernel who connects. Rules of an older cluster are replaced."""
+    data = dataset / "postgres" / "data"
+    (data / "pg_hba.conf").write_text("local all all trust\nhost all all 127.0.0.1/32 trust\n")
+    with connect_database(settings(DOWNLOAD_PATH=str(dataset))):
+        assert (data / "pg_hba.conf").read_text() == "local all all peer map=owner\n"
+        if os.geteuid():
+            pytest.skip("trying it as another user takes root's rights")
+        opened = [(path, path.stat().st_mode) for path in (data / ".s.PGSQL.5432", data, *data.parents[:3])]
+        try:
+            for path, _ in opened:
+                path.chmod(0o777)
+            assert "Peer authentication failed" in _connect_as(65534, data)
+        finally:
+            for path, mode in opened:
+                path.chmod(mode)
+
+
+def _connect_as(user: int, socket: Path) -> str:
+    """Return the error of a connection that a process of another user makes; "" if it succeeds."""
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        try:
+            os.setuid(user)
+            os.chdir(socket)
+            psycopg2.connect(host=f"/proc/{os.getpid()}/cwd", user="postgres", dbname="postgres")
+        except psycopg2.OperationalError as error:
+            os.write(writer, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader) as errors:
+        return errors.read()
+
+
+def test_a_folder_that_the_servers_user_cannot_enter_is_named_and_stays_closed(tmp_path: Path):
+    """As root the server needs another user: one line with the folder and the cure, and nothing is opened up."""
+    (programs := tmp_path / "bin").mkdir()
+    tmp_path.chmod(0o700)
+    with pytest.raises(
+        CatalogUnavailable, match=f"cannot enter {re.escape(str(tmp_path))}: run as another user, or chmod"
+    ):
+        embedded_postgres._check_access(programs)
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
+
+
+def test_variables_of_libpq_do_not_lead_away_from_the_embedded_server(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """They are for the user's own server; one line says that those which name a server have no effect."""
+    values = {"HOST": "db.example", "HOSTADDR": "192.0.2.1", "SERVICE": "x", "OPTIONS": "-c x=y", "REQUIREAUTH": "md5"}
+    for name, value in values.items():
+        monkeypatch.setenv(f"PG{name}", value)
+    assert _games(dataset) == 1
+    assert "not that of PGHOST and PGHOSTADDR and PGSERVICE" in caplog.text
+    assert os.environ["PGHOST"] == "db.example"
+
+
+def test_a_forced_end_stops_the_server(dataset: Path):
+    """A second signal ends the command at once, without the cleanup of its blocks."""
+    code = _USER.replace("import sys\n", "import os, signal, sys, time\nfrom data import interruption\n").replace(
+        "    sys.stdin.read()",
+        "    with interruption.handled(lambda *_: None), interruption.forced_end(60):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM); time.sleep(1)\n"
+        "        os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)",
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment(DOWNLOAD_PATH=str(dataset)), capture_output=True, check=False
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert not _pid_file(dataset).exists()
