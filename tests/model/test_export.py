@@ -67,22 +67,31 @@ def test_calibrate_on_uses_the_images_of_a_folder(trained, tmp_path):
     assert len(re.findall(r" 0 of 36 ", done.stdout)) == 3
 
 
-@pytest.mark.parametrize("images", ["no dataset", "no folder", "a file", "another game"])
-def test_missing_images_are_reported_before_tensorflow_loads(trained, tmp_path, images):
-    """The line says how to name a folder, and nothing is converted."""
+def test_missing_dataset_is_reported_before_tensorflow_loads(trained, tmp_path):
+    """The line says how to name another folder."""
+    code = "import sys; from model.export import main; print(main([]), 'tensorflow' in sys.modules)"
+    env = environment(tmp_path, trained.path)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 False\n"
+    (line,) = done.stderr.splitlines()
+    assert "--calibrate-on" in line
+
+
+@pytest.mark.parametrize(
+    ("images", "named"), [("none", "not found"), ("a file", "Not a directory"), ("another game", "0 images")]
+)
+def test_unusable_folder_is_named(trained, tmp_path, images, named):
+    """One line, and nothing is converted."""
     folder = tmp_path / "mine"
     if images == "a file":
         folder.write_text("")
     elif images == "another game":
         (folder / "Magenta").mkdir(parents=True)
         (folder / "Magenta" / "ann-1.jpg").write_bytes(encode_jpeg(picture(GAMES[0], 1), 95))
-    words = [] if images == "no dataset" else ["--calibrate-on", str(folder)]
-    code = f"import sys; from model.export import main; print(main({words}), 'tensorflow' in sys.modules)"
-    env = environment(tmp_path, trained.path)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
-    assert done.stdout == "1 False\n"
+    done = export(trained.path, tmp_path, "--calibrate-on", folder)
+    assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert "--calibrate-on" in line if images != "a file" else "Not a directory" in line
+    assert named in line
 
 
 DAMAGED_H5 = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -190,26 +191,24 @@ def test_resumed_training_equals_an_uninterrupted_one(painted, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(*(t.model.get_weights() for t in (whole, again)), strict=True))
 
 
-@pytest.mark.parametrize("changed", ["variables", "best weights", "stages"])
-def test_checkpoint_of_another_network_is_refused_before_training(painted, tmp_path, changed):
+def test_checkpoint_of_another_network_is_refused_before_training(painted, tmp_path):
     """Other shapes and another number of stages are named, not found after hours."""
     store = CheckpointStore(tmp_path / "unfinished")
     store.open("this", resume=False)
-    sets, settings = make_sets(painted), trainer_settings(2, 2, 1e-3, 1)
+    sets, settings = make_sets(painted), trainer_settings(1, 1, 1e-3, 1)
     Trainer(fresh(), *sets, settings, log=no_log, checkpoints=store).train()
     store.open("this", resume=True)
     state = store.load("model")
     assert state is not None
-    variables, best, stages = state.variables, state.stages[-1].best_weights, state.stages
-    if changed == "variables":
-        variables = [np.zeros(3, np.float32), *variables[1:]]
-    elif changed == "best weights":
-        stages[-1].best_weights = [np.zeros(3, np.float32), *best[1:]]
-    else:
-        stages = stages * 2
-    store.save("model", TrainingState(stages, variables, 1.0))
-    with pytest.raises(ModelError, match=r"model\.npz is damaged"):
-        Trainer(fresh(), *sets, settings, log=no_log, checkpoints=store).train()
+    (progress,), wrong = state.stages, np.zeros(3, np.float32)
+    for changed in (
+        TrainingState([progress], [wrong, *state.variables[1:]], 1.0),
+        TrainingState([replace(progress, best_weights=[wrong, *progress.best_weights[1:]])], state.variables, 1.0),
+        TrainingState([progress, progress], state.variables, 1.0),
+    ):
+        store.save("model", changed)
+        with pytest.raises(ModelError, match=r"model\.npz is damaged"):
+            Trainer(fresh(), *sets, settings, log=no_log, checkpoints=store).train()
 
 
 def test_time_limit_ends_the_training_after_the_first_epoch(painted, weights):
