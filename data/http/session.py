@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from http.cookiejar import DefaultCookiePolicy
+from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -32,6 +32,7 @@ from data.http.bounded_response import DeadlineExceeded, response_deadline, with
 _RETRY = Retry(total=None, connect=2, read=False, redirect=5, status=0, other=0, backoff_factor=0.3)
 _CHUNK_BYTES = 1 << 16
 _MAX_BODY_BYTES = 16 << 20  # of a response to a request without stream=True
+_MAX_COOKIES = 100
 _NO_TEXT = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}  # slow or raising codecs
 
 Check = Callable[[bytes, str], None]  # (body, URL): raises an exception for a body that must not be processed
@@ -60,6 +61,17 @@ class _Session(requests.Session):
             raise
         except Exception as error:  # such as UnicodeError for a Location header, urllib3's LocationParseError
             raise InvalidResponse(f"{type(error).__name__}: {error}") from error
+
+
+class _FewCookies(DefaultCookiePolicy):
+    """Refuses further cookies when the jar is full: in a run of weeks a server could fill the memory."""
+
+    def __init__(self, jar: CookieJar) -> None:
+        super().__init__()
+        self._jar = jar
+
+    def set_ok(self, cookie: Cookie, request: Any) -> bool:
+        return len(self._jar) < _MAX_COOKIES and super().set_ok(cookie, request)
 
 
 class _ReadResponse(requests.Response):
@@ -175,6 +187,7 @@ def configure_session(
     session.trust_env = session.trust_env and not standin  # no proxy between us and the stand-in
     # Only .netrc is ignored: it would replace Twitch's token. The environment's proxies and certificates are used.
     session.auth = _url_credentials
+    session.cookies.set_policy(_FewCookies(session.cookies))
     # A cookie that http.cookiejar cannot read, such as one that is too long-lived, is lost without this warning.
     warnings.filterwarnings("ignore", "http.cookiejar bug", UserWarning)
     session.rebuild_auth = functools.partial(_rebuild_auth, session)  # type: ignore[method-assign]

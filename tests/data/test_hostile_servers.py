@@ -337,3 +337,13 @@ def test_own_session_stores_no_cookies():
         session.get(server.url)
         assert "Cookie" not in server.requests[1][3]
         assert not session.cookies
+
+
+def test_streamlink_session_stores_few_cookies():
+    """Sites may need cookies, but not an endless number."""
+    replies = [Reply(headers={"Set-Cookie": f"a{number}=b"}) for number in range(120)]
+    with ScriptedServer(replies) as server, streamlink_session(5) as session:
+        for _ in replies:
+            session.get(server.url)
+        assert len(session.cookies) == 100
+        assert "a0=b" in server.requests[-1][3]["Cookie"]
