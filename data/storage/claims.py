@@ -39,6 +39,7 @@ class Claims:
     def __exit__(self, *_: object) -> None:
         if self._file >= 0:
             os.close(self._file)
+            self._file = -1  # for a grab that still hangs
 
     @contextlib.contextmanager
     def claimed(self, login: str) -> Iterator[None]:
@@ -49,7 +50,7 @@ class Claims:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
 
     def _lock(self, place: int) -> bool:

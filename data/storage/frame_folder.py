@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 _NAMES_FILE = "games.tsv"  # <game_id><tab><name>, one line per game, UTF-8
 _OWN_FILES = {_NAMES_FILE, CLAIMS_FILE}
-_REPETITIONS = 4  # of a write whose folder somebody removes
+_REPETITIONS = 20  # of a write whose folder somebody removes
 _GAME_FOLDER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
@@ -166,7 +166,8 @@ class FrameFolder:
 def _repeat_if_removed(write: Callable[[], _T]) -> _T:
     """Return the result of `write`, which creates its folder; repeat it when somebody removes the folder meanwhile."""
     for _ in range(_REPETITIONS):
-        with contextlib.suppress(FileNotFoundError):
+        # mkdir says that the folder exists when it is removed a moment after that.
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
             return write()
     return write()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from tests.data.conftest import REPOSITORY
 # Save three frames of `size` bytes, `times` times; -1: for ever.
 _SAVER = """
 import sys
+import threading
 from pathlib import Path
 from data.storage.frame_folder import FrameFolder
 root, letter, size, times = Path(sys.argv[1]), sys.argv[2].encode(), int(sys.argv[3]), int(sys.argv[4])
@@ -266,3 +269,76 @@ def test_a_frames_path_has_one_spelling():
     for path in ("7/a-0.jpg", "07/a-1.jpg", "7/a-1.jpg\n", "x/7/a-1.jpg", "7/a-1.png", "7/a-٣.jpg", "7/A-1.jpg"):
         with pytest.raises(ValueError, match="invalid frame path"):
             StoredFrame.parse(path)
+
+
+def test_a_folder_that_is_removed_during_a_save_is_made_again(folder: FrameFolder):
+    """While frames are saved, somebody runs rm -r on the game's folder and on the whole one: no save fails."""
+    stop = threading.Event()
+
+    def remove() -> None:
+        while not stop.is_set():
+            shutil.rmtree(folder.root / "7", ignore_errors=True)
+            shutil.rmtree(folder.root, ignore_errors=True)
+            time.sleep(0.003)
+
+    thread = threading.Thread(target=remove)
+    thread.start()
+    try:
+        for _ in range(100):
+            folder.add_games([Game(7, "Seven")])
+            folder.save(7, "ann", [b"x"] * 3)
+    finally:
+        stop.set()
+        thread.join()
+    assert [frame.login for frame in folder.save(7, "ann", [b"x"])] == ["ann"]
+
+
+@pytest.mark.parametrize("obstacle", ["7", "frames"])
+def test_a_file_in_the_place_of_a_folder_is_named(folder: FrameFolder, obstacle: str):
+    """The line names the path and what to do; the file stays as it is."""
+    path = folder.root / "7" if obstacle == "7" else folder.root
+    if obstacle == "frames":
+        folder.root.rmdir()
+    path.write_text("mine")
+    for write in (lambda: folder.save(7, "ann", [b"x"]), lambda: folder.add_games([Game(7, "Seven")])):
+        with pytest.raises(FolderError, match="move away what is in the folder's place, or check DOWNLOAD_PATH"):
+            write()
+    assert path.read_text() == "mine"
+
+
+def test_a_message_about_a_path_is_one_line(tmp_path: Path):
+    """A name may hold line ends and escape codes."""
+    (root := tmp_path / "new\nline\x1b[31m").write_text("in the way")
+    with pytest.raises(FolderError) as caught:
+        FrameFolder(root).save(7, "ann", [b"x"])
+    assert str(caught.value).isprintable()
+
+
+def test_games_with_impossible_ids_are_left_out(folder: FrameFolder):
+    """Such an id fits neither a path nor PostgreSQL; the other games of the call are added."""
+    folder.add_games([Game(number, "x") for number in (0, -5, 2**63, 10**18, 7)])
+    assert folder.game_names() == {7: "x"}
+    assert sorted(path.name for path in folder.root.iterdir() if path.is_dir()) == ["7"]
+
+
+def test_a_number_at_the_end_of_the_range_stops_nothing(folder: FrameFolder):
+    """A file that somebody made with the largest number: the next frame still has a valid name."""
+    folder.save(7, "ann", [b"x"])
+    (folder.root / "7" / f"ann-{10**18 - 1}.jpg").touch()
+    (frame,) = folder.save(7, "ann", [b"x"])
+    assert frame.number == 2
+    assert StoredFrame.parse(frame.path) == frame
+
+
+def test_pipes_devices_and_marks_in_the_folder_neither_hang_nor_count(folder: FrameFolder):
+    """Only regular files are frames, and names; a byte order mark does not hide the first game."""
+    folder.save(7, "ann", [b"x"])
+    os.mkfifo(folder.root / "7" / "bob-1.jpg")
+    (folder.root / "7" / "eve-1.jpg").symlink_to("/dev/zero")
+    os.mkfifo(folder.root / "games.tsv")
+    assert folder.game_names() == {}
+    assert folder.scan().frames == (StoredFrame(7, "ann", 1),)
+    assert folder.scan().unrecognised == ("7/bob-1.jpg", "7/eve-1.jpg")
+    (folder.root / "games.tsv").unlink()
+    (folder.root / "games.tsv").write_bytes(b"\xef\xbb\xbf7\tSeven\n")
+    assert folder.game_names() == {7: "Seven"}
