@@ -100,6 +100,16 @@ def redirecting(headers: bytes, piece: bytes = b"", pause_s: float = 0.0) -> Cal
     return answer
 
 
+def closing(data: bytes) -> Callable[[bytes], Iterator[bytes]]:
+    """Return an answer that sends `data` and closes the connection."""
+
+    def answer(_: bytes) -> Iterator[bytes]:
+        yield data
+        raise ConnectionError
+
+    return answer
+
+
 # --- what never ends ------------------------------------------------------------------------------
 
 ENDLESS = {
@@ -134,7 +144,7 @@ def test_endless_response_when_read_raises_at_the_deadline(make, answer):
     """Whatever never ends, fast or slowly, is an error of requests or Streamlink, in little memory."""
     tracemalloc.start()
     try:
-        with RawServer(answer) as server, make(0.4, deadline_s=0.15) as session:
+        with RawServer(answer) as server, make(0.4, deadline_s=0.1) as session:
             start = time.monotonic()
             with pytest.raises(ERRORS):
                 session.get(server.url)
@@ -147,7 +157,7 @@ def test_endless_response_when_read_raises_at_the_deadline(make, answer):
 @pytest.mark.parametrize("name", ["body, slowly", "chunks", "trailers", "deflated nothing"])
 def test_endless_response_when_streamed_raises_at_the_deadline(name):
     """The same for a body that is read in pieces, as segments are."""
-    with RawServer(ENDLESS[name]) as server, new_session(0.4, deadline_s=0.15) as session:
+    with RawServer(ENDLESS[name]) as server, new_session(0.4, deadline_s=0.1) as session:
         start = time.monotonic()
         with pytest.raises(requests.RequestException):
             read_body(session.get(server.url, stream=True), 30, 8 << 20)
@@ -194,8 +204,8 @@ def packed(mib: int, levels: int, window_bits: int) -> bytes:
     ids=["gzip", "x-gzip", "zlib", "deflate", "gzip twice"],
 )
 def test_decompression_bomb_raises_in_little_memory(make, encoding, levels, window_bits):
-    """40 kB that are 40 MB decompressed stop at 16 MB."""
-    body = packed(40, levels, window_bits)
+    """25 kB that are 25 MB decompressed stop at 16 MB."""
+    body = packed(24, levels, window_bits)
     with ScriptedServer([Reply(body=body, headers={"Content-Encoding": encoding})]) as server, make(5) as session:
         tracemalloc.start()
         try:
@@ -245,10 +255,9 @@ def test_invalid_location_raises_an_exception_of_requests(make, stream, location
 )
 def test_malformed_header_raises_only_exceptions_of_requests(make, header):
     """The body is returned as text, or an exception of requests or Streamlink is raised; nothing is printed."""
-    answer = lambda _: iter([b"HTTP/1.1 200 OK\r\n" + header + b"\r\nConnection: close\r\n\r\nab"])  # noqa: E731
     with (
-        RawServer(answer) as server,
-        make(0.2, deadline_s=1) as session,
+        RawServer(closing(b"HTTP/1.1 200 OK\r\n" + header + b"\r\nConnection: close\r\n\r\nab")) as server,
+        make(5) as session,
         warnings.catch_warnings(record=True) as seen,
         suppress(*ERRORS),
     ):
@@ -262,7 +271,7 @@ def test_malformed_header_raises_only_exceptions_of_requests(make, header):
 )
 def test_malformed_status_line_raises_an_exception_of_requests(make, line):
     """An empty one, too."""
-    with RawServer(lambda _: iter([line])) as server, make(0.2, deadline_s=1) as session, pytest.raises(ERRORS):
+    with RawServer(closing(line)) as server, make(5) as session, pytest.raises(ERRORS):
         session.get(server.url)
 
 
