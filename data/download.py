@@ -53,7 +53,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         collector = stack.enter_context(open_collector(settings, store, catalog, stop, args.frames))
         stack.enter_context(cli.stop_on_signal(stop, args.minutes))
         _stop_on_enter(stop)
-        hint = "Press Enter to stop." if sys.stdin.isatty() else "Ctrl-C stops."
+        hint = "Press Enter to stop." if _can_read_keys() else "Ctrl-C stops."
         display = ProgressDisplay(collector.stats, hint, args.frames, args.minutes)
         lines = partial(_report_lines, store, catalog)
         _run_with_display(collector, display, lines, settings.info_interval_s, stop)
@@ -127,7 +127,7 @@ def _report_lines(store: FrameStore, catalog: Catalog) -> list[str]:
 
 
 def _stop_on_enter(stop: StopEvent) -> None:
-    """Set `stop` when the user presses Enter; do nothing when stdin is no terminal."""
+    """Set `stop` when the user presses Enter; do nothing when no key can reach this process."""
 
     def on_enter() -> None:
         sys.stdin.readline()
@@ -137,8 +137,18 @@ def _stop_on_enter(stop: StopEvent) -> None:
             )  # Enter moved the cursor one line down: move it back into the display
         stop.set()
 
-    if sys.stdin and sys.stdin.isatty():
+    if _can_read_keys():
         threading.Thread(target=on_enter, name="enter", daemon=True).start()
+
+
+def _can_read_keys() -> bool:
+    """Return whether stdin is a terminal, and this process in its foreground: reading would suspend one that is not."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except OSError:  # not the terminal of this session: it suspends nobody
+        return True
 
 
 if __name__ == "__main__":

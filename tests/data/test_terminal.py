@@ -54,16 +54,11 @@ def test_display_at_several_sizes_while_warnings_come_shows_status_hint_and_warn
 ):
     """Status and hint are visible at every size; games that do not fit are counted; warnings stay, headers do not."""
     run = command("data.download", "--minutes", "30")
-    with PseudoTerminal(run, settings_of_a_fast_run, 80, 24) as terminal:
-        terminal.wait_for(lambda lines: any("more games" in line for line in lines))
-        for columns, height in ((80, 14), (200, 50), (20, 5), (40, 3), (80, 24)):
+    with PseudoTerminal(run, settings_of_a_fast_run, 200, 50) as terminal:
+        terminal.wait_for(lambda lines: _shown(lines) == _GAMES)
+        for columns, height in ((80, 14), (20, 5), (40, 3), (200, 50), (80, 24)):
             terminal.resize(columns, height)
-            lines = terminal.wait_for(lambda lines, c=columns, h=height: _fits(lines, c, h))
-            assert sum(bool(re.match(r"\d+ frames in \d+", line)) for line in lines) == 1
-            if height in {14, 24}:
-                shown = sum(bool(re.search(r"  \d+$", line)) for line in lines)
-                assert f"… {_GAMES - shown} more games" in lines
-                assert any("about 30 min left" in line for line in lines)
+            terminal.wait_for(lambda lines, height=height: _fits(lines, height))
         before = len(terminal.scrolled())  # a resize between two refreshes may leave lines behind
         many_games.add_fault(Fault("outage", faults.status(503), HELIX, for_s=2.5))
         terminal.wait_for(lambda lines: [*terminal.scrolled()[before:], *lines].count(_WARNING) == 2)
@@ -84,15 +79,17 @@ def _shown(lines: list[str]) -> int:
     return sum(bool(re.search(r"  \d+$", line)) for line in lines)
 
 
-def _fits(lines: list[str], columns: int, height: int) -> bool:
-    """Return whether the status stands directly above the hint, and the games below use the room that is left."""
-    if len(lines) != height or _HINT not in lines:
+def _fits(lines: list[str], height: int) -> bool:
+    """Return whether one status stands above the hint, and the games below it use the room that is left."""
+    status = [index for index, line in enumerate(lines) if re.match(r"\d+ frames in", line)]
+    if len(lines) != height or lines.count(_HINT) != 1 or len(status) != 1 or status[0] > lines.index(_HINT):
         return False
-    hint = lines.index(_HINT)
-    first = next((i for i, line in enumerate(lines) if re.match(r"\d+ frames in", line)), hint)
-    games = lines[hint + 1 :]
-    is_full = height < 14 or bool(games and games[0].startswith("Game "))
-    return first < hint and is_full and (columns < 200 or not any("more games" in line for line in lines))
+    more = _GAMES - _shown(lines)
+    return height < 14 or (
+        lines[lines.index(_HINT) + 1].startswith("Game ")
+        and any(" min left" in line for line in lines)
+        and (more == 0 if height == 50 else f"… {more} more games" in lines)
+    )
 
 
 def test_closing_the_terminal_ends_the_run_and_keeps_its_frames(settings_of_a_fast_run, folder, catalog):
@@ -104,6 +101,14 @@ def test_closing_the_terminal_ends_the_run_and_keeps_its_frames(settings_of_a_fa
     assert list(folder.frames())
     assert rows(catalog) == set(folder.frames())
     assert not folder.scan().stale_files
+
+
+def test_download_in_the_background_of_a_terminal_is_not_suspended(settings_of_a_fast_run):
+    """With `&` a shell keeps the keys for itself; a process that tried to read them would be stopped."""
+    words = " ".join(command("data.download", "--frames", "2"))
+    with PseudoTerminal(["bash", "-c", f"set -m; {words} & wait"], settings_of_a_fast_run, 120, 24) as terminal:
+        lines = terminal.wait_for(lambda lines: any(line.startswith("Downloaded 2 frames") for line in lines))
+    assert not [line for line in lines if "Stopped" in line]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (80, 14), (20, 5), (10, 2), (1, 1)])
