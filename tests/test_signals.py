@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from data import cli
 from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import GREEDY, environment
 from tests.recognition.commands import BRIGHT, DARK, save_model
@@ -151,3 +153,10 @@ def _leftovers(folder: Path) -> list[str]:
         with suppress(psutil.Error):
             found += [process.name()] if process.cwd().startswith(f"{folder}/") else []
     return found
+
+
+def test_stop_after_endless_minutes_is_no_error():
+    """`--minutes 1e300` is longer than a timer can wait: the run has no end of its own."""
+    stop = threading.Event()
+    with cli.stop_on_signal(stop, 1e300):
+        assert not stop.wait(0.05)
