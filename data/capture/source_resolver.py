@@ -29,6 +29,10 @@ from data.readers import open_regular_file
 from data.twitch.addresses import FORMS, canonical, is_twitch, is_url, twitch_url
 from data.twitch.streamlink_plugin import TwitchPlugin
 
+_TOKEN_BYTES = (
+    2 << 20
+)  # Twitch's tokens and multivariant playlists have some kB; JSON takes 25 times its size in memory
+_PAGE_BYTES = 16 << 20  # of other sites
 _CLIP_BYTES = 256 << 20  # a minute of the best quality has about 70 MB
 _shorten = partial(textwrap.shorten, width=200, placeholder=" …")
 _SYNONYMS = ("best", "worst", "best-unfiltered", "worst-unfiltered")  # Streamlink adds these to a stream's own names
@@ -142,7 +146,8 @@ class SourceResolver:
         # Without `webbrowser` False, a refused token starts a Chromium on this machine, whose token the cache keeps.
         options = {"webbrowser": False, "no-plugin-cache": True, "http-timeout": self._timeout_s}
         session = Streamlink(options, plugins_builtin=plugins)
-        self._configure(session.http, self._timeout_s, check=check_response)
+        limit_bytes = _PAGE_BYTES if plugins else _TOKEN_BYTES
+        self._configure(session.http, self._timeout_s, limit_bytes=limit_bytes, check=check_response)
         return session
 
 

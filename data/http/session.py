@@ -85,8 +85,18 @@ class _ReadResponse(requests.Response):
 class _Adapter(HTTPAdapter):
     """Sends requests with a default timeout, to the stand-in instead of the URL's host where one is set."""
 
-    def __init__(self, timeout_s: float, deadline_s: float, standin: str, pool_size: int, check: Check | None) -> None:
-        self._timeout_s, self._deadline_s, self._standin, self._check = timeout_s, deadline_s, standin, check
+    def __init__(
+        self,
+        timeout_s: float,
+        deadline_s: float,
+        standin: str,
+        *,
+        pool_size: int,
+        limit_bytes: int,
+        check: Check | None,
+    ) -> None:
+        self._timeout_s, self._deadline_s, self._standin = timeout_s, deadline_s, standin
+        self._limit_bytes, self._check = limit_bytes, check
         super().__init__(max_retries=_RETRY, pool_connections=pool_size, pool_maxsize=pool_size)
 
     def send(  # type: ignore[override]  # further arguments pass through unchanged
@@ -109,7 +119,7 @@ class _Adapter(HTTPAdapter):
 
     def _read(self, response: requests.Response, deadline: float) -> None:
         """Read the body as `requests.Response.content` does, but within limits."""
-        response._content = read_body(response, deadline - time.monotonic(), _MAX_BODY_BYTES)
+        response._content = read_body(response, deadline - time.monotonic(), self._limit_bytes)
         response.encoding = _text_encoding(response.encoding)
         response.__class__ = _ReadResponse
         if self._check:
@@ -169,6 +179,7 @@ def configure_session(
     *,
     deadline_s: float = 30.0,
     pool_size: int = 16,
+    limit_bytes: int = _MAX_BODY_BYTES,
     check: Check | None = None,
 ) -> requests.Session:
     """Give a session (ours or Streamlink's) timeouts, limits, connection retries and stand-in routing; return it.
@@ -177,9 +188,10 @@ def configure_session(
     standin: result of `data.http.loopback.loopback_url`; "": no stand-in.
     deadline_s: seconds for a response with its body, the redirects before it included.
     pool_size: number of connections kept open.
-    check: called with each body that is read, unless the request has stream=True.
+    limit_bytes: of the body of a response to a request without stream=True.
+    check: called with each such body.
     """
-    adapter = _Adapter(timeout_s, deadline_s, standin, pool_size, check)
+    adapter = _Adapter(timeout_s, deadline_s, standin, pool_size=pool_size, limit_bytes=limit_bytes, check=check)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     # Streamlink's `mount` sets these to None. They include TCP_NODELAY, without which a POST's body waits for 40 ms.

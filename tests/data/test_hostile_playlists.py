@@ -250,6 +250,13 @@ def test_token_that_is_no_token_raises_a_stream_error(body):
         grab(server.url, "someone")
 
 
+def test_token_of_many_megabytes_is_not_parsed():
+    """JSON takes up to 25 times its size in memory."""
+    with ScriptedServer([Reply(body=b"[" + b"{}," * 1_000_000 + b"{}]")]) as server:
+        with pytest.raises(StreamUnavailable, match="more than 2097152 bytes"):
+            grab(server.url, "someone")
+
+
 @pytest.mark.parametrize("value", ["[" * 100_000, "x", "null", '{"chansub": 1}', "\ud800", ""], ids=range(6))
 def test_token_whose_value_is_invalid_raises_a_stream_error(value):
     """The token is JSON in JSON."""
