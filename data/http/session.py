@@ -188,8 +188,7 @@ def configure_session(
     standin: result of `data.http.loopback.loopback_url`; "": no stand-in.
     deadline_s: seconds for a response with its body, the redirects before it included.
     pool_size: number of connections kept open.
-    limit_bytes: of the body of a response to a request without stream=True.
-    check: called with each such body.
+    limit_bytes, check: for the body of a response to a request without stream=True: its largest size; called with it.
     """
     adapter = _Adapter(timeout_s, deadline_s, standin, pool_size=pool_size, limit_bytes=limit_bytes, check=check)
     session.mount("https://", adapter)
@@ -200,7 +199,7 @@ def configure_session(
     # Only .netrc is ignored: it would replace Twitch's token. The environment's proxies and certificates are used.
     session.auth = _url_credentials
     session.cookies.set_policy(_FewCookies(session.cookies))
-    # A cookie that http.cookiejar cannot read, such as one that is too long-lived, is lost without this warning.
+    # For a cookie that http.cookiejar cannot read, such as one of an absurd age.
     warnings.filterwarnings("ignore", "http.cookiejar bug", UserWarning)
     session.rebuild_auth = functools.partial(_rebuild_auth, session)  # type: ignore[method-assign]
     return session

@@ -252,9 +252,9 @@ def test_token_that_is_no_token_raises_a_stream_error(body):
 
 def test_token_of_many_megabytes_is_not_parsed():
     """JSON takes up to 25 times its size in memory."""
-    with ScriptedServer([Reply(body=b"[" + b"{}," * 1_000_000 + b"{}]")]) as server:
-        with pytest.raises(StreamUnavailable, match="more than 2097152 bytes"):
-            grab(server.url, "someone")
+    reply = Reply(body=b"[" + b"{}," * 1_000_000 + b"{}]")
+    with ScriptedServer([reply]) as server, pytest.raises(StreamUnavailable, match="more than 2097152 bytes"):
+        grab(server.url, "someone")
 
 
 @pytest.mark.parametrize("value", ["[" * 100_000, "x", "null", '{"chansub": 1}', "\ud800", ""], ids=range(6))
