@@ -279,12 +279,12 @@ def test_a_folder_that_is_removed_during_a_save_is_made_again(folder: FrameFolde
         while not stop.is_set():
             shutil.rmtree(folder.root / "7", ignore_errors=True)
             shutil.rmtree(folder.root, ignore_errors=True)
-            time.sleep(0.003)
+            time.sleep(0.02)
 
     thread = threading.Thread(target=remove)
     thread.start()
     try:
-        for _ in range(100):
+        for _ in range(30):
             folder.add_games([Game(7, "Seven")])
             folder.save(7, "ann", [b"x"] * 3)
     finally:

@@ -20,7 +20,7 @@ _SKIPPED_EVERY = 7
 class Session:
     """One viewer of one channel, with ads of its own; arguments as in `Standin`.
 
-    start: epoch seconds. number: of the channel's viewers before this one.
+    start: epoch seconds. number: of the clip's viewers before this one.
     """
 
     id: str

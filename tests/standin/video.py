@@ -105,7 +105,7 @@ class Video:
             return _usher_error(404, "transcode does not exist")
         id_, now = secrets.token_urlsafe(12), self._clock.now()
         with self._lock:
-            earlier = sum(other.channel == channel for other in self._sessions.values())
+            earlier = sum(other.channel.file == channel.file for other in self._sessions.values())
             session = Session(id_, channel, now, self._preroll_s, self._lifetime_s, earlier)
             self._sessions[session.id] = session
         return text_response(playlist.multivariant_playlist(session, self._renditions(session)), _HLS)
