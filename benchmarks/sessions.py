@@ -116,7 +116,7 @@ def _context(
     pictures = ImageDataset(root, frames, classes, settings.img_size)
     pictures = factories.prepare_dataset(settings, pictures, machine, model)
     kept = CheckpointStore(settings.model_path / "unfinished", write=False)
-    return factories.TrainingContext(settings, pictures, machine, kept, _log, False)
+    return factories.TrainingContext(settings, pictures, machine, kept, _log)
 
 
 def _log(line: str) -> None:

@@ -16,7 +16,7 @@ from model.datasets.frame_cache import CacheLimits
 from model.datasets.image_dataset import ImageDataset
 from model.networks import network
 from model.networks.distributed_model import DistributedModel
-from model.terminal.progress import Progress
+from model.terminal.progress import Progress, no_progress
 from model.training.checkpoint import CheckpointStore
 from model.training.feature_cache import FeatureCache
 from model.training.hardware import Hardware, batch_size
@@ -35,7 +35,7 @@ class TrainingContext:
     hardware: Hardware
     checkpoints: CheckpointStore
     log: Callable[[str], None]  # called with each progress line
-    progress: Progress
+    progress: Progress = no_progress
 
     @cached_property
     def feature_cache(self) -> FeatureCache:
@@ -104,7 +104,7 @@ def make_network(settings: Settings, classes: int, hardware: Hardware) -> keras.
 
 
 def prepare_dataset(
-    settings: Settings, dataset: ImageDataset, hardware: Hardware, model: keras.Model, progress: Progress
+    settings: Settings, dataset: ImageDataset, hardware: Hardware, model: keras.Model, progress: Progress = no_progress
 ) -> ImageDataset:
     """Return the dataset with a batch size that fits the memory, and cached if that pays off and is allowed."""
     size = batch_size(settings.batch_size, hardware, network.activation_bytes_per_image(model), len(dataset.frames))

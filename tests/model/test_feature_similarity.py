@@ -92,7 +92,7 @@ BAD = {
 
 def as_text(arrays: dict[str, np.ndarray]) -> bytes:
     memory = io.BytesIO()
-    np.savez_compressed(memory, **arrays)
+    np.savez_compressed(memory, allow_pickle=True, **arrays)
     return memory.getvalue()
 
 

@@ -70,7 +70,6 @@ def test_two_devices_train_one_model(trained, single):
         "from model import create\n"
         "from model.datasets import image_dataset\n"
         "from model.training import checkpoint, experiment, factories\n"
-        "from model.terminal.progress import no_progress\n"
         "from model.training.hardware import Hardware\n"
         "settings, hardware = config.load(), Hardware(strategy)\n"
         "folder = FrameFolder(settings.download_path / 'frames')\n"
@@ -81,7 +80,7 @@ def test_two_devices_train_one_model(trained, single):
         "dataset = image_dataset.ImageDataset(*args)\n"
         "model = factories.make_network(settings, len(classes), hardware)\n"
         "checkpoints = checkpoint.CheckpointStore(settings.model_path, write=False)\n"
-        "context = factories.TrainingContext(settings, dataset, hardware, checkpoints, print, no_progress)\n"
+        "context = factories.TrainingContext(settings, dataset, hardware, checkpoints, print)\n"
         "result = experiment.train_with_holdout(context, model, split, False)\n"
         "print(json.dumps([hardware.devices, result.history.history]))"
     )
