@@ -6,12 +6,14 @@ import random
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 
 from data.collection.collector import Collector
 from data.collection.grab_pool import StopEvent
+from data.collection.interfaces import no_claim
 from data.collection.state import CollectorSettings
 from data.entities import Frame, Game, StoredFrame, Stream
 from data.errors import (
@@ -21,6 +23,7 @@ from data.errors import (
     FolderError,
     OnlyAds,
     StopRequested,
+    StreamClaimed,
     StreamOffline,
 )
 
@@ -151,7 +154,7 @@ def grab_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("grab")]
 
 
-def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None):
+def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None, *, claim=no_claim):
     return Collector(
         directory=twitch,
         source=twitch,
@@ -161,6 +164,7 @@ def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None):
         settings=settings,
         stop=stop or StopEvent(),
         rng=random.Random(1),
+        claim=claim,
     )
 
 
@@ -627,3 +631,97 @@ def test_refused_credentials_save_the_grabs_in_flight():
     assert dataset.rows == dataset.files
     assert len(dataset.rows) >= 4
     assert not grab_threads()
+
+
+def test_an_exception_that_nobody_foresaw_costs_its_stream_only(settings):
+    """It counts as internal; its frames until then and those of the other streams are kept."""
+
+    class Breaking(FakeTwitch):
+        def frames(self, login, max_frames):
+            yield from super().frames(login, max_frames)
+            if login == "a0":
+                raise IndexError("demux")
+
+    dataset, settings = FakeDataset(), replace(settings, frames=10)
+    stats = collector(Breaking(many(A, streams=2)), dataset, settings).run()
+    assert {frame.login for frame in dataset.rows} == {"a0", "a1"}
+    assert stats.failures["internal"] == 1
+    assert set(stats.failures) <= {"internal"}
+    assert stats.total == len(dataset.rows) == len(dataset.files) == settings.frames
+
+
+def test_a_filter_that_breaks_costs_the_stream_only():
+    """The filter reads foreign bytes, too."""
+
+    class Broken(FakeFilter):
+        def reject_reason(self, login, jpeg):
+            if login == "a0":
+                raise ValueError("no JPEG")
+            return ""
+
+    dataset = FakeDataset()
+    stats = collector(FakeTwitch({A: {"a0": 5, "a1": 5}}), dataset, SETTINGS, None, Broken({})).run()
+    assert stats.failures["internal"]
+    assert {frame.login for frame in dataset.rows} == {"a1"}
+
+
+def test_streams_that_hang_at_the_stop_give_their_frames_and_are_left_behind():
+    """The run ends in seconds although a request never does; frames from before are saved."""
+    released, begun = threading.Event(), threading.Event()
+
+    class Hanging(FakeTwitch):
+        def frames(self, login, max_frames):
+            yield Frame(1, b"jpeg")
+            begun.set()
+            released.wait(60)
+
+    dataset, stop = FakeDataset(), StopEvent()
+    run = collector(Hanging({A: {"a0": 5, "a1": 5}}), dataset, replace(EIGHT, frames=None), stop=stop)
+    thread = threading.Thread(target=run.run)
+    thread.start()
+    assert begun.wait(20)
+    time.sleep(0.05)
+    stop.set()
+    thread.join(20)
+    try:
+        assert not thread.is_alive()
+        assert {frame.login for frame in dataset.rows} == {"a0", "a1"} == {frame.login for frame in dataset.files}
+    finally:
+        released.set()
+        while grab_threads():
+            time.sleep(0.01)
+
+
+def test_a_game_whose_streams_another_download_grabs_is_tried_again_soon():
+    """Claims are no reason for the long cooldown; the failures are counted by their reason."""
+    refusals = iter(range(6))
+
+    @contextmanager
+    def claim(login):
+        if next(refusals, None) is not None:
+            raise StreamClaimed(login)
+        yield
+
+    dataset = FakeDataset()
+    stats = collector(FakeTwitch(many(A)), dataset, SETTINGS, claim=claim).run()
+    assert stats.failures == {"in another download": 6}
+    assert stats.total == 20
+
+
+def test_frames_that_the_dataset_has_are_counted_and_leave_no_file():
+    """The index gives them no row: their files go, and a stream without a new frame counts as failed."""
+
+    class Knowing(FakeDataset):
+        def add_frames(self, frames):
+            assert all(len(frame.sha256) == 32 for frame in frames)
+            known = [frame for frame in frames if frame.login == "a0" or frame.number == 2]
+            super().add_frames([frame for frame in frames if frame not in known])
+            return known
+
+    dataset = Knowing()
+    stats = collector(FakeTwitch({A: {"a0": 5, "a1": 5}}), dataset, replace(SETTINGS, frames=8)).run()
+    assert dataset.files == dataset.rows
+    assert {frame.login for frame in dataset.rows} == {"a1"}
+    assert set(stats.failures) == {"nothing to keep"}
+    assert stats.rejected["identical"] > 5
+    assert stats.total == 8 == len(dataset.rows)

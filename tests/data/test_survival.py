@@ -106,8 +106,8 @@ def test_a_disk_without_a_byte_left_can_be_cleared(disk: Disk, datasets: dict[bo
 
 
 def _no_space(dataset: DatasetUnderTest) -> bool:
-    """Return whether data.info ends with the one line for a full disk."""
-    command = dataset.command("data.info")
+    """Return whether data.dbSync ends with the one line for a full disk."""
+    command = dataset.command("data.dbSync")
     _, stderr = command.communicate(timeout=90)
     return command.returncode == 1 and bool(
         re.fullmatch(r"error: .*No space left on device.*free some space.*\n", stderr)
