@@ -21,6 +21,7 @@ from data.atomic import atomic_file
 from data.errors import ModelError
 from data.text import printable_line
 from model.inference.classifier import OUTPUTS, Classifier, read_onnx
+from model.networks.hdf5_files import require_self_contained
 from model.terminal.native_log import filtered_stderr
 
 
@@ -39,6 +40,7 @@ def load(h5: Path, classes: int) -> keras.Model:
     if not h5.is_file():
         raise ModelError(f"{h5} not found. Create it with python -m model.create.")
     try:
+        require_self_contained(h5)
         model = keras.models.load_model(h5, compile=False)
         side = model.input_shape[1]
         if model.input_shape[1:] != (side, side, 3) or model.output_shape[1:] != (classes,):

@@ -120,9 +120,12 @@ def _build(backbone: Backbone, img_size: int, weights: str) -> keras.Model:
 
 def _load_weights(model: keras.Model, path: Path, architecture: str) -> None:
     """Load a `.weights.h5` file in float32 or, to save space, in float16."""
+    from model.networks.hdf5_files import require_self_contained
+
     if not path.is_file():
         raise SettingsError(f"INITIAL_WEIGHTS: {path} not found. Check the path.")
     try:
+        require_self_contained(path)
         model.load_weights(path)
     except Exception as error:  # Keras and HDF5 raise many classes for a damaged or foreign file
         reason = printable_line(str(error))[:300]

@@ -126,6 +126,24 @@ def test_h5_of_another_model_raises_model_error(trained, tmp_path):
         model_files.calibration_of(tmp_path / "model.h5")
 
 
+@pytest.mark.parametrize("kind", ["external array", "virtual array", "external link"])
+def test_h5_that_refers_to_other_files_is_refused(trained, tmp_path, kind):
+    """HDF5 would read any file that the model names, as ONNX would."""
+    path, secret = shutil.copy(trained.path / "model.h5", tmp_path / "model.h5"), tmp_path / "secret"
+    secret.write_bytes(b"\0" * 1000)
+    with h5py.File(path, "r+") as file:
+        if kind == "external array":
+            file.create_dataset("more", (10,), "f4", external=[(str(secret), 0, 40)])
+        elif kind == "virtual array":
+            layout = h5py.VirtualLayout((10,), "f4")
+            layout[:] = h5py.VirtualSource(str(secret), "x", (10,))
+            file.create_virtual_dataset("more", layout)
+        else:
+            file["model_weights/more"] = h5py.ExternalLink(str(secret), "/x")
+    with pytest.raises(ModelError, match="it refers to other files"):
+        conversion.load(path, 3)
+
+
 def test_int8_model_is_smaller_and_predicts_the_same(exported, trained):
     """A third of the size, the same classes and calibration; new images are recognised, and black is unknown."""
     folder, _ = exported

@@ -1,0 +1,24 @@
+"""HDF5 files: Keras models and weights, refused if they refer to other files. Imports h5py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+
+
+def require_self_contained(path: Path) -> None:
+    """Raise ValueError if a link or an array of the file leads to another file: it could be any of the user's.
+
+    Raises OSError and others: damaged file.
+    """
+
+    with h5py.File(path, "r") as file:
+        # A visit ends at the first result that is not None, and returns it; an exception would break h5py's lock.
+        if file.visititems_links(_leads_outside) or file.visititems(_leads_outside):
+            raise ValueError("it refers to other files")
+
+
+def _leads_outside(_name: str, entry: object) -> bool | None:
+    is_array = isinstance(entry, h5py.Dataset) and (entry.external or entry.is_virtual)
+    return True if is_array or isinstance(entry, h5py.ExternalLink) else None
