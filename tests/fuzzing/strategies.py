@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -162,7 +163,7 @@ def _replace_node(draw: st.DrawFn, value: Any, odd: st.SearchStrategy[Any]) -> A
     """Return the value with one node replaced or removed."""
     keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
     if not keys or draw(st.integers(0, 4)) == 0:
-        return draw(odd)
+        return copy.deepcopy(draw(odd))  # samples are shared, and later replacements change them
     key = draw(st.sampled_from(keys))
     if draw(st.integers(0, 9)) == 0:
         del value[key]
