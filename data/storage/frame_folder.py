@@ -19,6 +19,7 @@ from typing import TypeVar
 from data.atomic import atomic_file, folder_lock, is_stale, is_temporary
 from data.entities import Game, StoredFrame, is_game_id, is_login
 from data.errors import FolderError
+from data.readers import open_regular_file, read_regular_file
 from data.storage.claims import CLAIMS_FILE
 from data.storage.frame_store import FolderScan
 from data.storage.numbered_files import write_numbered
@@ -27,6 +28,7 @@ from data.text import printable, printable_line
 _T = TypeVar("_T")
 
 _NAMES_FILE = "games.tsv"  # <game_id><tab><name>, one line per game, UTF-8
+_MAX_BYTES = 64 << 20  # of a frame, or of games.tsv
 _OWN_FILES = {_NAMES_FILE, CLAIMS_FILE}
 _REPETITIONS = 20  # of a write whose folder somebody removes
 _GAME_FOLDER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
@@ -60,13 +62,13 @@ class FrameFolder:
         """Return the frame's JPEG bytes. Raises FolderError."""
         path = self.root / frame.path
         with _folder_errors(path):
-            return path.read_bytes()
+            return read_regular_file(path, _MAX_BYTES)
 
     def sha256(self, frame: StoredFrame) -> bytes:
         """Return the SHA-256 of the frame's file. Raises FolderError."""
         path = self.root / frame.path
         digest = hashlib.sha256()
-        with _folder_errors(path), path.open("rb") as file:
+        with _folder_errors(path), open_regular_file(path) as file:
             while part := file.read(1 << 20):  # whatever has a frame's name may be large
                 digest.update(part)
         return digest.digest()
@@ -138,8 +140,8 @@ class FrameFolder:
         """Return the games' names by id, from games.tsv; invalid lines are skipped. Raises FolderError."""
         path = self.root / _NAMES_FILE
         with _folder_errors(path):
-            # A pipe would never end. Some editors put a byte order mark first.
-            text = path.read_text(encoding="utf-8-sig", errors="replace") if path.is_file() else ""
+            content = read_regular_file(path, _MAX_BYTES) if path.is_file() else b""
+            text = content.decode("utf-8-sig", "replace")  # some editors put a byte order mark first
         pairs = (line.partition("\t") for line in text.split("\n"))
         names = ((game_id, printable_line(name)) for game_id, _, name in pairs if _GAME_FOLDER.fullmatch(game_id))
         return {int(game_id): name for game_id, name in names if name}

@@ -176,3 +176,10 @@ def test_rows_with_arbitrary_paths_can_be_removed(catalog: Catalog, engine: Engi
             connection.execute(text("INSERT INTO frames (path, game_id, user_login) VALUES (:path, 7, 'x')"), row)
     catalog.apply(CatalogChanges(removed_paths=paths))
     assert catalog.snapshot().paths == {"stays"}
+
+
+@pytest.mark.parametrize("bad", [0, -5, 2**63, 10**18, 10**40])
+def test_a_game_with_an_impossible_id_is_left_out(catalog: Catalog, bad: int):
+    """It costs itself: the other games of the call are added."""
+    catalog.add_games([Game(bad, "x"), SEVEN])
+    assert catalog.game_ids() == {7}

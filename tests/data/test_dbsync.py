@@ -195,3 +195,48 @@ def test_a_concurrent_download_loses_no_row(folder: FrameFolder, catalog: Catalo
     thread.join()
     assert _same(folder, catalog)
     assert catalog.games() == [GameSummary(SEVEN, 120, 1)]
+
+
+def test_copies_made_by_hand_are_reported_and_stay(folder: FrameFolder, catalog: Catalog, run: Run):
+    """Each copy is named with the frame that it equals; rows without a hash get one. --dry-run says the same."""
+    folder.add_games([SEVEN])
+    catalog.add_games([SEVEN])
+    frames = folder.save(7, "ann", [b"one", b"two"])
+    catalog.add_frames(frames)
+    for name in ("7/ann-10.jpg", "7/bob-1.jpg"):
+        (folder.root / name).write_bytes(b"two")
+    dry = run("data.dbSync", "--dry-run").stdout
+    assert dry.splitlines()[:5] == [
+        "2 files without a row: would be adopted",
+        "2 rows without a hash: would be completed",
+        "2 identical frames: not touched",
+        "  7/ann-10.jpg = 7/ann-2.jpg",
+        "  7/bob-1.jpg = 7/ann-2.jpg",
+    ]
+    done = run("data.dbSync")
+    assert done.stdout == dry.replace("would be ", "").replace("would then hold", "holds")
+    assert run("data.dbSync").stdout.startswith("Nothing to repair.\n2 identical frames: not touched\n")
+    assert _same(folder, catalog)
+    assert len(catalog.snapshot().hashes) == 4
+
+
+def test_a_file_that_cannot_be_read_keeps_its_row_without_a_hash(folder: FrameFolder, catalog: Catalog):
+    """It may be readable the next time; the others get their hashes."""
+    folder.save(7, "ann", [b"one", b"two"])
+
+    def sha256(frame: StoredFrame) -> bytes:
+        if frame.number == 1:
+            raise FolderError("unreadable")
+        return folder.sha256(frame)
+
+    apply_plan(plan_sync(catalog.snapshot(), folder.scan(), {}, sha256), folder, catalog)
+    assert catalog.snapshot().hashes == {"7/ann-2.jpg": folder.sha256(StoredFrame(7, "ann", 2))}
+    assert _same(folder, catalog)
+
+
+def test_a_dry_run_makes_no_database(folder: FrameFolder, run: Run):
+    """Without one the report is that of an empty catalog."""
+    folder.save(7, "ann", [b"one"])
+    done = run("data.dbSync", "--dry-run", DB_HOST="")
+    assert done.stdout.startswith("1 file without a row: would be adopted\n1 game without a row: would be added\n")
+    assert not (folder.root.parent / "postgres").exists()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 
 from data.entities import Game

@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Callable
 
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 from sqlalchemy import text
 
@@ -259,7 +259,7 @@ def test_a_read_only_database_without_our_tables_says_so(make: Make, sql: str, p
     database = make(sql)
     _execute(database, f'ALTER DATABASE "{database["DB_NAME"]}" SET default_transaction_read_only = on')
     for access in ("read", "dry run"):
-        assert part in _refusal(database, access)  # type: ignore[arg-type]  # one of the literals
+        assert part in _refusal(database, access)
 
 
 def test_a_role_that_may_only_read_can_read(make: Make):
