@@ -157,9 +157,9 @@ def _feed_segment(data: bytes) -> None:
 def _feed_recording(data: bytes) -> None:
     from data.video.recording import sample_recording
 
-    for spread in (False, True):
+    for options in ({"spread_first": False}, {"spread_first": True}, {"spread_first": True, "read_all_bytes": 0}):
         with suppress(ToolkitError):
-            list(sample_recording(io.BytesIO(data), 0.0, 5, 32, 90, spread_first=spread))
+            list(sample_recording(io.BytesIO(data), 0.0, 5, 32, 90, **options))
     with suppress(ToolkitError):
         list(islice(sample_recording(io.BytesIO(data), 0.5, None, 32, 90, spread_first=False), 50))
 
