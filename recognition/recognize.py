@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "with HLS that Streamlink supports; path of a video, a picture or a folder of pictures; or - to read sources "
         "from stdin, one per line",
     )
-    add("--from", dest="sources_file", type=_path, metavar="FILE", help="read more sources from FILE, one per line")
+    add("--from", dest="sources_file", type=_text, metavar="FILE", help="read more sources from FILE, one per line")
     _add_recognition(parser.add_argument_group("recognition").add_argument)
     _add_watch(parser.add_argument_group("watching, needs --watch").add_argument)
     _add_survey(parser.add_argument_group("surveys of many streams, not with --watch").add_argument)
@@ -93,9 +93,9 @@ def _add_recognition(add: Callable[..., Any]) -> None:
         help="certainty for --frames: the verdict is that of all N frames with probability P, 0 to 1; "
         "1 never stops early (default: 0.99)",
     )
-    add("--csv", type=_path, metavar="FILE", help="also write verdicts and failures to FILE as CSV; - for stdout only")
-    add("--parquet", type=_path, metavar="FILE", help="also write them to FILE as Parquet; - for stdout only")
-    add("--save", type=_path, metavar="DIR", help="write annotated frames and a contact sheet to new folders in DIR")
+    add("--csv", type=_text, metavar="FILE", help="also write verdicts and failures to FILE as CSV; - for stdout only")
+    add("--parquet", type=_text, metavar="FILE", help="also write them to FILE as Parquet; - for stdout only")
+    add("--save", type=_text, metavar="DIR", help="write annotated frames and a contact sheet to new folders in DIR")
     # The default None, not False, tells _first_given that an option was not given.
     add("--category", action="store_true", default=None, help="add the streamer's category; needs Helix credentials")
 
@@ -105,12 +105,12 @@ def _add_watch(add: Callable[..., Any]) -> None:
     add("--wait", action="store_true", default=None, help="wait for streams to start and to come back")
     add("--every", type=_EVERY, metavar="S", help="classify a frame every S seconds (default: of each segment)")
     add("--minutes", type=_MINUTES, metavar="M", help="stop after M minutes (default: never)")
-    add("--webhook", metavar="URL", help="POST each change to URL as JSON")
+    add("--webhook", type=_text, metavar="URL", help="POST each change to URL as JSON")
     add("--metrics", type=_PORT, metavar="PORT", help="serve Prometheus metrics at PORT; 0: a free port")
 
 
 def _add_survey(add: Callable[..., Any]) -> None:
-    add("--game", metavar="NAME", help="add the live streams of this category; needs Helix credentials")
+    add("--game", type=_text, metavar="NAME", help="add the live streams of this category; needs Helix credentials")
     add(
         "--top-streams",
         **_N,
@@ -150,10 +150,10 @@ def _file_error(args: argparse.Namespace) -> str:
     return ""
 
 
-def _path(text: str) -> str:
-    """Return the path in an option's value."""
+def _text(text: str) -> str:
+    """Return an option's value, which must not be empty."""
     if not text:
-        raise argparse.ArgumentTypeError("invalid value '': must be a path")
+        raise argparse.ArgumentTypeError("invalid value '': must not be empty")
     return text
 
 

@@ -63,7 +63,9 @@ def _read(file: str, stdin: TextIO | None) -> Iterator[str]:
         else:
             with Path(file).open(encoding="utf-8") as opened:  # not a regular file only: <(…) of a shell is a pipe
                 text = opened.read(_MAX_CHARACTERS + 1)
-    except (OSError, ValueError) as error:  # UnicodeDecodeError is a ValueError, as is that of a closed file
+    except UnicodeDecodeError as error:  # as of UTF-16, which PowerShell writes
+        raise SettingsError(f"--from: cannot read {file}: it is not UTF-8 text; save it as UTF-8") from error
+    except (OSError, ValueError) as error:  # ValueError: stdin is closed
         raise SettingsError(f"--from: cannot read {file}: {error}") from error
     if len(text) > _MAX_CHARACTERS:
         raise SettingsError(f"--from: {file} has more than {_MAX_CHARACTERS} characters")

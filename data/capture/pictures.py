@@ -12,6 +12,7 @@ from pathlib import Path
 
 from data.errors import SourceNotFound, UndecodableVideo
 from data.readers import read_regular_file
+from data.text import plural
 from data.video.images import decode_jpeg, decode_resized, encode_jpeg
 from data.video.sampling import bit_reversed, evenly_spaced
 
@@ -52,7 +53,7 @@ class PictureFiles:
                     break
         finally:
             if failures and count:
-                log.warning("%s: %d pictures left out: %s", self.name, len(failures), failures[0])
+                log.warning("%s: %s left out: %s", self.name, plural(len(failures), "picture"), failures[0])
         if not count:
             raise UndecodableVideo(f"{self.name}: no picture can be decoded; {failures[0]}")
 

@@ -25,7 +25,7 @@ FORMS = (
     "without a dot in its name)"
 )
 _URL = re.compile(r"((?:https?|hls|hlsvariant|httpstream|dash)://)(.*)", re.IGNORECASE | re.DOTALL)
-_TWITCH = re.compile(r"(?:https?://)?(?:[^/?#@]*\.)?twitch\.tv\.?(?::\d*)?(?:[/?#]|$)", re.IGNORECASE)
+_TWITCH = re.compile(r"(?:(?:https?:)?//)?(?:[^/?#@]*\.)?twitch\.tv\.?(?::\d*)?(?:[/?#]|$)", re.IGNORECASE)
 _MEDIA = re.compile(r"https://(?:www\.twitch\.tv/videos/[0-9]+|clips\.twitch\.tv/[A-Za-z0-9_-]+)\b")
 # The first part of a path that is followed by a login, and those that never are a login.
 _BEFORE_LOGIN = {"popout", "embed", "moderator", "u"}
@@ -65,7 +65,7 @@ def is_url(source: str) -> bool:
 
 def _twitch_address(address: str) -> str:
     """Return the login of a channel's address, or the canonical address of a recording or a clip; "" for others."""
-    parts = urlsplit(address if "://" in address else f"//{address}")
+    parts = urlsplit(address if re.match("(?:https?:)?//", address, re.IGNORECASE) else f"//{address}")
     query = {key: values[0] for key, values in parse_qs(parts.query).items()}
     folders = [unquote(folder) for folder in parts.path.split("/") if folder]
     host = (parts.hostname or "").lower()
@@ -81,7 +81,7 @@ def _twitch_address(address: str) -> str:
         return f"https://clips.twitch.tv/{clip[0]}"
     while folders and folders[0].lower() in _BEFORE_LOGIN:
         folders = folders[1:]
-    login = (folders[0] if folders else query.get("channel", "")).lower()
+    login = (folders[0] if folders else query.get("channel", "")).removeprefix("@").lower()
     return login if is_login(login) and login not in _NO_LOGIN else ""
 
 

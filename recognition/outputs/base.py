@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,15 @@ log = logging.getLogger(__name__)
 def is_special(path: Path) -> bool:
     """Return whether the path names a device, pipe or socket: a file that must not be replaced by another one."""
     return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise FileExistsError for a binary file that is not Parquet: `--csv *.mp4` names a video, often a source."""
+    if path.is_file():
+        with path.open("rb") as file:
+            start = file.read(1000)
+        if b"\0" in start and not start.startswith(b"PAR1"):
+            raise FileExistsError(errno.EEXIST, "the file there is not a table")
 
 
 class Output:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from data.errors import FolderError
 from data.text import printable
 from recognition.events import Event, SourceFailed, VerdictReached, as_json
-from recognition.outputs.base import STDOUT, Output, folder_errors
+from recognition.outputs.base import STDOUT, Output, check_replaceable, folder_errors
 
 # Spreadsheets run such a cell as a formula: https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
@@ -67,6 +67,7 @@ class CsvFile(Output):
         """
         self._path = path
         with folder_errors("--csv", path):
+            check_replaceable(path)
             self._file: BinaryIO = sys.stdout.buffer if path == STDOUT else path.open("ab")
             self._is_terminal = self._file.isatty()
             self._is_old = path != STDOUT and path.is_file() and path.stat().st_size > 0

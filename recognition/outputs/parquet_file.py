@@ -15,7 +15,7 @@ from arro3.io import write_parquet
 from data.atomic import atomic_file, temporary_files
 from data.errors import SettingsError
 from recognition.events import Event, SourceFailed, VerdictReached
-from recognition.outputs.base import STDOUT, Output, folder_errors, is_special
+from recognition.outputs.base import STDOUT, Output, check_replaceable, folder_errors, is_special
 from recognition.outputs.csv_file import COLUMNS, to_row
 
 _BATCH = 1000  # rows kept as Python objects before they become an Arrow batch of some 200 bytes a row
@@ -38,6 +38,7 @@ class ParquetFile(Output):
         self._batches: list[RecordBatch] = []
         self._closed = False
         with folder_errors("--parquet", path):
+            check_replaceable(path)
             # A device or pipe cannot be replaced, but written to. A link stays a link to the file.
             if path != STDOUT and not is_special(path):
                 self._target = path.resolve()

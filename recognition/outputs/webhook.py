@@ -97,7 +97,7 @@ class Webhook(Output):
             for name in _URL_LOGGERS:
                 logging.getLogger(name).removeFilter(self._filter)
         with self._changed:
-            missing = self.dropped + len(self._pending)
+            missing = self.dropped + len(self._pending) + self._thread.is_alive()  # one without a response
         if missing:
             log.warning("%s not delivered to %s, %d delivered", plural(missing, "change"), self._host, self.delivered)
 

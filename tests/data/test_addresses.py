@@ -25,6 +25,8 @@ CHANNEL = [
     "twitch.tv/some_login?referrer=raid",
     "twitch.tv/some_login#top",
     "twitch.tv/some%5Flogin",
+    "twitch.tv/@Some_login",
+    "//www.twitch.tv/some_login",
     "https://www.twitch.tv/some_login/videos?filter=archives&sort=time",
     "twitch.tv/some_login/about",
     "twitch.tv/some_login/schedule",

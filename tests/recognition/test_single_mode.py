@@ -259,7 +259,11 @@ _CONFLICTS = [
     ),
     *((["x", "--frames", "3", "--sure", n], f"--sure: invalid value '{n}'") for n in ("nan", "inf", "-0.1", "1.1", "")),
     *((["x", "--metrics", n], f"--metrics: invalid value '{n}'") for n in ("-1", "nan", "1e3", "")),
-    *((["x", option, ""], f"{option}: invalid value ''") for option in ("--csv", "--parquet", "--save", "--from")),
+    *(
+        (["x", option, ""], f"{option}: invalid value ''")
+        for option in ("--csv", "--parquet", "--save", "--from", "--game")
+    ),
+    (["x", "--watch", "--webhook", ""], "--webhook: invalid value ''"),
     (["x", "--json", "--csv", "-"], "--json cannot be used with --csv -"),
     (["x", "--csv", "-", "--parquet", "-"], "--parquet - would overwrite"),
     (["x", "--csv", "a", "--parquet", "./a"], "--parquet ./a would overwrite another file"),

@@ -24,13 +24,13 @@ def test_from_dash_reads_stdin():
     assert read_sources(["a"], "-", io.StringIO("b\n")) == ("a", "b")
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe"], ids=["missing", "not UTF-8"])
+@pytest.mark.parametrize("content", [None, b"\xff\xfe", "a\n".encode("utf-16")], ids=["missing", "not UTF-8", "UTF-16"])
 def test_unreadable_file_raises_settings_error(tmp_path, content):
-    """The error names the option and the file."""
+    """The error names the option and the file, in words of ours."""
     file = tmp_path / "channels.txt"
     if content:
         file.write_bytes(content)
-    with pytest.raises(SettingsError, match=r"--from: .*channels\.txt"):
+    with pytest.raises(SettingsError, match=r"--from: .*channels\.txt: (it is not UTF-8 text|\[Errno 2\])"):
         read_sources([], str(file))
 
 

@@ -26,6 +26,7 @@ from recognition.outputs.csv_file import COLUMNS, CsvFile, to_row
 from recognition.outputs.parquet_file import ParquetFile
 from recognition.outputs.survey_summary import SurveyStats
 from recognition.outputs.terminal_table import ProgressLine, ResultTable
+from tests.sample_images import RED, flat, segment
 
 TETRIS, CHESS = Game(2**40, 'Tetris, "the" Game'), Game(743, "Schach für Türme")
 AT = datetime(2026, 11, 25, 1, 2, 3, 456_000, tzinfo=timezone.utc)
@@ -231,6 +232,21 @@ def test_parquet_to_a_named_pipe_is_written_into_it(tmp_path):
     reader.join()
     assert pipe.is_fifo()
     assert read_parquet(copy).read_all().num_rows == len(RESULTS)
+
+
+@pytest.mark.parametrize("output", [CsvFile, ParquetFile])
+def test_file_that_is_not_a_table_is_never_replaced(tmp_path, output):
+    """A video, by a name that a shell completed or by a link to it. Each kind of table may replace the other."""
+    video, link, table = tmp_path / "a.mp4", tmp_path / "link", tmp_path / "table"
+    video.write_bytes(content := segment(flat(RED), container="mp4"))
+    link.symlink_to(video)
+    for path in (video, link):
+        with pytest.raises(FolderError, match=r"cannot write .*not a table"):
+            output(path)
+    assert video.read_bytes() == content
+    for earlier in (ParquetFile, CsvFile):
+        written(earlier, table)
+        written(output, table)
 
 
 def test_csv_until_its_first_line_keeps_the_earlier_file(tmp_path):

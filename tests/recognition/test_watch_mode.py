@@ -156,7 +156,7 @@ def test_signal_ends_watch_with_verdicts(twitch, model_path, number):
         assert watching.wait(30) == 0
         assert time.monotonic() - start < 20
         lines += watching.stdout.readlines()
-        assert watching.stderr.read() == "warning: 1 change not delivered to 127.0.0.1, 0 delivered\n"
+        assert watching.stderr.read() == "warning: 2 changes not delivered to 127.0.0.1, 0 delivered\n"
     at = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
     printed = sorted(re.sub(at, "TIME", line).rstrip() for line in lines)
     assert re.sub(r"score of \d+\.0", "score of N", "\n".join(printed)).splitlines() == [
