@@ -196,6 +196,14 @@ def test_model_path_that_is_no_default_has_no_substitute(tmp_path, monkeypatch):
     assert find_model(Path("model")) == Path("model")
 
 
+def test_export_in_another_folder_reads_the_model_that_comes_along(elsewhere):
+    """Without a model in ./model, the conversion takes the shipped one: only the images are missing."""
+    done = run_command("model.export", env={}, cwd=elsewhere)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: dataset/frames ")
+    assert "classes.txt" not in done.stderr
+
+
 @pytest.mark.parametrize("name", ["train", "export-model"])
 def test_command_without_its_extra_says_what_to_install(name, installed, elsewhere):
     """Training and conversion print one line with the command that installs the extra; nothing is written."""
