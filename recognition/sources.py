@@ -20,7 +20,7 @@ _MAX_CHARACTERS = 10_000_000  # of a list: 400,000 of the longest logins; an end
 _COMMENT = re.compile(r"(^|\s)#.*")  # a # inside a word belongs to an address (its fragment)
 
 
-def read_sources(arguments: Sequence[str], file: str = "", stdin: TextIO | None = None) -> tuple[str, ...]:
+def read_sources(arguments: Sequence[str], file: str | None = None, stdin: TextIO | None = None) -> tuple[str, ...]:
     """Return the sources of `arguments`, then those of `file`, as `unique` does; `-` stands for stdin.
 
     Raises SettingsError if the file cannot be read or there is no source.

@@ -37,7 +37,8 @@ def _split_list(value: Any) -> Any:
     return items if items[-1] else items[:-1]
 
 
-def _drop_empty(items: Any) -> Any:
+def _split_without_empty(value: Any) -> Any:
+    items = _split_list(value)
     return [item for item in items if item != ""] if isinstance(items, list) else items
 
 
@@ -64,12 +65,8 @@ def _clean_credential(value: Any) -> Any:
 
 
 def _expand_path(path: Path) -> Path:
-    parts = [part.encode() for part in path.parts]  # raises UnicodeEncodeError, a ValueError
-    if (
-        "\0" in str(path)
-        or len(str(path).encode()) > _MAX_PATH_BYTES
-        or max(map(len, parts), default=0) > _MAX_NAME_BYTES
-    ):
+    whole, *names = (len(text.encode()) for text in (str(path), *path.parts))  # UnicodeEncodeError is a ValueError
+    if "\0" in str(path) or whole > _MAX_PATH_BYTES or max(names, default=0) > _MAX_NAME_BYTES:
         raise ValueError("invalid path")
     try:
         return path.expanduser()
@@ -96,15 +93,13 @@ def _check_server(text: str) -> str:
 
 
 _LIST = "separated by commas or as a JSON list"
-_TextList = Annotated[tuple[str, ...], BeforeValidator(_split_list), AfterValidator(_lower_case)]
-# The last BeforeValidator runs first.
-NameList = Annotated[_TextList, BeforeValidator(_drop_empty), BeforeValidator(_split_list), Form(f"names, {_LIST}")]
-IdSet = Annotated[
-    frozenset[int], BeforeValidator(_drop_empty), BeforeValidator(_split_list), Form(f"whole numbers, {_LIST}")
-]
+_LowerCase = Annotated[tuple[str, ...], AfterValidator(_lower_case)]
+NameList = Annotated[_LowerCase, BeforeValidator(_split_without_empty), Form(f"names, {_LIST}")]
+IdSet = Annotated[frozenset[int], BeforeValidator(_split_without_empty), Form(f"whole numbers, {_LIST}")]
 # An empty item is refused here: without it the list may be empty, which stands for all languages.
 Languages = Annotated[
-    _TextList,
+    _LowerCase,
+    BeforeValidator(_split_list),
     AfterValidator(_check_languages),
     Form(f"at most 100 ISO 639-1 codes such as en, or other, {_LIST}"),
 ]

@@ -23,7 +23,7 @@ DEFAULT_CERTAINTY = 0.99  # of early stopping with --frames
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Recognise the sources that `args` names; return their combined exit code."""
-    sources = read_sources(args.source, args.sources_file or "")
+    sources = read_sources(args.source, args.sources_file)
     with ExitStack() as stack:
         recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence)
         stack.enter_context(recognizer)

@@ -57,7 +57,7 @@ def _print_summary(stats: SurveyStats, quiet: bool) -> None:
 
 def _resolve_sources(args: argparse.Namespace, recognizer: Recognizer) -> tuple[Iterable[str | Stream], int | None]:
     """Return the sources, listed lazily, and their number, None if unknown. Raises SettingsError, DirectoryError."""
-    named = read_sources(args.source, args.sources_file or "") if args.source or args.sources_file else ()
+    named = read_sources(args.source, args.sources_file) if args.source or args.sources_file else ()
     has_listing = args.game or args.top_streams
     if not (has_listing or args.category):
         return named, len(named)

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
 
     Return the combined exit code of each source's last result.
     """
-    sources = read_sources(args.source, args.sources_file or "")
+    sources = read_sources(args.source, args.sources_file)
     update = {
         "frame_interval_s": args.every or settings.frame_interval_s,
         "parallel_streams": min(MAX_CONNECTIONS, max(len(sources), settings.parallel_streams)),

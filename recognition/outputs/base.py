@@ -16,11 +16,6 @@ STDOUT = Path("-")  # in place of a file
 log = logging.getLogger(__name__)
 
 
-def is_special(path: Path) -> bool:
-    """Return whether the path names a device, pipe or socket: a file that must not be replaced by another one."""
-    return path.exists() and not path.is_file() and not path.is_dir()
-
-
 def check_replaceable(path: Path) -> None:
     """Raise FileExistsError for a binary file that is not Parquet: `--csv *.mp4` names a video, often a source."""
     if path.is_file():

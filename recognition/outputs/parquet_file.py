@@ -15,7 +15,7 @@ from arro3.io import write_parquet
 from data.atomic import atomic_file, temporary_files
 from data.errors import SettingsError
 from recognition.events import Event, SourceFailed, VerdictReached
-from recognition.outputs.base import STDOUT, Output, check_replaceable, folder_errors, is_special
+from recognition.outputs.base import STDOUT, Output, check_replaceable, folder_errors
 from recognition.outputs.csv_file import COLUMNS, to_row
 
 _BATCH = 1000  # rows kept as Python objects before they become an Arrow batch of some 200 bytes a row
@@ -40,7 +40,7 @@ class ParquetFile(Output):
         with folder_errors("--parquet", path):
             check_replaceable(path)
             # A device or pipe cannot be replaced, but written to. A link stays a link to the file.
-            if path != STDOUT and not is_special(path):
+            if path != STDOUT and (path.is_file() or path.is_dir() or not path.exists()):
                 self._target = path.resolve()
                 # A survey may take hours: an unwritable folder must be reported before it begins.
                 with temporary_files(self._target.parent, [b""]):

@@ -9,7 +9,6 @@ is `sha256=` and the body's HMAC-SHA256 (RFC 2104) in hexadecimal digits.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -18,6 +17,7 @@ import threading
 import time
 import uuid
 from collections import deque
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import requests
@@ -179,24 +179,19 @@ def _host(url: str) -> str:
         host.encode("idna")  # raises ValueError for a host that no server can have
     except (ValueError, requests.RequestException):
         host, port = "", None
-    if not host or port == 0 or "@" in parts.netloc or parts.scheme not in ("http", "https") or not _is_graphic(url):
+    is_graphic = url.isprintable() and " " not in url
+    if not (host and port != 0 and is_graphic and parts.scheme in ("http", "https") and "@" not in parts.netloc):
         shown = "…" if "@" in url else printable(url.partition("?")[0])  # no password, no key in a query
         advice = "give one that begins with http:// or https://, without spaces and user name"
         raise SettingsError(f"--webhook: invalid URL {shown!r}; {advice}")
     return host
 
 
-def _is_graphic(text: str) -> bool:
-    return text.isprintable() and " " not in text
-
-
 def signing_key(secret: str) -> bytes:
     """Return the key of a secret. Raises SettingsError for invalid base64."""
     if not secret.startswith(_ENCODED_SECRET):
         return secret.encode(errors="surrogateescape")
-    try:
+    with suppress(ValueError):  # of invalid base64, and of a character that is not ASCII
         if key := base64.b64decode(secret.removeprefix(_ENCODED_SECRET), validate=True):
             return key
-    except (binascii.Error, ValueError):
-        pass  # ValueError: a character that is not ASCII
     raise SettingsError(f"WEBHOOK_SECRET: no base64 after {_ENCODED_SECRET}; give the secret as the receiver shows it")

@@ -70,9 +70,10 @@ def test_watch_of_a_recording_with_packet_loss_runs_to_its_end(standin, model_pa
 
 
 def test_fifo_and_device_are_refused_at_once(standin, model_path, tmp_path):
-    """Neither is waited for nor read."""
+    """Neither is waited for nor read. What is no channel, no file and no picture has the same exit code."""
     os.mkfifo(tmp_path / "fifo.mp4")
-    for source in ("./fifo.mp4", "/dev/zero"):
+    (tmp_path / "empty").mkdir()
+    for source in ("./fifo.mp4", "/dev/zero", "twitch.tv/directory", "no such.png", "empty/"):
         done = recognize(standin, model_path, source, cwd=tmp_path)
         assert done.returncode == 5
         assert done.stderr.count("\n") == 1
