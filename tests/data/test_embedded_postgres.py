@@ -203,7 +203,7 @@ def test_an_unusable_dataset_folder_names_the_setting(tmp_path: Path):
         _games(tmp_path / "file")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_interrupted_command_stops_the_server(dataset: Path, number: signal.Signals):
     """A signal during data.info: no traceback, exit code 130 (or 0 when it was faster), no server left."""
     command = subprocess.Popen(
