@@ -30,8 +30,8 @@ from tests.standin import Standin
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/*/*.md"), *ROOT.glob("tests/*/*/*.md")]
-NOT_SETTINGS = {"TF_CONFIG", "INTER_AREA", "IMG_SZE"}  # of TensorFlow, of OpenCV, a slip
-MODEL_FILES = {"model.onnx", "model.tflite"}  # they look like modules
+NOT_SETTINGS = {"TF_CONFIG", "INTER_AREA", "PIPX_HOME", "IMG_SZE", "CLIENT_IP"}  # of others, and slips
+MODEL_FILES = {"model.onnx", "model.tflite", "data.py"}  # they look like modules
 SHELL = {".", "export", "rm", "pip", "pipx", "uv"}  # commands of the shell and of installers
 COMMANDS = sorted(
     {
@@ -119,9 +119,11 @@ def test_each_module_setting_and_option_that_a_page_names_exists(page: Path):
 
 
 def _module_exists(name: str) -> bool:
-    """Return whether `name` is a module or a package, such as data.info."""
+    """Return whether `name` is a module, a package or a function of a module, such as data.info.report."""
     path = ROOT.joinpath(*name.split("."))
-    return path.is_dir() or path.with_suffix(".py").exists()
+    module = path.parent.with_suffix(".py")
+    is_function = module.exists() and f"\ndef {path.name}(" in module.read_text(encoding="utf-8")
+    return path.is_dir() or path.with_suffix(".py").exists() or is_function
 
 
 @cache
