@@ -24,7 +24,8 @@ FORMS = (
     "another URL (https://, hls://), or a file, a picture or a folder of pictures (write ./name for a file "
     "without a dot in its name)"
 )
-_URL = re.compile(r"((?:https?|hls|hlsvariant|httpstream|dash)://)(.*)", re.IGNORECASE | re.DOTALL)
+# `hls://` may be followed by a whole URL.
+_URL = re.compile(r"((?:(?:https?|hls|hlsvariant|httpstream|dash)://)+)(.*)", re.IGNORECASE | re.DOTALL)
 _TWITCH = re.compile(r"(?:(?:https?:)?//)?(?:[^/?#@]*\.)?twitch\.tv\.?(?::\d*)?(?:[/?#]|$)", re.IGNORECASE)
 _MEDIA = re.compile(r"https://(?:www\.twitch\.tv/videos/[0-9]+|clips\.twitch\.tv/[A-Za-z0-9_-]+)\b")
 # The first part of a path that is followed by a login, and those that never are a login.
@@ -79,9 +80,8 @@ def _twitch_address(address: str) -> str:
     clip = folders[folders.index("clip") + 1 :][:1] if "clip" in folders[:2] else [query.get("clip", "")]
     if clip and re.fullmatch("[A-Za-z0-9_-]+", clip[0]):
         return f"https://clips.twitch.tv/{clip[0]}"
-    while folders and folders[0].lower() in _BEFORE_LOGIN:
-        folders = folders[1:]
-    login = (folders[0] if folders else query.get("channel", "")).removeprefix("@").lower()
+    login = next((folder for folder in folders if folder.lower() not in _BEFORE_LOGIN), query.get("channel", ""))
+    login = login.removeprefix("@").lower()
     return login if is_login(login) and login not in _NO_LOGIN else ""
 
 
@@ -92,9 +92,7 @@ def _file_path(address: str) -> str:
 
 
 def _lower_case_host(rest: str) -> str:
-    """Return a URL without its scheme, with the host in lower case. `hls://` may be followed by a whole URL."""
-    if match := _URL.fullmatch(rest):
-        return match[1].lower() + _lower_case_host(match[2])
+    """Return a URL without its scheme, with the host in lower case."""
     host, path = re.split("(?=[/?#])", rest + "/", maxsplit=1)
     user, at, name = host.rpartition("@")
     return f"{user}{at}{name.lower()}{path[:-1]}"

@@ -75,6 +75,7 @@ NOT_UNDERSTOOD = [
     "https:/twitch.tv",
     "youtube.com/watch?v=1",
     "x" * 100_000,
+    "twitch.tv/" + "popout/" * 100_000,
 ]
 
 
@@ -91,6 +92,11 @@ def test_other_addresses_have_one_form_each(source, expected):
     """Recordings, clips, other sites and files; that form stays as it is."""
     assert canonical(source) == expected
     assert canonical(expected) == expected
+
+
+def test_address_that_nests_without_end_is_kept():
+    """Thousands of schemes in front of each other cost neither time nor stack."""
+    assert canonical("HLS://" * 100_000 + "X") == "hls://" * 100_000 + "x"
 
 
 @pytest.mark.parametrize("source", NOT_UNDERSTOOD, ids=lambda source: source[:50])

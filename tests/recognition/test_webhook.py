@@ -143,7 +143,7 @@ def test_close_delivers_pending_changes():
         ),
         *("http://[::1", "http://[::1]:x/", "http://[x]/", "http://host:99999/", "http://host:0/", "http://host:-1/"),
         *("http://ho st/", "http://host/a b", "http://host/\x1b[31m", "http://user:pw@host/", "http://" + "a" * 99),
-        *("", "http://.", "http://\u2100/", "http://host/\udcff"),
+        *("http://.", "http://\u2100/", "http://host/\udcff"),
     ],
 )
 def test_url_when_invalid_raises_at_once(url):
@@ -201,12 +201,12 @@ def test_request_is_signed_with_its_time(secret):
     assert headers["webhook-signature"] == f"v1,{expected}"
 
 
-@pytest.mark.parametrize("secret", ["whsec_", "whsec_no base64", "whsec_abc", "whsec_\u00e9"])
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_s3cret!", "whsec_abc", "whsec_\u00e9"])
 def test_secret_when_not_base64_names_the_setting(secret):
     """The error is a line that names the setting, not the secret."""
     with new_session(1) as session, pytest.raises(SettingsError, match=r"^WEBHOOK_SECRET: ") as raised:
         Webhook("http://127.0.0.1:9/", session, secret=secret)
-    assert secret.removeprefix("whsec_") not in str(raised.value).split("whsec_")[1] or secret == "whsec_"
+    assert secret == "whsec_" or secret not in str(raised.value)
 
 
 def test_log_at_debug_level_never_holds_the_path(caplog):
