@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -16,6 +17,7 @@ from data.hls.playlist import Segment
 from data.hls.rendition import Rendition, server_unreachable
 
 _MAX_POLL_INTERVAL_S = 10.0  # a playlist lists about 30 s: with longer pauses segments would be missed
+_MAX_FAILING_S = 60.0  # without a frame: a recording may list 100,000 segments, each of which takes the deadline
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +69,18 @@ class FrameExtractor:
         self._failure: UndecodableVideo | StreamUnavailable | UnexpectedStreamError | None = None
 
     def frames(self, segments: Iterable[tuple[Rendition, Segment]]) -> Iterator[Frame]:
-        """Yield the frames of these segments, oldest first."""
+        """Yield the frames of these segments, oldest first. Stop after a minute of failures in a row."""
+        failing_s = 0.0
         for rendition, segment in segments:
-            for jpeg in self._decode(rendition, segment):
+            start = time.monotonic()
+            jpegs = self._decode(rendition, segment)
+            failing_s = 0.0 if jpegs else failing_s + time.monotonic() - start
+            for jpeg in jpegs:
                 self._count += 1
                 yield Frame(self._count, jpeg, segment.date)
+            if failing_s > _MAX_FAILING_S:
+                log.info("%s: no frames for %.0f s; the other segments are skipped", self.name, failing_s)
+                return
 
     def raise_if_empty(self) -> None:
         """Raise the last failure, UndecodableVideo or StreamUnavailable, if all segments failed."""

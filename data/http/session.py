@@ -193,6 +193,7 @@ def configure_session(
     adapter = _Adapter(timeout_s, deadline_s, standin, pool_size=pool_size, limit_bytes=limit_bytes, check=check)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
+    session.adapters.pop("file://", None)  # Streamlink's reads /dev/zero, and waits for a FIFO, for ever
     # Streamlink's `mount` sets these to None. They include TCP_NODELAY, without which a POST's body waits for 40 ms.
     adapter.poolmanager.connection_pool_kw["socket_options"] = HTTPConnection.default_socket_options
     session.trust_env = session.trust_env and not standin  # no proxy between us and the stand-in

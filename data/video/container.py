@@ -35,6 +35,7 @@ _FORMATS = (
     "mp3,wav,flac,aac,ac3,eac3,aiff,amr,srt,webvtt,ass"
 )
 _RECORDING_OPTIONS = {**_NO_DECODING, "format_whitelist": _FORMATS}
+_MP4_BOXES = {b"ftyp", b"mdat", b"moov", b"moof", b"styp", b"sidx", b"wide", b"free", b"skip"}  # that files begin with
 _NO_VIDEO = Disposition.attached_pic | Disposition.timed_thumbnails  # covers of music, previews of chapters
 
 log = logging.getLogger(__name__)
@@ -188,6 +189,6 @@ def _pixels(stream: av.VideoStream) -> int:
 
 def _unreadable_reason(start: bytes) -> str:
     """Return what is wrong with a file that FFmpeg cannot open. `start`: its first 64 bytes."""
-    if start[4:8] == b"ftyp":
+    if start[4:8] in _MP4_BOXES:
         return "its index (the moov box) is missing or damaged; repair it, for example with untrunc"
     return "it is not a video of a known format; convert it, for example with ffmpeg -i FILE out.mp4"

@@ -89,7 +89,8 @@ def _spread(
     count = 0
     for jpeg in jpegs:
         count += 1
-        yield jpeg
+        if jpeg is not None:
+            yield jpeg
     if count == max_frames or not (count or is_large):
         return
     length_s, frames = _length(file, stopped)
@@ -151,8 +152,12 @@ def _read(
 
 def _seek_spread(
     file: IO[bytes], max_frames: int, encode: _Encode, stopped: _Stopped, spread_first: bool
-) -> Iterator[bytes]:
-    """Yield frames spread from the first timestamp to the last one, until one is not found where it should be."""
+) -> Iterator[bytes | None]:
+    """Yield frames spread from the first timestamp to the last one, until one is not found where it should be.
+
+    None stands for a frame that was yielded before: one that is shown for long, or the last one before damage.
+    """
+    seen = set()
     with open_recording(file, stopped) as (container, stream):
         groups = read_groups(read_packets(container, stream), stream)
         start = next((frame for group in groups for frame in decode_group(group, stream)), None)
@@ -166,7 +171,9 @@ def _seek_spread(
             frame = start.frame if not time_s else _frame_at(container, stream, start_s + time_s)
             if frame is None:
                 return
-            yield encode(frame)
+            ticks = frame.pts, frame.dts
+            yield None if ticks in seen else encode(frame)
+            seen.add(ticks)
 
 
 def _last_time(container: av.container.InputContainer, stream: av.VideoStream) -> float:

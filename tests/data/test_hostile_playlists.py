@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 
 import pytest
 
+from data.capture import follower
 from data.errors import StreamError, StreamOffline, StreamUnavailable, UndecodableVideo
 from data.hls.live_stream import LiveStream
 from data.hls.parser import check_size
@@ -17,6 +19,7 @@ from tests.scripted_server import Reply, ScriptedServer
 SITE = "https://site.example/live/master.m3u8"
 MASTER = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=630000,RESOLUTION=640x360\n{}\n"
 MEDIA = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n"
+END = "#EXT-X-ENDLIST"
 CLEAR = "#EXT-X-KEY:METHOD=NONE"
 KEY = '#EXT-X-KEY:METHOD={},URI="https://keys.example/1"'
 
@@ -93,6 +96,24 @@ def test_huge_init_section_is_not_read():
     list_ = media('#EXT-X-MAP:URI="init.mp4"', "#EXTINF:2,", "1.m4s")
     with ScriptedServer([*LIVE, list_, Reply(body=bytes(5 << 20))]) as server, pytest.raises(StreamUnavailable):
         grab(server.url, "someone")
+
+
+@pytest.mark.parametrize("name", ["fifo", "/dev/zero", "/etc/passwd"])
+def test_local_file_is_no_stream(name, tmp_path):
+    """Streamlink would read one without an end, and wait for a FIFO."""
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(StreamUnavailable, match="No connection adapters"):
+        grab("http://127.0.0.1:1", f"hls://file://{tmp_path / name}")
+
+
+def test_segments_that_fail_for_long_end_the_grab(monkeypatch):
+    """A recording may list 100,000 segments, each of which takes the whole deadline."""
+    monkeypatch.setattr(follower, "_MAX_FAILING_S", 0.5)
+    trickle = Reply(body=PICTURE.body, byte_pause_s=0.2)
+    with ScriptedServer([*LIVE, media(END, segments=40), *[trickle] * 40]) as server:
+        with pytest.raises(StreamUnavailable, match="no segment could be decoded"):
+            grab(server.url, "someone", max_frames=40, deadline_s=0.2)
+        assert 20 < server.left < 40
 
 
 # --- encrypted segments and gaps ------------------------------------------------------------------

@@ -17,7 +17,7 @@ import pytest
 from data.errors import StreamUnavailable, UndecodableVideo
 from data.video.images import decode_jpeg
 from data.video.recording import sample_recording
-from tests.sample_images import BLUE, GREEN, RED, flat, segment
+from tests.sample_images import BLUE, GREEN, RED, flat, segment, split_init_section
 from tests.sample_videos import colored, lossy, recording, remuxed, sound, time_of, two_tracks
 
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov"}
@@ -91,6 +91,15 @@ def test_recording_in_any_container_gives_frames_of_all_its_length(container):
 def test_large_recording_is_read_by_seeks_with_the_same_frames(container):
     """With `read_all_bytes` 0 every file counts as large; one that cannot seek is read instead."""
     assert times(of_container(container), read_all_bytes=0) == pytest.approx(SPREAD, abs=0.7)
+
+
+@pytest.mark.parametrize("read_all_bytes", [0, 1 << 30])
+def test_frame_that_is_shown_for_long_comes_once(read_all_bytes):
+    """Two frames with four times between them: by seeks, and by reading."""
+    video = recording("matroska", times=[*(n / 10 for n in range(40)), *(n / 10 for n in range(120, 200))])
+    found = times(video, 20, read_all_bytes=read_all_bytes)
+    assert len(set(found)) == len(found)
+    assert found[-1] == pytest.approx(19.0, abs=0.5)
 
 
 @pytest.mark.parametrize("container", ["mpegts", "matroska", "flv", "mp4"])
@@ -286,6 +295,7 @@ NO_PICTURE: dict[str, tuple[Callable[[], bytes], str]] = {
     "sound in wav": (lambda: sound("wav", "pcm_s16le"), "no video, only audio"),
     "sound with a cover": (lambda: sound("mp4", cover=flat(RED)), "no video, only audio"),
     "moov missing": (lambda: recording()[:3000], "its index .* is missing"),
+    "segment without its init section": (lambda: split_init_section(recording(options=FRAGMENTED))[1], "moov"),
     "encrypted": (_encrypted, "the video is encrypted"),
     "no key frame": (lambda: segment(flat(RED), flat(GREEN))[:400] * 2, "no picture|no video|not a video"),
     "too large": (lambda: colored(flat(RED, 4128, 2400), frames=1), "4128x2400 pixels"),
