@@ -18,7 +18,8 @@ from data.readers import read_regular_file
 
 log = logging.getLogger(__name__)
 
-_MAX_BYTES = 1 << 20  # of a .env; a file that long is another one
+_MAX_BYTES = 100_000  # of a .env; a file that long is another one
+_MAX_WARNINGS = 10  # of lines in it
 # The environment holds the variables of all programs, so only one slip from a longer name counts there.
 _MIN_LENGTH = 5
 _OTHERS_VARIABLES = {"language", "client_ip"}  # of gettext and of CGI
@@ -71,9 +72,9 @@ def _read_dotenv(path: Path) -> dict[str, str]:
     if "\0" in text:  # as in UTF-16 without a byte order mark
         raise SettingsError(f"{path}: it holds a NUL character; save it as UTF-8")
     lines = list(parse_stream(io.StringIO(text)))
-    for line in lines:
-        if line.error or (line.key and line.value is None):
-            warn_once(f"{path}, line {line.original.line}: it is not NAME=value and is ignored.")
+    ignored = [line.original.line for line in lines if line.error or (line.key and line.value is None)]
+    for number in ignored[:_MAX_WARNINGS]:
+        warn_once(f"{path}, line {number}: it is not NAME=value and is ignored.")
     # Only lines without an error: python-dotenv would log its own message for the others.
     valid = "".join(line.original.string for line in lines if not line.error)
     return {name: value for name, value in dotenv_values(stream=io.StringIO(valid)).items() if value}
