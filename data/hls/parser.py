@@ -45,8 +45,9 @@ def parse(text: str, url: str, parser: type) -> Any:
 
 def check_response(body: bytes, url: str) -> None:
     """Raise ValueError if a response is a playlist that Streamlink must not parse."""
-    if body.lstrip().startswith(b"#EXTM3U"):
-        check_size(body.decode("utf-8", "replace"), url)
+    text = body.decode("utf-8", "replace")
+    if text.lstrip().startswith("#EXTM3U"):  # Streamlink skips empty lines, which U+2028 and others end, too
+        check_size(text, url)
 
 
 def check_size(text: str, url: str) -> None:
