@@ -24,7 +24,7 @@ def test_each_fault_of_the_field_names_an_existing_test():
 
 def _names_a_test(row: str) -> bool:
     match = _ROW.fullmatch(row)
-    return bool(match) and match[2] in _functions(ROOT / match[1])
+    return match is not None and match[2] in _functions(ROOT / match[1])
 
 
 @cache

@@ -152,7 +152,7 @@ def damaged_json(draw: st.DrawFn, seeds: Sequence[Any]) -> bytes:
     value = json.loads(json.dumps(draw(st.sampled_from(seeds))))
     if draw(st.integers(0, 9)) == 0:
         return draw(st.sampled_from(_JSON_TEXTS)).encode("utf-8", "surrogatepass")
-    odd = st.sampled_from([None, True, [], {}, [[]], {"a": 1}, *_ODD_NUMBERS, *_ODD_TEXTS])
+    odd: st.SearchStrategy[Any] = st.sampled_from([None, True, [], {}, [[]], {"a": 1}, *_ODD_NUMBERS, *_ODD_TEXTS])
     for _ in range(draw(st.integers(1, 4))):
         value = _replace_node(draw, value, odd)
     text = json.dumps(value, ensure_ascii=draw(st.booleans()))
