@@ -31,8 +31,8 @@ import numpy as np
 import config
 from data.entities import Game
 from data.filters.frame_filter import is_flat
-from data.video.recording import sample_recording
 from data.video.images import decode_jpeg, encode_jpeg
+from data.video.recording import sample_recording
 from model.augmentation.pipeline import Augmentation, augment_batch
 from model.inference.classifier import ONNX_FILE, Classifier
 from model.inference.probabilities import softmax
