@@ -46,7 +46,7 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREAD
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Create the shared folder, or take the controlling process's; restore the default SIGINT handler."""
+    """Create the shared folder, or take the controlling process's; let child processes take every signal."""
     if hasattr(config, "workerinput"):
         config.stash[_SHARED] = Path(config.workerinput["shared"])
         # Workers share the cores: with more threads than cores they only wait for each other.
@@ -61,6 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         # A shell starts background jobs with SIGINT ignored, and child processes inherit that: Ctrl-C would do nothing.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup: a handler, unlike SIG_IGN, is not inherited
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
