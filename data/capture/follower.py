@@ -11,7 +11,7 @@ from typing import Protocol
 import requests
 
 from data.entities import Frame
-from data.errors import StreamUnavailable, UndecodableVideo, UnexpectedStreamError, translate_unexpected
+from data.errors import StreamError, StreamUnavailable, UndecodableVideo, UnexpectedStreamError, translate_unexpected
 from data.hls.live_stream import LiveStream
 from data.hls.playlist import Segment
 from data.hls.rendition import Rendition, server_unreachable
@@ -66,7 +66,7 @@ class FrameExtractor:
         self._decode_segment = decode_segment
         self._schedule = FrameSchedule(interval_s)
         self._count = 0
-        self._failure: UndecodableVideo | StreamUnavailable | UnexpectedStreamError | None = None
+        self._failure: StreamError | None = None
 
     def frames(self, segments: Iterable[tuple[Rendition, Segment]]) -> Iterator[Frame]:
         """Yield the frames of these segments, oldest first. Stop after a minute of failures in a row."""
@@ -83,7 +83,7 @@ class FrameExtractor:
                 return
 
     def raise_if_empty(self) -> None:
-        """Raise the last failure, UndecodableVideo or StreamUnavailable, if all segments failed."""
+        """Raise the last failure, as an error of the stream, if all segments failed."""
         if self._failure and not self._count:
             types = (UndecodableVideo, UnexpectedStreamError)
             error_type = next((kind for kind in types if isinstance(self._failure, kind)), StreamUnavailable)
@@ -94,7 +94,7 @@ class FrameExtractor:
         try:
             with translate_unexpected(self.name), _requests_errors():
                 return self._decode_segment(rendition, segment, self._schedule.offsets(segment))
-        except (UndecodableVideo, StreamUnavailable, UnexpectedStreamError) as error:
+        except StreamError as error:
             self._failure = error
         log.info("%s: segment %s skipped: %s", self.name, segment.number, self._failure)
         return ()

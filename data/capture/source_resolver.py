@@ -29,9 +29,8 @@ from data.readers import open_regular_file
 from data.twitch.addresses import FORMS, canonical, is_twitch, is_url, twitch_url
 from data.twitch.streamlink_plugin import TwitchPlugin
 
-_TOKEN_BYTES = (
-    2 << 20
-)  # Twitch's tokens and multivariant playlists have some kB; JSON takes 25 times its size in memory
+# Twitch's tokens and multivariant playlists have some kB; JSON takes 25 times its size in memory.
+_TOKEN_BYTES = 2 << 20
 _PAGE_BYTES = 16 << 20  # of other sites
 _CLIP_BYTES = 256 << 20  # a minute of the best quality has about 70 MB
 _shorten = partial(textwrap.shorten, width=200, placeholder=" …")
@@ -114,7 +113,7 @@ class SourceResolver:
                 return Rendition(source, stream, self._deadline_s)
             if isinstance(stream, HTTPStream):
                 media = MediaUrl(stream, self._deadline_s)
-                return VideoFile(source, lambda: io.BytesIO(media.content(_CLIP_BYTES)))
+                return VideoFile(source, lambda: io.BytesIO(media.fetch(_CLIP_BYTES)[0]))
         raise UndecodableVideo(f"{source} has no rendition with video, only {', '.join(streams)}")
 
     def _choose_name(self, source: str, streams: Mapping[str, Any]) -> str:

@@ -93,10 +93,9 @@ def parse_playlist(found: Any, start_s: float) -> Playlist:
             date = segment.date.timestamp() if segment.date else None
             # `ad` is an undocumented attribute of the Twitch plugin; other plugins' segments lack it.
             ad = bool(getattr(segment, "ad", False))
-            seconds, gap = _valid_duration(segment.duration, target_s), bool(getattr(segment, "gap", False))
-            segments.append(
-                Segment(segment.num % _MAX_NUMBER, media, init, seconds, date, ad, _is_encrypted(segment), gap)
-            )
+            number, seconds = segment.num % _MAX_NUMBER, _valid_duration(segment.duration, target_s)
+            encrypted, gap = _is_encrypted(segment), bool(getattr(segment, "gap", False))
+            segments.append(Segment(number, media, init, seconds, date, ad, encrypted, gap))
     ended = bool(found.is_endlist)
     ends_s = accumulate(segment.seconds for segment in segments)
     kept = tuple(s for s, end_s in zip(segments, ends_s, strict=True) if not ended or end_s > start_s)

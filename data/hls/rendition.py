@@ -56,12 +56,8 @@ class MediaUrl:
             raise HttpStatusError(response.status_code)
         return response
 
-    def content(self, limit_bytes: int) -> bytes:
-        """Return the whole content of the URL. Raises StreamUnavailable."""
-        return self.fetch(limit_bytes)[0]
-
     def fetch(self, limit_bytes: int) -> tuple[bytes, str]:
-        """Return the whole content, and the URL that it came from, after redirects. Raises StreamUnavailable."""
+        """Return the content, and the URL that it came from, after redirects. Raises StreamUnavailable."""
         try:
             response = self.request(self.url, {})
             return read_body(response, self._deadline_s, limit_bytes), response.url

@@ -82,9 +82,7 @@ def _imdecode(picture: bytes, flag: int) -> np.ndarray:
             if width * height > _MAX_PIXELS:
                 raise UndecodableVideo(f"the image has {width}x{height} pixels")
             header.verify()  # of PNG: libpng would print damage to stderr
-        cv2.utils.logging.setLogLevel(
-            cv2.utils.logging.LOG_LEVEL_SILENT
-        )  # what is wrong with an image stands in our error
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # our error says what is wrong
         image = cv2.imdecode(np.frombuffer(picture, np.uint8), flag)  # turned as its EXIF orientation says
     if image is None:
         raise UndecodableVideo("invalid image")
