@@ -86,14 +86,7 @@ class _Adapter(HTTPAdapter):
     """Sends requests with a default timeout, to the stand-in instead of the URL's host where one is set."""
 
     def __init__(
-        self,
-        timeout_s: float,
-        deadline_s: float,
-        standin: str,
-        *,
-        pool_size: int,
-        limit_bytes: int,
-        check: Check | None,
+        self, timeout_s: float, deadline_s: float, standin: str, pool_size: int, limit_bytes: int, check: Check | None
     ) -> None:
         self._timeout_s, self._deadline_s, self._standin = timeout_s, deadline_s, standin
         self._limit_bytes, self._check = limit_bytes, check
