@@ -6,7 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,7 +50,8 @@ def _words_to_complete() -> list[str]:
 
 def _complete_or_help(words: Sequence[str]) -> int:
     """Print help, the version or the code for a shell, as the words ask for; exit with 2 for invalid words."""
-    from data.commands import COMMANDS, PROGRAM, CommandParser
+    from data.cli import CommandParser, print_text
+    from data.commands import COMMANDS, PROGRAM
 
     parser = CommandParser(
         prog=PROGRAM,
@@ -67,9 +67,7 @@ def _complete_or_help(words: Sequence[str]) -> int:
     shell = parser.parse_args(words).shell
     from argcomplete.shell_integration import shellcode
 
-    with suppress(OSError):  # what is still in the buffer is flushed, and an error reported, by end_process
-        print(shellcode([PROGRAM], shell=shell))
-    return 0
+    return print_text(f"{shellcode([PROGRAM], shell=shell)}\n")
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from data import interruption
-from data.commands import CommandParser, command_line, with_command_lines
+from data.commands import command_line, with_command_lines
 from data.errors import ToolkitError
 from data.text import printable, redacted
 
@@ -27,15 +27,28 @@ log = logging.getLogger("twitchcategory")
 _OWN = frozenset({"data", "model", "recognition", "config", "twitchcategory", "__main__"})
 
 
-class _Parser(CommandParser):
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Exit as argparse does, but report a stdout that did not take the text of --help."""
-        super().exit(_flush(status), message)
+class CommandParser(argparse.ArgumentParser):
+    """Argument parser that answers the shell's requests for completions, and reports a stdout that takes no text."""
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        """Parse as argparse does; for a request for completions, print these and end the process."""
+        if "_ARGCOMPLETE" in os.environ:
+            import argcomplete
+
+            argcomplete.autocomplete(self)
+        return super().parse_args(args, namespace)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print the text of --help, --version or an error; argparse ignores a full stdout."""
+        if file is not sys.stdout or not file:
+            super()._print_message(message, file)
+        elif code := print_text(message):
+            sys.exit(code)
 
 
 def make_parser(module: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
     """Return a parser for the command `module`, such as data.info, with the options -v and -q."""
-    parser = _Parser(
+    parser = CommandParser(
         prog=command_line(module),
         description=description,
         epilog=epilog,
@@ -79,6 +92,16 @@ def run_command(
             stream.reconfigure(errors="replace")  # print ? for a character that the terminal's encoding lacks
     with interruption.forced_end(grace_s), interruption.handled(interruption.raise_interrupt):
         return _flush(_exit_code(args, work))
+
+
+def print_text(text: str) -> int:
+    """Print `text` on stdout; return 0, or 1 after an error message if stdout does not take it."""
+    _replace_closed_streams()
+    try:
+        sys.stdout.write(text)
+    except OSError as error:
+        return _stdout_failed(error, 0)
+    return _flush(0)
 
 
 def end_process(code: int) -> NoReturn:

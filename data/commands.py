@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from data.errors import ExtraMissing
 
@@ -68,15 +64,3 @@ def require_extra(extra: str, purpose: str) -> None:
 def install_command(extra: str) -> str:
     """Return the command that adds an extra to the environment of the toolkit."""
     return f"pip install '{PROGRAM}[{extra}]'"
-
-
-class CommandParser(argparse.ArgumentParser):
-    """Argument parser that answers the shell's requests for completions."""
-
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        """Parse as argparse does; for a request for completions, print these and end the process."""
-        if "_ARGCOMPLETE" in os.environ:
-            import argcomplete
-
-            argcomplete.autocomplete(self)
-        return super().parse_args(args, namespace)

@@ -24,15 +24,16 @@ _CLOSED = "error: cannot write to stdout: Bad file descriptor\n"
 # By words and redirections: the exit code, and what stderr shows.
 _CASES = {
     "data.info > /dev/full": (1, _FULL),
-    "data.info --json > /dev/full": (1, _FULL),
     "data.info --help > /dev/full": (1, _FULL),
+    "twitchcategory --version > /dev/full": (1, _FULL),
+    "twitchcategory completion bash > /dev/full": (1, _FULL),
+    "twitchcategory completion bash >&-": (1, _CLOSED),
+    "twitchcategory --help | true": (0, ""),
     "data.info >&-": (1, _CLOSED),
-    "data.info 2>&-": (0, ""),
+    "data.info <&- 2>&-": (0, ""),
     "data.info 2> /dev/full": (0, ""),
-    "data.info <&-": (0, ""),
     "data.info <&- >&- 2>&-": (1, ""),
     "data.info > /dev/full 2>&1": (1, ""),
-    "data.info | true": (0, ""),
     "data.info 2>&1 | true": (0, ""),
 }
 
@@ -61,7 +62,8 @@ def test_command_with_full_closed_or_broken_streams_prints_one_line(tmp_path: Pa
     env = environment(DOWNLOAD_PATH=str(tmp_path), DB_HOST="")
     env.pop("PYTHONUNBUFFERED", None)
     running = {words: _start(words, env) for words in _CASES}
-    running["data.info > /dev/full "] = _start("data.info > /dev/full", env | {"PYTHONUNBUFFERED": "1"})
+    for words in ("data.info > /dev/full", "data.info --help > /dev/full", "twitchcategory --version > /dev/full"):
+        running[f"{words} "] = _start(words, env | {"PYTHONUNBUFFERED": "1"})
     for words, process in running.items():
         _, stderr = process.communicate(timeout=120)
         assert (words, process.returncode, stderr) == (words, *_CASES[words.strip()])
