@@ -35,7 +35,8 @@ _MAX_BODY_BYTES = 16 << 20  # of a response to a request without stream=True
 _MAX_COOKIES = 100
 _NO_TEXT = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}  # slow or raising codecs
 
-Check = Callable[[bytes, str], None]  # (body, URL): raises an exception for a body that must not be processed
+# (body, URL): raises an exception for a body that must not be processed. None: any body may be.
+Check = Callable[[bytes, str], None] | None
 
 
 class ResponseTooSlow(requests.exceptions.Timeout):
@@ -86,7 +87,7 @@ class _Adapter(HTTPAdapter):
     """Sends requests with a default timeout, to the stand-in instead of the URL's host where one is set."""
 
     def __init__(
-        self, timeout_s: float, deadline_s: float, standin: str, pool_size: int, limit_bytes: int, check: Check | None
+        self, timeout_s: float, deadline_s: float, standin: str, *, pool_size: int, limit_bytes: int, check: Check
     ) -> None:
         self._timeout_s, self._deadline_s, self._standin = timeout_s, deadline_s, standin
         self._limit_bytes, self._check = limit_bytes, check
@@ -173,7 +174,7 @@ def configure_session(
     deadline_s: float = 30.0,
     pool_size: int = 16,
     limit_bytes: int = _MAX_BODY_BYTES,
-    check: Check | None = None,
+    check: Check = None,
 ) -> requests.Session:
     """Give a session (ours or Streamlink's) timeouts, limits, connection retries and stand-in routing; return it.
 
