@@ -54,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     else:
         _remove_stale_folders()
         shared = config.stash[_SHARED] = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        shared.chmod(0o711)  # tests that act as another user pass through it
         config.stash[_OWNER] = (shared / "owner").open("w")
         fcntl.flock(config.stash[_OWNER], fcntl.LOCK_EX)
         os.environ["TMPDIR"] = str(shared)  # of workers and commands: it marks the processes of this run
