@@ -96,5 +96,7 @@ def _image_errors() -> Iterator[None]:
         yield
     except UndecodableVideo:
         raise
-    except Exception as error:
-        raise UndecodableVideo(f"the image cannot be decoded: {' '.join(str(error).split())}") from error
+    except Image.DecompressionBombError as error:  # raised by Pillow before our own check
+        raise UndecodableVideo("the image has too many pixels") from error
+    except Exception as error:  # its text may hold addresses of objects or the path of a source file
+        raise UndecodableVideo(f"the image cannot be decoded: {type(error).__name__}") from error
