@@ -138,7 +138,7 @@ class Settings(BaseModel):
     # --- Network --------------------------------------------------------------------------------
     quality: fields.Name = "auto"
     """Rendition: auto (the smallest that covers img_size), best, worst, or a name such as 360p, else that of auto."""
-    frame_interval_s: fields.Seconds = Field(0.0, ge=0)
+    frame_interval_s: fields.Interval = 0.0
     """Stream seconds between two frames. 0: one frame per segment; in a file, frames evenly spread."""
     timeout_s: fields.Seconds = Field(10.0, gt=0)
     """Seconds to wait for a connection, or between two bytes."""

@@ -92,6 +92,13 @@ def _check_server(text: str) -> str:
     return ",".join(map(_check_host, text.split(",")))
 
 
+def _check_interval(seconds: float) -> float:
+    # A list of the times of a recording would use up the memory.
+    if seconds != 0 and not seconds >= 0.01:
+        raise ValueError("too short an interval")
+    return seconds
+
+
 _LIST = "separated by commas or as a JSON list"
 _LowerCase = Annotated[tuple[str, ...], AfterValidator(_lower_case)]
 NameList = Annotated[_LowerCase, BeforeValidator(_split_without_empty), Form(f"names, {_LIST}")]
@@ -118,3 +125,4 @@ Name = Annotated[str, AfterValidator(str.strip)]
 # Limits far above any use, below which no number overflows a timeout, a counter or a column of the database.
 Count = Annotated[int, Field(le=1_000_000_000)]
 Seconds = Annotated[float, Field(le=1_000_000)]
+Interval = Annotated[Seconds, AfterValidator(_check_interval), Form("0, or a number of seconds from 0.01 to 1000000")]
