@@ -44,7 +44,7 @@ def test_every_invalid_value_is_reported_in_the_toolkits_words(name):
             "TIMEOUT_S: invalid value 'inf': must be a number of seconds above 0 and at most 1000000",
         ),
         ({"timeout_s": "1e300"}, "TIMEOUT_S: invalid value '1e300': must be a number of seconds above 0"),
-        ({"frame_interval_s": "1e-9"}, "FRAME_INTERVAL_S: invalid value '1e-9': must be 0, or a number of seconds from"),
+        ({"frame_interval_s": "1e-9"}, "FRAME_INTERVAL_S: invalid value '1e-9': must be 0, or a number of seconds"),
         ({"img_size": "31"}, "IMG_SIZE: invalid value '31': must be a whole number from 32 to 1080"),
         ({"dropout": "nan"}, "DROPOUT: invalid value 'nan': must be a number of at least 0 and below 1"),
         ({"lr_schedule": "cos"}, "LR_SCHEDULE: invalid value 'cos': must be one of cosine, constant"),
