@@ -41,8 +41,8 @@ _STAGING_PREFIX = ".new-"  # then the process id
 def prepare_folder(model_path: Path, parameters: int) -> None:
     """Create the folder, remove what killed runs left, and check that a model of `parameters` weights fits.
 
-    Called before the training, which may take hours. Raises SettingsError: unusable folder. Raises ModelError: too
-    little free space.
+    Called before the training, which may take hours. Raises SettingsError: unusable folder, or something else has the
+    name of one of the model's files. Raises ModelError: too little free space.
     """
     try:
         model_path.mkdir(parents=True, exist_ok=True)
@@ -50,10 +50,15 @@ def prepare_folder(model_path: Path, parameters: int) -> None:
             pid = staging.name.removeprefix(_STAGING_PREFIX)
             if pid.isdecimal() and not psutil.pid_exists(int(pid)):
                 shutil.rmtree(staging)
+        names = (*MODEL_FILES, *EXPORTED_FILES, MODEL_CARD, RESULTS_FOLDER)
+        files = [path for path in model_path.iterdir() if path.name in names]
+        in_the_way = [path for path in files if path.is_dir() != (path.name == RESULTS_FOLDER)]
         free = shutil.disk_usage(model_path).free
         writable = os.access(model_path, os.W_OK | os.X_OK)
     except OSError as error:
         raise SettingsError(f"MODEL_PATH: {model_path} cannot be used: {error.strerror}.") from error
+    if in_the_way:
+        raise SettingsError(f"MODEL_PATH: {in_the_way[0]} is in the way of a file of the model. Move it away.")
     if not writable:
         raise SettingsError(f"MODEL_PATH: {model_path} is not writable.")
     needed = 2 * 4 * parameters + (2 << 20)  # float32 in two files, and a margin for graph and plots

@@ -6,8 +6,8 @@ import hashlib
 import io
 import json
 import logging
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.npyio import NpzFile
 
-from data.atomic import atomic_file
+from data.atomic import atomic_file, is_temporary
 from data.errors import ModelError
 from data.readers import open_regular_file
 from data.text import printable_line
@@ -52,6 +52,7 @@ class CheckpointStore:
 
     def __init__(self, folder: Path, *, write: bool = True) -> None:
         self._folder = folder
+        self._marker = folder / "fingerprint"  # without it the folder is not the toolkit's
         self._write = write
         self._resumed = False
 
@@ -62,14 +63,13 @@ class CheckpointStore:
         unusable.
         """
         fingerprint = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest().encode()
-        marker = self._folder / "fingerprint"
         try:
-            self._resumed = resume and marker.exists()
+            self._resumed = resume and self._marker.exists()
             if self._resumed:
-                with open_regular_file(marker) as file:
+                with open_regular_file(self._marker) as file:
                     stored = file.read(len(fingerprint) + 1)
             elif self._write:
-                self._begin(marker, fingerprint)
+                self._begin(fingerprint)
         except OSError as error:
             raise ModelError(f"{self._folder} cannot be used: {error.strerror}. Move it away.") from error
         if self._resumed and stored != fingerprint:
@@ -78,18 +78,30 @@ class CheckpointStore:
             )
         return self._resumed
 
-    def _begin(self, marker: Path, fingerprint: bytes) -> None:
-        if any(self._folder.glob("*.npz")):
+    def _begin(self, fingerprint: bytes) -> None:
+        if self._marker.exists() and any(self._folder.glob("*.npz")):
             log.warning("An interrupted training run is deleted: --resume would have continued it.")
-        self.clear()  # files under the same names must not mix with those of another run
+        self._delete()  # files under the same names must not mix with those of another run
         self._folder.mkdir(parents=True)
-        with atomic_file(marker) as temporary:
+        with atomic_file(self._marker) as temporary:
             temporary.write_bytes(fingerprint)
 
     def clear(self) -> None:
-        """Delete all files."""
+        """Delete all files of the run."""
         if self._write:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            with suppress(OSError):
+                self._delete()
+
+    def _delete(self) -> None:
+        """Delete the checkpoints and their folder. Raises OSError: it is no folder, or holds files of the user's."""
+        own = self._marker.exists()
+        for path in self._folder.glob("*"):
+            if is_temporary(path) or (own and path.suffix == ".npz"):
+                path.unlink()
+        if own:
+            self._marker.unlink()
+        with suppress(FileNotFoundError):
+            self._folder.rmdir()
 
     def save(self, name: str, state: TrainingState) -> None:
         """Save the state of the training run `name`; on a full disk keep the older file and log a warning."""

@@ -140,12 +140,38 @@ def test_damaged_fingerprint_refuses_to_resume(tmp_path, content):
         load(path.parent)
 
 
-def test_file_in_place_of_the_folder_is_named(tmp_path):
-    """It is the user's: it is not deleted."""
-    (tmp_path / "unfinished").write_text("mine")
+def of_a_file(path: Path) -> None:
+    path.write_text("mine")
+
+
+def of_folder_with_files(path: Path) -> None:
+    path.mkdir()
+    (path / "run.npz").write_text("mine")
+
+
+def of_a_link(path: Path) -> None:
+    of_folder_with_files(path.with_name("other"))
+    path.symlink_to("other")
+
+
+@pytest.mark.parametrize("make", [of_a_file, os.mkfifo, of_folder_with_files, of_a_link])
+@pytest.mark.parametrize("resume", [False, True])
+def test_file_in_place_of_the_folder_is_named(tmp_path, make: Callable[[Path], None], resume):
+    """Whatever has the folder's name is the user's: it is not deleted, and it holds nothing up."""
+    make(tmp_path / "unfinished")
+    before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ModelError, match=re.escape(f"{tmp_path / 'unfinished'} cannot be used")):
-        CheckpointStore(tmp_path / "unfinished").open("inputs", resume=False)
-    assert (tmp_path / "unfinished").read_text() == "mine"
+        CheckpointStore(tmp_path / "unfinished").open("inputs", resume)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_file_of_the_user_among_checkpoints_stays(tmp_path):
+    """The end of a training run deletes its own files; what a killed save left goes, too."""
+    folder = saved(tmp_path / "unfinished").parent
+    (folder / "notes.txt").write_text("mine")
+    (folder / f".1-{'0' * 16}.tmp").write_text("")
+    CheckpointStore(folder).clear()
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
 def test_new_training_run_tells_that_it_deletes_an_interrupted_one(tmp_path, caplog):

@@ -184,6 +184,16 @@ def test_prepare_folder_removes_what_a_killed_run_left(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [f".new-{os.getppid()}"]
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.int8.onnx", "model_card.md", "results"])
+def test_prepare_folder_names_what_is_in_the_way(tmp_path, name):
+    """A folder in place of a file, or the reverse, is named before hours of training, not when the model is saved."""
+    path = tmp_path / name
+    path.write_text("mine") if name == "results" else path.mkdir()
+    with pytest.raises(SettingsError, match=f"^MODEL_PATH: .*{name} is in the way"):
+        model_files.prepare_folder(tmp_path, 1000)
+    assert path.exists()
+
+
 def test_prepare_folder_rejects_an_unusable_folder(small_disk, tmp_path):
     """A file in its place, or a disk too small, is found before hours of training."""
     (tmp_path / "file").write_text("")
