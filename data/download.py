@@ -131,10 +131,8 @@ def _stop_on_enter(stop: StopEvent) -> None:
 
     def on_enter() -> None:
         sys.stdin.readline()
-        if sys.stderr.isatty():
-            os.write(
-                sys.stderr.fileno(), b"\x1b[A"
-            )  # Enter moved the cursor one line down: move it back into the display
+        if sys.stderr.isatty():  # Enter moved the cursor one line down: move it back into the display
+            os.write(sys.stderr.fileno(), b"\x1b[A")
         stop.set()
 
     if _can_read_keys():

@@ -199,12 +199,6 @@ def decodable_frames(
             advance(1)
     resized = sum(size not in (None, (img_size, img_size)) for size in sizes)
     if resized:
-        decodable = sum(size is not None for size in sizes)
-        log.warning(
-            "%s of %s are not %d x %d pixels and are resized (IMG_SIZE).",
-            f"{resized:,}",
-            plural(decodable, "frame"),
-            img_size,
-            img_size,
-        )
+        some = f"{resized:,} of {plural(sum(map(bool, sizes)), 'frame')}"
+        log.warning("%s are not %d x %d pixels and are resized (IMG_SIZE).", some, img_size, img_size)
     return [frame for frame, size in zip(frames, sizes, strict=True) if size]

@@ -60,8 +60,7 @@ class Classifier:
         widths = [output.shape[1] for output in session.get_outputs()[: len(expected)]]
         if metadata.get(CLASSES_KEY) != ",".join(str(game.id) for game in classes) or widths != expected:
             raise ModelError(
-                f"{path} and {CLASSES_FILE} do not match. A save may have been interrupted. "
-                "Train the model again: python -m model.create"
+                f"{path} and {CLASSES_FILE} do not match. A save may have been interrupted. {_TRAIN_AGAIN}"
             )
         return cls(session, classes, calibration)
 
