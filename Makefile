@@ -31,8 +31,8 @@ soak: $(VENV)/.dev  ## the long forms of short tests: kills at random moments, t
 	$(PY) -m benchmarks.kills
 	$(PY) -m benchmarks.soak --minutes $(MINUTES)
 
-clean:  ## remove the virtual environment and every output
-	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
+clean:  ## remove the virtual environment, what was built and what `make demo` made
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache
 
 # The virtual environment is made anew when the pins change, and only then.
 $(PY):

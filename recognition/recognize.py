@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         "Recognise the game that a live stream shows: print a line for each frame, then the verdict.\n"
         "The score of the verdict is the sum of the game's confidences over the N frames above it: 13.9 is out of N.",
         "exit codes: 0 success, 1 no model or another error, 2 invalid setting or option, 3 offline, 4 only ads,\n"
-        "            5 unknown login, 6 no image, 7 video servers unavailable, 8 unknown game;\n"
+        "            5 source not found, 6 no image, 7 video servers unavailable, 8 unknown game,\n"
+        "            130 interrupted (129, 143: ended by SIGHUP, SIGTERM);\n"
         "            with several sources: 0 if all succeed, the code that all failures share, otherwise 1",
     )
     add = parser.add_argument

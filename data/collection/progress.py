@@ -80,7 +80,7 @@ def _table(games: list[tuple[str, int]], width: int) -> Iterator[str]:
 
 def summary(stats: CollectionStats) -> str:
     """Return text such as "24 streams tried, 3 failed (2 offline, 1 only ads); 5 frames rejected (5 frozen)"."""
-    parts = [f"{stats.streams} streams tried, {stats.failures.total()} failed{_reasons(stats.failures)}"]
+    parts = [f"{plural(stats.streams, 'stream')} tried, {stats.failures.total()} failed{_reasons(stats.failures)}"]
     if stats.rejected:
         parts.append(f"{plural(stats.rejected.total(), 'frame')} rejected{_reasons(stats.rejected)}")
     if stats.over_quota:

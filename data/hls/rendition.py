@@ -124,6 +124,8 @@ class Rendition:
 
 def describe(error: Exception) -> str:
     """Return an error of Streamlink as a short text without secrets; those that it does not name, with their type."""
+    if isinstance(cause := getattr(error, "err", None), (requests.ConnectionError, requests.Timeout)):
+        return f"its server does not answer: {type(cause).__name__}"
     named = isinstance(error, (StreamlinkError, OSError, ValueError))
     text = redacted(printable(str(error)[:1000]))  # it may quote whole responses
     return textwrap.shorten(text if named else f"{type(error).__name__}: {text}", 200, placeholder=" …")

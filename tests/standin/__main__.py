@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.standin import CLIPS, Standin, World
@@ -39,7 +40,11 @@ def main(argv: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stopped.set())
     random_faults = None if args.faults is None else RandomFaults(args.faults, args.seed)
     world, times = World.load(args.clips), {"preroll_s": args.preroll, "lifetime_s": args.lives}
-    with Standin(world, args.port, args.cache, **times, random_faults=random_faults) as standin:
+    with ExitStack() as stack:
+        try:
+            standin = stack.enter_context(Standin(world, args.port, args.cache, **times, random_faults=random_faults))
+        except OSError as error:
+            parser.error(f"port {args.port}: {error.strerror}; choose another one with --port")
         for name, value in standin.environment.items():
             print(f"export {name}={value}")
         # Few channels per game here, hundreds on Twitch. Not printed as a comment: zsh would reject it when pasted.

@@ -61,6 +61,19 @@ def test_an_unknown_query_is_an_unknown_request(zoo, cache, query):
         assert len(standin.unknown) == 1
 
 
+def test_used_port_is_one_line():
+    """The program names the port and the option for another one."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "tests.standin", "--port", port]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"port {port}: Address already in use; choose another one with --port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_request_that_breaks_off_is_no_request(zoo, cache):
     """A client that is killed while it sends a body leaves neither a record nor an unknown request."""
     with Standin(zoo, cache=cache) as standin:
