@@ -109,7 +109,9 @@ def test_concurrent_commands_on_an_empty_database_all_find_the_tables(server: di
 
 def test_a_broken_connection_is_replaced(server: dict[str, str], catalog: Catalog):
     """The server ends the connection between two calls; the next call works."""
-    others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    # Only those of this database: other workers use others on the same server.
+    where = "datname = current_database() AND pid <> pg_backend_pid()"
+    others = text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}")
     catalog.games()
     with connect_database(settings(**server)) as other, other.begin() as connection:
         connection.execute(others)
