@@ -38,7 +38,9 @@ class PseudoTerminal:
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**env, "TERM": "xterm-256color"},
+            # Workers of pytest-xdist may hold a size in these variables, which would go before the terminal's own.
+            env={name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
+            | {"TERM": "xterm-256color"},
             stdin=slave,
             stdout=slave,
             stderr=slave,
