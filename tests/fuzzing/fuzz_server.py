@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.scripted_server import LoopbackServer
 
 Respond = Callable[[str], bytes]  # from the request's path to the whole response, status line included
 
@@ -23,7 +24,7 @@ def response(body: bytes, status: int = 200, headers: Mapping[str, str | bytes] 
     return f"HTTP/1.1 {status} X\r\n".encode() + raw + b"Connection: close\r\n\r\n" + body
 
 
-class FuzzServer:
+class FuzzServer(LoopbackServer):
     """Sends what `respond` returns, and closes the connection. A test may replace `respond` at any time."""
 
     def __init__(self) -> None:
@@ -43,16 +44,4 @@ class FuzzServer:
             def log_message(self, *_: object) -> None:
                 """Print nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> FuzzServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)
