@@ -158,15 +158,22 @@ def _postgres_mb(dataset: DatasetUnderTest) -> float:
 def _tidy(dataset: DatasetUnderTest, keep: int, stop: threading.Event, tidying: Tidying) -> None:
     """Delete the oldest frames now and then, and run data.dbSync."""
     while not stop.wait(_TIDY_S):
-        files = sorted(dataset.folder.root.glob("*/*.jpg"), key=lambda path: path.stat().st_mtime)
-        for path in files[:-keep]:
-            path.unlink()
+        for path in sorted(dataset.folder.root.glob("*/*.jpg"), key=_changed_at)[:-keep]:
+            path.unlink(missing_ok=True)
             tidying.deleted += 1
         sync = dataset.command("data.dbSync")
         _, story = sync.communicate(timeout=300)
         tidying.syncs += 1
         if sync.returncode:
             tidying.wrong.append(f"data.dbSync beside the download ended with {sync.returncode}: {story}")
+
+
+def _changed_at(path: Path) -> float:
+    """Return when a file was written, epoch seconds; the download itself deletes files of frames that it has already."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _totals(line: str) -> dict[str, Any]:
