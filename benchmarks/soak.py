@@ -169,7 +169,7 @@ def _tidy(dataset: DatasetUnderTest, keep: int, stop: threading.Event, tidying: 
 
 
 def _changed_at(path: Path) -> float:
-    """Return when a file was written, epoch seconds; the download itself deletes files of frames that it has already."""
+    """Return when a file was written, epoch seconds; a download deletes files of frames that it has already."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:
