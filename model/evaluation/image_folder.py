@@ -84,7 +84,9 @@ def _visible_entries(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except FileNotFoundError as error:
-        message = f"{printable(str(folder))} does not exist. Collect frames: python -m data.download"
-        raise DatasetError(message) from error
+        name = printable(str(folder))
+        raise DatasetError(
+            f"{name} does not exist. Name another folder, or collect frames: python -m data.download"
+        ) from error
     except OSError as error:
         raise DatasetError(f"Cannot read {printable(str(folder))}: {error.strerror}.") from error

@@ -153,7 +153,7 @@ def test_encrypted_stream_raises():
     [
         ("https://site.example/", SourceNotFound),
         ("https://site.example/a.html", SourceNotFound),
-        ("https://[/x", StreamUnavailable),
+        ("https://[/x", SourceNotFound),
     ],
 )
 def test_url_without_a_stream_raises(address, error):
