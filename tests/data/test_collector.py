@@ -445,8 +445,9 @@ def many(*games: Game, streams: int = 10, frames: int = 5) -> dict[Game, dict[st
 class ConcurrencyMeter(FakeTwitch):
     """Counts how many grabs run at the same time; each takes a moment."""
 
-    def __init__(self, channels) -> None:
+    def __init__(self, channels, frame_s: float = 0.001) -> None:
         super().__init__(channels)
+        self.frame_s = frame_s
         self.lock = threading.Lock()
         self.now = self.most = 0
 
@@ -456,7 +457,7 @@ class ConcurrencyMeter(FakeTwitch):
             self.most = max(self.most, self.now)
         try:
             for frame in super().frames(login, max_frames):
-                time.sleep(0.001)
+                time.sleep(self.frame_s)
                 yield frame
         finally:
             with self.lock:
@@ -491,7 +492,8 @@ def test_games_filled_in_parallel_stay_balanced():
 
     A quick round may finish, and the next one begin, while another game's round is unfinished.
     """
-    twitch, dataset = ConcurrencyMeter(many(A, B, C)), FakeDataset()
+    # Frames take long, so that a thread that waits for a core under load stays within the limit below.
+    twitch, dataset = ConcurrencyMeter(many(A, B, C), frame_s=0.02), FakeDataset()
     collector(twitch, dataset, replace(EIGHT, streams_per_game=2, frames=300)).run()
     counts = Counter(row.game_id for row in dataset.rows)
     assert twitch.most > 2
