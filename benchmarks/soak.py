@@ -178,10 +178,10 @@ def _changed_at(path: Path) -> float:
 
 def _totals(line: str) -> dict[str, Any]:
     """Return the numbers in the download's last line, and the line itself."""
-    frames, streams = re.search(r"Downloaded (\d+) frames", line), re.search(r"(\d+) streams? tried", line)
+    frames, streams = re.search(r"Downloaded (\d+) frames", line), re.search(r"([\d,]+) streams? tried", line)
     reasons = re.search(r"failed \(([^)]*)\)", line)
     failures = {reason: int(count) for count, reason in re.findall(r"(\d+) ([^,]+)", reasons[1] if reasons else "")}
-    counts = {"frames": int(frames[1]) if frames else 0, "streams": int(streams[1]) if streams else 0}
+    counts = {"frames": int(frames[1]) if frames else 0, "streams": int(streams[1].replace(",", "")) if streams else 0}
     return {"totals": line.strip(), **counts, "failures": failures}
 
 
