@@ -16,7 +16,7 @@ _SECRET = (
 _SURROGATE = re.compile("[\ud800-\udfff]")  # a byte of a file's name that is not UTF-8, or half a character in JSON
 _JOINERS = "\u200c\u200d"  # invisible but harmless: Persian words and many emoji contain them
 _ENDLESS = 1e12  # in any unit: nobody lives to see its end
-_UNITS = ((5400, 3600, "h"), (90, 60, "min"), (0, 1, "s"))  # from so many seconds on: seconds of the unit, its name
+_UNITS = ((5400, 3600, "h"), (90, 60, "min"), (0, 1, "s"))  # least seconds for the unit, seconds in it, its name
 
 
 def plural(count: int, noun: str) -> str:

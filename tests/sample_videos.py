@@ -81,11 +81,7 @@ def two_tracks(first: np.ndarray, second: np.ndarray, container: str = "mp4", fi
             tracks.append(file.add_stream("libx264", rate=FPS))
             (tracks[-1].height, tracks[-1].width), tracks[-1].pix_fmt = image.shape[:2], "yuv420p"
         for track, image, frames in zip(tracks, (first, second), (first_frames, 5), strict=True):
-            for number in range(frames):
-                frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
-                frame.pts, frame.time_base = number, Fraction(1, FPS)
-                file.mux(track.encode(frame))
-            file.mux(track.encode(None))
+            _add_still(file, track, image, frames)
     return output.getvalue()
 
 
@@ -108,11 +104,7 @@ def colored(image: np.ndarray, container: str = "mp4", frames: int = 3, rotation
         (video.height, video.width), video.pix_fmt = image.shape[:2], "yuv420p"
         if rotation:
             video.set_display_rotation(rotation[0], hflip=rotation[1], vflip=rotation[2])
-        for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, FPS)
-            file.mux(video.encode(frame))
-        file.mux(video.encode(None))
+        _add_still(file, video, image, frames)
     return output.getvalue()
 
 
@@ -130,6 +122,14 @@ def sound(container: str, codec: str = "aac", seconds: float = 1.0, cover: np.nd
             file.mux([*picture.encode(frame), *picture.encode(None)])
         _add_silence(file, stream, seconds)
     return output.getvalue()
+
+
+def _add_still(file: av.container.OutputContainer, track: av.VideoStream, image: np.ndarray, frames: int) -> None:
+    for number in range(frames):
+        frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
+        frame.pts, frame.time_base = number, Fraction(1, FPS)
+        file.mux(track.encode(frame))
+    file.mux(track.encode(None))
 
 
 def _add_silence(file: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:

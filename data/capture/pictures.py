@@ -13,7 +13,7 @@ from pathlib import Path
 from data.errors import SourceNotFound, UndecodableVideo
 from data.readers import read_regular_file
 from data.text import plural
-from data.video.images import decode_jpeg, decode_resized, encode_jpeg
+from data.video.images import decode_jpeg, encode_jpeg, resize_image
 from data.video.sampling import bit_reversed, evenly_spaced
 
 log = logging.getLogger(__name__)
@@ -87,6 +87,7 @@ def _natural_order(path: Path) -> tuple[list[str | int], str]:
 def _read(path: Path, img_size: int, jpeg_quality: int) -> bytes:
     """Return a picture as a JPEG of the size. Raises OSError, UndecodableVideo."""
     content = read_regular_file(path, _MAX_BYTES)
-    if content.startswith(b"\xff\xd8") and decode_jpeg(content).shape[:2] == (img_size, img_size):
+    image = decode_jpeg(content)
+    if content.startswith(b"\xff\xd8") and image.shape[:2] == (img_size, img_size):
         return content  # a frame of a dataset stays the bytes that a model is trained on
-    return encode_jpeg(decode_resized(content, img_size), jpeg_quality)
+    return encode_jpeg(resize_image(image, img_size), jpeg_quality)

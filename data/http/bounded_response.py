@@ -1,7 +1,7 @@
 """Bounded response: an HTTP response that must arrive by a deadline, within a number of bytes.
 
 The bounds are those of the socket's file, so that they hold for whatever arrives (interim responses, headers, bodies,
-sizes of chunks, trailers) and for whoever reads it: our own code, requests, urllib3 and Streamlink. A socket's timeout
+sizes of chunks, trailers) and for every reader: our own code, requests, urllib3 and Streamlink. A socket's timeout
 is no bound: it starts again at each byte.
 """
 

@@ -81,7 +81,7 @@ _COLUMNS = """
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table named games or frames, whoever made it."""
+    """A table named games or frames, of the toolkit or of another program."""
 
     name: str  # with its schema
     kind: str  # pg_class.relkind; r: an ordinary table

@@ -39,9 +39,13 @@ def decode_jpeg(jpeg: bytes) -> np.ndarray:
 
 def decode_resized(picture: bytes, img_size: int) -> np.ndarray:
     """Return a picture of one of `_FORMATS` as an image (img_size, img_size, 3). Raises UndecodableVideo."""
-    image = decode_jpeg(picture)
+    return resize_image(decode_jpeg(picture), img_size)
+
+
+def resize_image(image: np.ndarray, size: int) -> np.ndarray:
+    """Return an image of any size as (size, size, 3), by area averaging. Raises UndecodableVideo if OpenCV fails."""
     with _image_errors():
-        return cv2.resize(image, (img_size, img_size), interpolation=cv2.INTER_AREA)
+        return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def decode_thumbnail(jpeg: bytes) -> np.ndarray:
@@ -57,7 +61,7 @@ def decode_thumbnail(jpeg: bytes) -> np.ndarray:
 
 def to_thumbnail(image: np.ndarray) -> np.ndarray:
     """Return an image of any size as (THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), by area averaging."""
-    return cv2.resize(image, (THUMBNAIL_SIZE, THUMBNAIL_SIZE), interpolation=cv2.INTER_AREA)
+    return resize_image(image, THUMBNAIL_SIZE)
 
 
 def to_grayscale(image: np.ndarray) -> np.ndarray:

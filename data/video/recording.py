@@ -30,7 +30,7 @@ from data.video.sampling import sample_times
 _READ_ALL_BYTES = 64 << 20  # all packets of a smaller file take about half a second
 _FIRST_ROUND = 4  # frames that `spread_first` yields before one more pass takes all others
 # A seek may end behind the key frame that it should find, as in MPEG-TS, which has no index. Then it is repeated for
-# a time so many seconds earlier.
+# a time that is earlier by these seconds.
 _SEEK_BACK_S = (0, 2, 4, 8, 16, 32, 64)
 _END_S = 1e7  # four months: behind the end of any recording
 _TICK_S = 0.001

@@ -83,7 +83,7 @@ class SameStream(FakeTwitch):
 
 
 def test_two_downloads_side_by_side_bring_no_frame_twice(folder: FrameFolder, engine: Engine):
-    """Both choose the same streams, nobody claims any: each picture has one file and one row, whoever was first."""
+    """Both choose the same streams and claim none: each picture has one file and one row, of either download."""
     stops = [StopEvent(), StopEvent()]
     collectors = [
         Collector(

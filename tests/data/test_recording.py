@@ -169,7 +169,7 @@ def test_slides_that_are_shown_for_half_a_minute_are_all_seen():
 
 
 def test_joined_recordings_are_one_recording():
-    """Timestamps begin anew in the middle, as after `cat a.ts b.ts`."""
+    """Timestamps start again at 0 in the middle, as after `cat a.ts b.ts`."""
     assert times(recording("mpegts", 10.0) * 2, 4) == pytest.approx([0.0, 5.0, 0.0, 5.0], abs=0.3)
 
 

@@ -240,7 +240,7 @@ def test_a_name_that_is_not_utf8_is_one_line(make: Make):
 
 
 def test_a_read_only_database_can_be_read_and_is_refused_by_writers(make: Make, run: Run):
-    """data.info and --dry-run work; whoever writes gets the line before it begins."""
+    """data.info and --dry-run work; a command that writes gets the line before it begins."""
     database = make(VERSION_1)
     _execute(database, f'ALTER DATABASE "{database["DB_NAME"]}" SET default_transaction_read_only = on')
     assert _games(database, "read") == [GameSummary(Game(7, "Seven"), 1, 1)]
