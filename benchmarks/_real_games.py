@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -189,7 +189,7 @@ def game_table(runs: Sequence[Run]) -> str:
     """Return a Markdown table of the games, worst first, over all runs together."""
     rows = []
     for game, name in runs[0]["games"].items():
-        parts = [Known(run, lambda source, game=game: source.startswith(f"{game}/")) for run in runs]
+        parts = [Known(run, partial(_is_of, game)) for run in runs]
         sources = f"{sum(int(part.is_source_right.sum()) for part in parts) / len(runs):g}/{len(parts[0].sources)}"
         rows.append((*_summary(parts), name, sources))
     cells = [
@@ -202,7 +202,7 @@ def source_table(runs: Sequence[Run], kinds: Mapping[Source, str]) -> str:
     """Return a Markdown table of the sources with the most wrong frames, over all runs together."""
     rows = []
     for source in Known(runs[0], lambda _source: True).sources:
-        right, frames, wrong = _summary([Known(run, lambda other, source=source: other == source) for run in runs])
+        right, frames, wrong = _summary([Known(run, {source}.__contains__) for run in runs])
         rows.append((-frames * (1 - right), source, frames, right, wrong))
     cells = [
         [source.partition("/")[2], _name(runs[0], source), kinds.get(source, ""), str(frames), f"{right:.0%}", wrong]
@@ -218,6 +218,10 @@ def _summary(parts: Sequence[Known]) -> tuple[float, int, str]:
     names = list(parts[0].run["games"].values())
     wrong = names[np.bincount(answers).argmax()] if len(answers) else ""
     return float((ranks == 0).mean()), len(ranks) // len(parts), wrong
+
+
+def _is_of(game: str, source: Source) -> bool:
+    return source.startswith(f"{game}/")
 
 
 def _name(run: Run, source: Source) -> str:

@@ -138,7 +138,7 @@ def _measure_known(context: TrainingContext, folds: Sequence[Split]) -> tuple[di
     sources = [
         (source, called)
         for sides, part in zip(folds, scored, strict=True)
-        for source, _score, called in _by_source(sides.validation, part, classes)
+        for source, _score, called in by_source(sides.validation, part, classes)
     ]
     paths = [frame.path for sides in folds for frame in sides.validation]
     return {"paths": paths, "logits": logits.round(4).tolist(), "sources": sources}, calibrations
@@ -174,7 +174,7 @@ def _score(calibration: Calibration, predictions: ValidationPredictions) -> Scor
     return ScoredLogits(calibration.scale(predictions.logits), scores, scores >= calibration.threshold)
 
 
-def _by_source(
+def by_source(
     frames: Sequence[StoredFrame], scored: ScoredLogits, classes: Sequence[Game]
 ) -> list[tuple[Source, float, bool]]:
     """Return (source, score of the stream, whether recognition calls the stream known) of each source."""
@@ -208,17 +208,17 @@ def _measure_left_out(
     sources = []
     for number, sides in enumerate(folds):
         _folds.log(f"fold {number + 1}: training without a third of the games")
-        for known, frames, predictions in _predict_without(context, sides, games[number::_FOLDS]):
+        for known, frames, predictions in predict_without(context, sides, games[number::_FOLDS]):
             scored = _score(calibrations[number], predictions)
             paths += [frame.path for frame in frames]
             is_known += [known] * len(frames)
             scores += scored.scores.round(5).tolist()
             classes = [game for game in context.dataset.classes if game not in games[number::_FOLDS]]
-            sources += [(source, known, *rest) for source, *rest in _by_source(frames, scored, classes)]
+            sources += [(source, known, *rest) for source, *rest in by_source(frames, scored, classes)]
     return {"paths": paths, "is_known": is_known, "scores": scores, "sources": sources}
 
 
-def _predict_without(
+def predict_without(
     context: TrainingContext, sides: Split, games: Sequence[Game]
 ) -> list[tuple[bool, Sequence[StoredFrame], ValidationPredictions]]:
     """Train without `games`; predict the validation frames of the others (True), and all frames of `games` (False)."""
