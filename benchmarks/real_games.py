@@ -99,6 +99,10 @@ def _print_tables(runs: Sequence[Run], before: Sequence[Run], kinds: Mapping[Sou
         after, earlier = _real_games.figures(new), _real_games.figures(old)
         changes = {name: after[name] - earlier[name] for name in after if name in earlier}
         print(_real_games.figure_table({"difference": changes}))
+    for title, some in (("", runs), ("before: ", [old for _run, old in pairs])):
+        if some:
+            cpu_s, wall_s = (float(np.mean([run[key] for run in some])) for key in ("cpu_s", "wall_s"))
+            print(f"{title}{cpu_s:.0f} s of CPU for the three folds, {wall_s:.0f} s of wall time\n")
     print(_real_games.game_table(runs))
     print(_real_games.source_table(runs, kinds))
 
