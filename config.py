@@ -233,7 +233,7 @@ class Settings(BaseModel):
     refit: ChangesModel[bool] = False
     """Finally retrain on all frames, validation included, for the best number of epochs of the split."""
     unknown_fraction: ChangesModel[float] = Field(0.1, ge=0, lt=1)
-    """Fraction of the validation frames, plain and with overlays, that the threshold rejects as unknown; 0: none."""
+    """Fraction of the recognised validation frames to call unknown; of the streams at most half of it. 0: none."""
     unknown_score: ChangesModel[Annotated[UnknownScore, BeforeValidator(_replace_former_score)]] = "max_logit"
     """Score that separates known from unknown frames: feature_similarity uses features, the others logits."""
     int8: KeepsModel[bool] = False

@@ -42,7 +42,7 @@ def main() -> int:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:_CORES])
     from config import load
 
-    settings = load().model_copy(update={"twitch_standin": standin, "int8": way == "int8"})
+    settings = load().model_copy(update={"twitch_standin": standin, "int8": str(way == "int8").lower()})
     survey = _Original(settings) if way == "original" else _Ours(settings, way)
     logins = sys.stdin.read().split()
     wall, cpu = time.perf_counter(), time.process_time()
@@ -65,7 +65,7 @@ class Timed:
     def __init__(self, classifier: ImageClassifier) -> None:
         self._classifier = classifier
         self._lock = threading.Lock()
-        self.classes, self.img_size = classifier.classes, classifier.img_size
+        self.classes, self.img_size, self.calibration = classifier.classes, classifier.img_size, classifier.calibration
         self.seconds = 0.0
 
     def predict(self, images: np.ndarray) -> ScoredLogits:

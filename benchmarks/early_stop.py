@@ -54,7 +54,7 @@ class Remembering:
     def __init__(self, classifier: Any) -> None:
         self._classifier = classifier
         self._judged: dict[bytes, ScoredLogits] = {}
-        self.classes = classifier.classes
+        self.classes, self.calibration = classifier.classes, classifier.calibration
 
     def predict(self, images: np.ndarray) -> ScoredLogits:
         """Return the remembered result for this image, or compute it."""

@@ -111,7 +111,8 @@ class Recognizer:
 
     def new_accumulator(self) -> VerdictAccumulator:
         """Return an accumulator for the frames of one stream. Raises ModelError."""
-        return VerdictAccumulator(self.classifier.classes, self._top, self._min_confidence)
+        classes, calibration = self.classifier.classes, self.classifier.calibration
+        return VerdictAccumulator(classes, self._top, self._min_confidence, calibration.stream_threshold)
 
     def _batcher(self, on_batch: OnBatch | None = None) -> Batcher:
         """Return a classifier for many threads; the caller closes it. Raises ModelError."""
@@ -231,10 +232,8 @@ class Recognizer:
 
         with ExitStack() as stack:
             classifier = stack.enter_context(self._batcher(on_batch))
-            watched = [
-                WatchedStream(source, self.grabber.open_follower, classifier, self.new_accumulator, wait=wait)
-                for source in unique(sources)
-            ]
+            start = partial(WatchedStream, open_follower=self.grabber.open_follower, classifier=classifier, wait=wait)
+            watched = [start(source, new_accumulator=self.new_accumulator) for source in unique(sources)]
             yield from Watcher(watched, stop or threading.Event()).events()
 
 

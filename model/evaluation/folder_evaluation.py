@@ -15,7 +15,7 @@ from data.errors import DatasetError
 from model.evaluation import image_folder
 from model.evaluation.image_folder import LabelledImage
 from model.evaluation.metrics import Evaluation, auroc, evaluate
-from model.inference.calibration import ScoredLogits
+from model.inference.calibration import Calibration, ScoredLogits
 from model.inference.classifier import Classifier
 from model.inference.probabilities import softmax
 from model.terminal.progress import Progress, no_progress
@@ -29,6 +29,7 @@ class FolderEvaluation:
     images: tuple[LabelledImage, ...]
     predictions: ScoredLogits  # in the order of `images`
     known_evaluation: Evaluation  # on the images of known games only
+    calibration: Calibration
 
     @property
     def is_known(self) -> np.ndarray:
@@ -104,16 +105,15 @@ class FolderEvaluation:
     def _called_unknown(self, chosen: np.ndarray) -> tuple[float | None, float | None]:
         """Return the fractions of the chosen frames, bool (n,), and of their streams that are called unknown.
 
-        As recognition does, more than half of a stream's frames decide. Without frames, return None for both.
+        Streams are judged as recognition does. Without frames, return None for both.
         """
         if not chosen.any():
             return None, None
-        unknown = ~self.predictions.known  # (n,)
-        votes: dict[tuple[str, str], list[bool]] = defaultdict(list)
-        for image, vote in compress(zip(self.images, unknown, strict=True), chosen):
-            votes[image.game_name, image.stream].append(vote)
-        by_stream = [np.mean(stream_votes) > 0.5 for stream_votes in votes.values()]
-        return float(unknown[chosen].mean()), float(np.mean(by_stream))
+        rows: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row in np.flatnonzero(chosen).tolist():
+            rows[self.images[row].game_name, self.images[row].stream].append(row)
+        unknown_streams = [not self.calibration.knows_stream(self.predictions.take(own)) for own in rows.values()]
+        return float((~self.predictions.known[chosen]).mean()), float(np.mean(unknown_streams))
 
 
 def evaluate_folder(
@@ -132,4 +132,4 @@ def evaluate_folder(
     predictions = ScoredLogits(*(np.concatenate([getattr(batch, field) for batch in batches]) for field in fields))
     frames = [StoredFrame(image.known_game.id, image.stream, 1) for image in readable if image.known_game]
     known_evaluation = evaluate(predictions.logits[is_known], frames, classifier.classes)
-    return FolderEvaluation(classifier.classes, tuple(readable), predictions, known_evaluation)
+    return FolderEvaluation(classifier.classes, tuple(readable), predictions, known_evaluation, classifier.calibration)

@@ -24,6 +24,17 @@ class CalibrationBin:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownErrors:
+    """How streams of known games and of games that the network has never seen are told apart."""
+
+    streams: int  # of known games
+    false_unknown: float  # fraction of them that is called unknown
+    unknown_streams: int  # of other games
+    missed_unknown: float | None  # fraction of them that is called known; None without such streams
+    auroc: float | None  # probability that a known stream is more confident than an unknown one
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Metrics on labelled frames. A stream is all frames of one login in one game; accuracies are 0 to 1."""
 
@@ -36,6 +47,7 @@ class Evaluation:
     bins: tuple[CalibrationBin, ...]  # BINS of them, by ascending confidence
     confusion: np.ndarray  # int64 (classes, classes): frames by true class (row) and predicted class (column)
     stream_confusion: np.ndarray  # int64 (classes, classes): streams, in the same layout
+    unknown: UnknownErrors | None = None  # None without a threshold for streams
 
     @property
     def recall_per_game(self) -> list[float]:
@@ -100,6 +112,18 @@ def frame_labels(frames: Sequence[StoredFrame], classes: Sequence[Game]) -> np.n
 def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean of -log p(label), nats, as scikit-learn's log_loss and Keras' cross-entropy do."""
     return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())
+
+
+def unknown_errors(known: np.ndarray, unknown: np.ndarray, threshold: float) -> UnknownErrors:
+    """Count the errors of a threshold for the confidences of known streams (n,) and unknown ones (m,), n above 0."""
+    measured = len(unknown) > 0
+    return UnknownErrors(
+        streams=len(known),
+        false_unknown=float((known < threshold).mean()),
+        unknown_streams=len(unknown),
+        missed_unknown=float((unknown >= threshold).mean()) if measured else None,
+        auroc=auroc(known, unknown) if measured else None,
+    )
 
 
 def auroc(known: np.ndarray, unknown: np.ndarray) -> float:

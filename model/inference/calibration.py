@@ -1,14 +1,16 @@
-"""Calibration: the temperature of the logits, and the threshold below which a frame is unknown. numpy only.
+"""Calibration: the temperature of the logits, and thresholds below which frames and streams are unknown. NumPy only.
 
 Temperature scaling: Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Energy: Liu et al.,
 Energy-based Out-of-distribution Detection, NeurIPS 2020. Maximum logit: Hendrycks et al., ICML 2022. The fourth score,
 feature similarity, reads the network's features instead of its logits: model.inference.feature_similarity.
+
+A stream is judged as a whole, because its frames share the evidence: by the winner's mean probability over the frames.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +29,7 @@ LOGIT_SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "max_probability": lambda logits: softmax(logits).max(axis=-1),  # the confidence, 0 to 1
 }
 FEATURE_SIMILARITY = "feature_similarity"
+_STREAM_THRESHOLD = "unknown_stream_threshold"  # metadata key
 _STORED_SIMILARITY = "likeness"  # the metadata key of its arrays, and the score's name in older models
 
 
@@ -38,6 +41,10 @@ class ScoredLogits:
     scores: np.ndarray  # high for known games, float64 (n,)
     known: np.ndarray  # whether the score reaches the threshold, bool (n,)
 
+    def take(self, rows: Sequence[int]) -> ScoredLogits:
+        """Return the predictions of the frames at these rows."""
+        return ScoredLogits(self.logits[rows], self.scores[rows], self.known[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -48,6 +55,8 @@ class Calibration:
     threshold: float = -math.inf  # frames with a lower score are unknown
     unknown_fraction: float = 0.0  # of the validation frames below the threshold when it was fitted, 0 to 1
     similarity: FeatureSimilarity | None = None  # needed by FEATURE_SIMILARITY only
+    # Streams of a lower `stream_confidence` are unknown, 0 to 1. None, as in older models: if most frames are unknown.
+    stream_threshold: float | None = None
 
     def scale(self, logits: np.ndarray) -> np.ndarray:
         """Return `logits` (n, classes) over the temperature, float64; their softmax is the printed confidence."""
@@ -59,6 +68,12 @@ class Calibration:
         scores = self.similarity.scores(features) if self.similarity else LOGIT_SCORES[self.score_name](scaled)
         return ScoredLogits(scaled, scores, scores >= self.threshold)
 
+    def knows_stream(self, scored: ScoredLogits) -> bool:
+        """Return whether the frames of one stream, at least one, show a known game, as recognition decides."""
+        if self.stream_threshold is None:
+            return bool(2 * np.count_nonzero(scored.known) >= len(scored.known))
+        return stream_confidence(scored.logits) >= self.stream_threshold
+
     def to_metadata(self) -> dict[str, str]:
         """Return the calibration as a model's metadata, for `from_metadata`."""
         # repr() of a float keeps all its bits.
@@ -69,6 +84,8 @@ class Calibration:
                 "unknown_threshold": repr(self.threshold),
                 "unknown_share": repr(self.unknown_fraction),
             }
+        if self.stream_threshold is not None:
+            metadata[_STREAM_THRESHOLD] = repr(self.stream_threshold)
         if self.similarity:
             metadata[_STORED_SIMILARITY] = self.similarity.to_text()
         return metadata
@@ -88,12 +105,14 @@ class Calibration:
                 threshold=float(metadata.get("unknown_threshold", default.threshold)),
                 unknown_fraction=float(metadata.get("unknown_share", default.unknown_fraction)),
                 similarity=FeatureSimilarity.from_text(stored) if stored is not None else None,
+                stream_threshold=float(metadata[_STREAM_THRESHOLD]) if _STREAM_THRESHOLD in metadata else None,
             )
         except ValueError as error:
             raise ModelError(f"The model's calibration cannot be read: {error}. Train the model again.") from error
         # No fit produces these values, and they would print wrong confidences.
         finite = 0 < calibration.temperature < math.inf and calibration.threshold < math.inf
-        if not finite or not 0 <= calibration.unknown_fraction <= 1:
+        fractions = calibration.unknown_fraction, calibration.stream_threshold or 0.0
+        if not finite or not all(0 <= fraction <= 1 for fraction in fractions):
             raise ModelError(f"The model's calibration is invalid: {calibration}. Train the model again.")
         supported = {*LOGIT_SCORES, FEATURE_SIMILARITY} if calibration.similarity else LOGIT_SCORES.keys()
         if calibration.score_name not in supported:
@@ -108,17 +127,42 @@ def fit(
 ) -> Calibration:
     """Fit temperature and threshold on n validation frames: `logits` (n, classes), `labels` int64 (n,).
 
-    At most `unknown_fraction` of them, 0 to 1, are called unknown. `similarity_scores`: those of their features, (n,).
-    With FEATURE_SIMILARITY, the caller adds the saved model's statistics: `replace(calibration, similarity=...)`.
+    At most `unknown_fraction` of those that the model recognises, 0 to 1, are called unknown. Of the others, on streams
+    unlike the training data often the most, the threshold rejects more: a wrong answer is no better than none.
+    `similarity_scores`: those of the frames' features, (n,). With FEATURE_SIMILARITY, the caller adds the statistics of
+    the saved model: `replace(calibration, similarity=...)`.
     """
     calibration = Calibration(fit_temperature(logits, labels), score_name)
     if unknown_fraction == 0:
         return calibration
     logit_score = LOGIT_SCORES.get(score_name)
     scores = logit_score(calibration.scale(logits)) if logit_score else similarity_scores  # (n,)
+    is_right = logits.argmax(axis=1) == labels  # (n,)
     # "lower" takes the score of a frame, so that at most the fraction lies below the threshold.
-    threshold = float(np.quantile(scores, unknown_fraction, method="lower"))
+    threshold = float(np.quantile(scores[is_right] if is_right.any() else scores, unknown_fraction, method="lower"))
     return replace(calibration, threshold=threshold, unknown_fraction=unknown_fraction)
+
+
+def stream_confidence(logits: np.ndarray) -> float:
+    """Return the winner's mean probability, 0 to 1, over a stream's frames: scaled `logits` (n, classes), n above 0."""
+    return float(softmax(logits).mean(axis=0).max())
+
+
+def fit_stream_threshold(known: np.ndarray, unknown: np.ndarray, max_fraction: float) -> float:
+    """Return the `stream_threshold` with the smallest sum of both errors: known streams below it, unknown ones above.
+
+    At most `max_fraction` of the known streams, 0 to 1, lie below. Between separate groups it takes the middle.
+    `known`, `unknown`: the streams' confidences, (n,) with n at least 1, and (m,).
+    """
+    highest = float(np.quantile(known, max_fraction, method="lower"))
+    if not len(unknown):
+        return highest
+    values = np.unique(np.concatenate([known, unknown]))  # ascending
+    middles = (values[1:] + values[:-1]) / 2
+    candidates = np.append(middles[middles < highest], highest)
+    false_unknown = np.searchsorted(np.sort(known), candidates) / len(known)  # fraction below, (candidates,)
+    missed = 1 - np.searchsorted(np.sort(unknown), candidates) / len(unknown)
+    return float(candidates[np.argmin(false_unknown + missed)])
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -47,11 +47,7 @@ def metrics(
         "seed": settings["seed"],
         **evaluation.overall_metrics(),
         "temperature": calibration.temperature,
-        "unknown": {
-            "score": calibration.score_name,
-            "threshold": _finite_or_none(calibration.threshold),
-            "share": calibration.unknown_fraction,
-        },
+        "unknown": _unknown_metrics(calibration, evaluation),
         "best_epoch": training.best_epoch,
         "epochs": len(training.history["loss"]),
         "history": training.history,
@@ -61,6 +57,16 @@ def metrics(
         "games": _game_metrics(classes, evaluation, split),
         "reliability": [asdict(bin) for bin in evaluation.bins],
         "confusion": evaluation.confusion.tolist(),
+    }
+
+
+def _unknown_metrics(calibration: Calibration, evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "score": calibration.score_name,
+        "threshold": _finite_or_none(calibration.threshold),
+        "share": calibration.unknown_fraction,
+        "stream_threshold": calibration.stream_threshold,
+        "by_stream": asdict(evaluation.unknown) if evaluation.unknown else None,
     }
 
 

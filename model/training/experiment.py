@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from model.datasets.split import Split
 from model.evaluation import metrics
 from model.inference.calibration import FEATURE_SIMILARITY
 from model.networks import network
-from model.training import validation
+from model.training import left_out, validation
 from model.training.factories import TrainingContext
 from model.training.plan import TrainingHistory, mean_history
 from model.training.validation import ValidationPredictions
@@ -33,7 +33,7 @@ def train_with_holdout(context: TrainingContext, model: keras.Model, split: Spli
     """Train `model` on the training frames and predict the held-out ones; with `refit` retrain it on both then."""
     trainer = context.make_trainer(model, split.training, split.validation, "split")
     history = trainer.train()
-    predictions = _predict(context, model, split)  # before the refit, which trains on these frames too
+    predictions = _predict(context, model, split, 0)  # before the refit, which trains on these frames too
     if refit:
         context.log("retraining on all frames:")
         trainer.refit(history.best_epochs)
@@ -49,7 +49,7 @@ def cross_validate(context: TrainingContext, model: keras.Model, folds: Sequence
         fold_model = context.make_network()  # the same initial weights in each fold
         trainer = context.make_trainer(fold_model, split.training, split.validation, f"fold{number}")
         histories.append(trainer.train())
-        parts.append(_predict(context, fold_model, split))
+        parts.append(_predict(context, fold_model, split, number - 1))
         evaluation = metrics.evaluate(parts[-1].logits, split.validation, context.dataset.classes)
         accuracies.append((evaluation.frame_accuracy, evaluation.stream_accuracy))
         context.log(
@@ -75,12 +75,14 @@ def precompute_features(context: TrainingContext, model: keras.Model, folds: Seq
             context.feature_cache.training_set(split.validation, parts[0])
 
 
-def _predict(context: TrainingContext, model: keras.Model, split: Split) -> ValidationPredictions:
+def _predict(context: TrainingContext, model: keras.Model, split: Split, number: int) -> ValidationPredictions:
+    """Predict the validation frames, and streams of games that another head does not know. `number`: of the fold."""
     needs_similarity = context.settings.unknown_score == FEATURE_SIMILARITY
     training_set = context.subset(split.training) if needs_similarity else None
-    return validation.predict_validation(
+    predictions = validation.predict_validation(
         _final(context, model), context.subset(split.validation), context.overlays, training_set, context.progress
     )
+    return replace(predictions, left_out=left_out.predict_left_out(context, split, number))
 
 
 def _final(context: TrainingContext, model: keras.Model) -> keras.Model:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -22,6 +23,7 @@ from model.networks import network
 from model.terminal.progress import Advance, Progress, no_progress
 from model.training.callbacks import BatchProgress
 
+_STREAM_FRAMES = 15  # of a stream that are judged together: what recognition takes by default
 _MAX_SIMILARITY_FRAMES = 200  # of each game, from all its streamers: predicting them is short compared to an epoch
 
 
@@ -35,14 +37,16 @@ class ValidationPredictions:
     logits: np.ndarray  # float32 (n, classes)
     similarity_scores: np.ndarray  # of the features to those of training frames, float64 (n,); zeros if not computed
     augmented: ValidationPredictions | None = None  # for the same frames with overlays
+    left_out: np.ndarray = field(default_factory=lambda: np.empty(0))  # confidences of streams of unknown games, (m,)
 
     @classmethod
     def joined(cls, parts: Sequence[ValidationPredictions], rows: np.ndarray) -> ValidationPredictions:
-        """Concatenate predictions and reorder them: result i is row `rows[i]` of the concatenation, int64 (n,)."""
+        """Concatenate predictions; reorder those for frames: result i is row `rows[i]` of all, int64 (n,)."""
         logits = np.concatenate([part.logits for part in parts])[rows]
         similarity_scores = np.concatenate([part.similarity_scores for part in parts])[rows]
         augmented = [part.augmented for part in parts if part.augmented]
-        return cls(logits, similarity_scores, cls.joined(augmented, rows) if augmented else None)
+        left_out = np.concatenate([part.left_out for part in parts])
+        return cls(logits, similarity_scores, cls.joined(augmented, rows) if augmented else None, left_out)
 
 
 def predict_validation(
@@ -82,7 +86,7 @@ def calibrate_and_evaluate(
     unknown_fraction: float,
     score: str,
 ) -> tuple[Calibration, Evaluation]:
-    """Fit temperature and threshold to the predictions for `frames`, then evaluate them with that temperature.
+    """Fit temperature and thresholds to the predictions for `frames`, then evaluate them with that calibration.
 
     `unknown_fraction`, `score`: the settings UNKNOWN_FRACTION and UNKNOWN_SCORE.
     """
@@ -94,7 +98,22 @@ def calibrate_and_evaluate(
     fitted = calibration.fit(
         logits, similarity_scores, np.tile(labels, len(both)), unknown_fraction=unknown_fraction, score_name=score
     )
-    return fitted, metrics.evaluate(fitted.scale(predictions.logits), frames, classes)
+    evaluation = metrics.evaluate(fitted.scale(predictions.logits), frames, classes)
+    if not unknown_fraction:
+        return fitted, evaluation
+    streams = [stream_confidences(fitted.scale(part.logits), frames) for part in both]
+    threshold = calibration.fit_stream_threshold(np.concatenate(streams), predictions.left_out, unknown_fraction / 2)
+    errors = metrics.unknown_errors(streams[0], predictions.left_out, threshold)
+    return replace(fitted, stream_threshold=threshold), replace(evaluation, unknown=errors)
+
+
+def stream_confidences(logits: np.ndarray, frames: Sequence[StoredFrame]) -> np.ndarray:
+    """Return the confidence of each stream, float64 (streams,), from the scaled `logits` (n, classes) of its frames."""
+    rows: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for row, frame in enumerate(frames):
+        rows[frame.game_id, frame.login].append(row)
+    steps = [(own, math.ceil(len(own) / _STREAM_FRAMES)) for own in rows.values()]
+    return np.array([calibration.stream_confidence(logits[own[::step]]) for own, step in steps])
 
 
 def with_similarity(fitted: Calibration, model: keras.Model, training_set: ImageDataset) -> Calibration:

@@ -21,21 +21,23 @@ _TIE = 1e-9  # two games that have exactly half each: either may win, so this do
 
 
 def probability_of_change(
-    seen: int, score: float, unknown_frames: int, total: int, min_confidence: float = 0.0
+    seen: int, score: float, unknown_frames: int | None, total: int, min_confidence: float = 0.0
 ) -> float:
     """Return the probability, 0 to 1, that the verdict of `total` frames differs from that of the `seen` first ones.
 
     score: the winning game's probabilities, summed over the `seen` frames.
-    unknown_frames: how many of the `seen` frames are unknown.
+    unknown_frames: how many of the `seen` frames are unknown; None if a majority of them decides nothing.
     min_confidence: the mean probability, 0 to 1, below which a verdict is unknown.
 
     For an unknown stream, only a change to known counts: its closest game may change nevertheless.
     """
     remaining = max(0, total - seen)
     other_votes = seen - score
-    p_unknown = _probability_above(total / 2, unknown_frames, seen, remaining)
-    if 2 * unknown_frames > seen:
-        return 1 - p_unknown
+    p_unknown = 0.0
+    if unknown_frames is not None:
+        p_unknown = _probability_above(total / 2, unknown_frames, seen, remaining)
+        if 2 * unknown_frames > seen:
+            return 1 - p_unknown
     if score / seen < min_confidence:
         return 1 - _probability_above(total * (1 - min_confidence), other_votes, seen, remaining)
     # The game has to keep its majority and its mean probability: the stricter limit decides.

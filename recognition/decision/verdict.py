@@ -1,9 +1,10 @@
 """Verdict: one prediction for each frame, one answer for the whole stream. NumPy only.
 
-The game with the largest sum of softmax outputs over all frames wins, which is the original's rule. Whether the stream
-is known is decided by its frames: it is unknown if more than half of them are out of distribution. Hence a few loading
-screens do not make a stream unknown, and one lucky frame does not make it known. With `min_confidence`, a frame or a
-stream of lower confidence is unknown as well.
+The game with the largest sum of softmax outputs over all frames wins, which is the original's rule. The stream is known
+if the mean of these outputs reaches the threshold that was fitted for streams: frames that agree prove a game, although
+each may be doubtful, and frames of an unknown game scatter. An older model has no such threshold. There, a stream is
+unknown if more than half of its frames are. With `min_confidence`, a frame or a stream of lower confidence is unknown
+as well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from data.entities import Game
 from model.inference.probabilities import softmax
+from recognition.decision.early_stopping import probability_of_change
 
 _MAX_PREDICTIONS = 100  # a stream is watched for hours: older predictions are only counted
 
@@ -58,8 +60,9 @@ class Verdict:
     confidence: the score divided by the number of frames, 0 to 1.
     predictions: the newest 100 predictions, oldest first.
     ranking: the games with the largest sums, best first; `confidence` is the sum divided by the number of frames.
-    is_confident: whether the confidence reaches `min_confidence`.
+    is_confident: whether the confidence reaches the minimum of a stream.
     dropped, dropped_unknown: frames before `predictions`, and the unknown ones among them.
+    by_majority: whether the stream is also unknown if most of its frames are.
     """
 
     game: Game
@@ -70,6 +73,7 @@ class Verdict:
     is_confident: bool = True
     dropped: int = 0
     dropped_unknown: int = 0
+    by_majority: bool = True
 
     @property
     def frames(self) -> int:
@@ -83,8 +87,8 @@ class Verdict:
 
     @property
     def known(self) -> bool:
-        """Return whether at least half of the frames are known and the confidence suffices."""
-        return self.is_confident and self._mostly_known
+        """Return whether the confidence suffices and, with `by_majority`, at least half of the frames are known."""
+        return self.is_confident and (self._mostly_known or not self.by_majority)
 
     @property
     def unknown_score(self) -> float:
@@ -108,14 +112,23 @@ class Verdict:
 class VerdictAccumulator:
     """Sums the softmax outputs of one stream's frames as they arrive. Not thread-safe."""
 
-    def __init__(self, classes: Sequence[Game], top: int = 1, min_confidence: float = 0.0) -> None:
+    def __init__(
+        self,
+        classes: Sequence[Game],
+        top: int = 1,
+        min_confidence: float = 0.0,
+        stream_threshold: float | None = None,
+    ) -> None:
         """Start without frames.
 
         classes: the games in the order of the logits, at least one.
         top: length of the rankings.
         min_confidence: frames and streams of a lower confidence are unknown, 0 to 1.
+        stream_threshold: streams of a lower confidence are unknown, 0 to 1; None: if most of their frames are.
         """
-        self.min_confidence = min_confidence
+        self._min_confidence = min_confidence
+        self._min_stream_confidence = max(min_confidence, stream_threshold or 0.0)
+        self._by_majority = stream_threshold is None
         self._classes = tuple(classes)
         self._top = top
         self._sum = np.zeros(len(self._classes))  # (classes,)
@@ -134,7 +147,7 @@ class VerdictAccumulator:
         probabilities = softmax(logits)  # (classes,)
         ranking = self._ranking(probabilities)
         best = ranking[0]
-        prediction = Prediction(best.game, best.confidence, known and best.confidence >= self.min_confidence, ranking)
+        prediction = Prediction(best.game, best.confidence, known and best.confidence >= self._min_confidence, ranking)
         self._sum += probabilities
         self._predictions.append(prediction)
         if len(self._predictions) > _MAX_PREDICTIONS:
@@ -154,9 +167,17 @@ class VerdictAccumulator:
             raise ValueError("no frame was added")
         ranking = self._ranking(self._sum / (self._dropped + len(predictions)))
         best, score = ranking[0], float(self._sum.max())
-        is_confident = best.confidence >= self.min_confidence
+        is_confident = best.confidence >= self._min_stream_confidence
         dropped = self._dropped, self._dropped_unknown
-        return Verdict(best.game, score, best.confidence, predictions, ranking, is_confident, *dropped)
+        return Verdict(
+            best.game, score, best.confidence, predictions, ranking, is_confident, *dropped, self._by_majority
+        )
+
+    def probability_of_change(self, total: int) -> float:
+        """Return the probability, 0 to 1, that the verdict of `total` frames differs from that of the frames so far."""
+        verdict = self.verdict()
+        unknown_frames = verdict.unknown_frames if self._by_majority else None
+        return probability_of_change(verdict.frames, verdict.score, unknown_frames, total, self._min_stream_confidence)
 
     def _ranking(self, probabilities: np.ndarray) -> tuple[RankedGame, ...]:
         """Return the `top` most probable games, best first; ties keep the order of the classes."""

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from data.entities import Game
-from model.inference.calibration import ScoredLogits
+from model.inference.calibration import Calibration, ScoredLogits
 
 # On a CPU, larger batches are not faster: MobileNetV2 takes 8.4 ms per image both alone and in a batch of 4, but 9.6 ms
 # in a batch of 32, whose activations exceed a core's cache.
@@ -27,6 +27,7 @@ class ImageClassifier(Protocol):
 
     classes: tuple[Game, ...]
     img_size: int
+    calibration: Calibration
 
     def predict(self, images: np.ndarray) -> ScoredLogits: ...
 
@@ -57,7 +58,7 @@ class Batcher:
 
         With several workers, `classifier` and `on_batch` must be thread-safe.
         """
-        self.classes, self.img_size = classifier.classes, classifier.img_size
+        self.classes, self.img_size, self.calibration = classifier.classes, classifier.img_size, classifier.calibration
         self._classifier = classifier
         self._max_batch = max_batch
         self._on_batch = on_batch

@@ -13,11 +13,11 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from data.entities import Frame
 from data.errors import StreamError, UndecodableVideo, translate_unexpected
-from recognition.decision.early_stopping import probability_of_change
 from recognition.decision.verdict import VerdictAccumulator
 from recognition.engine.signals import signals_deferred
 from recognition.events import FrameClassified, VerdictReached, now
@@ -49,7 +49,8 @@ def classify_source(
     with ExitStack() as stack:
         with signals_deferred():  # numpy and ONNX Runtime start threads, which must not take signals
             fetched = stack.enter_context(prefetch(frames))
-            from data.video.images import decode_jpeg  # OpenCV after Streamlink: the first line comes 30 ms earlier
+            import_module("data.video.decoder")  # FFmpeg, which `frames` need as soon as the first response is there
+            from data.video.images import decode_jpeg
 
             classifier, accumulator = load_classifier(), new_accumulator()
         for frame in _until_error(source, fetched):
@@ -57,19 +58,13 @@ def classify_source(
                 scored = classifier.predict(decode_jpeg(frame.jpeg)[None])  # (1, H, W, 3)
                 prediction = accumulator.add_frame(scored.logits[0], bool(scored.known[0]))
             yield FrameClassified(source, now(), frame.number, prediction, frame.jpeg)
-            if certainty < 1 and frame.number < max_frames and _is_certain(accumulator, max_frames, certainty):
-                stopped_early = True
-                break
+            if certainty < 1 and frame.number < max_frames:
+                stopped_early = accumulator.probability_of_change(max_frames) <= 1 - certainty
+                if stopped_early:
+                    break
         if accumulator.is_empty:
             raise UndecodableVideo(f"{source}: no picture could be decoded")
         yield VerdictReached(source, now(), accumulator.verdict(), stopped_early=stopped_early)
-
-
-def _is_certain(accumulator: VerdictAccumulator, max_frames: int, certainty: float) -> bool:
-    """Return whether the verdict so far equals that of all frames with the probability `certainty`."""
-    verdict = accumulator.verdict()
-    seen = verdict.frames, verdict.score, verdict.unknown_frames
-    return probability_of_change(*seen, max_frames, accumulator.min_confidence) <= 1 - certainty
 
 
 def _until_error(source: str, frames: Iterable[Frame]) -> Iterator[Frame]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,14 @@ import pytest
 from data.errors import ModelError
 from model.evaluation.metrics import negative_log_likelihood
 from model.inference import feature_similarity
-from model.inference.calibration import LOGIT_SCORES, Calibration, ScoredLogits, fit, fit_temperature
+from model.inference.calibration import (
+    LOGIT_SCORES,
+    Calibration,
+    ScoredLogits,
+    fit,
+    fit_stream_threshold,
+    fit_temperature,
+)
 from model.inference.probabilities import softmax
 
 RNG = np.random.default_rng(11)
@@ -70,18 +78,45 @@ def test_confidence_with_all_frames_right_stays_below_one():
 
 @pytest.mark.parametrize("fraction", [0.0, 0.01, 0.05, 0.5])
 @pytest.mark.parametrize("score", LOGIT_SCORES)
-def test_requested_fraction_of_known_frames_is_called_unknown(score, fraction):
-    """The fraction is exact on the frames of the fit, and approximate on new frames."""
+def test_requested_fraction_of_recognised_frames_is_called_unknown(score, fraction):
+    """The fraction is exact on the recognised frames of the fit, and approximate on new ones."""
     calibration = calibrated(*drawn(2_000, 1.5), fraction, score)
-    new, _ = drawn(10_000, 1.5)
-    assert (~scored(calibration, new).known).mean() == pytest.approx(fraction, abs=0.025)
+    new, labels = drawn(10_000, 1.5)
+    right = new.argmax(axis=1) == labels
+    assert (~scored(calibration, new).known[right]).mean() == pytest.approx(fraction, abs=0.03)
     few, labels = drawn(30, 1.5)
-    assert (~scored(calibrated(few, labels, fraction, score), few).known).sum() == math.floor(fraction * 29)
+    unknown = ~scored(calibrated(few, labels, fraction, score), few).known[few.argmax(axis=1) == labels]
+    assert unknown.sum() == math.floor(fraction * (len(unknown) - 1))
+
+
+def test_misrecognised_frames_of_low_score_are_called_unknown():
+    """Most frames are wrong and score low: a quantile of all would reject a few of them, the right ones reject all."""
+    logits = np.eye(3)[np.arange(100) % 3] * np.where(np.arange(100) < 60, 1.0, 5.0)[:, None]
+    labels = (np.arange(100) + (np.arange(100) < 60)) % 3
+    assert (~scored(calibrated(logits, labels, 0.1, "max_logit"), logits).known).sum() == 60
+
+
+def test_stream_threshold_lies_between_known_and_unknown_streams():
+    """Between separate groups it is the middle; where they mix, at most the fraction of known streams is below."""
+    assert fit_stream_threshold(np.array([0.7, 0.9, 1.0]), np.array([0.2, 0.5]), 0.05) == pytest.approx(0.6)
+    known, unknown = np.linspace(0.3, 1, 101), np.linspace(0.2, 0.9, 50)
+    assert (known < fit_stream_threshold(known, unknown, 0.05)).sum() == 5
+    assert (known < fit_stream_threshold(known, np.empty(0), 0.05)).sum() == 5
+
+
+def test_stream_is_known_by_its_confidence_although_its_frames_are_not():
+    """Doubtful frames that agree make a known stream, confident ones that scatter do not; older models count frames."""
+    agreeing, scattered = np.tile([1.5, 0.0, 0.0], (6, 1)), np.eye(3)[[0, 1, 2, 0, 1, 2]] * 8.0
+    fitted = Calibration(1.0, "max_logit", threshold=2.0, stream_threshold=0.5)
+    for calibration, answers in ((fitted, (True, False)), (replace(fitted, stream_threshold=None), (False, True))):
+        streams = (scored(calibration, logits) for logits in (agreeing, scattered))
+        assert tuple(map(calibration.knows_stream, streams)) == answers
 
 
 def test_threshold_of_feature_similarity_comes_from_its_scores():
     """With feature similarity, the threshold is a quantile of the similarity scores, not of a logit score."""
-    logits, labels = drawn(101, 1.0)
+    logits, _labels = drawn(101, 1.0)
+    labels = logits.argmax(axis=1)
     similarity_scores = RNG.permutation(np.linspace(0, 1, 101))
     fitted = fit(logits, similarity_scores, labels, unknown_fraction=0.05, score_name="feature_similarity")
     assert (similarity_scores < fitted.threshold).sum() == 5
@@ -102,7 +137,7 @@ def test_energy_is_logsumexp_without_overflow():
 
 def test_metadata_round_trip():
     """All bits survive; a model without metadata has temperature 1 and knows every frame."""
-    calibration = Calibration(1 / 3, "max_logit", 2 / 7, 0.05)
+    calibration = Calibration(1 / 3, "max_logit", 2 / 7, 0.05, stream_threshold=1 / 7)
     assert Calibration.from_metadata(calibration.to_metadata()) == calibration
     assert Calibration.from_metadata(Calibration(0.7).to_metadata()) == Calibration(0.7)
     assert Calibration.from_metadata({"classes": "1,2"}) == Calibration()
@@ -133,6 +168,8 @@ def test_metadata_of_an_older_model_is_read():
         {"unknown_share": "nan"},
         {"unknown_share": "7"},
         {"unknown_share": "-1"},
+        {"unknown_stream_threshold": "nan"},
+        {"unknown_stream_threshold": "1.5"},
         {"unknown_score": "gut feeling"},
         {"unknown_score": "likeness"},
         {"unknown_score": "feature_similarity"},

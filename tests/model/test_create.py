@@ -93,7 +93,11 @@ def test_defaults_train_the_head_on_shipped_features(trained, tmp_path):
     computed = [line.rpartition(", ")[2] for line in run.stderr.splitlines() if line.startswith("backbone")]
     views = [f"view {view} of 3" for view in (1, 2, 3)]
     assert sorted(computed) == ["originals", "originals", "synthetic negatives", *views]
-    assert Classifier.load(tmp_path).classes == GAMES
+    classifier = Classifier.load(tmp_path)
+    assert classifier.classes == GAMES
+    # Of three games, a second head does not know the first one, which four streamers play.
+    assert told["unknown"]["by_stream"]["unknown_streams"] == 4
+    assert told["unknown"]["stream_threshold"] == classifier.calibration.stream_threshold > 0
 
 
 def test_fine_tuning_follows_the_head(trained, tmp_path):

@@ -23,7 +23,8 @@ def metrics(**changes: Any) -> dict[str, Any]:
         "date": "2026-01-02", "temperature": 0.5, "seed": 3, "ece": 0.01, "nll": 0.2, "versions": {"keras": "3"},
         "settings": {"architecture": "cnn", "img_size": 240, "refit": True}, "training": SIDE,
         "validation": SIDE | {"streams": 4}, "accuracy_by_frame": 0.5, "accuracy_by_stream": 0.75,
-        "top3_by_frame": 1.0, "unknown": {"score": "max_logit", "threshold": 1.25, "share": 0.05}, "games": games,
+        "top3_by_frame": 1.0, "games": games,
+        "unknown": {"score": "max_logit", "threshold": 1.25, "share": 0.05, "by_stream": None},
     } | changes  # fmt: skip
 
 
@@ -37,11 +38,23 @@ def test_table_cells_with_markup_in_names_are_escaped():
 def test_limits_with_and_without_threshold():
     """The card states the threshold or its absence, and that the saved model is not the evaluated one."""
     card = model_card.render(metrics(), [])
-    assert "Frames whose max logit is below 1.25 are called unknown: 5% of the validation frames." in card
+    assert "Frames whose max logit is below 1.25 are called unknown: 5% of the validation frames that the" in card
     assert "trained again on all frames" in card
     assert "trained again" not in model_card.render(metrics(settings={**metrics()["settings"], "refit": False}), [])
-    no_threshold = metrics(unknown={"score": "energy", "threshold": None, "share": 0.0})
+    no_threshold = metrics(unknown={"score": "energy", "threshold": None, "share": 0.0, "by_stream": None})
     assert "It calls nothing unknown" in model_card.render(no_threshold, [])
+
+
+def test_both_errors_by_stream_are_stated():
+    """The card says how many streams of known games are called unknown, and how many of unknown games are not."""
+    streams = {"streams": 40, "false_unknown": 0.05, "unknown_streams": 0, "missed_unknown": None, "auroc": None}
+    unknown = metrics()["unknown"] | {"stream_threshold": 0.625, "by_stream": streams}
+    card = model_card.render(metrics(unknown=unknown), [])
+    assert "is below 0.62: 5.0% of 40 validation streams of known games are (false unknowns)." in card
+    assert "missed" not in card
+    streams |= {"unknown_streams": 8, "missed_unknown": 0.125, "auroc": 0.9}
+    card = model_card.render(metrics(unknown=unknown), [])
+    assert "Of 8 streams of games that a head had not seen, 12.5% are taken for a known game" in card
 
 
 def test_head_is_hugging_face_metadata():

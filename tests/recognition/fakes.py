@@ -26,7 +26,7 @@ class ColourClassifier:
 
     def __init__(self, logit: float = 2.0, calibration: Calibration | None = None) -> None:
         self._logit = logit
-        self._calibration = calibration or Calibration()
+        self.calibration = calibration or Calibration()
         self.shapes: list[tuple[int, ...]] = []
 
     def predict(self, images: np.ndarray) -> ScoredLogits:
@@ -34,7 +34,7 @@ class ColourClassifier:
         self.shapes.append(images.shape)
         means = images.mean(axis=(1, 2))  # (B, 3)
         logits = self._logit * (means == means.max(axis=1, keepdims=True)).astype(np.float32)
-        return self._calibration.score(logits, logits)
+        return self.calibration.score(logits, logits)
 
 
 def frames(*colours: tuple[int, int, int], then: Exception | None = None) -> Iterable[Frame]:

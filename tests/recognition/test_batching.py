@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from model.inference.calibration import ScoredLogits
+from model.inference.calibration import Calibration, ScoredLogits
 from recognition.engine.batching import Batcher
 
 _SIZE = 4
@@ -20,6 +20,7 @@ class Echo:
 
     classes = ()
     img_size = _SIZE
+    calibration = Calibration()
 
     def __init__(self, hold: threading.Event | None = None) -> None:
         self.batches: list[int] = []
@@ -40,6 +41,7 @@ class Broken:
 
     classes = ()
     img_size = _SIZE
+    calibration = Calibration()
 
     def predict(self, images: np.ndarray) -> ScoredLogits:
         if images.max() > 200:

@@ -95,6 +95,17 @@ def test_probability_is_calibrated():
     assert wrong > 0  # 0 would mean that it stops too late
 
 
+def test_stream_threshold_replaces_the_majority_of_unknown_frames():
+    """Whether frames are unknown decides nothing then; a mean near the threshold makes the verdict uncertain."""
+    sure, doubtful = (VerdictAccumulator(GAMES[:2], stream_threshold=0.6) for _ in range(2))
+    for _ in range(6):
+        sure.add_frame(np.array([9.0, 0.0]), known=False)
+        doubtful.add_frame(np.log([0.65, 0.35]))
+    assert sure.verdict().known
+    assert sure.probability_of_change(13) < 0.01
+    assert doubtful.probability_of_change(13) > 0.2
+
+
 def test_thousands_of_frames_do_not_overflow():
     """The binomial coefficients of thousands of frames exceed a float, the result stays in 0 to 1."""
     value = change(verdict(*[0.6] * 40), 5000)

@@ -199,7 +199,7 @@ class Doubtful:
 
     def __init__(self, classifier: Classifier, known: bool, max_logit: float = 1.0) -> None:
         self._classifier, self._known, self._max_logit = classifier, known, max_logit
-        self.classes, self.img_size = classifier.classes, classifier.img_size
+        self.classes, self.img_size, self.calibration = classifier.classes, classifier.img_size, classifier.calibration
 
     def predict(self, images: np.ndarray) -> ScoredLogits:
         scored = self._classifier.predict(images)

@@ -67,6 +67,30 @@ def test_stream_is_unknown_when_most_frames_are(unknown, known, line):
     assert verdict.unknown_frames == unknown
 
 
+@pytest.mark.parametrize(
+    ("frames", "threshold", "line"),
+    [
+        ([UNCERTAIN] * 4, 0.6, "VALORANT with a score of 2.5"),
+        ([UNCERTAIN] * 4, 0.7, "Unknown with a score of 4.0 (closest: VALORANT)"),
+        ([CERTAIN, -CERTAIN, CERTAIN], 0.6, "VALORANT with a score of 2.0"),
+    ],
+)
+def test_stream_threshold_decides_instead_of_the_majority_of_frames(frames, threshold, line):
+    """With a threshold for streams, the mean probability decides, although each frame is unknown."""
+    accumulator = VerdictAccumulator([CHESS, VALORANT], stream_threshold=threshold)
+    for logits in frames:
+        accumulator.add_frame(logits, known=False)
+    verdict = accumulator.verdict()
+    assert (verdict.to_line(), verdict.unknown_frames) == (line, len(frames))
+
+
+def test_min_confidence_above_the_stream_threshold_goes_first():
+    """The stricter of both limits decides."""
+    accumulator = VerdictAccumulator([CHESS, VALORANT], min_confidence=0.9, stream_threshold=0.6)
+    accumulator.add_frame(UNCERTAIN)
+    assert not accumulator.verdict().known
+
+
 def test_classes_are_in_the_order_of_the_logits():
     """classes[i] is the game of logit i, whatever its id or name is."""
     accumulator = VerdictAccumulator([TETRIS, VALORANT, CHESS])
