@@ -43,11 +43,15 @@ def make_context(
 
 
 def without(context: TrainingContext, games: Collection[Game]) -> TrainingContext:
-    """Return the context without these games; it shares the feature cache, because the backbone is the same."""
+    """Return the context without these games, and without a threshold for unknown frames and streams.
+
+    It shares the feature cache, because the backbone is the same.
+    """
     others = tuple(game for game in context.dataset.classes if game not in games)
     ids = {game.id for game in others}
     frames = [frame for frame in context.dataset.frames if frame.game_id in ids]
-    smaller = replace(context, dataset=replace(context.dataset, frames=frames, classes=others))
+    settings = context.settings.model_copy(update={"unknown_fraction": 0.0})  # the caller's games are left out only
+    smaller = replace(context, settings=settings, dataset=replace(context.dataset, frames=frames, classes=others))
     vars(smaller)["feature_cache"] = context.feature_cache  # a cached property: set before its first use
     return smaller
 

@@ -130,7 +130,6 @@ def _measure_known(context: TrainingContext, folds: Sequence[Split]) -> tuple[di
     """Return the rows of `known`, and the calibration of each fold, fitted to the predictions of the others."""
     from model.training import experiment
 
-    classes = context.dataset.classes
     experiment.precompute_features(context, context.make_network(), folds)
     parts = [
         experiment.train_with_holdout(context, context.make_network(), sides, refit=False).predictions
@@ -141,8 +140,8 @@ def _measure_known(context: TrainingContext, folds: Sequence[Split]) -> tuple[di
     logits = np.concatenate([part.logits for part in scored])
     sources = [
         (source, called)
-        for sides, part in zip(folds, scored, strict=True)
-        for source, _score, called in by_source(sides.validation, part, classes)
+        for sides, part, calibration in zip(folds, scored, calibrations, strict=True)
+        for source, _score, called in by_source(sides.validation, part, calibration)
     ]
     paths = [frame.path for sides in folds for frame in sides.validation]
     return {"paths": paths, "logits": logits.round(4).tolist(), "sources": sources}, calibrations
@@ -179,26 +178,16 @@ def _score(calibration: Calibration, predictions: ValidationPredictions) -> Scor
 
 
 def by_source(
-    frames: Sequence[StoredFrame], scored: ScoredLogits, classes: Sequence[Game]
+    frames: Sequence[StoredFrame], scored: ScoredLogits, calibration: Calibration
 ) -> list[tuple[Source, float, bool]]:
-    """Return (source, score of the stream, whether recognition calls the stream known) of each source."""
-    from recognition.decision.verdict import VerdictAccumulator
+    """Return (source, its score, high for known games, whether recognition calls it known) of each source."""
+    from model.inference.calibration import stream_confidence
 
     rows: dict[Source, list[int]] = {}
     for row, frame in enumerate(frames):
         rows.setdefault(_real_games.source_of(frame.path), []).append(row)
-    found = []
-    for source, own in rows.items():
-        stream = VerdictAccumulator(classes)
-        for row in own:
-            stream.add_frame(scored.logits[row], bool(scored.known[row]))
-        found.append((source, _stream_score(scored.scores[own]), stream.verdict().known))
-    return found
-
-
-def _stream_score(scores: np.ndarray) -> float:
-    """Return the score of a stream from those of its frames (n,): high for known games."""
-    return float(scores.mean())
+    streams = [(source, scored.take(own)) for source, own in rows.items()]
+    return [(source, stream_confidence(own.logits), calibration.knows_stream(own)) for source, own in streams]
 
 
 def _measure_left_out(
@@ -217,8 +206,7 @@ def _measure_left_out(
             paths += [frame.path for frame in frames]
             is_known += [known] * len(frames)
             scores += scored.scores.round(5).tolist()
-            classes = [game for game in context.dataset.classes if game not in games[number::_FOLDS]]
-            sources += [(source, known, *rest) for source, *rest in by_source(frames, scored, classes)]
+            sources += [(source, known, *rest) for source, *rest in by_source(frames, scored, calibrations[number])]
     return {"paths": paths, "is_known": is_known, "scores": scores, "sources": sources}
 
 

@@ -12,7 +12,7 @@ from config import Settings
 from data.entities import Game, StoredFrame
 from model.datasets import split
 from model.evaluation import metrics
-from model.inference.calibration import ScoredLogits
+from model.inference.calibration import Calibration, ScoredLogits
 from tests.model.conftest import SIZE, Painted, paint_everything
 
 GAMES = {"5": "Chess", "7": "Go", "9": "Poker"}
@@ -137,11 +137,10 @@ def test_left_out_game_is_unknown_with_all_its_frames(tmp_path):
 
 
 def test_stream_is_known_by_the_rule_of_recognition():
-    """Two of ann's three frames reach the threshold; ben's only frame does not."""
-    frames = [StoredFrame(5, "ann", 1), StoredFrame(5, "ben", 1), StoredFrame(5, "ann", 2), StoredFrame(5, "ann", 3)]
-    scores = np.array([3.0, 1.0, 2.0, 1.0])
-    scored = ScoredLogits(np.eye(4, 2), scores, scores >= 2)
-    assert real_games.by_source(frames, scored, (Game(5, "Chess"), Game(7, "Go"))) == [
-        ("5/ann", 2.0, True),
-        ("5/ben", 1.0, False),
-    ]
+    """A source's score is the winner's mean probability over its frames, and the calibration's threshold decides."""
+    frames = [StoredFrame(5, "ann", 1), StoredFrame(5, "ben", 1), StoredFrame(5, "ann", 2)]
+    scored = ScoredLogits(np.log([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]]), np.zeros(3), np.zeros(3, bool))
+    (ann, *ann_says), (ben, *ben_says) = real_games.by_source(frames, scored, Calibration(stream_threshold=0.7))
+    assert (ann, ben) == ("5/ann", "5/ben")
+    assert ann_says == [pytest.approx(0.8), True]
+    assert ben_says == [pytest.approx(0.6), False]
