@@ -31,7 +31,7 @@ class UnknownErrors:
     false_unknown: float  # fraction of them that is called unknown
     unknown_streams: int  # of other games
     missed_unknown: float | None  # fraction of them that is called known; None without such streams
-    auroc: float | None  # probability that a known stream is more confident than an unknown one
+    auroc: float | None  # probability that a known stream has a higher confidence than an unknown one
 
 
 @dataclass(frozen=True, slots=True)

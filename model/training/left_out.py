@@ -1,9 +1,9 @@
 """Left-out games: streams of games that a head has never seen, as examples of unknown streams. Imports Keras.
 
 A second head trains without a third of the games, on the cached features of the first one: that takes seconds. Its
-backbone has its initial weights, also if the network is fine-tuned afterwards. Removing a game's logit from a head
-that knows the game would be cheaper. But such a head has learnt to give the game's frames no other answer, so it finds
-two to four times fewer unknown streams confident than a head that has never seen the game.
+backbone has its initial weights, also if the network is fine-tuned afterwards. To remove a game's logit from a
+head that knows the game would be cheaper. But such a head has learnt to give the game's frames no other answer, so it
+overstates how well unknown streams are told: with an AUROC of 0.98 instead of 0.93 on recordings of free games.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from model.inference.calibration import fit_temperature
 from model.networks import network
 from model.training import validation
 from model.training.factories import TrainingContext
+from model.training.validation import LeftOutStreams
 
 _GROUPS = 3  # of games; a head leaves out one of them
 
 
-def predict_left_out(context: TrainingContext, split: Split, number: int) -> np.ndarray:
-    """Return the stream confidences of every third game, from game `number` on, by a head without them: (m,).
+def predict_left_out(context: TrainingContext, split: Split, number: int) -> LeftOutStreams:
+    """Return the confidences of streams by a head without every third game, from game `number` on.
 
-    The result is empty where a head does not train alone, without a threshold to fit, and for two games.
+    There are none where a head does not train alone, without a threshold to fit, and for two games.
     """
     games = context.dataset.classes[number % _GROUPS :: _GROUPS]
     kept = tuple(game for game in context.dataset.classes if game not in games)
@@ -35,14 +36,16 @@ def predict_left_out(context: TrainingContext, split: Split, number: int) -> np.
     training, known = ([f for f in side if f.game_id in ids] for side in (split.training, split.validation))
     wanted = context.settings.unknown_fraction > 0 and context.hardware.strategy is None
     if not wanted or len(kept) < 2 or not known or not network.split_head(context.make_network()):
-        return np.empty(0)
+        return LeftOutStreams(np.empty(0), np.empty(0))
     context.log(f"a head without {len(games)} of the games, to tell unknown streams:")
     smaller = _without(context, kept)
     model = smaller.make_network()
     smaller.make_trainer(model, training, known, f"left-out{number}").train()
-    temperature = fit_temperature(_logits(smaller, model, known), smaller.subset(known).labels)
     unknown = [frame for frame in context.dataset.frames if frame.game_id not in ids]
-    return validation.stream_confidences(_logits(smaller, model, unknown) / temperature, unknown)
+    logits = _logits(smaller, model, known), _logits(smaller, model, unknown)
+    temperature = fit_temperature(logits[0], smaller.subset(known).labels)
+    sides = zip(logits, (known, unknown), strict=True)
+    return LeftOutStreams(*(validation.stream_confidences(one / temperature, frames) for one, frames in sides))
 
 
 def _logits(context: TrainingContext, model: keras.Model, frames: Sequence[StoredFrame]) -> np.ndarray:

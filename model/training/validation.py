@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -28,6 +28,17 @@ _MAX_SIMILARITY_FRAMES = 200  # of each game, from all its streamers: predicting
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LeftOutStreams:
+    """Confidences of streams, by a head that trained without a part of the games."""
+
+    known: np.ndarray  # validation streams of the head's games, float64 (n,)
+    unknown: np.ndarray  # streams of the other games, float64 (m,)
+
+
+_NO_STREAMS = LeftOutStreams(np.empty(0), np.empty(0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ValidationPredictions:
     """Predictions for n frames by a network that did not train on them.
 
@@ -37,7 +48,7 @@ class ValidationPredictions:
     logits: np.ndarray  # float32 (n, classes)
     similarity_scores: np.ndarray  # of the features to those of training frames, float64 (n,); zeros if not computed
     augmented: ValidationPredictions | None = None  # for the same frames with overlays
-    left_out: np.ndarray = field(default_factory=lambda: np.empty(0))  # confidences of streams of unknown games, (m,)
+    left_out: LeftOutStreams = _NO_STREAMS
 
     @classmethod
     def joined(cls, parts: Sequence[ValidationPredictions], rows: np.ndarray) -> ValidationPredictions:
@@ -45,7 +56,10 @@ class ValidationPredictions:
         logits = np.concatenate([part.logits for part in parts])[rows]
         similarity_scores = np.concatenate([part.similarity_scores for part in parts])[rows]
         augmented = [part.augmented for part in parts if part.augmented]
-        left_out = np.concatenate([part.left_out for part in parts])
+        left_out = LeftOutStreams(
+            np.concatenate([part.left_out.known for part in parts]),
+            np.concatenate([part.left_out.unknown for part in parts]),
+        )
         return cls(logits, similarity_scores, cls.joined(augmented, rows) if augmented else None, left_out)
 
 
@@ -102,8 +116,11 @@ def calibrate_and_evaluate(
     if not unknown_fraction:
         return fitted, evaluation
     streams = [stream_confidences(fitted.scale(part.logits), frames) for part in both]
-    threshold = calibration.fit_stream_threshold(np.concatenate(streams), predictions.left_out, unknown_fraction / 2)
-    errors = metrics.unknown_errors(streams[0], predictions.left_out, threshold)
+    left_out = predictions.left_out
+    threshold = calibration.fit_stream_threshold(np.concatenate(streams), left_out.unknown, unknown_fraction / 2)
+    errors = metrics.unknown_errors(streams[0], left_out.unknown, threshold)
+    if errors.unknown_streams:  # streams of one head only, because the confidence depends on the number of games
+        errors = replace(errors, auroc=metrics.auroc(left_out.known, left_out.unknown))
     return replace(fitted, stream_threshold=threshold), replace(evaluation, unknown=errors)
 
 

@@ -117,12 +117,15 @@ class Survey:
 def preview_first(
     recognise_preview: _Recognise, recognise: _Recognise, source: str
 ) -> Iterator[FrameClassified | VerdictReached]:
-    """Yield the verdict of a login's preview image if it is known, else the events of the stream itself."""
+    """Yield the verdict of a login's preview image if it is known, else the events of the stream itself.
+
+    The image must be a known frame too: one frame is little evidence for a stream.
+    """
     if login := twitch_login(source):
         # Without a preview the stream may be live nevertheless: it may have begun a moment ago.
         with suppress(StreamError):
             for event in recognise_preview(login):
-                if isinstance(event, VerdictReached) and event.verdict.known:
+                if isinstance(event, VerdictReached) and event.verdict.known and not event.verdict.unknown_frames:
                     yield replace(event, source=source, from_preview=True)
                     return
     yield from recognise(source)
