@@ -45,6 +45,12 @@ class Hardware:
         """Return the context in which to build and compile models and set their weights."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
+    def accelerate(self, model: Any) -> Any:
+        """Return a model with the same layers and weights that runs faster: on a CPU, a folded one."""
+        from model.networks.folding import fold
+
+        return model if self.gpus or self.strategy else fold(model)
+
     def distribute(self, make_dataset: Callable[[], Any]) -> Any:
         """Return a dataset of which this process has its own part, in batches for each of its devices in turn."""
         if self.workers > 1:

@@ -53,7 +53,10 @@ def network_inputs(
     def batches(first_epoch: int) -> Any:
         return hardware.distribute(partial(images.training_batches, sampler, first_epoch, augmentation, weights))
 
-    return StageInputs(model, sampler.steps, batches, lambda validation: hardware.replicate(validation.batches()))
+    def validation_data(validation: ImageDataset) -> Any:
+        return hardware.replicate(validation.batches())
+
+    return StageInputs(hardware.accelerate(model), sampler.steps, batches, validation_data)
 
 
 def head_inputs(
