@@ -55,6 +55,7 @@ def _replace_former_score(value: Any) -> Any:
 
 _STANDIN = fields.Form("http:// to a loopback address with a port")
 UnknownScore = Literal["feature_similarity", "energy", "max_logit", "max_probability"]
+Int8 = Literal["auto", "true", "false"]
 
 
 class Settings(BaseModel):
@@ -236,8 +237,8 @@ class Settings(BaseModel):
     """Fraction of the recognised validation frames to call unknown; of the streams at most half of it. 0: none."""
     unknown_score: ChangesModel[Annotated[UnknownScore, BeforeValidator(_replace_former_score)]] = "max_logit"
     """Score that separates known from unknown frames: feature_similarity uses features, the others logits."""
-    int8: KeepsModel[bool] = False
-    """Recognise with model.int8.onnx from python -m model.export, if it exists: faster, nearly as accurate."""
+    int8: KeepsModel[Annotated[Int8, BeforeValidator(lambda value: str(value).lower())]] = "auto"
+    """Recognise with model.int8.onnx, if the model has one: about twice as fast. auto: in surveys only."""
     visualize_results: KeepsModel[bool] = True
     """Draw the training curves and the confusion matrix after training."""
     tensorboard_path: KeepsModel[fields.OptionalPath] = ""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from data import interruption
+from data import interruption, startup
 from data.commands import command_line, with_command_lines
 from data.errors import ToolkitError
 from data.text import printable, redacted
@@ -132,9 +132,11 @@ def stop_on_signal(stop: threading.Event, minutes: float | None) -> Iterator[Non
 
 def _exit_code(args: argparse.Namespace, work: Callable[[argparse.Namespace, Settings], int]) -> int:
     try:
-        from config import load  # after the parser: --help must not load pydantic
+        with startup.collection_paused():
+            from config import load  # after the parser: --help must not load pydantic
 
-        return work(args, load())
+            settings = load()
+        return work(args, settings)
     except ToolkitError as error:
         log.error("%s", error)
         log.debug("traceback of this error:", exc_info=True)

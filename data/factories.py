@@ -100,6 +100,9 @@ def make_frame_filter(settings: Settings) -> FrameQualityFilter | AcceptAll:
 
 def make_grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Grabber:
     """Return a grabber, which the caller closes. `sleep` waits a number of seconds."""
+    from data.startup import defer_import
+
+    defer_import("trio")  # Streamlink runs ffmpeg and browsers with it, which we do not need; it takes 70 ms
     from data.capture.grabber import Grabber
 
     return Grabber(

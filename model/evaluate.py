@@ -39,7 +39,7 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from model.terminal.progress import make_progress
 
     found = find_model(settings.model_path)
-    model = found / model_file(found, settings.int8)
+    model = found / model_file(found, settings.int8 == "true")
     classifier = Classifier.load(found, file=model.name)
     root: Path = args.folder or settings.download_path / "frames"
     images = image_folder.list_images(root, classifier.classes, FrameFolder(root).game_names())

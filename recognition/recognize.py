@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from data import cli
+from data import cli, startup
 from recognition.engine.signals import signals_deferred
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     """Import the mode and run it."""
     # NumPy starts threads at its import: a signal that one of them receives may be lost.
-    with signals_deferred():
+    with signals_deferred(), startup.collection_paused():
         if args.watch:
             from recognition.modes.watch import run
         elif _first_given(args, _SURVEY_ONLY):

@@ -9,11 +9,12 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from data import factories
+from data import factories, startup
 from data.entities import Frame, Stream
 from data.errors import ModelError
 from recognition.categories import CategoryLookup, CategoryPoller
 from recognition.decision.verdict import Verdict, VerdictAccumulator
+from recognition.engine.background import in_background
 from recognition.engine.signals import signals_deferred
 from recognition.engine.single_source import classify_source
 from recognition.events import Event, FrameClassified, SourceFailed, VerdictReached
@@ -79,16 +80,16 @@ class Recognizer:
     ) -> Recognizer:
         """Build a recogniser from `settings`; by default those of the environment, `.env` and config.py.
 
-        With `threads=1`, each core runs an inference of its own: the best choice for many streams. The model is loaded
-        later, while the first frame is downloaded. Raises SettingsError.
+        With `threads=1`, each core runs an inference of its own: the best choice for many streams. Another thread loads
+        the model, until it is needed. Raises SettingsError.
         """
-        with signals_deferred():  # these imports load C libraries and start threads
+        with signals_deferred(), startup.collection_paused():  # these imports load C libraries and start threads
             from config import load
 
             own = settings or load()
+            load_model = in_background(partial(_load_classifier, own, threads))  # ONNX Runtime frees the lock
             stop = threading.Event()  # ad waits run in worker threads, which Ctrl-C does not interrupt
             grabber = factories.make_grabber(own, stop.wait)
-        load_model = partial(_load_classifier, own, threads)
         return cls(own, grabber, load_model, stop=stop, top=top, min_confidence=min_confidence, threads=threads)
 
     def close(self) -> None:
@@ -243,7 +244,7 @@ def _load_classifier(settings: Settings, threads: int) -> ImageClassifier:
     from model.inference.location import find_model
 
     folder = find_model(settings.model_path)
-    classifier = Classifier.load(folder, threads, model_file(folder, settings.int8))
+    classifier = Classifier.load(folder, threads, model_file(folder, settings.int8 == "true"))
     if (size := classifier.img_size) != (setting := settings.img_size):
         raise ModelError(f"IMG_SIZE is {setting}, but the model takes {size}-pixel images; set IMG_SIZE={size}")
     return classifier

@@ -34,6 +34,7 @@ GROUND = {
     "data.backoff",
     "data.commands",
     "data.interruption",
+    "data.startup",
 }
 # Where settings are read and workers are made from them. Workers themselves take plain values.
 _WIRING = {"config", "data.cli", "data.factories"}
@@ -61,7 +62,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"model.networks.backbones", "model.terminal", "data.storage"},
     "model.evaluate": _WIRING
     | {"data.storage", "model.evaluation", "model.reports", "model.inference", "model.terminal"},
-    "model.export": _WIRING | {"model.artifacts", "model.evaluation", "model.inference", "model.terminal"},
+    "model.export": _WIRING
+    | {"model.artifacts", "model.augmentation", "model.evaluation", "model.inference", "model.terminal"},
     "model.training": {"config"}
     | {f"model.{room}" for room in ("datasets", "networks", "augmentation", "evaluation", "inference", "terminal")},
     "model.reports": {f"model.{room}" for room in ("training", "datasets", "evaluation", "inference")},

@@ -6,7 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from data.capture.follower import FileFollower, Follower, FrameExtractor, LiveFollower
 from data.capture.pictures import PictureFiles
@@ -16,9 +18,10 @@ from data.errors import OnlyAds, StreamOffline, StreamUnavailable, UndecodableVi
 from data.hls.live_stream import LiveStream
 from data.hls.playlist import Segment, SegmentTracker
 from data.hls.rendition import Rendition
-from data.video.decoder import Decoder, first_frame, frames_at
-from data.video.recording import sample_recording
 from data.video.sampling import bit_reversed, evenly_spaced
+
+if TYPE_CHECKING:
+    from data.video.decoder import Decoder
 
 _MIN_FRAMES = 5  # wait for the end of ads only while there are fewer frames than this
 
@@ -76,7 +79,6 @@ class Grabber:
         self._img_size, self._jpeg_quality = img_size, jpeg_quality
         self._interval_s = frame_interval_s
         self._sleep, self._clock = sleep, clock
-        self._decoder = Decoder()
         self._closed = threading.Event()
         self._resolver = SourceResolver(
             img_size=img_size,
@@ -175,8 +177,16 @@ class Grabber:
             return content
         return evenly_spaced(content, wanted) if ended else content[max(0, len(content) - wanted) :]
 
+    @cached_property
+    def _decoder(self) -> Decoder:
+        from data.video.decoder import Decoder  # FFmpeg loads while the first request is under way
+
+        return Decoder()
+
     def _decode_segment(self, rendition: Rendition, segment: Segment, offsets_s: Sequence[float]) -> list[bytes]:
         """Return the segment's frames at these offsets as JPEGs."""
+        from data.video.decoder import first_frame, frames_at
+
         if not offsets_s:
             return []
         # Only the start of a segment is fetched, unless a frame further on is wanted.
@@ -204,6 +214,8 @@ class Grabber:
         yield from (Frame(number, jpeg) for number, jpeg in enumerate(jpegs, 1))
 
     def _video_jpegs(self, file: VideoFile, max_frames: int | None, spread_first: bool) -> Iterator[bytes]:
+        from data.video.recording import sample_recording
+
         try:
             with file.open() as video:
                 yield from sample_recording(

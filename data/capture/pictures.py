@@ -13,7 +13,6 @@ from pathlib import Path
 from data.errors import SourceNotFound, UndecodableVideo
 from data.readers import read_regular_file
 from data.text import plural
-from data.video.images import decode_jpeg, encode_jpeg, resize_image
 from data.video.sampling import bit_reversed, evenly_spaced
 
 log = logging.getLogger(__name__)
@@ -86,6 +85,8 @@ def _natural_order(path: Path) -> tuple[list[str | int], str]:
 
 def _read(path: Path, img_size: int, jpeg_quality: int) -> bytes:
     """Return a picture as a JPEG of the size. Raises OSError, UndecodableVideo."""
+    from data.video.images import decode_jpeg, encode_jpeg, resize_image  # OpenCV: most sources need it later
+
     content = read_regular_file(path, _MAX_BYTES)
     image = decode_jpeg(content)
     if content.startswith(b"\xff\xd8") and image.shape[:2] == (img_size, img_size):

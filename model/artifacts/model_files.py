@@ -170,6 +170,12 @@ def _rename_output(graph: onnx.GraphProto, index: int, name: str) -> None:
     graph.output[index].name = name
 
 
+def predict(model: keras.Model, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return Keras' logits (n, classes) and features (n, d) of `images`, uint8 RGB (n, img_size, img_size, 3)."""
+    logits, features = network.add_feature_output(model).predict(images, verbose=0)
+    return np.asarray(logits), np.asarray(features)
+
+
 def verify(model: keras.Model, folder: Path, images: np.ndarray) -> None:
     """Compare the files in `folder` with `model` on `images`, uint8 RGB (n, img_size, img_size, 3).
 

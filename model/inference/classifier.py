@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import re
 from pathlib import Path
@@ -20,11 +22,15 @@ ONNX_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"  # written by model.export, 8-bit integers
 OUTPUTS = ("logits", "features")  # older models have the first output only
 CLASSES_KEY = "classes"  # metadata of model.onnx: the game ids in output order, separated by commas
+SOURCE_KEY = "source_sha256"  # metadata of model.int8.onnx: the hash of the model.onnx that it was made of
 _TRAIN_AGAIN = "Train the model again: python -m model.create"
 _MAX_BYTES = 1 << 30  # of a model file
 # The key of external data (onnx.proto, TensorProto.external_data): its length, a varint of any width, then its text.
 _EXTERNAL_DATA = re.compile(rb"(?:\x08|\x88\x80*\x00)location")
 _BATCH = 32  # bounds the memory that the network's activations take
+_PIXEL_TYPES = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8}  # of model.onnx, and of model.int8.onnx
+
+log = logging.getLogger(__name__)
 
 
 class Classifier:
@@ -36,7 +42,8 @@ class Classifier:
         self._session = session
         self.classes = classes  # in output order
         self.calibration = calibration
-        self.img_size: int = session.get_inputs()[0].shape[1]  # pixels; the input is (n, img_size, img_size, 3)
+        (self._input,) = session.get_inputs()
+        self.img_size: int = self._input.shape[1]  # pixels; the input is (n, img_size, img_size, 3)
 
     @classmethod
     def load(cls, model_path: Path, threads: int = 0, file: str = ONNX_FILE) -> Classifier:
@@ -84,17 +91,31 @@ class Classifier:
             raise ValueError(f"images must be {expected}, not {images.dtype} {images.shape}")
         starts = range(0, max(len(images), 1), _BATCH)  # no image still needs one run, for the outputs' shapes
         try:
-            name = self._session.get_inputs()[0].name
             # The network itself rescales 0 to 255.
-            batches = [self._session.run(None, {name: images[i : i + _BATCH].astype(np.float32)}) for i in starts]
+            name, dtype = self._input.name, _PIXEL_TYPES[self._input.type]
+            batches = [self._session.run(None, {name: images[i : i + _BATCH].astype(dtype)}) for i in starts]
             return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
         except Exception as error:  # as in _open_session
             raise ModelError(f"The model cannot be run ({printable_line(str(error))}). {_TRAIN_AGAIN}") from error
 
 
 def model_file(model_path: Path, int8: bool) -> str:
-    """Return the name of the file to load: with `int8` the 8-bit model if it exists, else model.onnx."""
-    return INT8_FILE if int8 and (model_path / INT8_FILE).is_file() else ONNX_FILE
+    """Return the name of the file to load: with `int8` the 8-bit model if there is one of this model.onnx.
+
+    Otherwise it is model.onnx. An 8-bit model of another model.onnx is logged and not used. Raises ModelError.
+    """
+    small = model_path / INT8_FILE
+    if not (int8 and small.is_file()):
+        return ONNX_FILE
+    if sha256(read_onnx(model_path / ONNX_FILE)).encode() in read_onnx(small):  # its metadata is plain text
+        return INT8_FILE
+    log.warning("%s was made of another model and is not used. Make it again: python -m model.export", small)
+    return ONNX_FILE
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of a file's content, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def available_cores() -> int:
@@ -132,7 +153,7 @@ def _open_session(onnx: bytes, path: Path, threads: int) -> tuple[onnxruntime.In
         kind, shape, output_shapes = image.type, image.shape, [output.shape for output in session.get_outputs()]
     except Exception as error:  # ONNX Runtime has one class per status, with no other base class
         raise ModelError(f"{path} cannot be loaded ({printable_line(str(error))}). {_TRAIN_AGAIN}") from error
-    is_image = kind == "tensor(float)" and len(shape) == 4 and isinstance(shape[1], int) and shape[1] > 0
+    is_image = kind in _PIXEL_TYPES and len(shape) == 4 and isinstance(shape[1], int) and shape[1] > 0
     if not is_image or shape[1:] != [shape[1], shape[1], 3] or any(len(output) != 2 for output in output_shapes):
         raise ModelError(f"{path} is not a classifier of images: input {shape}. {_TRAIN_AGAIN}")
     return session, metadata

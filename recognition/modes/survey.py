@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Survey the streams that `args` names; return 0 if a verdict names a game, otherwise the combined exit code."""
-    if args.parallel:
-        settings = settings.model_copy(update={"parallel_streams": args.parallel})
+    int8 = "true" if settings.int8 == "auto" else settings.int8  # the network is most of a survey's work
+    update = {"int8": int8, "parallel_streams": args.parallel or settings.parallel_streams}
+    settings = settings.model_copy(update=update)
     stats, exit_codes = SurveyStats(), set()
     with ExitStack() as stack:
         stack.enter_context(memory.trim_periodically())

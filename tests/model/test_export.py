@@ -6,15 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import h5py
 import numpy as np
+import onnx
 import pytest
 
 from data.errors import ModelError
 from data.video.images import encode_jpeg
-from model.artifacts import conversion, model_files
+from model.artifacts import comparison, conversion, model_files, quantization
+from model.inference.calibration import Calibration, ScoredLogits
 from model.inference.classifier import INT8_FILE, ONNX_FILE, Classifier, model_file
 from tests.in_process import run_command
 from tests.model.conftest import GAMES, ROOT, environment, picture
@@ -43,14 +46,16 @@ def exported(trained, tmp_path_factory):
 
 
 def test_export_prints_a_comparison_for_each_file(exported):
-    """One line per file: on these plain images every format answers as Keras does."""
+    """One line per file: on these plain images every format answers as Keras does, the 8-bit one almost always."""
     folder, done = exported
     lines = done.stdout.splitlines()[1:]
     assert [line.split()[0] for line in lines] == [ONNX_FILE, INT8_FILE, "model.tflite"]
     for line in lines:
-        match = re.fullmatch(r"\S+ +\d+\.\d +(\d+) of (\d+) \(\d+\.\d%\) +\S+ +\d+\.\d", line)
+        match = re.fullmatch(r"\S+ +\d+\.\d +(\d+) of (\d+) \(\d+\.\d%\) +(\d+) of (\d+) +\S+ +\d+\.\d", line)
         assert match is not None
-        assert (int(match[1]), int(match[2])) == (0, 36)
+        frames, of_frames, streams, of_streams = map(int, match.groups())
+        assert (of_frames, of_streams) == (36, 12)
+        assert max(frames, streams) <= (line.split()[0] == INT8_FILE)  # one may be at the threshold of unknown frames
         assert (folder / line.split()[0]).is_file()
 
 
@@ -150,24 +155,85 @@ def test_int8_model_is_smaller_and_predicts_the_same(exported, trained):
     assert not small.predict(compressed(black())).known.any()
 
 
-def test_comparison_counts_different_answers(exported):
-    """Against answers that are all different, every one counts."""
+def scored(logits: list[list[float]], known: list[bool]) -> ScoredLogits:
+    """Return predictions for frames of two games."""
+    return ScoredLogits(np.array(logits), np.array(logits).max(axis=1), np.array(known))
+
+
+def test_comparison_counts_frames_and_streams_with_other_answers():
+    """Another game and unknown count; a doubtful frame does not count as confident."""
+    original = scored([[9, 0], [9, 0], [0, 1], [0, 9], [9, 0]], [True, True, True, True, False])
+    other = scored([[9, 0], [0, 9], [1, 0], [0, 9], [0, 9.5]], [True, True, True, False, False])
+    found = comparison.compare(Calibration(), original, other, ["a", "a", "a", "b", "c"])
+    assert (found.frames, found.different_frames) == (5, 3)
+    assert (found.confident_frames, found.different_confident_frames) == (3, 2)
+    assert (found.streams, found.different_streams, found.different_known_streams) == (3, 1, 1)
+    assert found.max_logit_difference == 9.5
+
+
+@pytest.mark.parametrize(
+    ("frames", "different", "streams", "accepted"), [(400, 2, 0, True), (400, 3, 0, False), (400, 0, 1, False)]
+)
+def test_conversion_is_refused_when_confident_answers_differ(frames, different, streams, accepted):
+    """At most 0.5 % of the confident frames, and no known stream; the message says how to go on."""
+    found = comparison.Comparison(frames, different, 9, streams, frames, different, streams, 0.1)
+    refusal = pytest.raises(ModelError, match=r"int8\.onnx is not kept.*--calibrate-on")
+    with nullcontext() if accepted else refusal:
+        found.require_alike(INT8_FILE)
+
+
+def test_refused_int8_model_is_not_written_and_the_old_one_stays(exported, tmp_path, monkeypatch):
+    """The command ends with the code of a model error; model.tflite is written nevertheless."""
     folder, _ = exported
-    images = compressed(*(picture(game, 950) for game in GAMES))
-    answers = Classifier.load(folder).logits(images)
-    for file in (ONNX_FILE, "model.tflite"):
-        assert conversion.compare_with_keras(answers, images, folder / file).different_answers == 0
-        comparison = conversion.compare_with_keras(np.roll(answers, 1, axis=1), images, folder / file)
-        assert (comparison.different_answers, comparison.frames) == (3, 3)
-        assert comparison.max_logit_difference > 0.1
+    copy = shutil.copytree(folder, tmp_path / "model")
+    (copy / INT8_FILE).write_bytes(b"old")
+    (copy / "model.tflite").unlink()
+    monkeypatch.setattr(comparison, "_MAX_DIFFERENT", -1.0)  # not even equal answers are accepted
+    done = export(copy, tmp_path, "--calibrate-on", folder.parent / "mine")
+    assert (done.returncode, (copy / INT8_FILE).read_bytes()) == (1, b"old")
+    assert len(done.stdout.splitlines()) == 4
+    assert "model.int8.onnx is not kept" in done.stderr
+    assert (copy / "model.tflite").is_file()
 
 
-def test_int8_setting_uses_the_int8_file_if_it_exists(exported, trained):
-    """Without the setting or the file it is model.onnx."""
+def test_products_of_int8_weights_fit_16_bits(exported):
+    """Of pointwise weights, neighbours that are added; of other kernels that are not depthwise, any two."""
+    folder, _ = exported
+    graph = onnx.load(folder / INT8_FILE).graph
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    quantised = {
+        node.output[0]: constants.get(node.input[0]) for node in graph.node if node.op_type == "DequantizeLinear"
+    }
+    weights = [quantised[node.input[1]] for node in graph.node if node.op_type == "Conv"]
+    assert len(weights) == 4
+    assert all(np.abs(weight.astype(int)).max() <= 64 for weight in weights)
+    assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+
+
+def test_pair_scales_are_as_fine_as_16_bits_allow():
+    """255 * (a + b) of neighbours with the same sign fits, and a single large weight keeps 8 bits."""
+    weights = np.random.default_rng(1).normal(size=(50, 31)).astype(np.float32)
+    weights[0, 1:], weights[1] = 0, 0
+    scales = quantization._pair_scales(weights)
+    steps = np.round(weights / scales[:, None]).astype(int)  # (50, 31)
+    pairs = np.pad(steps, ((0, 0), (0, 1))).reshape(50, 16, 2)
+    sums = np.concatenate([np.maximum(sign * pairs, 0).sum(axis=2).max(axis=1) for sign in (1, -1)])
+    assert 255 * sums.max() < 2**15
+    assert abs(steps[0, 0]) == 127
+    assert np.abs(steps[2:]).max(axis=1).mean() > 64
+
+
+def test_int8_setting_uses_the_int8_file_of_this_model_only(exported, trained, tmp_path, caplog):
+    """Without the setting or the file it is model.onnx, and so it is, with a warning, for another model.onnx."""
     folder, _ = exported
     assert model_file(folder, int8=True) == INT8_FILE
     assert model_file(folder, int8=False) == ONNX_FILE
     assert model_file(trained.path, int8=True) == ONNX_FILE
+    assert not caplog.records
+    stale = shutil.copytree(folder, tmp_path / "model")
+    shutil.copy(trained.path / ONNX_FILE, stale)
+    assert model_file(stale, int8=True) == ONNX_FILE
+    assert "python -m model.export" in caplog.text
 
 
 @pytest.mark.parametrize("missing", ["model.h5", "frames"])
