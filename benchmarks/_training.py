@@ -21,17 +21,23 @@ _ROUNDS = 3
 _REPOSITORY = Path(__file__).parent.parent
 
 
-def measure(name: str, architecture: str, epochs: int) -> int:
-    """Train this architecture with both methods in turn, print the benchmark's line, and return 0."""
+def measure(name: str, architecture: str, epochs: int, unfreeze_from: str = "") -> int:
+    """Train this architecture with both methods in turn, print the benchmark's line, and return 0.
+
+    `unfreeze_from`: see `network.unfreeze_from`; "" leaves the backbone as it is built.
+    """
+    training = [architecture, str(epochs), unfreeze_from]
     with tempfile.TemporaryDirectory() as folder:
         _collect(FrameFolder(Path(folder)))
-        rounds = [[_trained(way, folder, architecture, epochs) for way in ("ours", "original")] for _ in range(_ROUNDS)]
-    speed, memory = (
-        [statistics.median(each[way][figure] for each in rounds) for way in (0, 1)]
-        for figure in ("images_s", "peak_mb")
+        rounds = [[_trained([way, folder, *training]) for way in ("ours", "original")] for _ in range(_ROUNDS)]
+    digits = {"images_s": 3, "images_cpu_s": 2, "peak_mb": 0, "gpu_busy": 2}
+    ours, original = (
+        {key: round(statistics.median(each[way][key] for each in rounds), digits[key]) for key in digits}
+        for way in (0, 1)
     )
-    more = {"peak_mb": round(memory[0]), "original_peak_mb": round(memory[1])}
-    return _grabbing.report(name, speed[0], speed[1], "images/s", **more)
+    more = {key: ours[key] for key in digits if key != "images_s"}
+    more |= {f"original_{key}": original[key] for key in more}
+    return _grabbing.report(name, ours["images_s"], original["images_s"], "images/s", **more)
 
 
 def _collect(folder: FrameFolder) -> None:
@@ -44,8 +50,8 @@ def _collect(folder: FrameFolder) -> None:
         folder.save(channel.game_id, channel.login, [encode_jpeg(picture, 95) for picture in pictures])
 
 
-def _trained(way: str, folder: str, architecture: str, epochs: int) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks._trainer", way, folder, architecture, str(epochs)]
+def _trained(arguments: list[str]) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks._trainer", *arguments]
     done = subprocess.run(command, cwd=_REPOSITORY, capture_output=True, text=True, check=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
