@@ -37,7 +37,7 @@ def predict_left_out(context: TrainingContext, split: Split, number: int) -> Lef
     wanted = context.settings.unknown_fraction > 0 and context.hardware.strategy is None
     if not wanted or len(kept) < 2 or not known or not network.split_head(context.make_network()):
         return LeftOutStreams(np.empty(0), np.empty(0))
-    context.log(f"a head without {len(games)} of the games, to tell unknown streams:")
+    context.log(f"a second head, without {len(games)} of the games, shows how confident unknown streams are")
     smaller = _without(context, kept)
     model = smaller.make_network()
     smaller.make_trainer(model, training, known, f"left-out{number}").train()
@@ -60,6 +60,9 @@ def _without(context: TrainingContext, kept: tuple[Game, ...]) -> TrainingContex
     settings = context.settings.model_copy(update={"fine_tune": network.HEAD_ONLY})
     ids = {game.id for game in kept}
     frames = [frame for frame in context.dataset.frames if frame.game_id in ids]
-    smaller = replace(context, settings=settings, dataset=replace(context.dataset, frames=frames, classes=kept))
+    dataset = replace(context.dataset, frames=frames, classes=kept)
+    smaller = replace(
+        context, settings=settings, dataset=dataset, log=lambda _line: None
+    )  # its epochs tell users nothing
     vars(smaller)["feature_cache"] = context.feature_cache  # a cached property: set before its first use
     return smaller
