@@ -48,7 +48,7 @@ def fold(model: keras.Model) -> keras.Model:
     pads = {
         pad.name: layer.name
         for layer in model.layers
-        if layer.name in norms and _adds_same_padding(pad := maker[id(layer.input)], layer)
+        if layer.name in norms and _adds_same_padding(pad := maker.get(id(layer.input)), layer)
     }
     dropped = {norm.name for norm in norms.values()} | pads.keys()
 
@@ -73,13 +73,13 @@ def _is_foldable(layer: layers.Layer, maker: dict[int, layers.Layer]) -> bool:
     """Return whether `layer` is a frozen normalisation after a plain convolution; `maker`: layers by their output."""
     if not isinstance(layer, layers.BatchNormalization) or layer.trainable or not (layer.center and layer.scale):
         return False
-    convolution = maker[id(layer.input)]
+    convolution = maker.get(id(layer.input))  # None: the input of the model
     if type(convolution) not in (layers.Conv2D, layers.DepthwiseConv2D):
         return False
     return not convolution.use_bias and convolution.activation is keras.activations.linear
 
 
-def _adds_same_padding(pad: layers.Layer, convolution: layers.Layer) -> bool:
+def _adds_same_padding(pad: layers.Layer | None, convolution: layers.Layer) -> bool:
     """Return whether `pad` adds the zeros of the convolution's padding "same", which needs no pass of its own."""
     if not isinstance(pad, layers.ZeroPadding2D) or convolution.padding != "valid":
         return False
