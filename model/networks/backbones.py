@@ -28,7 +28,7 @@ _WEIGHTS = Path(__file__).parents[1] / "weights"
 class Backbone:
     """A convolutional network below the classification head."""
 
-    builder: str  # name of a function in keras.applications
+    builder: str  # name of a function in keras.applications, or in model.networks.efficientnet_lite
     scale: list[float] | float  # factor of pixels 0 to 255, one for all channels or one for each of R, G, B
     offset: list[float] | float  # added after scaling, likewise
     grid_layer: str  # its feature map has 1/16 of the image's sides, and so still has positions
@@ -51,6 +51,13 @@ BACKBONES = {
         grid_layer="block_12_add",
         fine_tune_from="block_13",
         shipped_weights=_WEIGHTS / "mobilenet_v2_gameplay.weights.h5",
+    ),
+    "efficientnet_lite0": Backbone(
+        builder="efficientnet_lite0",
+        scale=1 / 128,
+        offset=-127 / 128,
+        grid_layer="block_10_add",
+        fine_tune_from="block_06",
     ),
     "efficientnet_v2_b0": Backbone(
         builder="EfficientNetV2B0",
@@ -106,6 +113,15 @@ def build_backbone(architecture: str, img_size: int, weights: str) -> keras.Mode
 def _build(backbone: Backbone, img_size: int, weights: str) -> keras.Model:
     import keras
 
+    from model.networks import efficientnet_lite
+
+    own = getattr(efficientnet_lite, backbone.builder, None)
+    if own:
+        if weights == IMAGENET:
+            raise SettingsError(
+                f"INITIAL_WEIGHTS: Keras has no imagenet for {backbone.builder}. Use shipped or a file."
+            )
+        return own((img_size, img_size, 3))
     builder = partial(getattr(keras.applications, backbone.builder), **backbone.options)
     builder = partial(builder, input_shape=(img_size, img_size, 3), include_top=False, pooling="avg")
     if weights != IMAGENET:

@@ -47,6 +47,7 @@ class TrainingContext:
             augmentation=make_augmentation(self.settings),
             views=self.settings.augment_views,
             synthetic_negatives=self.settings.augment and self.settings.augment_screens,
+            accelerate=self.hardware.accelerate,
             limits=cache_limits(self.settings),
         )
 

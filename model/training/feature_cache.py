@@ -64,6 +64,7 @@ class FeatureCache:
     augmentation: Augmentation = field(default_factory=Augmentation)
     views: int = 0  # augmented views of each frame, besides the original as view 0
     synthetic_negatives: bool = False  # also one for a part of the frames
+    accelerate: Callable[[keras.Model], keras.Model] = lambda model: model  # see Hardware.accelerate
     # Size limits of the float16 features.
     limits: CacheLimits = field(default_factory=lambda: CacheLimits(2 << 30, 0))
 
@@ -73,6 +74,7 @@ class FeatureCache:
         # Rows: the originals, then view by view, then the synthetic negatives. Allocated when the width d is known.
         self._values = np.empty((0, 0), np.float16)  # (rows, d)
         self._computed = np.zeros((self.views + 2) * len(self.dataset.frames), bool)  # (rows,)
+        self._fast: tuple[keras.Model, keras.Model] | None = None  # the last backbone, and it accelerated
 
     def values(self, rows: np.ndarray) -> np.ndarray:
         """Return the features at these rows, float32 (n, d)."""
@@ -115,8 +117,12 @@ class FeatureCache:
             batches = subset.synthetic_negative_batches(rows, seed)
         else:  # a row is unique to its frame and view, and so serves as the sample id
             batches = subset.augmented_batches(rows, self.augmentation) if view else subset.batches()
+        if self._fast is None or self._fast[0] is not backbone:  # Keras traces a model in its first prediction
+            self._fast = backbone, self.accelerate(backbone)
         with self.progress("features", math.ceil(len(frames) / subset.batch_size)) as advance:
-            features = np.asarray(backbone.predict(batches, verbose=0, callbacks=[BatchProgress(advance)]))  # (n, d)
+            features = np.asarray(
+                self._fast[1].predict(batches, verbose=0, callbacks=[BatchProgress(advance)])
+            )  # (n, d)
         if not self._values.size:
             self._values = self._allocate(features.shape[1])
         self._values[rows] = features
