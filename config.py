@@ -173,8 +173,8 @@ class Settings(BaseModel):
     """Maximum number of epochs; with initial weights, of the head only."""
     fine_tune_epochs: ChangesModel[fields.Count] = Field(10, ge=1)
     """Maximum number of epochs for the head together with the fine_tune layers."""
-    patience: ChangesModel[fields.Count] = Field(4, ge=1)
-    """Early stopping: epochs without a lower validation loss. The best epoch is kept."""
+    patience: ChangesModel[fields.Count] = Field(4, ge=0)
+    """Early stopping: epochs without a lower validation loss. The best one is kept. 0: the last of all."""
     time_limit_min: ChangesModel[float] = Field(0.0, ge=0, le=1_000_000)
     """Minutes by which the last epoch must end, refit excluded; 0: no limit."""
     learning_rate: ChangesModel[float] = Field(1e-3, gt=0, le=100)

@@ -114,7 +114,9 @@ def _run(args: argparse.Namespace, seed: int) -> Run:
 
     frames, classes = _folds.dataset(args.frames)
     with tempfile.TemporaryDirectory() as scratch:
-        settings = Settings(model_path=Path(scratch) / "model", seed=seed, initial_weights=args.weights, _env_file=None)
+        # Without patience the validation frames do not choose the epoch that they then judge.
+        chosen = {"seed": seed, "initial_weights": args.weights, "patience": 0}
+        settings = Settings(model_path=Path(scratch) / "model", _env_file=None, **chosen)
         cpu_s, wall_s = time.process_time(), time.monotonic()
         context = _folds.make_context(settings, args.frames, frames, classes)
         folds = split.k_folds(frames, classes, _FOLDS, seed)

@@ -17,7 +17,8 @@ from model.training.plan import TrainerSettings
 class ResumableEarlyStopping(keras.callbacks.Callback):
     """Early stopping whose state is a `StageProgress`: Keras' EarlyStopping cannot resume in another process.
 
-    Calls `save` after each epoch. `patience`: epochs without a lower validation loss before training stops.
+    Calls `save` after each epoch. `patience`: epochs without a lower validation loss before training stops; with 0,
+    all epochs train and the last one counts, so that the validation frames choose nothing.
     """
 
     def __init__(self, progress: StageProgress, patience: int, save: Callable[[], None]) -> None:
@@ -35,6 +36,9 @@ class ResumableEarlyStopping(keras.callbacks.Callback):
                 progress.history.setdefault(name, []).append(float(metrics[name]))
         if "val_loss" not in metrics:  # without validation the last epoch is the best
             progress.best_epoch = progress.epoch
+        elif not self._patience:
+            progress.best_val_loss, progress.best_epoch = float(metrics["val_loss"]), progress.epoch
+            progress.best_weights = []  # those of an earlier stage are not restored
         elif metrics["val_loss"] < progress.best_val_loss:  # False for NaN
             progress.best_val_loss, progress.best_epoch = float(metrics["val_loss"]), progress.epoch
             progress.best_weights = self.model.get_weights()  # copies: training changes the variables in place

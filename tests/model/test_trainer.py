@@ -79,6 +79,17 @@ def test_training_without_progress_stops_early_and_keeps_the_best_epoch(painted)
     assert losses[-1] > min(losses)
 
 
+def test_training_without_patience_keeps_the_last_epoch(painted):
+    """Although an earlier one had a lower validation loss."""
+    training_set, validation_set = make_sets(painted, meaningless=True)
+    model = fresh()
+    training = Trainer(model, training_set, validation_set, trainer_settings(12, 0, 3e-3, 1), log=no_log).train()
+    losses = training.history["val_loss"]
+    assert training.best_epoch == len(losses) == 12
+    assert losses[-1] > min(losses)
+    assert model.evaluate(validation_set.batches(), verbose=0)[0] == pytest.approx(losses[-1], rel=1e-4)
+
+
 def test_same_seed_gives_the_same_history(painted):
     """Weights, order of the frames and dropout depend on the seed."""
     both_sets = make_sets(painted)
