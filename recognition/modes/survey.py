@@ -28,9 +28,7 @@ log = logging.getLogger(__name__)
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Survey the streams that `args` names; return 0 if a verdict names a game, otherwise the combined exit code."""
-    int8 = "true" if settings.int8 == "auto" else settings.int8  # the network is most of a survey's work
-    update = {"int8": int8, "parallel_streams": args.parallel or settings.parallel_streams}
-    settings = settings.model_copy(update=update)
+    settings = survey_settings(settings, args.parallel)
     stats, exit_codes = SurveyStats(), set()
     with ExitStack() as stack:
         stack.enter_context(memory.trim_periodically())
@@ -48,6 +46,12 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
     if not exit_codes:
         raise StreamOffline("no live stream matches --game/--top-streams")
     return output.exit_code or (0 if 0 in exit_codes else combine_exit_codes(exit_codes))
+
+
+def survey_settings(settings: Settings, parallel: int | None) -> Settings:
+    """Return the settings of a survey: with INT8=auto the 8-bit model, because the network is most of its work."""
+    int8 = "true" if settings.int8 == "auto" else settings.int8
+    return settings.model_copy(update={"int8": int8, "parallel_streams": parallel or settings.parallel_streams})
 
 
 def _print_summary(stats: SurveyStats, quiet: bool) -> None:

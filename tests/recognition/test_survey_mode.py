@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from arro3.io import read_parquet
 
+from config import Settings
+from recognition.modes.survey import survey_settings
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize
 from tests.recognition.schema import valid
 from tests.standin import Standin
@@ -195,3 +197,11 @@ def test_interrupt_keeps_results_and_prints_summary(twitch, model_path, tmp_path
     assert "Interrupted." in stderr
     assert len(files[0].read_text().splitlines()) == 2
     assert read_parquet(files[1]).read_all().column("source").to_pylist() == [DARK_LOGIN]
+
+
+@pytest.mark.parametrize(("setting", "used"), [("auto", "true"), (True, "true"), ("FALSE", "false")])
+def test_survey_uses_the_8_bit_model_unless_int8_is_false(setting, used):
+    """INT8=auto is for surveys; --parallel takes precedence over PARALLEL_STREAMS."""
+    settings = Settings(None, int8=setting, parallel_streams=5)
+    assert survey_settings(settings, None).int8 == used
+    assert [survey_settings(settings, parallel).parallel_streams for parallel in (None, 9)] == [5, 9]
