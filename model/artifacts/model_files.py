@@ -27,7 +27,7 @@ from data.text import printable_line
 from model.inference.calibration import Calibration
 from model.inference.classes import CLASSES_FILE, write_classes
 from model.inference.classifier import CLASSES_KEY, INT8_FILE, ONNX_FILE, OUTPUTS, Classifier
-from model.networks import network
+from model.networks import hdf5_files, network
 
 H5_FILE = "model.h5"
 MODEL_CARD = "model_card.md"
@@ -107,10 +107,12 @@ def _install(staging: Path, model_path: Path) -> None:
 def write(model: keras.Model, classes: Sequence[Game], folder: Path, calibration: Calibration) -> None:
     """Write model.h5, model.onnx and classes.txt for `model`, in float32, whose outputs are `classes`.
 
+    Kernels are rounded to float16 before, which changes no answer and halves model.h5: its zeros are compressed.
     model.h5 is a whole Keras model without the optimizer. model.onnx has the input `image`, float32 RGB 0 to 255
     (n, img_size, img_size, 3), and the outputs `logits`, float32 (n, classes), and `features`, float32 (n, d). Both
     contain the game ids and the calibration. Raises OSError. Raises ModelError: no conversion to ONNX.
     """
+    _round_kernels(model)
     _write_h5(model, classes, calibration, folder / H5_FILE)
     write_onnx(model, classes, calibration, folder / ONNX_FILE)
     write_classes(folder / CLASSES_FILE, classes)
@@ -120,16 +122,23 @@ def _ids(classes: Sequence[Game]) -> str:
     return ",".join(str(game.id) for game in classes)
 
 
+def _round_kernels(model: keras.Model) -> None:
+    for variable in model.weights:
+        if len(variable.shape) > 1:  # vectors are small, and a normalisation's variances have a wider range
+            variable.assign(np.asarray(variable).astype(np.float16).astype(np.float32))
+
+
 def _write_h5(model: keras.Model, classes: Sequence[Game], calibration: Calibration, path: Path) -> None:
     # Through memory: on a full disk, HDF5 crashes with a segmentation fault when it closes its file. Keras' public
     # `save` takes a path only; the function below it takes an open file.
-    memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
+    memory, compressed = io.BytesIO(), io.BytesIO()
+    with h5py.File(memory, "w") as file, h5py.File(compressed, "w") as target:
         save_model_to_hdf5(model, file, include_optimizer=False)
         file.attrs[CLASSES_KEY] = _ids(classes)
+        hdf5_files.copy_compressed(file, target)
         for name, text in calibration.to_metadata().items():  # as datasets: an HDF5 attribute holds 64 KB at most
-            file[f"calibration/{name}"] = text
-    path.write_bytes(memory.getbuffer())
+            target[f"calibration/{name}"] = text
+    path.write_bytes(compressed.getbuffer())
 
 
 def calibration_of(h5: Path) -> Calibration:

@@ -1,4 +1,4 @@
-"""HDF5 files: Keras models and weights, refused if they refer to other files. Imports h5py."""
+"""HDF5 files: Keras models and weights, compressed, and refused if they refer to other files. Imports h5py."""
 
 from __future__ import annotations
 
@@ -22,3 +22,18 @@ def require_self_contained(path: Path) -> None:
 def _leads_outside(_name: str, entry: object) -> bool | None:
     is_array = isinstance(entry, h5py.Dataset) and (entry.external or entry.is_virtual)
     return True if is_array or isinstance(entry, h5py.ExternalLink) else None
+
+
+def copy_compressed(source: h5py.File, target: h5py.File) -> None:
+    """Copy all groups, arrays and attributes to an empty file, arrays compressed without loss."""
+
+    def copy(name: str, entry: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(entry, h5py.Group):
+            copied = target.create_group(name)
+        else:  # a scalar cannot be compressed
+            options = {"compression": "gzip", "shuffle": True} if entry.shape else {}
+            copied = target.create_dataset(name, data=entry[()], **options)
+        copied.attrs.update(entry.attrs)
+
+    target.attrs.update(source.attrs)
+    source.visititems(copy)
