@@ -28,4 +28,5 @@ def render(metrics: dict[str, Any], hashes: Sequence[tuple[str, str]]) -> str:
     """Return the card, Markdown. `hashes`: each file's name and SHA-256."""
     evaluated = metrics["validation"]
     rows = rendering.metric_rows(metrics, evaluated["frames"], evaluated["streams"])
-    return rendering.render("model_card.md", metrics=metrics, metric_rows=rows, hashes=hashes)
+    games = sorted(metrics["games"], key=lambda game: (game["accuracy_by_frame"] or 0.0, game["name"]))  # worst first
+    return rendering.render("model_card.md", metrics=metrics, games=games, metric_rows=rows, hashes=hashes)

@@ -31,8 +31,8 @@ def metrics(**changes: Any) -> dict[str, Any]:
 def test_table_cells_with_markup_in_names_are_escaped():
     """A bar in a game's name does not end the cell; a missing accuracy is a dash."""
     card = model_card.render(metrics(), [("model.h5", "ab" * 32)])
-    assert r"| A\|B\* | 50.0% | — |" in card
-    assert r"| \$C | 50.0% | 100.0% |" in card
+    assert r"| A\|B\* | 50.0% | — | 2 | no |" in card
+    assert r"| \$C | 50.0% | 100.0% | 2 | no |" in card
 
 
 def test_limits_with_and_without_threshold():
