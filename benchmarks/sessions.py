@@ -3,7 +3,7 @@
 It prints the fraction of right frames and sessions, without and with a webcam, a chat column and an alert, and how
 well games that were left out of the training are separated from known ones (AUROC by frame). `false_unknown` counts the
 held-out sessions that are called unknown, `missed_unknown` the sessions of left-out games that are not; `by_frames`: by
-the rule of older models, most frames. It does so for mobilenet_v2 and cnn as model.create trains them, and for cnn as
+the rule of older models, most frames. It does so for two backbones and cnn as model.create trains them, and for cnn as
 the original trained it, on a random split of frames and on a split by session.
 
 The initial weights must not have seen the sessions, so the project's own do not fit: use imagenet, or a file.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from model.training.factories import TrainingContext
 
 _FOLDS = 5
-WAYS = ("mobilenet_v2", "cnn", "original", "original_random")
+WAYS = ("efficientnet_lite0", "mobilenet_v2", "cnn", "original", "original_random")
 _NEGATIVES = 240
 
 
@@ -39,7 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     """Measure each training, print a JSON line for each, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sessions", description=__doc__)
     parser.add_argument("--frames", type=Path, help="a folder of frames, a login a session, instead of the clips'")
-    parser.add_argument("--weights", default="imagenet", help="starting weights of mobilenet_v2")
+    parser.add_argument("--weights", default="imagenet", help="initial weights of the backbone")
+    parser.add_argument("--left-out", type=int, help="how many of the games to leave out once (default: all)")
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=WAYS, help="which of the trainings")
     parser.add_argument("--folds", type=int, default=_FOLDS, help="how many of the five folds to run")
     parser.add_argument("--every", type=int, default=1, help="use every nth frame only")
@@ -74,7 +75,7 @@ def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str)
     from model.training import experiment
 
     frames, classes = _folds.dataset(root, args.every)
-    weights = args.weights if architecture == "mobilenet_v2" else "none"
+    weights = args.weights if architecture != "cnn" else "none"
     chosen = {"architecture": architecture, "initial_weights": weights, "epochs": args.epochs}
     settings = Settings(model_path=Path(scratch) / architecture, _env_file=None, **chosen)
     context = _folds.make_context(settings, root, frames, classes)
@@ -88,12 +89,14 @@ def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str)
     plain = [part.logits for part in parts]
     figures = _right(plain, folds, classes) | {f"{k}_overlaid": v for k, v in _right(laid, folds, classes).items()}
     figures |= {"frames": len(frames), "folds": len(folds), "start": Path(weights).name}
-    if architecture != "mobilenet_v2" or len(folds) < 2:
+    if architecture == "cnn" or len(folds) < 2:
         return figures
     fitted, known = _stream_unknown.calibrations(context, folds, parts), _stream_unknown.StreamCounter()
     for calibration, logits, sides in zip(fitted, plain, folds, strict=True):
         known.add(calibration, logits, sides.validation)
-    return figures | known.false_unknown() | _left_out(context, folds, fitted, known.confidences)
+    figures |= known.false_unknown()
+    games = classes[: args.left_out]
+    return figures | (_left_out(context, folds, fitted, known.confidences, games) if games else {})
 
 
 def _laid(side: Any) -> np.ndarray:
@@ -121,9 +124,13 @@ def _right(logits: Sequence[np.ndarray], folds: Sequence[Split], classes: Sequen
 
 
 def _left_out(
-    context: TrainingContext, folds: Sequence[Split], fitted: Sequence[Calibration], known: Sequence[float]
+    context: TrainingContext,
+    folds: Sequence[Split],
+    fitted: Sequence[Calibration],
+    known: Sequence[float],
+    games: Sequence[Game],
 ) -> dict[str, Any]:
-    """Measure how well a model of the other games separates each game from their held-out frames.
+    """Measure how well a model of the other games separates each of `games` from their held-out frames.
 
     fitted: the calibration of each fold. known: confidences of sessions of known games.
     """
@@ -134,7 +141,7 @@ def _left_out(
     unknown: dict[str, list[float]] = {name: [] for name in LOGIT_SCORES}
     negatives: dict[str, list[float]] = {name: [] for name in LOGIT_SCORES}
     sessions = _stream_unknown.StreamCounter()
-    for number, game in enumerate(context.dataset.classes):
+    for number, game in enumerate(games):
         fold = number % len(folds)
         own, others, shown = _logits_without(context, game, folds[fold], empty)
         sessions.add(fitted[fold], own, [frame for frame in context.dataset.frames if frame.game_id == game.id])
