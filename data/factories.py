@@ -100,10 +100,10 @@ def make_frame_filter(settings: Settings) -> FrameQualityFilter | AcceptAll:
 
 def make_grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Grabber:
     """Return a grabber, which the caller closes. `sleep` waits a number of seconds."""
-    from data.startup import defer_import
+    from data.startup import import_deferred
 
-    defer_import("trio")  # Streamlink runs ffmpeg and browsers with it, which we do not need; it takes 70 ms
-    from data.capture.grabber import Grabber
+    with import_deferred("trio"):  # it takes 70 ms, and Streamlink runs only ffmpeg and browsers with it
+        from data.capture.grabber import Grabber
 
     return Grabber(
         img_size=settings.img_size,
