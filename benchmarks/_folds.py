@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,17 +42,8 @@ def make_context(
 
 
 def without(context: TrainingContext, games: Collection[Game]) -> TrainingContext:
-    """Return the context without these games, and without a threshold for unknown frames and streams.
-
-    It shares the feature cache, because the backbone is the same.
-    """
-    others = tuple(game for game in context.dataset.classes if game not in games)
-    ids = {game.id for game in others}
-    frames = [frame for frame in context.dataset.frames if frame.game_id in ids]
-    settings = context.settings.model_copy(update={"unknown_fraction": 0.0})  # the caller's games are left out only
-    smaller = replace(context, settings=settings, dataset=replace(context.dataset, frames=frames, classes=others))
-    vars(smaller)["feature_cache"] = context.feature_cache  # a cached property: set before its first use
-    return smaller
+    """Return the context without these games, whose trainings train no second head for a threshold of their own."""
+    return context.without(games, unknown_fraction=0.0)
 
 
 def log(line: str) -> None:

@@ -59,8 +59,10 @@ def _gpu_samples() -> Iterator[list[float]]:
         return
     command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-i", "0", "-lms", "500"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sampler:
-        yield samples
-        sampler.terminate()
+        try:
+            yield samples
+        finally:
+            sampler.terminate()
         samples += [int(line) / 100 for line in sampler.communicate()[0].split() if line.isdecimal()]
 
 

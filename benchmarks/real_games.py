@@ -1,9 +1,9 @@
 """Accuracy on games that people stream, from repositories never seen: three folds by login, as model.create trains.
 
 --frames: a folder of frames as the toolkit saves them, whose logins stand for repositories. Each frame validates once.
-In a second training of each fold, a third of the games is left out: how well are their frames told from known ones?
-Every number has a 95 % interval, by a bootstrap over the logins. Settings come from the environment, such as FINE_TUNE:
-measure a recipe with its variables set, and compare it by --against with the stored predictions of another one.
+In a second training of each fold, a third of the games is left out, to measure how well their frames are told from
+known ones. Every number has a 95 % interval, by a bootstrap over the logins. Settings come from the environment, such
+as FINE_TUNE: measure a recipe with its variables set, and compare it by --against with another one's predictions.
 
 The initial weights must not have seen the frames, so the project's own may not fit: use imagenet, or a file.
 """
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks import _folds, _real_games
+from benchmarks import _folds, _real_games, _stream_unknown
 from benchmarks._real_games import Run, Source
 
 if TYPE_CHECKING:
@@ -85,15 +85,15 @@ def _stored(path: Path) -> list[Run]:
 
 def _print_tables(runs: Sequence[Run], before: Sequence[Run], kinds: Mapping[Source, str]) -> None:
     def is_play(source: Source) -> bool:
-        return bool(_PLAY & set(kinds[source].split("/")))
+        return bool(_PLAY & set(kinds.get(source, "").split("/")))
 
     columns = {"all sources": _real_games.figures(runs)}
     if kinds:
         columns["gameplay and streams"] = _real_games.figures(runs, is_play)
     print(f"\n{_real_games.figure_table(columns)}")
     pairs = [(run, old) for run in runs for old in before if run["seed"] == old["seed"]]
-    if before and any(run["known"]["paths"] != old["known"]["paths"] for run, old in pairs):
-        raise SystemExit("--against: those predictions are for other frames.")
+    if before and (not pairs or any(run["known"]["paths"] != old["known"]["paths"] for run, old in pairs)):
+        raise SystemExit("--against: those predictions are for other frames or seeds.")
     if pairs:
         new, old = zip(*pairs, strict=True)
         after, earlier = _real_games.figures(new), _real_games.figures(old)
@@ -134,10 +134,10 @@ def _measure_known(context: TrainingContext, folds: Sequence[Split]) -> tuple[di
 
     experiment.precompute_features(context, context.make_network(), folds)
     parts = [
-        experiment.train_with_holdout(context, context.make_network(), sides, refit=False).predictions
-        for sides in folds
+        experiment.train_with_holdout(context, context.make_network(), sides, refit=False, fold=number).predictions
+        for number, sides in enumerate(folds)
     ]
-    calibrations = [_fit(context, folds, parts, number) for number in range(len(folds))]
+    calibrations = _stream_unknown.calibrations(context, folds, parts)
     scored = [_score(one, part) for one, part in zip(calibrations, parts, strict=True)]
     logits = np.concatenate([part.logits for part in scored])
     sources = [
@@ -147,27 +147,6 @@ def _measure_known(context: TrainingContext, folds: Sequence[Split]) -> tuple[di
     ]
     paths = [frame.path for sides in folds for frame in sides.validation]
     return {"paths": paths, "logits": logits.round(4).tolist(), "sources": sources}, calibrations
-
-
-def _fit(
-    context: TrainingContext, folds: Sequence[Split], parts: Sequence[ValidationPredictions], fold: int
-) -> Calibration:
-    """Fit the calibration as model.create does, to the predictions of all folds but one."""
-    from model.training import validation
-    from model.training.validation import ValidationPredictions
-
-    others = [number for number in range(len(folds)) if number != fold]
-    frames = [frame for number in others for frame in folds[number].validation]
-    predictions = ValidationPredictions.joined([parts[number] for number in others], np.arange(len(frames)))
-    settings = context.settings
-    calibration, _evaluation = validation.calibrate_and_evaluate(
-        predictions,
-        frames,
-        context.dataset.classes,
-        unknown_fraction=settings.unknown_fraction,
-        score=settings.unknown_score,
-    )
-    return calibration
 
 
 def _score(calibration: Calibration, predictions: ValidationPredictions) -> ScoredLogits:

@@ -29,11 +29,16 @@ class TrainingResult:
     folds: tuple[tuple[float, float], ...] = ()  # accuracies by frame and by stream, 0 to 1; () without folds
 
 
-def train_with_holdout(context: TrainingContext, model: keras.Model, split: Split, refit: bool) -> TrainingResult:
-    """Train `model` on the training frames and predict the held-out ones; with `refit` retrain it on both then."""
+def train_with_holdout(
+    context: TrainingContext, model: keras.Model, split: Split, refit: bool, fold: int = 0
+) -> TrainingResult:
+    """Train `model` on the training frames and predict the held-out ones; with `refit` retrain it on both then.
+
+    fold: number of the split, from 0, of several: each one's second head leaves out other games.
+    """
     trainer = context.make_trainer(model, split.training, split.validation, "split")
     history = trainer.train()
-    predictions = _predict(context, model, split, 0)  # before the refit, which trains on these frames too
+    predictions = _predict(context, model, split, fold)  # before the refit, which trains on these frames too
     if refit:
         context.log("retraining on all frames:")
         trainer.refit(history.best_epochs)
@@ -75,14 +80,14 @@ def precompute_features(context: TrainingContext, model: keras.Model, folds: Seq
             context.feature_cache.training_set(split.validation, parts[0])
 
 
-def _predict(context: TrainingContext, model: keras.Model, split: Split, number: int) -> ValidationPredictions:
-    """Predict the validation frames, and streams of games that another head does not know. `number`: of the fold."""
+def _predict(context: TrainingContext, model: keras.Model, split: Split, fold: int) -> ValidationPredictions:
+    """Predict the validation frames with `model`, and streams of unknown games with a second head."""
     needs_similarity = context.settings.unknown_score == FEATURE_SIMILARITY
     training_set = context.subset(split.training) if needs_similarity else None
     predictions = validation.predict_validation(
         _final(context, model), context.subset(split.validation), context.overlays, training_set, context.progress
     )
-    return replace(predictions, left_out=left_out.predict_left_out(context, split, number))
+    return replace(predictions, left_out=left_out.predict_left_out(context, split, fold))
 
 
 def _final(context: TrainingContext, model: keras.Model) -> keras.Model:

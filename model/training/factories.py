@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from config import Settings
-from data.entities import StoredFrame
+from data.entities import Game, StoredFrame
 from model.augmentation.pipeline import TRANSFORM_NAMES, Augmentation
 from model.datasets.frame_cache import CacheLimits
 from model.datasets.image_dataset import ImageDataset
@@ -83,6 +84,19 @@ class TrainingContext:
     def subset(self, frames: Sequence[StoredFrame]) -> ImageDataset:
         """Return the dataset with these frames only."""
         return replace(self.dataset, frames=frames)
+
+    def without(self, games: Collection[Game], **changes: Any) -> TrainingContext:
+        """Return the context without these games, with `changes` of its settings that the backbone does not depend on.
+
+        It shares the feature cache.
+        """
+        classes = tuple(game for game in self.dataset.classes if game not in games)
+        ids = {game.id for game in classes}
+        frames = [frame for frame in self.dataset.frames if frame.game_id in ids]
+        dataset = replace(self.dataset, frames=frames, classes=classes)
+        smaller = replace(self, settings=self.settings.model_copy(update=changes), dataset=dataset)
+        vars(smaller)["feature_cache"] = self.feature_cache  # a cached property: set before its first use
+        return smaller
 
 
 def make_network(settings: Settings, classes: int, hardware: Hardware) -> keras.Model:

@@ -23,7 +23,7 @@ from model.networks import network
 from model.terminal.progress import Advance, Progress, no_progress
 from model.training.callbacks import BatchProgress
 
-_STREAM_FRAMES = 15  # of a stream that are judged together: what recognition takes by default
+_STREAM_FRAMES = 15  # frames of a stream that are judged together at most, about as many as recognition takes
 _MAX_SIMILARITY_FRAMES = 200  # of each game, from all its streamers: predicting them is short compared to an epoch
 
 
@@ -35,7 +35,7 @@ class LeftOutStreams:
     unknown: np.ndarray  # streams of the other games, float64 (m,)
 
 
-_NO_STREAMS = LeftOutStreams(np.empty(0), np.empty(0))
+NO_STREAMS = LeftOutStreams(np.empty(0), np.empty(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class ValidationPredictions:
     logits: np.ndarray  # float32 (n, classes)
     similarity_scores: np.ndarray  # of the features to those of training frames, float64 (n,); zeros if not computed
     augmented: ValidationPredictions | None = None  # for the same frames with overlays
-    left_out: LeftOutStreams = _NO_STREAMS
+    left_out: LeftOutStreams = NO_STREAMS
 
     @classmethod
     def joined(cls, parts: Sequence[ValidationPredictions], rows: np.ndarray) -> ValidationPredictions:
@@ -129,6 +129,7 @@ def stream_confidences(logits: np.ndarray, frames: Sequence[StoredFrame]) -> np.
     rows: dict[tuple[int, str], list[int]] = defaultdict(list)
     for row, frame in enumerate(frames):
         rows[frame.game_id, frame.login].append(row)
+    # With more frames, the mean probability scatters less than in recognition.
     steps = [(own, math.ceil(len(own) / _STREAM_FRAMES)) for own in rows.values()]
     return np.array([calibration.stream_confidence(logits[own[::step]]) for own, step in steps])
 

@@ -101,11 +101,15 @@ def test_read_prints_tables_and_the_difference(tmp_path, capsys):
     assert "| Chess | 8 | 100% | 2/2 |  |" in printed
 
 
-def test_against_other_frames_is_refused(tmp_path):
-    """Differences between predictions for other frames say nothing."""
+@pytest.mark.parametrize("other", ["frames", "seeds"])
+def test_against_other_frames_or_seeds_is_refused(tmp_path, other):
+    """Differences between predictions for other frames, or other folds, say nothing."""
     new, old, run = tmp_path / "new.json", tmp_path / "old.json", _made()
     new.write_text(json.dumps([run]), encoding="utf-8")
-    run["known"]["paths"][0] = "5/ann-99.jpg"
+    if other == "frames":
+        run["known"]["paths"][0] = "5/ann-99.jpg"
+    else:
+        run["seed"] = 7
     old.write_text(json.dumps([run]), encoding="utf-8")
     with pytest.raises(SystemExit, match="other frames"):
         real_games.main(["--read", str(new), "--against", str(old)])
