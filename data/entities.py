@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 # Twitch allows 4 to 25 of these characters today; old accounts may have shorter logins.
 _LOGIN = re.compile(r"[a-z0-9_]{1,25}")
 _MAX_ID = 10**18 - 1
+_FIRST_OWN_ID = 10**12  # Twitch uses none from here on
 # Without leading zeros a path has exactly one spelling; 18 digits always fit PostgreSQL's BIGINT.
 _PATH = re.compile(r"([1-9][0-9]{0,17})/([a-z0-9_]{1,25})-([1-9][0-9]{0,17})\.jpg")
 
@@ -26,8 +27,15 @@ def is_game_id(number: int) -> bool:
 class Game:
     """A Twitch category that is a game."""
 
-    id: int  # Helix's id as a number; it may exceed 32 bits
+    id: int  # Helix's id as a number; it may exceed 32 bits. From 10**12 on: not Helix's, for want of it
     name: str  # in any script
+
+    def is_same(self, category: Game) -> bool:
+        """Return whether this is the game of a category of Twitch, whose name may have changed since."""
+        # By id: Twitch renames games. A game without Helix's id has its name only.
+        if self.id >= _FIRST_OWN_ID:
+            return self.name.casefold() == category.name.casefold()
+        return self.id == category.id
 
 
 @dataclass(frozen=True, slots=True)

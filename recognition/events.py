@@ -102,8 +102,7 @@ Event = FrameClassified | VerdictReached | GameChanged | SourceFailed
 
 
 def _is_mismatch(category: Game | None, game: Game | None) -> bool | None:
-    # By id: Twitch renames games, and the model keeps the name of its training.
-    return category.id != game.id if category and game else None
+    return not game.is_same(category) if category and game else None
 
 
 def now() -> datetime:

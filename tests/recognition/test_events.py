@@ -104,6 +104,14 @@ def test_mismatch_compares_ids(category, known, mismatch):
     assert VerdictReached("x", AT, verdict(known=known), category).mismatch is mismatch
 
 
+def test_game_without_an_id_of_twitch_is_compared_by_name():
+    """Ids from 10**12 on are not Twitch's; capitals do not matter."""
+    fifa = Game(10**12 + 5, "FIFA")
+    assert fifa.is_same(Game(9, "Fifa"))
+    assert not fifa.is_same(Game(9, "Tetris"))
+    assert not Game(10**12 - 1, "FIFA").is_same(Game(9, "FIFA"))
+
+
 def test_confidence_is_at_most_one():
     """A mean of ones may exceed 1 in its last digit; the JSON has 1."""
     frame = Prediction(TETRIS, 1.0000000000000002, True, (RankedGame(TETRIS, 1.0000000000000002),))
