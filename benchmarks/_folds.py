@@ -43,7 +43,7 @@ def make_context(
 
 def without(context: TrainingContext, games: Collection[Game]) -> TrainingContext:
     """Return the context without these games, whose trainings train no second head for a threshold of their own."""
-    return context.without(games, unknown_fraction=0.0)
+    return context.without(games, context.log, unknown_fraction=0.0)
 
 
 def log(line: str) -> None:

@@ -85,16 +85,16 @@ class TrainingContext:
         """Return the dataset with these frames only."""
         return replace(self.dataset, frames=frames)
 
-    def without(self, games: Collection[Game], **changes: Any) -> TrainingContext:
-        """Return the context without these games, with `changes` of its settings that the backbone does not depend on.
+    def without(self, games: Collection[Game], log: Callable[[str], None], **changes: Any) -> TrainingContext:
+        """Return the context without these games, which shares the feature cache.
 
-        It shares the feature cache.
+        changes: of the settings that the features do not depend on.
         """
         classes = tuple(game for game in self.dataset.classes if game not in games)
         ids = {game.id for game in classes}
         frames = [frame for frame in self.dataset.frames if frame.game_id in ids]
         dataset = replace(self.dataset, frames=frames, classes=classes)
-        smaller = replace(self, settings=self.settings.model_copy(update=changes), dataset=dataset)
+        smaller = replace(self, settings=self.settings.model_copy(update=changes), dataset=dataset, log=log)
         vars(smaller)["feature_cache"] = self.feature_cache  # a cached property: set before its first use
         return smaller
 

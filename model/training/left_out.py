@@ -9,7 +9,6 @@ games.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -38,8 +37,8 @@ def predict_left_out(context: TrainingContext, split: Split, fold: int) -> LeftO
     if not wanted or len(ids) < 2 or not known or not network.split_head(context.make_network()):
         return NO_STREAMS
     context.log(f"a second head, without {len(games)} of the games, shows how confident unknown streams are")
-    head_only = context.without(games, fine_tune=network.HEAD_ONLY)
-    smaller = replace(head_only, log=lambda _line: None)  # its epochs would read as those of the model
+    # Its log is silent: its epochs would read as those of the model.
+    smaller = context.without(games, log=lambda _line: None, fine_tune=network.HEAD_ONLY)
     model = smaller.make_network()
     smaller.make_trainer(model, training, known, f"left-out{fold}").train()
     unknown = [frame for frame in context.dataset.frames if frame.game_id not in ids]
