@@ -35,7 +35,7 @@ settings: MODEL_PATH DOWNLOAD_PATH"""
 _GRACE_S = math.inf  # after Ctrl-C: a conversion ends first
 _LEAST_IMAGES = 2  # one to calibrate on, one to compare
 _MAX_IMAGES = 600  # about a minute's work
-_LEAST_OF_STREAM, _MOST_OF_STREAM = 4, 16  # images: of many streams, and enough for an answer for each
+_LEAST_OF_STREAM, _MOST_OF_STREAM = 4, 16  # images: few enough for many streams, enough to recognise each stream
 _CALIBRATION = 4  # every fourth image shows the activations' ranges, the others are compared
 
 
@@ -50,6 +50,8 @@ class _Samples:
 
 @dataclass(frozen=True, slots=True)
 class _Converted:
+    """A file of the model and how its answers compare with Keras."""
+
     file: Path
     comparison: Comparison
     ms: float  # median time for one frame on one core
@@ -95,7 +97,6 @@ def _convert(
 
     folders: that of model.h5, and MODEL_PATH, which the files are written into.
     """
-    from data.atomic import atomic_file
     from data.errors import ModelError
     from model.artifacts import model_files
     from model.inference.classes import CLASSES_FILE, write_classes
@@ -110,24 +111,30 @@ def _convert(
             model_files.write_onnx(model, games, calibration, onnx)
         if source != folder:
             write_classes(folder / CLASSES_FILE, games)
-        Classifier.load(folder)  # whether it fits, before a minute's work
+        Classifier.load(folder)  # raises ModelError before a minute's work
         with TemporaryDirectory() as staging:
             write_classes(Path(staging) / CLASSES_FILE, games)
             converted = _convert_into(Path(staging), model, calibration, onnx, samples, progress=progress)
             _print_comparisons(converted)
-            for one in converted[:0:-1]:  # the 8-bit one last: it may be refused
-                if one.file.suffix == onnx.suffix:
-                    one.comparison.require_alike(one.file.name)
-                with atomic_file(folder / one.file.name) as temporary:
-                    temporary.write_bytes(one.file.read_bytes())
+            _float32, int8, tflite = converted
+            _install(tflite.file, folder)
+            int8.comparison.require_alike(int8.file.name)
+            _install(int8.file, folder)
     except OSError as error:
         raise ModelError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
+def _install(file: Path, folder: Path) -> None:
+    from data.atomic import atomic_file
+
+    with atomic_file(folder / file.name) as temporary:
+        temporary.write_bytes(file.read_bytes())
 
 
 def _convert_into(
     folder: Path, model: Any, calibration: Calibration, onnx: Path, samples: _Samples, *, progress: Progress
 ) -> list[_Converted]:
-    """Write the exported files into `folder`; compare model.onnx and each of them with Keras."""
+    """Write the exported files into `folder`; compare model.onnx, the 8-bit one and TensorFlow Lite's with Keras."""
     import numpy as np
 
     from model.artifacts import comparison, conversion, model_files, quantization

@@ -81,13 +81,13 @@ class Recognizer:
         """Build a recogniser from `settings`; by default those of the environment, `.env` and config.py.
 
         With `threads=1`, each core runs an inference of its own: the best choice for many streams. Another thread loads
-        the model, until it is needed. Raises SettingsError.
+        the model from now on; `classifier` raises its errors. Raises SettingsError.
         """
         with signals_deferred(), startup.collection_paused():  # these imports load C libraries and start threads
             from config import load
 
             own = settings or load()
-            load_model = in_background(partial(_load_classifier, own, threads))  # ONNX Runtime frees the lock
+            load_model = in_background(partial(_load_classifier, own, threads))  # ONNX Runtime releases the GIL
             stop = threading.Event()  # ad waits run in worker threads, which Ctrl-C does not interrupt
             grabber = factories.make_grabber(own, stop.wait)
         return cls(own, grabber, load_model, stop=stop, top=top, min_confidence=min_confidence, threads=threads)
@@ -105,7 +105,7 @@ class Recognizer:
 
     @property
     def classifier(self) -> ImageClassifier:
-        """Return the model in MODEL_PATH; load it at the first access. Raises ModelError."""
+        """Return the model in MODEL_PATH; wait for it at the first access. Raises ModelError."""
         with self._lock:
             self._classifier = self._classifier or self._load_model()
             return self._classifier

@@ -14,8 +14,8 @@ from model.inference.calibration import Calibration, ScoredLogits
 from model.inference.probabilities import softmax
 
 _UNKNOWN = -1  # instead of a class index
-_CONFIDENT = 0.8  # lowest probability of the frames that a conversion must answer as the original does
-_MAX_DIFFERENT = 0.005  # fraction of these frames that it may answer otherwise
+_CONFIDENT = 0.8  # lowest probability of a confident frame
+_MAX_DIFFERENT = 0.005  # fraction of the confident, known frames for which a conversion's answer may differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class Comparison:
     max_logit_difference: float  # the largest absolute one, of calibrated logits
 
     def require_alike(self, name: str) -> None:
-        """Raise ModelError if `name` answers too many confident frames, or any known stream, otherwise."""
+        """Raise ModelError if the answers of the file `name` differ for too many confident frames or a known stream."""
         if self.different_confident_frames > _MAX_DIFFERENT * self.confident_frames or self.different_known_streams:
             raise ModelError(
-                f"{name} is not kept: {self.different_confident_frames} of {plural(self.confident_frames, 'frame')} "
-                f"that are known and certain, and {self.different_known_streams} of {plural(self.streams, 'stream')}, "
-                f"are answered otherwise; allowed are {_MAX_DIFFERENT:.1%} of frames and no stream. Calibrate on "
-                "frames of more streams with --calibrate-on, or go on without it: recognition then uses model.onnx."
+                f"{name} is not kept: its answer differs for {self.different_confident_frames} of "
+                f"{plural(self.confident_frames, 'confident frame')} and {self.different_known_streams} of "
+                f"{plural(self.streams, 'stream')}; at most {_MAX_DIFFERENT:.1%} of the frames and no known stream may "
+                "differ. Calibrate on frames of more streams with --calibrate-on, or use model.onnx."
             )
 
 
@@ -47,9 +47,9 @@ def compare(
 ) -> Comparison:
     """Compare predictions for the same n frames, n at least 1. `streams`: the stream of each frame, (n,)."""
     before, after = _answers(original), _answers(converted)  # (n,)
+    rows = [np.flatnonzero(np.array(streams) == name) for name in dict.fromkeys(streams)]
     by_stream = [
-        tuple(_stream_answer(calibration, scored, np.array(streams) == name) for scored in (original, converted))
-        for name in dict.fromkeys(streams)
+        tuple(_stream_answer(calibration, scored.take(own)) for scored in (original, converted)) for own in rows
     ]
     confident = original.known & (softmax(original.logits).max(axis=1) >= _CONFIDENT)  # (n,)
     return Comparison(
@@ -78,11 +78,9 @@ def predict_in_turn(
             started = time.perf_counter()
             parts[index].append(predict(image[None]))
             seconds[index].append(time.perf_counter() - started)
-    fields = "logits", "scores", "known"
-    scored = [
-        ScoredLogits(*(np.concatenate([getattr(part, name) for part in own]) for name in fields)) for own in parts
+    return [
+        (ScoredLogits.joined(own), 1000 * float(np.median(times))) for own, times in zip(parts, seconds, strict=True)
     ]
-    return [(own, 1000 * float(np.median(times))) for own, times in zip(scored, seconds, strict=True)]
 
 
 def _answers(scored: ScoredLogits) -> np.ndarray:
@@ -90,7 +88,6 @@ def _answers(scored: ScoredLogits) -> np.ndarray:
     return np.where(scored.known, scored.logits.argmax(axis=1), _UNKNOWN)
 
 
-def _stream_answer(calibration: Calibration, scored: ScoredLogits, own: np.ndarray) -> int:
-    """Return the class of the stream whose frames are `own`, bool (n,), or _UNKNOWN, as recognition decides."""
-    frames = ScoredLogits(scored.logits[own], scored.scores[own], scored.known[own])
-    return int(softmax(frames.logits).sum(axis=0).argmax()) if calibration.knows_stream(frames) else _UNKNOWN
+def _stream_answer(calibration: Calibration, scored: ScoredLogits) -> int:
+    """Return the class of the stream with these frames, or _UNKNOWN, as recognition decides."""
+    return int(softmax(scored.logits).sum(axis=0).argmax()) if calibration.knows_stream(scored) else _UNKNOWN

@@ -128,8 +128,7 @@ def evaluate_folder(
     is_known = np.array([image.known_game is not None for image in readable])
     if not is_known.any():
         raise DatasetError("No readable image shows a game of the model. Name the folders as in classes.txt.")
-    fields = ("logits", "scores", "known")
-    predictions = ScoredLogits(*(np.concatenate([getattr(batch, field) for batch in batches]) for field in fields))
+    predictions = ScoredLogits.joined(batches)
     frames = [StoredFrame(image.known_game.id, image.stream, 1) for image in readable if image.known_game]
     known_evaluation = evaluate(predictions.logits[is_known], frames, classifier.classes)
     return FolderEvaluation(classifier.classes, tuple(readable), predictions, known_evaluation, classifier.calibration)

@@ -41,7 +41,13 @@ class ScoredLogits:
     scores: np.ndarray  # high for known games, float64 (n,)
     known: np.ndarray  # whether the score reaches the threshold, bool (n,)
 
-    def take(self, rows: Sequence[int]) -> ScoredLogits:
+    @classmethod
+    def joined(cls, parts: Sequence[ScoredLogits]) -> ScoredLogits:
+        """Concatenate predictions, at least one."""
+        fields = "logits", "scores", "known"
+        return cls(*(np.concatenate([getattr(part, field) for part in parts]) for field in fields))
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> ScoredLogits:
         """Return the predictions of the frames at these rows."""
         return ScoredLogits(self.logits[rows], self.scores[rows], self.known[rows])
 

@@ -37,26 +37,27 @@ class _FoldedConvolution(layers.Layer):
 def fold(model: keras.Model) -> keras.Model:
     """Return a model with the same outputs and shared layers, whose frozen normalisations are folded.
 
-    Training one trains the other. Freeze and unfreeze layers before: a normalisation that trains stays as it is. Return
-    `model` itself, compiled or not, if there is nothing to fold.
+    Training one trains the other. Freeze and unfreeze layers before: a normalisation that trains stays as it is. A
+    folded convolution must have no other reader than its normalisation, as in all backbones of keras.applications.
+    Return `model` itself, compiled or not, if there is nothing to fold.
     """
-    parts = [model, *(layer for layer in model.layers if isinstance(layer, keras.Model))]
-    if not any(_is_foldable(layer, _makers(part)) for part in parts for layer in part.layers):
-        return model
     maker = _makers(model)
+    parts = [(model, maker), *((part, _makers(part)) for part in model.layers if isinstance(part, keras.Model))]
+    if not any(_is_foldable(layer, makers) for part, makers in parts for layer in part.layers):
+        return model
     norms = {maker[id(norm.input)].name: norm for norm in model.layers if _is_foldable(norm, maker)}
-    pads = {
-        pad.name: layer.name
+    padded = {
+        layer.name: pad.name
         for layer in model.layers
-        if layer.name in norms and _adds_same_padding(pad := maker.get(id(layer.input)), layer)
+        if layer.name in norms and (pad := maker.get(id(layer.input))) and _adds_same_padding(pad, layer)
     }
-    dropped = {norm.name for norm in norms.values()} | pads.keys()
+    dropped = {*(norm.name for norm in norms.values()), *padded.values()}
 
     def call(layer: layers.Layer, *inputs: Any, **options: Any) -> Any:
         if isinstance(layer, keras.Model):
             return fold(layer)(*inputs, **options)
         if layer.name in norms:
-            padding = "same" if layer.name in pads.values() else layer.padding
+            padding = "same" if layer.name in padded else layer.padding
             return _FoldedConvolution(layer, norms[layer.name], padding)(*inputs)
         return inputs[0] if layer.name in dropped else layer(*inputs, **options)
 
@@ -73,13 +74,13 @@ def _is_foldable(layer: layers.Layer, maker: dict[int, layers.Layer]) -> bool:
     """Return whether `layer` is a frozen normalisation after a plain convolution; `maker`: layers by their output."""
     if not isinstance(layer, layers.BatchNormalization) or layer.trainable or not (layer.center and layer.scale):
         return False
-    convolution = maker.get(id(layer.input))  # None: the input of the model
+    convolution: Any = maker.get(id(layer.input))  # None: the input of the model
     if type(convolution) not in (layers.Conv2D, layers.DepthwiseConv2D):
         return False
     return not convolution.use_bias and convolution.activation is keras.activations.linear
 
 
-def _adds_same_padding(pad: layers.Layer | None, convolution: layers.Layer) -> bool:
+def _adds_same_padding(pad: layers.Layer, convolution: layers.Layer) -> bool:
     """Return whether `pad` adds the zeros of the convolution's padding "same", which needs no pass of its own."""
     if not isinstance(pad, layers.ZeroPadding2D) or convolution.padding != "valid":
         return False

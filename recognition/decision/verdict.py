@@ -60,9 +60,9 @@ class Verdict:
     confidence: the score divided by the number of frames, 0 to 1.
     predictions: the newest 100 predictions, oldest first.
     ranking: the games with the largest sums, best first; `confidence` is the sum divided by the number of frames.
-    is_confident: whether the confidence reaches the minimum of a stream.
+    is_confident: whether the confidence reaches the stream threshold and `min_confidence`.
     dropped, dropped_unknown: frames before `predictions`, and the unknown ones among them.
-    by_majority: whether the stream is also unknown if most of its frames are.
+    by_majority: whether the stream is also unknown if most frames are: the rule of models without a stream threshold.
     """
 
     game: Game
@@ -96,7 +96,7 @@ class Verdict:
 
         If most frames are known but disagree, it is what the frames gave to all games but the winner.
         """
-        return float(self.unknown_frames) if not self._mostly_known else self.frames - self.score
+        return self.frames - self.score if self._mostly_known else float(self.unknown_frames)
 
     @property
     def _mostly_known(self) -> bool:

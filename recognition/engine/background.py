@@ -1,4 +1,4 @@
-"""Background task: start now what is needed later."""
+"""Background task: a result that is computed while other work goes on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ _T = TypeVar("_T")
 
 
 def in_background(work: Callable[[], _T]) -> Callable[[], _T]:
-    """Start `work` in another thread; return a function that waits for its result, or raises its error."""
+    """Start `work` in another thread; return a function that waits for its result, or raises its error.
+
+    The interpreter's exit waits for `work`. The thread blocks the signals that the caller blocks.
+    """
     pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
     result = pool.submit(work)
     pool.shutdown(wait=False)

@@ -49,7 +49,7 @@ def classify_source(
     with ExitStack() as stack:
         with signals_deferred():  # numpy and ONNX Runtime start threads, which must not take signals
             fetched = stack.enter_context(prefetch(frames))
-            import_module("data.video.decoder")  # FFmpeg, which `frames` need as soon as the first response is there
+            import_module("data.video.decoder")  # loads FFmpeg while the first request of `frames` is under way
             from data.video.images import decode_jpeg
 
             classifier, accumulator = load_classifier(), new_accumulator()
