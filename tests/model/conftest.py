@@ -101,7 +101,8 @@ def environment(dataset: Path, model_path: Path, **settings: str) -> dict[str, s
     """For `python -m model.create`: settings from the environment alone; those given go first."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     variables = {"DOWNLOAD_PATH": str(dataset), "MODEL_PATH": str(model_path), "IMG_SIZE": str(SIZE)}
-    variables |= {"ARCHITECTURE": "cnn", "AUGMENT": "false"}
+    # Of 36 frames, larger batches would give too few steps to learn them.
+    variables |= {"ARCHITECTURE": "cnn", "AUGMENT": "false", "BATCH_SIZE": "16"}
     return variables | {"CUDA_VISIBLE_DEVICES": "", "PYTHONWARNINGS": "error::UserWarning"} | kept | settings
 
 
