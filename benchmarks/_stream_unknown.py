@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -49,13 +48,11 @@ class StreamCounter:
 
     def add(self, calibration: Calibration, logits: np.ndarray, frames: Sequence[StoredFrame]) -> None:
         """Add the streams of these frames, by their logits (n, classes)."""
+        from model.evaluation.metrics import rows_by_stream
         from model.inference.calibration import stream_confidence
 
         scored = calibration.score(logits, np.empty(0))  # for scores of logits, which need no features
-        rows: dict[tuple[int, str], list[int]] = defaultdict(list)
-        for row, frame in enumerate(frames):
-            rows[frame.game_id, frame.login].append(row)
-        for own in rows.values():
+        for own in rows_by_stream(frames).values():
             stream = scored.take(own)
             self.streams += 1
             self.unknown += not calibration.knows_stream(stream)

@@ -162,12 +162,11 @@ def by_source(
     frames: Sequence[StoredFrame], scored: ScoredLogits, calibration: Calibration
 ) -> list[tuple[Source, float, bool]]:
     """Return (source, its score, high for known games, whether recognition calls it known) of each source."""
+    from model.evaluation.metrics import rows_by_stream
     from model.inference.calibration import stream_confidence
 
-    rows: dict[Source, list[int]] = {}
-    for row, frame in enumerate(frames):
-        rows.setdefault(_real_games.source_of(frame.path), []).append(row)
-    streams = [(source, scored.take(own)) for source, own in rows.items()]
+    rows = rows_by_stream(frames)
+    streams = [(f"{game}/{login}", scored.take(own)) for (game, login), own in rows.items()]
     return [(source, stream_confidence(own.logits), calibration.knows_stream(own)) for source, own in streams]
 
 

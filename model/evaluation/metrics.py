@@ -109,6 +109,14 @@ def frame_labels(frames: Sequence[StoredFrame], classes: Sequence[Game]) -> np.n
     return np.array([label_of[frame.game_id] for frame in frames], np.int64)
 
 
+def rows_by_stream(frames: Sequence[StoredFrame]) -> dict[tuple[int, str], list[int]]:
+    """Return the rows of each stream's frames, by game id and login; streams in the order of their first frames."""
+    rows: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for row, frame in enumerate(frames):
+        rows[frame.game_id, frame.login].append(row)
+    return rows
+
+
 def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean of -log p(label), nats, as scikit-learn's log_loss and Keras' cross-entropy do."""
     return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())

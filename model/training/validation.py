@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -126,11 +125,8 @@ def calibrate_and_evaluate(
 
 def stream_confidences(logits: np.ndarray, frames: Sequence[StoredFrame]) -> np.ndarray:
     """Return the confidence of each stream, float64 (streams,), from the scaled `logits` (n, classes) of its frames."""
-    rows: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for row, frame in enumerate(frames):
-        rows[frame.game_id, frame.login].append(row)
     # With more frames, the mean probability scatters less than in recognition.
-    steps = [(own, math.ceil(len(own) / _STREAM_FRAMES)) for own in rows.values()]
+    steps = [(own, math.ceil(len(own) / _STREAM_FRAMES)) for own in metrics.rows_by_stream(frames).values()]
     return np.array([calibration.stream_confidence(logits[own[::step]]) for own, step in steps])
 
 
