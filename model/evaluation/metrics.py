@@ -122,15 +122,21 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(-log_softmax(logits)[np.arange(len(labels)), labels].mean())
 
 
-def unknown_errors(known: np.ndarray, unknown: np.ndarray, threshold: float) -> UnknownErrors:
-    """Count the errors of a threshold for the confidences of known streams (n,) and unknown ones (m,), n above 0."""
+def unknown_errors(
+    known: np.ndarray, unknown: np.ndarray, threshold: float, known_to_other_head: np.ndarray
+) -> UnknownErrors:
+    """Count the errors of a threshold for the confidences of known streams (n,) and unknown ones (m,), n above 0.
+
+    known_to_other_head: known streams' confidences by the head that gave those of `unknown`, (k,). The AUROC compares
+    these two, because confidences depend on the number of games.
+    """
     measured = len(unknown) > 0
     return UnknownErrors(
         streams=len(known),
         false_unknown=float((known < threshold).mean()),
         unknown_streams=len(unknown),
         missed_unknown=float((unknown >= threshold).mean()) if measured else None,
-        auroc=auroc(known, unknown) if measured else None,
+        auroc=auroc(known_to_other_head, unknown) if measured else None,
     )
 
 

@@ -117,9 +117,7 @@ def calibrate_and_evaluate(
     streams = [stream_confidences(fitted.scale(part.logits), frames) for part in both]
     left_out = predictions.left_out
     threshold = calibration.fit_stream_threshold(np.concatenate(streams), left_out.unknown, unknown_fraction / 2)
-    errors = metrics.unknown_errors(streams[0], left_out.unknown, threshold)
-    if errors.unknown_streams:  # streams of one head only, because the confidence depends on the number of games
-        errors = replace(errors, auroc=metrics.auroc(left_out.known, left_out.unknown))
+    errors = metrics.unknown_errors(streams[0], left_out.unknown, threshold, left_out.known)
     return replace(fitted, stream_threshold=threshold), replace(evaluation, unknown=errors)
 
 

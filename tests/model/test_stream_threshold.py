@@ -1,0 +1,44 @@
+"""The threshold for streams: which frames it is fitted on, and the errors that the evaluation states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from data.entities import Game, StoredFrame
+from model.training import validation
+from model.training.validation import LeftOutStreams, ValidationPredictions
+
+GAMES = (Game(5, "Chess"), Game(7, "Go"))
+
+
+def test_long_stream_is_judged_by_15_frames_from_all_of_it():
+    """Of 30 frames every second one counts; a short stream counts whole. Streams are in the order of their frames."""
+    frames = [StoredFrame(7, "ben", 1), *(StoredFrame(5, "ann", number) for number in range(30))]
+    logits = np.array([[0, 0], *([[9, 0], [0, 9]] * 15)])
+    assert validation.stream_confidences(logits, frames) == pytest.approx([0.5, 1], abs=0.001)
+
+
+def test_threshold_and_errors_come_from_known_and_left_out_streams():
+    """Known streams are sure of their game, those of left-out games are not, except one."""
+    frames = [StoredFrame(game.id, login, number) for game in GAMES for login in "abcde" for number in range(4)]
+    logits = 6 * np.eye(2)[[int(frame.game_id == 7) for frame in frames]]
+    left_out = LeftOutStreams(known=np.array([0.9, 0.9]), unknown=np.array([0.5, 0.6, 0.6, 1.0]))
+    predictions = ValidationPredictions(logits, np.zeros(40), left_out=left_out)
+    calibration, evaluation = validation.calibrate_and_evaluate(
+        predictions, frames, GAMES, unknown_fraction=0.1, score="max_logit"
+    )
+    assert 0.6 < calibration.stream_threshold < 1
+    errors = evaluation.unknown
+    assert (errors.streams, errors.false_unknown, errors.unknown_streams) == (10, 0, 4)
+    assert (errors.missed_unknown, errors.auroc) == (1 / 4, 3 / 4)
+
+
+def test_without_unknown_fraction_no_stream_is_unknown_by_a_threshold():
+    """UNKNOWN_FRACTION=0 fits none."""
+    predictions = ValidationPredictions(np.eye(2), np.zeros(2))
+    frames = [StoredFrame(5, "ann", 1), StoredFrame(7, "ben", 1)]
+    calibration, evaluation = validation.calibrate_and_evaluate(
+        predictions, frames, GAMES, unknown_fraction=0, score="max_logit"
+    )
+    assert (calibration.stream_threshold, evaluation.unknown) == (None, None)
