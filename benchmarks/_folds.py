@@ -1,4 +1,4 @@
-"""Training as model.create trains, for benchmarks: the frames of a folder, a context, and one without some games."""
+"""Training contexts for benchmarks, as model.create builds them, of all games of a folder or without some of them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Post-training static quantisation: a model.onnx with 8-bit weights and activations for ONNX Runtime.
 
-Method: Nagel et al., A White Paper on Neural Network Quantization, arXiv 2106.08295. Format: https://onnxruntime.ai/docs
-/performance/model-optimizations/quantization.html (QDQ, U8S8). Every convolution, residual sum and pooling computes in
-integers. Float stays what is cheap and acts on the logits directly: the standardisation of features, the last layer.
+Method: Nagel et al., A White Paper on Neural Network Quantization, arXiv 2106.08295. Format: QDQ, U8S8,
+https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html. Every convolution, residual sum and pooling computes in
+integers. The standardisation of features and the last layer stay in float32: they are cheap, and rounding them would
+change the logits directly.
 """
 
 from __future__ import annotations
@@ -107,7 +108,10 @@ def _weight_scales(graph: onnx.GraphProto) -> dict[str, list[dict[str, Any]]]:
 
 
 def _pair_scales(weights: np.ndarray) -> np.ndarray:
-    """Return the step of each output's weights, float32 (O,), for `weights` (O, I), of which neighbours are added."""
+    """Return the quantisation step of each output's weights, float32 (O,), for `weights` (O, I).
+
+    The products of two neighbouring inputs are added in 16 bits.
+    """
     pairs = np.pad(weights, ((0, 0), (0, weights.shape[1] % 2))).reshape(len(weights), -1, 2)  # (O, I / 2, 2)
     sums = [np.maximum(sign * pairs, 0).sum(axis=2).max(axis=1) for sign in (1, -1)]  # (O,) each
     return np.maximum(np.maximum(*sums) / _MAX_PAIR_SUM, np.finfo(np.float32).tiny).astype(np.float32)
@@ -117,7 +121,7 @@ def _take_bytes(graph: onnx.GraphProto) -> None:
     """Make the input uint8: the pixels become the first quantised tensor, and their rescaling its scale and zero point.
 
     That saves three passes over the image. A zero point is whole: 127.5, that of MobileNetV2, becomes 128, which
-    darkens images by half a level. A graph that does not begin with rescaling by two numbers keeps its float input.
+    darkens images by half a level. A graph that does not begin with rescaling by single numbers keeps its float input.
     """
     path, constants = _path_to_quantizer(graph), _constants(graph)
     rescaling = [node for node in path if node.op_type in ("Mul", "Add")]
@@ -140,7 +144,7 @@ def _take_bytes(graph: onnx.GraphProto) -> None:
     used = {name for node in graph.node for name in node.input}
     for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
         graph.initializer.remove(tensor)
-    del graph.value_info[:]  # they tell the former types
+    del graph.value_info[:]  # it contains the former types
     image.type.tensor_type.elem_type = onnx.TensorProto.UINT8
 
 
