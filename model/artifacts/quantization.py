@@ -1,9 +1,10 @@
 """Post-training static quantisation: a model.onnx with 8-bit weights and activations for ONNX Runtime.
 
 Method: Nagel et al., A White Paper on Neural Network Quantization, arXiv 2106.08295. Format: QDQ, U8S8,
-https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html. Every convolution, residual sum and pooling computes in
-integers. The standardisation of features and the last layer stay in float32: they are cheap, and rounding them would
-change the logits directly.
+https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html.
+
+Every convolution, residual sum and pooling computes in integers. The standardisation of features and the last layer
+stay in float32: they are cheap, and rounding them would change the logits directly.
 """
 
 from __future__ import annotations
