@@ -53,6 +53,11 @@ def _replace_former_score(value: Any) -> Any:
     return "feature_similarity"
 
 
+def _read_int8(value: Any) -> Any:
+    text = str(value).lower()  # True, and what a variable says for true or false
+    return {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false"}.get(text, text)
+
+
 _STANDIN = fields.Form("http:// to a loopback address with a port")
 UnknownScore = Literal["feature_similarity", "energy", "max_logit", "max_probability"]
 Int8 = Literal["auto", "true", "false"]
@@ -163,18 +168,18 @@ class Settings(BaseModel):
     # --- Model: each setting says whether a trained model depends on it ---------------------------
     model_path: KeepsModel[fields.FilePath] = Path("model")
     """Folder of model.h5, model.onnx, classes.txt and results/."""
-    architecture: ChangesModel[str] = "mobilenet_v2"
-    """Network: cnn (the original's four convolutions), mobilenet_v2 or efficientnet_v2_b0."""
+    architecture: ChangesModel[str] = "efficientnet_lite0"
+    """Network: cnn (the original's four convolutions), efficientnet_lite0, mobilenet_v2 or efficientnet_v2_b0."""
     initial_weights: ChangesModel[str] = "shipped"
-    """Initial weights of the backbone: shipped (for mobilenet_v2 only, otherwise none), imagenet, none, or a file."""
-    fine_tune: ChangesModel[str] = "none"
+    """Initial weights of the backbone: shipped (efficientnet_lite0 only, otherwise none), imagenet, none, or a file."""
+    fine_tune: ChangesModel[str] = "upper"
     """Backbone layers to train after the head: none, upper, all, or the name of the first layer."""
     epochs: ChangesModel[fields.Count] = Field(10, ge=1)
     """Maximum number of epochs; with initial weights, of the head only."""
-    fine_tune_epochs: ChangesModel[fields.Count] = Field(10, ge=1)
+    fine_tune_epochs: ChangesModel[fields.Count] = Field(4, ge=1)
     """Maximum number of epochs for the head together with the fine_tune layers."""
     patience: ChangesModel[fields.Count] = Field(4, ge=0)
-    """Early stopping: epochs without a lower validation loss. The best one is kept. 0: the last of all."""
+    """Early stopping: epochs without a lower validation loss. The best one is kept. 0: train all, keep the last."""
     time_limit_min: ChangesModel[float] = Field(0.0, ge=0, le=1_000_000)
     """Minutes by which the last epoch must end, refit excluded; 0: no limit."""
     learning_rate: ChangesModel[float] = Field(1e-3, gt=0, le=100)
@@ -200,7 +205,7 @@ class Settings(BaseModel):
     validation_streamers: ChangesModel[fields.NameList] = ()
     """Logins to hold out for validation instead of a random split, separated by commas or as a JSON list."""
     batch_size: ChangesModel[fields.Count] = Field(0, ge=0)
-    """Images in a training step over all devices. 0: 16 on a CPU; on a GPU what its memory holds, at most 128."""
+    """Images in a training step over all devices. 0: 32 on a CPU; on a GPU what its memory holds, at most 128."""
     prefetch_buffer: KeepsModel[fields.Count] = Field(2, ge=1)
     """Batches prepared ahead of the training step."""
     cache_memory_gb: KeepsModel[float] = Field(2.0, ge=0, le=1_000_000)
@@ -234,10 +239,10 @@ class Settings(BaseModel):
     refit: ChangesModel[bool] = False
     """Finally retrain on all frames, validation included, for the best number of epochs of the split."""
     unknown_fraction: ChangesModel[float] = Field(0.1, ge=0, lt=1)
-    """Fraction of the recognised validation frames to call unknown; of the streams at most half of it. 0: none."""
+    """Least fraction of recognised validation frames to call unknown; of streams at most half of it. 0: none."""
     unknown_score: ChangesModel[Annotated[UnknownScore, BeforeValidator(_replace_former_score)]] = "max_logit"
     """Score that separates known from unknown frames: feature_similarity uses features, the others logits."""
-    int8: KeepsModel[Annotated[Int8, BeforeValidator(lambda value: str(value).lower())]] = "auto"
+    int8: KeepsModel[Annotated[Int8, BeforeValidator(_read_int8)]] = "auto"
     """Recognise with model.int8.onnx, if the model has one: about twice as fast. auto: in surveys only."""
     visualize_results: KeepsModel[bool] = True
     """Draw the training curves and the confusion matrix after training."""

@@ -36,7 +36,7 @@ def network(model_path: Path) -> Any:
     if file.is_file():
         return keras.models.load_model(file, compile=False)
     games = classes.read_classes(model_path / classes.CLASSES_FILE)
-    return network.build("mobilenet_v2", 240, len(games), dropout=0.5, initial_weights="none")
+    return network.build("efficientnet_lite0", 240, len(games), dropout=0.5, initial_weights="none")
 
 
 def frames(session: Streamlink, standin: str, login: str, img_size: int = 240) -> Iterator[bytes]:

@@ -11,4 +11,4 @@ from benchmarks import _recognizing
 def main(argv: list[str]) -> int:
     """Measure both methods in turn, print the result, and return 0; `argv` is empty."""
     del argv
-    return _recognizing.measure("recognize_wall", "mobilenet_v2")
+    return _recognizing.measure("recognize_wall", "efficientnet_lite0")

@@ -82,8 +82,8 @@ def _ours(args: argparse.Namespace, root: Path, architecture: str, scratch: str)
     folds = split.k_folds(frames, classes, _FOLDS, context.settings.seed)[: args.folds]
     experiment.precompute_features(context, context.make_network(), folds)
     parts, laid = [], []
-    for sides in folds:
-        result = experiment.train_with_holdout(context, context.make_network(), sides, refit=False)
+    for number, sides in enumerate(folds):
+        result = experiment.train_with_holdout(context, context.make_network(), sides, refit=False, fold=number)
         parts.append(result.predictions)
         laid.append(np.asarray(result.model.predict(_laid(context.subset(sides.validation)), verbose=0)))
     plain = [part.logits for part in parts]

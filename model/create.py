@@ -173,6 +173,9 @@ def _evaluate_and_save(result: TrainingResult, context: TrainingContext, started
         unknown_fraction=settings.unknown_fraction,
         score=settings.unknown_score,
     )
+    calibration = validation.with_similarity(calibration, result.model, context.subset(split.training))
+    if settings.augment and settings.augment_screens:
+        calibration = validation.reject_blank_screens(calibration, result.model)
     metrics = training_report.metrics(
         _model_settings(settings),
         classes=classes,
@@ -184,7 +187,6 @@ def _evaluate_and_save(result: TrainingResult, context: TrainingContext, started
     )
     if result.folds:
         metrics["cross_validation"] = fold_statistics(result.folds)
-    calibration = validation.with_similarity(calibration, result.model, context.subset(split.training))
     _save(result, context, calibration, metrics)
     context.checkpoints.clear()  # only now: a kill before this line can still be resumed
     print(tables.training_summary(metrics))

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.standin import CLIPS, Channel, Standin, World
 
 ROOT = Path(__file__).resolve().parent.parent
-WEIGHTS = ROOT / "model" / "weights" / "mobilenet_v2_gameplay.weights.h5"
+WEIGHTS = ROOT / "model" / "weights" / "efficientnet_lite0_games.weights.h5"
 _FRAMES_PER_CLIP = 14  # each loops after 15 segments, of which a few are broken or look alike
 _PASS = 0.9  # share of kept-out channels that must be recognised
 
@@ -56,8 +56,9 @@ def main(argv: list[str] | None = None) -> int:
         "MODEL_PATH": str(folder / "model"),
         "MIN_STREAMERS": "1",  # the stand-in has a few channels a game, Twitch hundreds
         "GAME_COOLDOWN_S": "5",  # a game has two streamers here: they are asked again before long
-        "ARCHITECTURE": "mobilenet_v2",
+        "ARCHITECTURE": "efficientnet_lite0",
         "INITIAL_WEIGHTS": str(WEIGHTS),
+        "FINE_TUNE": "none",  # the head alone trains in seconds
         "REFIT": "true",  # two streamers a game are too few to keep one for validation alone
     }
     with Standin(seen) as standin:

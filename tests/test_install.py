@@ -100,10 +100,16 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     assert tops == {"config.py", "twitchcategory.py", "data", "model", "recognition", info}
     tracked = {f"{name.replace('.', '/')}.py" for name in MODULES if (ROOT / f"{name.replace('.', '/')}.py").exists()}
     assert tracked <= names
-    assert {"model/model.onnx", "model/model.h5", "model/classes.txt", "model/model_card.md"} <= names
+    assert {
+        "model/model.onnx",
+        "model/model.int8.onnx",
+        "model/model.h5",
+        "model/classes.txt",
+        "model/model_card.md",
+    } <= names
     assert {"model/reports/templates/report.html", "recognition/outputs/fonts/DejaVuSans.ttf"} <= names
     assert [name for name in names if re.fullmatch(r"model/weights/.*\.h5", name)]
-    assert not [name for name in names if re.search(r"__pycache__|^model/(results|unfinished|model\.int8)", name)]
+    assert not [name for name in names if re.search(r"__pycache__|^model/(results|unfinished|model\.tflite)", name)]
 
 
 def test_wheel_declares_each_library_that_a_module_imports(wheel, tmp_path):

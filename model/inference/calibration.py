@@ -78,7 +78,7 @@ class Calibration:
         """Return whether the frames of one stream, at least one, show a known game, as recognition decides."""
         if self.stream_threshold is None:
             return bool(2 * np.count_nonzero(scored.known) >= len(scored.known))
-        return stream_confidence(scored.logits) >= self.stream_threshold
+        return bool(scored.known.any()) and stream_confidence(scored.logits) >= self.stream_threshold
 
     def to_metadata(self) -> dict[str, str]:
         """Return the calibration as a model's metadata, for `from_metadata`."""

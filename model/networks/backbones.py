@@ -44,20 +44,20 @@ class Backbone:
 _MEANS, _DEVIATIONS = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 BACKBONES = {
-    "mobilenet_v2": Backbone(
-        builder="MobileNetV2",
-        scale=1 / 127.5,
-        offset=-1.0,
-        grid_layer="block_12_add",
-        fine_tune_from="block_13",
-        shipped_weights=_WEIGHTS / "mobilenet_v2_gameplay.weights.h5",
-    ),
     "efficientnet_lite0": Backbone(
         builder="efficientnet_lite0",
         scale=1 / 128,
         offset=-127 / 128,
         grid_layer="block_10_add",
         fine_tune_from="block_06",
+        shipped_weights=_WEIGHTS / "efficientnet_lite0_games.weights.h5",
+    ),
+    "mobilenet_v2": Backbone(
+        builder="MobileNetV2",
+        scale=1 / 127.5,
+        offset=-1.0,
+        grid_layer="block_12_add",
+        fine_tune_from="block_13",
     ),
     "efficientnet_v2_b0": Backbone(
         builder="EfficientNetV2B0",

@@ -24,14 +24,17 @@ def _leads_outside(_name: str, entry: object) -> bool | None:
     return True if is_array or isinstance(entry, h5py.ExternalLink) else None
 
 
+_MIN_COMPRESSED = 1024  # elements; the chunks of a smaller array take more than they save
+
+
 def copy_compressed(source: h5py.File, target: h5py.File) -> None:
     """Copy all groups, arrays and attributes to an empty file, arrays compressed without loss."""
 
     def copy(name: str, entry: h5py.Group | h5py.Dataset) -> None:
         if isinstance(entry, h5py.Group):
             copied = target.create_group(name)
-        else:  # a scalar cannot be compressed
-            options = {"compression": "gzip", "shuffle": True} if entry.shape else {}
+        else:
+            options = {"compression": "gzip", "shuffle": True} if entry.size >= _MIN_COMPRESSED else {}
             copied = target.create_dataset(name, data=entry[()], **options)
         copied.attrs.update(entry.attrs)
 

@@ -17,7 +17,7 @@ from data.errors import ModelError, SettingsError
 from data.text import printable_line
 from model.terminal.native_log import filtered_stderr, quiet_tensorflow
 
-_CPU_BATCH, _GPU_BATCH = 16, 128  # larger batches do not train faster
+_CPU_BATCH, _GPU_BATCH = 32, 128  # larger batches do not train faster
 _MIN_STEPS = 32  # in an epoch: with fewer, larger steps a small dataset is learned poorly
 _TIMES_ACTIVATIONS = 3  # memory: outputs, their gradients, and workspace of the libraries
 

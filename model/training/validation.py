@@ -23,6 +23,8 @@ from model.terminal.progress import Advance, Progress, no_progress
 from model.training.callbacks import BatchProgress
 
 _STREAM_FRAMES = 15  # frames of a stream that are judged together at most, about as many as recognition takes
+_BLANK_SCREENS = 9  # brightnesses from black to white
+_ROUNDING = 0.2  # of a score by another runtime or 8-bit integers
 _MAX_SIMILARITY_FRAMES = 200  # of each game, from all its streamers: predicting them is short compared to an epoch
 
 
@@ -126,6 +128,20 @@ def stream_confidences(logits: np.ndarray, frames: Sequence[StoredFrame]) -> np.
     # With more frames, the mean probability scatters less than in recognition.
     steps = [(own, math.ceil(len(own) / _STREAM_FRAMES)) for own in metrics.rows_by_stream(frames).values()]
     return np.array([calibration.stream_confidence(logits[own[::step]]) for own, step in steps])
+
+
+def reject_blank_screens(fitted: Calibration, model: keras.Model) -> Calibration:
+    """Raise the threshold of frames so far that `model`, in float32, calls black, grey and white screens unknown.
+
+    Fine-tuning sees no synthetic negatives, and forgets some of what the head had learnt from them.
+    """
+    if not math.isfinite(fitted.threshold):
+        return fitted
+    levels = np.linspace(0, 255, _BLANK_SCREENS).astype(np.uint8)
+    images = np.broadcast_to(levels[:, None, None, None], (_BLANK_SCREENS, *model.input_shape[1:]))
+    logits, features = network.add_feature_output(model).predict(images, verbose=0)  # (n, classes), (n, d)
+    above = float(fitted.score(logits, features).scores.max()) + _ROUNDING
+    return replace(fitted, threshold=max(fitted.threshold, above))
 
 
 def with_similarity(fitted: Calibration, model: keras.Model, training_set: ImageDataset) -> Calibration:

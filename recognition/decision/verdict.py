@@ -2,9 +2,9 @@
 
 The game with the largest sum of softmax outputs over all frames wins, which is the original's rule. The stream is known
 if the mean of these outputs reaches the threshold that was fitted for streams: frames that agree prove a game, although
-each may be doubtful, and frames of an unknown game scatter. An older model has no such threshold. There, a stream is
-unknown if more than half of its frames are. With `min_confidence`, a frame or a stream of lower confidence is unknown
-as well.
+each may be doubtful, and frames of an unknown game scatter. One frame at least has to be known. An older model has no
+such threshold. There, a stream is unknown if more than half of its frames are. With `min_confidence`, a frame or a
+stream of lower confidence is unknown as well.
 """
 
 from __future__ import annotations
@@ -87,8 +87,9 @@ class Verdict:
 
     @property
     def known(self) -> bool:
-        """Return whether the confidence suffices and, with `by_majority`, at least half of the frames are known."""
-        return self.is_confident and (self._mostly_known or not self.by_majority)
+        """Return whether the confidence suffices and a frame, or with `by_majority` half of them, is known."""
+        enough = self._mostly_known if self.by_majority else self.unknown_frames < self.frames
+        return self.is_confident and enough
 
     @property
     def unknown_score(self) -> float:
@@ -176,6 +177,8 @@ class VerdictAccumulator:
     def probability_of_change(self, total: int) -> float:
         """Return the probability, 0 to 1, that the verdict of `total` frames differs from that of the frames so far."""
         verdict = self.verdict()
+        if not self._by_majority and verdict.unknown_frames == verdict.frames:
+            return 1.0  # the first known frame may change the verdict
         unknown_frames = verdict.unknown_frames if self._by_majority else None
         return probability_of_change(verdict.frames, verdict.score, unknown_frames, total, self._min_stream_confidence)
 

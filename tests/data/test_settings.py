@@ -128,3 +128,9 @@ def test_documented_architectures_are_those_of_the_registry():
     page = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
     section = page.partition("## Architectures\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"^- `(\w+)`", section, re.M)) == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize(("text", "value"), [("auto", "auto"), ("True", "true"), ("on", "true"), ("0", "false")])
+def test_int8_takes_the_words_of_other_switches(text, value):
+    """It has a third value, but yes and no are written as elsewhere."""
+    assert Settings(_env_file=None, int8=text).int8 == value

@@ -104,13 +104,15 @@ def test_stream_threshold_lies_between_known_and_unknown_streams():
     assert (known < fit_stream_threshold(known, np.empty(0), 0.05)).sum() == 5
 
 
-def test_stream_is_known_by_its_confidence_although_its_frames_are_not():
+def test_stream_is_known_by_its_confidence_although_most_of_its_frames_are_not():
     """Doubtful frames that agree make a known stream, confident ones that scatter do not; older models count frames."""
-    agreeing, scattered = np.tile([1.5, 0.0, 0.0], (6, 1)), np.eye(3)[[0, 1, 2, 0, 1, 2]] * 8.0
+    agreeing = np.array([[2.5, 0.0, 0.0], *([[1.5, 0.0, 0.0]] * 5)])
+    scattered = np.eye(3)[[0, 1, 2, 0, 1, 2]] * 8.0
     fitted = Calibration(1.0, "max_logit", threshold=2.0, stream_threshold=0.5)
     for calibration, answers in ((fitted, (True, False)), (replace(fitted, stream_threshold=None), (False, True))):
         streams = (scored(calibration, logits) for logits in (agreeing, scattered))
         assert tuple(map(calibration.knows_stream, streams)) == answers
+    assert not fitted.knows_stream(scored(fitted, agreeing[1:]))  # no frame is known
 
 
 def test_threshold_of_feature_similarity_comes_from_its_scores():

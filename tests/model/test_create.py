@@ -85,11 +85,11 @@ def test_the_same_seed_gives_the_same_model(trained, tmp_path):
 
 def test_defaults_train_the_head_on_shipped_features(trained, tmp_path):
     """The shipped backbone computes features of originals, three views and synthetic negatives once."""
-    settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "3"}
+    settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "3", "FINE_TUNE": "none"}
     run = create(trained.dataset.download_path, tmp_path, VISUALIZE_RESULTS="false", **settings)
     assert run.returncode == 0, run.stderr
     told = figures(tmp_path)
-    assert (told["settings"]["architecture"], told["epochs"]) == ("mobilenet_v2", 3)
+    assert (told["settings"]["architecture"], told["epochs"]) == ("efficientnet_lite0", 3)
     computed = [line.rpartition(", ")[2] for line in run.stderr.splitlines() if line.startswith("backbone")]
     views = [f"view {view} of 3" for view in (1, 2, 3)]
     assert sorted(computed) == ["originals", "originals", "synthetic negatives", *views]

@@ -95,9 +95,9 @@ def test_two_devices_train_one_model(trained, single):
 
 
 def test_batch_size_fits_the_memory():
-    """A power of two, at most 16 on a CPU, less for large activations; a requested size is kept."""
+    """A power of two, at most 32 on a CPU, less for large activations; a requested size is kept."""
     cpu = Hardware()
-    assert hardware.batch_size(0, cpu, 1, 10_000) == 16
+    assert hardware.batch_size(0, cpu, 1, 10_000) == 32
     assert hardware.batch_size(0, cpu, 10**15, 10_000) == 1
     assert hardware.batch_size(24, cpu, 1, 10_000) == 24
 

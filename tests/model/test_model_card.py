@@ -38,7 +38,7 @@ def test_table_cells_with_markup_in_names_are_escaped():
 def test_limits_with_and_without_threshold():
     """The card states the threshold or its absence, and that the saved model is not the evaluated one."""
     card = model_card.render(metrics(), [])
-    assert "Frames whose max logit is below 1.25 are called unknown: 5% of the validation frames that the" in card
+    assert "Frames whose max logit is below 1.25 are called unknown: at least 5% of the validation frames" in card
     assert "trained again on all frames" in card
     assert "trained again" not in model_card.render(metrics(settings={**metrics()["settings"], "refit": False}), [])
     no_threshold = metrics(unknown={"score": "energy", "threshold": None, "share": 0.0, "by_stream": None})

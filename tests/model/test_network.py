@@ -19,7 +19,7 @@ from data.errors import SettingsError
 from model.networks import network
 
 ROOT = Path(__file__).resolve().parents[2]
-SHIPPED = ROOT / "model" / "weights" / "mobilenet_v2_gameplay.weights.h5"
+SHIPPED = ROOT / "model" / "weights" / "efficientnet_lite0_games.weights.h5"
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
 build = partial(network.build, dropout=0.5, initial_weights="none")
 
@@ -81,7 +81,7 @@ def test_cnn_has_the_layers_of_the_original():
     assert model.output_shape == (None, 50)
 
 
-@pytest.mark.parametrize("architecture", ["cnn", "mobilenet_v2", "efficientnet_v2_b0"])
+@pytest.mark.parametrize("architecture", ["cnn", "efficientnet_lite0", "mobilenet_v2", "efficientnet_v2_b0"])
 def test_scaling_is_part_of_the_model(architecture):
     """Pixels go in unscaled, as bytes or floats of 0 to 255, and float32 logits come out."""
     model = build(architecture, 32, 4)
@@ -148,8 +148,8 @@ def test_unknown_layer_names_the_setting(weights):
 
 def test_shipped_weights_are_loaded_and_frozen():
     """The CNN, which has none, starts from random weights that train."""
-    shipped = build("mobilenet_v2", 32, 2, initial_weights="shipped")
-    same_file = build("mobilenet_v2", 32, 2, initial_weights=str(SHIPPED))
+    shipped = build("efficientnet_lite0", 32, 2, initial_weights="shipped")
+    same_file = build("efficientnet_lite0", 32, 2, initial_weights=str(SHIPPED))
     assert same(values(shipped.get_layer("backbone")), values(same_file.get_layer("backbone")))
     assert network.split_head(shipped) is not None
     assert network.split_head(build("cnn", 32, 2, initial_weights="shipped")) is None
@@ -237,7 +237,7 @@ def test_networks_run_on_jax():
         "from model.networks import network\n"
         "keras.utils.set_random_seed(1)\n"
         "images, labels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)), np.array([0, 1, 1, 0])\n"
-        "for name in ('cnn', 'mobilenet_v2'):\n"
+        "for name in ('cnn', 'efficientnet_lite0'):\n"
         "    model = network.build(name, 32, 2, dropout=0.0, initial_weights='shipped')\n"
         "    network.compile_model(model, 1e-3, label_smoothing=0.1)\n"
         "    losses = model.fit(images, labels, epochs=3, verbose=0).history['loss']\n"

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from data.entities import Game, StoredFrame
+from model.inference.calibration import Calibration
+from model.networks import network
 from model.training import validation
 from model.training.validation import LeftOutStreams, ValidationPredictions
 
@@ -42,3 +44,17 @@ def test_without_unknown_fraction_no_stream_is_unknown_by_a_threshold():
         predictions, frames, GAMES, unknown_fraction=0, score="max_logit"
     )
     assert (calibration.stream_threshold, evaluation.unknown) == (None, None)
+
+
+def test_blank_screens_are_unknown_whatever_the_frames_gave():
+    """The threshold only rises, and an unlimited one stays unlimited."""
+    model = network.build("cnn", 32, 2, dropout=0.0, initial_weights="none")
+    fitted = Calibration(threshold=-100.0)
+    raised = validation.reject_blank_screens(fitted, model)
+    blank = np.stack([np.full((32, 32, 3), level, np.uint8) for level in (0, 255)])
+    logits, features = network.add_feature_output(model).predict(blank, verbose=0)
+    assert fitted.score(logits, features).known.all()
+    assert not raised.score(logits, features).known.any()
+    high = Calibration(threshold=100.0)
+    assert validation.reject_blank_screens(high, model) == high
+    assert validation.reject_blank_screens(Calibration(), model) == Calibration()

@@ -96,10 +96,10 @@ def test_probability_is_calibrated():
 
 
 def test_stream_threshold_replaces_the_majority_of_unknown_frames():
-    """Whether frames are unknown decides nothing then; a mean near the threshold makes the verdict uncertain."""
+    """How many frames are unknown decides nothing then; a mean near the threshold makes the verdict uncertain."""
     sure, doubtful = (VerdictAccumulator(GAMES[:2], stream_threshold=0.6) for _ in range(2))
-    for _ in range(6):
-        sure.add_frame(np.array([9.0, 0.0]), known=False)
+    for number in range(6):
+        sure.add_frame(np.array([9.0, 0.0]), known=number == 0)
         doubtful.add_frame(np.log([0.65, 0.35]))
     assert sure.verdict().known
     assert sure.probability_of_change(13) < 0.01

@@ -71,17 +71,17 @@ def test_stream_is_unknown_when_most_frames_are(unknown, known, line):
     ("frames", "threshold", "line"),
     [
         ([UNCERTAIN] * 4, 0.6, "VALORANT with a score of 2.5"),
-        ([UNCERTAIN] * 4, 0.7, "Unknown with a score of 4.0 (closest: VALORANT)"),
+        ([UNCERTAIN] * 4, 0.7, "Unknown with a score of 3.0 (closest: VALORANT)"),
         ([CERTAIN, -CERTAIN, CERTAIN], 0.6, "VALORANT with a score of 2.0"),
     ],
 )
 def test_stream_threshold_decides_instead_of_the_majority_of_frames(frames, threshold, line):
-    """With a threshold for streams, the mean probability decides, although each frame is unknown."""
+    """With a threshold for streams, the mean probability decides, although most frames are unknown."""
     accumulator = VerdictAccumulator([CHESS, VALORANT], stream_threshold=threshold)
-    for logits in frames:
-        accumulator.add_frame(logits, known=False)
+    for number, logits in enumerate(frames):
+        accumulator.add_frame(logits, known=number == 0)
     verdict = accumulator.verdict()
-    assert (verdict.to_line(), verdict.unknown_frames) == (line, len(frames))
+    assert (verdict.to_line(), verdict.unknown_frames) == (line, len(frames) - 1)
 
 
 def test_min_confidence_above_the_stream_threshold_goes_first():
@@ -120,3 +120,15 @@ def test_accumulator_keeps_the_newest_hundred_predictions():
     verdict = accumulator.verdict()
     assert (verdict.frames, verdict.unknown_frames, len(verdict.predictions)) == (1003, 3, 100)
     assert verdict.confidence == pytest.approx(softmax(CERTAIN).max())
+
+
+def test_stream_without_a_known_frame_is_unknown_whatever_its_confidence():
+    """Black screens agree on a game, too; no early verdict is given until a frame is known."""
+    accumulator = VerdictAccumulator((Game(1, "A"), Game(2, "B")), stream_threshold=0.5)
+    for _ in range(3):
+        accumulator.add_frame(np.array([5.0, 0.0]), known=False)
+    assert not accumulator.verdict().known
+    assert accumulator.probability_of_change(15) == 1.0
+    accumulator.add_frame(np.array([5.0, 0.0]), known=True)
+    assert accumulator.verdict().known
+    assert accumulator.probability_of_change(15) < 1.0
