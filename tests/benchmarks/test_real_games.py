@@ -143,7 +143,7 @@ def test_left_out_game_is_unknown_with_all_its_frames(tmp_path):
 def test_stream_is_known_by_the_rule_of_recognition():
     """A source's score is the winner's mean probability over its frames, and the calibration's threshold decides."""
     frames = [StoredFrame(5, "ann", 1), StoredFrame(5, "ben", 1), StoredFrame(5, "ann", 2)]
-    scored = ScoredLogits(np.log([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]]), np.zeros(3), np.zeros(3, bool))
+    scored = ScoredLogits(np.log([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]]), np.zeros(3), np.ones(3, bool))
     (ann, *ann_says), (ben, *ben_says) = real_games.by_source(frames, scored, Calibration(stream_threshold=0.7))
     assert (ann, ben) == ("5/ann", "5/ben")
     assert ann_says == [pytest.approx(0.8), True]

@@ -189,7 +189,7 @@ def test_streamer_without_readable_frames_does_not_count(painted, tmp_path):
 def test_invalid_setting_is_named(painted, tmp_path, setting):
     """Exit code 2, and the line begins with the setting."""
     paint_everything(painted)
-    settings = {"ARCHITECTURE": "mobilenet_v2"} | dict([setting])
+    settings = {"ARCHITECTURE": "efficientnet_lite0"} | dict([setting])
     done = create(painted.download_path, tmp_path / "model", **settings)
     assert done.returncode == 2
     assert error_line(done).startswith(f"error: {setting[0]}: ")
