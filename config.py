@@ -8,10 +8,20 @@ the working directory. The environment takes precedence over `.env`, and both ta
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 
 from data.http.loopback import loopback_url
 from data.settings import fields
@@ -54,8 +64,9 @@ def _replace_former_score(value: Any) -> Any:
 
 
 def _read_int8(value: Any) -> Any:
-    text = str(value).lower()  # True, and what a variable says for true or false
-    return {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false"}.get(text, text)
+    with suppress(ValidationError):  # as other switches are read: yes, on, 1 and so on
+        value = TypeAdapter(bool).validate_python(value)
+    return str(value).lower()
 
 
 _STANDIN = fields.Form("http:// to a loopback address with a port")
