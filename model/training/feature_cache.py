@@ -119,10 +119,9 @@ class FeatureCache:
             batches = subset.augmented_batches(rows, self.augmentation) if view else subset.batches()
         if self._fast is None or self._fast[0] is not backbone:  # Keras traces a model in its first prediction
             self._fast = backbone, self.accelerate(backbone)
+        _backbone, fast = self._fast
         with self.progress("features", math.ceil(len(frames) / subset.batch_size)) as advance:
-            features = np.asarray(
-                self._fast[1].predict(batches, verbose=0, callbacks=[BatchProgress(advance)])
-            )  # (n, d)
+            features = np.asarray(fast.predict(batches, verbose=0, callbacks=[BatchProgress(advance)]))  # (n, d)
         if not self._values.size:
             self._values = self._allocate(features.shape[1])
         self._values[rows] = features

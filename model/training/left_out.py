@@ -34,12 +34,14 @@ def predict_left_out(context: TrainingContext, split: Split, fold: int) -> LeftO
     ids = {game.id for game in context.dataset.classes if game not in games}
     training, known = ([f for f in side if f.game_id in ids] for side in (split.training, split.validation))
     wanted = context.settings.unknown_fraction > 0 and context.hardware.strategy is None
-    if not wanted or len(ids) < 2 or not known or not network.split_head(context.make_network()):
+    if not wanted or len(ids) < 2 or not known:
         return NO_STREAMS
-    context.log(f"a second head, without {len(games)} of the games, shows how confident unknown streams are")
     # Its log is silent: its epochs would read as those of the model.
     smaller = context.without(games, log=lambda _line: None, fine_tune=network.HEAD_ONLY)
     model = smaller.make_network()
+    if not network.split_head(model):
+        return NO_STREAMS
+    context.log(f"a second head, without {len(games)} of the games, shows how confident unknown streams are")
     smaller.make_trainer(model, training, known, f"left-out{fold}").train()
     unknown = [frame for frame in context.dataset.frames if frame.game_id not in ids]
     logits = _logits(smaller, model, known), _logits(smaller, model, unknown)
