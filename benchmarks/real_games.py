@@ -1,9 +1,9 @@
 """Accuracy on games that people stream, from repositories never seen: three folds by login, as model.create trains.
 
 --frames: a folder of frames as the toolkit saves them, whose logins stand for repositories. Each frame validates once.
-In a second training of each fold, a third of the games is left out, to measure how well their frames are told from
-known ones. Every number has a 95 % interval, by a bootstrap over the logins. Settings come from the environment, such
-as FINE_TUNE: measure a recipe with its variables set, and compare it by --against with another one's predictions.
+In a second training of each fold, a third of the games is left out, to measure how well their frames are separated
+from known ones. Every number has a 95 % interval, by a bootstrap over the logins. Settings come from the environment,
+such as FINE_TUNE: measure a recipe with its variables set, and compare it by --against with another one's predictions.
 
 The initial weights must not have seen the frames, so the project's own may not fit: use imagenet, or a file.
 """

@@ -25,7 +25,7 @@ class CalibrationBin:
 
 @dataclass(frozen=True, slots=True)
 class UnknownErrors:
-    """How streams of known games and of games that the network has never seen are told apart."""
+    """How streams of known games and of games that the network has never seen are distinguished."""
 
     streams: int  # of known games
     false_unknown: float  # fraction of them that is called unknown
