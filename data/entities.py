@@ -65,6 +65,20 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameDetails:
+    """What is known of a frame beyond the name and the bytes of its file: a line of the manifest, columns of its row."""
+
+    grabbed_at: float | None = None  # epoch seconds; None: unknown
+    language: str = ""  # of the stream, as in Stream; empty: unknown
+    viewers: int | None = None  # of the stream at that time; None: unknown
+    title: str = ""  # of the stream
+    origin: str = ""  # where the frame came from: the address of a channel or recording, or the path of a file
+
+
+NO_DETAILS = FrameDetails()
+
+
+@dataclass(frozen=True, slots=True)
 class StoredFrame:
     """One frame of the dataset: the file `<game_id>/<login>-<number>.jpg`."""
 
@@ -72,6 +86,7 @@ class StoredFrame:
     login: str
     number: int
     sha256: bytes = field(default=b"", compare=False, repr=False)  # of the file; empty: unknown
+    details: FrameDetails = field(default=NO_DETAILS, compare=False, repr=False)
 
     @property
     def path(self) -> str:
