@@ -1,8 +1,10 @@
 """Frame store on a local disk: `<root>/<game_id>/<login>-<number>.jpg`, and the games' names in `<root>/games.tsv`.
 
-The folder is the truth and describes itself; the database is its index. A file appears complete or not at all
-(data.atomic) and never replaces another one, so that downloads may run side by side. A killed process leaves only
-temporary files behind; data.dbSync removes them.
+The folder is the truth and describes itself; the database is its index. What a file's name does not say stands in the
+manifest of its game (data.storage.manifest). A game that games.tsv names and that has no folder was removed.
+
+A file appears complete or not at all (data.atomic) and never replaces another one, so that downloads may run side by
+side. A killed process leaves only temporary files behind; data.dbSync removes them.
 """
 
 from __future__ import annotations
@@ -11,27 +13,26 @@ import contextlib
 import errno
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
-from data.atomic import atomic_file, folder_lock, is_stale, is_temporary
-from data.entities import Game, StoredFrame, is_game_id, is_login
+from data.atomic import atomic_file, folder_lock
+from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame, is_game_id, is_login
 from data.errors import FolderError
 from data.readers import open_regular_file, read_regular_file
-from data.storage.claims import CLAIMS_FILE
+from data.storage import manifest
+from data.storage.folder_scan import GAME_FOLDER, NAMES_FILE, files_size, scan_folder
 from data.storage.frame_store import FolderScan
 from data.storage.numbered_files import write_numbered
 from data.text import printable, printable_line
 
 _T = TypeVar("_T")
 
-_NAMES_FILE = "games.tsv"  # <game_id><tab><name>, one line per game, UTF-8
 _MAX_BYTES = 64 << 20  # of a frame, or of games.tsv
-_OWN_FILES = {_NAMES_FILE, CLAIMS_FILE}
+_MAX_REPORT_BYTES = 1 << 30
 _REPETITIONS = 20  # of a write whose folder somebody removes
-_GAME_FOLDER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 class FrameFolder:
@@ -45,18 +46,30 @@ class FrameFolder:
         """Root of the store, as text; training reads the files below it."""
         return str(self.root)
 
-    def save(self, game_id: int, login: str, jpegs: Sequence[bytes]) -> list[StoredFrame]:
+    def save(
+        self, game_id: int, login: str, jpegs: Sequence[bytes], details: Sequence[FrameDetails] = ()
+    ) -> list[StoredFrame]:
         """Write each of `jpegs` as the login's next frame in this game, all or none; return the frames in order.
 
+        details: of each frame; without it they are unknown.
         Raises FolderError: a full disk, a folder that is not writable, or an invalid login or id.
         """
         # Logins come from the network; without this check one could name a path outside the folder.
         if not is_login(login) or not is_game_id(game_id):
             raise FolderError(f"Invalid login {login!r} or game id {game_id}: refusing to use it in a path.")
         folder = self.root / str(game_id)
+        each = [manifest.clean(one) for one in details] or [NO_DETAILS] * len(jpegs)
+        hashes = [hashlib.sha256(jpeg).digest() for jpeg in jpegs]
+
+        def named(numbers: Sequence[int]) -> list[StoredFrame]:
+            triples = zip(numbers, hashes, each, strict=True)
+            return [StoredFrame(game_id, login, number, sha256, one) for number, sha256, one in triples]
+
+        def write() -> list[int]:
+            return write_numbered(folder, login, jpegs, lambda numbers: manifest.append(folder, named(numbers)))
+
         with _folder_errors(folder, writing=True):
-            numbers = _repeat_if_removed(lambda: write_numbered(folder, login, jpegs))
-        return [StoredFrame(game_id, login, number) for number in numbers]
+            return named(_repeat_if_removed(write))
 
     def read(self, frame: StoredFrame) -> bytes:
         """Return the frame's JPEG bytes. Raises FolderError."""
@@ -96,60 +109,69 @@ class FrameFolder:
         yield from scan.frames
 
     def scan(self) -> FolderScan:
-        """Return everything below the root, read once; 100,000 files take about 0.5 s.
-
-        Raises FolderError when the root is missing or cannot be listed. Other unreadable folders are in the result.
-        """
-        try:
-            entries = _entries(self.root)
-        except OSError as error:
-            # An unmounted disk or a typo in DOWNLOAD_PATH must not pass for an empty dataset.
-            raise FolderError(
-                f"Cannot read {printable(str(self.root))} ({error.strerror}): "
-                "check DOWNLOAD_PATH, or make an empty folder there."
-            ) from error
-        frames: list[StoredFrame] = []
-        games: set[int] = set()
-        unrecognised: list[str] = []
-        unreadable: list[str] = []
-        for entry in entries:
-            # A symbolic link may lead to an unmounted disk: count it as a game, whose frames are unknown.
-            if not _GAME_FOLDER.fullmatch(entry.name) or not (entry.is_symlink() or _false_on_oserror(entry.is_dir)):
-                unrecognised.append(entry.name)
-                continue
-            games.add(int(entry.name))
-            try:
-                _sort_entries(_entries(entry.path), entry.name, frames, unrecognised)
-            except OSError:
-                unreadable.append(entry.name)
-        stale_files = sorted(path for path in unrecognised if is_stale(self.root / path))
-        others = sorted(path for path in unrecognised if path not in _OWN_FILES and not is_temporary(self.root / path))
-        return FolderScan(tuple(frames), frozenset(games), tuple(others), tuple(stale_files), tuple(unreadable))
+        """Return everything below the root, as `data.storage.folder_scan.scan_folder` does. Raises FolderError."""
+        return scan_folder(self.root)
 
     def size_bytes(self) -> int:
         """Return the size in bytes of the files in the root and in the games' folders; 0 for what cannot be read."""
-        size = 0
-        with contextlib.suppress(OSError):
-            for entry in _entries(self.root):
-                size += _file_size(entry)
-                with contextlib.suppress(OSError):
-                    size += sum(map(_file_size, _entries(entry.path) if entry.is_dir() else ()))
-        return size
+        return files_size(self.root)
+
+    def described(self, frames: Iterable[StoredFrame]) -> list[StoredFrame]:
+        """Return the frames with the SHA-256 and the details that the manifests have. Raises FolderError."""
+        frames = list(frames)
+        known: dict[StoredFrame, StoredFrame] = {}
+        for game_id in {frame.game_id for frame in frames}:
+            folder = self.root / str(game_id)
+            with _folder_errors(folder / manifest.MANIFEST_FILE):
+                known.update((frame, frame) for frame in manifest.read(folder).values())
+        return [known.get(frame, frame) for frame in frames]
+
+    def add_details(self, frames: Iterable[StoredFrame]) -> None:
+        """Add the SHA-256 and the details of these frames, whose files exist, to the manifests. Raises FolderError."""
+        for game_id, group in groupby(sorted(frames, key=_by_game), key=_by_game):
+            folder = self.root / str(game_id)
+            with _folder_errors(folder, writing=True), folder_lock(folder):
+                manifest.append(folder, group)
+
+    def compact(self, game_ids: Iterable[int]) -> int:
+        """Drop the lines of files that are gone from these games' manifests; return how many. Raises FolderError."""
+        dropped = 0
+        for game_id in game_ids:
+            folder = self.root / str(game_id)
+            with _folder_errors(folder, writing=True), contextlib.suppress(FileNotFoundError), folder_lock(folder):
+                dropped += manifest.compact(folder, (entry.name for entry in os.scandir(folder)))
+        return dropped
+
+    def save_report(self, name: str, content: bytes) -> None:
+        """Write the small file `name` beside the games' folders, in place of an earlier one. Raises FolderError."""
+        with _folder_errors(self.root / name, writing=True), atomic_file(self.root / name) as temporary:
+            temporary.write_bytes(content)
+
+    def read_report(self, name: str) -> bytes | None:
+        """Return the content of the file `name` beside the games' folders; None without one. Raises FolderError."""
+        with _folder_errors(self.root / name), contextlib.suppress(FileNotFoundError):
+            return read_regular_file(self.root / name, _MAX_REPORT_BYTES)
+        return None
+
+    def removed_games(self) -> dict[int, Game]:
+        """Return the games that games.tsv names and that have no folder, by id. Raises FolderError."""
+        names = self.game_names()
+        return {key: Game(key, name) for key, name in names.items() if not os.path.lexists(self.root / str(key))}
 
     def game_names(self) -> dict[int, str]:
         """Return the games' names by id, from games.tsv; invalid lines are skipped. Raises FolderError."""
-        path = self.root / _NAMES_FILE
+        path = self.root / NAMES_FILE
         with _folder_errors(path):
             content = read_regular_file(path, _MAX_BYTES) if path.is_file() else b""
             text = content.decode("utf-8-sig", "replace")  # some editors put a byte order mark first
         pairs = (line.partition("\t") for line in text.split("\n"))
-        names = ((game_id, printable_line(name)) for game_id, _, name in pairs if _GAME_FOLDER.fullmatch(game_id))
+        names = ((game_id, printable_line(name)) for game_id, _, name in pairs if GAME_FOLDER.fullmatch(game_id))
         return {int(game_id): name for game_id, name in names if name}
 
     def add_games(self, games: Iterable[Game]) -> None:
         """Add these games to games.tsv, or rename them there, and create their folders. Raises FolderError."""
         valid = [game for game in games if is_game_id(game.id)]
-        with _folder_errors(self.root / _NAMES_FILE, writing=True):
+        with _folder_errors(self.root / NAMES_FILE, writing=True):
             _repeat_if_removed(lambda: self._add_games(valid))
 
     def _add_games(self, games: Sequence[Game]) -> None:
@@ -161,7 +183,7 @@ class FrameFolder:
             merged = names | {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
             if merged != names:
                 lines = (f"{game_id}\t{name}\n" for game_id, name in sorted(merged.items()))
-                with atomic_file(self.root / _NAMES_FILE) as temporary:
+                with atomic_file(self.root / NAMES_FILE) as temporary:
                     temporary.write_bytes("".join(lines).encode())
 
 
@@ -174,38 +196,8 @@ def _repeat_if_removed(write: Callable[[], _T]) -> _T:
     return write()
 
 
-def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    """Return the entries of `folder`. Raises OSError."""
-    with os.scandir(folder) as entries:
-        return list(entries)
-
-
-def _sort_entries(
-    entries: Iterable[os.DirEntry[str]], game: str, frames: list[StoredFrame], unrecognised: list[str]
-) -> None:
-    """Append each entry of a game's folder to `frames`, or its path to `unrecognised`."""
-    for entry in entries:
-        path = f"{game}/{entry.name}"
-        if _false_on_oserror(entry.is_file):
-            with contextlib.suppress(ValueError):
-                frames.append(StoredFrame.parse(path))
-                continue
-        unrecognised.append(path)
-
-
-def _false_on_oserror(check: Callable[[], bool]) -> bool:
-    """Return the result of an entry's `is_file` or `is_dir`; False when the system refuses to say."""
-    try:
-        return check()
-    except OSError:
-        return False
-
-
-def _file_size(entry: os.DirEntry[str]) -> int:
-    """Return a file's size in bytes; 0 for a folder, or when the size is unknown."""
-    with contextlib.suppress(OSError):
-        return entry.stat(follow_symlinks=False).st_size if entry.is_file(follow_symlinks=False) else 0
-    return 0
+def _by_game(frame: StoredFrame) -> int:
+    return frame.game_id
 
 
 @contextlib.contextmanager

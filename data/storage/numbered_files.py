@@ -1,28 +1,42 @@
-"""Numbered files of a login's frames in a game's folder: written all or none, and never in place of another file."""
+"""Numbered files of a login's frames in a game's folder: written all or none, and never in place of another file.
+
+Their lines in the manifest come first: a process that is killed in between leaves a line without a file, which nobody
+minds, and never a file whose details are lost.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from data.atomic import publish, temporary_files
+from data.atomic import folder_lock, publish, temporary_files
 
 
-def write_numbered(folder: Path, login: str, jpegs: Sequence[bytes]) -> list[int]:
-    """Write each of `jpegs` as the login's next frame in `folder`, all or none; return the numbers. Raises OSError."""
+def write_numbered(
+    folder: Path, login: str, jpegs: Sequence[bytes], describe: Callable[[Sequence[int]], None]
+) -> list[int]:
+    """Write each of `jpegs` as the login's next frame in `folder`, all or none; return the numbers. Raises OSError.
+
+    describe: adds the lines of the files with these numbers to the manifest, in the order of `jpegs`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     numbers: list[int] = []
     tried: list[tuple[Path, os.stat_result]] = []  # a final path, and the file that was about to get it
     try:
         # All bytes are on the disk before the first file gets its name: a full disk leaves no trace.
-        with temporary_files(folder, jpegs) as temporaries:
-            number = _last_number(folder, login)
+        with temporary_files(folder, jpegs) as temporaries, folder_lock(folder):
+            first = last_number(folder, login) + 1
+            planned = list(range(first, first + len(jpegs)))
+            describe(planned)
+            number = first - 1
             for temporary in temporaries:
                 number = _publish(temporary, folder, login, number + 1, tried)
                 numbers.append(number)
+            if numbers != planned:  # a user copied files there meanwhile
+                describe(numbers)
     except BaseException:  # KeyboardInterrupt too, at any moment, must leave all files or none
         for path, file in tried:
             with contextlib.suppress(OSError):
@@ -48,7 +62,7 @@ def _publish(temporary: Path, folder: Path, login: str, number: int, tried: list
         number += 1
 
 
-def _last_number(folder: Path, login: str) -> int:
+def last_number(folder: Path, login: str) -> int:
     """Return the largest number among the login's frames in this game's folder; 0 without frames.
 
     Numbers of 18 digits, which nobody reaches, do not count: the next one would have 19, which is no frame's name.

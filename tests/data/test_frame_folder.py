@@ -48,7 +48,9 @@ def _saver(folder: FrameFolder, letter: str, size: int = 1_000_000, times: int =
 
 
 def _files(folder: FrameFolder) -> list[str]:
-    return sorted(str(path.relative_to(folder.root)) for path in folder.root.rglob("*") if path.is_file())
+    """Return the paths of all files but the manifests."""
+    paths = (path for path in folder.root.rglob("*") if path.is_file() and path.name != "manifest.jsonl")
+    return sorted(str(path.relative_to(folder.root)) for path in paths)
 
 
 def test_save_names_the_files_by_game_login_and_number(folder: FrameFolder):
@@ -228,10 +230,10 @@ def test_a_missing_folder_has_no_frames_and_cannot_be_scanned(tmp_path: Path):
 
 
 def test_size_counts_every_file(folder: FrameFolder):
-    """The size includes frames, games.tsv and unrecognised files."""
+    """The size includes frames, manifests, games.tsv and unrecognised files."""
     folder.save(7, "ann", [b"x" * 100, b"x" * 20])
     (folder.root / "readme").write_bytes(b"123")
-    assert folder.size_bytes() == 123
+    assert folder.size_bytes() == 123 + (folder.root / "7/manifest.jsonl").stat().st_size
 
 
 def test_add_games_cleans_names_and_keeps_other_games(folder: FrameFolder):

@@ -1,0 +1,160 @@
+"""Manifest of a game's frames: what their file names do not say, in `<root>/<game_id>/manifest.jsonl`.
+
+One JSON object a line, UTF-8; unknown values are left out:
+
+    {"file": "login-3.jpg", "sha256": "…", "grabbed_at": "2026-11-26T10:20:14.500Z", "language": "en", "viewers": 12,
+     "title": "…", "origin": "https://www.twitch.tv/login"}
+
+Lines are appended under the lock of the game's folder. Of several lines of one file the last one counts. A line that a
+kill or a full disk cut off is skipped, and so is a line that is edited into something invalid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from data.atomic import atomic_file
+from data.entities import FrameDetails, StoredFrame
+from data.readers import read_regular_file
+from data.text import printable_line
+
+MANIFEST_FILE = "manifest.jsonl"
+_MAX_BYTES = 4 << 30  # ten million frames
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MAX_VIEWERS = 2**31 - 1  # PostgreSQL's integer
+_MAX_TEXT = 1000  # characters of a title or an origin
+
+
+def append(folder: Path, frames: Iterable[StoredFrame]) -> None:
+    """Append a line for each frame to the manifest of a game's `folder`, locked by the caller. Raises OSError."""
+    lines = "".join(map(to_line, frames)).encode()
+    if not lines:
+        return
+    # Read too: a killed process may have left a line without an end. NOFOLLOW: a link may lead anywhere.
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    with os.fdopen(os.open(folder / MANIFEST_FILE, flags, 0o666), "rb+", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(-1, os.SEEK_END)
+            lines = lines if file.read(1) == b"\n" else b"\n" + lines
+        try:
+            written = file.write(lines)
+            while written < len(lines):
+                written += file.write(lines[written:])
+            os.fsync(file.fileno())
+        except BaseException:
+            with contextlib.suppress(OSError):
+                file.truncate(size)
+            raise
+
+
+def read(folder: Path) -> dict[str, StoredFrame]:
+    """Return the frames of a game's `folder` by file name, as the manifest has them; of other files too.
+
+    Empty without a manifest. Raises OSError.
+    """
+    return {_file_name(frame): frame for frame in _frames(folder)}
+
+
+def compact(folder: Path, files: Iterable[str]) -> int:
+    """Drop the lines of all but `files`; return how many lines went. The caller holds the folder's lock.
+
+    Raises OSError.
+    """
+    kept = read(folder)
+    lines = [to_line(kept[name]) for name in sorted(kept.keys() & set(files))]
+    removed = _count_lines(folder) - len(lines)
+    if removed:
+        with atomic_file(folder / MANIFEST_FILE) as temporary:
+            temporary.write_text("".join(lines), encoding="utf-8")
+    return removed
+
+
+def to_line(frame: StoredFrame) -> str:
+    """Return the frame's line, with its end."""
+    details = frame.details
+    values = {
+        "file": _file_name(frame),
+        "sha256": frame.sha256.hex(),
+        "grabbed_at": to_iso(details.grabbed_at),
+        "language": details.language,
+        "viewers": details.viewers,
+        "title": details.title,
+        "origin": details.origin,
+    }
+    return json.dumps({key: value for key, value in values.items() if value not in ("", None)}) + "\n"
+
+
+def to_iso(epoch_s: float | None) -> str:
+    """Return epoch seconds as ISO 8601 in UTC, to a millisecond; "" for None or a time beyond the calendar."""
+    try:
+        time = _EPOCH + timedelta(seconds=epoch_s or 0) if epoch_s is not None else None
+    except (OverflowError, ValueError):
+        return ""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else ""
+
+
+def from_iso(text: str) -> float | None:
+    """Return a time in ISO 8601 as epoch seconds, in UTC if it names no zone; None for anything else."""
+    try:
+        time = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
+        # The difference, since timestamp() rounds otherwise, and fails for the first year.
+        return ((time if time.tzinfo else time.replace(tzinfo=timezone.utc)) - _EPOCH).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_details(values: Mapping[str, Any]) -> FrameDetails:
+    """Return the details in a line's or a record's values; an invalid value counts as unknown."""
+    viewers = values.get("viewers")
+    return FrameDetails(
+        grabbed_at=from_iso(str(values.get("grabbed_at") or "")),
+        language=_text(values.get("language")),
+        viewers=viewers if type(viewers) is int and 0 <= viewers <= _MAX_VIEWERS else None,
+        title=_text(values.get("title")),
+        origin=_text(values.get("origin")),
+    )
+
+
+def clean(details: FrameDetails) -> FrameDetails:
+    """Return the details as a manifest gives them back: texts in one line, times to a millisecond."""
+    time = from_iso(to_iso(details.grabbed_at))
+    texts = {name: _text(getattr(details, name)) for name in ("language", "title", "origin")}
+    viewers = details.viewers if details.viewers is not None and 0 <= details.viewers <= _MAX_VIEWERS else None
+    return replace(details, grabbed_at=time, viewers=viewers, **texts)
+
+
+def _frames(folder: Path) -> Iterator[StoredFrame]:
+    for line in _content(folder).split(b"\n"):
+        # A line may be valid JSON and nonsense, such as "[[[[…".
+        with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            values = json.loads(line)
+            frame = StoredFrame.parse(f"{folder.name}/{values['file']}")
+            sha256 = bytes.fromhex(str(values.get("sha256") or ""))
+            yield replace(frame, sha256=sha256 if len(sha256) == 32 else b"", details=parse_details(values))
+
+
+def _content(folder: Path) -> bytes:
+    try:
+        return read_regular_file(folder / MANIFEST_FILE, _MAX_BYTES)
+    except FileNotFoundError:
+        return b""
+
+
+def _count_lines(folder: Path) -> int:
+    return sum(bool(line.strip()) for line in _content(folder).split(b"\n"))
+
+
+def _text(value: Any) -> str:
+    return printable_line(value[:_MAX_TEXT]) if isinstance(value, str) else ""
+
+
+def _file_name(frame: StoredFrame) -> str:
+    return frame.path.partition("/")[2]
