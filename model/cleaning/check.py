@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from data.entities import Game, StoredFrame
-from model.cleaning.findings import GAMEPLAY, CheckResult, FrameFinding, StreamFinding
+from model.cleaning.findings import CheckResult
 
 
 def check(
