@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 # Twitch allows 4 to 25 of these characters today; old accounts may have shorter logins.
 _LOGIN = re.compile(r"[a-z0-9_]{1,25}")
 _MAX_ID = 10**18 - 1
-_FIRST_OWN_ID = 10**12  # Twitch uses none from here on
+FIRST_OWN_ID = 10**12  # Twitch uses none from here on
 # Without leading zeros a path has exactly one spelling; 18 digits always fit PostgreSQL's BIGINT.
 _PATH = re.compile(r"([1-9][0-9]{0,17})/([a-z0-9_]{1,25})-([1-9][0-9]{0,17})\.jpg")
 
@@ -23,6 +23,11 @@ def is_game_id(number: int) -> bool:
     return 1 <= number <= _MAX_ID
 
 
+def is_own_id(game_id: int) -> bool:
+    """Return whether a game's id is one of our own: the game has no id of Twitch's, or nobody could ask for it."""
+    return game_id >= FIRST_OWN_ID
+
+
 @dataclass(frozen=True, slots=True)
 class Game:
     """A Twitch category that is a game."""
@@ -33,7 +38,7 @@ class Game:
     def is_same(self, category: Game) -> bool:
         """Return whether this is the game of a category of Twitch, whose name may have changed since."""
         # By id: Twitch renames games. A game without Helix's id has its name only.
-        if self.id >= _FIRST_OWN_ID:
+        if is_own_id(self.id):
             return self.name.casefold() == category.name.casefold()
         return self.id == category.id
 
@@ -66,7 +71,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class FrameDetails:
-    """What is known of a frame beyond the name and the bytes of its file: a line of the manifest, columns of its row."""
+    """What is known of a frame beyond its file: a line of the manifest, columns of its row."""
 
     grabbed_at: float | None = None  # epoch seconds; None: unknown
     language: str = ""  # of the stream, as in Stream; empty: unknown

@@ -68,20 +68,20 @@ class FrameFolder:
         def write() -> list[int]:
             return write_numbered(folder, login, jpegs, lambda numbers: manifest.append(folder, named(numbers)))
 
-        with _folder_errors(folder, writing=True):
+        with folder_errors(folder, writing=True):
             return named(_repeat_if_removed(write))
 
     def read(self, frame: StoredFrame) -> bytes:
         """Return the frame's JPEG bytes. Raises FolderError."""
         path = self.root / frame.path
-        with _folder_errors(path):
+        with folder_errors(path):
             return read_regular_file(path, _MAX_BYTES)
 
     def sha256(self, frame: StoredFrame) -> bytes:
         """Return the SHA-256 of the frame's file. Raises FolderError."""
         path = self.root / frame.path
         digest = hashlib.sha256()
-        with _folder_errors(path), open_regular_file(path) as file:
+        with folder_errors(path), open_regular_file(path) as file:
             while part := file.read(1 << 20):  # whatever has a frame's name may be large
                 digest.update(part)
         return digest.digest()
@@ -96,7 +96,7 @@ class FrameFolder:
 
     def _unlink(self, paths: Iterable[str]) -> None:
         for path in paths:
-            with _folder_errors(self.root / path):
+            with folder_errors(self.root / path):
                 (self.root / path).unlink(missing_ok=True)
 
     def frames(self) -> Iterator[StoredFrame]:
@@ -122,7 +122,7 @@ class FrameFolder:
         known: dict[StoredFrame, StoredFrame] = {}
         for game_id in {frame.game_id for frame in frames}:
             folder = self.root / str(game_id)
-            with _folder_errors(folder / manifest.MANIFEST_FILE):
+            with folder_errors(folder / manifest.MANIFEST_FILE):
                 known.update((frame, frame) for frame in manifest.read(folder).values())
         return [known.get(frame, frame) for frame in frames]
 
@@ -130,7 +130,7 @@ class FrameFolder:
         """Add the SHA-256 and the details of these frames, whose files exist, to the manifests. Raises FolderError."""
         for game_id, group in groupby(sorted(frames, key=_by_game), key=_by_game):
             folder = self.root / str(game_id)
-            with _folder_errors(folder, writing=True), folder_lock(folder):
+            with folder_errors(folder, writing=True), folder_lock(folder):
                 manifest.append(folder, group)
 
     def compact(self, game_ids: Iterable[int]) -> int:
@@ -138,18 +138,18 @@ class FrameFolder:
         dropped = 0
         for game_id in game_ids:
             folder = self.root / str(game_id)
-            with _folder_errors(folder, writing=True), contextlib.suppress(FileNotFoundError), folder_lock(folder):
+            with folder_errors(folder, writing=True), contextlib.suppress(FileNotFoundError), folder_lock(folder):
                 dropped += manifest.compact(folder, (entry.name for entry in os.scandir(folder)))
         return dropped
 
     def save_report(self, name: str, content: bytes) -> None:
         """Write the small file `name` beside the games' folders, in place of an earlier one. Raises FolderError."""
-        with _folder_errors(self.root / name, writing=True), atomic_file(self.root / name) as temporary:
+        with folder_errors(self.root / name, writing=True), atomic_file(self.root / name) as temporary:
             temporary.write_bytes(content)
 
     def read_report(self, name: str) -> bytes | None:
         """Return the content of the file `name` beside the games' folders; None without one. Raises FolderError."""
-        with _folder_errors(self.root / name), contextlib.suppress(FileNotFoundError):
+        with folder_errors(self.root / name), contextlib.suppress(FileNotFoundError):
             return read_regular_file(self.root / name, _MAX_REPORT_BYTES)
         return None
 
@@ -161,7 +161,7 @@ class FrameFolder:
     def game_names(self) -> dict[int, str]:
         """Return the games' names by id, from games.tsv; invalid lines are skipped. Raises FolderError."""
         path = self.root / NAMES_FILE
-        with _folder_errors(path):
+        with folder_errors(path):
             content = read_regular_file(path, _MAX_BYTES) if path.is_file() else b""
             text = content.decode("utf-8-sig", "replace")  # some editors put a byte order mark first
         pairs = (line.partition("\t") for line in text.split("\n"))
@@ -171,7 +171,7 @@ class FrameFolder:
     def add_games(self, games: Iterable[Game]) -> None:
         """Add these games to games.tsv, or rename them there, and create their folders. Raises FolderError."""
         valid = [game for game in games if is_game_id(game.id)]
-        with _folder_errors(self.root / NAMES_FILE, writing=True):
+        with folder_errors(self.root / NAMES_FILE, writing=True):
             _repeat_if_removed(lambda: self._add_games(valid))
 
     def _add_games(self, games: Sequence[Game]) -> None:
@@ -201,7 +201,7 @@ def _by_game(frame: StoredFrame) -> int:
 
 
 @contextlib.contextmanager
-def _folder_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
+def folder_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
     """Translate an OSError in the block into a FolderError that names `path` and says what to do."""
     try:
         yield

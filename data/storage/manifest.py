@@ -79,6 +79,11 @@ def compact(folder: Path, files: Iterable[str]) -> int:
 
 def to_line(frame: StoredFrame) -> str:
     """Return the frame's line, with its end."""
+    return json.dumps(to_values(frame)) + "\n"
+
+
+def to_values(frame: StoredFrame) -> dict[str, Any]:
+    """Return the values of the frame's line, without the unknown ones."""
     details = frame.details
     values = {
         "file": _file_name(frame),
@@ -89,7 +94,7 @@ def to_line(frame: StoredFrame) -> str:
         "title": details.title,
         "origin": details.origin,
     }
-    return json.dumps({key: value for key, value in values.items() if value not in ("", None)}) + "\n"
+    return {key: value for key, value in values.items() if value not in ("", None)}
 
 
 def to_iso(epoch_s: float | None) -> str:

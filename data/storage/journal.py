@@ -1,0 +1,148 @@
+"""Journal of a change: every move of files, written to the disk before the first file moves.
+
+    <root>/.changes/<id>.pending    decided, and perhaps in part carried out
+    <root>/.changes/<id>.done       carried out
+
+The first line says what the change is for; each other line is a move from one path below the root to another one. Paths
+are those of frames, or `.trash/<id>/<path of the frame>`. The line also has what the manifest says of the frame.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from data.atomic import atomic_file, flush_to_disk
+from data.entities import StoredFrame
+from data.errors import FolderError
+from data.readers import read_regular_file
+from data.storage.folder_scan import CHANGES_FOLDER, TRASH_FOLDER
+from data.storage.manifest import parse_details, to_values
+from data.text import printable, printable_line
+
+_MAX_BYTES = 4 << 30
+_NAME = re.compile(r"([0-9]{8}-[0-9]{6}-[0-9]{6})\.(pending|done)", re.ASCII)
+_TRASHED = re.compile(rf"{re.escape(TRASH_FOLDER)}/[0-9]{{8}}-[0-9]{{6}}-[0-9]{{6}}/(.+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class FileMove:
+    """One file's move, by paths below the root."""
+
+    frame: StoredFrame  # as it was at `source` when the change was made, with its hash and details
+    source: str
+    target: str
+    reason: str = ""  # why, for people
+
+    @property
+    def target_frame(self) -> StoredFrame | None:
+        """The frame at the target; None in the trash."""
+        if self.target.startswith(f"{TRASH_FOLDER}/"):
+            return None
+        return replace(StoredFrame.parse(self.target), sha256=self.frame.sha256, details=self.frame.details)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the dataset: files that moved together."""
+
+    id: str  # its time in UTC with microseconds, so that later changes sort behind
+    summary: str  # what it was for
+    undoes: str  # id of the change that it undoes; "" for none
+    moves: tuple[FileMove, ...]
+    is_done: bool = False
+
+    @property
+    def trashed(self) -> int:
+        """Number of files that went to the trash."""
+        return sum(move.target_frame is None for move in self.moves)
+
+
+def new_id() -> str:
+    """Return the id of a new change."""
+    return datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S-%f")
+
+
+def trash_path(change_id: str, frame: StoredFrame) -> str:
+    """Return the place of a frame in the trash, below the root."""
+    return f"{TRASH_FOLDER}/{change_id}/{frame.path}"
+
+
+def write(root: Path, change: Change) -> None:
+    """Write a pending change to the disk: from then on it will be carried out. Raises OSError."""
+    (root / CHANGES_FOLDER).mkdir(exist_ok=True)
+    header = {"summary": printable_line(change.summary), "undoes": change.undoes}
+    lines = [json.dumps(header), *(json.dumps(_to_line(move)) for move in change.moves)]
+    with atomic_file(_path(root, change.id, "pending")) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def add_moves(root: Path, change_id: str, moves: Iterable[FileMove]) -> None:
+    """Add moves to a pending change; a later line of one source takes the place of the earlier one. Raises OSError."""
+    path = _path(root, change_id, "pending")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("".join(f"\n{json.dumps(_to_line(move))}" for move in moves) + "\n")
+    flush_to_disk(path)
+
+
+def finish(root: Path, change_id: str) -> None:
+    """Note that the change was carried out. Raises OSError."""
+    _path(root, change_id, "pending").replace(_path(root, change_id, "done"))
+
+
+def change_ids(root: Path, *, pending: bool = False) -> list[str]:
+    """Return the ids of all changes, or of the pending ones, oldest first. Raises OSError."""
+    try:
+        names = sorted(path.name for path in (root / CHANGES_FOLDER).iterdir())
+    except FileNotFoundError:
+        return []
+    found = filter(None, map(_NAME.fullmatch, names))
+    return [match[1] for match in found if not pending or match[2] == "pending"]
+
+
+def read(root: Path, change_id: str) -> Change:
+    """Return a change. Raises FolderError: there is none, or its journal is damaged; OSError."""
+    for state in ("done", "pending"):
+        path = _path(root, change_id, state)
+        if _NAME.fullmatch(path.name) and path.exists():
+            return _parse(path, change_id, is_done=state == "done")
+    raise FolderError(f"There is no change {printable(change_id)}: list the changes with model.check --changes.")
+
+
+def _parse(path: Path, change_id: str, *, is_done: bool) -> Change:
+    lines = [line for line in read_regular_file(path, _MAX_BYTES).split(b"\n") if line.strip()]
+    try:
+        header = json.loads(lines[0])
+        moves = {move.source: move for move in map(_parse_move, lines[1:])}
+        return Change(change_id, str(header["summary"]), str(header["undoes"]), tuple(moves.values()), is_done)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise FolderError(f"{printable(str(path))} is damaged: restore it, or move it away.") from error
+
+
+def _parse_move(line: bytes) -> FileMove:
+    values = json.loads(line)
+    source, target = str(values["from"]), str(values["to"])
+    sha256 = bytes.fromhex(str(values.get("sha256") or ""))
+    frame = replace(_frame_at(source), sha256=sha256, details=parse_details(values))
+    _frame_at(target)  # raises for a path outside of the dataset
+    return FileMove(frame, source, target, str(values.get("reason") or ""))
+
+
+def _frame_at(path: str) -> StoredFrame:
+    """Return the frame of a path below the root, in the trash too. Raises ValueError for any other path."""
+    match = _TRASHED.fullmatch(path)
+    return StoredFrame.parse(match[1] if match else path)
+
+
+def _to_line(move: FileMove) -> dict[str, object]:
+    values = to_values(move.frame)
+    del values["file"]
+    return {"from": move.source, "to": move.target, "reason": move.reason, **values}
+
+
+def _path(root: Path, change_id: str, state: str) -> Path:
+    return root / CHANGES_FOLDER / f"{change_id}.{state}"

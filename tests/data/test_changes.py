@@ -1,0 +1,195 @@
+"""Changes of the dataset: moves to another game and to the trash, undo, and what a kill in the middle leaves."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from data.entities import FrameDetails, Game, StoredFrame
+from data.errors import CatalogUnavailable, FolderError
+from data.storage.catalog import Catalog, CatalogChanges
+from data.storage.changes import FrameChanges, Move
+from data.storage.frame_folder import FrameFolder
+
+DETAILS = FrameDetails(1_700_000_000.0, "ja", 12, "a title", "https://www.twitch.tv/ann")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FrameFolder:
+    store = FrameFolder(tmp_path / "frames")
+    store.add_games([Game(7, "Chess"), Game(8, "Go")])
+    return store
+
+
+@pytest.fixture
+def catalog(engine: sa.Engine, store: FrameFolder) -> Catalog:
+    catalog = Catalog(engine)
+    catalog.add_games([Game(7, "Chess"), Game(8, "Go")])
+    return catalog
+
+
+def _save(store: FrameFolder, catalog: Catalog, count: int, login: str = "ann", game_id: int = 7) -> list[StoredFrame]:
+    frames = store.save(game_id, login, [f"{login}{game_id}{n}".encode() for n in range(count)], [DETAILS] * count)
+    catalog.add_frames(frames)
+    return frames
+
+
+def _check(store: FrameFolder, catalog: Catalog) -> set[str]:
+    """Check that rows, files and counts agree; return the paths."""
+    snapshot = catalog.snapshot()
+    assert snapshot.paths == {frame.path for frame in store.frames()}
+    assert not snapshot.wrong_counts
+    return set(snapshot.paths)
+
+
+def test_apply_moves_files_rows_and_details_together(store: FrameFolder, catalog: Catalog):
+    """A frame in another game has the next number there, its details and its row; one in the trash has no row."""
+    frames = _save(store, catalog, 3)
+    _save(store, catalog, 1, game_id=8)
+    change = FrameChanges(store, catalog).apply([Move(frames[0], 8, "shows Go"), Move(frames[1], None)], "check")
+    assert _check(store, catalog) == {"7/ann-3.jpg", "8/ann-1.jpg", "8/ann-2.jpg"}
+    (moved,) = store.described([StoredFrame(8, "ann", 2)])
+    assert (moved.sha256, moved.details) == (frames[0].sha256, DETAILS)
+    assert (change.is_done, change.trashed, len(change.moves)) == (True, 1, 2)
+    assert (store.root / ".trash" / change.id / "7/ann-2.jpg").read_bytes() == b"ann71"
+    assert store.scan().unrecognised == ()
+
+
+def test_undo_brings_everything_back(store: FrameFolder, catalog: Catalog):
+    """After an undo the dataset is as before, with its details; the trash is empty; and it cannot be undone twice."""
+    frames = _save(store, catalog, 3)
+    before = _check(store, catalog)
+    changes = FrameChanges(store, catalog)
+    change = changes.apply([Move(frames[0], 8), Move(frames[1], None)], "check")
+    store.compact([7, 8])  # as dbSync does
+    undo = changes.undo()
+    assert _check(store, catalog) == before
+    assert [(f.sha256, f.details) for f in store.described(frames)] == [(f.sha256, f.details) for f in frames]
+    assert not (store.root / ".trash").exists()
+    assert undo.undoes == change.id
+    with pytest.raises(FolderError, match="no change to undo"):
+        changes.undo()
+    with pytest.raises(FolderError, match="undone already"):
+        changes.undo(change.id)
+    changes.undo(undo.id)  # which is: do it again
+    assert _check(store, catalog) == {"7/ann-3.jpg", "8/ann-1.jpg"}
+
+
+def test_undo_with_a_taken_name_takes_the_next_number(store: FrameFolder, catalog: Catalog):
+    """A download may have given the number to another frame meanwhile."""
+    frames = _save(store, catalog, 2)
+    changes = FrameChanges(store, catalog)
+    changes.apply([Move(frames[1], None)], "check")
+    catalog.add_frames(store.save(7, "ann", [b"other"]))
+    changes.undo()
+    assert _check(store, catalog) == {"7/ann-1.jpg", "7/ann-2.jpg", "7/ann-3.jpg"}
+    assert store.read(StoredFrame(7, "ann", 3)) == b"ann71"
+
+
+def test_apply_without_files_does_nothing(store: FrameFolder, catalog: Catalog):
+    """Frames that are gone, and frames that are in the game already, are left out; nothing is written."""
+    frames = _save(store, catalog, 2)
+    store.delete(frames[:1])
+    change = FrameChanges(store, catalog).apply([Move(frames[0], None), Move(frames[1], 7)], "check")
+    assert change.moves == ()
+    assert FrameChanges(store, catalog).changes() == []
+
+
+def test_apply_to_an_unknown_game_is_refused(store: FrameFolder, catalog: Catalog):
+    """A game without a name is no target, and no frame moves."""
+    frames = _save(store, catalog, 1)
+    with pytest.raises(FolderError, match="no game 99"):
+        FrameChanges(store, catalog).apply([Move(frames[0], 99)], "check")
+    assert _check(store, catalog) == {"7/ann-1.jpg"}
+
+
+class _KilledAt:
+    """A trace function that raises at the n-th line of the storage room: a kill there leaves the same files."""
+
+    def __init__(self, line: int) -> None:
+        self._left = line
+
+    def __call__(self, frame, event, _arg):
+        if not frame.f_code.co_filename.endswith(("changes.py", "journal.py")):
+            return None
+        self._left -= event == "line"
+        if self._left < 0:
+            os._exit(9)
+        return self
+
+
+@pytest.mark.parametrize("action", ["apply", "undo"])
+def test_a_change_killed_at_any_line_is_finished_or_did_not_begin(
+    store: FrameFolder, catalog: Catalog, engine: sa.Engine, action: str
+):
+    """A child process dies at each 40th line in turn; the next command finishes the change, or nothing has moved."""
+    frames = _save(store, catalog, 4)
+    whole = _check(store, catalog)
+    changed = {"7/ann-3.jpg", "7/ann-4.jpg", "8/ann-1.jpg"}
+    changes = FrameChanges(store, catalog)
+    outcomes = set()
+    moves = [Move(frames[0], 8), Move(frames[1], None)]
+    for line in range(0, 4000, 40):
+        if action == "undo":
+            changes.apply(moves, "check")
+        child = os.fork()
+        if child == 0:
+            engine.dispose(close=False)
+            sys.settrace(_KilledAt(line))
+            getattr(changes, action)(*([moves, "check"] if action == "apply" else []))
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        finished = changes.finish_pending()
+        found = _check(store, catalog)
+        assert found in (whole, changed)
+        outcomes.add((found == whole, finished))
+        if found == changed:
+            changes.undo()
+        assert _check(store, catalog) == whole
+        if code == 0:
+            break
+    assert code == 0
+    assert {finished for _, finished in outcomes} == {0, 1}
+
+
+def test_a_change_without_a_database_is_finished_later(store: FrameFolder, catalog: Catalog, engine: sa.Engine):
+    """The files move; the rows follow when the database is back."""
+
+    class Away(Catalog):
+        def apply(self, changes: CatalogChanges) -> None:
+            raise CatalogUnavailable("away")
+
+    frames = _save(store, catalog, 2)
+    with pytest.raises(CatalogUnavailable):
+        FrameChanges(store, Away(engine)).apply([Move(frames[0], 8)], "check")
+    assert FrameChanges(store, catalog).finish_pending() == 1
+    assert _check(store, catalog) == {"7/ann-2.jpg", "8/ann-1.jpg"}
+
+
+def test_a_target_that_is_taken_after_a_kill_gets_the_next_number(store: FrameFolder, catalog: Catalog):
+    """Between the journal and the move, a download may take the number that the journal names."""
+
+    frames = _save(store, catalog, 1)
+    changes = FrameChanges(store, catalog)
+    change = changes.apply([Move(frames[0], 8)], "check")
+    changes.undo()
+    catalog.add_frames(store.save(8, "ann", [b"taken"]))
+    done = store.root / ".changes" / f"{change.id}.done"
+    done.rename(done.with_suffix(".pending"))
+    assert changes.finish_pending() == 1
+    assert _check(store, catalog) == {"8/ann-1.jpg", "8/ann-2.jpg"}
+    assert store.read(StoredFrame(8, "ann", 2)) == b"ann70"
+
+
+@pytest.mark.parametrize("line", ['{"from": "../../etc/passwd", "to": "7/ann-1.jpg"}', '{"from": 1}', "[[", "{}"])
+def test_a_damaged_journal_is_refused(store: FrameFolder, catalog: Catalog, line: str):
+    """A journal that was edited moves no file."""
+    (store.root / ".changes").mkdir()
+    journal = store.root / ".changes/20260101-000000-000000.pending"
+    journal.write_text('{"summary": "x", "undoes": ""}\n' + line)
+    with pytest.raises(FolderError, match="damaged"):
+        FrameChanges(store, catalog).finish_pending()
