@@ -131,6 +131,10 @@ class Settings(BaseModel):
     """Minimum number of live streams for a game to be added."""
     non_games: fields.IdSet = NON_GAMES
     """Ids of categories that are never added, by commas or as JSON. Those without an IGDB id are always skipped."""
+    exclude_games: fields.EntryList = ()
+    """Names or ids of games to leave out of a download, by commas or as JSON; @path: a file with one a line."""
+    exclude_streamers: fields.EntryList = ()
+    """Logins of streamers to leave out of a download, by commas or as JSON; @path: a file with one a line."""
     streams_per_game: fields.Count = Field(5, ge=1)
     """Streams to grab from a game in one round."""
     stream_tries: fields.Count = Field(10, ge=1)

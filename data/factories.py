@@ -45,6 +45,23 @@ def make_frame_store(settings: Settings) -> FrameStore:
     return FrameFolder(settings.download_path / "frames")
 
 
+def make_exclusion(settings: Settings) -> Callable[[str], bool]:
+    """Return what says whether a login must not be collected or imported: it is in EXCLUDE_STREAMERS, or forgotten.
+
+    Raises SettingsError: a list file cannot be read, or an entry is no login. The result raises FolderError.
+    """
+    from data.entities import is_login
+    from data.errors import SettingsError
+    from data.settings.lists import read_entries
+    from data.storage.pseudonyms import Forgotten
+
+    excluded = {entry.lower() for entry in read_entries(settings.exclude_streamers, "EXCLUDE_STREAMERS")}
+    if invalid := next((login for login in sorted(excluded) if not is_login(login)), None):
+        raise SettingsError(f"EXCLUDE_STREAMERS: invalid login {invalid!r}; write the last part of the channel's URL")
+    forgotten = Forgotten(settings.download_path / "frames")
+    return lambda login: login in excluded or forgotten.holds(login)
+
+
 def open_claims(settings: Settings) -> Claims:
     """Return a context manager: the claims of streams that keep two downloads into one dataset apart."""
     from data.storage.claims import Claims

@@ -42,6 +42,12 @@ def _split_without_empty(value: Any) -> Any:
     return [item for item in items if item != ""] if isinstance(items, list) else items
 
 
+def _split_entries(value: Any) -> Any:
+    items = _split_without_empty(value)
+    # [509658, "Chess"] in JSON: ids may be numbers.
+    return [str(item) if type(item) is int else item for item in items] if isinstance(items, list) else items
+
+
 def _lower_case(items: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(item.strip().lower() for item in items)
 
@@ -102,6 +108,11 @@ def _check_interval(seconds: float) -> float:
 _LIST = "separated by commas or as a JSON list"
 _LowerCase = Annotated[tuple[str, ...], AfterValidator(_lower_case)]
 NameList = Annotated[_LowerCase, BeforeValidator(_split_without_empty), Form(f"names, {_LIST}")]
+EntryList = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_split_entries),
+    Form(f"names or ids, {_LIST}; @path stands for a file with one a line"),
+]
 IdSet = Annotated[frozenset[int], BeforeValidator(_split_without_empty), Form(f"whole numbers, {_LIST}")]
 # An empty item is refused here: without it the list may be empty, which stands for all languages.
 Languages = Annotated[

@@ -14,19 +14,14 @@ from typing import Any, TypeVar
 
 import requests
 
-from data.backoff import Backoff
 from data.entities import Game, Stream, is_login
-from data.errors import CategoryNotFound, DirectoryError, DirectoryUnauthorized, DirectoryUnavailable, SettingsError
-from data.http.session import read_body
+from data.errors import CategoryNotFound, DirectoryError, DirectoryUnauthorized, DirectoryUnavailable
 from data.text import valid_unicode
 from data.twitch import responses
+from data.twitch.helix_requests import BadRequest, HelixRequests
 from data.twitch.paging import paginate
 
-HELIX_URL = "https://api.twitch.tv/helix/"
-TOKEN_URL = "https://id.twitch.tv/oauth2/token"
-
 _PAGE = 100  # items: the maximum of a page, and of ids or logins in one request
-_MAX_RESPONSE_BYTES = 8 << 20  # a page of 100 streams has about 100 kB
 _MAX_REFUSALS = 5  # of one kind of request, in a row
 
 T = TypeVar("T")
@@ -72,16 +67,16 @@ class Helix:
         languages: Iterable[str] = (),
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        if not client_id:
-            raise SettingsError("CLIENT_ID is empty; register an application at https://dev.twitch.tv/console/apps")
-        if not (access_token or client_secret):
-            raise SettingsError("ACCESS_TOKEN and CLIENT_SECRET are empty; set one of them")
-        self._session = session
-        self._client_id, self._token, self._secret = client_id, access_token, client_secret
-        self._retry_budget_s, self._deadline_s = retry_budget_s, deadline_s
+        self._requests = HelixRequests(
+            session,
+            client_id,
+            access_token=access_token,
+            client_secret=client_secret,
+            retry_budget_s=retry_budget_s,
+            deadline_s=deadline_s,
+            sleep=sleep,
+        )
         self._languages = list(languages)
-        self._sleep = sleep
-        self._rate_limited_until = 0.0  # monotonic seconds: the clock may be set
         self._refusals: Counter[str] = Counter()  # by path, since its last success
         self.invalid_items = 0  # games and streams that were malformed, and skipped
 
@@ -94,7 +89,7 @@ class Helix:
         games = self._paginate("games/top", {}, "id", responses.parse_listed_game)
         try:
             yield from (game for game in games if game.id not in excluded)
-        except _BadRequest as error:
+        except BadRequest as error:
             self._count_refusal("games/top", error)
             raise
 
@@ -102,21 +97,36 @@ class Helix:
         """Return the games with these ids, by id. Unknown ids are absent."""
         wanted = sorted(set(ids))
         pages = (wanted[start : start + _PAGE] for start in range(0, len(wanted), _PAGE))
-        found = (responses.parse_items(self._request_with_retry("games", {"id": page})) for page in pages)
+        found = (responses.parse_items(self._get("games", {"id": page})) for page in pages)
         return {game.id: game for items in found for _, game in self._parse(items, responses.parse_game) if game}
 
     def game_by_name(self, name: str) -> Game:
         """Return the category with this name, spelled as Twitch spells it. Raises CategoryNotFound."""
-        items = responses.parse_items(self._request_with_retry("games", {"name": valid_unicode(name)}))
+        items = responses.parse_items(self._get("games", {"name": valid_unicode(name)}))
         if not items:
             raise CategoryNotFound(f"Twitch has no category {name!r}; spell the name as Twitch does")
         return next(game for _, game in self._parse(items, responses.parse_game) if game)
+
+    def games_by_name(self, names: Iterable[str]) -> dict[str, Game]:
+        """Return the categories with these names, by the name as given. Letter case is no matter; others are absent."""
+        wanted = sorted(set(names))
+        found: dict[str, Game] = {}
+        for start in range(0, len(wanted), _PAGE):
+            page = [valid_unicode(name) for name in wanted[start : start + _PAGE]]
+            items = responses.parse_items(self._get("games", {"name": page}))
+            found |= {game.name.casefold(): game for _, game in self._parse(items, responses.parse_game) if game}
+        return {name: found[name.casefold()] for name in wanted if name.casefold() in found}
+
+    def search_categories(self, query: str, max_games: int = 20) -> list[Game]:
+        """Return up to `max_games` categories whose names match the query, best first, games or not."""
+        page = self._get("search/categories", {"query": valid_unicode(query), "first": max_games})
+        return [game for _, game in self._parse(responses.parse_items(page), responses.parse_game) if game]
 
     def streams_by_game(self, game_id: int, max_streams: int = _PAGE) -> list[Stream]:
         """Return up to `max_streams` live streams of a game, by viewers, descending. Some may have ended already."""
         try:
             return list(islice(self.iter_streams(game_id), max_streams))
-        except _BadRequest as error:
+        except BadRequest as error:
             self._count_refusal("streams", error)
             log.warning("%s; taking no streams of game %d", error, game_id)  # those of other games may be listed
             return []
@@ -140,7 +150,7 @@ class Helix:
         # One malformed login fails the whole request (twitchdev/issues 700), so bisect to isolate it.
         try:
             return list(self._paginate("streams", {"user_login": logins}, "user_login", responses.parse_stream))
-        except _BadRequest:
+        except BadRequest:
             if len(logins) == 1:
                 return []
         half = len(logins) // 2
@@ -149,13 +159,18 @@ class Helix:
     def _paginate(self, path: str, params: dict[str, Any], key: str, parse: Parse[T]) -> Iterator[T]:
         def request(cursor: str) -> dict[str, Any]:
             try:  # requests leaves out a parameter that is None
-                return self._request_with_retry(path, {**params, "first": _PAGE, "after": cursor or None})
-            except _BadRequest:
+                return self._get(path, {**params, "first": _PAGE, "after": cursor or None})
+            except BadRequest:
                 if not cursor:
                     raise
                 return {"data": []}  # an invalid cursor ends the paging
 
         return paginate(request, key, lambda items: self._parse(items, parse))
+
+    def _get(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
+        response = self._requests.get(path, params)
+        self._refusals.pop(path, None)
+        return response
 
     def _parse(self, items: Iterable[Any], parse: Parse[T]) -> list[tuple[dict[str, Any], T | None]]:
         """Return the valid items, each with its value; count the others.
@@ -179,72 +194,3 @@ class Helix:
         self._refusals[path] += 1
         if self._refusals[path] >= _MAX_REFUSALS:
             raise DirectoryUnauthorized(f"{error}, {_MAX_REFUSALS} times in a row; check LANGUAGES") from error
-
-    def _request_with_retry(self, path: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Return the response to a GET; wait for rate limits and retry failures, within the budget."""
-        backoff, renewed = Backoff(self._retry_budget_s, jitter=0.5), False
-        while True:
-            self._wait_for_rate_limit(backoff)
-            try:
-                self._token = self._token or self._new_token()
-                headers = {"Authorization": f"Bearer {self._token}", "Client-Id": self._client_id}
-                response = self._send("GET", HELIX_URL + path, params=params, headers=headers)
-                if response.status == 200:
-                    self._refusals.pop(path, None)
-                    return response.json_object()
-                if response.status >= 500 or response.status < 400:
-                    raise DirectoryUnavailable(f"Twitch returned HTTP {response.status}")
-            except DirectoryUnavailable as error:
-                self._pause(backoff.next_pause_s(), error, warn=backoff.attempts == 4)  # after 3.5 s
-                continue
-            if response.status == 401 and self._secret and not renewed:
-                self._token, renewed = "", True  # revoked before its expiry: renew it once
-            elif response.status in (401, 403):
-                what = f"the credentials (HTTP {response.status}: {response.message})"
-                raise DirectoryUnauthorized(f"Twitch rejected {what}; check CLIENT_ID and the token")
-            elif response.status != 429:  # after a 429 the loop waits for the rate limit
-                raise _BadRequest(f"Twitch rejected {path} (HTTP {response.status}: {response.message})")
-
-    def _wait_for_rate_limit(self, backoff: Backoff) -> None:
-        pause_s = self._rate_limited_until - time.monotonic()
-        if pause_s > 0:
-            error = DirectoryUnavailable(f"Twitch's rate limit is exhausted; it resets in {pause_s:.0f} s")
-            self._pause(pause_s if backoff.allows(pause_s) else None, error)
-
-    def _pause(self, pause_s: float | None, error: DirectoryUnavailable, warn: bool = False) -> None:
-        """Wait; raise `error` if the budget does not allow it (None), or if the wait is stopped."""
-        if pause_s is None:
-            raise error
-        log.log(logging.WARNING if warn else logging.INFO, "%s; retrying in %.1f s", error, pause_s)
-        if self._sleep(pause_s):
-            raise error
-
-    def _new_token(self) -> str:
-        """Request an app access token (client credentials flow, which has no refresh tokens)."""
-        form = {"client_id": self._client_id, "client_secret": self._secret, "grant_type": "client_credentials"}
-        response = self._send("POST", TOKEN_URL, data=form, allow_redirects=False)  # a redirect would get the secret
-        if response.status in (400, 401, 403):
-            reason = f"HTTP {response.status}: {response.message}"
-            raise DirectoryUnauthorized(f"Twitch rejected CLIENT_ID and CLIENT_SECRET ({reason}); check them")
-        if response.status != 200:
-            raise DirectoryUnavailable(f"Twitch returned HTTP {response.status} instead of a token")
-        return responses.parse_token(response.json_object())
-
-    def _send(self, method: str, url: str, **kwargs: Any) -> responses.HelixResponse:
-        """Send one request, read its whole body within the deadline, and note the rate limit in its headers."""
-        try:
-            response = self._session.request(method, url, stream=True, **kwargs)
-            body = read_body(response, self._deadline_s, _MAX_RESPONSE_BYTES)
-        except requests.RequestException as error:
-            raise DirectoryUnavailable(f"Twitch cannot be reached: {type(error).__name__}") from error
-        if response.headers.get("Ratelimit-Remaining") == "0" or response.status_code == 429:
-            pause_s = responses.parse_rate_limit_pause_s(response.headers.get("Ratelimit-Reset"))
-            self._rate_limited_until = time.monotonic() + pause_s
-        return responses.HelixResponse(response.status_code, body)
-
-
-class _BadRequest(DirectoryUnavailable):
-    """Twitch rejected this request, with a 4xx other than 401, 403 and 429; the client does not retry it.
-
-    It counts as unavailable, so that a download waits and goes on with other requests, but not for ever.
-    """

@@ -195,7 +195,7 @@ def test_status_429_waits_for_the_reset(reset):
     class Until(Clock):  # records the pause and ends it at once: the next one is computed from the wall clock
         def sleep(self, seconds):
             clock.slept.append(seconds)
-            helix._rate_limited_until = 0
+            helix._requests._rate_limited_until = 0
 
     with ScriptedServer([limited, page(1)]) as server:
         helix = client(server.url, Until())

@@ -255,16 +255,16 @@ def test_clock_set_back_after_a_429_does_not_lengthen_the_pause(monkeypatch):
 
         def sleep(seconds: float) -> None:
             pauses.append(seconds)
-            client._rate_limited_until = 0.0
+            client._requests._rate_limited_until = 0.0
 
-        send = client._send
+        send = client._requests._send
 
         def send_and_set_back(*args: object, **kwargs: object) -> object:
             response = send(*args, **kwargs)
             monkeypatch.setattr(time, "time", lambda: now - 86_400)
             return response
 
-        client._sleep, client._send = sleep, send_and_set_back
+        client._requests._sleep, client._requests._send = sleep, send_and_set_back
         assert list(client.top_games()) == [Game(7, "Pong")]
     assert len(pauses) == 1
     assert pauses[0] < 61

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timezone
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -74,6 +75,7 @@ class Api:
         endpoints = {
             "/helix/games/top": self._top_games,
             "/helix/games": self._games,
+            "/helix/search/categories": self._search,
             "/helix/streams": self._streams,
             "/helix/users": self._users,
         }
@@ -124,6 +126,17 @@ class Api:
             return _error(400, 'The parameter "id" or "name" must be given 1 to 100 times')
         games = {c.game_id: c for c in self._world.channels if str(c.game_id) in ids or c.game in names}
         return json_response({"data": [_game(channel) for channel in games.values()]})
+
+    def _search(self, request: Request) -> Response:
+        """Search names by the beginnings of their words; close misspellings match, too."""
+        query = request.param("query").casefold()
+        if not query:
+            return _error(400, 'The parameter "query" was malformed: the value must not be empty')
+        games = {channel.game.casefold(): channel for channel in self._world.channels}
+        close = get_close_matches(query, games, cutoff=0.75)
+        found = [name for name in games if name in close or _matches(name, query)]
+        keys = ("id", "name", "box_art_url")  # no igdb_id, unlike the other lists of games
+        return _page(request, [{key: _game(games[name])[key] for key in keys} for name in found], self._paging)
 
     def _streams(self, request: Request) -> Response:
         logins, game_ids = request.query.get("user_login", []), request.query.get("game_id", [])
@@ -183,6 +196,14 @@ class Api:
 def _game(channel: Channel) -> dict[str, Any]:
     box = f"https://static-cdn.jtvnw.net/ttv-boxart/{channel.game_id}-{{width}}x{{height}}.jpg"
     return {"id": str(channel.game_id), "name": channel.game, "box_art_url": box, "igdb_id": channel.igdb_id}
+
+
+def _matches(name: str, query: str) -> bool:
+    words = name.split()
+    asked = query.split()
+    return any(word.startswith(query) for word in [name, *words]) or all(
+        any(word.startswith(part) for word in words) for part in asked
+    )
 
 
 def _page(request: Request, items: Sequence[dict[str, Any]], paging: str) -> Response:

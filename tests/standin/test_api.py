@@ -22,6 +22,7 @@ STRANGE = [{"Authorization": ""}, {"Authorization": "Bearer stale"}, {"Client-Id
     [
         ("games/top", {"first": "100"}, "GetTopGamesResponse"),
         ("games", {"id": ["9000002", "509658", "1"]}, "GetGamesResponse"),
+        ("search/categories", {"query": "bz"}, "SearchCategoriesResponse"),
         ("streams", {"first": "100"}, "GetStreamsResponse"),
         ("streams", {"user_login": ["bzflag_ctf", "nobody_here"]}, "GetStreamsResponse"),
         ("users", {"login": ["bzflag_ctf", "nobody_here"]}, "GetUsersResponse"),
