@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from data.atomic import atomic_file, flush_to_disk
+from data.atomic import atomic_file
 from data.entities import StoredFrame
 from data.errors import FolderError
 from data.readers import read_regular_file
@@ -75,18 +75,29 @@ def trash_path(change_id: str, frame: StoredFrame) -> str:
 def write(root: Path, change: Change) -> None:
     """Write a pending change to the disk: from then on it will be carried out. Raises OSError."""
     (root / CHANGES_FOLDER).mkdir(exist_ok=True)
+    _write(root, change, "pending")
+
+
+def rewrite(root: Path, change: Change) -> None:
+    """Replace the journal of a change that was carried out; without moves, delete it. Raises OSError."""
+    if change.moves:
+        _write(root, change, "done")
+    else:  # it would be the last change for ever, for undo has nothing to do with it
+        _path(root, change.id, "done").unlink(missing_ok=True)
+
+
+def _write(root: Path, change: Change, state: str) -> None:
     header = {"summary": printable_line(change.summary), "undoes": change.undoes}
     lines = [json.dumps(header), *(json.dumps(_to_line(move)) for move in change.moves)]
-    with atomic_file(_path(root, change.id, "pending")) as temporary:
+    with atomic_file(_path(root, change.id, state)) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def add_moves(root: Path, change_id: str, moves: Iterable[FileMove]) -> None:
-    """Add moves to a pending change; a later line of one source takes the place of the earlier one. Raises OSError."""
-    path = _path(root, change_id, "pending")
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(f"\n{json.dumps(_to_line(move))}" for move in moves) + "\n")
-    flush_to_disk(path)
+    """Add moves to a pending change; a move takes the place of an earlier one of its source. Raises OSError."""
+    change = read(root, change_id)
+    by_source = {move.source: move for move in (*change.moves, *moves)}
+    _write(root, replace(change, moves=tuple(by_source.values())), "pending")
 
 
 def finish(root: Path, change_id: str) -> None:

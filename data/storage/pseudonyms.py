@@ -99,6 +99,10 @@ class Forgotten:
         is_pseudonym = _PSEUDONYM.fullmatch(login) is not None
         return self._pseudonyms.hash(login) in hashes or (is_pseudonym and login[1:] in {h[:16] for h in hashes})
 
+    def count(self) -> int:
+        """Return the number of forgotten logins. Raises FolderError."""
+        return len(self._read())
+
     def add(self, login: str) -> bool:
         """Add the login; return whether it was not there. It is on the disk when this returns. Raises FolderError."""
         return self._change(self._pseudonyms.hash(login), present=True)

@@ -87,6 +87,7 @@ def test_forgotten_login_is_held_until_it_is_removed_also_for_who_looked_before(
     assert forget.add("ann")
     assert not forget.add("ann")
     assert forget.add("bob")
+    assert download.count() == 2
     assert download.holds("ann")
     assert download.holds("bob")
     assert not download.holds("carol")
