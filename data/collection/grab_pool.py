@@ -6,6 +6,7 @@ result stays in a future until the loop fetches it. Therefore nothing else in th
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter, deque
@@ -14,10 +15,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from data.collection.interfaces import Claim, FrameFilter, FrameSource, no_claim
-from data.entities import Game, Stream
+from data.entities import Frame, FrameDetails, Game, Stream
 from data.errors import AllFramesRejected, StopRequested, StreamError, translate_unexpected
 from data.text import plural
 
+_CHANNEL_URL = "https://www.twitch.tv/"
+_MAX_CLOCK_ERROR_S = 86_400.0  # a live segment is a minute old
 _POLL_S = 0.1  # between two looks at the stop
 GRACE_S = 2.0  # after the stop, for streams that hang in a request
 
@@ -43,6 +46,7 @@ class GameRound:
     target: int  # number of streams that have to succeed
     remaining: deque[Stream]  # streams still to try, in order
     quotas: Mapping[str, int]  # by login, the maximum number of frames
+    missing: float = math.inf  # number of frames that the game needs, less the maximum of its grabs in flight
     in_flight: int = field(default=0, init=False)
     succeeded: int = field(default=0, init=False)
     claimed: int = field(default=0, init=False)  # number of streams that another download grabs
@@ -50,7 +54,7 @@ class GameRound:
     @property
     def needs_stream(self) -> bool:
         """Whether to start another stream now; a replacement starts only when a stream has failed."""
-        return bool(self.remaining) and self.succeeded + self.in_flight < self.target
+        return bool(self.remaining) and self.missing > 0 and self.succeeded + self.in_flight < self.target
 
     @property
     def is_finished(self) -> bool:
@@ -62,7 +66,7 @@ class GameRound:
 class GrabResult:
     """Frames of one stream until its end, a failure or the stop. A worker fills it in."""
 
-    jpegs: list[bytes] = field(default_factory=list)  # the frames to keep, oldest first
+    frames: list[tuple[bytes, FrameDetails]] = field(default_factory=list)  # JPEGs to keep, oldest first
     rejected: Counter[str] = field(default_factory=Counter)  # number of rejected frames by reason
     failure: StreamError | None = None  # why the stream broke off
 
@@ -148,7 +152,7 @@ class GrabPool:
         self._hang |= bool(self._in_flight)
         while self._in_flight:
             task, result = self._in_flight.popitem()[1]
-            yield task, GrabResult(list(result.jpegs), Counter(result.rejected))
+            yield task, GrabResult(list(result.frames), Counter(result.rejected))
 
     def cancel(self) -> None:
         """Let every worker end at its next frame; `finished` still yields the frames until then."""
@@ -173,12 +177,25 @@ class GrabPool:
             if reason := self._filter.reject_reason(login, frame.jpeg):
                 result.rejected[reason] += 1
             else:
-                result.jpegs.append(frame.jpeg)
+                result.frames.append((frame.jpeg, _details(task.stream, frame)))
             if self._should_stop():  # the frames not seen might have been good ones: report no failure
                 return
-        if result.rejected and not result.jpegs:
+        if result.rejected and not result.frames:
             reasons = ", ".join(f"{count} {reason}" for reason, count in result.rejected.most_common())
             raise AllFramesRejected(f"{login}: all frames were rejected ({reasons})")
 
     def _should_stop(self) -> bool:
         return self._stop.is_set() or self._cancelled.is_set()
+
+
+def _details(stream: Stream, frame: Frame) -> FrameDetails:
+    """Return what is known of a live frame. Its time is that of its segment, unless the stream's clock is wrong."""
+    now = time.time()
+    right = frame.date is not None and abs(frame.date - now) < _MAX_CLOCK_ERROR_S
+    return FrameDetails(
+        grabbed_at=frame.date if right else now,
+        language=stream.language,
+        viewers=stream.viewers,
+        title=stream.title,
+        origin=f"{_CHANNEL_URL}{stream.login}",
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeAlias
 
-from data.entities import Frame, Game, StoredFrame, Stream
+from data.entities import Frame, FrameDetails, Game, StoredFrame, Stream
 
 # Claims the stream of a login for the block, or raises StreamClaimed (`data.storage.claims.Claims.claimed`).
 Claim: TypeAlias = Callable[[str], AbstractContextManager[None]]
@@ -30,19 +30,22 @@ class StreamDirectory(Protocol):
 class FrameWriter(Protocol):
     """The part of a `data.storage.frame_store.FrameStore` that the loop needs."""
 
-    def save(self, game_id: int, login: str, jpegs: Sequence[bytes]) -> list[StoredFrame]: ...
+    def save(
+        self, game_id: int, login: str, jpegs: Sequence[bytes], details: Sequence[FrameDetails]
+    ) -> list[StoredFrame]: ...  # with sha256 and details
     def delete(self, frames: Iterable[StoredFrame]) -> None: ...
     def add_games(self, games: Iterable[Game]) -> None: ...
+    def removed_games(self) -> Mapping[int, Game]: ...  # by id
 
 
 class FrameIndex(Protocol):
     """The part of `data.storage.catalog.Catalog` that the loop needs."""
 
     def add_games(self, games: Iterable[Game]) -> None: ...
-    def game_ids(self) -> set[int]: ...
-    def smallest_game(self, excluding: Iterable[int]) -> Game | None: ...
+    def game_frames(self) -> Mapping[Game, int]: ...  # number of frames
     def streamer_frames(self, game_id: int) -> Mapping[str, int]: ...
     def add_frames(self, frames: Sequence[StoredFrame]) -> Collection[StoredFrame] | None: ...  # those without a row
+    def remove_frames(self, frames: Iterable[StoredFrame]) -> None: ...
 
 
 class FrameSource(Protocol):

@@ -53,15 +53,27 @@ class ProgressDisplay:
     def status(self) -> str:
         """Return one line: frames, speed, time left, streams tried, failures, rejected frames, what the loop does."""
         seconds = time.monotonic() - self._started_at
-        done = max(self._stats.total / (self._frames or math.inf), seconds / self._seconds)  # fraction of the run
+        total, missing = self._stats.total, self._stats.missing
+        fraction = total / (total + missing) if total and missing is not None else 0
+        done = max(fraction, total / (self._frames or math.inf), seconds / self._seconds)  # of the run
         left = time_left(done, 1, seconds)
         goal = f" of {self._frames}" if self._frames else ""
-        return f"{self._speed(goal)}, {left and f'{left}, '}{summary(self._stats)} · {self._stats.status}"
+        parts = [self._speed(goal), self._missing(), left, summary(self._stats)]
+        return f"{', '.join(filter(None, parts))} · {self._stats.status}"
 
     def totals(self) -> str:
         """Return the line that ends a run."""
         games = plural(len(+self._stats.frames), "game")  # unary plus drops games with a count of 0
-        return f"Downloaded {self._speed(games=f' of {games}')}; {summary(self._stats)}."
+        total = self._stats.total
+        left = time_left(total, total + (self._stats.missing or 0), time.monotonic() - self._started_at)
+        missing = ", ".join(filter(None, [self._missing(), left and f"{left} at this speed"]))
+        parts = [self._speed(games=f" of {games}"), missing, summary(self._stats)]
+        return f"Downloaded {'; '.join(filter(None, parts))}."
+
+    def _missing(self) -> str:
+        """Return text such as "3 frames missing"; "" without a number of frames for every game."""
+        missing = self._stats.missing
+        return "" if missing is None else f"{plural(missing, 'frame')} missing"
 
     def _speed(self, goal: str = "", games: str = "") -> str:
         total, seconds = self._stats.total, time.monotonic() - self._started_at

@@ -194,7 +194,7 @@ def _run(scenario: Scenario, settings: Any, catalog: Catalog, folder: FrameFolde
     stop = StopEvent()
     begun = time.monotonic()
     with ExitStack() as stack:
-        collector = stack.enter_context(download.open_collector(settings, folder, catalog, stop, None))
+        collector = stack.enter_context(download.open_collector(settings, folder, catalog, stop))
         pool = stack.enter_context(ThreadPoolExecutor(1))
         stack.callback(stop.set)
         run = pool.submit(collector.run)

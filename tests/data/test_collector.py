@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 import time
@@ -13,9 +14,8 @@ import pytest
 
 from data.collection.collector import Collector
 from data.collection.grab_pool import StopEvent
-from data.collection.interfaces import no_claim
 from data.collection.state import CollectorSettings
-from data.entities import Frame, Game, StoredFrame, Stream
+from data.entities import Frame, FrameDetails, Game, StoredFrame, Stream
 from data.errors import (
     CatalogUnavailable,
     DirectoryUnauthorized,
@@ -81,11 +81,13 @@ class FakeDataset:
         self.rows: set[StoredFrame] = set()
         self.games: dict[int, Game] = {}
         self.stored_games: set[Game] = set()
+        self.removed: dict[int, Game] = {}
         self.row_error: Exception | None = None
 
-    def save(self, game_id, login, jpegs):
+    def save(self, game_id, login, jpegs, details):
         first = 1 + max((f.number for f in self.files if (f.game_id, f.login) == (game_id, login)), default=0)
-        saved = [StoredFrame(game_id, login, first + i) for i in range(len(jpegs))]
+        pairs = enumerate(zip(jpegs, details, strict=True), first)
+        saved = [StoredFrame(game_id, login, n, hashlib.sha256(jpeg).digest(), known) for n, (jpeg, known) in pairs]
         self.files |= set(saved)
         return saved
 
@@ -98,13 +100,12 @@ class FakeDataset:
     def add_games(self, games):
         self.games.update({game.id: game for game in games})
 
-    def game_ids(self):
-        return set(self.games)
-
-    def smallest_game(self, excluding):
+    def game_frames(self):
         counts = Counter(row.game_id for row in self.rows)
-        free = [game for game in self.games.values() if game.id not in set(excluding)]
-        return min(free, key=lambda game: (counts[game.id], game.id), default=None)
+        return {game: counts[game.id] for game in self.games.values()}
+
+    def removed_games(self):
+        return self.removed
 
     def streamer_frames(self, game_id):
         return Counter(row.login for row in self.rows if row.game_id == game_id)
@@ -114,12 +115,16 @@ class FakeDataset:
             raise self.row_error
         self.rows |= set(frames)
 
+    def remove_frames(self, frames):
+        self.rows -= set(frames)
+
 
 class StoreSide:
     """The dataset as a frame store: here `add_games` adds to games.tsv, not to the rows."""
 
     def __init__(self, dataset: FakeDataset) -> None:
         self.save, self.delete, self.add_games = dataset.save, dataset.delete, dataset.store_games
+        self.removed_games = dataset.removed_games
 
 
 class FakeFilter:
@@ -154,7 +159,7 @@ def grab_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("grab")]
 
 
-def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None, *, claim=no_claim):
+def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None, **options):
     return Collector(
         directory=twitch,
         source=twitch,
@@ -164,7 +169,7 @@ def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None, 
         settings=settings,
         stop=stop or StopEvent(),
         rng=random.Random(1),
-        claim=claim,
+        **options,
     )
 
 
@@ -262,7 +267,7 @@ def test_a_full_disk_ends_the_run(settings):
     """FolderError passes through: it is not the failure of a stream."""
 
     class Full(FakeDataset):
-        def save(self, game_id, login, jpegs):
+        def save(self, game_id, login, jpegs, details):
             raise FolderError("full")
 
     with pytest.raises(FolderError):
@@ -727,3 +732,150 @@ def test_frames_that_the_dataset_has_are_counted_and_leave_no_file():
     assert set(stats.failures) == {"nothing to keep"}
     assert stats.rejected["identical"] > 5
     assert stats.total == 8 == len(dataset.rows)
+
+
+def counts(dataset: FakeDataset) -> Counter[int]:
+    return Counter(row.game_id for row in dataset.rows)
+
+
+def dataset_of(*games: Game) -> FakeDataset:
+    dataset = FakeDataset()
+    dataset.add_games(games)
+    return dataset
+
+
+def test_until_gives_each_game_as_many_frames_and_ends_the_run(settings):
+    """Each game has exactly 12 frames, also the one that had some; nothing is missing at the end."""
+    twitch, dataset = FakeTwitch(many(A, B, C)), dataset_of(A, B, C)
+    dataset.rows = {StoredFrame(1, "old", number) for number in range(1, 8)}
+    stats = collector(twitch, dataset, replace(settings, frames=None, until=12)).run()
+    assert counts(dataset) == {1: 12, 2: 12, 3: 12}
+    assert stats.total == 5 + 12 + 12
+    assert stats.missing == 0
+
+
+def test_until_collects_the_games_that_are_still_to_be_added(settings):
+    """An empty dataset is not complete: popular games are added, and filled."""
+    dataset = FakeDataset()
+    collector(FakeTwitch(many(A, B, C, D)), dataset, replace(settings, frames=None, until=6)).run()
+    assert counts(dataset) == {1: 6, 2: 6, 3: 6}
+
+
+def test_until_with_enough_frames_ends_at_once(settings):
+    """No stream is grabbed, and nothing waits."""
+    twitch, dataset = FakeTwitch(many(A)), dataset_of(A)
+    dataset.rows = {StoredFrame(1, "old", number) for number in range(1, 8)}
+    settings = replace(settings, frames=None, until=7, max_games=1, helix_retry_interval_s=60)
+    assert collector(twitch, dataset, settings).run().total == 0
+    assert not twitch.grabbed
+
+
+def test_until_waits_for_a_game_without_live_streams():
+    """The other game is complete, the run goes on; what is missing is known."""
+    twitch, dataset = FakeTwitch({A: {"a0": 5, "a1": 5}, B: {}}), dataset_of(A, B)
+    stats = collector(twitch, dataset, replace(SETTINGS, frames=None, until=4), StopInsteadOfWaiting()).run()
+    assert counts(dataset) == {1: 4}
+    assert stats.missing == 4
+
+
+def test_frames_ends_a_run_before_until(settings):
+    """The limit that is reached first counts."""
+    dataset = dataset_of(A, B)
+    stats = collector(FakeTwitch(many(A, B)), dataset, replace(settings, frames=7, until=50, max_games=2)).run()
+    assert stats.total == 7
+    assert stats.missing == 93
+
+
+def test_only_the_games_that_are_asked_for_are_collected(settings):
+    """No popular game is added, and no other game of the dataset gets a frame."""
+    twitch, dataset = FakeTwitch(many(A, B, C, D)), dataset_of(A, B)
+    collector(twitch, dataset, replace(settings, games=frozenset({2}))).run()
+    assert counts(dataset) == {2: 20}
+    assert "top_games" not in twitch.calls
+
+
+def test_excluded_games_get_no_frame_and_are_never_added(settings):
+    """By id and by name in any letter case, in the dataset or not yet; they take no streams from the list."""
+    twitch, dataset = FakeTwitch(many(A, B, C, D)), dataset_of(A)
+    collector(twitch, dataset, replace(settings, excluded_games=frozenset({"1", "c"}))).run()
+    assert counts(dataset) == {2: 10, 4: 10}
+    assert 3 not in dataset.games
+
+
+def test_removed_games_are_left_out_until_they_are_asked_for(settings):
+    """A row that is left of a removed game, and its popularity, bring no frame; its place goes to another game."""
+    twitch, dataset = FakeTwitch(many(A, B, C)), dataset_of(A, B)
+    dataset.removed = {1: A}
+    collector(twitch, dataset, replace(settings, max_games=2)).run()
+    assert counts(dataset) == {2: 10, 3: 10}
+
+
+def test_a_game_that_is_removed_during_a_grab_stays_removed():
+    """The frames in flight are dropped: they would bring the folder back."""
+
+    class Removing(FakeTwitch):
+        def frames(self, login, max_frames):
+            yield from super().frames(login, max_frames)
+            dataset.removed = {1: A}
+
+    twitch, dataset = Removing(many(A)), dataset_of(A)
+    stats = collector(twitch, dataset, replace(SETTINGS, max_games=0), StopInsteadOfWaiting()).run()
+    assert not dataset.files
+    assert set(stats.rejected) == {"removed game"}
+
+
+def test_excluded_streamers_are_never_selected(settings):
+    """Their streams are not opened, and not counted as tried."""
+    twitch, dataset = FakeTwitch({A: {"good": 5, "bad": 5, "fine": 5}}), FakeDataset()
+    collector(twitch, dataset, settings, is_excluded=lambda login: login == "bad").run()
+    assert set(twitch.grabbed) == {"good", "fine"}
+
+
+def test_a_streamer_who_is_forgotten_during_a_grab_leaves_no_file():
+    """The list is asked again after the rows are added, so no file and no row outlives it."""
+    forgotten = set()
+
+    class Forgetting(FakeTwitch):
+        def frames(self, login, max_frames):
+            yield from super().frames(login, max_frames)
+            forgotten.add(self.grabbed[0])
+
+    twitch, dataset = Forgetting(many(A)), dataset_of(A)
+    stats = collector(twitch, dataset, replace(SETTINGS, frames=5), is_excluded=forgotten.__contains__).run()
+    assert dataset.files == dataset.rows
+    assert {frame.login for frame in dataset.files} == {twitch.grabbed[1]}
+    assert stats.rejected == {"excluded streamer": 5}
+
+
+def test_a_list_of_forgotten_streamers_that_cannot_be_read_ends_the_run():
+    """It is no failure of one stream: nothing may be collected without that list."""
+
+    def is_excluded(login):
+        raise FolderError("forgotten.txt is damaged")
+
+    twitch, dataset = FakeTwitch(many(A)), dataset_of(A)
+    with pytest.raises(FolderError):
+        collector(twitch, dataset, is_excluded=is_excluded).run()
+    assert not twitch.grabbed
+
+
+def test_saved_frames_have_details_of_their_stream_and_segment():
+    """The time is that of the segment; without one, or with a clock that is years off, that of the grab."""
+
+    class Dated(FakeTwitch):
+        def streams_by_game(self, game_id, max_streams):
+            return [Stream("a0", game_id, "Any % — 原神", "ko", 1234)]
+
+        def frames(self, login, max_frames):
+            yield from (Frame(number, bytes([number]), date) for number, date in enumerate(dates))
+
+    now = time.time()
+    dates = [now - 30.5, None, 1e12, -1e300]
+    twitch, dataset = Dated({A: {}}), dataset_of(A)
+    collector(twitch, dataset, replace(SETTINGS, frames=4)).run()
+    saved = sorted(dataset.files, key=lambda frame: frame.number)
+    times = [frame.details.grabbed_at for frame in saved]
+    assert times[0] == now - 30.5
+    assert all(now <= grabbed_at <= time.time() for grabbed_at in times[1:])
+    expected = FrameDetails(times[0], "ko", 1234, "Any % — 原神", "https://www.twitch.tv/a0")
+    assert saved[0].details == expected

@@ -7,6 +7,7 @@ from collections import Counter
 
 from data.collection.progress import ProgressDisplay, summary
 from data.collection.state import CollectionStats
+from data.entities import Game
 
 
 def test_summary_without_rejected_frames_counts_streams_and_failures():
@@ -35,3 +36,27 @@ def test_status_and_totals_contain_the_summary():
     text = r"2 streams tried, 0 failed; 2 frames rejected \(2 frozen\)"
     assert re.fullmatch(rf"5 frames in 0 s \(\d+\.\d\d a second\), {text} · x", display.status())
     assert re.fullmatch(rf"Downloaded 5 frames of 1 game in 0 s \(\d+\.\d\d a second\); {text}\.", display.totals())
+
+
+def test_frames_that_are_missing_for_until_are_shown_with_the_time_left():
+    """Before the first count the display says nothing of it; complete, it says that no frame is missing."""
+    stats = CollectionStats(frames=Counter({"Doom": 5}), streams=2)
+    display = ProgressDisplay(stats, "Ctrl-C stops.")
+    assert "missing" not in display.status() + display.totals()
+    stats.missing = 1450
+    display._started_at -= 60  # 5 frames a minute
+    assert " a second), 1,450 frames missing, about 5 h left, 2 streams tried" in display.status()
+    assert " a second); 1,450 frames missing, about 5 h left at this speed; 2 streams" in display.totals()
+    stats.add_saved(Game(1, "Doom"), 1449)
+    assert "; 1 frame missing, about 1 s left at this speed; " in display.totals()
+    stats.add_saved(Game(1, "Doom"), 2)
+    assert "; 0 frames missing; 2 streams tried" in display.totals()
+
+
+def test_the_limit_that_ends_the_run_first_gives_the_time_left():
+    """With --frames, --minutes and --until the shortest time is shown."""
+    stats = CollectionStats(frames=Counter({"Doom": 5}), missing=10**6)
+    display = ProgressDisplay(stats, "", frames=10)
+    display._started_at -= 60
+    assert "5 of 10 frames" in display.status()
+    assert "about 60 s left" in display.status() or "about 61 s left" in display.status()
