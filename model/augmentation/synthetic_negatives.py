@@ -30,7 +30,7 @@ def _synthetic_negative(image: np.ndarray, other: np.ndarray, rng: np.random.Gen
         lambda: drawing.solid_color(rng, dark=True),
         lambda: _noise(image.shape, rng),
         lambda: _background(rng),
-        lambda: _desktop(image.shape, rng),
+        lambda: draw_desktop(image.shape, rng),
         lambda: drawing.webcam_background(rng),
         lambda: cv2.resize(cv2.addWeighted(image, 0.5, other, 0.5, 0), (8, 8), interpolation=cv2.INTER_AREA),
         lambda: _jigsaw(image, other, rng),
@@ -56,7 +56,7 @@ def _noise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     return drawing.stretch(drawing.random_colors(rng, rows, columns), shape, cv2.INTER_CUBIC)
 
 
-def _desktop(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+def draw_desktop(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     """Return a desktop with up to four windows; 70 % have a task bar."""
     screen = drawing.stretch(_background(rng), shape)
     for _ in range(rng.binomial(_MAX_WINDOWS, 0.6)):
