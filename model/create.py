@@ -20,15 +20,14 @@ from typing import TYPE_CHECKING, Any
 from data import cli
 from data.commands import require_extra
 from data.entities import Game, StoredFrame
-from data.errors import DatasetError
 from data.interruption import at_forced_end
 from data.text import plural
+from model.datasets.listing import classes_of
 from model.networks.backbones import ARCHITECTURES, require_architecture
 from model.terminal.progress import Progress, make_progress
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.storage.frame_store import FrameStore
     from model.datasets.image_dataset import ImageDataset
     from model.datasets.split import Split
     from model.inference.calibration import Calibration
@@ -64,7 +63,8 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     settings = settings.model_copy(update=overrides)
     require_architecture(settings.architecture)
     store = make_frame_store(settings)
-    frames, classes = _list_dataset(store)
+    frames = list(store.frames())
+    classes = classes_of(frames, store.game_names(), store.location)
     precision, gpus = settings.mixed_precision, settings.all_gpus
     # This imports TensorFlow, which takes seconds.
     hardware = set_up(settings.seed, mixed_precision=precision, all_gpus=gpus, show=args.verbose > 1)
@@ -95,22 +95,6 @@ def _train(context: TrainingContext, model: Any, splits: Sequence[Split]) -> Tra
     if len(splits) > 1:
         return experiment.cross_validate(context, model, splits)
     return experiment.train_with_holdout(context, model, splits[0], context.settings.refit)
-
-
-def _list_dataset(store: FrameStore) -> tuple[list[StoredFrame], tuple[Game, ...]]:
-    """Return all frames, and their games sorted by id: a game's index is its label and the model's output."""
-    frames = list(store.frames())
-    names = store.game_names()
-    ids = sorted({frame.game_id for frame in frames})
-    classes = tuple(Game(game_id, names.get(game_id, f"game {game_id}")) for game_id in ids)
-    if not classes:
-        raise DatasetError(f"There are no frames in {store.location}. Collect some with python -m data.download.")
-    if len(classes) == 1:
-        raise DatasetError(
-            f"{classes[0].name} is the only game in {store.location}, but a classifier needs two. Set MAX_GAMES to 2 "
-            "or more and collect another with python -m data.download."
-        )
-    return frames, classes
 
 
 def _make_splits(

@@ -1,0 +1,153 @@
+"""Effect of cleaning: what a classifier gains on held-out streamers when the suspects are not trained on.
+
+Detection alone is no gain: a classifier may learn as well beside wrong labels (https://arxiv.org/abs/2407.05528).
+
+for each of several shuffles, for each fold of the streamers who have no suspect:
+    train a linear head on all frames of the other streamers, and one on the same frames as cleaning leaves them
+    predict the fold's frames with both
+average the difference over the streamers; bootstrap the streamers for its interval
+
+Only streamers without a suspect are held out, since the labels of the others are in doubt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from data.entities import Game, StoredFrame
+from data.errors import DatasetError
+from model.cleaning import linear_head
+from model.cleaning.findings import DUPLICATE, CheckResult
+
+_SHUFFLES, _FOLDS = 3, 5
+_MIN_STREAMERS = 5  # of an interval
+_DRAWS = 2000
+_MIN_FRAMES, _MAX_FRAMES = 4, 40  # of a stream: more are alike
+_MAX_ROWS = 20_000  # of all streams together
+_DIMENSIONS = 256  # of the features that the heads see
+_DROPPED = -1  # label of a frame that cleaning removes
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Accuracies on the frames of held-out streamers, 0 to 1, each the mean over the streamers."""
+
+    streamers: int
+    before: float  # trained with the suspects
+    after: float  # trained without them
+    gain: float  # after - before
+    low: float  # limits of the gain's 95 % interval
+    high: float
+
+
+def cleaning_effect(
+    frames: Sequence[StoredFrame],
+    features: np.ndarray,
+    games: Sequence[Game],
+    result: CheckResult,
+    *,
+    relabel: bool = False,
+) -> Effect:
+    """Return the effect of cleaning. features: float (n, d), a row for each of n frames.
+
+    relabel: whether suspects with a suggested game train that game, instead of none.
+    Raises DatasetError: no suspect, or fewer than five streamers without one.
+    """
+    clean = _clean_streamers(result)
+    rows = _sample(frames)
+    frames = [frames[row] for row in rows]
+    labels = {game.id: label for label, game in enumerate(games)}
+    trial = _Trial(
+        linear_head.principal_components(features[rows], _DIMENSIONS),
+        np.array([frame.login for frame in frames]),
+        given := np.array([labels[frame.game_id] for frame in frames]),
+        _cleaned(frames, given, labels, result, relabel),
+    )
+    accuracies: dict[str, list[np.ndarray]] = {login: [] for login in clean}
+    for held_out in _folds(clean):
+        for login, pair in trial.accuracies(held_out):
+            accuracies[login].append(pair)
+    means = np.array([np.mean(pairs, axis=0) for pairs in accuracies.values() if pairs])  # (streamers, 2)
+    return _bootstrap(means)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trial:
+    features: np.ndarray  # float32 (n, d)
+    logins: np.ndarray  # (n,)
+    given: np.ndarray  # labels of the folders, int64 (n,)
+    cleaned: np.ndarray  # labels after cleaning, int64 (n,); _DROPPED for frames that are gone
+
+    def accuracies(self, held_out: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield each held-out login with its accuracies before and after cleaning, (2,)."""
+        training = ~np.isin(self.logins, held_out)  # (n,)
+        # A game that nobody else plays cannot be learned.
+        tested = ~training & np.isin(self.given, self.given[training])  # (n,)
+        if not tested.any():
+            return
+        predicted = [self._predict(labels, training, tested) for labels in (self.given, self.cleaned)]
+        right = np.array(predicted) == self.given[tested]  # (2, tested)
+        for login in np.unique(self.logins[tested]):
+            yield str(login), right[:, self.logins[tested] == login].mean(axis=1)
+
+    def _predict(self, labels: np.ndarray, training: np.ndarray, tested: np.ndarray) -> np.ndarray:
+        """Return the label that a head trained with `labels` predicts for each tested row, int64 (tested,)."""
+        own = training & (labels != _DROPPED)
+        head = linear_head.fit(self.features[own], labels[own], self.given.max() + 1)
+        return head.logits(self.features[tested]).argmax(axis=1)
+
+
+def _clean_streamers(result: CheckResult) -> list[str]:
+    """Return the logins without a suspect other than duplicates, sorted. Raises DatasetError: fewer than five."""
+    suspects = [finding for finding in result.frames if finding.suspect]
+    if not suspects:
+        raise DatasetError("nothing is suspect.")
+    doubtful = {finding.frame.login for finding in suspects if finding.kind != DUPLICATE}
+    clean = sorted({finding.frame.login for finding in result.frames} - doubtful)
+    if len(clean) < _MIN_STREAMERS:
+        raise DatasetError(f"it takes {_MIN_STREAMERS} streamers without a suspect, and there are {len(clean)}.")
+    return clean
+
+
+def _sample(frames: Sequence[StoredFrame]) -> list[int]:
+    """Return the rows of some frames of each stream, evenly spread."""
+    streams: dict[tuple[int, str], list[int]] = {}
+    for row, frame in enumerate(frames):
+        streams.setdefault((frame.game_id, frame.login), []).append(row)
+    most = min(_MAX_FRAMES, max(_MIN_FRAMES, _MAX_ROWS // len(streams)))
+    rows: list[int] = []
+    for own in streams.values():
+        rows += [own[int(at)] for at in np.linspace(0, len(own) - 1, min(len(own), most))]
+    return sorted(rows)
+
+
+def _cleaned(
+    frames: Sequence[StoredFrame], given: np.ndarray, labels: dict[int, int], result: CheckResult, relabel: bool
+) -> np.ndarray:
+    """Return the labels after cleaning, int64 (n,); _DROPPED for frames that are gone."""
+    suspects = {finding.frame: finding.suggested for finding in result.frames if finding.suspect}
+    cleaned = given.copy()
+    for row, frame in enumerate(frames):
+        if frame in suspects:
+            suggested = suspects[frame] if relabel else None
+            cleaned[row] = labels.get(suggested.id, _DROPPED) if suggested else _DROPPED
+    return cleaned
+
+
+def _folds(logins: Sequence[str]) -> Iterator[np.ndarray]:
+    """Yield the logins of each fold of each shuffle."""
+    for shuffle in range(_SHUFFLES):
+        order = np.random.default_rng(shuffle).permutation(np.array(logins))
+        yield from np.array_split(order, min(_FOLDS, len(order)))
+
+
+def _bootstrap(means: np.ndarray) -> Effect:
+    """Return the effect, from the accuracies before and after of each streamer, (streamers, 2)."""
+    gains = means[:, 1] - means[:, 0]  # (streamers,)
+    draws = np.random.default_rng(0).integers(0, len(gains), (_DRAWS, len(gains)))
+    low, high = np.quantile(gains[draws].mean(axis=1), (0.025, 0.975))
+    before, after = means.mean(axis=0)
+    return Effect(len(gains), float(before), float(after), float(gains.mean()), float(low), float(high))

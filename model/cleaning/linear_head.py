@@ -1,0 +1,63 @@
+"""Linear head: a ridge classifier on features, by one solution of linear equations. numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_PENALTY = 0.01  # on squared weights, relative to the mean variance of the features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearHead:
+    """Scores of the classes, affine in the features."""
+
+    weights: np.ndarray  # float64 (d, classes)
+    mean: np.ndarray  # of the training features, float64 (d,)
+    bias: np.ndarray  # float64 (classes,)
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Return the scores, float64 (n, classes); the largest is that of the predicted class."""
+        return (features - self.mean) @ self.weights + self.bias
+
+
+def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> LinearHead:
+    """Fit a head to features, float (n, d), and labels, int (n,), by least squares to +1 and 0.
+
+    Classes count alike, however many samples they have. A class without a sample is never predicted.
+    """
+    counts = np.bincount(labels, minlength=classes)  # (classes,)
+    present = counts > 0
+    weight = (1 / np.maximum(counts, 1) / present.sum())[labels][:, None]  # (n, 1), adds up to 1
+    targets = np.eye(classes)[labels]  # (n, classes)
+    bias = np.where(present, (weight * targets).sum(axis=0), -np.inf)
+    mean = (weight * features).sum(axis=0)  # (d,)
+    centred = features - mean
+    gram = centred.T @ (weight * centred)  # (d, d)
+    gram[np.diag_indices_from(gram)] += _PENALTY * np.trace(gram) / len(gram) + 1e-9
+    weights = np.linalg.solve(gram, centred.T @ (weight * targets))
+    return LinearHead(weights, mean, bias)
+
+
+def principal_components(features: np.ndarray, dimensions: int, seed: int = 0) -> np.ndarray:
+    """Return the features projected on their principal components, float32 (n, at most `dimensions`).
+
+    The components are those of at most 4,000 random rows.
+    """
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(len(features), min(len(features), 4_000), replace=False)
+    sample = features[rows].astype(np.float32)
+    mean = sample.mean(axis=0)
+    sample -= mean
+    # The smaller of both Gram matrices has the same eigenvalues: faster than a decomposition of the sample.
+    if wide := sample.shape[1] > len(sample):
+        values, vectors = np.linalg.eigh(sample @ sample.T)
+    else:
+        values, vectors = np.linalg.eigh(sample.T @ sample)
+    kept = np.argsort(-values)[: min(dimensions, max(1, int((values > 1e-6 * values.max()).sum())))]
+    basis = sample.T @ vectors[:, kept] / np.sqrt(values[kept]) if wide else vectors[:, kept]  # (d, kept)
+    parts = [
+        (features[start : start + 4_096].astype(np.float32) - mean) @ basis for start in range(0, len(features), 4_096)
+    ]
+    return np.concatenate(parts).astype(np.float32)
