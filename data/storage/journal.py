@@ -10,6 +10,7 @@ are those of frames, or `.trash/<id>/<path of the frame>`. The line also has wha
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -55,6 +56,14 @@ class Change:
     undoes: str  # id of the change that it undoes; "" for none
     moves: tuple[FileMove, ...]
     is_done: bool = False
+
+    @property
+    def time(self) -> float:
+        """When the change was made, epoch seconds, to a second; infinity if its id was edited into no date."""
+        try:
+            return datetime.strptime(self.id[:15] + "+0000", "%Y%m%d-%H%M%S%z").timestamp()
+        except ValueError:
+            return math.inf
 
     @property
     def trashed(self) -> int:

@@ -14,12 +14,13 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from data.atomic import atomic_file, flush_to_disk, folder_lock, publish, temporary_files
 from data.errors import FolderError
 from data.readers import read_regular_file
+from data.storage.folder_errors import folder_errors
 from data.text import printable
 
 KEY_FILE = ".key"
@@ -49,7 +50,7 @@ class Pseudonyms:
     def _read_key(self) -> bytes:
         """Return the key; b"" if there is none. Raises FolderError."""
         path = self._root / KEY_FILE
-        with _folder_errors(path):
+        with folder_errors(path):
             try:
                 key = read_regular_file(path, _KEY_BYTES + 1)
             except FileNotFoundError:
@@ -63,7 +64,7 @@ class Pseudonyms:
         path = self._root / KEY_FILE
         if _hashes(self._root, _read_lines(self._root)):
             raise FolderError(f"{printable(str(path))} is missing, which {FORGOTTEN_FILE} needs: {_CURE}.")
-        with _folder_errors(path):
+        with folder_errors(path):
             self._root.mkdir(parents=True, exist_ok=True)
             with folder_lock(self._root), temporary_files(self._root, [b""]) as (temporary,):
                 temporary.unlink()
@@ -113,7 +114,7 @@ class Forgotten:
 
     def _change(self, line: str, *, present: bool) -> bool:
         path = self._root / FORGOTTEN_FILE
-        with _folder_errors(path), folder_lock(self._root):
+        with folder_errors(path), folder_lock(self._root):
             lines = _read_lines(self._root)
             if (line in _hashes(self._root, lines)) == present:
                 return False
@@ -126,7 +127,7 @@ class Forgotten:
     def _read(self) -> frozenset[str]:
         """Return the hashes; the file is read again when it has changed."""
         path = self._root / FORGOTTEN_FILE
-        with _folder_errors(path):
+        with folder_errors(path):
             if not os.path.lexists(path):  # a link to an unmounted disk is an error
                 return frozenset()
             status = path.stat()
@@ -158,7 +159,7 @@ def _hashes(root: Path, lines: Iterable[str]) -> frozenset[str]:
 def _read_lines(root: Path) -> list[str]:
     """Return the lines of forgotten.txt, none without the file. Raises FolderError."""
     path = root / FORGOTTEN_FILE
-    with _folder_errors(path):
+    with folder_errors(path):
         try:
             return read_regular_file(path, _MAX_BYTES).decode("utf-8-sig", "replace").splitlines()
         except FileNotFoundError:
@@ -172,15 +173,3 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _folder_errors(path: Path) -> Iterator[None]:
-    """Translate an OSError in the block into a FolderError that names `path` and says what to do."""
-    try:
-        yield
-    except OSError as error:
-        cause = error.strerror or error
-        raise FolderError(
-            f"{printable(str(path))}: {cause}: check its permissions, the disk and DOWNLOAD_PATH."
-        ) from error

@@ -123,7 +123,7 @@ def test_lines_of_other_people_stay_and_an_invalid_one_is_an_error(tmp_path: Pat
 def test_list_that_cannot_be_read_is_an_error(tmp_path: Path):
     """A folder in the file's place, or a link to an unmounted disk, does not pass for an empty list."""
     (tmp_path / "forgotten.txt").symlink_to("nowhere")
-    with pytest.raises(FolderError, match="check its permissions"):
+    with pytest.raises(FolderError, match="check the disk and DOWNLOAD_PATH"):
         Forgotten(tmp_path).holds("ann")
     (tmp_path / "forgotten.txt").unlink()
     (tmp_path / "forgotten.txt").mkdir()

@@ -1,0 +1,142 @@
+"""COMMAND: remove streamers from everywhere in the dataset, and do not collect or import them again.
+
+write the keyed hash of each login       first: a download that runs meanwhile stops collecting the streamer
+repeat:
+    find files, rows and the trash of these logins
+    remove them, and what was made of them
+until nothing is found
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data import cli
+from data.entities import StoredFrame, is_login
+from data.errors import FolderError
+
+if TYPE_CHECKING:
+    from config import Settings
+    from data.storage.catalog import Catalog
+    from data.storage.database import Access
+    from data.storage.erasure import Erased
+    from data.storage.frame_folder import FrameFolder
+
+_EPILOG = """\
+What goes: frames, the trash, lines of manifests, rows, moves in journals, features, findings of the last check. What
+stays: a keyed hash in frames/forgotten.txt, from which nobody can compute the login. A download, an import and dbSync
+leave out the login, and its pseudonym in exports of this dataset. --allow removes the hash; it brings nothing back.
+
+What this command cannot reach:
+- Exports, pages of checks, models and backups made before. The command prints the pseudonym that exports have.
+- Titles of other streams that mention the streamer.
+- PostgreSQL keeps deleted bytes in its files for a while. VACUUM leaves them there; VACUUM FULL cleans the tables, but
+  not the write-ahead log. To be sure with the embedded server: delete DOWNLOAD_PATH/postgres when no command runs, then
+  run python -m data.dbSync, which rebuilds all rows from the folder.
+
+A killed run is finished by the next one with the same logins. Exit code 1: something was left, and the message says
+what.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the arguments, run the command, and return the exit code."""
+    parser = cli.make_parser(
+        "data.forget", "Remove streamers from the dataset, and do not collect or import them again.", _EPILOG
+    )
+    parser.add_argument("logins", nargs="+", type=_login, metavar="LOGIN", help="login, or the address of the channel")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--dry-run", action="store_true", help="change nothing; print what a run would remove")
+    mode.add_argument("--allow", action="store_true", help="let the streamers be collected and imported again")
+    return cli.run_command(parser.parse_args(argv), _work)
+
+
+def _login(text: str) -> str:
+    """Return the login in an argument. Raises ArgumentTypeError."""
+    from data.twitch.addresses import canonical
+
+    login = canonical(text)
+    if not is_login(login):
+        raise argparse.ArgumentTypeError(f"invalid login {text!r}: write a login, or the address of a channel")
+    return login
+
+
+def _work(args: argparse.Namespace, settings: Settings) -> int:
+    from data.factories import has_database, open_catalog
+    from data.storage.erasure import Eraser
+    from data.storage.folder_scan import CHANGES_FOLDER
+    from data.storage.frame_folder import FrameFolder
+
+    store = FrameFolder(settings.download_path / "frames")
+    logins = tuple(dict.fromkeys(args.logins))
+    if args.allow:
+        print("\n".join(allow(store.root, logins)))
+        return 0
+    access: Access = "dry run" if args.dry_run else "write"
+    needed = has_database(settings) or (not args.dry_run and (store.root / CHANGES_FOLDER).exists())
+    with open_catalog(settings, access=access) if needed else nullcontext() as catalog:
+        if args.dry_run:
+            print(f"Would remove {Eraser(store, catalog).find(_is_of(store.root, logins)).counts()}.")
+            return 0
+        print(f"Removed {forget(store, catalog, logins)}.")
+    print("\n".join(_promises(store.root, logins)))
+    return 0
+
+
+def forget(store: FrameFolder, catalog: Catalog | None, logins: Sequence[str]) -> Erased:
+    """Remove the logins from the dataset for good; return what was removed. Raises FolderError, CatalogUnavailable."""
+    from data.storage.erasure import Erased, Eraser
+    from data.storage.pseudonyms import Forgotten
+
+    store.scan()  # raises for a missing folder, which the next lines would make
+    for login in logins:
+        Forgotten(store.root).add(login)
+    is_theirs = _is_of(store.root, logins)
+    eraser, total, found = Eraser(store, catalog), Erased(), None
+    while found is None or found:
+        found = eraser.erase(eraser.find(is_theirs), is_theirs)
+        total += found
+    store.remove_stale_files(scan := store.scan())
+    if scan.unreadable:
+        raise FolderError(f"Cannot list {store.root / scan.unreadable[0]}: make it readable, and repeat the command.")
+    return total
+
+
+def allow(root: Path, logins: Iterable[str]) -> list[str]:
+    """Let the logins be collected again; return a line for each. Raises FolderError."""
+    from data.storage.pseudonyms import Forgotten
+
+    forgotten = Forgotten(root)
+    return [
+        f"{login} may be collected again." if forgotten.remove(login) else f"{login} was not forgotten."
+        for login in logins
+    ]
+
+
+def _is_of(root: Path, logins: Iterable[str]) -> Callable[[StoredFrame], bool]:
+    """Return whether a frame is one of these logins', whose pseudonyms an import of an export may have brought."""
+    from data.storage.pseudonyms import KEY_FILE, Pseudonyms
+
+    names = set(logins)
+    if (root / KEY_FILE).exists():  # a dry run makes none
+        names.update(map(Pseudonyms(root).of, logins))
+    return lambda frame: frame.login in names
+
+
+def _promises(root: Path, logins: Iterable[str]) -> list[str]:
+    from data.storage.pseudonyms import Pseudonyms
+
+    pseudonyms = Pseudonyms(root)
+    return [
+        f"{login} is not collected or imported any more. In exports of this dataset it is {pseudonyms.of(login)}: "
+        "ask whoever has one to delete these frames."
+        for login in logins
+    ]
+
+
+if __name__ == "__main__":
+    cli.end_process(main())

@@ -1,0 +1,130 @@
+"""COMMAND: remove frames that are older than a given age, from the trash too.
+
+A frame's time is that in the manifest; without one the earlier of its row's date and its file's time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data import cli
+from data.entities import StoredFrame
+from data.text import plural
+
+if TYPE_CHECKING:
+    from config import Settings
+    from data.storage.catalog import Catalog
+    from data.storage.database import Access
+    from data.storage.erasure import Doomed, Erased
+    from data.storage.frame_folder import FrameFolder
+    from data.storage.journal import Change, FileMove
+
+_UNIT_S = {"h": 3600, "d": 86400, "w": 7 * 86400}
+_EPILOG = """\
+Frames go with their rows, lines of manifests, features, findings of the last check, and moves in journals. Games stay,
+also those without a frame left. A frame whose time is in the future stays.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the arguments, run the command, and return the exit code."""
+    parser = cli.make_parser("data.purge", "Remove frames that are older than a given age.", _EPILOG)
+    parser.add_argument(
+        "--older-than", required=True, type=_age_s, metavar="AGE", help="a number of hours, days or weeks: 36h, 30d, 8w"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="change nothing; print what a run would remove")
+    return cli.run_command(parser.parse_args(argv), _work)
+
+
+def _age_s(text: str) -> float:
+    """Return the seconds of an age such as 30d. Raises ArgumentTypeError."""
+    match = re.fullmatch("([1-9][0-9]{0,5})([hdw])", text.strip().lower(), re.ASCII)
+    if not match:
+        raise argparse.ArgumentTypeError(f"invalid age {text!r}: write a whole number and h, d or w, such as 30d")
+    return int(match[1]) * _UNIT_S[match[2]]
+
+
+def _work(args: argparse.Namespace, settings: Settings) -> int:
+    from data.factories import has_database, open_catalog
+    from data.storage.frame_folder import FrameFolder
+
+    store = FrameFolder(settings.download_path / "frames")
+    before = time.time() - args.older_than
+    access: Access = "dry run" if args.dry_run else "write"
+    with open_catalog(settings, access=access) if has_database(settings) else nullcontext() as catalog:
+        found = find_older(store, catalog, before)
+        removed = found.counts() if args.dry_run else purge(store, catalog, found, before)
+    verb = "Would remove" if args.dry_run else "Removed"
+    day = datetime.fromtimestamp(max(before, 0), timezone.utc)
+    print(f"{verb} {removed}: from before {day:%Y-%m-%d %H:%M} UTC.")
+    print("\n".join(_game_lines(found, store.game_names())), end="\n" if found.frames else "")
+    return 0
+
+
+def find_older(store: FrameFolder, catalog: Catalog | None, before: float) -> Doomed:
+    """Return the frames from before a time, epoch seconds. Raises FolderError, CatalogUnavailable."""
+    from data.storage.erasure import Doomed, Eraser
+
+    eraser = Eraser(store, catalog)
+    rows = eraser.rows()
+    frames = tuple(
+        frame for frame in store.described(store.scan().frames) if _time(store.root, frame, frame.path, rows) < before
+    )
+    known = {move.target: move.frame for change in eraser.changes() for move in change.moves}
+    trashed = tuple(
+        item for item in eraser.trashed() if _time(store.root, known.get(item.path, item.frame), item.path, {}) < before
+    )
+    paths = (frame.path for frame in frames)
+    return Doomed(frames, trashed, {path: rows[path] for path in paths if path in rows})
+
+
+def purge(store: FrameFolder, catalog: Catalog | None, found: Doomed, before: float) -> Erased:
+    """Remove what `find_older` has found; return the counts. Raises FolderError, CatalogUnavailable."""
+    from data.storage.erasure import Eraser
+
+    return Eraser(store, catalog).erase(found, set(found.frames).__contains__, _is_useless(store.root, before))
+
+
+def _time(root: Path, frame: StoredFrame, path: str, rows: Mapping[str, StoredFrame]) -> float:
+    """Return the time of a frame, whose file is at `path`, epoch seconds; infinity for a file that is gone."""
+    if frame.details.grabbed_at is not None:
+        return frame.details.grabbed_at
+    row = rows.get(path)
+    # A row that dbSync made is younger than the file, and a copied file is younger than its row.
+    dated = row.details.grabbed_at if row else None
+    try:
+        written = os.lstat(root / path).st_mtime
+    except OSError:
+        return math.inf
+    return written if dated is None else min(dated, written)
+
+
+def _is_useless(root: Path, before: float) -> Callable[[Change, FileMove], bool]:
+    """Return whether a move cannot be undone, for its file is gone, and is of a frame from before a time."""
+
+    def is_useless(change: Change, move: FileMove) -> bool:
+        grabbed_at = move.frame.details.grabbed_at
+        is_old = (change.time if grabbed_at is None else grabbed_at) < before
+        return is_old and not os.path.lexists(root / move.target)
+
+    return is_useless
+
+
+def _game_lines(found: Doomed, names: Mapping[int, str]) -> Iterator[str]:
+    """Yield a line for each game, the most frames first."""
+    for game_id, count in Counter(frame.game_id for frame in found.frames).most_common():
+        yield f"  {names.get(game_id, f'game {game_id}')}: {plural(count, 'frame')}"
+
+
+if __name__ == "__main__":
+    cli.end_process(main())

@@ -1,0 +1,225 @@
+"""Erasure: remove frames from everywhere in a dataset's folder and from the rows, for data.forget and data.purge.
+
+    remove the features of the files, found by their hashes        before the files, or a kill would leave them
+    remove the files in the games' folders and in the trash
+    remove the lines of the manifests
+    remove the findings of the last check
+    remove the rows
+    remove the moves from the journals of changes
+
+A killed erasure is finished by the next one: each step looks for what is left of its kind. A command that runs beside
+may bring frames, so the caller repeats the erasure until it finds nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import astuple, dataclass, field, replace
+from pathlib import Path
+
+from data.atomic import folder_lock, is_temporary
+from data.entities import StoredFrame
+from data.readers import read_regular_file
+from data.storage import journal
+from data.storage.catalog import Catalog, CatalogChanges
+from data.storage.changes import FrameChanges
+from data.storage.folder_errors import folder_errors
+from data.storage.folder_scan import CHANGES_FOLDER, CHECK_FILE, FEATURES_FOLDER, TRASH_FOLDER
+from data.storage.frame_folder import FrameFolder
+from data.storage.journal import Change, FileMove
+from data.text import plural
+
+_MAX_BYTES = 64 << 20  # of a frame
+_FRAME_PATH = re.compile(r"[1-9][0-9]{0,17}/[a-z0-9_]{1,25}-[1-9][0-9]{0,17}\.jpg")
+
+
+@dataclass(frozen=True, slots=True)
+class TrashedFrame:
+    """A file in the trash."""
+
+    path: str  # below the root
+    frame: StoredFrame  # as it was before
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many of each kind were removed."""
+
+    frames: int = 0
+    trashed: int = 0
+    rows: int = 0
+    features: int = 0
+    findings: int = 0
+    moves: int = 0
+
+    def __add__(self, other: Erased) -> Erased:
+        return Erased(*(own + theirs for own, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    def __bool__(self) -> bool:
+        return any(astuple(self))
+
+    def __str__(self) -> str:
+        """The numbers above 0, in words."""
+        nouns = (
+            "frame",
+            "file in the trash",
+            "row",
+            "feature vector",
+            "finding of the last check",
+            "move in a journal",
+        )
+        plurals = {"file in the trash": "files in the trash", "finding of the last check": "findings of the last check"}
+        plurals |= {"move in a journal": "moves in journals"}
+        counts = zip(astuple(self), nouns, strict=True)
+        words = (f"{n:,} {plurals.get(noun, f'{noun}s')}" if n != 1 else plural(n, noun) for n, noun in counts if n)
+        return ", ".join(words) or "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What an erasure has found."""
+
+    frames: tuple[StoredFrame, ...] = ()  # files in the games' folders
+    trashed: tuple[TrashedFrame, ...] = ()
+    rows: Mapping[str, StoredFrame] = field(default_factory=dict)  # by path
+
+    def counts(self) -> Erased:
+        """Return the numbers."""
+        return Erased(len(self.frames), len(self.trashed), len(self.rows))
+
+
+class Eraser:
+    """Removes frames of one dataset. Every method raises FolderError and CatalogUnavailable.
+
+    Args:
+        store: the folder of the frames.
+        catalog: their rows; None without a database.
+    """
+
+    def __init__(self, store: FrameFolder, catalog: Catalog | None) -> None:
+        self._store = store
+        self._root = store.root
+        self._catalog = catalog
+
+    def trashed(self) -> Iterator[TrashedFrame]:
+        """Yield the frames in the trash."""
+        trash = self._root / TRASH_FOLDER
+        with folder_errors(trash):
+            for folder, _, names in os.walk(trash, onerror=_raise_unless_missing):
+                for name in names:
+                    path = Path(folder, name).relative_to(self._root)
+                    with contextlib.suppress(ValueError):  # not a frame's name
+                        yield TrashedFrame(path.as_posix(), StoredFrame.parse("/".join(path.parts[-2:])))
+
+    def rows(self) -> Mapping[str, StoredFrame]:
+        """Return the rows of the frames, by path."""
+        return self._catalog.snapshot().frames if self._catalog else {}
+
+    def changes(self) -> list[Change]:
+        """Return the changes whose journals are there, oldest first."""
+        with folder_errors(self._root / CHANGES_FOLDER):
+            return [journal.read(self._root, change_id) for change_id in journal.change_ids(self._root)]
+
+    def find(self, is_wanted: Callable[[StoredFrame], bool]) -> Doomed:
+        """Return the files and rows of the frames that `is_wanted` accepts."""
+        return Doomed(
+            frames=tuple(filter(is_wanted, self._store.scan().frames)),
+            trashed=tuple(item for item in self.trashed() if is_wanted(item.frame)),
+            rows={path: frame for path, frame in self.rows().items() if is_wanted(frame)},
+        )
+
+    def erase(
+        self,
+        doomed: Doomed,
+        is_erased: Callable[[StoredFrame], bool],
+        is_useless: Callable[[Change, FileMove], bool] | None = None,
+    ) -> Erased:
+        """Remove what was found, and what mentions it; return the counts.
+
+        is_erased: whether to remove what mentions this frame.
+        is_useless: whether to remove a move from its journal; None: that of an erased frame.
+        """
+        is_useless = is_useless or (lambda _, move: any(map(is_erased, filter(None, (move.frame, move.target_frame)))))
+        features = self._remove_features(doomed)
+        self._store.delete(doomed.frames)
+        self._empty_trash(doomed.trashed)
+        scan = self._store.scan()
+        self._store.compact(scan.games - set(map(int, scan.unreadable)))
+        findings = self._remove_findings(is_erased)
+        if self._catalog and doomed.rows:
+            self._catalog.apply(CatalogChanges(removed_paths=sorted(doomed.rows)))
+        moves = self._edit_journals(is_erased, is_useless)
+        return doomed.counts() + Erased(features=features, findings=findings, moves=moves)
+
+    def _remove_features(self, doomed: Doomed) -> int:
+        folder = self._root / FEATURES_FOLDER
+        with folder_errors(folder):
+            networks = [path for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
+        if not networks:
+            return 0
+        from data.storage.features import FeatureStore  # with NumPy: on demand
+
+        hashes = {
+            frame.sha256 for frame in (*self._store.described(doomed.frames), *doomed.rows.values()) if frame.sha256
+        }
+        for path in (*(frame.path for frame in doomed.frames), *(item.path for item in doomed.trashed)):
+            with contextlib.suppress(OSError):  # gone, or not a regular file
+                hashes.add(hashlib.sha256(read_regular_file(self._root / path, _MAX_BYTES)).digest())
+        return sum(FeatureStore(network).remove(hashes) for network in networks)
+
+    def _empty_trash(self, trashed: Iterable[TrashedFrame]) -> None:
+        for item in trashed:
+            path = self._root / item.path
+            with folder_errors(path):
+                path.unlink(missing_ok=True)
+            for folder in (path.parent, path.parent.parent, self._root / TRASH_FOLDER):
+                with contextlib.suppress(OSError):  # not empty
+                    folder.rmdir()
+
+    def _remove_findings(self, is_erased: Callable[[StoredFrame], bool]) -> int:
+        """Remove the lines of check.csv that name such a frame, in their reason too."""
+        lines = (self._store.read_report(CHECK_FILE) or b"").splitlines(keepends=True)
+        kept = [line for line in lines if not any(map(is_erased, _frames_in(line.decode("ascii", "replace"))))]
+        if len(kept) < len(lines):
+            self._store.save_report(CHECK_FILE, b"".join(kept))
+        return len(lines) - len(kept)
+
+    def _edit_journals(
+        self, is_erased: Callable[[StoredFrame], bool], is_useless: Callable[[Change, FileMove], bool]
+    ) -> int:
+        """Remove moves from the journals, and reasons that name such a frame; finish pending changes first."""
+        folder = self._root / CHANGES_FOLDER
+        if not folder.is_dir():
+            return 0
+        if self._catalog:
+            FrameChanges(self._store, self._catalog).finish_pending()
+        with folder_errors(folder, writing=True), folder_lock(folder):
+            for path in filter(is_temporary, folder.iterdir()):  # of killed processes: the others have the lock
+                path.unlink()
+            done = [change for change in self.changes() if change.is_done]
+            return sum(self._edit_journal(change, is_erased, is_useless) for change in done)
+
+    def _edit_journal(
+        self, change: Change, is_erased: Callable[[StoredFrame], bool], is_useless: Callable[[Change, FileMove], bool]
+    ) -> int:
+        kept = tuple(move for move in change.moves if not is_useless(change, move))
+        edited = tuple(
+            replace(move, reason="") if any(map(is_erased, _frames_in(move.reason))) else move for move in kept
+        )
+        if edited != change.moves:
+            journal.rewrite(self._root, replace(change, moves=edited))
+        return len(change.moves) - len(kept)
+
+
+def _frames_in(text: str) -> Iterator[StoredFrame]:
+    """Yield the frames whose paths stand in a text."""
+    return map(StoredFrame.parse, _FRAME_PATH.findall(text))
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
