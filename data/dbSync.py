@@ -1,53 +1,23 @@
-"""COMMAND: repair the catalog so that it matches the folder, which is the truth.
-
-    snapshot = rows of the catalog           rows first: a frame that a download saves in between
-    scan = files of the folder               is then a file without a row, never a row without a file
-    remove rows without a file
-    remove games without a folder
-    add rows for files without a row
-    add hashes of files to rows without one
-    correct wrong counts
-    remove temporary files of dead processes
-    report files that are identical to another one: the user decides which to delete
-
-An empty folder keeps its game, with 0 frames.
-"""
+"""COMMAND: repair the catalog so that it matches the folder, which is the truth (data.storage.synchronisation)."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from data import cli
-from data.entities import Game, StoredFrame
-from data.errors import FolderError
+from data.storage.synchronisation import SyncPlan, apply_plan, plan_sync
 from data.text import plural
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.storage.catalog import Catalog, CatalogChanges, CatalogSnapshot
-    from data.storage.frame_store import FolderScan, FrameStore
+    from data.storage.catalog import CatalogSnapshot
 
 log = logging.getLogger(__name__)
 
 _MAX_LINES = 20  # paths of a kind printed without -v
-
-
-@dataclass(frozen=True, slots=True)
-class SyncPlan:
-    """All changes that a run makes, and the totals after it."""
-
-    changes: CatalogChanges  # its games are those of `added` and `renamed`
-    added: tuple[Game, ...]  # with a folder and without a row
-    renamed: tuple[Game, ...]  # with the name that games.tsv has
-    wrong_counts: tuple[int, ...]  # ids of games with a wrong number of frames
-    missing_names: tuple[Game, ...]  # with a name in the catalog and none in games.tsv
-    scan: FolderScan
-    frames: int  # number of rows after the changes; as many games as in the scan
-    identical: tuple[tuple[str, str], ...] = ()  # paths of a file and of an earlier one with the same bytes
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -64,13 +34,20 @@ def main(argv: list[str] | None = None) -> int:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store, open_catalog
+    from data.storage.changes import FrameChanges
+    from data.storage.pseudonyms import Forgotten
 
     store = make_frame_store(settings)
+    is_forgotten = Forgotten(store.root).holds
     if args.dry_run:
-        plan = _plan(_snapshot_of_dry_run(settings), store)
+        plan = plan_sync(_snapshot_of_dry_run(settings), store.scan(), store.game_names(), store, is_forgotten)
     else:
         with open_catalog(settings) as catalog:
-            plan = _plan(catalog.snapshot(), store)
+            finished = FrameChanges(store, catalog).finish_pending() if store.root.is_dir() else 0
+            if finished:
+                log.warning("%s that a killed process had begun: finished", plural(finished, "change"))
+            # The rows are read before the files.
+            plan = plan_sync(catalog.snapshot(), store.scan(), store.game_names(), store, is_forgotten)
             apply_plan(plan, store, catalog)
     for items, noun, what, _ in _steps(plan):
         for item in items:
@@ -85,85 +62,9 @@ def _snapshot_of_dry_run(settings: Settings) -> CatalogSnapshot:
     from data.storage.catalog import CatalogSnapshot
 
     if not has_database(settings):
-        return CatalogSnapshot(frozenset(), {}, frozenset())
+        return CatalogSnapshot({}, {}, frozenset())
     with open_catalog(settings, access="dry run") as catalog:
         return catalog.snapshot()
-
-
-def _plan(snapshot: CatalogSnapshot, store: FrameStore) -> SyncPlan:
-    # The rows were read before the files, as the module's docstring demands.
-    return plan_sync(snapshot, store.scan(), store.game_names(), store.sha256)
-
-
-def plan_sync(
-    snapshot: CatalogSnapshot,
-    scan: FolderScan,
-    names: Mapping[int, str],
-    sha256: Callable[[StoredFrame], bytes] | None = None,
-) -> SyncPlan:
-    """Return the changes that make `snapshot`, read before `scan`, match it.
-
-    names: by game id, from games.tsv. sha256: of a frame's file, or FolderError; None: hashes are no matter.
-    """
-    from data.storage.catalog import CatalogChanges
-
-    # Sets keep this fast: 100,000 rows and as many files take well under a second.
-    files = {frame.path: frame for frame in scan.frames}
-    unreadable = tuple(f"{name}/" for name in scan.unreadable)  # their frames are unknown: keep those rows
-    removed_paths = sorted(path for path in snapshot.paths - files.keys() if not path.startswith(unreadable))
-    removed_games = sorted(snapshot.games.keys() - scan.games)
-    hashed = [_with_hash(files[path], sha256) for path in sorted(files.keys() - snapshot.hashes.keys())]
-    new_frames = [frame for frame in hashed if frame.path not in snapshot.paths]
-    new_games = sorted(scan.games - snapshot.games.keys())
-    added = tuple(Game(game_id, names.get(game_id, f"game {game_id}")) for game_id in new_games)
-    kept = [snapshot.games[game_id] for game_id in sorted(snapshot.games.keys() & scan.games)]
-    renamed = tuple(Game(game.id, names[game.id]) for game in kept if names.get(game.id, game.name) != game.name)
-    return SyncPlan(
-        changes=CatalogChanges(
-            games=(*added, *renamed),
-            removed_games=removed_games,
-            frames=new_frames,
-            removed_paths=removed_paths,
-            hashed=[frame for frame in hashed if frame.path in snapshot.paths and frame.sha256],
-        ),
-        added=added,
-        renamed=renamed,
-        wrong_counts=tuple(game.id for game in kept if game.id in snapshot.wrong_counts),
-        # "game 7" is the catalog's own substitute for a name and does not belong in games.tsv.
-        missing_names=tuple(game for game in kept if game.id not in names and game.name != f"game {game.id}"),
-        scan=scan,
-        frames=len(snapshot.paths) - len(removed_paths) + len(new_frames),
-        identical=_identical(files, {**snapshot.hashes, **{frame.path: frame.sha256 for frame in hashed}}),
-    )
-
-
-def _with_hash(frame: StoredFrame, sha256: Callable[[StoredFrame], bytes] | None) -> StoredFrame:
-    """Return the frame with its hash; without one if its file cannot be read."""
-    try:
-        return replace(frame, sha256=sha256(frame)) if sha256 else frame
-    except FolderError:
-        return frame
-
-
-def _identical(files: Mapping[str, StoredFrame], hashes: Mapping[str, bytes]) -> tuple[tuple[str, str], ...]:
-    """Return each file that has the hash of an earlier one, with that one; the order is by game, login and number."""
-    first: dict[bytes, str] = {}
-    ordered = sorted(files.values(), key=lambda frame: (frame.game_id, frame.login, frame.number))
-    paths = [frame.path for frame in ordered if hashes.get(frame.path)]
-    pairs = ((path, first.setdefault(hashes[path], path)) for path in paths)
-    return tuple((path, other) for path, other in pairs if path != other)
-
-
-def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
-    """Make the plan's changes. Raises CatalogUnavailable, FolderError; the next run does what is left."""
-    changes = plan.changes
-    rows = (changes.games, changes.removed_games, changes.frames, changes.removed_paths, changes.hashed)
-    if any((*rows, plan.wrong_counts)):
-        catalog.apply(changes)
-    if plan.missing_names:
-        store.add_games(plan.missing_names)
-    # Last: a failure here leaves only hidden files, which nobody reads.
-    store.remove_stale_files(plan.scan)
 
 
 def report_lines(plan: SyncPlan, *, dry_run: bool = False, all_unrecognised: bool = False) -> list[str]:
@@ -192,11 +93,20 @@ def _untouched_lines(plan: SyncPlan, all_unrecognised: bool) -> Iterator[str]:
 def _steps(plan: SyncPlan) -> list[tuple[Sequence[object], str, str, str]]:
     """Return each kind of change: what it changes, the noun for one of these, what is wrong, and what is done."""
     changes = plan.changes
+    unhashed = {frame.path for frame in plan.unhashed}
     return [
+        ([frame.path for frame in plan.forgotten], "frame", "of a forgotten streamer", "deleted"),
         (changes.removed_paths, "row", "without a file", "removed"),
         (changes.removed_games, "game", "without a folder", "removed"),
         ([frame.path for frame in changes.frames], "file", "without a row", "adopted"),
-        ([frame.path for frame in changes.hashed], "row", "without a hash", "completed"),
+        ([frame.path for frame in plan.unhashed], "row", "without a hash", "completed"),
+        (
+            [frame.path for frame in changes.updated if frame.path not in unhashed],
+            "row",
+            "unlike its manifest",
+            "corrected",
+        ),
+        ([frame.path for frame in plan.undescribed], "file", "without a line in its manifest", "described"),
         (plan.added, "game", "without a row", "added"),
         (plan.renamed, "game", "with another name in games.tsv", "renamed"),
         (plan.wrong_counts, "game", "with a wrong count", "corrected"),

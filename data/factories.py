@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from data.capture.grabber import Grabber
     from data.filters.frame_filter import AcceptAll, FrameQualityFilter
     from data.storage.catalog import Catalog
+    from data.storage.changes import FrameChanges
     from data.storage.claims import Claims
     from data.storage.database import Access, Database
-    from data.storage.frame_store import FrameStore
+    from data.storage.frame_folder import FrameFolder
     from data.twitch.helix import Helix
     from data.twitch.previews import PreviewClient
 
@@ -38,7 +39,7 @@ def make_helix(settings: Settings, session: requests.Session, sleep: Callable[[f
     )
 
 
-def make_frame_store(settings: Settings) -> FrameStore:
+def make_frame_store(settings: Settings) -> FrameFolder:
     """Return the store of the dataset's frames: the folder DOWNLOAD_PATH/frames. Nothing is created before a write."""
     from data.storage.frame_folder import FrameFolder
 
@@ -106,6 +107,15 @@ def open_catalog(
 
     with connect_database(settings, access) as engine:
         yield Catalog(engine, settings.db_reconnect_s, sleep)
+
+
+@contextmanager
+def open_changes(settings: Settings) -> Iterator[FrameChanges]:
+    """Yield the changes of the dataset: moves to another game or to the trash, and their undoing."""
+    from data.storage.changes import FrameChanges
+
+    with open_catalog(settings) as catalog:
+        yield FrameChanges(make_frame_store(settings), catalog)
 
 
 def make_frame_filter(settings: Settings) -> FrameQualityFilter | AcceptAll:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -36,16 +37,29 @@ class GameSummary:
     game: Game
     frames: int
     streamers: int
+    # Known languages with their frames, most frames first.
+    languages: Mapping[str, int] = field(default_factory=dict, compare=False)
+    first: float | None = field(default=None, compare=False)  # time of the oldest frame, epoch s; None without frames
+    last: float | None = field(default=None, compare=False)  # of the newest one
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogSnapshot:
     """All rows at one moment."""
 
-    paths: frozenset[str]  # of the frames
-    games: dict[int, Game]  # by id
+    frames: Mapping[str, StoredFrame]  # by path, with what the rows say of them
+    games: Mapping[int, Game]  # by id
     wrong_counts: frozenset[int]  # ids of games whose column `frames` differs from their number of rows
-    hashes: Mapping[str, bytes] = field(default_factory=dict)  # by path, the SHA-256 of the files that have one
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Paths of the frames."""
+        return frozenset(self.frames)
+
+    @property
+    def hashes(self) -> dict[str, bytes]:
+        """By path, the SHA-256 of the files that have one."""
+        return {path: frame.sha256 for path, frame in self.frames.items() if frame.sha256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +70,7 @@ class CatalogChanges:
     removed_games: Sequence[int] = ()
     frames: Sequence[StoredFrame] = ()
     removed_paths: Sequence[str] = ()
-    hashed: Sequence[StoredFrame] = ()  # frames that have a row, with the SHA-256 that the row lacks
+    updated: Sequence[StoredFrame] = ()  # frames that have a row, which gets their details, and the hash if known
 
 
 class Catalog:
@@ -82,10 +96,32 @@ class Catalog:
 
     def games(self) -> list[GameSummary]:
         """Return every game, by id."""
-        streamers = sa.func.count(schema.frames.c.user_login.distinct()).label("streamers")
-        query = statements.PER_GAME.add_columns(streamers).order_by(schema.games.c.id)
+
+        def work(connection: sa.Connection) -> list[GameSummary]:
+            languages: dict[int, dict[str, int]] = {}
+            # Tables of an earlier version that may not be changed have no languages.
+            has_languages = connection.execute(statements.HAS_LANGUAGES).scalar()
+            for row in connection.execute(statements.LANGUAGES) if has_languages else ():
+                languages.setdefault(row.game_id, {})[row.language] = row.frames
+            rows = connection.execute(statements.PER_GAME).all()
+            return [
+                GameSummary(
+                    Game(row.id, row.name),
+                    row.frames,
+                    row.streamers,
+                    languages.get(row.id, {}),
+                    *(None if time is None else float(time) for time in (row.first, row.last)),
+                )
+                for row in rows
+            ]
+
+        return self._in_transaction(work)
+
+    def game_frames(self) -> dict[Game, int]:
+        """Return the number of frames of every game, by id."""
+        query = sa.select(schema.games).order_by(schema.games.c.id)
         rows = self._in_transaction(lambda connection: connection.execute(query).all())
-        return [GameSummary(Game(row.id, row.name), row.frames, row.streamers) for row in rows]
+        return {Game(row.id, row.name): row.frames for row in rows}
 
     def game_ids(self) -> set[int]:
         """Return the ids of all games."""
@@ -116,7 +152,9 @@ class Catalog:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_FRAMES_LOCK)))
             _insert_frames(connection, frames)
             identical = set(
-                connection.scalars(statements.REMOVE_IDENTICAL, {"paths": _array(frame.path for frame in frames)})
+                connection.scalars(
+                    statements.REMOVE_IDENTICAL, {"paths": statements.to_array(frame.path for frame in frames)}
+                )
             )
             return [frame for frame in frames if frame.path in identical]
 
@@ -128,17 +166,11 @@ class Catalog:
         def work(connection: sa.Connection) -> CatalogSnapshot:
             # One statement sees one moment: rows that a download adds in between would look like a wrong count.
             rows = connection.execute(statements.SNAPSHOT).all()
-            return CatalogSnapshot(
-                paths=frozenset(path for row in rows for path in row.paths),
-                games={row.id: Game(row.id, row.name) for row in rows},
-                wrong_counts=frozenset(row.id for row in rows if row.frames != len(row.paths)),
-                hashes={
-                    path: bytes.fromhex(sha256)
-                    for row in rows
-                    for path, sha256 in zip(row.paths, row.hashes, strict=True)
-                    if sha256
-                },
-            )
+            games = {row.id: Game(row.id, row.name) for row in rows}
+            stated = {row.id: row.frames for row in rows}
+            frames = {row.path: statements.to_frame(row) for row in rows if row.path is not None}
+            counted = Counter(frame.game_id for frame in frames.values())
+            return CatalogSnapshot(frames, games, frozenset(key for key in stated if stated[key] != counted[key]))
 
         return self._in_transaction(work)
 
@@ -149,15 +181,15 @@ class Catalog:
             # The lock makes downloads wait: the recount must not miss their rows.
             connection.execute(sa.text("LOCK TABLE games, frames IN SHARE ROW EXCLUSIVE MODE"))
             for start in range(0, len(changes.removed_paths), _BATCH):
-                paths = _array(changes.removed_paths[start : start + _BATCH])
+                paths = statements.to_array(changes.removed_paths[start : start + _BATCH])
                 connection.execute(statements.REMOVE_FRAMES, {"paths": paths})
             connection.execute(sa.delete(schema.games).where(schema.games.c.id.in_(changes.removed_games)))
             _upsert_games(connection, changes.games)
             for start in range(0, len(changes.frames), _BATCH):
                 _insert_frames(connection, changes.frames[start : start + _BATCH])
-            for start in range(0, len(changes.hashed), _BATCH):
+            for start in range(0, len(changes.updated), _BATCH):
                 connection.execute(
-                    statements.ADD_HASHES, _columns(changes.hashed[start : start + _BATCH], "paths", "hashes")
+                    statements.UPDATE_FRAMES, statements.to_parameters(changes.updated[start : start + _BATCH])
                 )
             connection.exec_driver_sql(schema.RECOUNT)
 
@@ -200,22 +232,4 @@ def _insert_frames(connection: sa.Connection, frames: Sequence[StoredFrame]) -> 
         return
     unnamed = [{"id": game_id, "name": f"game {game_id}"} for game_id in sorted({frame.game_id for frame in frames})]
     connection.execute(insert(schema.games).values(unnamed).on_conflict_do_nothing())
-    connection.execute(statements.ADD_FRAMES, _columns(frames, "paths", "games", "logins", "hashes"))
-
-
-def _columns(frames: Sequence[StoredFrame], *names: str) -> dict[str, str]:
-    """Return the frames' values with these names, each as an array literal."""
-    values = {
-        "paths": (frame.path for frame in frames),
-        "games": (str(frame.game_id) for frame in frames),
-        "logins": (frame.login for frame in frames),
-        "hashes": (frame.sha256.hex() for frame in frames),
-    }
-    return {name: _array(values[name]) for name in names}
-
-
-def _array(values: Iterable[str]) -> str:
-    """Return `values` as an array literal: https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO."""
-    # psycopg2 would send a list as ARRAY[...], which takes the server five times longer to parse.
-    quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
-    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+    connection.execute(statements.ADD_FRAMES, statements.to_parameters(frames))

@@ -25,8 +25,9 @@ from data.entities import Game, StoredFrame
 from data.errors import FolderError
 from data.storage import journal, manifest
 from data.storage.catalog import Catalog, CatalogChanges
+from data.storage.folder_errors import folder_errors
 from data.storage.folder_scan import CHANGES_FOLDER, TRASH_FOLDER
-from data.storage.frame_folder import FrameFolder, folder_errors
+from data.storage.frame_folder import FrameFolder
 from data.storage.journal import Change, FileMove
 from data.storage.numbered_files import last_number
 

@@ -10,29 +10,23 @@ side. A killed process leaves only temporary files behind; data.dbSync removes t
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
 
 from data.atomic import atomic_file, folder_lock
 from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame, is_game_id, is_login
 from data.errors import FolderError
 from data.readers import open_regular_file, read_regular_file
-from data.storage import manifest
-from data.storage.folder_scan import GAME_FOLDER, NAMES_FILE, files_size, scan_folder
+from data.storage import game_names, manifest
+from data.storage.folder_errors import folder_errors, repeat_if_removed
+from data.storage.folder_scan import TRASH_FOLDER, files_size, scan_folder
 from data.storage.frame_store import FolderScan
 from data.storage.numbered_files import write_numbered
-from data.text import printable, printable_line
-
-_T = TypeVar("_T")
 
 _MAX_BYTES = 64 << 20  # of a frame, or of games.tsv
 _MAX_REPORT_BYTES = 1 << 30
-_REPETITIONS = 20  # of a write whose folder somebody removes
 
 
 class FrameFolder:
@@ -69,7 +63,7 @@ class FrameFolder:
             return write_numbered(folder, login, jpegs, lambda numbers: manifest.append(folder, named(numbers)))
 
         with folder_errors(folder, writing=True):
-            return named(_repeat_if_removed(write))
+            return named(repeat_if_removed(write))
 
     def read(self, frame: StoredFrame) -> bytes:
         """Return the frame's JPEG bytes. Raises FolderError."""
@@ -138,9 +132,29 @@ class FrameFolder:
         dropped = 0
         for game_id in game_ids:
             folder = self.root / str(game_id)
-            with folder_errors(folder, writing=True), contextlib.suppress(FileNotFoundError), folder_lock(folder):
-                dropped += manifest.compact(folder, (entry.name for entry in os.scandir(folder)))
+            with folder_errors(folder, writing=True), contextlib.suppress(FileNotFoundError):
+                if manifest.has_stale_lines(folder):
+                    with folder_lock(folder):
+                        dropped += manifest.compact(folder)
         return dropped
+
+    def modified_at(self, frame: StoredFrame) -> float | None:
+        """Return when the frame's file was written, epoch seconds; None if the file system does not say."""
+        with contextlib.suppress(OSError):
+            return (self.root / frame.path).stat().st_mtime
+        return None
+
+    def trashed_frames(self) -> int:
+        """Return the number of frames in the trash."""
+        return sum(1 for _ in (self.root / TRASH_FOLDER).rglob("*.jpg"))
+
+    def trashed_hashes(self) -> set[bytes]:
+        """Return the SHA-256 of each frame in the trash. Raises FolderError."""
+        hashes = set()
+        for path in (self.root / TRASH_FOLDER).rglob("*.jpg"):
+            with folder_errors(path), contextlib.suppress(FileNotFoundError):
+                hashes.add(hashlib.sha256(read_regular_file(path, _MAX_BYTES)).digest())
+        return hashes
 
     def save_report(self, name: str, content: bytes) -> None:
         """Write the small file `name` beside the games' folders, in place of an earlier one. Raises FolderError."""
@@ -155,65 +169,27 @@ class FrameFolder:
 
     def removed_games(self) -> dict[int, Game]:
         """Return the games that games.tsv names and that have no folder, by id. Raises FolderError."""
-        names = self.game_names()
-        return {key: Game(key, name) for key, name in names.items() if not os.path.lexists(self.root / str(key))}
+        return game_names.removed(self.root)
 
     def game_names(self) -> dict[int, str]:
         """Return the games' names by id, from games.tsv; invalid lines are skipped. Raises FolderError."""
-        path = self.root / NAMES_FILE
-        with folder_errors(path):
-            content = read_regular_file(path, _MAX_BYTES) if path.is_file() else b""
-            text = content.decode("utf-8-sig", "replace")  # some editors put a byte order mark first
-        pairs = (line.partition("\t") for line in text.split("\n"))
-        names = ((game_id, printable_line(name)) for game_id, _, name in pairs if GAME_FOLDER.fullmatch(game_id))
-        return {int(game_id): name for game_id, name in names if name}
+        return game_names.read(self.root)
 
     def add_games(self, games: Iterable[Game]) -> None:
         """Add these games to games.tsv, or rename them there, and create their folders. Raises FolderError."""
-        valid = [game for game in games if is_game_id(game.id)]
-        with folder_errors(self.root / NAMES_FILE, writing=True):
-            _repeat_if_removed(lambda: self._add_games(valid))
+        game_names.add(self.root, [game for game in games if is_game_id(game.id)])
 
-    def _add_games(self, games: Sequence[Game]) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        for game in games:
-            (self.root / str(game.id)).mkdir(exist_ok=True)  # even an empty folder keeps the game in the catalog
-        with folder_lock(self.root):  # two downloads may add games at the same time
-            names = self.game_names()
-            merged = names | {game.id: printable_line(game.name) or f"game {game.id}" for game in games}
-            if merged != names:
-                lines = (f"{game_id}\t{name}\n" for game_id, name in sorted(merged.items()))
-                with atomic_file(self.root / NAMES_FILE) as temporary:
-                    temporary.write_bytes("".join(lines).encode())
+    def add_own_games(self, names: Iterable[str]) -> list[Game]:
+        """Return the game of each name: that of games.tsv, in any case, or a new one with an id of our own.
 
+        Raises FolderError.
+        """
+        return game_names.add_own(self.root, names)
 
-def _repeat_if_removed(write: Callable[[], _T]) -> _T:
-    """Return the result of `write`, which creates its folder; repeat it when somebody removes the folder meanwhile."""
-    for _ in range(_REPETITIONS):
-        # mkdir says that the folder exists when it is removed a moment after that.
-        with contextlib.suppress(FileNotFoundError, FileExistsError):
-            return write()
-    return write()
+    def record_names(self, games: Iterable[Game]) -> None:
+        """Write the games' names into games.tsv; a game without a folder is a removed one then. Raises FolderError."""
+        game_names.record(self.root, list(games))
 
 
 def _by_game(frame: StoredFrame) -> int:
     return frame.game_id
-
-
-@contextlib.contextmanager
-def folder_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
-    """Translate an OSError in the block into a FolderError that names `path` and says what to do."""
-    try:
-        yield
-    except OSError as error:
-        advice = {
-            errno.ENOSPC: "free some space",
-            errno.EDQUOT: "free some of your quota",
-            errno.EACCES: "change its permissions, or set DOWNLOAD_PATH to a folder of yours",
-            errno.EROFS: "set DOWNLOAD_PATH to a writable folder",
-            **dict.fromkeys(
-                (errno.EEXIST, errno.ENOTDIR), "move away what is in the folder's place, or check DOWNLOAD_PATH"
-            ),
-        }.get(error.errno or 0, "check the disk and DOWNLOAD_PATH")
-        kept = "; the frames saved before are kept" if writing else ""
-        raise FolderError(f"{printable(str(path))}: {error.strerror or error}: {advice}{kept}.") from error

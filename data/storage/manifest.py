@@ -60,17 +60,26 @@ def read(folder: Path) -> dict[str, StoredFrame]:
 
     Empty without a manifest. Raises OSError.
     """
-    return {_file_name(frame): frame for frame in _frames(folder)}
+    return {_file_name(frame): frame for frame in _parse(folder, _content(folder))}
 
 
-def compact(folder: Path, files: Iterable[str]) -> int:
-    """Drop the lines of all but `files`; return how many lines went. The caller holds the folder's lock.
+def has_stale_lines(folder: Path) -> bool:
+    """Return whether the manifest has more lines than the folder has files: lines of files that are gone.
+
+    That holds if every file has a line, as after data.dbSync. Raises OSError.
+    """
+    return _content(folder).count(b"\n") > len(_files(folder))
+
+
+def compact(folder: Path) -> int:
+    """Drop the lines of files that are gone; return how many lines went. The caller holds the folder's lock.
 
     Raises OSError.
     """
-    kept = read(folder)
-    lines = [to_line(kept[name]) for name in sorted(kept.keys() & set(files))]
-    removed = _count_lines(folder) - len(lines)
+    content = _content(folder)
+    kept = {_file_name(frame): frame for frame in _parse(folder, content)}
+    lines = [to_line(kept[name]) for name in sorted(kept.keys() & _files(folder))]
+    removed = content.count(b"\n") - len(lines)
     if removed:
         with atomic_file(folder / MANIFEST_FILE) as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
@@ -136,8 +145,8 @@ def clean(details: FrameDetails) -> FrameDetails:
     return replace(details, grabbed_at=time, viewers=viewers, **texts)
 
 
-def _frames(folder: Path) -> Iterator[StoredFrame]:
-    for line in _content(folder).split(b"\n"):
+def _parse(folder: Path, content: bytes) -> Iterator[StoredFrame]:
+    for line in content.split(b"\n"):
         # A line may be valid JSON and nonsense, such as "[[[[…".
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
             values = json.loads(line)
@@ -153,8 +162,10 @@ def _content(folder: Path) -> bytes:
         return b""
 
 
-def _count_lines(folder: Path) -> int:
-    return sum(bool(line.strip()) for line in _content(folder).split(b"\n"))
+def _files(folder: Path) -> set[str]:
+    """Return the names of a game's frames."""
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.name.endswith(".jpg")}
 
 
 def _text(value: Any) -> str:

@@ -3,8 +3,9 @@
 The folder of frames is the truth; these tables are its index, and data.dbSync can rebuild them from it. Every change
 of the schema happens in the transaction of `prepare`: all of it or nothing.
 
-A comment on the table games holds the version. Version 1, which has no comment, lacks the column frames.sha256. The
-original program of 2021 has tables of the same names with other types, with NULLs, and with the folder in each path.
+A comment on the table games holds the version. Version 1, which has no comment, lacks the column frames.sha256;
+version 2 lacks language, viewers, title and origin. The original program of 2021 has tables of the same names with
+other types, with NULLs, and with the folder in each path.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sqlalchemy.dialects import postgresql
 from data.errors import CatalogUnavailable
 from data.text import plural
 
-VERSION = 2
+VERSION = 3
 
 metadata = sa.MetaData()
 
@@ -41,11 +42,18 @@ frames = sa.Table(
     sa.Column("path", sa.Text, nullable=False, unique=True),  # StoredFrame.path
     sa.Column("game_id", sa.BigInteger, sa.ForeignKey("games.id", ondelete="CASCADE"), nullable=False),
     sa.Column("user_login", sa.Text, nullable=False),
+    # FrameDetails.grabbed_at; if that is unknown, the time of the insertion
     sa.Column("date", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     sa.Column("sha256", sa.LargeBinary),  # of the file; not unique: copies made by hand have rows too; NULL: unknown
+    sa.Column("language", sa.Text),  # this and the next ones as in FrameDetails; NULL: unknown
+    sa.Column("viewers", sa.Integer),
+    sa.Column("title", sa.Text),
+    sa.Column("origin", sa.Text),
     sa.Index("frames_game_id_user_login_idx", "game_id", "user_login"),  # for the foreign key and to count streamers
     sa.Index("frames_sha256_idx", "sha256"),
 )
+
+_ADDED = ("sha256", "language", "viewers", "title", "origin")  # columns of frames since version 1
 
 RECOUNT = """
     UPDATE games SET frames = counted.frames
@@ -117,8 +125,11 @@ def prepare(connection: sa.Connection, *, writable: bool, dry_run: bool = False)
         state = "tables of an earlier version" if found else "no tables yet"
         raise CatalogUnavailable(f"The database is read-only and has {state}: make it writable, or check DB_NAME.")
     metadata.create_all(connection)
+    for column in _ADDED:
+        connection.exec_driver_sql(
+            f"ALTER TABLE frames ADD COLUMN IF NOT EXISTS {column} {_type_name(frames.c[column])}"
+        )
     for statement in (
-        "ALTER TABLE frames ADD COLUMN IF NOT EXISTS sha256 bytea",
         "CREATE INDEX IF NOT EXISTS frames_sha256_idx ON frames (sha256)",
         f"COMMENT ON TABLE games IS '{games.comment}'",
     ):
@@ -154,7 +165,7 @@ def _difference(name: str, table: _Table) -> str:
     for column in metadata.tables[name].columns:
         found, expected = table.columns.get(column.name), _type_name(column)
         if found is None:
-            if column is frames.c.sha256 and table.version < VERSION:
+            if column.name in _ADDED and table.version < VERSION:
                 continue
             return f"it has no column {column.name}"
         if found.type != expected:

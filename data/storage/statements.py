@@ -1,16 +1,30 @@
-"""SQL of the catalog. Values travel as array literals, which PostgreSQL parses faster than psycopg2's lists."""
+"""SQL of the catalog, and its values: array literals, which PostgreSQL parses faster than psycopg2's lists."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import sqlalchemy as sa
 
-from data.storage import schema
+from data.entities import FrameDetails, StoredFrame
 
-PER_GAME = sa.select(schema.games).outerjoin(schema.frames).group_by(schema.games.c.id)
 SNAPSHOT = sa.text("""
-    SELECT games.id, name, games.frames, coalesce(array_agg(path) FILTER (WHERE path IS NOT NULL), '{}') AS paths,
-        coalesce(array_agg(encode(sha256, 'hex')) FILTER (WHERE path IS NOT NULL), '{}') AS hashes
-    FROM games LEFT JOIN frames ON frames.game_id = games.id GROUP BY games.id
+    SELECT games.id, name, games.frames, path, encode(sha256, 'hex') AS hash, extract(epoch FROM date) AS date,
+        language, viewers, title, origin
+    FROM games LEFT JOIN frames ON frames.game_id = games.id
+""")
+PER_GAME = sa.text("""
+    SELECT games.id, name, games.frames, count(DISTINCT user_login) AS streamers,
+        extract(epoch FROM min(date)) AS first, extract(epoch FROM max(date)) AS last
+    FROM games LEFT JOIN frames ON frames.game_id = games.id GROUP BY games.id ORDER BY games.id
+""")
+HAS_LANGUAGES = sa.text("""
+    SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('frames') AND attname = 'language')
+""")
+LANGUAGES = sa.text("""
+    SELECT game_id, language, count(*) AS frames FROM frames WHERE language IS NOT NULL
+    GROUP BY game_id, language ORDER BY count(*) DESC, language
 """)
 REMOVE_FRAMES = sa.text("DELETE FROM frames WHERE path = ANY(CAST(:paths AS text[]))")
 # Of the given frames those go for which an older row has the same hash. After a lost response they are inserted again
@@ -26,20 +40,62 @@ REMOVE_IDENTICAL = sa.text("""
     )
     SELECT path FROM removed
 """)
-ADD_FRAMES = sa.text("""
+_GIVEN = """
     WITH given AS (
-        SELECT * FROM
-            unnest(CAST(:paths AS text[]), CAST(:games AS bigint[]), CAST(:logins AS text[]), CAST(:hashes AS text[]))
-            AS given (path, game_id, user_login, hash)
-    ), added AS (
-        INSERT INTO frames (path, game_id, user_login, sha256)
-        SELECT path, game_id, user_login, decode(nullif(hash, ''), 'hex') FROM given
+        SELECT path, game_id, user_login, decode(nullif(hash, ''), 'hex') AS sha256,
+            to_timestamp(CAST(nullif(date, '') AS double precision)) AS date, nullif(language, '') AS language,
+            CAST(nullif(viewers, '') AS integer) AS viewers, nullif(title, '') AS title, nullif(origin, '') AS origin
+        FROM unnest(
+            CAST(:paths AS text[]), CAST(:games AS bigint[]), CAST(:logins AS text[]), CAST(:hashes AS text[]),
+            CAST(:dates AS text[]), CAST(:languages AS text[]), CAST(:viewers AS text[]), CAST(:titles AS text[]),
+            CAST(:origins AS text[])
+        ) AS given (path, game_id, user_login, hash, date, language, viewers, title, origin)
+    )
+"""
+ADD_FRAMES = sa.text(f"""
+    {_GIVEN}, added AS (
+        INSERT INTO frames (path, game_id, user_login, sha256, date, language, viewers, title, origin)
+        SELECT path, game_id, user_login, sha256, coalesce(date, now()), language, viewers, title, origin FROM given
         ON CONFLICT (path) DO NOTHING RETURNING game_id
     )
     UPDATE games SET frames = games.frames + sums.frames
     FROM (SELECT game_id, count(*) AS frames FROM added GROUP BY game_id) AS sums WHERE games.id = sums.game_id
 """)
-ADD_HASHES = sa.text("""
-    UPDATE frames SET sha256 = decode(given.hash, 'hex')
-    FROM unnest(CAST(:paths AS text[]), CAST(:hashes AS text[])) AS given (path, hash) WHERE frames.path = given.path
+UPDATE_FRAMES = sa.text(f"""
+    {_GIVEN}
+    UPDATE frames SET sha256 = coalesce(given.sha256, frames.sha256), date = coalesce(given.date, frames.date),
+        language = given.language, viewers = given.viewers, title = given.title, origin = given.origin
+    FROM given WHERE frames.path = given.path
 """)
+
+
+def to_frame(row: sa.Row[Any]) -> StoredFrame:
+    """Return the frame of a row of SNAPSHOT. Rows that were changed by hand may have any path, game and login."""
+    details = FrameDetails(float(row.date), row.language or "", row.viewers, row.title or "", row.origin or "")
+    name = row.path.rpartition("/")[2].removesuffix(".jpg")
+    login, _, number = name.rpartition("-")
+    valid = number.isdecimal() and len(number) <= 18
+    return StoredFrame(row.id, login, int(number) if valid else 0, bytes.fromhex(row.hash or ""), details)
+
+
+def to_parameters(frames: Sequence[StoredFrame]) -> dict[str, str]:
+    """Return the frames' values as array literals, as the statements name them."""
+    all_details = [frame.details for frame in frames]
+    return {
+        "paths": to_array(frame.path for frame in frames),
+        "games": to_array(str(frame.game_id) for frame in frames),
+        "logins": to_array(frame.login for frame in frames),
+        "hashes": to_array(frame.sha256.hex() for frame in frames),
+        "dates": to_array("" if each.grabbed_at is None else repr(each.grabbed_at) for each in all_details),
+        "languages": to_array(each.language for each in all_details),
+        "viewers": to_array("" if each.viewers is None else str(each.viewers) for each in all_details),
+        "titles": to_array(each.title for each in all_details),
+        "origins": to_array(each.origin for each in all_details),
+    }
+
+
+def to_array(values: Iterable[str]) -> str:
+    """Return `values` as an array literal: https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO."""
+    # psycopg2 would send a list as ARRAY[...], which takes the server five times longer to parse.
+    quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import random
+import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
-from data.dbSync import apply_plan, plan_sync, report_lines
-from data.entities import Game, StoredFrame
+from data.dbSync import plan_sync, report_lines
+from data.entities import FrameDetails, Game, StoredFrame
 from data.errors import FolderError
 from data.storage.catalog import Catalog, GameSummary
 from data.storage.frame_folder import FrameFolder
+from data.storage.pseudonyms import Forgotten
+from data.storage.synchronisation import synchronise
 from tests.data.conftest import Run
 
 SEVEN = Game(7, "Seven")
 
 
 def _sync(folder: FrameFolder, catalog: Catalog) -> list[str]:
-    plan = plan_sync(catalog.snapshot(), folder.scan(), folder.game_names())
-    apply_plan(plan, folder, catalog)
-    return report_lines(plan)
+    return report_lines(synchronise(folder, catalog))
 
 
 def _download(folder: FrameFolder, catalog: Catalog, game: Game, login: str, count: int) -> list[StoredFrame]:
     folder.add_games([game])
     catalog.add_games([game])
-    frames = folder.save(game.id, login, [b"x"] * count)
+    content = [f"{game.id} {login} {random.random()}".encode() for _ in range(count)]  # no two are identical
+    frames = folder.save(game.id, login, content)
     catalog.add_frames(frames)
     return frames
 
@@ -56,18 +62,107 @@ def test_a_game_without_a_folder_is_removed_and_an_empty_one_stays(folder: Frame
     eight = Game(8, "Eight")
     gone, emptied = _download(folder, catalog, SEVEN, "ann", 1), _download(folder, catalog, eight, "ann", 1)
     folder.delete(gone + emptied)
-    (folder.root / "7").rmdir()
+    shutil.rmtree(folder.root / "7")
     lines = _sync(folder, catalog)
     assert lines[:2] == ["2 rows without a file: removed", "1 game without a folder: removed"]
     assert catalog.games() == [GameSummary(eight, 0, 0)]
+    assert folder.removed_games() == {7: SEVEN}
+
+
+def test_the_name_of_a_removed_game_stays_in_games_tsv(folder: FrameFolder, catalog: Catalog):
+    """It says that the game was removed, even if only the catalog had the name."""
+    _download(folder, catalog, SEVEN, "ann", 1)
+    shutil.rmtree(folder.root / "7")
+    (folder.root / "games.tsv").unlink()
+    assert _sync(folder, catalog)[:3] == [
+        "1 row without a file: removed",
+        "1 game without a folder: removed",
+        "1 name missing in games.tsv: written",
+    ]
+    assert folder.removed_games() == {7: SEVEN}
+
+
+def test_the_catalog_is_rebuilt_with_all_that_the_manifests_know(folder: FrameFolder, catalog: Catalog, engine: Engine):
+    """Time, language, viewers, title, origin and hash come back although every row is lost."""
+    folder.add_games([SEVEN])
+    catalog.add_games([SEVEN])
+    details = FrameDetails(1_700_000_000.5, "ja", 12, 'a "title" \\ {x}', "https://www.twitch.tv/ann")
+    catalog.add_frames(folder.save(7, "ann", [b"one", b"two"], [details, FrameDetails(language="de")]))
+    before = catalog.snapshot()
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM games"))
+    assert _sync(folder, catalog)[:2] == ["2 files without a row: adopted", "1 game without a row: added"]
+    after = catalog.snapshot()
+    assert after.frames["7/ann-1.jpg"].details == details
+    for path, frame in before.frames.items():
+        assert (after.frames[path].sha256, after.frames[path].details.language) == (
+            frame.sha256,
+            frame.details.language,
+        )
+    assert _sync(folder, catalog)[0] == "Nothing to repair."
+
+
+def test_a_dataset_without_manifests_gets_them_from_rows_and_files(folder: FrameFolder, catalog: Catalog):
+    """What the rows of an earlier version know goes into the manifests; an adopted file has the time of its file."""
+    folder.add_games([SEVEN])
+    old, new = folder.save(7, "ann", [b"one", b"two"])
+    (folder.root / "7/manifest.jsonl").unlink()
+    os.utime(folder.root / new.path, (1_600_000_000, 1_600_000_000))
+    catalog.add_frames([replace(old, details=FrameDetails(1_500_000_000.0))])
+    assert _sync(folder, catalog)[:2] == [
+        "1 file without a row: adopted",
+        "2 files without a line in its manifest: described",
+    ]
+    assert [frame.details.grabbed_at for frame in folder.described([old, new])] == [1_500_000_000.0, 1_600_000_000.0]
+    assert [frame.sha256 for frame in folder.described([old, new])] == [old.sha256, new.sha256]
+    assert _sync(folder, catalog)[0] == "Nothing to repair."
+
+
+def test_a_row_unlike_its_manifest_is_corrected(folder: FrameFolder, catalog: Catalog):
+    """The folder is the truth, also when somebody edits it."""
+    (frame,) = _download(folder, catalog, SEVEN, "ann", 1)
+    folder.add_details([replace(frame, details=FrameDetails(1_700_000_000.0, "fr", 3))])
+    assert _sync(folder, catalog)[0] == "1 row unlike its manifest: corrected"
+    assert catalog.snapshot().frames[frame.path].details == FrameDetails(1_700_000_000.0, "fr", 3)
+    assert _sync(folder, catalog)[0] == "Nothing to repair."
+
+
+def test_a_line_of_an_earlier_file_does_not_describe_the_new_one(folder: FrameFolder, catalog: Catalog):
+    """A file that takes the name of a deleted one has its own hash and time."""
+    frame = folder.save(7, "ann", [b"one"], [FrameDetails(1.0, "fr", 3, "old title")])[0]
+    folder.delete([frame])
+    (folder.root / frame.path).write_bytes(b"other")
+    _sync(folder, catalog)
+    (found,) = folder.described([frame])
+    assert (found.sha256, found.details.title) == (hashlib.sha256(b"other").digest(), "")
+
+
+def test_lines_of_deleted_files_leave_the_manifest(folder: FrameFolder, catalog: Catalog):
+    """What a manifest says of a streamer goes with the last frame."""
+    frames = _download(folder, catalog, SEVEN, "ann", 2) + _download(folder, catalog, SEVEN, "bob", 1)
+    folder.delete(frames[:2])
+    _sync(folder, catalog)
+    assert "ann" not in (folder.root / "7/manifest.jsonl").read_text()
+
+
+def test_frames_of_forgotten_streamers_are_deleted(folder: FrameFolder, catalog: Catalog, run: Run):
+    """Files that somebody copies back do not return to the catalog."""
+    _download(folder, catalog, SEVEN, "ann", 2)
+    Forgotten(folder.root).add("ann")
+    assert run("data.dbSync").stdout.splitlines()[:2] == [
+        "2 frames of a forgotten streamer: deleted",
+        "2 rows without a file: removed",
+    ]
+    assert _same(folder, catalog)
+    assert list(folder.frames()) == []
 
 
 def test_files_without_a_row_are_adopted_with_the_names_in_games_tsv(folder: FrameFolder, catalog: Catalog):
     """A whole catalog is rebuilt from the folder: ids, logins, and the names that games.tsv has."""
     folder.add_games([SEVEN])
-    folder.save(7, "ann", [b"x"] * 2)
-    folder.save(7, "b_b", [b"x"])
-    folder.save(2**40, "ann", [b"x"])
+    folder.save(7, "ann", [b"1", b"2"])
+    folder.save(7, "b_b", [b"3"])
+    folder.save(2**40, "ann", [b"4"])
     lines = _sync(folder, catalog)
     assert lines[:2] == ["4 files without a row: adopted", "2 games without a row: added"]
     assert catalog.games() == [GameSummary(SEVEN, 3, 2), GameSummary(Game(2**40, f"game {2**40}"), 1, 1)]
@@ -144,7 +239,7 @@ def test_a_dry_run_reports_the_changes_of_the_real_run(folder: FrameFolder, cata
     """--dry-run changes neither rows nor files; -v lists the paths on stderr; a real run and a second one follow."""
     lost = _download(folder, catalog, SEVEN, "ann", 2)
     folder.delete(lost[:1])
-    folder.save(8, "bob", [b"x"])
+    folder.save(8, "bob", [folder.read(lost[1])])
     (folder.root / "8" / ".999999999-0123456789abcdef.tmp").touch()
     before, files = catalog.snapshot(), sorted(folder.root.rglob("*"))
 
@@ -153,7 +248,6 @@ def test_a_dry_run_reports_the_changes_of_the_real_run(folder: FrameFolder, cata
     assert dry.stdout.splitlines() == [
         "1 row without a file: would be removed",
         "1 file without a row: would be adopted",
-        "1 row without a hash: would be completed",
         "1 game without a row: would be added",
         "1 temporary file of a process that is gone: would be removed",
         "1 identical frame: not touched",
@@ -201,14 +295,15 @@ def test_copies_made_by_hand_are_reported_and_stay(folder: FrameFolder, catalog:
     """Each copy is named with the frame that it equals; rows without a hash get one. --dry-run says the same."""
     folder.add_games([SEVEN])
     catalog.add_games([SEVEN])
-    frames = folder.save(7, "ann", [b"one", b"two"])
-    catalog.add_frames(frames)
+    first, second = folder.save(7, "ann", [b"one", b"two"])
+    catalog.add_frames([replace(first, sha256=b""), second])
     for name in ("7/ann-10.jpg", "7/bob-1.jpg"):
         (folder.root / name).write_bytes(b"two")
     dry = run("data.dbSync", "--dry-run").stdout
-    assert dry.splitlines()[:5] == [
+    assert dry.splitlines()[:6] == [
         "2 files without a row: would be adopted",
-        "2 rows without a hash: would be completed",
+        "1 row without a hash: would be completed",
+        "2 files without a line in its manifest: would be described",
         "2 identical frames: not touched",
         "  7/ann-10.jpg = 7/ann-2.jpg",
         "  7/bob-1.jpg = 7/ann-2.jpg",
@@ -224,12 +319,15 @@ def test_a_file_that_cannot_be_read_keeps_its_row_without_a_hash(folder: FrameFo
     """It may be readable the next time; the others get their hashes."""
     folder.save(7, "ann", [b"one", b"two"])
 
-    def sha256(frame: StoredFrame) -> bytes:
-        if frame.number == 1:
-            raise FolderError("unreadable")
-        return folder.sha256(frame)
+    class Damaged(FrameFolder):
+        def sha256(self, frame: StoredFrame) -> bytes:
+            if frame.number == 1:
+                raise FolderError("unreadable")
+            return super().sha256(frame)
 
-    apply_plan(plan_sync(catalog.snapshot(), folder.scan(), {}, sha256), folder, catalog)
+    (folder.root / "7/manifest.jsonl").unlink()
+    damaged = Damaged(folder.root)
+    synchronise(damaged, catalog)
     assert catalog.snapshot().hashes == {"7/ann-2.jpg": folder.sha256(StoredFrame(7, "ann", 2))}
     assert _same(folder, catalog)
 

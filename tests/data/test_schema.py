@@ -165,8 +165,8 @@ def test_tables_of_a_newer_version_are_refused(make: Make):
     """A later version may store what this one would damage."""
     database = make()
     assert _games(database) == []
-    _execute(database, "COMMENT ON TABLE games IS 'twitchcategory schema 3'")
-    assert "newer schema 3" in (line := _refusal(database))
+    _execute(database, "COMMENT ON TABLE games IS 'twitchcategory schema 4'")
+    assert "newer schema 4" in (line := _refusal(database))
     assert "update the program" in line
 
 

@@ -1,0 +1,160 @@
+"""Synchronisation of the catalog, the manifests and games.tsv with the files, which are the truth.
+
+    snapshot = rows of the catalog           rows first: a frame that a download saves in between
+    scan = files of the folder               is then a file without a row, never a row without a file
+    delete files of forgotten streamers      they were copied there, or a killed download left them
+    remove rows without a file
+    remove games without a folder; games.tsv keeps their names, which says that they were removed
+    for each file that has no row, no line in its manifest, or no hash:
+        its hash, and what manifest, row or file system know of it, go into both
+    correct rows that differ from their manifests
+    correct wrong counts
+    remove the manifests' lines of files that are gone, and temporary files of dead processes
+    report files that are identical to another one: the user decides which to delete
+
+An empty folder keeps its game, with 0 frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame
+from data.errors import FolderError
+
+if TYPE_CHECKING:
+    from data.storage.catalog import Catalog, CatalogChanges, CatalogSnapshot
+    from data.storage.frame_store import FolderScan, FrameStore
+
+_SAME_TIME_S = 0.002  # the manifest has milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """All changes that a run makes, and the totals after it."""
+
+    changes: CatalogChanges  # its games are those of `added` and `renamed`
+    added: tuple[Game, ...]  # with a folder and without a row
+    renamed: tuple[Game, ...]  # with the name that games.tsv has
+    wrong_counts: tuple[int, ...]  # ids of games with a wrong number of frames
+    missing_names: tuple[Game, ...]  # with a name in the catalog and none in games.tsv
+    scan: FolderScan
+    frames: int  # number of rows after the changes; as many games as in the scan
+    identical: tuple[tuple[str, str], ...] = ()  # paths of a file and of an earlier one with the same bytes
+    unhashed: tuple[StoredFrame, ...] = ()  # of the changes' `updated`: whose row has no hash yet
+    undescribed: tuple[StoredFrame, ...] = ()  # files without a line in their manifest, with what it will say
+    forgotten: tuple[StoredFrame, ...] = ()  # files to delete
+
+
+def synchronise(store: FrameStore, catalog: Catalog, is_forgotten: Callable[[str], bool] = lambda _: False) -> SyncPlan:
+    """Make the catalog match the folder; return what was changed. Raises CatalogUnavailable, FolderError.
+
+    is_forgotten: whether the streamer with this login must not be in the dataset.
+    """
+    plan = plan_sync(catalog.snapshot(), store.scan(), store.game_names(), store, is_forgotten)
+    apply_plan(plan, store, catalog)
+    return plan
+
+
+def plan_sync(
+    snapshot: CatalogSnapshot,
+    scan: FolderScan,
+    names: Mapping[int, str],
+    store: FrameStore | None = None,
+    is_forgotten: Callable[[str], bool] = lambda _: False,
+) -> SyncPlan:
+    """Return the changes that make `snapshot`, read before `scan`, match it.
+
+    names: by game id, from games.tsv. store: where manifests, hashes and times are read; None: they are no matter.
+    """
+    from data.storage.catalog import CatalogChanges
+
+    # Sets keep this fast: 100,000 rows and as many files take well under a second.
+    unwanted = {login for login in {frame.login for frame in scan.frames} if is_forgotten(login)}
+    files = {frame.path: frame for frame in scan.frames if frame.login not in unwanted}
+    unreadable = tuple(f"{name}/" for name in scan.unreadable)  # their frames are unknown: keep those rows
+    removed_paths = sorted(path for path in snapshot.paths - files.keys() if not path.startswith(unreadable))
+    removed_games = sorted(snapshot.games.keys() - scan.games)
+    described = store.described(files.values()) if store else list(files.values())
+    merged = [_merge(frame, snapshot.frames.get(frame.path), store) if store else frame for frame in described]
+    new_games = sorted(scan.games - snapshot.games.keys())
+    added = tuple(Game(game_id, names.get(game_id, f"game {game_id}")) for game_id in new_games)
+    kept = [snapshot.games[game_id] for game_id in sorted(snapshot.games.keys() & scan.games)]
+    renamed = tuple(Game(game.id, names[game.id]) for game in kept if names.get(game.id, game.name) != game.name)
+    old = [(frame, snapshot.frames[frame.path]) for frame in merged if frame.path in snapshot.frames]
+    updated = [frame for frame, row in old if store and _differs(frame, row)]
+    new = sorted((frame for frame in merged if frame.path not in snapshot.frames), key=lambda frame: frame.path)
+    return SyncPlan(
+        changes=CatalogChanges((*added, *renamed), removed_games, new, removed_paths, updated),
+        added=added,
+        renamed=renamed,
+        wrong_counts=tuple(game.id for game in kept if game.id in snapshot.wrong_counts),
+        # "game 7" is the catalog's own substitute for a name and does not belong in games.tsv.
+        missing_names=tuple(
+            game for key, game in snapshot.games.items() if key not in names and game.name != f"game {key}"
+        ),
+        scan=scan,
+        frames=len(snapshot.frames) - len(removed_paths) + len(new),
+        identical=_identical(merged),
+        unhashed=tuple(frame for frame in updated if not snapshot.frames[frame.path].sha256 and frame.sha256),
+        undescribed=tuple(
+            new
+            for new, old in zip(merged, described, strict=True)
+            if (new.sha256, new.details) != (old.sha256, old.details)
+        ),
+        forgotten=tuple(frame for frame in scan.frames if frame.login in unwanted),
+    )
+
+
+def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
+    """Make the plan's changes. Raises CatalogUnavailable, FolderError; the next run does what is left."""
+    changes = plan.changes
+    store.delete(plan.forgotten)
+    store.record_names(plan.missing_names)  # before the rows of removed games go, which have the names
+    store.add_details(plan.undescribed)
+    rows = (changes.games, changes.removed_games, changes.frames, changes.removed_paths, changes.updated)
+    if any((*rows, plan.wrong_counts)):
+        catalog.apply(changes)
+    # Last: a failure here leaves only what nobody reads.
+    store.compact(plan.scan.games)
+    store.remove_stale_files(plan.scan)
+
+
+def _merge(frame: StoredFrame, row: StoredFrame | None, store: FrameStore) -> StoredFrame:
+    """Return what is known of a file. `frame`: as its manifest has it."""
+    if row and frame.sha256:
+        return frame
+    sha256 = row.sha256 if row and row.sha256 else _hash(frame, store)
+    if frame.sha256 == sha256:
+        return frame
+    # A line with another hash is that of an earlier file of the same name. A line without one was written by hand.
+    if frame.details != NO_DETAILS and not frame.sha256:
+        return replace(frame, sha256=sha256)
+    details = row.details if row else FrameDetails(grabbed_at=store.modified_at(frame))
+    return replace(frame, sha256=sha256, details=details)
+
+
+def _hash(frame: StoredFrame, store: FrameStore) -> bytes:
+    """Return the SHA-256 of the frame's file; what the manifest says of a file that cannot be read."""
+    try:
+        return store.sha256(frame)
+    except FolderError:
+        return frame.sha256
+
+
+def _differs(frame: StoredFrame, row: StoredFrame) -> bool:
+    """Return whether the frame's row has to be corrected. A row has a date even if nobody knows it."""
+    own, other = frame.details, row.details
+    time, row_time = own.grabbed_at, other.grabbed_at
+    is_late = time is not None and (row_time is None or abs(time - row_time) > _SAME_TIME_S)
+    return is_late or frame.sha256 != row.sha256 or replace(own, grabbed_at=row_time) != other
+
+
+def _identical(frames: Iterable[StoredFrame]) -> tuple[tuple[str, str], ...]:
+    """Return each file that has the hash of an earlier one, with that one; the order is by game, login and number."""
+    first: dict[bytes, str] = {}
+    ordered = sorted(frames, key=lambda frame: (frame.game_id, frame.login, frame.number))
+    pairs = ((frame.path, first.setdefault(frame.sha256, frame.path)) for frame in ordered if frame.sha256)
+    return tuple((path, other) for path, other in pairs if path != other)
