@@ -88,6 +88,12 @@ class OnlyAds(StreamError):
     exit_code = 4
 
 
+class LoginForgotten(StreamError):
+    """The streamer asked not to be in the dataset (data.forget)."""
+
+    reason = "forgotten"
+
+
 class SourceNotFound(StreamError):
     """The channel, recording or file does not exist, or Streamlink has no plugin for the URL."""
 

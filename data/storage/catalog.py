@@ -123,17 +123,6 @@ class Catalog:
         rows = self._in_transaction(lambda connection: connection.execute(query).all())
         return {Game(row.id, row.name): row.frames for row in rows}
 
-    def game_ids(self) -> set[int]:
-        """Return the ids of all games."""
-        return self._in_transaction(lambda connection: set(connection.scalars(sa.select(schema.games.c.id))))
-
-    def smallest_game(self, excluding: Iterable[int] = ()) -> Game | None:
-        """Return the game with the fewest frames, the lowest id among equals; None when `excluding` holds all games."""
-        query = sa.select(schema.games).where(schema.games.c.id.not_in(list(excluding)))
-        query = query.order_by(schema.games.c.frames, schema.games.c.id).limit(1)
-        row = self._in_transaction(lambda connection: connection.execute(query).first())
-        return Game(row.id, row.name) if row else None
-
     def streamer_frames(self, game_id: int) -> dict[str, int]:
         """Return a game's number of frames by login, for each streamer who has any."""
         login = schema.frames.c.user_login
@@ -159,6 +148,10 @@ class Catalog:
             return [frame for frame in frames if frame.path in identical]
 
         return self._in_transaction(work)
+
+    def remove_frames(self, frames: Iterable[StoredFrame]) -> None:
+        """Remove the rows of frames and recount; a frame without a row is no error."""
+        self.apply(CatalogChanges(removed_paths=[frame.path for frame in frames]))
 
     def snapshot(self) -> CatalogSnapshot:
         """Return all rows at one moment."""

@@ -30,6 +30,7 @@ from data.storage.folder_scan import CHANGES_FOLDER, TRASH_FOLDER
 from data.storage.frame_folder import FrameFolder
 from data.storage.journal import Change, FileMove
 from data.storage.numbered_files import last_number
+from data.storage.pseudonyms import Forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +80,17 @@ class FrameChanges:
     def undo(self, change_id: str | None = None) -> Change:
         """Undo a change, by default the last one that is not undone; return the change that does so.
 
-        A file whose former name is taken gets the next number. What the trash has lost stays lost.
+        A file whose former name is taken gets the next number. What the trash has lost stays lost; forgotten streamers
+        stay where they are.
         """
         with self._locked():
             change = journal.read(self._root, change_id) if change_id else self._last()
             if any(other.undoes == change.id for other in self._changes()):
                 raise FolderError(f"The change {change.id} is undone already.")
-            places = _Places(self._root)
+            places, forgotten = _Places(self._root), Forgotten(self._root)
             moves = []
             for move in change.moves:
-                if os.path.lexists(self._root / move.target):
+                if os.path.lexists(self._root / move.target) and not forgotten.holds(move.frame.login):
                     frame = move.target_frame or move.frame
                     moves.append(FileMove(frame, move.target, places.free_path(move.source), move.reason))
             return self._carry_out(Change(journal.new_id(), f"undo: {change.summary}", change.id, tuple(moves)))

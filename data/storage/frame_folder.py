@@ -17,13 +17,14 @@ from pathlib import Path
 
 from data.atomic import atomic_file, folder_lock
 from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame, is_game_id, is_login
-from data.errors import FolderError
+from data.errors import FolderError, LoginForgotten
 from data.readers import open_regular_file, read_regular_file
 from data.storage import game_names, manifest
 from data.storage.folder_errors import folder_errors, repeat_if_removed
 from data.storage.folder_scan import TRASH_FOLDER, files_size, scan_folder
 from data.storage.frame_store import FolderScan
 from data.storage.numbered_files import write_numbered
+from data.storage.pseudonyms import Forgotten
 
 _MAX_BYTES = 64 << 20  # of a frame, or of games.tsv
 _MAX_REPORT_BYTES = 1 << 30
@@ -34,6 +35,7 @@ class FrameFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._forgotten = Forgotten(root)
 
     @property
     def location(self) -> str:
@@ -46,7 +48,7 @@ class FrameFolder:
         """Write each of `jpegs` as the login's next frame in this game, all or none; return the frames in order.
 
         details: of each frame; without it they are unknown.
-        Raises FolderError: a full disk, a folder that is not writable, or an invalid login or id.
+        Raises FolderError: a full disk, a folder that is not writable, or an invalid login or id; LoginForgotten.
         """
         # Logins come from the network; without this check one could name a path outside the folder.
         if not is_login(login) or not is_game_id(game_id):
@@ -59,11 +61,14 @@ class FrameFolder:
             triples = zip(numbers, hashes, each, strict=True)
             return [StoredFrame(game_id, login, number, sha256, one) for number, sha256, one in triples]
 
-        def write() -> list[int]:
-            return write_numbered(folder, login, jpegs, lambda numbers: manifest.append(folder, named(numbers)))
+        def describe(numbers: Sequence[int]) -> None:
+            # Under the folder's lock: data.forget takes it after it has written the login, and then deletes.
+            if self._forgotten.holds(login):
+                raise LoginForgotten(f"{login} is forgotten: data.forget --allow permits to collect the login again.")
+            manifest.append(folder, named(numbers))
 
         with folder_errors(folder, writing=True):
-            return named(repeat_if_removed(write))
+            return named(repeat_if_removed(lambda: write_numbered(folder, login, jpegs, describe)))
 
     def read(self, frame: StoredFrame) -> bytes:
         """Return the frame's JPEG bytes. Raises FolderError."""

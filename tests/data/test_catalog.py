@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from data.entities import Game, StoredFrame
+from data.entities import FrameDetails, Game, StoredFrame
 from data.errors import CatalogUnavailable
 from data.storage.catalog import Catalog, CatalogChanges, GameSummary
 
@@ -35,7 +36,7 @@ def test_add_games_inserts_new_games_and_renames_the_others(catalog: Catalog):
         GameSummary(Game(8, "Eight"), 0, 0),
         GameSummary(BIG, 0, 0),
     ]
-    assert catalog.game_ids() == {7, 8, 2**40}
+    assert {game.id for game in catalog.game_frames()} == {7, 8, 2**40}
 
 
 def test_hostile_names_become_one_line(catalog: Catalog):
@@ -43,17 +44,27 @@ def test_hostile_names_become_one_line(catalog: Catalog):
     catalog.add_games([Game(1, "a\0b\nc\ud800"), Game(2, " \t ")])
     assert [summary.game.name for summary in catalog.games()] == ["a b c", "game 2"]
     catalog.add_games([])
-    assert catalog.game_ids() == {1, 2}
+    assert {game.id for game in catalog.game_frames()} == {1, 2}
 
 
-def test_smallest_game_is_by_frames_then_id(catalog: Catalog):
-    """The game with the fewest frames comes first, without the excluded games."""
-    assert catalog.smallest_game() is None
-    catalog.add_games([SEVEN, Game(9, "Nine"), Game(8, "Eight")])
-    catalog.add_frames(_frames(7, "ann", 1))
-    assert catalog.smallest_game() == Game(8, "Eight")
-    assert catalog.smallest_game(excluding=iter([8, 9])) == SEVEN
-    assert catalog.smallest_game(excluding={7, 8, 9}) is None
+def test_game_frames_has_every_game(catalog: Catalog):
+    """Games without a frame are there, too."""
+    catalog.add_games([SEVEN, Game(9, "Nine")])
+    catalog.add_frames(_frames(7, "ann", 1, 2))
+    assert catalog.game_frames() == {SEVEN: 2, Game(9, "Nine"): 0}
+    catalog.remove_frames(_frames(7, "ann", 2, 3))
+    assert catalog.game_frames() == {SEVEN: 1, Game(9, "Nine"): 0}
+
+
+def test_games_have_languages_and_dates(catalog: Catalog):
+    """Known languages, most frames first; the dates of the oldest and of the newest frame."""
+    details = [FrameDetails(1e9, "de"), FrameDetails(2e9, "fr"), FrameDetails(1.5e9, "fr"), FrameDetails(1.6e9)]
+    catalog.add_games([SEVEN])
+    pairs = zip(_frames(7, "ann", 1, 2, 3, 4), details, strict=True)
+    catalog.add_frames([replace(frame, details=one) for frame, one in pairs])
+    (summary,) = catalog.games()
+    assert list(summary.languages.items()) == [("fr", 2), ("de", 1)]
+    assert (summary.first, summary.last) == (1e9, 2e9)
 
 
 def test_add_frames_counts_each_path_once(catalog: Catalog):
@@ -182,4 +193,4 @@ def test_rows_with_arbitrary_paths_can_be_removed(catalog: Catalog, engine: Engi
 def test_a_game_with_an_impossible_id_is_left_out(catalog: Catalog, bad: int):
     """It costs itself: the other games of the call are added."""
     catalog.add_games([Game(bad, "x"), SEVEN])
-    assert catalog.game_ids() == {7}
+    assert {game.id for game in catalog.game_frames()} == {7}

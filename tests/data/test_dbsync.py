@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from data.dbSync import plan_sync, report_lines
+from data.dbSync import report_lines
 from data.entities import FrameDetails, Game, StoredFrame
 from data.errors import FolderError
 from data.storage.catalog import Catalog, GameSummary
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten
-from data.storage.synchronisation import synchronise
+from data.storage.synchronisation import plan_sync, synchronise
 from tests.data.conftest import Run
 
 SEVEN = Game(7, "Seven")

@@ -18,8 +18,9 @@ import pytest
 
 from data.atomic import atomic_file
 from data.entities import Game, StoredFrame
-from data.errors import FolderError
+from data.errors import FolderError, LoginForgotten
 from data.storage.frame_folder import FrameFolder
+from data.storage.pseudonyms import Forgotten
 from tests.data.conftest import REPOSITORY
 
 # Save three frames of `size` bytes, `times` times; -1: for ever.
@@ -28,6 +29,7 @@ import sys
 import threading
 from pathlib import Path
 from data.storage.frame_folder import FrameFolder
+from data.storage.pseudonyms import Forgotten
 root, letter, size, times = Path(sys.argv[1]), sys.argv[2].encode(), int(sys.argv[3]), int(sys.argv[4])
 print("ready", flush=True)
 while times:
@@ -344,3 +346,13 @@ def test_pipes_devices_and_marks_in_the_folder_neither_hang_nor_count(folder: Fr
     (folder.root / "games.tsv").unlink()
     (folder.root / "games.tsv").write_bytes(b"\xef\xbb\xbf7\tSeven\n")
     assert folder.game_names() == {7: "Seven"}
+
+
+def test_save_of_a_forgotten_login_is_refused(folder: FrameFolder):
+    """Neither a file nor a line is left, and other streamers are saved."""
+    Forgotten(folder.root).add("ann")
+    with pytest.raises(LoginForgotten):
+        folder.save(7, "ann", [b"x"])
+    folder.save(7, "bob", [b"y"])
+    assert _files(folder)[-2:] == ["7/bob-1.jpg", "forgotten.txt"]
+    assert "ann" not in (folder.root / "7/manifest.jsonl").read_text()
