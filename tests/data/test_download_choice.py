@@ -1,0 +1,81 @@
+"""data.download: which games and streamers a run collects, on the stand-in and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+
+import pytest
+
+from data.entities import Game
+from data.storage.pseudonyms import Forgotten
+from tests.data.conftest import CHANNELS
+from tests.standin import Standin
+
+JUST_CHATTING = Game(509658, "Just Chatting")  # not a game: a download adds it only if it is asked for
+BZFLAG, TORCS = Game(9000002, "BZFlag"), Game(9000015, "TORCS")
+
+
+def finish(process) -> str:
+    """Return stdout and stderr of a download that must succeed."""
+    stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 0, stderr
+    return stdout + stderr
+
+
+def test_until_fills_the_games_that_are_asked_for(start, folder, catalog, tmp_path):
+    """Two games by name and id, one no game and one removed, get 4 frames each, with details; then the run ends."""
+    catalog.add_games([TORCS])
+    folder.add_games([TORCS])
+    shutil.rmtree(folder.root / str(TORCS.id))
+    assert folder.removed_games()
+    names = tmp_path / "games.txt"
+    names.write_text("# what I play\njust chatting\n")
+    begun = time.time()
+    output = finish(start("--game", "9000015", "--game", f"@{names}", "--until", "4"))
+    assert "; 0 frames missing; " in output
+    frames = folder.described(folder.frames())
+    assert Counter(frame.game_id for frame in frames) == {JUST_CHATTING.id: 4, TORCS.id: 4}
+    assert not folder.removed_games()
+    assert {summary.game for summary in catalog.games()} == {JUST_CHATTING, TORCS}
+    torcs = next(frame for frame in frames if frame.game_id == TORCS.id)
+    assert begun - 60 < torcs.details.grabbed_at < time.time()
+    assert (torcs.details.language, torcs.details.origin) == ("de", "https://www.twitch.tv/torcs_alpine_1")
+    assert torcs.details.title
+    assert torcs.details.viewers > 0
+    assert torcs.sha256 == folder.sha256(torcs)
+
+
+def test_excluded_removed_and_forgotten_are_left_out(start, folder, catalog, tmp_path, world):
+    """A removed game, a game excluded by name, an excluded and a forgotten streamer: only the rest gives frames."""
+    catalog.add_games([TORCS])
+    folder.add_games([TORCS])
+    shutil.rmtree(folder.root / str(TORCS.id))
+    Forgotten(folder.root).add("openarena_oa_dm1")
+    logins = tmp_path / "logins.txt"
+    logins.write_text("SuperTux_Crystal_Mine\n")
+    with Standin(world.only([*CHANNELS, "minetest_carpathian"])) as running:
+        choice = {"EXCLUDE_GAMES": "nothing of ours, BZflag", "EXCLUDE_STREAMERS": f"@{logins}"}
+        output = finish(start("--frames", "20", env={**running.environment, **choice}))
+    assert "EXCLUDE_GAMES: Twitch has no category 'nothing of ours': check its spelling" in output
+    assert {frame.login for frame in folder.frames()} == {"minetest_carpathian"}
+    assert TORCS.id in folder.removed_games()
+    assert BZFLAG.id not in folder.game_names()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--game", "Super Tux"], "Twitch has no category 'Super Tux': did you mean 'SuperTux'"),
+        (["--game", "424242"], "Twitch has no category id 424242: "),
+        (["--game", "@/nowhere"], "--game: /nowhere cannot be read"),
+    ],
+)
+def test_unknown_game_is_an_error_before_the_first_frame(start, folder, options, message):
+    """Exit code 2, one line that says what to write instead; no game is added."""
+    process = start(*options)
+    stdout, stderr = process.communicate(timeout=60)
+    assert (process.returncode, stdout) == (2, "")
+    assert message in stderr
+    assert not folder.game_names()
