@@ -1,13 +1,14 @@
-"""Kill test: kill downloads at random moments, then check the dataset that they leave."""
+"""Kill test: kill commands at random moments, then check the dataset that they leave."""
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -44,6 +45,23 @@ class KillMoment:
     saving: bool
     delay_s: float
     embedded: bool
+
+
+@dataclass(frozen=True)
+class KilledCommand:
+    """A command to kill.
+
+    Args:
+        words: module and arguments.
+        output: text on stdout of each run that ends with success.
+        progress: counts what the command writes; its first increase is the beginning of saving.
+        ends: whether a run ends by itself soon, perhaps before the signal.
+    """
+
+    words: tuple[str, ...]
+    output: str
+    progress: Callable[[DatasetUnderTest], int]
+    ends: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,39 +111,44 @@ def kill_moments(count: int, seed: int) -> list[KillMoment]:
     return moments
 
 
-def run_and_kill(dataset: DatasetUnderTest, moment: KillMoment) -> list[str]:
-    """Run a download and kill it at that moment; return what was wrong with its end, one line each."""
-    files_before, had_processes = _count_files(dataset), bool(dataset.processes())
-    process = dataset.command("data.download")
+def count_files(dataset: DatasetUnderTest) -> int:
+    """Return the number of frames."""
+    return sum(1 for _ in dataset.folder.root.glob("*/*.jpg"))
+
+
+DOWNLOAD = KilledCommand(("data.download",), "Downloaded ", count_files)
+
+
+def run_and_kill(dataset: DatasetUnderTest, moment: KillMoment, command: KilledCommand = DOWNLOAD) -> list[str]:
+    """Run a command and kill it at that moment; return what was wrong with its end, one line each."""
+    before, had_processes = command.progress(dataset), bool(dataset.processes())
+    process = dataset.command(*command.words)
     end = time.monotonic() + 60
-    while moment.saving and _count_files(dataset) <= files_before and time.monotonic() < end and process.poll() is None:
+    while moment.saving and command.progress(dataset) <= before and time.monotonic() < end and process.poll() is None:
         time.sleep(0.005)
-    time.sleep(moment.delay_s)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(moment.delay_s)
     process.send_signal(moment.sent)
     stdout, stderr = process.communicate(timeout=60)
-    wrong = list(_exit_errors(moment, process.returncode, stdout, stderr))
+    wrong = list(_exit_errors(command, moment, process.returncode, stdout, stderr))
     # A run that ends early does not stop a server that an earlier, SIGKILLed run has left.
     stopped_early = had_processes and process.returncode
     if moment.sent == signal.SIGTERM and not stopped_early and (left := dataset.processes()):
         wrong.append(f"it left {left}")
-    return [f"{moment}: {error}" for error in wrong]
+    return [f"{' '.join(command.words)}, {moment}: {error}" for error in wrong]
 
 
-def _exit_errors(moment: KillMoment, code: int, stdout: str, stderr: str) -> Iterator[str]:
+def _exit_errors(command: KilledCommand, moment: KillMoment, code: int, stdout: str, stderr: str) -> Iterator[str]:
     if "Traceback" in stderr:
         yield f"a traceback: {stderr}"
-    if moment.sent == signal.SIGKILL:
+    if moment.sent == signal.SIGKILL and not (command.ends and code == 0):
         if code != -signal.SIGKILL:
             yield f"it had ended before: {code} {stderr}"
         return
     if code not in (0, *_EARLY_EXIT_CODES):
         yield f"exit code {code}: {stderr}"
-    if (code == 0) != stdout.startswith("Downloaded "):
-        yield f"exit code {code} with the totals {stdout!r}"
-
-
-def _count_files(dataset: DatasetUnderTest) -> int:
-    return sum(1 for _ in dataset.folder.root.glob("*/*.jpg"))
+    if (code == 0) != (command.output in stdout):
+        yield f"exit code {code} with the output {stdout!r}"
 
 
 def find_errors(dataset: DatasetUnderTest) -> list[str]:

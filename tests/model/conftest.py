@@ -15,6 +15,7 @@ import pytest
 
 from data.entities import Game, StoredFrame
 from data.video.images import encode_jpeg
+from tests.data.conftest import catalog, engine, folder, run, server  # noqa: F401 - fixtures
 from tests.in_process import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,6 +141,6 @@ def trained(make_once) -> Trained:
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
         (folder / "run.json").write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
 
-    folder = make_once("trained", train)
-    run = subprocess.CompletedProcess(["model.create"], *json.loads((folder / "run.json").read_text()))
-    return Trained(run, Painted(folder / "dataset"), folder / "model")
+    made = make_once("trained", train)
+    done = subprocess.CompletedProcess(["model.create"], *json.loads((made / "run.json").read_text()))
+    return Trained(done, Painted(made / "dataset"), made / "model")
