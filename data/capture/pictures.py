@@ -85,10 +85,6 @@ def _natural_order(path: Path) -> tuple[list[str | int], str]:
 
 def _read(path: Path, img_size: int, jpeg_quality: int) -> bytes:
     """Return a picture as a JPEG of the size. Raises OSError, UndecodableVideo."""
-    from data.video.images import decode_jpeg, encode_jpeg, resize_image  # OpenCV: most sources need it later
+    from data.video.images import picture_to_frame  # OpenCV: most sources need it later
 
-    content = read_regular_file(path, _MAX_BYTES)
-    image = decode_jpeg(content)
-    if content.startswith(b"\xff\xd8") and image.shape[:2] == (img_size, img_size):
-        return content  # a frame of a dataset stays the bytes that a model is trained on
-    return encode_jpeg(resize_image(image, img_size), jpeg_quality)
+    return picture_to_frame(read_regular_file(path, _MAX_BYTES), img_size, jpeg_quality)

@@ -19,6 +19,7 @@ from data.errors import UndecodableVideo
 
 _MAX_PIXELS = 64_000_000  # 192 MB decoded: above the largest phone photos (48 million) and 8K (33 million)
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+_JPEG_START = b"\xff\xd8"
 THUMBNAIL_SIZE = 30  # a 240 x 240 JPEG decoded at an eighth of its size has exactly 30 x 30 pixels
 
 
@@ -40,6 +41,17 @@ def decode_jpeg(jpeg: bytes) -> np.ndarray:
 def decode_resized(picture: bytes, img_size: int) -> np.ndarray:
     """Return a picture of one of `_FORMATS` as an image (img_size, img_size, 3). Raises UndecodableVideo."""
     return resize_image(decode_jpeg(picture), img_size)
+
+
+def picture_to_frame(picture: bytes, img_size: int, jpeg_quality: int) -> bytes:
+    """Return a picture of one of `_FORMATS` as a frame: JPEG bytes of img_size x img_size pixels.
+
+    A JPEG of that size is returned unchanged: models are trained on these bytes. Raises UndecodableVideo.
+    """
+    image = decode_jpeg(picture)
+    if picture.startswith(_JPEG_START) and image.shape[:2] == (img_size, img_size):
+        return picture
+    return encode_jpeg(resize_image(image, img_size), jpeg_quality)
 
 
 def resize_image(image: np.ndarray, size: int) -> np.ndarray:

@@ -1,0 +1,111 @@
+"""Recordings of a game as pictures to import: files, Twitch's recordings and clips, channels and other addresses.
+
+Their frames pass the filter of the download. A source that cannot be read is counted, and the others go on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from data.entities import Frame, FrameDetails, is_login
+from data.errors import StreamError
+from data.exchange.class_folders import ARCHIVE, find_pictures, is_archive, is_picture, one_picture
+from data.exchange.importer import ImportStats, Picture
+from data.exchange.logins import Streamer, picture_login, safe_login
+from data.text import printable, redacted
+from data.twitch.addresses import canonical, is_url, twitch_url
+
+# Addresses of Twitch that name the channel of a clip or a recording.
+_BEFORE_MEDIA = re.compile(r"(.*twitch\.tv/[^/?#]+)/(?:clip|v|videos?)/[^/].*", re.IGNORECASE)
+
+
+class FrameSource(Protocol):
+    """Source of frames (`data.capture.grabber.Grabber`)."""
+
+    def frames(self, source: str, max_frames: int, ad_wait_s: float) -> Iterator[Frame]:
+        """Yield frames. Raises StreamError."""
+
+
+class FrameFilter(Protocol):
+    """Filter of frames (`data.filters.frame_filter`)."""
+
+    def reject_reason(self, login: str, jpeg: bytes) -> str:
+        """Return why to reject a frame; "" to keep it."""
+
+
+class RecordingReader:
+    """Yields the frames of recordings.
+
+    Args:
+        source: takes the frames.
+        frame_filter: decides which frames are kept.
+        max_frames: of one recording, spread over its length.
+        ad_wait_s: seconds to wait for the end of ads.
+        stats: counts what is left out.
+    """
+
+    def __init__(
+        self, source: FrameSource, frame_filter: FrameFilter, max_frames: int, ad_wait_s: float, stats: ImportStats
+    ) -> None:
+        self._source, self._filter, self._stats = source, frame_filter, stats
+        self._max_frames, self._ad_wait_s = max_frames, ad_wait_s
+        self.failure: StreamError | None = None  # the last one
+
+    def pictures(self, game: str, sources: Iterable[str], streamer: Streamer = "folder") -> Iterator[Picture]:
+        """Yield the frames of all sources in turn. Of a picture or a folder of pictures that is each picture.
+
+        game: its name, or its id. streamer: as in `data.exchange.class_folders.find_pictures`; "prefix" also makes the
+        recordings ann-1.mp4 and ann-2.mp4 those of ann.
+        """
+        for source in sources:
+            path = Path(canonical(source))
+            if os.path.isdir(path):  # noqa: PTH112 - false for a text that is too long for a path
+                yield from find_pictures(path, self._stats, game, streamer)
+            elif is_url(canonical(source)) or not (is_picture(path) or is_archive(path)):
+                yield from self._frames(game, source, streamer)
+            elif is_picture(path):
+                yield one_picture(path, game)
+            else:
+                self._stats.leave_out(source, ARCHIVE)
+
+    def _frames(self, game: str, source: str, streamer: Streamer) -> Iterator[Picture]:
+        name, login = canonical(source), source_login(source, streamer)
+        origin = printable(redacted(twitch_url(name) or name))
+        try:
+            for frame in self._source.frames(source, self._max_frames, self._ad_wait_s):
+                # By source, not by login: each recording is compared with itself.
+                if reason := self._filter.reject_reason(source, frame.jpeg):
+                    self._stats.rejected[reason] += 1
+                    continue
+                grabbed_at = time.time() if is_login(name) and frame.date is None else frame.date
+                yield Picture(
+                    f"{source}, frame {frame.number}",
+                    game,
+                    login,
+                    partial(bytes, frame.jpeg),
+                    FrameDetails(grabbed_at, origin=origin),
+                    size_bytes=len(frame.jpeg),
+                )
+        except StreamError as error:
+            self.failure = error
+            self._stats.leave_out(source, str(error).removeprefix(f"{source}: "))
+
+
+def source_login(source: str, streamer: Streamer = "folder") -> str:
+    """Return the login of a source: of the channel that its address names, otherwise one derived from its name."""
+    name = canonical(source)
+    if is_login(name):
+        return name
+    if (match := _BEFORE_MEDIA.fullmatch(source.strip())) and is_login(channel := canonical(match[1])):
+        return channel
+    if twitch_url(name) or is_url(name):  # by the whole address, as many end in index.m3u8
+        return safe_login(name.partition("?")[0].rstrip("/").rpartition("/")[2], name)
+    path = Path(name)
+    folder = os.path.abspath(path.parent)  # noqa: PTH100 - links stay as they are
+    return picture_login((), path.stem, "prefix" if streamer == "prefix" else "file", folder)
