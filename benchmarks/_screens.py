@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 _SIDE = 240
-_FONT = Path(__file__).parents[1] / "recognition" / "outputs" / "fonts" / "DejaVuSans.ttf"
+_FONT = Path(__file__).parents[1] / "data" / "video" / "fonts" / "DejaVuSans.ttf"
 _ENTRIES = [
     *("Continue", "New game", "Load", "Options", "Controls", "Multiplayer", "Credits", "Quit", "Campaign", "Skirmish"),
     *("Profile", "Video", "Audio", "Back", "Apply", "Difficulty", "Inventory", "Quests", "Map", "Skills", "Loadout"),

@@ -107,7 +107,7 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
         "model/classes.txt",
         "model/model_card.md",
     } <= names
-    assert {"model/reports/templates/report.html", "recognition/outputs/fonts/DejaVuSans.ttf"} <= names
+    assert {"model/reports/templates/report.html", "data/video/fonts/DejaVuSans.ttf"} <= names
     assert [name for name in names if re.fullmatch(r"model/weights/.*\.h5", name)]
     assert not [name for name in names if re.search(r"__pycache__|^model/(results|unfinished|model\.tflite)", name)]
 
