@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from data import cli
+from data.startup import collection_paused
 from data.storage.synchronisation import SyncPlan, apply_plan, plan_sync
 from data.text import plural
 
@@ -33,6 +34,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
+    with collection_paused():  # it would look at each of 400,000 objects again and again
+        return _synchronise(args, settings)
+
+
+def _synchronise(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store, open_catalog
     from data.storage.changes import FrameChanges
     from data.storage.pseudonyms import Forgotten

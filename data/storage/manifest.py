@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from data.atomic import atomic_file
-from data.entities import FrameDetails, StoredFrame
+from data.entities import NO_DETAILS, FrameDetails, StoredFrame
 from data.readers import read_regular_file
 from data.text import printable_line
 
@@ -146,13 +146,14 @@ def clean(details: FrameDetails) -> FrameDetails:
 
 
 def _parse(folder: Path, content: bytes) -> Iterator[StoredFrame]:
-    for line in content.split(b"\n"):
+    for line in content.decode("utf-8", "replace").split("\n"):
         # A line may be valid JSON and nonsense, such as "[[[[…".
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
             values = json.loads(line)
             frame = StoredFrame.parse(f"{folder.name}/{values['file']}")
             sha256 = bytes.fromhex(str(values.get("sha256") or ""))
-            yield replace(frame, sha256=sha256 if len(sha256) == 32 else b"", details=parse_details(values))
+            details = parse_details(values) if len(values) > 2 else NO_DETAILS
+            yield StoredFrame(frame.game_id, frame.login, frame.number, sha256 if len(sha256) == 32 else b"", details)
 
 
 def _content(folder: Path) -> bytes:

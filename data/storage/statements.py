@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from data.entities import FrameDetails, StoredFrame
 
 SNAPSHOT = sa.text("""
-    SELECT games.id, name, games.frames, path, encode(sha256, 'hex') AS hash, extract(epoch FROM date) AS date,
-        language, viewers, title, origin
+    SELECT games.id, name, games.frames, path, sha256, CAST(extract(epoch FROM date) AS double precision) AS date,
+        coalesce(language, '') AS language, viewers, coalesce(title, '') AS title, coalesce(origin, '') AS origin
     FROM games LEFT JOIN frames ON frames.game_id = games.id
 """)
 PER_GAME = sa.text("""
@@ -71,11 +71,11 @@ UPDATE_FRAMES = sa.text(f"""
 
 def to_frame(row: sa.Row[Any]) -> StoredFrame:
     """Return the frame of a row of SNAPSHOT. Rows that were changed by hand may have any path, game and login."""
-    details = FrameDetails(float(row.date), row.language or "", row.viewers, row.title or "", row.origin or "")
-    name = row.path.rpartition("/")[2].removesuffix(".jpg")
-    login, _, number = name.rpartition("-")
+    game_id, _name, _frames, path, sha256, date, language, viewers, title, origin = row
+    login, _, number = path[path.rfind("/") + 1 : -len(".jpg")].rpartition("-")
     valid = number.isdecimal() and len(number) <= 18
-    return StoredFrame(row.id, login, int(number) if valid else 0, bytes.fromhex(row.hash or ""), details)
+    details = FrameDetails(date, language, viewers, title, origin)
+    return StoredFrame(game_id, login, int(number) if valid else 0, bytes(sha256 or b""), details)
 
 
 def to_parameters(frames: Sequence[StoredFrame]) -> dict[str, str]:

@@ -149,7 +149,11 @@ def _differs(frame: StoredFrame, row: StoredFrame) -> bool:
     own, other = frame.details, row.details
     time, row_time = own.grabbed_at, other.grabbed_at
     is_late = time is not None and (row_time is None or abs(time - row_time) > _SAME_TIME_S)
-    return is_late or frame.sha256 != row.sha256 or replace(own, grabbed_at=row_time) != other
+    return is_late or (frame.sha256, *_texts(own)) != (row.sha256, *_texts(other))
+
+
+def _texts(details: FrameDetails) -> tuple[object, ...]:
+    return details.language, details.viewers, details.title, details.origin
 
 
 def _identical(frames: Iterable[StoredFrame]) -> tuple[tuple[str, str], ...]:
