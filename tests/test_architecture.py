@@ -54,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "data.info": _WIRING | {"data.storage", "data.contact_sheet"},
     "data.contact_sheet": {"data.storage", "data.video"},
     "data.add": _WIRING | {"data.exchange", "data.storage", "data.http", "data.twitch", "data.video"},
+    "data.export": _WIRING | {"data.exchange", "data.storage"},
     "data.dbSync": _WIRING | {"data.storage"},
     "data.forget": _WIRING | {"data.storage", "data.twitch.addresses"},
     "data.purge": _WIRING | {"data.storage"},
@@ -116,7 +117,8 @@ OWNERS = {
     "onnxruntime": {"model.inference", "model.artifacts"},
     "matplotlib": {"model.reports.plots"},
     "jinja2": {"model.reports.rendering"},
-    "arro3": {"recognition.outputs"},
+    "arro3": {"recognition.outputs", "data.exchange"},
+    "fsspec": {"data.exchange"},
     "prometheus_client": {"recognition.outputs"},
 }
 
