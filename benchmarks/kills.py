@@ -1,6 +1,8 @@
-"""Kill test: fifty downloads, killed by SIGTERM or kill -9 at random moments; what they leave must be consistent.
+"""Kill test: commands, killed by SIGTERM or kill -9 at random moments; what they leave must be consistent.
 
-    python -m benchmarks.kills [--moments N] [--seed N]
+    python -m benchmarks.kills [--moments N] [--others N] [--seed N]
+
+Fifty downloads; ten runs each of data.add, of model.check --apply, of its --undo, and of data.export.
 
 Half of the moments come before the first frame, half while frames are saved. Half of the downloads use a PostgreSQL
 server of the user, half the embedded one. Of the embedded ones every fifth starts a new dataset.
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks._killed_commands import kill_all
 from data.storage import embedded_postgres
 from tests.data.kill_harness import DatasetUnderTest, KillMoment, find_errors, kill_moments, run_and_kill
 from tests.standin import CLIPS, Standin, World
@@ -25,15 +28,18 @@ _NEW_DATASET_AFTER = 5  # of the embedded ones
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Kill downloads, repair, check, print the result; return 1 for any error."""
-    parser = argparse.ArgumentParser(description="Kill downloads at random moments and look at what they leave.")
-    parser.add_argument("--moments", type=int, default=50, help="default: %(default)s")
+    """Kill commands, repair, check, print the result; return 1 for any error."""
+    parser = argparse.ArgumentParser(description="Kill commands at random moments and look at what they leave.")
+    parser.add_argument("--moments", type=int, default=50, help="of downloads; default: %(default)s")
+    parser.add_argument("--others", type=int, default=10, help="of each other command; default: %(default)s")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="default: another one each time")
     args = parser.parse_args(argv)
     with _sites() as (own, new_embedded):
         wrong, datasets = _kill_all(kill_moments(args.moments, args.seed), own, new_embedded)
         frames = sum(1 for dataset in datasets for _ in dataset.folder.frames())
-    for line in wrong:
+        other = DatasetUnderTest(own.path.parent / "others" / "data", own.variables)
+        by_command = kill_all(args.others, args.seed, other, next(new_embedded)) if args.others else {}
+    for line in [*wrong, *(line for lines in by_command.values() for line in lines)]:
         print(line, file=sys.stderr)
     counts = {
         "seed": args.seed,
@@ -41,9 +47,10 @@ def main(argv: list[str] | None = None) -> int:
         "datasets": len(datasets),
         "frames": frames,
         "wrong": len(wrong),
+        **{f"wrong_{command}": len(lines) for command, lines in by_command.items()},
     }
     print(json.dumps({"name": "kills", **counts}), flush=True)
-    return int(bool(wrong))
+    return int(bool(wrong or any(by_command.values())))
 
 
 @contextmanager

@@ -147,7 +147,8 @@ def _exit_errors(command: KilledCommand, moment: KillMoment, code: int, stdout: 
         return
     if code not in (0, *_EARLY_EXIT_CODES):
         yield f"exit code {code}: {stderr}"
-    if (code == 0) != (command.output in stdout):
+    has_output = command.output in stdout
+    if has_output < (code == 0) or (has_output > (code == 0) and not command.ends):  # a signal at the exit comes late
         yield f"exit code {code} with the output {stdout!r}"
 
 
