@@ -85,6 +85,7 @@ def export_dataset(
     """
     from data.exchange.destination import open_destination
     from data.exchange.exporter import Exporter
+    from data.exchange.sample_reader import SampleReader, newest_features
     from data.storage.pseudonyms import Forgotten, Pseudonyms
 
     names = store.game_names()
@@ -95,9 +96,12 @@ def export_dataset(
     forgotten = Forgotten(store.root)  # a command that forgets somebody may have been interrupted
     unwanted = {login for login in {frame.login for frame in frames} if forgotten.holds(login)}
     frames = store.described(frame for frame in frames if frame.login not in unwanted)
+    found = {game_id: names.get(game_id, f"game {game_id}") for game_id in sorted({f.game_id for f in frames})}
+    pseudonym = None if settings.logins else Pseudonyms(store.root).of
+    features = None if settings.pictures else newest_features(store.root)
+    reader = SampleReader(store, found, pseudonym, pictures=settings.pictures, features=features)
     with open_destination(out, store.location, overwrite=overwrite) as destination:
-        exporter = Exporter(store, destination, settings, Pseudonyms(store.root).of)
-        return exporter.export(frames, names)
+        return Exporter(reader, destination, settings).export(frames, found)
 
 
 def report_lines(facts: Facts, out: str) -> list[str]:

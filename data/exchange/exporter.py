@@ -14,10 +14,10 @@ import hashlib
 import json
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
-from data.entities import FrameDetails, StoredFrame
+from data.entities import StoredFrame
 from data.errors import DatasetError, FolderError
 from data.exchange.card import to_card
 from data.exchange.croissant import to_croissant
@@ -26,15 +26,11 @@ from data.exchange.facts import Facts
 from data.exchange.formats import make_format
 from data.exchange.layout import Format, IndexFile, Layout, Shard
 from data.exchange.sample import SPLITS, Sample, columns
+from data.exchange.sample_reader import SampleReader
 from data.exchange.splits import split_by_streamer
-from data.storage.frame_store import FrameStore
-from data.text import plural, printable
+from data.text import plural
 
 log = logging.getLogger(__name__)
-
-_SAMPLED = 64  # frames by whose sizes the shards are planned
-_JPEG_START = b"\xff\xd8\xff"
-_NAMED = 20  # frames that were left out are named up to this number
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,54 +46,39 @@ class ExportSettings:
 
 
 class Exporter:
-    """Writes one export.
+    """Writes one export from `reader` to `destination`, an empty place."""
 
-    Args:
-        store: where the frames are.
-        destination: an empty place.
-        pseudonym: returns what stands for a login.
-        features: vectors of float16 by the SHA-256 of a frame's file, for an export without pictures.
-    """
-
-    def __init__(
-        self,
-        store: FrameStore,
-        destination: Destination,
-        settings: ExportSettings,
-        pseudonym: Callable[[str], str],
-        features: Mapping[bytes, bytes] | None = None,
-    ) -> None:
-        self._store = store
+    def __init__(self, reader: SampleReader, destination: Destination, settings: ExportSettings) -> None:
+        self._reader = reader
         self._destination = destination
         self._settings = settings
-        self._pseudonym = pseudonym
-        self._features = features or {}
 
-    def export(self, frames: Sequence[StoredFrame], names: Mapping[int, str]) -> Facts:
+    def export(self, frames: Sequence[StoredFrame], games: Mapping[int, str]) -> Facts:
         """Write these frames, with their details, and return what was written and read back.
 
-        names: of the games by id. Raises DatasetError without frames, FolderError also if what was read back differs.
+        games: names by id, in the order of the labels. Raises DatasetError without frames, FolderError also if what was
+        read back differs.
         """
         if not frames:
             raise DatasetError("There are no frames to export: collect some with python -m data.download.")
         settings = self._settings
-        games = {game_id: names.get(game_id, f"game {game_id}") for game_id in sorted({f.game_id for f in frames})}
-        size = len(next(iter(self._features.values()), b"")) // 2
-        layout = Layout(games, columns(logins=settings.logins), settings.pictures, size)
+        if not settings.pictures:
+            frames = self._reader.find_features(frames)
+        layout = Layout(games, columns(logins=settings.logins), settings.pictures, self._reader.feature_size)
         facts = Facts(settings.format, layout, settings.logins)
         packer = make_format(settings.format, layout)
         for shard in self._shards(frames, packer.max_frames):
             self._write_shard(packer, shard, facts)
         self._write_descriptions(packer.finish(), facts)
+        facts.left_out = self._reader.left_out
         return facts
 
     def _shards(self, frames: Sequence[StoredFrame], max_frames: int | None) -> Iterator[Shard]:
         """Yield the shards of all splits; the mean size of some frames decides how many frames each of them has."""
         split_of = split_by_streamer(frames, self._settings.fractions, self._settings.seed)
-        rng = random.Random(self._settings.seed)
         ordered = sorted(frames, key=lambda frame: (frame.game_id, frame.login, frame.number))
-        rng.shuffle(ordered)  # a reader of one shard sees some of every game
-        most = max_frames or max(1, round(self._settings.shard_bytes / self._mean_bytes(ordered)))
+        random.Random(self._settings.seed).shuffle(ordered)  # a reader of one shard sees some of every game
+        most = max_frames or max(1, round(self._settings.shard_bytes / self._reader.mean_bytes(ordered)))
         for split in SPLITS:
             chosen = [frame for frame in ordered if split_of[frame.login] == split]
             count = -(-len(chosen) // most)
@@ -105,23 +86,14 @@ class Exporter:
                 part = chosen[index * len(chosen) // count : (index + 1) * len(chosen) // count]
                 yield Shard(split, f"data/{split}-{index:05}-of-{count:05}", tuple(part))
 
-    def _mean_bytes(self, frames: Sequence[StoredFrame]) -> float:
-        if not self._settings.pictures:
-            return 100.0  # of the columns, packed
-        sizes = [len(jpeg) for frame in frames[:_SAMPLED] if (jpeg := self._read(frame, None))]
-        return sum(sizes) / len(sizes) if sizes else 1.0
-
     def _write_shard(self, packer: Format, shard: Shard, facts: Facts) -> None:
         """Write a shard, read it back and count it. Raises FolderError: it is not there as it was packed."""
-        packed: dict[str, bytes] = {}  # SHA-256 by path
         frames: list[StoredFrame] = []
 
         def samples() -> Iterator[Sample]:
-            for frame in shard.frames:
-                if sample := self._sample(frame, facts):
-                    packed[sample.frame.path] = sample.frame.sha256
-                    frames.append(sample.frame)
-                    yield sample
+            for sample in self._reader.read(shard.frames):
+                frames.append(sample.frame)
+                yield sample
 
         files = packer.pack(shard, samples())
         facts.size_bytes += sum(map(len, files.values()))
@@ -131,7 +103,7 @@ class Exporter:
         self._destination.write(files)
         names = list(files)
         del files  # a shard is large: not twice in memory
-        self._check(packer, names, packed)
+        self._check(packer, names, {frame.path: frame.sha256 for frame in frames})
         facts.add(shard.split, frames)
         log.info("%s: %s", shard.name, plural(len(frames), "frame"))
 
@@ -145,34 +117,6 @@ class Exporter:
                 f"{len(packed):,} frames were written and {len(found):,} read back, or others: export again to another "
                 "place, and check the disk."
             )
-
-    def _sample(self, frame: StoredFrame, facts: Facts) -> Sample | None:
-        """Return the frame as a sample; None, counted, if its file is gone or no JPEG."""
-        if self._settings.pictures:
-            jpeg = self._read(frame, facts)
-            sha256 = hashlib.sha256(jpeg).digest()
-        else:
-            jpeg, sha256 = b"", frame.sha256
-        if self._settings.pictures and not jpeg:
-            return None
-        public = replace(frame, sha256=sha256)
-        if not self._settings.logins:
-            details: FrameDetails = replace(frame.details, title="", origin="")  # they may name people
-            public = replace(public, login=self._pseudonym(frame.login), details=details)
-        features = self._features.get(sha256, b"") or b"\xff\xff" * facts.layout.feature_size  # not a number
-        return Sample(public, facts.layout.games[frame.game_id], jpeg, features)
-
-    def _read(self, frame: StoredFrame, facts: Facts | None) -> bytes:
-        """Return the frame's JPEG bytes; b"", counted in `facts`, if its file is gone or no JPEG."""
-        try:
-            jpeg = self._store.read(frame)
-            cause = "" if jpeg.startswith(_JPEG_START) else f"{frame.path}: not a JPEG file"
-        except FolderError as error:
-            jpeg, cause = b"", str(error)
-        if cause and facts:
-            facts.left_out += 1
-            log.log(logging.WARNING if facts.left_out <= _NAMED else logging.INFO, "left out: %s", printable(cause))
-        return b"" if cause else jpeg
 
     def _write_descriptions(self, lists: Sequence[IndexFile], facts: Facts) -> None:
         """Write the files that follow the shards, export.json last, and read them back. Raises FolderError."""
