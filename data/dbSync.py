@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from data import cli
 from data.startup import collection_paused
-from data.storage.synchronisation import SyncPlan, apply_plan, plan_sync
+from data.storage.synchronisation import SyncPlan, plan_sync, synchronise
 from data.text import plural
 
 if TYPE_CHECKING:
@@ -40,21 +40,15 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
 def _synchronise(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store, open_catalog
-    from data.storage.changes import FrameChanges
     from data.storage.pseudonyms import Forgotten
 
     store = make_frame_store(settings)
-    is_forgotten = Forgotten(store.root).holds
     if args.dry_run:
-        plan = plan_sync(_snapshot_of_dry_run(settings), store.scan(), store.game_names(), store, is_forgotten)
+        snapshot = _snapshot_of_dry_run(settings)
+        plan = plan_sync(snapshot, store.scan(), store.game_names(), store, Forgotten(store.root).holds)
     else:
         with open_catalog(settings) as catalog:
-            finished = FrameChanges(store, catalog).finish_pending() if store.root.is_dir() else 0
-            if finished:
-                log.warning("%s that a killed process had begun: finished", plural(finished, "change"))
-            # The rows are read before the files.
-            plan = plan_sync(catalog.snapshot(), store.scan(), store.game_names(), store, is_forgotten)
-            apply_plan(plan, store, catalog)
+            plan = synchronise(store, catalog)
     for items, noun, what, _ in _steps(plan):
         for item in items:
             log.info("%s %s: %s", noun, what, item)

@@ -14,13 +14,14 @@ frames of a change have moved, or none. The trash keeps what it gets until data.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from data.atomic import folder_lock, publish
+from data.atomic import folder_lock
 from data.entities import Game, StoredFrame
 from data.errors import FolderError
 from data.storage import journal, manifest
@@ -29,8 +30,10 @@ from data.storage.folder_errors import folder_errors
 from data.storage.folder_scan import CHANGES_FOLDER, TRASH_FOLDER
 from data.storage.frame_folder import FrameFolder
 from data.storage.journal import Change, FileMove
-from data.storage.numbered_files import last_number
+from data.storage.moved_files import FreePaths, is_at, link
 from data.storage.pseudonyms import Forgotten
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +62,21 @@ class FrameChanges:
 
         summary: what the change is for. Raises FolderError if a target is a game that games.tsv does not name.
         """
-        with self._locked():
+        with self.locked():
             wanted = {move.frame: move for move in moves if os.path.lexists(self._root / move.frame.path)}
             described = self._store.described(wanted)
             change_id = journal.new_id()
             names = self._store.game_names()
-            places = _Places(self._root)
+            paths = FreePaths(self._root)
             planned = []
-            for frame in described:
-                move = wanted[frame]
+            for each in described:
+                move, frame = wanted[each], replace(each, sha256=self._store.sha256(each))
                 if move.target is not None and move.target not in names:
                     raise FolderError(f"There is no game {move.target} in games.tsv: add it first.")
                 if move.target == frame.game_id:
                     continue
                 target = journal.trash_path(change_id, frame) if move.target is None else ""
-                target = target or places.next_path(move.target or 0, frame.login)
+                target = target or paths.next_path(move.target or 0, frame.login)
                 planned.append(FileMove(frame, frame.path, target, move.reason))
             return self._carry_out(Change(change_id, summary, "", tuple(planned)))
 
@@ -83,16 +86,18 @@ class FrameChanges:
         A file whose former name is taken gets the next number. What the trash has lost stays lost; forgotten streamers
         stay where they are.
         """
-        with self._locked():
-            change = journal.read(self._root, change_id) if change_id else self._last()
-            if any(other.undoes == change.id for other in self._changes()):
+        with self.locked():
+            changes = self._changes()
+            change = journal.read(self._root, change_id) if change_id else _last(changes)
+            if any(other.undoes == change.id for other in changes):
                 raise FolderError(f"The change {change.id} is undone already.")
-            places, forgotten = _Places(self._root), Forgotten(self._root)
+            paths, forgotten = FreePaths(self._root), Forgotten(self._root)
             moves = []
             for move in change.moves:
-                if os.path.lexists(self._root / move.target) and not forgotten.holds(move.frame.login):
-                    frame = move.target_frame or move.frame
-                    moves.append(FileMove(frame, move.target, places.free_path(move.source), move.reason))
+                place = _follow(move, [other for other in changes if other.id > change.id])
+                if is_at(self._root / place, move) and not forgotten.holds(move.frame.login):
+                    frame = _frame_at(place, move)
+                    moves.append(FileMove(frame, place, paths.free_path(move.source), move.reason))
             return self._carry_out(Change(journal.new_id(), f"undo: {change.summary}", change.id, tuple(moves)))
 
     def changes(self) -> list[Change]:
@@ -105,31 +110,29 @@ class FrameChanges:
         with folder_errors(self._root / CHANGES_FOLDER):
             if not journal.change_ids(self._root, pending=True):
                 return 0
-        with self._locked() as finished:
+        with self.locked() as finished:
             return finished
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[int]:
-        """Hold the lock of all changes; first finish the pending ones, and yield their number."""
+    def locked(self) -> Iterator[int]:
+        """Hold the lock of all changes; first finish the pending ones, and yield their number.
+
+        For commands that compare rows and files. No other method may be called in the block.
+        """
+        if not self._root.is_dir():
+            self._store.scan()  # raises the error that says what to do
         folder = self._root / CHANGES_FOLDER
         with folder_errors(folder, writing=True):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(exist_ok=True)
             with folder_lock(folder):
                 pending = journal.change_ids(self._root, pending=True)
                 for change_id in pending:
                     self._finish(journal.read(self._root, change_id))
+                    log.warning("the change %s, which a killed process had begun: finished", change_id)
                 yield len(pending)
 
     def _changes(self) -> list[Change]:
         return [journal.read(self._root, change_id) for change_id in journal.change_ids(self._root)]
-
-    def _last(self) -> Change:
-        changes = self._changes()
-        undone = {change.undoes for change in changes}
-        for change in reversed(changes):
-            if change.id not in undone and not change.undoes:
-                return change
-        raise FolderError("There is no change to undo.")
 
     def _carry_out(self, change: Change) -> Change:
         if not change.moves:
@@ -142,9 +145,8 @@ class FrameChanges:
         moves = []
         for folder, group in groupby(sorted(change.moves, key=_target_folder), key=_target_folder):
             moves += self._move_into(change.id, self._root / folder, list(group))
-        gone = [move.source for move in moves if not os.path.lexists(self._root / move.source)]
-        arrived = [move.target_frame for move in moves if os.path.lexists(self._root / move.target)]
-        frames = [frame for frame in arrived if frame]
+        gone = [move.source for move in change.moves if not os.path.lexists(self._root / move.source)]
+        frames = [frame for frame in (move.target_frame for move in moves) if frame]
         names = self._store.game_names()
         games = [Game(key, names[key]) for key in sorted({frame.game_id for frame in frames} & names.keys())]
         removed = [path for path in gone if not path.startswith(f"{TRASH_FOLDER}/")]
@@ -154,31 +156,31 @@ class FrameChanges:
         return replace(change, moves=tuple(moves), is_done=True)
 
     def _move_into(self, change_id: str, folder: Path, moves: Sequence[FileMove]) -> list[FileMove]:
-        """Move files into one folder; return the moves, with another target where the name was taken."""
+        """Move files into one folder; return the moves of files that are there now, with their targets."""
         folder.mkdir(parents=True, exist_ok=True)
         with folder_lock(folder):  # a download saves no frame there meanwhile
-            moves = self._renumbered(change_id, moves)
-            manifest.append(folder, filter(None, (move.target_frame for move in moves)))
-            for move in moves:
-                source, target = self._root / move.source, self._root / move.target
-                with contextlib.suppress(FileNotFoundError):  # moved before, or deleted
-                    if not _is_same_file(source, target):
-                        publish(source, target)
-                    source.unlink(missing_ok=True)
-        return list(moves)
+            # Meanwhile a file may have been deleted, and its name given to another one.
+            arrived = [move for move in moves if is_at(self._root / move.target, move)]
+            waiting = [move for move in moves if move not in arrived and is_at(self._root / move.source, move)]
+            waiting = self._renumbered(change_id, waiting)
+            manifest.append(folder, filter(None, (move.target_frame for move in waiting)))
+            for move in waiting:
+                link(self._root / move.source, self._root / move.target)
+            for move in (*arrived, *waiting):
+                if is_at(self._root / move.source, move):
+                    (self._root / move.source).unlink(missing_ok=True)
+        return [*arrived, *waiting]
 
     def _renumbered(self, change_id: str, moves: Sequence[FileMove]) -> list[FileMove]:
         """Return the moves with free targets; the journal gets those that changed, before any file moves."""
-        places = _Places(self._root, {move.target for move in moves})
-        result, changed = [], []
-        for move in moves:
-            source, target = self._root / move.source, self._root / move.target
-            taken = os.path.lexists(source) and os.path.lexists(target) and not _is_same_file(source, target)
-            if taken and (frame := move.target_frame):
-                result.append(replace(move, target=places.next_path(frame.game_id, frame.login)))
-                changed.append(result[-1])
-            else:
-                result.append(move)
+        paths = FreePaths(self._root, {move.target for move in moves})
+        result = [
+            replace(move, target=paths.next_path(frame.game_id, frame.login))
+            if (frame := move.target_frame) and os.path.lexists(self._root / move.target)
+            else move
+            for move in moves
+        ]
+        changed = [new for new, old in zip(result, moves, strict=True) if new != old]
         if changed:
             journal.add_moves(self._root, change_id, changed)
         return result
@@ -190,40 +192,30 @@ class FrameChanges:
                     path.rmdir()
 
 
-class _Places:
-    """Paths of frames that no file has yet, each given once."""
+def _last(changes: Sequence[Change]) -> Change:
+    """Return the last change that is not undone. Raises FolderError."""
+    undone = {change.undoes for change in changes}
+    for change in reversed(changes):
+        if change.id not in undone and not change.undoes:
+            return change
+    raise FolderError("There is no change to undo.")
 
-    def __init__(self, root: Path, taken: Collection[str] = ()) -> None:
-        self._root = root
-        self._given = set(taken)
-        self._numbers: dict[tuple[int, str], int] = {}
 
-    def next_path(self, game_id: int, login: str) -> str:
-        """Return the path of the login's next frame in this game."""
-        folder = self._root / str(game_id)
-        number = self._numbers.get((game_id, login))
-        if number is None:
-            number = last_number(folder, login) if folder.is_dir() else 0
-        frame = StoredFrame(game_id, login, number + 1)
-        while frame.path in self._given:
-            frame = replace(frame, number=frame.number + 1)
-        self._numbers[game_id, login] = frame.number
-        self._given.add(frame.path)
-        return frame.path
+def _follow(move: FileMove, later: Iterable[Change]) -> str:
+    """Return where the later changes have brought the file of a move."""
+    place = move.target
+    for change in later:
+        places = {(each.source, each.frame.sha256): each.target for each in change.moves}
+        place = places.get((place, move.frame.sha256), place)
+    return place
 
-    def free_path(self, path: str) -> str:
-        """Return this path if no file has it, otherwise the next one of the frame's login and game."""
-        if not os.path.lexists(self._root / path) and path not in self._given:
-            self._given.add(path)
-            return path
-        frame = StoredFrame.parse(path)
-        return self.next_path(frame.game_id, frame.login)
+
+def _frame_at(place: str, move: FileMove) -> StoredFrame:
+    """Return the frame of a move at a place where it is now; in the trash, as it was before."""
+    if place.startswith(f"{TRASH_FOLDER}/"):
+        return move.frame
+    return replace(StoredFrame.parse(place), sha256=move.frame.sha256, details=move.frame.details)
 
 
 def _target_folder(move: FileMove) -> str:
     return move.target.rpartition("/")[0]
-
-
-def _is_same_file(source: Path, target: Path) -> bool:
-    """Return whether both are one file: the process was killed between the link and the removal. Raises OSError."""
-    return target.exists() and source.samefile(target)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -28,6 +29,7 @@ from data.text import printable_line
 MANIFEST_FILE = "manifest.jsonl"
 _MAX_BYTES = 4 << 30  # ten million frames
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NAME = re.compile(rb'"file"\s*:\s*"([^"\n]*)"')
 _MAX_VIEWERS = 2**31 - 1  # PostgreSQL's integer
 _MAX_TEXT = 1000  # characters of a title or an origin
 
@@ -64,22 +66,21 @@ def read(folder: Path) -> dict[str, StoredFrame]:
 
 
 def has_stale_lines(folder: Path) -> bool:
-    """Return whether the manifest has more lines than the folder has files: lines of files that are gone.
-
-    That holds if every file has a line, as after data.dbSync. Raises OSError.
-    """
-    return _content(folder).count(b"\n") > len(_files(folder))
+    """Return whether `compact` would drop a line. Raises OSError."""
+    content = _content(folder)
+    names = _NAME.findall(content)  # much faster than parsing
+    return len(set(names)) < _count_lines(content) or not {name.decode() for name in names} <= _files(folder)
 
 
 def compact(folder: Path) -> int:
-    """Drop the lines of files that are gone; return how many lines went. The caller holds the folder's lock.
+    """Drop the lines of files that are gone, and invalid ones; return how many. The caller holds the folder's lock.
 
     Raises OSError.
     """
     content = _content(folder)
     kept = {_file_name(frame): frame for frame in _parse(folder, content)}
     lines = [to_line(kept[name]) for name in sorted(kept.keys() & _files(folder))]
-    removed = content.count(b"\n") - len(lines)
+    removed = _count_lines(content) - len(lines)
     if removed:
         with atomic_file(folder / MANIFEST_FILE) as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
@@ -152,7 +153,7 @@ def _parse(folder: Path, content: bytes) -> Iterator[StoredFrame]:
             values = json.loads(line)
             frame = StoredFrame.parse(f"{folder.name}/{values['file']}")
             sha256 = bytes.fromhex(str(values.get("sha256") or ""))
-            details = parse_details(values) if len(values) > 2 else NO_DETAILS
+            details = parse_details(values) if values.keys() - {"file", "sha256"} else NO_DETAILS
             yield StoredFrame(frame.game_id, frame.login, frame.number, sha256 if len(sha256) == 32 else b"", details)
 
 
@@ -161,6 +162,11 @@ def _content(folder: Path) -> bytes:
         return read_regular_file(folder / MANIFEST_FILE, _MAX_BYTES)
     except FileNotFoundError:
         return b""
+
+
+def _count_lines(content: bytes) -> int:
+    """Return the number of lines, a last one without its end included."""
+    return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))
 
 
 def _files(folder: Path) -> set[str]:

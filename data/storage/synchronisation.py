@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING
 
 from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame
 from data.errors import FolderError
+from data.storage.pseudonyms import Forgotten
 
 if TYPE_CHECKING:
     from data.storage.catalog import Catalog, CatalogChanges, CatalogSnapshot
+    from data.storage.frame_folder import FrameFolder
     from data.storage.frame_store import FolderScan, FrameStore
 
 _SAME_TIME_S = 0.002  # the manifest has milliseconds
@@ -48,13 +50,14 @@ class SyncPlan:
     forgotten: tuple[StoredFrame, ...] = ()  # files to delete
 
 
-def synchronise(store: FrameStore, catalog: Catalog, is_forgotten: Callable[[str], bool] = lambda _: False) -> SyncPlan:
-    """Make the catalog match the folder; return what was changed. Raises CatalogUnavailable, FolderError.
+def synchronise(store: FrameFolder, catalog: Catalog) -> SyncPlan:
+    """Make the catalog match the folder; return what was changed. Raises CatalogUnavailable, FolderError."""
+    from data.storage.changes import FrameChanges
 
-    is_forgotten: whether the streamer with this login must not be in the dataset.
-    """
-    plan = plan_sync(catalog.snapshot(), store.scan(), store.game_names(), store, is_forgotten)
-    apply_plan(plan, store, catalog)
+    # The lock makes changes and data.forget wait: what they move or delete meanwhile would get rows again.
+    with FrameChanges(store, catalog).locked():
+        plan = plan_sync(catalog.snapshot(), store.scan(), store.game_names(), store, Forgotten(store.root).holds)
+        apply_plan(plan, store, catalog)
     return plan
 
 
@@ -68,6 +71,7 @@ def plan_sync(
     """Return the changes that make `snapshot`, read before `scan`, match it.
 
     names: by game id, from games.tsv. store: where manifests, hashes and times are read; None: they are no matter.
+    is_forgotten: whether the streamer with this login must not be in the dataset.
     """
     from data.storage.catalog import CatalogChanges
 
@@ -118,7 +122,7 @@ def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
     if any((*rows, plan.wrong_counts)):
         catalog.apply(changes)
     # Last: a failure here leaves only what nobody reads.
-    store.compact(plan.scan.games)
+    store.compact(plan.scan.games - set(map(int, plan.scan.unreadable)))
     store.remove_stale_files(plan.scan)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from data.errors import CatalogUnavailable, FolderError
 from data.storage.catalog import Catalog, CatalogChanges
 from data.storage.changes import FrameChanges, Move
 from data.storage.frame_folder import FrameFolder
+from data.storage.pseudonyms import Forgotten
 
 DETAILS = FrameDetails(1_700_000_000.0, "ja", 12, "a title", "https://www.twitch.tv/ann")
 
@@ -195,3 +197,42 @@ def test_a_damaged_journal_is_refused(store: FrameFolder, catalog: Catalog, line
     journal.write_text('{"summary": "x", "undoes": ""}\n' + line)
     with pytest.raises(FolderError, match="damaged"):
         FrameChanges(store, catalog).finish_pending()
+
+
+def test_undo_follows_later_changes_and_leaves_other_files(store: FrameFolder, catalog: Catalog):
+    """A number that a moved frame has left may belong to another frame by now, which stays where it is."""
+    (frame,) = _save(store, catalog, 1)
+    changes = FrameChanges(store, catalog)
+    first = changes.apply([Move(frame, 8)], "one")
+    changes.apply([Move(StoredFrame(8, "ann", 1), None)], "two")
+    catalog.add_frames(store.save(8, "ann", [b"another"]))
+    changes.undo()
+    undo = changes.undo(first.id)
+    assert len(undo.moves) == 1
+    assert _check(store, catalog) == {"7/ann-1.jpg", "8/ann-1.jpg"}
+    assert store.read(frame) == b"ann70"
+
+
+def test_a_game_on_another_disk_gets_copies(store: FrameFolder, catalog: Catalog):
+    """A game's folder may be a link to another disk, to which no file can be linked."""
+    frames = _save(store, catalog, 2)
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as disk:
+        (store.root / "8").rmdir()
+        (store.root / "8").symlink_to(disk)
+        os.utime(store.root / frames[0].path, (1e9, 1e9))
+        changes = FrameChanges(store, catalog)
+        changes.apply([Move(frames[0], 8)], "check")
+        assert _check(store, catalog) == {"7/ann-2.jpg", "8/ann-1.jpg"}
+        assert (store.root / "8/ann-1.jpg").stat().st_mtime == 1e9
+        changes.undo()
+        assert _check(store, catalog) == {"7/ann-1.jpg", "7/ann-2.jpg"}
+
+
+def test_undo_leaves_forgotten_streamers(store: FrameFolder, catalog: Catalog):
+    """Their frames come back from nowhere."""
+    frames = _save(store, catalog, 1)
+    changes = FrameChanges(store, catalog)
+    changes.apply([Move(frames[0], None)], "check")
+    Forgotten(store.root).add("ann")
+    assert changes.undo().moves == ()
+    assert _check(store, catalog) == set()

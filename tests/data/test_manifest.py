@@ -101,3 +101,23 @@ def test_invalid_times_are_unknown(text: str):
     """What is no time counts as unknown."""
     assert manifest.from_iso(text) is None
     assert manifest.to_iso(1e300) == manifest.to_iso(float("nan")) == ""
+
+
+def test_compact_drops_torn_and_foreign_lines_of_a_partly_described_game(folder: FrameFolder):
+    """Most files may have no line yet: a line of a deleted file goes nevertheless, and so does a torn one."""
+    frames = folder.save(7, "ann", [b"a", b"b"])
+    (folder.root / "7/manifest.jsonl").write_text("")
+    folder.add_details([StoredFrame(7, "bob", 1, details=DETAILS)])
+    with (folder.root / "7/manifest.jsonl").open("a") as file:
+        file.write('{"file": "eve-1.jpg", "ti')
+    assert folder.compact([7]) == 2
+    assert _lines(folder) == []
+    folder.add_details(frames)
+    assert folder.compact([7]) == 0
+
+
+def test_a_line_by_hand_without_a_hash_has_its_details(folder: FrameFolder):
+    """Somebody may add a title by hand."""
+    folder.save(7, "ann", [b"a"])
+    (folder.root / "7/manifest.jsonl").write_text('{"file": "ann-1.jpg", "title": "x"}\n')
+    assert folder.described([StoredFrame(7, "ann", 1)])[0].details.title == "x"

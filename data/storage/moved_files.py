@@ -1,0 +1,70 @@
+"""Files that a change moves: free names for them, whether one is at a place, and how it gets there."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from data.atomic import publish, temporary_files
+from data.entities import StoredFrame
+from data.readers import read_regular_file
+from data.storage.journal import FileMove
+from data.storage.numbered_files import last_number
+
+_MAX_BYTES = 64 << 20  # of a frame
+
+
+class FreePaths:
+    """Paths of frames that no file has yet, each given once."""
+
+    def __init__(self, root: Path, taken: Collection[str] = ()) -> None:
+        self._root = root
+        self._given = set(taken)
+        self._numbers: dict[tuple[int, str], int] = {}
+
+    def next_path(self, game_id: int, login: str) -> str:
+        """Return the path of the login's next frame in this game."""
+        folder = self._root / str(game_id)
+        number = self._numbers.get((game_id, login))
+        if number is None:
+            number = last_number(folder, login) if folder.is_dir() else 0
+        frame = StoredFrame(game_id, login, number + 1)
+        while frame.path in self._given:
+            frame = replace(frame, number=frame.number + 1)
+        self._numbers[game_id, login] = frame.number
+        self._given.add(frame.path)
+        return frame.path
+
+    def free_path(self, path: str) -> str:
+        """Return this path if no file has it, otherwise the next one of the frame's login and game."""
+        if not os.path.lexists(self._root / path) and path not in self._given:
+            self._given.add(path)
+            return path
+        frame = StoredFrame.parse(path)
+        return self.next_path(frame.game_id, frame.login)
+
+
+def is_at(path: Path, move: FileMove) -> bool:
+    """Return whether the file at `path` is that of the move."""
+    try:
+        return hashlib.sha256(read_regular_file(path, _MAX_BYTES)).digest() == move.frame.sha256
+    except OSError:
+        return False
+
+
+def link(source: Path, target: Path) -> None:
+    """Give the file the name `target` too. Raises FileExistsError, OSError."""
+    try:
+        publish(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # A game's folder may be a link to another disk.
+        with temporary_files(target.parent, [source.read_bytes()]) as (copy,):
+            shutil.copystat(source, copy)  # data.purge uses the time of a file whose time nobody knows
+            publish(copy, target)
