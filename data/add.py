@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from data.exchange.importer import Importer, ImportStats
     from data.exchange.logins import Streamer
     from data.storage.catalog import Catalog
-    from data.storage.frame_store import FrameStore
+    from data.storage.frame_folder import FrameFolder
 
 _EPILOG = """\
 FOLDER is one of
@@ -167,16 +167,15 @@ def _category_finder(settings: Settings) -> Iterator[Callable[[str], Game] | Non
         yield lambda name: resolve_games(helix, [name])[0]
 
 
-def _known_hashes(store: FrameStore, catalog: Catalog | None) -> set[bytes]:
+def _known_hashes(store: FrameFolder, catalog: Catalog | None) -> set[bytes]:
     """Return the SHA-256 of the dataset's frames. With a catalog, repair it first: a killed import lacks rows."""
-    from data.storage.pseudonyms import Forgotten
     from data.storage.synchronisation import synchronise
 
     if catalog is None:
         return {frame.sha256 or store.sha256(frame) for frame in store.described(store.frames())}
     # A missing folder is a new dataset, unless the catalog has frames: then it says what to do.
-    if Path(store.location).exists() or catalog.snapshot().frames:
-        synchronise(store, catalog, Forgotten(Path(store.location)).holds)
+    if store.root.exists() or catalog.snapshot().frames:
+        synchronise(store, catalog)
     return {frame.sha256 for frame in catalog.snapshot().frames.values() if frame.sha256}
 
 
