@@ -1,0 +1,108 @@
+"""Comparison space: features projected on few axes, and whitened by what varies within a stream. numpy only.
+
+Frames of one stream share the game, the HUD and the streamer; what still varies among them is scenery, which should
+count little. Whitening needs to know the streams, never the labels, so that wrong labels cannot bend the space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+DIMENSIONS = 128
+SAMPLE = 4000  # frames that the axes are computed from
+_OVERSAMPLING = 16  # more axes than asked for, which makes those asked for accurate
+_POWER_STEPS = 2
+_SHRINKAGE = 0.3  # of the covariance towards a sphere: streams are few
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """Principal axes of a sample of features."""
+
+    mean: np.ndarray  # float32 (d,)
+    axes: np.ndarray  # float32 (d, k)
+
+    def apply(self, features: np.ndarray) -> np.ndarray:
+        """Return the coordinates of features (n, d), float32 (n, k)."""
+        return (features.astype(np.float32) - self.mean) @ self.axes
+
+
+def fit_projection(sample: np.ndarray, width: int = 0, dimensions: int = DIMENSIONS) -> Projection:
+    """Return the principal axes of `sample`, float (m, d), by a randomised singular value decomposition.
+
+    width: the first `width` features are averages, the others a grid; both kinds then count alike. 0: one kind.
+    Source: Halko, Martinsson and Tropp, SIAM Review 53 (2011), algorithm 4.4.
+    """
+    values = sample.astype(np.float32)
+    mean, scales = values.mean(axis=0), _scales(values, width)
+    values = (values - mean) / scales
+    k = min(dimensions, *values.shape)
+    rng = np.random.default_rng(0)
+    basis = values @ rng.standard_normal((values.shape[1], min(k + _OVERSAMPLING, *values.shape)), np.float32)
+    for _ in range(_POWER_STEPS):
+        basis = values @ (values.T @ np.linalg.qr(basis)[0])
+    _left, _sizes, right = np.linalg.svd(np.linalg.qr(basis)[0].T @ values, full_matrices=False)
+    return Projection(mean, np.ascontiguousarray((right[:k] / scales).T))
+
+
+def _scales(values: np.ndarray, width: int) -> np.ndarray:
+    """Return a divisor for each feature, float32 (d,): one for each kind, as the trained head standardises them."""
+    kinds = [kind for kind in (values[:, :width], values[:, width:]) if kind.shape[1]]
+    factors = [np.full(kind.shape[1], max(float(kind.std()), 1e-6) * kind.shape[1] ** 0.5) for kind in kinds]
+    return np.concatenate(factors).astype(np.float32)
+
+
+def project(
+    batches: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]], count: int, width: int = 0
+) -> tuple[np.ndarray, Projection]:
+    """Return the coordinates float32 (count, k) of features that are read twice, batch by batch, and the axes.
+
+    batches: returns (rows, features (m, d)) pairs, together each row once.
+    """
+    chosen = np.zeros(count, bool)
+    chosen[np.random.default_rng(0).permutation(count)[:SAMPLE]] = True
+    projection = fit_projection(np.concatenate([part[chosen[rows]] for rows, part in batches()]), width)
+    coordinates = np.zeros((count, projection.axes.shape[1]), np.float32)
+    for rows, part in batches():
+        coordinates[rows] = projection.apply(part)
+    return coordinates, projection
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Whitening:
+    """An affine map after which frames of one stream vary alike in all directions."""
+
+    mean: np.ndarray  # (k,)
+    matrix: np.ndarray  # (k, k)
+
+    def apply(self, coordinates: np.ndarray) -> np.ndarray:
+        """Return the whitened coordinates, float32 (n, k)."""
+        return ((coordinates - self.mean) @ self.matrix).astype(np.float32)
+
+
+def fit_whitening(coordinates: np.ndarray, stream_of_frame: np.ndarray) -> Whitening:
+    """Return the whitening by the covariance within streams. stream_of_frame: int (n,), from 0 on."""
+    means = group_means(coordinates, stream_of_frame)
+    apart = coordinates - means[stream_of_frame]  # (n, k)
+    covariance = (apart.T @ apart).astype(np.float64) / len(apart)
+    mean_variance = max(np.trace(covariance) / len(covariance), 1e-12)
+    covariance[np.diag_indices_from(covariance)] += _SHRINKAGE * mean_variance
+    variances, axes = np.linalg.eigh(covariance)
+    return Whitening(means.mean(axis=0), (axes / np.sqrt(variances)).astype(np.float32))
+
+
+def group_means(values: np.ndarray, groups: np.ndarray, count: int = 0) -> np.ndarray:
+    """Return the mean of the rows of each group, float32 (groups, k); groups: int (n,)."""
+    order = np.argsort(groups, kind="stable")
+    present, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    means = np.zeros((max(count, int(present[-1]) + 1), values.shape[1]), np.float32)
+    means[present] = np.add.reduceat(values[order], starts, axis=0) / sizes[:, None]
+    return means
+
+
+def unit_rows(values: np.ndarray) -> np.ndarray:
+    """Return the rows scaled to length 1; a row of zeros stays."""
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
