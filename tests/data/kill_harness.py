@@ -148,7 +148,8 @@ def _exit_errors(command: KilledCommand, moment: KillMoment, code: int, stdout: 
     if code not in (0, *_EARLY_EXIT_CODES):
         yield f"exit code {code}: {stderr}"
     has_output = command.output in stdout
-    if has_output < (code == 0) or (has_output > (code == 0) and not command.ends):  # a signal at the exit comes late
+    too_late = has_output and code != 0 and not command.ends  # a signal may come to a process that is about to end
+    if too_late or (code == 0 and not has_output):
         yield f"exit code {code} with the output {stdout!r}"
 
 
