@@ -65,7 +65,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         stack.enter_context(memory.trim_periodically())
         catalog = stack.enter_context(open_catalog(settings, stop.wait))
         limits = {"frames": args.frames, "until": args.until}
-        collector = stack.enter_context(open_collector(settings, store, catalog, stop, **limits, games=args.game))
+        collector = stack.enter_context(open_collector(settings, store, catalog, stop, args.game, **limits))
         stack.enter_context(cli.stop_on_signal(stop, args.minutes))
         _stop_on_enter(stop)
         hint = "Press Enter to stop." if _can_read_keys() else "Ctrl-C stops."
@@ -78,18 +78,11 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
 @contextmanager
 def open_collector(
-    settings: Settings,
-    store: FrameStore,
-    catalog: Catalog,
-    stop: StopEvent,
-    *,
-    frames: int | None = None,
-    until: int | None = None,
-    games: Sequence[str] = (),
+    settings: Settings, store: FrameStore, catalog: Catalog, stop: StopEvent, games: Sequence[str] = (), **limits: Any
 ) -> Iterator[Collector]:
-    """Yield the download loop with its real collaborators, closed at the end.
+    """Yield the download loop with its real collaborators, closed at the end. Raises SettingsError, DirectoryError.
 
-    The keywords are the options --frames, --until and --game. Raises SettingsError, DirectoryError.
+    games: names and ids of the only games to collect; none: all. limits: `frames` and `until` of CollectorSettings.
     """
     import random
 
@@ -114,7 +107,7 @@ def open_collector(
             frame_filter=factories.make_frame_filter(settings),
             store=store,
             index=catalog,
-            settings=CollectorSettings(**settings.model_dump(include=names), frames=frames, until=until, **chosen),
+            settings=CollectorSettings(**settings.model_dump(include=names), **limits, **chosen),
             stop=stop,
             rng=random.Random(settings.seed + claims.number),  # not the choices of a download at the same time
             claim=claims.claimed,

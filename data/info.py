@@ -1,22 +1,23 @@
-"""COMMAND: print what the dataset holds: size on disk, games, frames, streamers."""
+"""COMMAND: print what the dataset holds: size on disk, games, frames, streamers, languages, dates, suspects, trash."""
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data import cli
 from data.commands import command_line
+from data.contact_sheet import write_sheet
+from data.dataset_report import DatasetReport, as_json, iso_time, report
 from data.text import plural, printable
 
 if TYPE_CHECKING:
     from config import Settings
-    from data.storage.catalog import Catalog, GameSummary
-    from data.storage.frame_store import FrameStore
+    from data.storage.suspects import SuspectCount
 
 _EPILOG = """\
 --json prints one object with these keys:
@@ -26,60 +27,46 @@ _EPILOG = """\
   frame_count     number of frames
   smallest_game   the game with the fewest frames, as in games; null without games
   largest_game    the game with the most frames, as in games; null without games
-  games           all games, by name: [{"id", "name", "frames", "streamers"}]
+  games           all games, by name: [{"id", "name", "frames", "streamers", "languages", "first", "last", "checked",
+                  "suspects"}]
+  languages       number of frames by language, ISO 639-1 or other; frames of unknown language are left out
+  first, last     times of the oldest and the newest frame, ISO 8601 in UTC; null if unknown
+  checked         number of frames in the last check, python -m model.check; null without one
+  suspects        number of those that look as if they belonged elsewhere; null without a check
+  removed_games   games that a download leaves out as their folders were removed: [{"id", "name"}]
+  trash_count     number of frames in the trash
+  forgotten_count number of streamers whose frames are not collected again
 """
 
-
-@dataclass(frozen=True, slots=True)
-class DatasetReport:
-    """Numbers of the dataset."""
-
-    path: str  # of the frames
-    size_bytes: int  # of all files
-    games: Sequence[GameSummary]  # by name, without regard to case
-
-    @property
-    def frames(self) -> int:
-        """Number of frames of all games."""
-        return sum(summary.frames for summary in self.games)
-
-    @property
-    def smallest(self) -> GameSummary:
-        """The game with the fewest frames, the lowest id among equals. Raises ValueError without games."""
-        return min(self.games, key=lambda summary: (summary.frames, summary.game.id))
-
-    @property
-    def largest(self) -> GameSummary:
-        """The game with the most frames, the lowest id among equals. Raises ValueError without games."""
-        return max(self.games, key=lambda summary: (summary.frames, -summary.game.id))
+_MIN_NAME = 12  # columns
+_TABLE_WIDTH = 80  # columns, unless the terminal is wider
+_MAX_LANGUAGES = 5  # named in the totals
+_MAX_CODE = 8  # characters of a language, whose codes have two
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the arguments, run the command, and return the exit code."""
     parser = cli.make_parser("data.info", "Show what the dataset holds.", _EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="also write a picture with frames of each game")
     return cli.run_command(parser.parse_args(argv), _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import has_database, make_frame_store, open_catalog
 
+    store = make_frame_store(settings)
     with open_catalog(settings, access="read") if has_database(settings) else nullcontext() as catalog:
-        found = report(make_frame_store(settings), catalog)
-    print(as_json(found) if args.json else "\n".join(map(printable, report_lines(found))))
+        found = report(store, catalog)
+    if args.sheet:
+        write_sheet(store, args.sheet)
+    width = max(_TABLE_WIDTH, shutil.get_terminal_size((_TABLE_WIDTH, 24)).columns)
+    print(as_json(found) if args.json else "\n".join(map(printable, report_lines(found, width))))
     return 0
 
 
-def report(store: FrameStore, catalog: Catalog | None) -> DatasetReport:
-    """Return the numbers: sizes from the store, counts from the catalog, if any. Raises CatalogUnavailable."""
-    # casefold: "apex" stands before "Zelda"; the id makes the order of equal names stable.
-    summaries = catalog.games() if catalog else ()
-    games = sorted(summaries, key=lambda summary: (summary.game.name.casefold(), summary.game.id))
-    return DatasetReport(store.location, store.size_bytes(), games)
-
-
-def report_lines(found: DatasetReport) -> list[str]:
-    """Return the report as lines of text: the totals, then a table of the games."""
+def report_lines(found: DatasetReport, width: int = _TABLE_WIDTH) -> list[str]:
+    """Return the report as lines of text: the totals, then a table of the games in `width` columns."""
     from rich.filesize import decimal  # powers of 1000, as disks are sold
 
     collect = f"Collect frames: {command_line('data.download')}"
@@ -88,47 +75,94 @@ def report_lines(found: DatasetReport) -> list[str]:
     size = f"Size on disk:   {decimal(found.size_bytes)} in {found.path}"
     if not found.games:
         adopt = f"Or add the frames that are already in the folder: {command_line('data.dbSync')}"
-        return [size, f"The catalog is empty. {collect}", adopt]
+        return [size, *_set_aside(found), f"The catalog is empty. {collect}", adopt]
     return [
         size,
         f"Games:          {len(found.games):,}",
         f"Frames:         {found.frames:,}",
         f"Smallest game:  {found.smallest.game.name} ({plural(found.smallest.frames, 'frame')})",
         f"Largest game:   {found.largest.game.name} ({plural(found.largest.frames, 'frame')})",
+        *_details(found),
+        *_set_aside(found),
         "",
-        *_table(found.games),
+        *_table(found, width),
     ]
 
 
-def as_json(found: DatasetReport) -> str:
-    """Return the report as the JSON object that `--help` describes."""
-    # Scripts read these keys: add new ones, never rename or remove one.
-    content = {
-        "path": found.path,
-        "size_bytes": found.size_bytes,
-        "game_count": len(found.games),
-        "frame_count": found.frames,
-        "smallest_game": _values(found.smallest) if found.games else None,
-        "largest_game": _values(found.largest) if found.games else None,
-        "games": [_values(summary) for summary in found.games],
-    }
-    return json.dumps(content, indent=2)
+def _details(found: DatasetReport) -> Iterator[str]:
+    """Yield what is known of the frames as a whole: languages, dates, suspects."""
+    if languages := found.languages:
+        total, most = languages.total(), languages.most_common(_MAX_LANGUAGES)
+        shares = [f"{_code(language)} {frames / total:.0%}" for language, frames in most]
+        others = [f"{len(languages) - len(most)} more"] if len(languages) > len(most) else []
+        yield f"Languages:      {', '.join(shares + others)}"
+    first, last = map(_date, found.dates)
+    if first:
+        yield f"Dates:          {first} to {last}"
+    if (count := found.checked) and count.checked:
+        share = f"{count.suspects / count.checked:.1%}"
+        yield f"Suspects:       {count.suspects:,} of {plural(count.checked, 'checked frame')} ({share})"
 
 
-def _values(summary: GameSummary) -> dict[str, Any]:
-    return asdict(summary.game) | {"frames": summary.frames, "streamers": summary.streamers}
+def _set_aside(found: DatasetReport) -> Iterator[str]:
+    """Yield what the dataset has no more: removed games, trash, forgotten streamers."""
+    if found.removed_games:
+        yield f"Removed games:  {', '.join(game.name for game in found.removed_games)}"
+    if found.trash:
+        yield f"Trash:          {plural(found.trash, 'frame')}"
+    if found.forgotten:
+        yield f"Forgotten:      {plural(found.forgotten, 'streamer')}"
 
 
-def _table(games: Sequence[GameSummary]) -> list[str]:
+def _table(found: DatasetReport, width: int) -> list[str]:
+    """Return a header and a line for each game. A column without content is left out; long names are cut to fit."""
     from rich.cells import cell_len, set_cell_size
 
+    games = found.games
+    columns = {
+        "Id": [str(summary.game.id) for summary in games],
+        "Frames": [f"{summary.frames:,}" for summary in games],
+        "Streamers": [f"{summary.streamers:,}" for summary in games],
+        "Lang.": [_few_languages(summary.languages) for summary in games],
+        "Dates": [_months(summary.first, summary.last) for summary in games],
+        "Suspect": [_share((found.suspects or {}).get(summary.game.id)) for summary in games],
+    }
+    cells = [[title, *column] for title, column in columns.items() if any(column)]
+    widths = [max(map(len, column)) for column in cells]
     # Chinese, Japanese and Korean characters take two columns of a terminal, combining accents none.
-    width = max(cell_len(name) for name in ["Game", *(summary.game.name for summary in games)])
-    rows = [f"{'Game':<{width}}  {'Id':>10}  {'Frames':>9}  {'Streamers':>9}"]
-    for summary in games:
-        name = set_cell_size(summary.game.name, width)
-        rows.append(f"{name}  {summary.game.id:>10}  {summary.frames:>9,}  {summary.streamers:>9,}")
-    return rows
+    names = ["Game", *(summary.game.name for summary in games)]
+    left = min(max(map(cell_len, names)), max(_MIN_NAME, width - sum(widths) - 2 * len(widths)))
+    fitting = (name if cell_len(name) <= left else f"{set_cell_size(name, left - 1)}…" for name in names)
+    numbers = zip(
+        *([cell.rjust(size) for cell in column] for column, size in zip(cells, widths, strict=True)), strict=True
+    )
+    return ["  ".join([set_cell_size(name, left), *row]).rstrip() for name, row in zip(fitting, numbers, strict=True)]
+
+
+def _few_languages(languages: Mapping[str, int]) -> str:
+    """Return the most frequent language and the number of others, such as "en +12"."""
+    others = f" +{len(languages) - 1}" if len(languages) > 1 else ""
+    return f"{_code(next(iter(languages), ''))}{others}"
+
+
+def _code(language: str) -> str:
+    return language[:_MAX_CODE]  # it comes from the network
+
+
+def _months(first: float | None, last: float | None) -> str:
+    """Return "2026-11", "2026-01–11" or "2025-12–2026-01"."""
+    begin, end = _date(first)[:7], _date(last)[:7]
+    if begin == end:
+        return begin
+    return f"{begin}–{end[5:] if begin[:4] == end[:4] else end}"
+
+
+def _share(count: SuspectCount | None) -> str:
+    return f"{count.suspects / count.checked:.1%}" if count and count.checked else ""
+
+
+def _date(epoch_s: float | None) -> str:
+    return (iso_time(epoch_s) or "")[:10]
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ ALLOWED: dict[str, set[str]] = {
     "data.factories": {"config", "data.capture", "data.filters", "data.settings", "data.twitch", "data.storage"},
     "data.download": _WIRING
     | {"data.collection", "data.storage", "data.capture", "data.http", "data.twitch", "data.settings", "data.info"},
-    "data.info": _WIRING | {"data.storage", "data.contact_sheet"},
+    "data.info": _WIRING | {"data.storage", "data.contact_sheet", "data.dataset_report"},
+    "data.dataset_report": {"data.storage"},
     "data.contact_sheet": {"data.storage", "data.video"},
     "data.add": _WIRING | {"data.exchange", "data.storage", "data.http", "data.twitch", "data.video"},
     "data.export": _WIRING | {"data.exchange", "data.storage"},
@@ -61,6 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "data.capture": {"data.hls", "data.twitch", "data.video", "data.http"},
     "data.collection": set(),
     "data.storage": set(),
+    "data.exchange": {"data.storage", "data.capture", "data.twitch"},
     "data.filters": {"data.video"},
     "data.hls": {"data.http"},
     "data.http": set(),
