@@ -177,7 +177,8 @@ def _run_with_display(
 
 
 def _report_lines(store: FrameStore, catalog: Catalog) -> list[str]:
-    from data.info import report, report_lines
+    from data.dataset_report import report
+    from data.info import report_lines
 
     return report_lines(report(store, catalog))
 

@@ -50,7 +50,8 @@ ALLOWED: dict[str, set[str]] = {
     "data.cli": {"config"},
     "data.factories": {"config", "data.capture", "data.filters", "data.settings", "data.twitch", "data.storage"},
     "data.download": _WIRING
-    | {"data.collection", "data.storage", "data.capture", "data.http", "data.twitch", "data.settings", "data.info"},
+    | {"data.collection", "data.storage", "data.capture", "data.http", "data.twitch", "data.settings", "data.info"}
+    | {"data.dataset_report"},
     "data.info": _WIRING | {"data.storage", "data.contact_sheet", "data.dataset_report"},
     "data.dataset_report": {"data.storage"},
     "data.contact_sheet": {"data.storage", "data.video"},

@@ -11,9 +11,10 @@ from PIL import Image
 from rich.cells import cell_len
 from rich.filesize import decimal
 
+from data.dataset_report import report
 from data.entities import FrameDetails, Game, StoredFrame
 from data.errors import FolderError
-from data.info import report, report_lines
+from data.info import report_lines
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten
