@@ -40,19 +40,21 @@ def write_sheet(store: FrameStore, path: Path) -> None:
 
 def choose_frames(frames: Iterable[StoredFrame]) -> dict[int, list[StoredFrame]]:
     """Return up to 4 frames of each game by its id, of as many streamers as possible; always the same ones."""
-    from data.video.sampling import evenly_spaced
+    from data.video.sampling import bit_reversed, evenly_spaced
 
     games: dict[int, dict[str, list[StoredFrame]]] = {}
     for frame in frames:
         games.setdefault(frame.game_id, {}).setdefault(frame.login, []).append(frame)
     chosen = {}
     for game_id, streamers in games.items():
-        for group in streamers.values():
-            group.sort(key=lambda frame: frame.number)
-        # The first frame of every streamer, then the second ones.
-        turns = [(turn, login) for login, group in streamers.items() for turn in range(min(len(group), _FRAMES))]
-        candidates = sorted(turns)[: max(_FRAMES, len(streamers))]
-        chosen[game_id] = [streamers[login][turn] for turn, login in evenly_spaced(candidates, _FRAMES)]
+        turns: list[tuple[int, str, StoredFrame]] = []
+        for login, group in streamers.items():
+            # The middle one first: a stream may begin with a title or a black screen.
+            first, *others = bit_reversed(sorted(group, key=lambda frame: frame.number))
+            turns += [(turn, login, frame) for turn, frame in enumerate([*others[:_FRAMES], first])]
+        # One of every streamer, then a second one.
+        candidates = sorted(turns, key=lambda turn: turn[:2])[: max(_FRAMES, len(streamers))]
+        chosen[game_id] = [frame for _, _, frame in evenly_spaced(candidates, _FRAMES)]
     return chosen
 
 
