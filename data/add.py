@@ -28,7 +28,8 @@ from data.text import printable, time_left
 if TYPE_CHECKING:
     from config import Settings
     from data.entities import Game
-    from data.exchange.importer import Importer, ImportStats
+    from data.exchange.import_stats import ImportStats
+    from data.exchange.importer import Importer
     from data.exchange.logins import Streamer
     from data.storage.catalog import Catalog
     from data.storage.frame_folder import FrameFolder
@@ -147,7 +148,8 @@ def add_recordings(
 
     with make_grabber(settings) as grabber:
         count = max_frames or settings.frames_per_stream
-        reader = RecordingReader(grabber, make_frame_filter(settings), count, settings.ad_wait_s, importer.stats)
+        frames = partial(grabber.frames, max_frames=count, ad_wait_s=settings.ad_wait_s)
+        reader = RecordingReader(frames, make_frame_filter(settings).reject_reason, importer.stats)
         importer.add(reader.pictures(game, sources, streamer))
     return reader.failure
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from data.capture.pictures import SUFFIXES
 from data.entities import FrameDetails
-from data.exchange.importer import ImportStats, Picture
+from data.exchange.import_stats import ImportStats
+from data.exchange.importer import Picture
 from data.exchange.logins import SPLITS, Streamer, folder_login, picture_login
 from data.readers import read_regular_file
 from data.text import printable, printable_line

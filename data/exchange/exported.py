@@ -1,7 +1,7 @@
 """Exported datasets as pictures to import: what data.export wrote, at a path or an address, and other frame folders.
 
-`export.json` names the format and the files. All that is read may have been damaged or made up since: a file that cannot
-be read is left out, and so is a picture whose SHA-256 is not that of its record.
+`export.json` names the format and the files. All that is read may be damaged or made up: a file that cannot be read is
+left out, and so is a picture whose SHA-256 is not that of its record.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from data.entities import is_game_id
 from data.errors import DatasetError
 from data.exchange.destination import MANIFEST_FILE, translate_errors
 from data.exchange.export_records import MAX_PICTURE_BYTES, READERS, DamagedFile, Record, translate_damage
-from data.exchange.importer import ImportStats, Picture
+from data.exchange.import_stats import ImportStats
+from data.exchange.importer import Picture
 from data.exchange.logins import safe_login
 from data.readers import open_regular_file, read_regular_file
 from data.storage.frame_folder import FrameFolder

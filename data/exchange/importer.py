@@ -12,25 +12,20 @@ what is there already, as a picture always gives the same frame. The sources are
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
 from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame
 from data.errors import LoginForgotten, UndecodableVideo
 from data.exchange.game_ids import GameIds
+from data.exchange.import_stats import ImportStats
 from data.storage.catalog import CatalogChanges
-from data.text import plural
-
-log = logging.getLogger(__name__)
 
 _BATCH_FRAMES, _BATCH_BYTES = 250, 64 << 20
-_NAMED = 20  # pictures that were left out are named up to this number; the others with -v
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +40,6 @@ class Picture:
     game_id: int = 0  # Twitch's, if the source knows it
     sha256: bytes = b""  # of the content, if the source knows it
     size_bytes: int = 0  # of a content that is in memory already
-
-
-@dataclass
-class ImportStats:
-    """What an import did so far. Other threads may read it."""
-
-    frames: Counter[str] = field(default_factory=Counter)  # added, by the game's name
-    present: int = 0  # frames that the dataset has already
-    trashed: int = 0  # frames that lie in the trash
-    unwanted: int = 0  # frames of streamers that were forgotten or are excluded
-    rejected: Counter[str] = field(default_factory=Counter)  # frames that the filter rejected, by reason
-    bad: int = 0  # files and sources that could not be read
-    others: int = 0  # files that are no pictures
-
-    @property
-    def seen(self) -> int:
-        """Number of pictures so far."""
-        return self.frames.total() + self.present + self.trashed + self.unwanted + self.rejected.total() + self.bad
-
-    def leave_out(self, name: str, reason: str) -> None:
-        """Count and log a file or source that cannot be read."""
-        self.bad += 1
-        log.log(logging.WARNING if self.bad <= _NAMED else logging.INFO, "%s is left out: %s", name, reason)
-        if self.bad == _NAMED:
-            log.warning("further files that are left out are named with -v")
-
-    def leave_out_other(self, name: str) -> None:
-        """Count a file that is no picture."""
-        self.others += 1
-        log.info("%s is no picture", name)
-
-    def summary(self, *, dry_run: bool = False) -> str:
-        """Return one line."""
-        games = plural(len(self.frames), "game")
-        parts = [f"{'Would add' if dry_run else 'Added'} {plural(self.frames.total(), 'frame')} of {games}"]
-        parts += [f"{self.present:,} already there"] if self.present else []
-        parts += [f"{self.trashed:,} in the trash"] if self.trashed else []
-        parts += [f"{self.unwanted:,} of excluded or forgotten streamers"] if self.unwanted else []
-        parts += [f"{count:,} rejected as {reason}" for reason, count in self.rejected.most_common()]
-        parts += [f"{plural(self.bad, 'file')} left out"] if self.bad else []
-        parts += [f"{self.others:,} without a picture"] if self.others else []
-        return "; ".join(parts) + "."
 
 
 class Files(Protocol):
@@ -150,9 +103,13 @@ class Importer:
         Raises FolderError, CatalogUnavailable, DirectoryError: the batches before stay, and a repetition goes on.
         """
         pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="import")
+        waiting: Iterable[_Frame] = ()
         try:
             for batch in _batches(pictures):
-                self._add_batch(list(pool.map(self._make, batch)))
+                frames = pool.map(self._make, batch)  # begins now, while the frames before are saved
+                self._add_batch(list(waiting))
+                waiting = frames
+            self._add_batch(list(waiting))
         finally:
             pool.shutdown(cancel_futures=True)
         return self.stats

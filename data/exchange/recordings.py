@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from data.entities import Frame, FrameDetails, is_login
 from data.errors import StreamError
 from data.exchange.class_folders import ARCHIVE, find_pictures, is_archive, is_picture, one_picture
-from data.exchange.importer import ImportStats, Picture
+from data.exchange.import_stats import ImportStats
+from data.exchange.importer import Picture
 from data.exchange.logins import Streamer, picture_login, safe_login
 from data.text import printable, redacted
 from data.twitch.addresses import canonical, is_url, twitch_url
@@ -25,36 +25,19 @@ from data.twitch.addresses import canonical, is_url, twitch_url
 _BEFORE_MEDIA = re.compile(r"(.*twitch\.tv/[^/?#]+)/(?:clip|v|videos?)/[^/].*", re.IGNORECASE)
 
 
-class FrameSource(Protocol):
-    """Source of frames (`data.capture.grabber.Grabber`)."""
-
-    def frames(self, source: str, max_frames: int, ad_wait_s: float) -> Iterator[Frame]:
-        """Yield frames. Raises StreamError."""
-
-
-class FrameFilter(Protocol):
-    """Filter of frames (`data.filters.frame_filter`)."""
-
-    def reject_reason(self, login: str, jpeg: bytes) -> str:
-        """Return why to reject a frame; "" to keep it."""
-
-
 class RecordingReader:
     """Yields the frames of recordings.
 
     Args:
-        source: takes the frames.
-        frame_filter: decides which frames are kept.
-        max_frames: of one recording, spread over its length.
-        ad_wait_s: seconds to wait for the end of ads.
+        frames: yields the frames of a source; raises StreamError.
+        reject_reason: of a source and a frame's JPEG returns why the frame is rejected; "" to keep it.
         stats: counts what is left out.
     """
 
     def __init__(
-        self, source: FrameSource, frame_filter: FrameFilter, max_frames: int, ad_wait_s: float, stats: ImportStats
+        self, frames: Callable[[str], Iterable[Frame]], reject_reason: Callable[[str, bytes], str], stats: ImportStats
     ) -> None:
-        self._source, self._filter, self._stats = source, frame_filter, stats
-        self._max_frames, self._ad_wait_s = max_frames, ad_wait_s
+        self._frames_of, self._reject_reason, self._stats = frames, reject_reason, stats
         self.failure: StreamError | None = None  # the last one
 
     def pictures(self, game: str, sources: Iterable[str], streamer: Streamer = "folder") -> Iterator[Picture]:
@@ -78,9 +61,9 @@ class RecordingReader:
         name, login = canonical(source), source_login(source, streamer)
         origin = printable(redacted(twitch_url(name) or name))
         try:
-            for frame in self._source.frames(source, self._max_frames, self._ad_wait_s):
+            for frame in self._frames_of(source):
                 # By source, not by login: each recording is compared with itself.
-                if reason := self._filter.reject_reason(source, frame.jpeg):
+                if reason := self._reject_reason(source, frame.jpeg):
                     self._stats.rejected[reason] += 1
                     continue
                 grabbed_at = time.time() if is_login(name) and frame.date is None else frame.date
