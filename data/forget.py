@@ -10,13 +10,13 @@ until nothing is found
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import cli
-from data.entities import StoredFrame, is_login
+from data.entities import is_login
 from data.errors import FolderError
 
 if TYPE_CHECKING:
@@ -66,12 +66,11 @@ def _login(text: str) -> str:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import has_database, open_catalog
+    from data.factories import has_database, make_frame_store, open_catalog
     from data.storage.erasure import Eraser
     from data.storage.folder_scan import CHANGES_FOLDER
-    from data.storage.frame_folder import FrameFolder
 
-    store = FrameFolder(settings.download_path / "frames")
+    store = make_frame_store(settings)
     logins = tuple(dict.fromkeys(args.logins))
     if args.allow:
         print("\n".join(allow(store.root, logins)))
@@ -80,7 +79,8 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     needed = has_database(settings) or (not args.dry_run and (store.root / CHANGES_FOLDER).exists())
     with open_catalog(settings, access=access) if needed else nullcontext() as catalog:
         if args.dry_run:
-            print(f"Would remove {Eraser(store, catalog).find(_is_of(store.root, logins)).counts()}.")
+            names = _names(store.root, logins)
+            print(f"Would remove {Eraser(store, catalog).find(lambda frame: frame.login in names).counts()}.")
             return 0
         print(f"Removed {forget(store, catalog, logins)}.")
     print("\n".join(_promises(store.root, logins)))
@@ -95,10 +95,11 @@ def forget(store: FrameFolder, catalog: Catalog | None, logins: Sequence[str]) -
     store.scan()  # raises for a missing folder, which the next lines would make
     for login in logins:
         Forgotten(store.root).add(login)
-    is_theirs = _is_of(store.root, logins)
+    names = _names(store.root, logins)
     eraser, total, found = Eraser(store, catalog), Erased(), None
     while found is None or found:
-        found = eraser.erase(eraser.find(is_theirs), is_theirs)
+        doomed = eraser.find(lambda frame: frame.login in names)
+        found = eraser.erase(doomed, lambda frame: frame.login in names, words=names)
         total += found
     store.remove_stale_files(scan := store.scan())
     if scan.unreadable:
@@ -117,14 +118,12 @@ def allow(root: Path, logins: Iterable[str]) -> list[str]:
     ]
 
 
-def _is_of(root: Path, logins: Iterable[str]) -> Callable[[StoredFrame], bool]:
-    """Return whether a frame is one of these logins', whose pseudonyms an import of an export may have brought."""
+def _names(root: Path, logins: Iterable[str]) -> set[str]:
+    """Return the logins, and their pseudonyms, by which an import of an export may have stored them."""
     from data.storage.pseudonyms import KEY_FILE, Pseudonyms
 
-    names = set(logins)
-    if (root / KEY_FILE).exists():  # a dry run makes none
-        names.update(map(Pseudonyms(root).of, logins))
-    return lambda frame: frame.login in names
+    has_key = (root / KEY_FILE).exists()  # a dry run makes none
+    return {*logins, *(map(Pseudonyms(root).of, logins) if has_key else ())}
 
 
 def _promises(root: Path, logins: Iterable[str]) -> list[str]:

@@ -55,10 +55,9 @@ def _age_s(text: str) -> float:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import has_database, open_catalog
-    from data.storage.frame_folder import FrameFolder
+    from data.factories import has_database, make_frame_store, open_catalog
 
-    store = FrameFolder(settings.download_path / "frames")
+    store = make_frame_store(settings)
     before = time.time() - args.older_than
     access: Access = "dry run" if args.dry_run else "write"
     with open_catalog(settings, access=access) if has_database(settings) else nullcontext() as catalog:

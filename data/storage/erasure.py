@@ -17,14 +17,14 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 from data.atomic import folder_lock, is_temporary
 from data.entities import StoredFrame
 from data.readers import read_regular_file
-from data.storage import journal
+from data.storage import journal, manifest
 from data.storage.catalog import Catalog, CatalogChanges
 from data.storage.changes import FrameChanges
 from data.storage.folder_errors import folder_errors
@@ -33,7 +33,7 @@ from data.storage.frame_folder import FrameFolder
 from data.storage.journal import Change, FileMove
 from data.text import plural
 
-_MAX_BYTES = 64 << 20  # of a frame
+_MAX_BYTES, _MAX_MANIFEST_BYTES = 64 << 20, 4 << 30  # of a frame, of a manifest
 _FRAME_PATH = re.compile(r"[1-9][0-9]{0,17}/[a-z0-9_]{1,25}-[1-9][0-9]{0,17}\.jpg")
 
 
@@ -137,18 +137,19 @@ class Eraser:
         doomed: Doomed,
         is_erased: Callable[[StoredFrame], bool],
         is_useless: Callable[[Change, FileMove], bool] | None = None,
+        words: Collection[str] = ("",),
     ) -> Erased:
         """Remove what was found, and what mentions it; return the counts.
 
         is_erased: whether to remove what mentions this frame.
+        words: only manifests with one of these need a look.
         is_useless: whether to remove a move from its journal; None: that of an erased frame.
         """
         is_useless = is_useless or (lambda _, move: any(map(is_erased, filter(None, (move.frame, move.target_frame)))))
         features = self._remove_features(doomed)
         self._store.delete(doomed.frames)
         self._empty_trash(doomed.trashed)
-        scan = self._store.scan()
-        self._store.compact(scan.games - set(map(int, scan.unreadable)))
+        self._compact_manifests([word.encode() for word in words])
         findings = self._remove_findings(is_erased)
         if self._catalog and doomed.rows:
             self._catalog.apply(CatalogChanges(removed_paths=sorted(doomed.rows)))
@@ -179,6 +180,16 @@ class Eraser:
             for folder in (path.parent, path.parent.parent, self._root / TRASH_FOLDER):
                 with contextlib.suppress(OSError):  # not empty
                     folder.rmdir()
+
+    def _compact_manifests(self, words: Collection[bytes]) -> None:
+        """Drop the lines of files that are gone. A download that saves meanwhile is done when this has the lock."""
+        scan = self._store.scan()
+        for game_id in scan.games - set(map(int, scan.unreadable)):
+            folder = self._root / str(game_id)
+            with folder_errors(folder, writing=True), contextlib.suppress(FileNotFoundError), folder_lock(folder):
+                content = read_regular_file(folder / manifest.MANIFEST_FILE, _MAX_MANIFEST_BYTES)
+                if any(word in content for word in words):
+                    manifest.compact(folder)
 
     def _remove_findings(self, is_erased: Callable[[StoredFrame], bool]) -> int:
         """Remove the lines of check.csv that name such a frame, in their reason too."""

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from data.entities import FrameDetails, Game
-from data.errors import FolderError
+from data.errors import FolderError, LoginForgotten
 from data.forget import forget
 from data.storage.catalog import Catalog, CatalogChanges
 from data.storage.changes import FrameChanges, Move
@@ -80,6 +80,15 @@ def test_forget_removes_the_streamer_everywhere_and_nobody_else(folder: FrameFol
     assert len((folder.root / "check.csv").read_text().splitlines()) == 6
     FrameChanges(folder, catalog).undo()
     assert len(_state(folder, catalog)[0]) == 6
+
+
+def test_lines_go_where_most_files_have_none(folder: FrameFolder, catalog: Catalog):
+    """In a dataset of an earlier version a few lines of deleted files do not pass for those of the other files."""
+    _fill(folder, catalog)
+    for number in range(1, 50):
+        (folder.root / f"7/old-{number}.jpg").write_bytes(b"x%d" % number)
+    forget(folder, catalog, [ANN])
+    assert not _mentions(folder.root, ANN)
 
 
 def test_features_go_with_the_frames(folder: FrameFolder, catalog: Catalog):
@@ -218,7 +227,8 @@ def test_forget_killed_at_any_line_is_finished_by_the_next_run(
         files, rows, _trashed = _state(folder, catalog)
         assert files == rows
         forget(folder, catalog, [BOB])
-        Forgotten(folder.root).remove(ANN)
+        for login in (ANN, BOB):
+            Forgotten(folder.root).remove(login)
         if code == 0:
             break
     assert len(blocked) > 8
@@ -238,7 +248,10 @@ def _save(folder: FrameFolder, catalog: Catalog) -> None:
     """Save a frame as a download does."""
     if Forgotten(folder.root).holds(ANN):
         return
-    saved = folder.save(7, ANN, [os.urandom(9)], [_details(ANN)])
+    try:
+        saved = folder.save(7, ANN, [os.urandom(9)], [_details(ANN)])
+    except LoginForgotten:
+        return
     catalog.add_frames(saved)
     if Forgotten(folder.root).holds(ANN):
         folder.delete(saved)
@@ -248,9 +261,9 @@ def _save(folder: FrameFolder, catalog: Catalog) -> None:
 def _change(folder: FrameFolder, catalog: Catalog) -> None:
     """Move frames to the trash and bring them back."""
     changes = FrameChanges(folder, catalog)
-    frames = [frame for frame in folder.frames() if frame.login == ANN]
-    if changes.apply([Move(frame, None) for frame in frames[:5]], "check").moves:
-        with contextlib.suppress(FolderError):  # the other process has removed the journal
+    with contextlib.suppress(FolderError):  # the other thread has removed the file or the journal
+        frames = [frame for frame in folder.frames() if frame.login == ANN]
+        if changes.apply([Move(frame, None) for frame in frames[:5]], "check").moves:
             changes.undo()
 
 
