@@ -79,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
     "model.check": _WIRING
     | {f"model.{room}" for room in ("cleaning", "training", "reports", "datasets", "terminal")}
     | {"data.storage"},
-    "model.cleaning": {"data.storage"},
+    "model.cleaning": {"data.storage", "model.inference"},
     "model.training": {"config"}
     | {f"model.{room}" for room in ("datasets", "networks", "augmentation", "evaluation", "inference", "terminal")},
     "model.reports": {f"model.{room}" for room in ("training", "datasets", "evaluation", "inference", "cleaning")}

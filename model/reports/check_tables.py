@@ -116,7 +116,7 @@ def change_rows(changes: Sequence[Change]) -> list[list[str]]:
 def places(trashed: int, relabelled: int) -> str:
     """Return how many frames go to the trash and how many to another game, for people."""
     counts = (trashed, "to the trash"), (relabelled, "to another game")
-    return " and ".join(f"{plural(count, 'frame')} {where}" for count, where in counts if count)
+    return " and ".join(f"{plural(count, 'frame')} {where}" for count, where in counts if count) or "no frame"
 
 
 def effect_lines(effect: Effect) -> list[str]:
