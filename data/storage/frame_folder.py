@@ -43,11 +43,16 @@ class FrameFolder:
         return str(self.root)
 
     def save(
-        self, game_id: int, login: str, jpegs: Sequence[bytes], details: Sequence[FrameDetails] = ()
+        self,
+        game_id: int,
+        login: str,
+        jpegs: Sequence[bytes],
+        details: Sequence[FrameDetails] = (),
+        numbers: Sequence[int] = (),
     ) -> list[StoredFrame]:
         """Write each of `jpegs` as the login's next frame in this game, all or none; return the frames in order.
 
-        details: of each frame; without it they are unknown.
+        details: of each frame; without it they are unknown. numbers: to use where they are free, 1 to 10**17.
         Raises FolderError: a full disk, a folder that is not writable, or an invalid login or id; LoginForgotten.
         """
         # Logins come from the network; without this check one could name a path outside the folder.
@@ -68,7 +73,7 @@ class FrameFolder:
             manifest.append(folder, named(numbers))
 
         with folder_errors(folder, writing=True):
-            return named(repeat_if_removed(lambda: write_numbered(folder, login, jpegs, describe)))
+            return named(repeat_if_removed(lambda: write_numbered(folder, login, jpegs, describe, numbers)))
 
     def read(self, frame: StoredFrame) -> bytes:
         """Return the frame's JPEG bytes. Raises FolderError."""

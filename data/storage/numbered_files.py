@@ -16,11 +16,16 @@ from data.atomic import folder_lock, publish, temporary_files
 
 
 def write_numbered(
-    folder: Path, login: str, jpegs: Sequence[bytes], describe: Callable[[Sequence[int]], None]
+    folder: Path,
+    login: str,
+    jpegs: Sequence[bytes],
+    describe: Callable[[Sequence[int]], None],
+    wanted: Sequence[int] = (),
 ) -> list[int]:
     """Write each of `jpegs` as the login's next frame in `folder`, all or none; return the numbers. Raises OSError.
 
     describe: adds the lines of the files with these numbers to the manifest, in the order of `jpegs`.
+    wanted: numbers for the files; one that is taken is counted up until one is free.
     """
     folder.mkdir(parents=True, exist_ok=True)
     numbers: list[int] = []
@@ -29,13 +34,11 @@ def write_numbered(
         # All bytes are on the disk before the first file gets its name: a full disk leaves no trace.
         with temporary_files(folder, jpegs) as temporaries, folder_lock(folder):
             first = last_number(folder, login) + 1
-            planned = list(range(first, first + len(jpegs)))
+            planned = list(wanted) or list(range(first, first + len(jpegs)))
             describe(planned)
-            number = first - 1
-            for temporary in temporaries:
-                number = _publish(temporary, folder, login, number + 1, tried)
-                numbers.append(number)
-            if numbers != planned:  # a user copied files there meanwhile
+            for temporary, number in zip(temporaries, planned, strict=True):
+                numbers.append(_publish(temporary, folder, login, number, tried))
+            if numbers != planned:  # a wanted number is taken, or a user copied files there meanwhile
                 describe(numbers)
     except BaseException:  # KeyboardInterrupt too, at any moment, must leave all files or none
         for path, file in tried:

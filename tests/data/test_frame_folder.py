@@ -356,3 +356,13 @@ def test_save_of_a_forgotten_login_is_refused(folder: FrameFolder):
     folder.save(7, "bob", [b"y"])
     assert _files(folder)[-2:] == ["7/bob-1.jpg", "forgotten.txt"]
     assert "ann" not in (folder.root / "7/manifest.jsonl").read_text()
+
+
+def test_save_with_numbers_uses_those_that_are_free(folder: FrameFolder):
+    """An import keeps the numbers that frames had elsewhere; a taken one goes up, with its own line."""
+    folder.save(7, "ann", [b"a"])
+    saved = folder.save(7, "ann", [b"b", b"c", b"d"], numbers=[1, 9, 4])
+    assert [frame.number for frame in saved] == [2, 9, 4]
+    assert [folder.read(frame) for frame in saved] == [b"b", b"c", b"d"]
+    assert [frame.sha256 for frame in folder.described(saved)] == [frame.sha256 for frame in saved]
+    assert folder.save(7, "ann", [b"e"])[0].number == 10
