@@ -12,6 +12,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ _OWN_NAMES = frozenset(
     | {MANIFEST_FILE, INCOMPLETE_FILE}
 )
 _LOCAL = ("file", "local")
+_REQUESTS = 16  # at the same time, to delete files
 
 
 class Destination:
@@ -49,12 +51,12 @@ class Destination:
 
     def read(self, names: Sequence[str]) -> dict[str, bytes]:
         """Return the content of these files by name."""
-        paths = {self._path(name): name for name in names}
+        paths = [self._path(name) for name in names]
         with translate_errors(self._shown):
             self._file_system.invalidate_cache()
-            if len(names) == 1:
-                return {names[0]: self._file_system.cat_file(*paths)}
-            return {paths[path]: content for path, content in self._file_system.cat(list(paths)).items()}
+            # Not `cat`, which takes brackets in a name for a pattern; a remote store reads these side by side, too.
+            contents = self._file_system.cat_ranges(paths, None, None, on_error="raise")
+            return dict(zip(names, contents, strict=True))
 
     def _path(self, name: str) -> str:
         return f"{self._base}/{name}"
@@ -77,9 +79,11 @@ class Destination:
         with translate_errors(self._shown):
             self._delete([self._path(INCOMPLETE_FILE)])
 
-    def _delete(self, paths: list[str]) -> None:
-        if paths:
-            self._file_system.rm(paths)
+    def _delete(self, paths: Sequence[str]) -> None:
+        # Not `rm`: with brackets in the base it would delete what they match, which may be somebody else's.
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            for _ in pool.map(self._file_system.rm_file, paths):
+                pass  # an error of a thread is raised here
 
 
 @contextlib.contextmanager

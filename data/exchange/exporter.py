@@ -22,6 +22,7 @@ from data.errors import DatasetError, FolderError
 from data.exchange.card import to_card
 from data.exchange.croissant import to_croissant
 from data.exchange.destination import MANIFEST_FILE, Destination
+from data.exchange.export_records import DamagedFile, translate_damage
 from data.exchange.facts import Facts
 from data.exchange.formats import make_format
 from data.exchange.layout import Format, IndexFile, Layout, Shard
@@ -31,6 +32,8 @@ from data.exchange.splits import split_by_streamer
 from data.text import plural
 
 log = logging.getLogger(__name__)
+
+_CURE = "check the disk, and export to another place."
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +111,17 @@ class Exporter:
         log.info("%s: %s", shard.name, plural(len(frames), "frame"))
 
     def _check(self, packer: Format, names: Sequence[str], packed: Mapping[str, bytes]) -> None:
-        found = {
-            path: hashlib.sha256(jpeg).digest() if self._settings.pictures else packed.get(path)
-            for path, jpeg in packer.unpack(self._destination.read(names))
-        }
+        files = self._destination.read(names)
+        try:
+            with translate_damage():
+                found = {
+                    path: hashlib.sha256(jpeg).digest() if self._settings.pictures else packed.get(path)
+                    for path, jpeg in packer.unpack(files)
+                }
+        except DamagedFile as error:
+            raise FolderError(f"{names[0]} cannot be read back: {_CURE}") from error
         if found != packed:
-            raise FolderError(
-                f"{len(packed):,} frames were written and {len(found):,} read back, or others: export again to another "
-                "place, and check the disk."
-            )
+            raise FolderError(f"{names[0]}: {len(packed):,} frames were written, {len(found):,} read back: {_CURE}")
 
     def _write_descriptions(self, lists: Sequence[IndexFile], facts: Facts) -> None:
         """Write the files that follow the shards, export.json last, and read them back. Raises FolderError."""
@@ -130,7 +135,7 @@ class Exporter:
         for some in (files, {MANIFEST_FILE: self._manifest(facts)}):
             self._destination.write(some)
             if self._destination.read(list(some)) != some:
-                raise FolderError("What was read back differs from what was written: check the disk, export again.")
+                raise FolderError(f"{next(iter(some))} and others differ from what was written: {_CURE}")
             facts.size_bytes += sum(map(len, some.values()))
 
     def _manifest(self, facts: Facts) -> bytes:
