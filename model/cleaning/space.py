@@ -91,7 +91,7 @@ def fit_whitening(coordinates: np.ndarray, stream_of_frame: np.ndarray) -> White
     mean_variance = max(np.trace(covariance) / len(covariance), 1e-12)
     covariance[np.diag_indices_from(covariance)] += _SHRINKAGE * mean_variance
     variances, axes = np.linalg.eigh(covariance)
-    return Whitening(means.mean(axis=0), (axes / np.sqrt(variances)).astype(np.float32))
+    return Whitening(means[np.unique(stream_of_frame)].mean(axis=0), (axes / np.sqrt(variances)).astype(np.float32))
 
 
 def group_means(values: np.ndarray, groups: np.ndarray, count: int = 0) -> np.ndarray:
