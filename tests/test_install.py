@@ -220,9 +220,9 @@ def test_export_in_another_folder_reads_the_model_that_comes_along(elsewhere):
     assert "classes.txt" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["train", "export-model"])
+@pytest.mark.parametrize("name", ["train", "export-model", "check"])
 def test_command_without_its_extra_says_what_to_install(name, installed, elsewhere):
-    """Training and conversion print one line with the command that installs the extra; nothing is written."""
+    """Training, conversion and check print one line with the command that installs the extra; nothing is written."""
     before = sorted(elsewhere.rglob("*"))
     code, out, err = twitchcategory(installed, elsewhere, name)
     assert (code, out) == (1, "")
