@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from data.collection.frame_saver import FrameSaver
 from data.collection.game_selector import GameSelector
 from data.collection.grab_pool import GRACE_S, GameRound, GrabPool, GrabResult, GrabTask, StopEvent
 from data.collection.interfaces import (
@@ -39,9 +40,6 @@ from data.errors import AllFramesRejected, DirectoryUnauthorized, DirectoryUnava
 log = logging.getLogger(__name__)
 
 _LISTED_STREAMS = 100  # to select from; a directory may return fewer
-# Reasons for rejections. The dataset has the frame already, byte for byte; the user excluded the streamer, or removed
-# the game, during the grab.
-_IDENTICAL, _EXCLUDED, _REMOVED = "identical", "excluded streamer", "removed game"
 
 
 class Collector:
@@ -75,7 +73,6 @@ class Collector:
         is_excluded: Callable[[str], bool] = lambda _login: False,
     ) -> None:
         self._directory = directory
-        self._store = store
         self._index = index
         self._settings = settings
         self._stop = stop
@@ -86,6 +83,7 @@ class Collector:
         self._pool = GrabPool(source, frame_filter, settings.parallel_streams, stop, claim)
         self._rounds: list[GameRound] = []  # unfinished, oldest first
         self.stats = CollectionStats()
+        self._saver = FrameSaver(store, index, is_excluded)
         self._games = GameSelector(directory, store, index, settings, self.stats)
 
     def run(self) -> CollectionStats:
@@ -171,12 +169,15 @@ class Collector:
             self._process(task, result)
 
     def _process(self, task: GrabTask, result: GrabResult) -> None:
-        saved, reason = self._save(task, result) if result.frames else (0, "")
+        game, login = task.round.game, task.stream.login
+        saved, reason = self._saver.save(game, login, result.frames) if result.frames else (0, "")
+        if saved:
+            self.stats.add_saved(game, saved)
         failure = result.failure
         if dropped := len(result.frames) - saved:
             self.stats.rejected[reason] += dropped
             if not saved and failure is None:
-                failure = AllFramesRejected(f"{task.stream.login}: all frames were rejected ({reason})")
+                failure = AllFramesRejected(f"{login}: all frames were rejected ({reason})")
         task.round.missing += task.max_frames - saved
         task.round.in_flight -= 1
         task.round.succeeded += bool(saved)
@@ -197,30 +198,6 @@ class Collector:
             self._process_finished(remaining_s)
         for task, result in self._pool.abandoned():
             self._process(task, result)
-
-    def _save(self, task: GrabTask, result: GrabResult) -> tuple[int, str]:
-        """Write the files, then their rows; delete files that get no row.
-
-        Return the number of rows, and why the other frames have none.
-        """
-        game, login = task.round.game, task.stream.login
-        if self._games.is_removed(game):  # a file would bring the folder back
-            return 0, _REMOVED
-        jpegs, details = zip(*result.frames, strict=True)
-        saved = self._store.save(game.id, login, jpegs, details)
-        try:
-            # A kill before this line leaves files without rows, which dbSync adopts.
-            dropped = self._index.add_frames(saved) or ()
-        except BaseException:
-            self._store.delete(saved)
-            raise
-        # Asked last: who forgets a streamer first adds the login to the list, then deletes files and rows.
-        if excluded := self._is_excluded(login):
-            self._index.remove_frames(saved)
-            dropped = saved
-        self._store.delete(dropped)
-        self.stats.add_saved(game, kept := len(saved) - len(dropped))
-        return kept, _EXCLUDED if excluded else _IDENTICAL
 
     def _wanted_frames(self) -> int:
         """Return the maximum number of frames of the next grab; grabs in flight count with their maximum."""

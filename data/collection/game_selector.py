@@ -69,10 +69,6 @@ class GameSelector:
         """Give the game a cooldown."""
         self._cooldown_until[game.id] = time.monotonic() + seconds
 
-    def is_removed(self, game: Game) -> bool:
-        """Return whether the user has removed the game's folder."""
-        return game.id in self._store.removed_games()
-
     def _is_wanted(self, game: Game) -> bool:
         if self._settings.games is not None:
             return game.id in self._settings.games

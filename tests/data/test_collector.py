@@ -21,6 +21,7 @@ from data.errors import (
     DirectoryUnauthorized,
     DirectoryUnavailable,
     FolderError,
+    LoginForgotten,
     OnlyAds,
     StopRequested,
     StreamClaimed,
@@ -845,6 +846,21 @@ def test_a_streamer_who_is_forgotten_during_a_grab_leaves_no_file():
     assert dataset.files == dataset.rows
     assert {frame.login for frame in dataset.files} == {twitch.grabbed[1]}
     assert stats.rejected == {"excluded streamer": 5}
+
+
+def test_a_store_that_refuses_a_forgotten_streamer_costs_that_stream_only():
+    """The frames count as rejected, and the run goes on with other streams."""
+
+    class Refusing(FakeDataset):
+        def save(self, game_id, login, jpegs, details):
+            if login == "a1":
+                raise LoginForgotten("a1 is forgotten")
+            return super().save(game_id, login, jpegs, details)
+
+    dataset = Refusing()
+    stats = collector(FakeTwitch({A: {"a1": 5, "a2": 5}}), dataset, replace(SETTINGS, frames=10)).run()
+    assert {frame.login for frame in dataset.files} == {"a2"}
+    assert stats.rejected["excluded streamer"] == 5 * stats.failures["nothing to keep"] > 0
 
 
 def test_a_list_of_forgotten_streamers_that_cannot_be_read_ends_the_run():
