@@ -107,10 +107,10 @@ def _steps(plan: SyncPlan) -> list[tuple[Sequence[object], str, str, str]]:
             "corrected",
         ),
         ([frame.path for frame in plan.undescribed], "file", "without a line in its manifest", "described"),
-        (plan.added, "game", "without a row", "added"),
-        (plan.renamed, "game", "with another name in games.tsv", "renamed"),
-        (plan.wrong_counts, "game", "with a wrong count", "corrected"),
-        (plan.missing_names, "name", "missing in games.tsv", "written"),
+        (plan.games.added, "game", "without a row", "added"),
+        (plan.games.renamed, "game", "with another name in games.tsv", "renamed"),
+        (plan.games.wrong_counts, "game", "with a wrong count", "corrected"),
+        (plan.games.missing_names, "name", "missing in games.tsv", "written"),
         (plan.scan.stale_files, "temporary file", "of a process that is gone", "removed"),
     ]
 

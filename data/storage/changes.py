@@ -70,7 +70,9 @@ class FrameChanges:
             paths = FreePaths(self._root)
             planned = []
             for each in described:
-                move, frame = wanted[each], replace(each, sha256=self._store.sha256(each))
+                move, frame = wanted[each], self._with_hash(each)
+                if not frame.sha256:
+                    continue
                 if move.target is not None and move.target not in names:
                     raise FolderError(f"There is no game {move.target} in games.tsv: add it first.")
                 if move.target == frame.game_id:
@@ -134,6 +136,15 @@ class FrameChanges:
     def _changes(self) -> list[Change]:
         return [journal.read(self._root, change_id) for change_id in journal.change_ids(self._root)]
 
+    def _with_hash(self, frame: StoredFrame) -> StoredFrame:
+        """Return the frame with the hash of its file, b"" without a file."""
+        try:
+            return replace(frame, sha256=self._store.sha256(frame))
+        except FolderError:
+            if os.path.lexists(self._root / frame.path):
+                raise
+            return replace(frame, sha256=b"")  # deleted a moment ago
+
     def _carry_out(self, change: Change) -> Change:
         if not change.moves:
             return change
@@ -161,7 +172,8 @@ class FrameChanges:
         with folder_lock(folder):  # a download saves no frame there meanwhile
             # Meanwhile a file may have been deleted, and its name given to another one.
             arrived = [move for move in moves if is_at(self._root / move.target, move)]
-            waiting = [move for move in moves if move not in arrived and is_at(self._root / move.source, move)]
+            there = {move.source for move in arrived}
+            waiting = [move for move in moves if move.source not in there and is_at(self._root / move.source, move)]
             waiting = self._renumbered(change_id, waiting)
             manifest.append(folder, filter(None, (move.target_frame for move in waiting)))
             for move in waiting:

@@ -69,7 +69,9 @@ class FrameFolder:
         def describe(numbers: Sequence[int]) -> None:
             # Under the folder's lock: data.forget takes it after it has written the login, and then deletes.
             if self._forgotten.holds(login):
-                raise LoginForgotten(f"{login} is forgotten: data.forget --allow permits to collect the login again.")
+                raise LoginForgotten(
+                    f"{login} is forgotten: python -m data.forget --allow {login} lets it be collected again."
+                )
             manifest.append(folder, named(numbers))
 
         with folder_errors(folder, writing=True):

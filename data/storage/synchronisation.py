@@ -34,20 +34,27 @@ _SAME_TIME_S = 0.002  # the manifest has milliseconds
 
 
 @dataclass(frozen=True, slots=True)
-class SyncPlan:
-    """All changes that a run makes, and the totals after it."""
+class GameDifferences:
+    """What the catalog's games and games.tsv lack."""
 
-    changes: CatalogChanges  # its games are those of `added` and `renamed`
     added: tuple[Game, ...]  # with a folder and without a row
     renamed: tuple[Game, ...]  # with the name that games.tsv has
     wrong_counts: tuple[int, ...]  # ids of games with a wrong number of frames
     missing_names: tuple[Game, ...]  # with a name in the catalog and none in games.tsv
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """All changes that a run makes, and the totals after it."""
+
+    changes: CatalogChanges
+    games: GameDifferences
     scan: FolderScan
     frames: int  # number of rows after the changes; as many games as in the scan
-    identical: tuple[tuple[str, str], ...] = ()  # paths of a file and of an earlier one with the same bytes
-    unhashed: tuple[StoredFrame, ...] = ()  # of the changes' `updated`: whose row has no hash yet
-    undescribed: tuple[StoredFrame, ...] = ()  # files without a line in their manifest, with what it will say
-    forgotten: tuple[StoredFrame, ...] = ()  # files to delete
+    identical: tuple[tuple[str, str], ...]  # paths of a file and of an earlier one with the same bytes
+    unhashed: tuple[StoredFrame, ...]  # of the changes' `updated`: whose row has no hash yet
+    undescribed: tuple[StoredFrame, ...]  # files without a line in their manifest, with what it will say
+    forgotten: tuple[StoredFrame, ...]  # files to delete
 
 
 def synchronise(store: FrameFolder, catalog: Catalog) -> SyncPlan:
@@ -83,22 +90,13 @@ def plan_sync(
     removed_games = sorted(snapshot.games.keys() - scan.games)
     described = store.described(files.values()) if store else list(files.values())
     merged = [_merge(frame, snapshot.frames.get(frame.path), store) if store else frame for frame in described]
-    new_games = sorted(scan.games - snapshot.games.keys())
-    added = tuple(Game(game_id, names.get(game_id, f"game {game_id}")) for game_id in new_games)
-    kept = [snapshot.games[game_id] for game_id in sorted(snapshot.games.keys() & scan.games)]
-    renamed = tuple(Game(game.id, names[game.id]) for game in kept if names.get(game.id, game.name) != game.name)
     old = [(frame, snapshot.frames[frame.path]) for frame in merged if frame.path in snapshot.frames]
     updated = [frame for frame, row in old if store and _differs(frame, row)]
     new = sorted((frame for frame in merged if frame.path not in snapshot.frames), key=lambda frame: frame.path)
+    games = _compare_games(snapshot, scan, names)
     return SyncPlan(
-        changes=CatalogChanges((*added, *renamed), removed_games, new, removed_paths, updated),
-        added=added,
-        renamed=renamed,
-        wrong_counts=tuple(game.id for game in kept if game.id in snapshot.wrong_counts),
-        # "game 7" is the catalog's own substitute for a name and does not belong in games.tsv.
-        missing_names=tuple(
-            game for key, game in snapshot.games.items() if key not in names and game.name != f"game {key}"
-        ),
+        changes=CatalogChanges((*games.added, *games.renamed), removed_games, new, removed_paths, updated),
+        games=games,
         scan=scan,
         frames=len(snapshot.frames) - len(removed_paths) + len(new),
         identical=_identical(merged),
@@ -112,14 +110,28 @@ def plan_sync(
     )
 
 
+def _compare_games(snapshot: CatalogSnapshot, scan: FolderScan, names: Mapping[int, str]) -> GameDifferences:
+    kept = [snapshot.games[game_id] for game_id in sorted(snapshot.games.keys() & scan.games)]
+    new_ids = sorted(scan.games - snapshot.games.keys())
+    return GameDifferences(
+        added=tuple(Game(game_id, names.get(game_id, f"game {game_id}")) for game_id in new_ids),
+        renamed=tuple(Game(game.id, names[game.id]) for game in kept if names.get(game.id, game.name) != game.name),
+        wrong_counts=tuple(game.id for game in kept if game.id in snapshot.wrong_counts),
+        # "game 7" is the catalog's own substitute for a name and does not belong in games.tsv.
+        missing_names=tuple(
+            game for key, game in snapshot.games.items() if key not in names and game.name != f"game {key}"
+        ),
+    )
+
+
 def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
     """Make the plan's changes. Raises CatalogUnavailable, FolderError; the next run does what is left."""
     changes = plan.changes
     store.delete(plan.forgotten)
-    store.record_names(plan.missing_names)  # before the rows of removed games go, which have the names
+    store.record_names(plan.games.missing_names)  # before the rows of removed games go, which have the names
     store.add_details(plan.undescribed)
     rows = (changes.games, changes.removed_games, changes.frames, changes.removed_paths, changes.updated)
-    if any((*rows, plan.wrong_counts)):
+    if any((*rows, plan.games.wrong_counts)):
         catalog.apply(changes)
     # Last: a failure here leaves only what nobody reads.
     store.compact(plan.scan.games - set(map(int, plan.scan.unreadable)))
