@@ -66,6 +66,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     first, *sources = args.words
+    if sources and os.path.isdir(first):  # noqa: PTH112 - false for what is no path
+        raise DatasetError(
+            f"{printable(first)} is a folder, and stands for a game's name here: add one folder at a time."
+        )
     with open_importer(settings, dry_run=args.dry_run) as importer:
         total = None if sources else _count_files(first)
         failure = None
@@ -75,7 +79,9 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
                 failure = add_recordings(importer, settings, first, sources, **options)
             else:
                 add_folder(importer, first, args.streamer)
-    lines = [f"  {printable(name)}: {count:,}" for name, count in sorted(importer.stats.frames.items())]
+    new = {game.name for game in importer.games.added}
+    counts = sorted(importer.stats.frames.items())
+    lines = [f"  {printable(name)}: {count:,}{' (new)' * (name in new)}" for name, count in counts]
     print("\n".join([importer.stats.summary(dry_run=args.dry_run), *lines]))
     return failure.exit_code if failure else 0
 
@@ -193,7 +199,8 @@ def _display(stats: ImportStats, total: int | None) -> Iterator[None]:
     def line() -> Text:
         left = time_left(stats.seen, total or 0, time.monotonic() - start)
         goal = f" of {total:,}" if total else ""
-        return Text(printable(f"{stats.seen:,}{goal} pictures, {left and f'{left}; '}{stats.summary()}"))
+        counts = stats.summary().replace("Added", "added", 1)
+        return Text(printable(f"{stats.seen:,}{goal} pictures, {left and f'{left}; '}{counts}"))
 
     live = Live(get_renderable=line, console=console, refresh_per_second=2, transient=True, redirect_stdout=False)
     with live if console.is_terminal else ExitStack():

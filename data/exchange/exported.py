@@ -9,14 +9,14 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from data.entities import is_game_id
+from data.entities import StoredFrame, is_game_id
 from data.errors import DatasetError
 from data.exchange.destination import MANIFEST_FILE, translate_errors
 from data.exchange.export_records import MAX_PICTURE_BYTES, READERS, DamagedFile, Record, translate_damage
@@ -26,7 +26,7 @@ from data.exchange.logins import safe_login
 from data.readers import open_regular_file, read_regular_file
 from data.storage.frame_folder import FrameFolder
 from data.storage.manifest import parse_details, to_iso
-from data.text import printable
+from data.text import printable, printable_line
 
 _NAMES_FILE = "games.tsv"
 _MAX_DESCRIPTION_BYTES = 64 << 20  # of export.json
@@ -46,9 +46,9 @@ def find_export(address: str) -> Callable[[ImportStats], Iterator[Picture]] | No
         return _Export(address, _remote_opener(address)).pictures
     if os.path.isfile(os.path.join(address, MANIFEST_FILE)):  # noqa: PTH113, PTH118 - false for what is no path
         return _Export(address, lambda name: open_regular_file(Path(address, name))).pictures
-    for folder in (Path(address), Path(address, "frames")):
-        if (folder / _NAMES_FILE).is_file():
-            return partial(_dataset_pictures, folder)
+    for store in (FrameFolder(Path(address)), FrameFolder(Path(address, "frames"))):
+        if (store.root / _NAMES_FILE).is_file() and (frames := list(store.frames())):
+            return lambda _stats: _dataset_pictures(store, frames)
     return None
 
 
@@ -96,7 +96,7 @@ class _Export:
         """Return the picture of a record; one that is damaged raises any of the errors that `pictures` expects."""
         values, jpeg = record.values, record.jpeg
         game, login, game_id = values["game"], str(values["login"]), values["game_id"]
-        if not isinstance(game, str) or type(game_id) is not int or not is_game_id(game_id):
+        if not printable_line(game) or type(game_id) is not int or not is_game_id(game_id):
             raise ValueError(f"invalid game {game!r}")
         details = parse_details({**values, "grabbed_at": _iso(values.get("grabbed_at"))})
         if not self._description.get("logins", True):  # nor does it have origins
@@ -138,13 +138,12 @@ def _iso(time: object) -> str:
     return to_iso(time / 1000) if isinstance(time, (int, float)) else str(time or "")
 
 
-def _dataset_pictures(folder: Path, _stats: ImportStats) -> Iterator[Picture]:
-    """Yield the frames of another dataset's folder of frames, with their details."""
-    store = FrameFolder(folder)
+def _dataset_pictures(store: FrameFolder, frames: Iterable[StoredFrame]) -> Iterator[Picture]:
+    """Yield the frames of another dataset with their details."""
     names = store.game_names()
-    frames = sorted(store.frames(), key=lambda frame: (frame.game_id, frame.login, frame.number))
-    for frame in store.described(frames):
+    ordered = sorted(frames, key=lambda frame: (frame.game_id, frame.login, frame.number))
+    for frame in store.described(ordered):
         name = names.get(frame.game_id, f"game {frame.game_id}")
-        read = partial(read_regular_file, folder / frame.path, MAX_PICTURE_BYTES)
+        read = partial(read_regular_file, store.root / frame.path, MAX_PICTURE_BYTES)
         # Its hash is not compared: the file may have been replaced by hand, and it is the truth.
         yield Picture(frame.path, name, frame.login, read, frame.details, frame.game_id)

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine
 
 from data.add import add_folder, open_importer
-from data.entities import FrameDetails, Game, StoredFrame
+from data.entities import FrameDetails, Game, StoredFrame, is_login
+from data.exchange.recordings import source_login
 from data.storage.catalog import Catalog
 from data.storage.changes import FrameChanges, Move
 from data.storage.frame_folder import FrameFolder
@@ -52,7 +53,7 @@ def test_folder_of_classes_becomes_frames_rows_and_lines_of_manifests(
         write_picture(pictures / name, (320, 180))
     done = run("data.add", str(pictures))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == ["Added 5 frames of 2 games.", "  Among Us: 2", "  Chess: 3"]
+    assert done.stdout.splitlines() == ["Added 5 frames of 2 games.", "  Among Us: 2 (new)", "  Chess: 3 (new)"]
     assert files(folder) == rows(catalog)
     assert folder.game_names() == {OWN_ID: "Among Us", OWN_ID + 1: "Chess"}
     assert {summary.game: summary.frames for summary in catalog.games()} == {
@@ -214,7 +215,7 @@ def test_dry_run_writes_nothing(run: Run, folder: FrameFolder, catalog: Catalog,
     write_picture(pictures / "Go/1.png")
     folder.root.rmdir()
     done = run("data.add", "--dry-run", str(pictures), DB_HOST="")
-    assert done.stdout.splitlines() == ["Would add 2 frames of 2 games.", "  Chess: 1", "  Go: 1"]
+    assert done.stdout.splitlines() == ["Would add 2 frames of 2 games.", "  Chess: 1 (new)", "  Go: 1 (new)"]
     assert not folder.root.exists()
     assert not (folder.root.parent / "postgres").exists()
     run("data.add", str(pictures))
@@ -239,6 +240,33 @@ def test_recordings_and_pictures_of_a_game_are_added(
     assert {frame.details.origin for frame in folder.described(folder.frames())} == {str(clip), "my set/1.jpg"}
     again = run("data.add", "--frames", "4", "bzflag", *sources)
     assert again.stdout.splitlines()[0].startswith("Added 0 frames of 0 games; 5 already there;")
+
+
+@pytest.mark.parametrize(
+    ("source", "login"),
+    [
+        ("https://www.twitch.tv/Ann/clip/Slug-1", "ann"),
+        ("https://m.twitch.tv/ann/v/123?t=1h", "ann"),
+        ("twitch.tv/Ann/videos", "ann"),
+        ("https://www.twitch.tv/videos/123", "123_*"),
+        ("https://clips.twitch.tv/Slug-1", "slug_1_*"),
+        ("https://example.com/live/index.m3u8?token=x", "index_m3u8_*"),
+        ("/tmp/My Run #1 ✓.mp4", "my_run_1_*"),
+        ("/tmp/日本.mp4", "x_*"),
+    ],
+)
+def test_login_of_a_recording_is_its_channel_or_derived(source: str, login: str):
+    """A derived one is a valid login, and another one for each address and each folder."""
+    found = source_login(source)
+    assert is_login(found)
+    assert Path(found).match(login)
+    head, _, tail = source.rpartition("/")
+    assert "*" not in login or found != source_login(f"{head}/x/{tail}")
+
+
+def test_recordings_with_one_prefix_are_of_one_streamer():
+    """As pictures are."""
+    assert {source_login(f"/tmp/{name}.mp4", "prefix") for name in ("ann-1", "ann_02", "Ann 3")} == {"ann"}
 
 
 def test_channel_is_added_under_its_login(run: Run, standin: Standin, folder: FrameFolder, catalog: Catalog):
@@ -270,17 +298,17 @@ def test_frames_of_another_dataset_keep_logins_ids_and_details(
     assert files(folder) == rows(catalog)
 
 
-@pytest.mark.parametrize("name", ["set.zip", "clip.mp4", "empty", "none"])
+@pytest.mark.parametrize("name", ["set.zip", "clip.mp4", "empty", "none", "two"])
 def test_what_is_nothing_to_add_is_one_line_that_says_what_to_do(run: Run, pictures: Path, name: str):
-    """An archive, a recording without its game, an empty folder, a missing one."""
+    """An archive, a recording without its game, an empty folder, a missing one, two folders."""
     (pictures / "empty").mkdir()
     for file in ("set.zip", "clip.mp4"):
         (pictures / file).touch()
-    done = run("data.add", str(pictures / name))
+    done = run("data.add", *([str(pictures)] * 2 if name == "two" else [str(pictures / name)]))
     assert (done.returncode, done.stdout) == (1, "")
-    advice = {"set.zip": "unpack it", "empty": "it needs a folder for each game"}.get(name, "name its game first")
+    advice = {"set.zip": "unpack it", "empty": "it needs a folder for each game", "two": "one folder at a time"}
     assert len(done.stderr.splitlines()) == 1
-    assert advice in done.stderr
+    assert advice.get(name, "name its game first") in done.stderr
 
 
 def test_library_adds_without_the_command(
