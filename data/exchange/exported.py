@@ -29,6 +29,7 @@ from data.storage.manifest import parse_details, to_iso
 from data.text import printable, printable_line
 
 _NAMES_FILE = "games.tsv"
+_MAX_NUMBER = 10**17
 _MAX_DESCRIPTION_BYTES = 64 << 20  # of export.json
 
 
@@ -98,6 +99,7 @@ class _Export:
         game, login, game_id = values["game"], str(values["login"]), values["game_id"]
         if not printable_line(game) or type(game_id) is not int or not is_game_id(game_id):
             raise ValueError(f"invalid game {game!r}")
+        number = values.get("number")
         details = parse_details({**values, "grabbed_at": _iso(values.get("grabbed_at"))})
         if not self._description.get("logins", True):  # nor does it have origins
             details = replace(details, origin=printable(self._address))
@@ -108,6 +110,7 @@ class _Export:
             partial(bytes, jpeg) if not record.file else partial(self._read_picture, _checked(record.file)),
             details,
             game_id,
+            number if type(number) is int and 1 <= number <= _MAX_NUMBER else 0,
             bytes.fromhex(str(values.get("sha256") or "")),
             len(jpeg),
         )
@@ -146,4 +149,4 @@ def _dataset_pictures(store: FrameFolder, frames: Iterable[StoredFrame]) -> Iter
         name = names.get(frame.game_id, f"game {frame.game_id}")
         read = partial(read_regular_file, store.root / frame.path, MAX_PICTURE_BYTES)
         # Its hash is not compared: the file may have been replaced by hand, and it is the truth.
-        yield Picture(frame.path, name, frame.login, read, frame.details, frame.game_id)
+        yield Picture(frame.path, name, frame.login, read, frame.details, frame.game_id, min(frame.number, _MAX_NUMBER))

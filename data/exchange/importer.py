@@ -38,6 +38,7 @@ class Picture:
     read: Callable[[], bytes]  # raises OSError
     details: FrameDetails = NO_DETAILS
     game_id: int = 0  # Twitch's, if the source knows it
+    number: int = 0  # to keep where it is free, 1 to 10**17; 0: any
     sha256: bytes = b""  # of the content, if the source knows it
     size_bytes: int = 0  # of a content that is in memory already
 
@@ -46,7 +47,12 @@ class Files(Protocol):
     """The part of a `data.storage.frame_store.FrameStore` that is needed here."""
 
     def save(  # noqa: D102 - documented by FrameFolder
-        self, game_id: int, login: str, jpegs: Sequence[bytes], details: Sequence[FrameDetails]
+        self,
+        game_id: int,
+        login: str,
+        jpegs: Sequence[bytes],
+        details: Sequence[FrameDetails],
+        numbers: Sequence[int],
     ) -> list[StoredFrame]: ...
     def delete(self, frames: Iterable[StoredFrame]) -> None: ...  # noqa: D102
 
@@ -135,7 +141,7 @@ class Importer:
         frames = list(self._new(batch))
         saved: list[tuple[Game, StoredFrame]] = []
         try:
-            for (name, game_id, login), group in groupby(sorted(frames, key=_stream), key=_stream):
+            for (name, game_id, login), group in groupby(sorted(frames, key=_order), key=_stream):
                 saved += self._save(self.games.resolve(name, game_id), login, list(group))
             identical = self._add_rows([frame for _, frame in saved])
         except BaseException:
@@ -171,8 +177,10 @@ class Importer:
         if self._rows is None:
             return [(game, StoredFrame(game.id, login, number)) for number in range(1, len(group) + 1)]
         jpegs, details = [frame.jpeg for frame in group], [frame.picture.details for frame in group]
+        numbers = [frame.picture.number for frame in group]
         try:
-            return [(game, frame) for frame in self._store.save(game.id, login, jpegs, details)]
+            saved = self._store.save(game.id, login, jpegs, details, numbers if all(numbers) else ())
+            return [(game, frame) for frame in saved]
         except LoginForgotten:  # a moment ago
             self.stats.unwanted += len(group)
             return []
@@ -187,8 +195,13 @@ class Importer:
 
 
 def _stream(frame: _Frame) -> tuple[str, int, str]:
-    """Return what the frames of one stream have in common; sorting by it keeps their order."""
+    """Return what the frames of one stream have in common."""
     return frame.picture.game, frame.picture.game_id, frame.picture.login
+
+
+def _order(frame: _Frame) -> tuple[tuple[str, int, str], int]:
+    """Return the key by which frames are saved: frames without numbers stay in the order of their source."""
+    return _stream(frame), frame.picture.number
 
 
 def _batches(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
