@@ -98,7 +98,7 @@ def _details(found: DatasetReport) -> Iterator[str]:
         yield f"Languages:      {', '.join(shares + others)}"
     first, last = map(_date, found.dates)
     if first:
-        yield f"Dates:          {first} to {last}"
+        yield f"Dates:          {first}{f' to {last}' if last != first else ''}"
     if (count := found.checked) and count.checked:
         share = f"{count.suspects / count.checked:.1%}"
         yield f"Suspects:       {count.suspects:,} of {plural(count.checked, 'checked frame')} ({share})"

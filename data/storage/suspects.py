@@ -4,47 +4,43 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.entities import StoredFrame
 from data.errors import FolderError
+from data.storage.folder_scan import CHECK_FILE
 from data.storage.frame_store import FrameStore
-
-CHECK_FILE = "check.csv"
-_COLUMNS = ("path", "suspect")
+from data.text import printable
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SuspectCount:
-    """Numbers of checked frames of a game, and of those that look as if they belonged elsewhere and are still there."""
+    """Numbers of a game."""
 
-    checked: int = 0
-    suspects: int = 0
+    checked: int = 0  # frames
+    suspects: int = 0  # frames of these that look as if they belonged elsewhere, and are still there
 
 
 def count_suspects(store: FrameStore) -> dict[int, SuspectCount] | None:
-    """Return the numbers by game id; None if the dataset was never checked. 100,000 frames take about 0.1 s.
+    """Return the numbers by game id; None if the dataset was never checked. 100,000 frames take about 0.3 s.
 
     Raises FolderError: the file cannot be read, or is damaged.
     """
     content = store.read_report(CHECK_FILE)
     if content is None:
         return None
-    counts: dict[int, SuspectCount] = {}
-    root = Path(store.location)
     try:
         rows = csv.reader(io.StringIO(content.decode()))
         header = next(rows, [])
-        path_column, suspect_column = map(header.index, _COLUMNS)
-        for row in rows:
-            path, suspect = row[path_column], row[suspect_column]
-            count = counts.setdefault(int(path.partition("/")[0]), SuspectCount())
-            count.checked += 1
-            # A suspect that was moved or deleted since is none any more.
-            count.suspects += suspect == "yes" and (root / StoredFrame.parse(path).path).is_file()
+        path_column, suspect_column = map(header.index, ("path", "suspect"))
+        findings = [(row[path_column], row[suspect_column]) for row in rows]
+        checked = Counter(path.partition("/")[0] for path, _ in findings)
+        suspects = [StoredFrame.parse(path) for path, suspect in findings if suspect == "yes"]
+        # A suspect that was moved or deleted since is none any more.
+        present = Counter(frame.game_id for frame in suspects if Path(store.location, frame.path).is_file())
+        return {int(game_id): SuspectCount(count, present[int(game_id)]) for game_id, count in checked.items()}
     except (ValueError, IndexError, csv.Error) as error:
-        raise FolderError(
-            f"{root / CHECK_FILE} is damaged: check again (python -m model.check), or delete it."
-        ) from error
-    return counts
+        path = printable(str(Path(store.location, CHECK_FILE)))
+        raise FolderError(f"{path} is damaged: check again (python -m model.check), or delete it.") from error
