@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from data import cli
 from data.entities import is_login
-from data.errors import FolderError
 
 if TYPE_CHECKING:
     from config import Settings
@@ -101,9 +100,8 @@ def forget(store: FrameFolder, catalog: Catalog | None, logins: Sequence[str]) -
         doomed = eraser.find(lambda frame: frame.login in names)
         found = eraser.erase(doomed, lambda frame: frame.login in names, words=names)
         total += found
-    store.remove_stale_files(scan := store.scan())
-    if scan.unreadable:
-        raise FolderError(f"Cannot list {store.root / scan.unreadable[0]}: make it readable, and repeat the command.")
+    store.remove_stale_files(store.scan())
+    eraser.check_readable()
     return total
 
 

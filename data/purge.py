@@ -75,23 +75,34 @@ def find_older(store: FrameFolder, catalog: Catalog | None, before: float) -> Do
     from data.storage.erasure import Doomed, Eraser
 
     eraser = Eraser(store, catalog)
-    rows = eraser.rows()
+    rows, scan = eraser.rows(), store.scan()
     frames = tuple(
-        frame for frame in store.described(store.scan().frames) if _time(store.root, frame, frame.path, rows) < before
+        frame for frame in store.described(scan.frames) if _time(store.root, frame, frame.path, rows) < before
     )
     known = {move.target: move.frame for change in eraser.changes() for move in change.moves}
     trashed = tuple(
         item for item in eraser.trashed() if _time(store.root, known.get(item.path, item.frame), item.path, {}) < before
     )
-    paths = (frame.path for frame in frames)
-    return Doomed(frames, trashed, {path: rows[path] for path in paths if path in rows})
+    found = {frame.path for frame in frames}
+    # A killed run has left rows of files that are gone.
+    kept = {frame.path for frame in scan.frames} - found
+    old = {path: row for path, row in rows.items() if path in found or (path not in kept and _is_old(row, before))}
+    return Doomed(frames, trashed, old if not scan.unreadable else {path: rows[path] for path in found & rows.keys()})
 
 
 def purge(store: FrameFolder, catalog: Catalog | None, found: Doomed, before: float) -> Erased:
     """Remove what `find_older` has found; return the counts. Raises FolderError, CatalogUnavailable."""
     from data.storage.erasure import Eraser
 
-    return Eraser(store, catalog).erase(found, set(found.frames).__contains__, _is_useless(store.root, before))
+    eraser = Eraser(store, catalog)
+    gone = {*found.frames, *found.rows.values()}
+    removed = eraser.erase(found, gone.__contains__, _is_useless(store.root, before))
+    eraser.check_readable()
+    return removed
+
+
+def _is_old(frame: StoredFrame, before: float) -> bool:
+    return frame.details.grabbed_at is not None and frame.details.grabbed_at < before
 
 
 def _time(root: Path, frame: StoredFrame, path: str, rows: Mapping[str, StoredFrame]) -> float:

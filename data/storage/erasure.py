@@ -23,6 +23,7 @@ from pathlib import Path
 
 from data.atomic import folder_lock, is_temporary
 from data.entities import StoredFrame
+from data.errors import FolderError
 from data.readers import read_regular_file
 from data.storage import journal, manifest
 from data.storage.catalog import Catalog, CatalogChanges
@@ -31,7 +32,7 @@ from data.storage.folder_errors import folder_errors
 from data.storage.folder_scan import CHANGES_FOLDER, CHECK_FILE, FEATURES_FOLDER, TRASH_FOLDER
 from data.storage.frame_folder import FrameFolder
 from data.storage.journal import Change, FileMove
-from data.text import plural
+from data.text import plural, printable
 
 _MAX_BYTES, _MAX_MANIFEST_BYTES = 64 << 20, 4 << 30  # of a frame, of a manifest
 _FRAME_PATH = re.compile(r"[1-9][0-9]{0,17}/[a-z0-9_]{1,25}-[1-9][0-9]{0,17}\.jpg")
@@ -155,6 +156,12 @@ class Eraser:
             self._catalog.apply(CatalogChanges(removed_paths=sorted(doomed.rows)))
         moves = self._edit_journals(is_erased, is_useless)
         return doomed.counts() + Erased(features=features, findings=findings, moves=moves)
+
+    def check_readable(self) -> None:
+        """Raise FolderError if the folder of a game cannot be listed: its frames were not found."""
+        if unreadable := self._store.scan().unreadable:
+            path = printable(str(self._root / unreadable[0]))
+            raise FolderError(f"Cannot list {path}: make it readable, and repeat the command.")
 
     def _remove_features(self, doomed: Doomed) -> int:
         folder = self._root / FEATURES_FOLDER

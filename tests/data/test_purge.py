@@ -103,6 +103,27 @@ def test_change_of_old_frames_only_leaves_no_journal(folder: FrameFolder, catalo
     assert changes.undo().summary == "undo: first"
 
 
+def test_rows_that_a_killed_run_left_are_removed(folder: FrameFolder, catalog: Catalog):
+    """The files are gone, and their rows are old: the next run removes them; a young row without a file stays."""
+    old, young = _save(folder, catalog, "ann", 31), _save(folder, catalog, "bob", 1)
+    folder.delete([old, young])
+    before = time.time() - 30 * DAY_S
+    assert purge(folder, catalog, find_older(folder, catalog, before), before).rows == 1
+    assert catalog.snapshot().paths == {young.path}
+
+
+def test_unreadable_game_is_an_error_after_the_rest_went(folder: FrameFolder, catalog: Catalog, run: Run):
+    """A link to an unmounted disk may hide old frames: the message names it, and its rows stay."""
+    hidden, old = _save(folder, catalog, "bob", 40, game_id=8), _save(folder, catalog, "ann", 31)
+    (folder.root / "8").rename(folder.root.parent / "8")
+    (folder.root / "8").symlink_to("nowhere")
+    done = run("data.purge", "--older-than", "30d")
+    assert done.returncode == 1
+    assert "8: make it readable, and repeat the command" in done.stderr
+    assert catalog.snapshot().paths == {hidden.path}
+    assert not (folder.root / old.path).exists()
+
+
 @pytest.mark.parametrize("age", ["30", "0d", "-1d", "1.5d", "30m", "1e3d", "9999999d", "٣d", "", "d", "\x1b[31m1d"])
 def test_invalid_age_is_refused(run: Run, age: str):
     """An age that could mean something else ends the command; the message says how to write one."""
