@@ -60,44 +60,30 @@ def cleaning_effect(
     rows = _sample(frames)
     frames = [frames[row] for row in rows]
     labels = {game.id: label for label, game in enumerate(games)}
-    trial = _Trial(
-        linear_head.principal_components(features[rows], _DIMENSIONS),
-        np.array([frame.login for frame in frames]),
-        given := np.array([labels[frame.game_id] for frame in frames]),
-        _cleaned(frames, given, labels, result, relabel),
-    )
-    accuracies: dict[str, list[np.ndarray]] = {login: [] for login in clean}
-    for held_out in _folds(clean):
-        for login, pair in trial.accuracies(held_out):
-            accuracies[login].append(pair)
-    means = np.array([np.mean(pairs, axis=0) for pairs in accuracies.values() if pairs])  # (streamers, 2)
-    return _bootstrap(means)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Trial:
-    features: np.ndarray  # float32 (n, d)
-    logins: np.ndarray  # (n,)
-    given: np.ndarray  # labels of the folders, int64 (n,)
-    cleaned: np.ndarray  # labels after cleaning, int64 (n,); _DROPPED for frames that are gone
-
-    def accuracies(self, held_out: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield each held-out login with its accuracies before and after cleaning, (2,)."""
-        training = ~np.isin(self.logins, held_out)  # (n,)
+    logins, login_of = np.unique([frame.login for frame in frames], return_inverse=True)  # (l,), (n,)
+    given = np.array([labels[frame.game_id] for frame in frames])  # (n,)
+    cleaned = _cleaned(frames, given, labels, result, relabel)  # (n,)
+    features = linear_head.principal_components(features[rows], _DIMENSIONS)  # (n, dimensions)
+    right = np.zeros((2, len(logins)))  # frames of each login, all shuffles together
+    tested_frames = np.zeros(len(logins))
+    for held_out in _folds(np.flatnonzero(np.isin(logins, clean))):
+        training = ~np.isin(login_of, held_out)  # (n,)
         # A game that nobody else plays cannot be learned.
-        tested = ~training & np.isin(self.given, self.given[training])  # (n,)
-        if not tested.any():
-            return
-        predicted = [self._predict(labels, training, tested) for labels in (self.given, self.cleaned)]
-        right = np.array(predicted) == self.given[tested]  # (2, tested)
-        for login in np.unique(self.logins[tested]):
-            yield str(login), right[:, self.logins[tested] == login].mean(axis=1)
+        tested = ~training & np.isin(given, given[training])  # (n,)
+        if tested.any():
+            tested_frames += np.bincount(login_of[tested], minlength=len(logins))
+            for side, trained in enumerate((given, cleaned)):
+                hits = _predict(features, trained, training, tested) == given[tested]
+                right[side] += np.bincount(login_of[tested], hits, len(logins))
+    found = tested_frames > 0
+    return _bootstrap(right[:, found] / tested_frames[found])
 
-    def _predict(self, labels: np.ndarray, training: np.ndarray, tested: np.ndarray) -> np.ndarray:
-        """Return the label that a head trained with `labels` predicts for each tested row, int64 (tested,)."""
-        own = training & (labels != _DROPPED)
-        head = linear_head.fit(self.features[own], labels[own], self.given.max() + 1)
-        return head.logits(self.features[tested]).argmax(axis=1)
+
+def _predict(features: np.ndarray, labels: np.ndarray, training: np.ndarray, tested: np.ndarray) -> np.ndarray:
+    """Return the label that a head trained with `labels` predicts for each tested row, int64 (tested,)."""
+    own = training & (labels != _DROPPED)
+    head = linear_head.fit(features[own], labels[own], labels.max() + 1)
+    return head.logits(features[tested]).argmax(axis=1)
 
 
 def _clean_streamers(result: CheckResult) -> list[str]:
@@ -137,17 +123,17 @@ def _cleaned(
     return cleaned
 
 
-def _folds(logins: Sequence[str]) -> Iterator[np.ndarray]:
-    """Yield the logins of each fold of each shuffle."""
+def _folds(logins: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the logins, int64 (n,), of each fold of each shuffle."""
     for shuffle in range(_SHUFFLES):
-        order = np.random.default_rng(shuffle).permutation(np.array(logins))
+        order = np.random.default_rng(shuffle).permutation(logins)
         yield from np.array_split(order, min(_FOLDS, len(order)))
 
 
-def _bootstrap(means: np.ndarray) -> Effect:
-    """Return the effect, from the accuracies before and after of each streamer, (streamers, 2)."""
-    gains = means[:, 1] - means[:, 0]  # (streamers,)
+def _bootstrap(accuracies: np.ndarray) -> Effect:
+    """Return the effect, from each streamer's accuracies before and after, (2, streamers)."""
+    gains = accuracies[1] - accuracies[0]  # (streamers,)
     draws = np.random.default_rng(0).integers(0, len(gains), (_DRAWS, len(gains)))
     low, high = np.quantile(gains[draws].mean(axis=1), (0.025, 0.975))
-    before, after = means.mean(axis=0)
+    before, after = accuracies.mean(axis=1)
     return Effect(len(gains), float(before), float(after), float(gains.mean()), float(low), float(high))

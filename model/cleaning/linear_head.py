@@ -29,14 +29,15 @@ def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> LinearHead:
     """
     counts = np.bincount(labels, minlength=classes)  # (classes,)
     present = counts > 0
-    weight = (1 / np.maximum(counts, 1) / present.sum())[labels][:, None]  # (n, 1), adds up to 1
-    targets = np.eye(classes)[labels]  # (n, classes)
+    weight = (1 / np.maximum(counts, 1) / present.sum())[labels][:, None].astype(np.float32)  # (n, 1), adds up to 1
+    targets = np.eye(classes, dtype=np.float32)[labels]  # (n, classes)
     bias = np.where(present, (weight * targets).sum(axis=0), -np.inf)
-    mean = (weight * features).sum(axis=0)  # (d,)
-    centred = features - mean
-    gram = centred.T @ (weight * centred)  # (d, d)
+    mean = weight[:, 0] @ features  # (d,)
+    centred = features - mean  # (n, d)
+    weighted = weight * centred
+    gram = (centred.T @ weighted).astype(np.float64)  # (d, d)
     gram[np.diag_indices_from(gram)] += _PENALTY * np.trace(gram) / len(gram) + 1e-9
-    weights = np.linalg.solve(gram, centred.T @ (weight * targets))
+    weights = np.linalg.solve(gram, weighted.T @ targets)
     return LinearHead(weights, mean, bias)
 
 
