@@ -163,13 +163,13 @@ def add_recordings(
 @contextmanager
 def _category_finder(settings: Settings) -> Iterator[Callable[[str], Game] | None]:
     """Yield a function that returns Twitch's category of a name or an id; None without credentials."""
+    if not settings.client_id or not (settings.access_token or settings.client_secret):
+        yield None
+        return
     from data.factories import make_helix
     from data.http.session import new_session
     from data.twitch.categories import resolve_games
 
-    if not settings.client_id or not (settings.access_token or settings.client_secret):
-        yield None
-        return
     with new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s) as session:
         helix = make_helix(settings, session)
         yield lambda name: resolve_games(helix, [name])[0]
