@@ -80,6 +80,8 @@ ALLOWED: dict[str, set[str]] = {
     | {f"model.{room}" for room in ("cleaning", "training", "reports", "datasets", "terminal")}
     | {"data.storage"},
     "model.cleaning": {"data.storage", "model.inference"},
+    "model.training.frame_features": {"config", "data.storage", "data.video", "model.cleaning", "model.training"}
+    | {f"model.{room}" for room in ("augmentation", "datasets", "networks", "terminal")},
     "model.training": {"config"}
     | {f"model.{room}" for room in ("datasets", "networks", "augmentation", "evaluation", "inference", "terminal")},
     "model.reports": {f"model.{room}" for room in ("training", "datasets", "evaluation", "inference", "cleaning")}

@@ -21,7 +21,7 @@ from data.errors import DatasetError
 from model.cleaning import near_duplicates, screens
 from model.cleaning.findings import DUPLICATE, OTHER_GAME, CheckResult, FrameFinding, StreamFinding
 from model.cleaning.screens import FrameEvidence
-from model.cleaning.space import fit_whitening, unit_rows
+from model.cleaning.space import Whitening, fit_whitening, unit_rows
 from model.cleaning.streams import MARGIN, StreamMatch, Streams, match
 
 _PART_MARGIN = 0.7  # as MARGIN, of a part of a stream
@@ -56,23 +56,25 @@ def check(
             "A check compares games and streamers: it needs two games and three streams. Collect more with "
             "python -m data.download, or import them with python -m data.add."
         )
-    whitening = fit_whitening(features, streams.of_frame)
-    inliers = screens.is_inlier(unit_rows(whitening.apply(features)), streams)
-    whitening = fit_whitening(features[inliers], streams.of_frame[inliers])
+    whitening = _fit_whitening(features, streams)
     features = whitening.apply(features)
-    found = match(features, streams, len(games))
     examples = {kind: whitening.apply(values) for kind, values in negatives.items()}
+    found = match(features, streams, len(games))
     evidence = screens.examine(features, streams, found.labels, len(games), examples)
     findings = _Findings(frames, streams, games, found, evidence)
     each_stream = [findings.stream(number) for number in range(len(streams.labels))]
-    each_frame = findings.frames(each_stream)
-    each_frame = _with_duplicates(each_frame, None if thumbnails is None else thumbnails[order])
+    each_frame = _with_duplicates(findings.frames(each_stream), None if thumbnails is None else thumbnails[order])
     return CheckResult(
-        tuple(sorted(each_stream, key=lambda one: (-one.suspicion, one.game_id, one.login))),
-        tuple(
-            sorted(each_frame, key=lambda one: (-one.suspicion, one.frame.game_id, one.frame.login, one.frame.number))
-        ),
+        tuple(sorted(each_stream, key=lambda one: -one.suspicion)),  # a stable sort: by game and login otherwise
+        tuple(sorted(each_frame, key=lambda one: -one.suspicion)),
     )
+
+
+def _fit_whitening(features: np.ndarray, streams: Streams) -> Whitening:
+    """Return the whitening without outliers, which a first one finds."""
+    first = fit_whitening(features, streams.of_frame)
+    inliers = screens.is_inlier(unit_rows(first.apply(features)), streams)
+    return fit_whitening(features[inliers], streams.of_frame[inliers])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

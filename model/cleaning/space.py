@@ -30,33 +30,25 @@ class Projection:
         return (features.astype(np.float32) - self.mean) @ self.axes
 
 
-def fit_projection(sample: np.ndarray, width: int = 0, dimensions: int = DIMENSIONS) -> Projection:
+def fit_projection(sample: np.ndarray, dimensions: int = DIMENSIONS) -> Projection:
     """Return the principal axes of `sample`, float (m, d), by a randomised singular value decomposition.
 
-    width: the first `width` features are averages, the others a grid; both kinds then count alike. 0: one kind.
     Source: Halko, Martinsson and Tropp, SIAM Review 53 (2011), algorithm 4.4.
     """
     values = sample.astype(np.float32)
-    mean, scales = values.mean(axis=0), _scales(values, width)
-    values = (values - mean) / scales
+    mean = values.mean(axis=0)
+    values -= mean
     k = min(dimensions, *values.shape)
     rng = np.random.default_rng(0)
     basis = values @ rng.standard_normal((values.shape[1], min(k + _OVERSAMPLING, *values.shape)), np.float32)
     for _ in range(_POWER_STEPS):
         basis = values @ (values.T @ np.linalg.qr(basis)[0])
-    _left, _sizes, right = np.linalg.svd(np.linalg.qr(basis)[0].T @ values, full_matrices=False)
-    return Projection(mean, np.ascontiguousarray((right[:k] / scales).T))
-
-
-def _scales(values: np.ndarray, width: int) -> np.ndarray:
-    """Return a divisor for each feature, float32 (d,): one for each kind, as the trained head standardises them."""
-    kinds = [kind for kind in (values[:, :width], values[:, width:]) if kind.shape[1]]
-    factors = [np.full(kind.shape[1], max(float(kind.std()), 1e-6) * kind.shape[1] ** 0.5) for kind in kinds]
-    return np.concatenate(factors).astype(np.float32)
+    right = np.linalg.svd(np.linalg.qr(basis)[0].T @ values, full_matrices=False)[2]
+    return Projection(mean, np.ascontiguousarray(right[:k].T))
 
 
 def project(
-    batches: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]], count: int, width: int = 0
+    batches: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]], count: int
 ) -> tuple[np.ndarray, Projection]:
     """Return the coordinates float32 (count, k) of features that are read twice, batch by batch, and the axes.
 
@@ -64,7 +56,7 @@ def project(
     """
     chosen = np.zeros(count, bool)
     chosen[np.random.default_rng(0).permutation(count)[:SAMPLE]] = True
-    projection = fit_projection(np.concatenate([part[chosen[rows]] for rows, part in batches()]), width)
+    projection = fit_projection(np.concatenate([part[chosen[rows]] for rows, part in batches()]))
     coordinates = np.zeros((count, projection.axes.shape[1]), np.float32)
     for rows, part in batches():
         coordinates[rows] = projection.apply(part)
