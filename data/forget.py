@@ -97,8 +97,9 @@ def forget(store: FrameFolder, catalog: Catalog | None, logins: Sequence[str]) -
     names = _names(store.root, logins)
     eraser, total, found = Eraser(store, catalog), Erased(), None
     while found is None or found:
-        doomed = eraser.find(lambda frame: frame.login in names)
-        found = eraser.erase(doomed, lambda frame: frame.login in names, words=names)
+        with eraser.locked():
+            doomed = eraser.find(lambda frame: frame.login in names)
+            found = eraser.erase(doomed, lambda frame: frame.login in names, words=names)
         total += found
     store.remove_stale_files(store.scan())
     eraser.check_readable()

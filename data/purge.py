@@ -56,13 +56,18 @@ def _age_s(text: str) -> float:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import has_database, make_frame_store, open_catalog
+    from data.storage.folder_scan import CHANGES_FOLDER
 
     store = make_frame_store(settings)
     before = time.time() - args.older_than
     access: Access = "dry run" if args.dry_run else "write"
-    with open_catalog(settings, access=access) if has_database(settings) else nullcontext() as catalog:
-        found = find_older(store, catalog, before)
-        removed = found.counts() if args.dry_run else purge(store, catalog, found, before)
+    needed = has_database(settings) or (not args.dry_run and (store.root / CHANGES_FOLDER).exists())
+    with open_catalog(settings, access=access) if needed else nullcontext() as catalog:
+        if args.dry_run:
+            found = find_older(store, catalog, before)
+            removed = found.counts()
+        else:
+            found, removed = purge(store, catalog, before)
     verb = "Would remove" if args.dry_run else "Removed"
     day = datetime.fromtimestamp(max(before, 0), timezone.utc)
     print(f"{verb} {removed}: from before {day:%Y-%m-%d %H:%M} UTC.")
@@ -90,15 +95,20 @@ def find_older(store: FrameFolder, catalog: Catalog | None, before: float) -> Do
     return Doomed(frames, trashed, old if not scan.unreadable else {path: rows[path] for path in found & rows.keys()})
 
 
-def purge(store: FrameFolder, catalog: Catalog | None, found: Doomed, before: float) -> Erased:
-    """Remove what `find_older` has found; return the counts. Raises FolderError, CatalogUnavailable."""
+def purge(store: FrameFolder, catalog: Catalog | None, before: float) -> tuple[Doomed, Erased]:
+    """Remove the frames from before a time, epoch seconds; return them and the counts.
+
+    Raises FolderError, CatalogUnavailable.
+    """
     from data.storage.erasure import Eraser
 
     eraser = Eraser(store, catalog)
-    gone = {*found.frames, *found.rows.values()}
-    removed = eraser.erase(found, gone.__contains__, _is_useless(store.root, before))
+    with eraser.locked():
+        found = find_older(store, catalog, before)
+        gone = {*found.frames, *found.rows.values()}
+        removed = eraser.erase(found, gone.__contains__, _is_useless(store.root, before))
     eraser.check_readable()
-    return removed
+    return found, removed
 
 
 def _is_old(frame: StoredFrame, before: float) -> bool:

@@ -18,6 +18,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
@@ -106,6 +107,10 @@ class Eraser:
         self._root = store.root
         self._catalog = catalog
 
+    def locked(self) -> AbstractContextManager[object]:
+        """Return a context manager: the lock of all changes, so that no other command moves or adds old frames."""
+        return FrameChanges(self._store, self._catalog).locked() if self._catalog else contextlib.nullcontext()
+
     def trashed(self) -> Iterator[TrashedFrame]:
         """Yield the frames in the trash."""
         trash = self._root / TRASH_FOLDER
@@ -140,7 +145,7 @@ class Eraser:
         is_useless: Callable[[Change, FileMove], bool] | None = None,
         words: Collection[str] = ("",),
     ) -> Erased:
-        """Remove what was found, and what mentions it; return the counts.
+        """Remove what was found, and what mentions it; return the counts. The caller holds the lock.
 
         is_erased: whether to remove what mentions this frame.
         words: only manifests with one of these need a look.
@@ -209,14 +214,12 @@ class Eraser:
     def _edit_journals(
         self, is_erased: Callable[[StoredFrame], bool], is_useless: Callable[[Change, FileMove], bool]
     ) -> int:
-        """Remove moves from the journals, and reasons that name such a frame; finish pending changes first."""
+        """Remove moves from the journals, and reasons that name such a frame."""
         folder = self._root / CHANGES_FOLDER
-        if not folder.is_dir():
+        if not self._catalog or not folder.is_dir():  # without a database there is no lock
             return 0
-        if self._catalog:
-            FrameChanges(self._store, self._catalog).finish_pending()
-        with folder_errors(folder, writing=True), folder_lock(folder):
-            for path in filter(is_temporary, folder.iterdir()):  # of killed processes: the others have the lock
+        with folder_errors(folder, writing=True):
+            for path in filter(is_temporary, folder.iterdir()):  # of killed processes: this one has the lock
                 path.unlink()
             done = [change for change in self.changes() if change.is_done]
             return sum(self._edit_journal(change, is_erased, is_useless) for change in done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -11,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 import psutil
+from sqlalchemy import Engine
 
 from data.atomic import is_temporary
 from data.factories import connect_database
@@ -23,6 +26,7 @@ from data.video.images import decode_jpeg
 from tests.data.conftest import GREEDY, REPOSITORY, environment, settings
 from tests.data.restartable_postgres import is_running
 
+_STORAGE, _ATOMIC = str(REPOSITORY / "data" / "storage"), str(REPOSITORY / "data" / "atomic.py")
 _MAX_DELAY_S = 2.5  # after the process's start: interpreter, imports, PostgreSQL's start, the first requests
 _MAX_SAVING_DELAY_S = 0.5  # after the first new file
 # Killed before Python installed its handler, or interrupted. CPython lets SIGINT kill it in the middle of an exec(),
@@ -151,6 +155,35 @@ def _exit_errors(command: KilledCommand, moment: KillMoment, code: int, stdout: 
     too_late = has_output and code != 0 and not command.ends  # a signal may come to a process that is about to end
     if too_late or (code == 0 and not has_output):
         yield f"exit code {code} with the output {stdout!r}"
+
+
+class _KilledAt:
+    """A trace function that ends the process at the n-th line that runs in the storage room or in data.atomic."""
+
+    def __init__(self, line: int) -> None:
+        self._left = line
+
+    def __call__(self, frame: FrameType, event: str, _arg: object) -> _KilledAt | None:
+        if not frame.f_code.co_filename.startswith((_STORAGE, _ATOMIC)):
+            return None
+        self._left -= event == "line"
+        if self._left < 0:
+            os._exit(9)
+        return self
+
+
+def run_and_kill_at_line(line: int, engine: Engine, work: Callable[[], object]) -> int:
+    """Do the work in a child process, which ends at that line as by SIGKILL; return its exit code, 0 if it was done.
+
+    The line counts those that run in the storage room. engine: the child leaves its connections alone.
+    """
+    child = os.fork()
+    if child == 0:
+        engine.dispose(close=False)
+        sys.settrace(_KilledAt(line))
+        work()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def find_errors(dataset: DatasetUnderTest) -> list[str]:

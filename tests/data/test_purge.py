@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+import sqlalchemy as sa
 
 from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame
 from data.purge import find_older, purge
@@ -13,6 +14,7 @@ from data.storage.catalog import Catalog
 from data.storage.changes import FrameChanges, Move
 from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import Run
+from tests.data.kill_harness import run_and_kill_at_line
 
 DAY_S = 86400
 GAMES = [Game(7, "Chess"), Game(8, "Go")]
@@ -85,7 +87,7 @@ def test_trash_and_journals_are_purged_by_the_frames_time(folder: FrameFolder, c
     changes = FrameChanges(folder, catalog)
     changes.apply([Move(old, None), Move(young, None), Move(moved, 8)], "check")
     before = time.time() - 30 * DAY_S
-    removed = purge(folder, catalog, find_older(folder, catalog, before), before)
+    _, removed = purge(folder, catalog, before)
     assert (removed.frames, removed.trashed, removed.moves) == (1, 1, 2)
     assert len(changes.changes()[0].moves) == 1
     changes.undo()
@@ -99,7 +101,7 @@ def test_change_of_old_frames_only_leaves_no_journal(folder: FrameFolder, catalo
     changes.apply([Move(young, None)], "first")
     changes.apply([Move(old, None)], "second")
     before = time.time() - 30 * DAY_S
-    purge(folder, catalog, find_older(folder, catalog, before), before)
+    purge(folder, catalog, before)
     assert changes.undo().summary == "undo: first"
 
 
@@ -108,8 +110,30 @@ def test_rows_that_a_killed_run_left_are_removed(folder: FrameFolder, catalog: C
     old, young = _save(folder, catalog, "ann", 31), _save(folder, catalog, "bob", 1)
     folder.delete([old, young])
     before = time.time() - 30 * DAY_S
-    assert purge(folder, catalog, find_older(folder, catalog, before), before).rows == 1
+    assert purge(folder, catalog, before)[1].rows == 1
     assert catalog.snapshot().paths == {young.path}
+
+
+def test_purge_killed_at_any_line_is_finished_by_the_next_run(folder: FrameFolder, catalog: Catalog, engine: sa.Engine):
+    """A child process dies at each 350th line in turn; the next run removes the rest, rows and lines included."""
+    for kills, line in enumerate(range(0, 100_000, 350)):
+        for days in (1, 31, 32, 33):
+            _save(folder, catalog, f"ann{kills}", days + kills / 1000)
+        before = time.time() - 30 * DAY_S
+        FrameChanges(folder, catalog).apply([Move(frame, None) for frame in list(folder.frames())[::3]], "check")
+
+        def work(before: float = before) -> None:
+            purge(folder, catalog, before)
+
+        code = run_and_kill_at_line(line, engine, work)
+        work()
+        paths = _paths(folder, catalog)
+        found = folder.described(folder.frames())
+        assert all((frame.details.grabbed_at or 0) >= before for frame in found)
+        assert len((folder.root / "7/manifest.jsonl").read_text().splitlines()) == len(paths)
+        if code == 0:
+            break
+    assert kills > 2
 
 
 def test_unreadable_game_is_an_error_after_the_rest_went(folder: FrameFolder, catalog: Catalog, run: Run):
