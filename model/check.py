@@ -80,9 +80,7 @@ def _add_modes(parser: argparse.ArgumentParser) -> None:
     modes.add_argument("--dry-run", action="store_true", help="print what --apply would do")
     modes.add_argument("--undo", nargs="?", const="", metavar="ID", help="undo a change; without ID the last one")
     modes.add_argument("--changes", action="store_true", help="list the changes")
-    parser.add_argument(
-        "--relabel", action="store_true", help="move to the game that a suspect shows, if it is clear"
-    )
+    parser.add_argument("--relabel", action="store_true", help="move to the game that a suspect shows, if it is clear")
 
 
 def _add_reports(parser: argparse.ArgumentParser) -> None:
@@ -140,15 +138,11 @@ def _find(
     from model.datasets.listing import classes_of
     from model.reports import check_tables
     from model.terminal.progress import make_progress
-    from model.training.hardware import set_up, tensorflow_errors
+    from model.training import frame_features
 
     frames = list(store.frames())
-    classes_of(frames, store.game_names(), store.location)  # its errors must not wait for TensorFlow
-    hardware = set_up(settings.seed, mixed_precision=settings.mixed_precision, all_gpus=False, show=args.verbose > 1)
-    from model.training import frame_features  # after set_up, which configures TensorFlow before anything else uses it
-
-    with tensorflow_errors("Repeat the command: the features computed so far are kept."):
-        inputs = frame_features.collect(settings, store, frames, hardware, cli.log.info, make_progress(args.quiet))
+    classes_of(frames, store.game_names(), store.location)  # its errors must not wait for the features
+    inputs = frame_features.collect(settings, store, frames, cli.log.info, make_progress(args.quiet))
     games = classes_of(inputs.frames, store.game_names(), store.location)
     result = check(inputs.frames, inputs.features, games, negatives=inputs.negatives, thumbnails=inputs.thumbnails)
     if args.no_effect:
