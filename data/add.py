@@ -79,11 +79,11 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
                 failure = add_recordings(importer, settings, first, sources, **options)
             else:
                 add_folder(importer, first, args.streamer)
-    new = {game.name for game in importer.games.added}
-    counts = sorted(importer.stats.frames.items())
+    stats, new = importer.stats, {game.name for game in importer.games.added}
+    counts = sorted(stats.frames.items())
     lines = [f"  {printable(name)}: {count:,}{' (new)' * (name in new)}" for name, count in counts]
-    print("\n".join([importer.stats.summary(dry_run=args.dry_run), *lines]))
-    return failure.exit_code if failure else 0
+    print("\n".join([stats.summary(dry_run=args.dry_run), *lines]))
+    return failure.exit_code if failure else int(stats.bad == stats.seen)  # 1 if nothing at all could be read
 
 
 @contextmanager

@@ -114,6 +114,15 @@ def test_damaged_files_cost_their_frames_only(run: Run, export: Callable[..., Pa
     assert len(list(folder.frames())) == 9
 
 
+def test_export_of_which_nothing_can_be_read_is_an_error(run: Run, export: Callable[..., Path]):
+    """Each file is named, and the exit code is 1."""
+    out = export("webdataset")
+    for shard in (out / "data").iterdir():
+        shard.write_bytes(b"no tar file")
+    done = run("data.add", str(out))
+    assert (done.returncode, done.stdout.startswith("Added 0 frames of 0 games; ")) == (1, True)
+
+
 @pytest.mark.parametrize("kind", ["parquet", "webdataset"])
 def test_shard_that_is_cut_off_is_named(run: Run, export: Callable[..., Path], folder: FrameFolder, kind: str):
     """What of it can be read is added, and so are all other shards."""
