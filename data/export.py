@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import cli
@@ -14,6 +16,7 @@ from data.text import plural, printable
 
 if TYPE_CHECKING:
     from config import Settings
+    from data.exchange.destination import Destination
     from data.exchange.exporter import ExportSettings
     from data.exchange.facts import Facts
     from data.storage.frame_folder import FrameFolder
@@ -83,7 +86,6 @@ def export_dataset(
 
     games: names or ids; empty for all. Raises DatasetError: an unknown game, or no frames; FolderError; ExtraMissing.
     """
-    from data.exchange.destination import open_destination
     from data.exchange.exporter import Exporter
     from data.exchange.sample_reader import SampleReader, newest_features
     from data.storage.pseudonyms import Forgotten, Pseudonyms
@@ -100,8 +102,22 @@ def export_dataset(
     pseudonym = None if settings.logins else Pseudonyms(store.root).of
     features = None if settings.pictures else newest_features(store.root)
     reader = SampleReader(store, found, pseudonym, pictures=settings.pictures, features=features)
-    with open_destination(out, store.location, overwrite=overwrite) as destination:
+    with open_destination(out, store.root, overwrite=overwrite) as destination:
         return Exporter(reader, destination, settings).export(frames, found)
+
+
+def open_destination(out: str, frames: Path, *, overwrite: bool = False) -> AbstractContextManager[Destination]:
+    """Return a context manager: a folder or an address that gets an export, if its block ends without an error.
+
+    frames: the dataset's folder, where no export may lie.
+    """
+    from data.exchange.local_folder import new_folder
+    from data.exchange.remote_store import new_place
+
+    protocol, separator, rest = out.partition("://")
+    if separator and protocol not in ("file", "local"):
+        return new_place(out, overwrite=overwrite)
+    return new_folder(Path(rest if separator else out), frames, overwrite=overwrite)
 
 
 def report_lines(facts: Facts, out: str) -> list[str]:

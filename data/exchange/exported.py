@@ -54,7 +54,7 @@ def find_export(address: str) -> Callable[[ImportStats], Iterator[Picture]] | No
 
 
 def _remote_opener(address: str) -> Callable[[str], IO[bytes]]:
-    from data.exchange.destination import open_file_system
+    from data.exchange.remote_store import open_file_system
 
     file_system, base = open_file_system(address)
     return lambda name: file_system.open(f"{base.rstrip('/')}/{name}", "rb")

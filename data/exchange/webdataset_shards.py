@@ -27,16 +27,16 @@ class WebDatasetShards:
     def pack(self, shard: Shard, samples: Iterable[Sample]) -> dict[str, bytes]:
         """Return the shard's file by name."""
         content = io.BytesIO()
-        with tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-            for sample in samples:
-                key = sample.frame.path.removesuffix(".jpg")
-                values = json.dumps(to_values(sample, self._columns)).encode()
-                members = {"jpg": sample.jpeg, "json": values, "cls": self._labels[sample.frame.game_id]}
-                for ending, data in members.items():
-                    member = tarfile.TarInfo(f"{key}.{ending}")
-                    member.size = len(data)
-                    archive.addfile(member, io.BytesIO(data))
-                archive.members.clear()  # type: ignore[attr-defined]  # it would keep every member's name
+        for sample in samples:
+            key = sample.frame.path.removesuffix(".jpg")
+            values = json.dumps(to_values(sample, self._columns)).encode()
+            members = {"jpg": sample.jpeg, "json": values, "cls": self._labels[sample.frame.game_id]}
+            for ending, data in members.items():
+                content.write(_header(f"{key}.{ending}", len(data)))
+                content.write(data)
+                content.write(bytes(-len(data) % tarfile.BLOCKSIZE))
+        content.write(bytes(2 * tarfile.BLOCKSIZE))
+        content.write(bytes(-content.tell() % tarfile.RECORDSIZE))
         return {f"{shard.name}.tar": content.getvalue()}
 
     def unpack(self, files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
@@ -50,3 +50,14 @@ class WebDatasetShards:
     def finish(self) -> list[IndexFile]:
         """Return the files that follow the shards: none."""
         return []
+
+
+def _header(name: str, size: int) -> bytes:
+    """Return the header of a member; `tarfile` takes five times as long to write one."""
+    header = name.encode().ljust(100, b"\0") + _HEADER[100:124] + b"%011o\0" % size + _HEADER[136:148] + b" " * 8
+    header += _HEADER[156:]
+    return header[:148] + b"%06o\0 " % sum(header) + header[156:]  # the checksum counts itself as spaces
+
+
+# Of a file that everybody may read, at the epoch: https://www.gnu.org/software/tar/manual/html_node/Standard.html
+_HEADER = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)

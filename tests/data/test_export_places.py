@@ -20,9 +20,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from data.errors import ExtraMissing, FolderError
-from data.exchange.destination import open_destination
 from data.exchange.exporter import ExportSettings
-from data.export import export_dataset
+from data.export import export_dataset, open_destination
 from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import REPOSITORY, environment
 from tests.data.exports import make_dataset, manifest
@@ -54,7 +53,7 @@ def errors(out: Path) -> list[str]:
 
 def write_half(address: str) -> None:
     """Begin an export, and fail."""
-    with open_destination(address, "/frames", overwrite=True) as destination:
+    with open_destination(address, Path("/frames"), overwrite=True) as destination:
         destination.write({"data/train-00000-of-00099.tar": b"half"})
         raise RuntimeError
 
@@ -121,17 +120,27 @@ def test_what_is_in_the_way_is_one_line(dataset: FrameFolder, tmp_path: Path):
     (tmp_path / "file").write_text("mine")
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / ".out.part").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / ".out.export-part").symlink_to(tmp_path / "elsewhere")
     for name in ("file", "fifo", "file/below", "out"):
         with pytest.raises(FolderError, match=r"check the address|choose another"):
             export(dataset, tmp_path / name)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.part", "elsewhere", "fifo", "file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.export-part", "elsewhere", "fifo", "file"]
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize("end", ["part", "old"])
+def test_hidden_folder_of_somebody_else_is_left_as_it_is(dataset: FrameFolder, tmp_path: Path, end: str):
+    """A folder with the name of an export's own hidden ones, but other files in it, is an error."""
+    (tmp_path / f".out.export-{end}").mkdir()
+    (tmp_path / f".out.export-{end}" / "thesis.tex").write_text("mine")
+    with pytest.raises(FolderError, match=r"other files, such as thesis\.tex"):
+        export(dataset, tmp_path / "out")
+    assert tree(tmp_path) == {f".out.export-{end}/thesis.tex": b"mine"}
 
 
 def test_second_export_to_a_place_waits_for_nobody(dataset: FrameFolder, tmp_path: Path):
     """While another process exports there it is an error, which leaves the other's files alone."""
-    part = tmp_path / ".out.part"
+    part = tmp_path / ".out.export-part"
     part.mkdir()
     (part / "data").write_text("the other's")
     descriptor = os.open(part, os.O_RDONLY)
@@ -291,7 +300,7 @@ def _kill(words: Sequence[str], dataset: FrameFolder, out: Path, delay_s: float)
     """Start an export, wait until it writes, and kill it `delay_s` seconds later."""
     env = environment(DOWNLOAD_PATH=str(dataset.root.parent), DB_HOST="")
     process = subprocess.Popen([sys.executable, "-m", "data.export", *words], cwd=REPOSITORY, env=env)
-    part = out.with_name(f".{out.name}.part")
+    part = out.with_name(f".{out.name}.export-part")
     while process.poll() is None and not part.exists():
         time.sleep(0.001)
     with contextlib.suppress(subprocess.TimeoutExpired):

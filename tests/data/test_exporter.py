@@ -180,7 +180,7 @@ def test_export_without_pictures_has_columns_and_features(dataset: FrameFolder, 
     FeatureStore(dataset.root / FEATURES_FOLDER / "a_network").add([f.sha256 for f in frames[1:]], vectors[1:])
     facts = export_dataset(dataset, str(tmp_path / "out"), ExportSettings("parquet", pictures=False))
     assert (facts.total, facts.left_out) == (60, 0)
-    found = {}
+    found: dict[str, list[float]] = {}
     for path in (tmp_path / "out/data").glob("*.parquet"):
         for batch in arro3.io.read_parquet(str(path)):
             assert "image" not in batch.schema.names
