@@ -100,11 +100,12 @@ def open_importer(settings: Settings, *, dry_run: bool = False) -> Iterator[Impo
     store = factories.make_frame_store(settings)
     with ExitStack() as stack:
         catalog = None if dry_run else stack.enter_context(factories.open_catalog(settings))
+        known = _known_hashes(store, catalog)  # first: the repair may add names to games.tsv
         yield Importer(
             store=store,
             rows=catalog,
             games=GameIds(store, catalog, stack.enter_context(_category_finder(settings))),
-            known=_known_hashes(store, catalog),
+            known=known,
             trashed=store.trashed_hashes(),
             is_unwanted=factories.make_exclusion(settings),
             to_frame=partial(picture_to_frame, img_size=settings.img_size, jpeg_quality=settings.jpeg_quality),
