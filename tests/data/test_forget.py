@@ -22,7 +22,7 @@ from data.storage.changes import FrameChanges, Move
 from data.storage.features import FeatureStore
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten, Pseudonyms
-from tests.data.conftest import Run
+from tests.data.conftest import Run, wait_for_frames
 from tests.data.kill_harness import run_and_kill_at_line
 
 ANN, BOB = "ann_zebrafish", "bob"
@@ -261,3 +261,25 @@ def test_forget_beside_saves_changes_and_undo_leaves_nothing(folder: FrameFolder
     assert not errors
     assert not list(folder.root.rglob(f"{ANN}*"))
     assert not any(ANN in path for path in catalog.snapshot().paths)
+
+
+def test_forget_beside_a_download_ends_the_collection_of_the_streamer(
+    folder: FrameFolder, catalog: Catalog, run, start
+):
+    """A real download goes on with the other streamers; afterwards nothing of this one is there."""
+    login = "torcs_alpine_1"
+    download = start()
+    end = time.monotonic() + 90
+    while not list(folder.root.glob(f"*/{login}-*.jpg")):
+        assert time.monotonic() < end
+        assert download.poll() is None
+        time.sleep(0.02)
+    assert run("data.forget", login).returncode == 0
+    wait_for_frames(folder, len(list(folder.frames())) + 20)
+    download.terminate()
+    _, stderr = download.communicate(timeout=60)
+    assert download.returncode == 0, stderr
+    assert not _mentions(folder.root, login)
+    files, rows, _trashed = _state(folder, catalog)
+    assert files == rows
+    assert len(files) >= 20
