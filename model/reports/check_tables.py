@@ -6,16 +6,18 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.entities import Game
-from data.storage.changes import Move
-from data.storage.journal import Change
 from data.text import plural, printable
 from model.cleaning.check_file import AS_STORED, LoginNames
 from model.cleaning.effect import Effect
 from model.cleaning.findings import CheckResult, FrameFinding, StreamFinding
 from model.reports.rendering import percent
+
+if TYPE_CHECKING:
+    from data.storage.changes import Move
+    from data.storage.journal import Change
 
 MAX_ROWS = 15  # of each table; the page, --json and --csv have more
 
