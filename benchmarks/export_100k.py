@@ -115,7 +115,7 @@ def _measure(kind: str, dataset: Path, scratch: Path, size: int, args: argparse.
             seconds, cpu_s, peak = (statistics.median(values) for values in zip(*runs, strict=True))
             speed = size / 1e6 / seconds
             print(
-                f"  {name:<13} {seconds:6.1f} s ({cpu_s:.1f} s of CPU)  {speed:5.0f} MB/s  {peak / 1e6:5.0f} MB of memory"
+                f"  {name:<13} {seconds:6.1f} s ({cpu_s:.1f} s of CPU)  {speed:4.0f} MB/s  {peak / 1e6:4.0f} MB memory"
             )
     seconds = statistics.median(seconds for seconds, *_ in ours)
     print(json.dumps({"name": f"export_100k {kind}", "seconds": round(seconds, 1)}), flush=True)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import cli
 from data.errors import DatasetError
-from data.text import plural, printable
+from data.text import plural, printable, time_left
 
 if TYPE_CHECKING:
     from config import Settings
     from data.exchange.destination import Destination
     from data.exchange.exporter import ExportSettings
     from data.exchange.facts import Facts
+    from data.exchange.sample_reader import SampleReader
     from data.storage.frame_folder import FrameFolder
 
 _FORMATS = ("parquet", "webdataset", "imagefolder", "fiftyone")
@@ -29,7 +31,8 @@ FORMAT is one of
   imagefolder  train|val|test/GAME/LOGIN-N.jpg and metadata.jsonl: what Keras, Ultralytics and `datasets` read
   fiftyone     samples.json and data/: what FiftyOne imports as a FiftyOneDataset
 Each comes with a dataset card (README.md), croissant.json, games.tsv, and at last export.json, which says what there
-must be. What was written is read back and compared. A streamer is in one split only, and every game is in train.
+must be. What was written is read back and compared. A streamer is in one split only, and every game is in train;
+--split 1 puts everybody there.
 
 Without --logins the streamers' logins become keyed hashes, also in file names, and titles and origins are left out,
 which may name people. data.add imports an export with --logins unaltered.
@@ -74,17 +77,25 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         pictures=not args.without_pictures,
         logins=args.logins,
     )
-    facts = export_dataset(make_frame_store(settings), args.out, wanted, games=args.game, overwrite=args.overwrite)
+    store = make_frame_store(settings)
+    facts = export_dataset(store, args.out, wanted, games=args.game, overwrite=args.overwrite, show=_display)
     print("\n".join(report_lines(facts, args.out)))
     return 0
 
 
 def export_dataset(
-    store: FrameFolder, out: str, settings: ExportSettings, *, games: Sequence[str] = (), overwrite: bool = False
+    store: FrameFolder,
+    out: str,
+    settings: ExportSettings,
+    *,
+    games: Sequence[str] = (),
+    overwrite: bool = False,
+    show: Callable[[SampleReader, int], AbstractContextManager[object]] = lambda *_: nullcontext(),
 ) -> Facts:
     """Export the frames of `store` to the folder or address `out` and return what lies there.
 
-    games: names or ids; empty for all. Raises DatasetError: an unknown game, or no frames; FolderError; ExtraMissing.
+    games: names or ids; empty for all. show: returns a context manager that shows the reader's progress towards a
+    number of frames. Raises DatasetError: an unknown game, or no frames; FolderError; ExtraMissing.
     """
     from data.exchange.exporter import Exporter
     from data.exchange.sample_reader import SampleReader, newest_features
@@ -102,7 +113,7 @@ def export_dataset(
     pseudonym = None if settings.logins else Pseudonyms(store.root).of
     features = None if settings.pictures else newest_features(store.root)
     reader = SampleReader(store, found, pseudonym, pictures=settings.pictures, features=features)
-    with open_destination(out, store.root, overwrite=overwrite) as destination:
+    with open_destination(out, store.root, overwrite=overwrite) as destination, show(reader, len(frames)):
         return Exporter(reader, destination, settings).export(frames, found)
 
 
@@ -132,6 +143,23 @@ def report_lines(facts: Facts, out: str) -> list[str]:
     total = f"Exported {plural(facts.total, 'frame')} of {games}, {decimal(facts.size_bytes)}, to {printable(out)}"
     left_out = [f"Left out, as unreadable: {plural(facts.left_out, 'frame')}"] if facts.left_out else []
     return [*lines, *left_out, f"{total}: counted there."]
+
+
+@contextmanager
+def _display(reader: SampleReader, total: int) -> Iterator[None]:
+    """On a terminal show on stderr during the block how many frames were exported."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console, start = Console(stderr=True), time.monotonic()
+
+    def line() -> str:
+        left = time_left(reader.seen, total, time.monotonic() - start)
+        return f"{reader.seen:,} of {total:,} frames" + (left and f", {left}")
+
+    live = Live(get_renderable=line, console=console, refresh_per_second=2, transient=True, redirect_stdout=False)
+    with live if console.is_terminal else nullcontext():
+        yield
 
 
 def _game_ids(wanted: Sequence[str], names: Mapping[int, str]) -> set[int]:

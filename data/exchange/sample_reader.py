@@ -26,7 +26,7 @@ _NAMED = 20  # frames that were left out are named up to this number
 
 
 class SampleReader:
-    """Reads frames of a store. `left_out` counts those whose files are gone or no JPEG.
+    """Reads frames of a store. `seen` counts them, `left_out` those whose files are gone or no JPEG.
 
     Args:
         store: where the frames are.
@@ -51,6 +51,7 @@ class SampleReader:
         self._pictures = pictures
         self._features = features
         self.feature_size = 0  # of a vector; known after `find_features`
+        self.seen = 0
         self.left_out = 0
 
     def find_features(self, frames: Sequence[StoredFrame]) -> list[StoredFrame]:
@@ -72,6 +73,7 @@ class SampleReader:
         """Yield the frames' samples in order; leave out and count those without a JPEG file."""
         vectors = self._vectors(frames)
         for index, frame in enumerate(frames):
+            self.seen += 1
             jpeg, cause = self._read(frame) if self._pictures else (b"", "")
             if cause:
                 self.left_out += 1
