@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 What goes: frames, the trash, lines of manifests, rows, moves in journals, features, findings of the last check. What
-stays: a keyed hash in frames/forgotten.txt, from which nobody can compute the login. A download, an import and dbSync
-leave out the login, and its pseudonym in exports of this dataset. --allow removes the hash; it brings nothing back.
+stays: a hash in frames/forgotten.txt, from which nobody can compute the login without the secret in frames/.key. By it
+downloads, imports and dbSync leave out the login, and its pseudonym in exports of this dataset. --allow removes the
+hash; it brings nothing back.
 
 What this command cannot reach:
 - Exports, pages of checks, models and backups made before. The command prints the pseudonym that exports have.
 - Titles of other streams that mention the streamer.
+- The tables original_games and original_frames of the original program's database: drop them.
 - PostgreSQL keeps deleted bytes in its files for a while. VACUUM leaves them there; VACUUM FULL cleans the tables, but
   not the write-ahead log. To be sure with the embedded server: delete DOWNLOAD_PATH/postgres when no command runs, then
   run python -m data.dbSync, which rebuilds all rows from the folder.

@@ -70,7 +70,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
             found, removed = purge(store, catalog, before)
     verb = "Would remove" if args.dry_run else "Removed"
     day = datetime.fromtimestamp(max(before, 0), timezone.utc)
-    print(f"{verb} {removed}: from before {day:%Y-%m-%d %H:%M} UTC.")
+    print(f"{verb} {removed} from before {day:%Y-%m-%d %H:%M} UTC.")
     print("\n".join(_game_lines(found, store.game_names())), end="\n" if found.frames else "")
     return 0
 

@@ -49,7 +49,7 @@ def test_purge_removes_old_frames_with_their_lines_and_keeps_the_games(folder: F
     folder.save_report("check.csv", b"path,reason\n7/ann-1.jpg,menu\n7/ann-3.jpg,menu\n")
     done = run("data.purge", "--older-than", "30d")
     first, *games = done.stdout.splitlines()
-    assert first.startswith("Removed 3 frames, 3 rows, 1 finding of the last check: from before 20")
+    assert first.startswith("Removed 3 frames, 3 rows, 1 finding of the last check from before 20")
     assert games == ["  Chess: 2 frames", "  Go: 1 frame"]
     assert _paths(folder, catalog) == {young.path, future.path}
     assert len((folder.root / "7/manifest.jsonl").read_text().splitlines()) == 2
@@ -62,7 +62,7 @@ def test_dry_run_changes_nothing(folder: FrameFolder, catalog: Catalog, run: Run
     """It prints the counts that a run would have."""
     frame = _save(folder, catalog, "ann", 15)
     done = run("data.purge", "--older-than", "2w", "--dry-run")
-    assert done.stdout.startswith("Would remove 1 frame, 1 row: from before 20")
+    assert done.stdout.startswith("Would remove 1 frame, 1 row from before 20")
     assert _paths(folder, catalog) == {frame.path}
 
 
@@ -168,6 +168,6 @@ def test_purge_without_database_makes_none(folder: FrameFolder, run: Run):
     """Files go, and no server is made for rows that are not there."""
     frame = folder.save(7, "ann", [b"x"], [FrameDetails(0.0)])[0]
     done = run("data.purge", "--older-than", "1h", DB_HOST="")
-    assert done.stdout.startswith("Removed 1 frame: from before")
+    assert done.stdout.startswith("Removed 1 frame from before")
     assert not (folder.root / frame.path).exists()
     assert not (folder.root.parent / "postgres").exists()
