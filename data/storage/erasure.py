@@ -185,8 +185,9 @@ class Eraser:
         return sum(FeatureStore(network).remove(hashes) for network in networks)
 
     def _empty_trash(self, trashed: Iterable[TrashedFrame]) -> None:
-        for item in trashed:
-            path = self._root / item.path
+        # A process that was killed while it copied to another disk leaves a picture whose streamer nobody knows.
+        temporary = filter(is_temporary, (self._root / TRASH_FOLDER).glob("*/*/.*"))
+        for path in (*(self._root / item.path for item in trashed), *temporary):
             with folder_errors(path):
                 path.unlink(missing_ok=True)
             for folder in (path.parent, path.parent.parent, self._root / TRASH_FOLDER):

@@ -180,7 +180,8 @@ def test_hostile_lines_and_files_do_not_stop_it(folder: FrameFolder, catalog: Ca
     (folder.root / f"7/{ANN}-99.jpg").symlink_to(outside)
     with (folder.root / "7/manifest.jsonl").open("ab") as file:
         file.write(b'\n[[[[\n{"file": "' + ANN.encode() + b'-3.jpg", "title": "\xff\n{"file": "' + ANN.encode())
-    for place in (".changes", "7"):
+    (trash,) = folder.root.glob(f".trash/*/7/{BOB}-1.jpg")
+    for place in (".changes", "7", trash.parent):
         (folder.root / place / ".999999999-0123456789abcdef.tmp").write_text(ANN)
     with (folder.root / "check.csv").open("ab") as file:
         file.write(b'\xff\x00,"' + f"7/{ANN}-3.jpg".encode())
