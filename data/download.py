@@ -125,16 +125,17 @@ def _choose_games(
     from data.settings.lists import read_entries
     from data.twitch.categories import resolve_games
 
-    names = store.game_names().values()
+    known = store.game_names()
     if asked:
         if not (entries := read_entries(asked, "--game")):
             raise SettingsError("--game: no game is named; write a name or an id on each line of the file")
-        games = resolve_games(helix, entries, names)
+        games = resolve_games(helix, entries, known)
         _add_games(store, catalog, games)
         return {"games": frozenset(game.id for game in games)}
     excluded = {entry.casefold() for entry in read_entries(settings.exclude_games, "EXCLUDE_GAMES")}
     try:  # a misspelt name would exclude nothing. A game of the dataset may have left Twitch.
-        games = resolve_games(helix, excluded - {name.casefold() for name in names}, names)
+        unknown = excluded - {name.casefold() for name in known.values()} - {str(game_id) for game_id in known}
+        games = resolve_games(helix, unknown, known)
     except (CategoryNotFound, DirectoryUnavailable) as error:
         log.warning("EXCLUDE_GAMES: %s", error)
         games = []

@@ -26,6 +26,7 @@ from data.errors import DirectoryUnauthorized, ToolkitError, UndecodableVideo
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
 from data.storage.frame_store import FolderScan
+from data.storage.synchronisation import synchronise
 from data.video.images import decode_jpeg
 from tests.data.conftest import settings
 from tests.standin import CLIPS, Fault, RandomFaults, Standin, World, faults, looks_like_ad
@@ -147,8 +148,7 @@ def run_scenario(scenario: Scenario, catalog: Catalog, folder: FrameFolder) -> O
         begun = time.monotonic()
         stats, error = _run(scenario, values, catalog, folder)
         seconds = time.monotonic() - begun
-    plan = dbSync.plan_sync(catalog.snapshot(), folder.scan(), folder.game_names())
-    dbSync.apply_plan(plan, folder, catalog)
+    plan = synchronise(folder, catalog)
     files = list(folder.frames())
     return Outcome(
         logins=frozenset(frame.login for frame in files),
@@ -233,7 +233,7 @@ def _warnings() -> Iterator[list[str]]:
 def clear_dataset(catalog: Catalog, folder: FrameFolder) -> None:
     """Remove all files and rows, so that the next run starts with nothing."""
     folder.delete(list(folder.frames()))
-    dbSync.apply_plan(dbSync.plan_sync(catalog.snapshot(), folder.scan(), folder.game_names()), folder, catalog)
+    synchronise(folder, catalog)
 
 
 def _wrong(scan: FolderScan, folder: FrameFolder, catalog: Catalog) -> Iterator[str]:

@@ -29,11 +29,15 @@ def test_exact_names_take_one_request_in_total(standin):
 @pytest.mark.parametrize(
     ("entry", "known", "message"),
     [
-        ("SuperTuxCart", (), "Twitch has no category 'SuperTuxCart': did you mean 'SuperTuxKart'"),
-        ("Elden Rings", ["ELDEN RING", "Hades"], "did you mean 'ELDEN RING'?"),
-        ("super", (), "did you mean 'SuperTux' or 'SuperTuxKart'?"),
-        ("424242", (), "Twitch has no category id 424242: check its spelling"),
-        ("原神 \x1b[2J", (), r"Twitch has no category '原神 \x1b[2J': check its spelling"),
+        ("SuperTuxCart", {}, "Twitch has no category 'SuperTuxCart': did you mean 'SuperTuxKart'"),
+        ("Elden Rings", {7: "ELDEN RING", 8: "Hades"}, "did you mean 'ELDEN RING'?"),
+        ("My Chess", {10**12: "my chess"}, "'My Chess' is a game of this dataset, but no category of Twitch: add"),
+        ("1000000000000", {10**12: "my chess"}, "'1000000000000' is a game of this dataset, but no category"),
+        ("Gone From Twitch", {7: "Gone from Twitch"}, "no category 'Gone From Twitch': check its spelling"),
+        ("My Ches", {10**12: "my chess"}, "Twitch has no category 'My Ches': check its spelling"),
+        ("super", {}, "did you mean 'SuperTux' or 'SuperTuxKart'?"),
+        ("424242", {}, "Twitch has no category id 424242: check its spelling"),
+        ("原神 \x1b[2J", {}, r"Twitch has no category '原神 \x1b[2J': check its spelling"),
     ],
 )
 def test_unknown_entry_is_an_error_with_similar_names(standin, entry, known, message):

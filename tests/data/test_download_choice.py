@@ -9,8 +9,10 @@ from collections import Counter
 import pytest
 
 from data.entities import Game
+from data.errors import SettingsError
+from data.factories import make_exclusion
 from data.storage.pseudonyms import Forgotten
-from tests.data.conftest import CHANNELS
+from tests.data.conftest import CHANNELS, settings
 from tests.standin import Standin
 
 JUST_CHATTING = Game(509658, "Just Chatting")  # not a game: a download adds it only if it is asked for
@@ -64,18 +66,22 @@ def test_excluded_removed_and_forgotten_are_left_out(start, folder, catalog, tmp
     assert BZFLAG.id not in folder.game_names()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--game", "Super Tux"], "Twitch has no category 'Super Tux': did you mean 'SuperTux'"),
-        (["--game", "424242"], "Twitch has no category id 424242: "),
-        (["--game", "@/nowhere"], "--game: /nowhere cannot be read"),
-    ],
-)
-def test_unknown_game_is_an_error_before_the_first_frame(start, folder, options, message):
+def test_unknown_game_is_an_error_before_the_first_frame(start, folder):
     """Exit code 2, one line that says what to write instead; no game is added."""
-    process = start(*options)
+    process = start("--game", "BZFlag", "--game", "Super Tux")
     stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (2, "")
-    assert message in stderr
+    assert stderr.startswith("error: Twitch has no category 'Super Tux': did you mean 'SuperTux'")
+    assert stderr.count("\n") == 1
     assert not folder.game_names()
+
+
+def test_excluded_streamer_that_is_no_login_names_the_setting(tmp_path):
+    """A display name or an address would exclude nobody; letter case is no matter."""
+    with pytest.raises(
+        SettingsError, match=r"^EXCLUDE_STREAMERS: invalid login 'https://www\.twitch\.tv/ninja'; write"
+    ):
+        make_exclusion(settings(EXCLUDE_STREAMERS="ninja, https://www.twitch.tv/ninja", DOWNLOAD_PATH=tmp_path))
+    is_excluded = make_exclusion(settings(EXCLUDE_STREAMERS="Ninja", DOWNLOAD_PATH=tmp_path))
+    assert is_excluded("ninja")
+    assert not is_excluded("other")
