@@ -18,8 +18,9 @@ from data.storage.changes import FrameChanges, Move
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten
 from data.video.images import decode_jpeg
-from tests.data.conftest import Run, rows, settings
+from tests.data.conftest import Run, environment, rows, settings
 from tests.data.picture_sets import snapshot, write_picture
+from tests.pseudo_terminal import PseudoTerminal, command
 from tests.sample_videos import recording
 from tests.standin import CLIPS, Standin
 
@@ -309,6 +310,19 @@ def test_what_is_nothing_to_add_is_one_line_that_says_what_to_do(run: Run, pictu
     advice = {"set.zip": "unpack it", "empty": "it needs a folder for each game", "two": "one folder at a time"}
     assert len(done.stderr.splitlines()) == 1
     assert advice.get(name, "name its game first") in done.stderr
+
+
+def test_terminal_shows_how_far_an_import_is(server: dict[str, str], folder: FrameFolder, pictures: Path):
+    """The counts so far, in one line, which the total takes the place of; what is left out stands above it."""
+    for number in range(9):
+        write_picture(pictures / f"Chess/{number}.png")
+    (pictures / "Chess/bad.png").write_bytes(b"no picture")
+    env = environment(**server, DOWNLOAD_PATH=str(folder.root.parent))
+    with PseudoTerminal(command("data.add", str(pictures)), env, 120, 10) as terminal:
+        assert terminal.process.wait(60) == 0
+        terminal.wait_for(lambda lines: "Added 9 frames of 1 game; 1 file left out." in lines)
+        assert b" of 10 pictures, added " in terminal.written
+        assert any("bad.png is left out" in line for line in terminal.screen())
 
 
 def test_library_adds_without_the_command(
