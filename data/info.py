@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +40,7 @@ _EPILOG = """\
 
 _MIN_NAME = 12  # columns
 _TABLE_WIDTH = 80  # columns, unless the terminal is wider
-_MAX_LANGUAGES = 5  # named in the totals
+_MAX_LISTED = 5  # languages and removed games in the totals
 _MAX_CODE = 8  # characters of a language, whose codes have two
 
 
@@ -92,10 +92,9 @@ def report_lines(found: DatasetReport, width: int = _TABLE_WIDTH) -> list[str]:
 def _details(found: DatasetReport) -> Iterator[str]:
     """Yield what is known of the frames as a whole: languages, dates, suspects."""
     if languages := found.languages:
-        total, most = languages.total(), languages.most_common(_MAX_LANGUAGES)
+        total, most = languages.total(), languages.most_common(_MAX_LISTED)
         shares = [f"{_code(language)} {frames / total:.0%}" for language, frames in most]
-        others = [f"{len(languages) - len(most)} more"] if len(languages) > len(most) else []
-        yield f"Languages:      {', '.join(shares + others)}"
+        yield f"Languages:      {_listed(shares, len(languages))}"
     first, last = map(_date, found.dates)
     if first:
         yield f"Dates:          {first}{f' to {last}' if last != first else ''}"
@@ -107,7 +106,8 @@ def _details(found: DatasetReport) -> Iterator[str]:
 def _set_aside(found: DatasetReport) -> Iterator[str]:
     """Yield what the dataset has no more: removed games, trash, forgotten streamers."""
     if found.removed_games:
-        yield f"Removed games:  {', '.join(game.name for game in found.removed_games)}"
+        names = [game.name for game in found.removed_games[:_MAX_LISTED]]
+        yield f"Removed games:  {_listed(names, len(found.removed_games))}"
     if found.trash:
         yield f"Trash:          {plural(found.trash, 'frame')}"
     if found.forgotten:
@@ -143,6 +143,10 @@ def _few_languages(languages: Mapping[str, int]) -> str:
     """Return the most frequent language and the number of others, such as "en +12"."""
     others = f" +{len(languages) - 1}" if len(languages) > 1 else ""
     return f"{_code(next(iter(languages), ''))}{others}"
+
+
+def _listed(items: Sequence[str], total: int) -> str:
+    return ", ".join([*items, *([f"{total - len(items):,} more"] if total > len(items) else [])])
 
 
 def _code(language: str) -> str:
