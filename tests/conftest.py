@@ -32,7 +32,7 @@ _YOUNG_S = 60  # a folder of this age may belong to a run that is about to lock 
 _TRAININGS = ("test_create", "test_export", "test_interrupted", "test_machines")
 _NETWORKS = (
     *("test_trainer", "test_network", "test_model_files", "test_image_dataset", "test_feature_cache", "test_pipeline"),
-    *("test_synthetic_negatives", "test_shipped", "test_validation"),
+    *("test_synthetic_negatives", "test_shipped", "test_validation", "test_check"),
 )
 _GROUPS = dict.fromkeys(_TRAININGS, "trainings") | dict.fromkeys(_NETWORKS, "networks")
 # The groups that take longest come first, or they would end the run alone. Each worker also takes a second group at its

@@ -123,7 +123,8 @@ def places(trashed: int, relabelled: int) -> str:
 
 def effect_lines(effect: Effect) -> list[str]:
     """Return what cleaning does to the accuracy, in some lines for people."""
-    head = f"Accuracy on {plural(effect.streamers, 'streamer')} without a suspect, held out from a linear classifier"
+    who = f"{plural(effect.streamers, 'unsuspected streamer')} (duplicates aside)"
+    head = f"Accuracy on {who}, held out from a linear classifier"
     points = f"{100 * effect.gain:+.1f} points (95 % interval {100 * effect.low:+.1f} to {100 * effect.high:+.1f})"
     verdict = (
         "The suspects harm the accuracy: without them it rises."

@@ -84,7 +84,7 @@ def test_change_rows_tell_what_is_undone_and_unfinished():
 def test_effect_lines_say_plainly_whether_it_is_a_gain(low: float, high: float, verdict: str):
     """Only an interval above 0 counts as a gain."""
     numbers, line = check_tables.effect_lines(Effect(31, 0.912, 0.92, 0.008, low, high))
-    assert "31 streamers" in numbers
+    assert "31 unsuspected streamers" in numbers
     assert "91.2%" in numbers
     assert "92.0%" in numbers
     assert "+0.8 points" in numbers
