@@ -1,7 +1,7 @@
 """Game selection: which game a download fills next, and how many frames it needs.
 
-    games = those that were asked for; otherwise all games of the dataset without EXCLUDE_GAMES,
-        and popular ones while it has fewer than MAX_GAMES
+    games = those that were asked for; otherwise all games of the dataset that Twitch knows, and popular ones while
+        it has fewer than MAX_GAMES, without EXCLUDE_GAMES
     leave out removed games, games with UNTIL frames, and those that have a round or a cooldown
     take the game with the fewest frames
 
@@ -17,7 +17,7 @@ from itertools import islice
 
 from data.collection.interfaces import FrameIndex, FrameWriter, StreamDirectory
 from data.collection.state import CollectionStats, CollectorSettings
-from data.entities import Game
+from data.entities import Game, is_own_id
 
 
 class GameSelector:
@@ -72,7 +72,8 @@ class GameSelector:
     def _is_wanted(self, game: Game) -> bool:
         if self._settings.games is not None:
             return game.id in self._settings.games
-        return not self._settings.excluded_games & {str(game.id), game.name.casefold()}
+        # Nobody streams a game that Twitch does not know, and Helix refuses its id.
+        return not (is_own_id(game.id) or self._settings.excluded_games & {str(game.id), game.name.casefold()})
 
     def _add_games(self, frames: dict[Game, int], removed: Mapping[int, Game], should_stop: Callable[[], bool]) -> None:
         """Add popular games with enough live streams to the dataset and to `frames`, once every `games_interval_s`."""

@@ -811,6 +811,16 @@ def test_removed_games_are_left_out_until_they_are_asked_for(settings):
     assert counts(dataset) == {2: 10, 3: 10}
 
 
+def test_games_that_twitch_does_not_know_are_left_out(settings):
+    """An imported game with an id of our own gives no frame and is not missing for --until."""
+    own = Game(10**12, "my own game")
+    twitch, dataset = FakeTwitch(many(A)), dataset_of(A, own)
+    stats = collector(twitch, dataset, replace(settings, frames=None, until=5, max_games=2)).run()
+    assert counts(dataset) == {1: 5}
+    assert stats.missing == 0
+    assert twitch.calls[f"streams of {own.id}"] == 0
+
+
 def test_a_game_that_is_removed_during_a_grab_stays_removed():
     """The frames in flight are dropped: they would bring the folder back."""
 
