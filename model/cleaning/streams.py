@@ -77,7 +77,7 @@ class StreamMatch:
 
 def match(features: np.ndarray, streams: Streams, classes: int) -> StreamMatch:
     """Judge all streams by whitened features, float32 (n, k)."""
-    judges = _Judges.of(features, streams, classes)
+    judges = Judges.of(features, streams, classes)
     labels, changes = streams.labels.copy(), np.zeros(len(streams.labels), np.int64)
     for _ in range(_MAX_ROUNDS):
         margins, best = _margins(judges.of_streams(labels), labels)
@@ -102,7 +102,9 @@ def _margins(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray,
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Judges:
+class Judges:
+    """Both judges, with all that does not depend on the labels."""
+
     features: np.ndarray  # float32 (n, k)
     means: np.ndarray  # of streams, float32 (s, k)
     streams: Streams
@@ -111,7 +113,8 @@ class _Judges:
     votes: np.ndarray  # of each neighbour, float32 (n, NEIGHBOURS), adding up to 1
 
     @classmethod
-    def of(cls, features: np.ndarray, streams: Streams, classes: int) -> _Judges:
+    def of(cls, features: np.ndarray, streams: Streams, classes: int) -> Judges:
+        """Return the judges of whitened features, float32 (n, k)."""
         neighbours, votes = nearest_streams(unit_rows(features), streams)
         return cls(features, group_means(features, streams.of_frame), streams, classes, neighbours, votes)
 

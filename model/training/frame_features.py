@@ -47,6 +47,16 @@ class CheckInputs:
     thumbnails: np.ndarray  # grey, uint8 (n, 900)
 
 
+@dataclass(frozen=True, slots=True)
+class StoredFeatures:
+    """Frames that can be decoded, with their hashes, and what is stored of each."""
+
+    frames: Sequence[StoredFrame]
+    vectors: FeatureStore
+    thumbnails: FeatureStore
+    screens: dict[str, list[bytes]]  # keys of the example screens' vectors, by kind
+
+
 def collect(
     settings: Settings,
     store: FrameStore,
@@ -58,6 +68,21 @@ def collect(
 
     Raises DatasetError: no readable frame. SettingsError, ModelError, FolderError.
     """
+    stored = fill(settings, store, frames, log, progress)
+    hashes = [frame.sha256 for frame in stored.frames]
+    features, projection = space.project(lambda: stored.vectors.batches(hashes), len(hashes))
+    negatives = {kind: projection.apply(stored.vectors.get(keys)[0]) for kind, keys in stored.screens.items()}
+    return CheckInputs(stored.frames, features, negatives, stored.thumbnails.get(hashes)[0])
+
+
+def fill(
+    settings: Settings,
+    store: FrameStore,
+    frames: Sequence[StoredFrame],
+    log: Callable[[str], None],
+    progress: Progress = no_progress,
+) -> StoredFeatures:
+    """Compute and store what is missing of these frames, and return where it is. Raises as `collect` does."""
     network = _Network.of(settings)
     root = Path(store.location) / FEATURES_FOLDER
     vectors, thumbnails = FeatureStore(root / network.folder), FeatureStore(root / THUMBNAILS)
@@ -76,7 +101,7 @@ def collect(
             backbone = network.load()
             _add_screens(vectors, {kind: keys for kind, keys in screens.items() if unseen & set(keys)}, backbone)
             _add_vectors(store, vectors, wanted, backbone, progress)
-    return _inputs(vectors, thumbnails, frames, screens)
+    return StoredFeatures(frames, vectors, thumbnails, screens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +202,3 @@ def _add_vectors(
 def _screen_key(kind: str, index: int) -> bytes:
     """Return the key of an example screen, in place of a file's hash."""
     return hashlib.sha256(f"{kind} {_SEED} {index}".encode()).digest()
-
-
-def _inputs(
-    vectors: FeatureStore,
-    thumbnails: FeatureStore,
-    frames: Sequence[StoredFrame],
-    screens: dict[str, list[bytes]],
-) -> CheckInputs:
-    hashes = [frame.sha256 for frame in frames]
-    features, projection = space.project(lambda: vectors.batches(hashes), len(hashes))
-    negatives = {kind: projection.apply(vectors.get(keys)[0]) for kind, keys in screens.items()}
-    return CheckInputs(frames, features, negatives, thumbnails.get(hashes)[0].astype(np.uint8))
