@@ -127,15 +127,15 @@ def effect_lines(effect: Effect) -> list[str]:
     head = f"Accuracy on {who}, held out from a linear classifier"
     points = f"{100 * effect.gain:+.1f} points (95 % interval {100 * effect.low:+.1f} to {100 * effect.high:+.1f})"
     verdict = (
-        "The suspects harm the accuracy: without them it rises."
+        "Cleaning helps: the suspects harm the accuracy."
         if effect.low > 0
-        else "Without the suspects the accuracy falls: keep them, or look at each."
+        else "Cleaning harms: keep the suspects, or look at each of them."
         if effect.high < 0
-        else "That is no gain that can be told from chance. Cleaning does not make this dataset train a better model."
+        else "No gain: the difference may be chance. Cleaning does not make this dataset train a better model."
     )
     return [
-        f"{head}: {percent(effect.before)} of frames after training with the suspects, "
-        f"{percent(effect.after)} without: {points}.",
+        f"{head}: {percent(effect.before)} of frames when it trains on all others, "
+        f"{percent(effect.after)} when those are cleaned: {points}.",
         verdict,
     ]
 

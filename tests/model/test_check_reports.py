@@ -79,7 +79,7 @@ def test_change_rows_tell_what_is_undone_and_unfinished():
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(0.01, 0.03, "harm the accuracy"), (-0.01, 0.03, "no gain"), (-0.03, -0.01, "the accuracy falls")],
+    [(0.01, 0.03, "Cleaning helps"), (-0.01, 0.03, "No gain"), (-0.03, -0.01, "Cleaning harms")],
 )
 def test_effect_lines_say_plainly_whether_it_is_a_gain(low: float, high: float, verdict: str):
     """Only an interval above 0 counts as a gain."""
