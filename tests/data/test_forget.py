@@ -140,13 +140,10 @@ def test_allow_undoes_the_block(folder: FrameFolder, run: Run):
 
 
 @pytest.mark.parametrize(
-    "word", ["../../etc", "", "a-b", "\x1b[31mann", "https://www.twitch.tv/videos/1", "ann\n", "ан", "x" * 26]
+    "word", ["../../etc", "", "a-b", "\x1b[31mann", "https://www.twitch.tv/videos/1", "анна", "x" * 26]
 )
 def test_words_that_are_no_login_are_refused(folder: FrameFolder, run: Run, word: str):
     """A path, a recording or an escape code ends the command before it changes anything, without being printed raw."""
-    if word == "ann\n":
-        assert run("data.forget", "--dry-run", word).returncode == 0  # a line end that was copied with it
-        return
     done = run("data.forget", BOB, word)
     assert done.returncode == 2
     assert "\x1b" not in done.stderr
