@@ -133,6 +133,7 @@ class Forgotten:
             status = path.stat()
         state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if state != self._state:
+            self._pseudonyms = Pseudonyms(self._root)  # the key may be another one, too
             # The state is older than what is read: a change in between is seen by the next call.
             self._hashes, self._state = _hashes(self._root, _read_lines(self._root)), state
         return self._hashes

@@ -98,6 +98,17 @@ def test_forgotten_login_is_held_until_it_is_removed_also_for_who_looked_before(
     assert download.holds("bob")
 
 
+def test_new_key_is_seen_by_who_read_the_old_one(tmp_path: Path):
+    """The cure of a damaged key, to delete both files and to forget again, works for a running download."""
+    download = Forgotten(tmp_path)
+    Forgotten(tmp_path).add("ann")
+    assert download.holds("ann")
+    (tmp_path / ".key").unlink()
+    (tmp_path / "forgotten.txt").unlink()
+    Forgotten(tmp_path).add("ann")
+    assert download.holds("ann")
+
+
 def test_pseudonym_of_a_forgotten_login_is_held_too(tmp_path: Path):
     """An export of the dataset, whose logins are pseudonyms, does not bring the streamer back."""
     Forgotten(tmp_path).add("ann")
