@@ -109,7 +109,7 @@ def _measure(kind: str, dataset: Path, scratch: Path, size: int, args: argparse.
         ours.append(_timed(words, {"DOWNLOAD_PATH": str(dataset), "DB_HOST": ""}, out))
         if others:
             words = [others, "-c", _OTHERS[kind], str(dataset / "frames"), str(out)]
-            theirs.append(_timed(words, {"HF_HUB_OFFLINE": "1"}, out))
+            theirs.append(_timed(words, {"HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}, out))
     for name, runs in ((kind, ours), ("  alternative", theirs)):
         if runs:
             seconds, cpu_s, peak = (statistics.median(values) for values in zip(*runs, strict=True))

@@ -1,11 +1,13 @@
 """Exporter: frames of the dataset go, in shards, to a destination, and are read back from there.
 
-split the streamers; put each split's frames into random order; cut them into shards
-for each shard:
-    read its frames; pack them into files; write the files
-    read the files again; compare the path and the SHA-256 of each sample with what was packed
-write the format's metadata, the games' names, the card, the description for machines
-write export.json: what there must be, so that a reader can tell whether it has everything
+    split the streamers; put each split's frames into random order; cut them into shards
+    for each shard:
+        read its frames; pack them into files; write the files
+        read the files again; compare their SHA-256, and the paths of their samples with those of the frames
+    write the format's metadata, the games' names, the card, the description for machines
+    write export.json: what there must be, so that a reader can tell whether it has everything
+
+Memory holds one shard, up to three times.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import hashlib
 import json
 import logging
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 
 from data.entities import StoredFrame
@@ -22,8 +24,7 @@ from data.errors import DatasetError, FolderError
 from data.exchange.card import to_card
 from data.exchange.croissant import to_croissant
 from data.exchange.destination import MANIFEST_FILE, Destination
-from data.exchange.export_records import DamagedFile, translate_damage
-from data.exchange.facts import Facts
+from data.exchange.facts import ExportedFile, Facts
 from data.exchange.formats import make_format
 from data.exchange.layout import Format, IndexFile, Layout, Shard
 from data.exchange.sample import SPLITS, Sample, columns
@@ -99,35 +100,33 @@ class Exporter:
                 yield sample
 
         files = packer.pack(shard, samples())
+        hashes = {name: hashlib.sha256(content).digest() for name, content in files.items()}
         facts.size_bytes += sum(map(len, files.values()))
         if packer.max_frames is None:
             for name, content in files.items():
-                facts.add_file(name, content, len(frames))
+                facts.files[name] = ExportedFile(len(frames), len(content), hashes[name].hex())
         self._destination.write(files)
-        names = list(files)
         del files  # a shard is large: not twice in memory
-        self._check(packer, names, {frame.path: frame.sha256 for frame in frames})
+        self._check(packer, hashes, {frame.path for frame in frames})
         facts.add(shard.split, frames)
         log.info("%s: %s", shard.name, plural(len(frames), "frame"))
 
-    def _check(self, packer: Format, names: Sequence[str], packed: Mapping[str, bytes]) -> None:
-        files = self._destination.read(names)
-        try:
-            with translate_damage():
-                found = {
-                    path: hashlib.sha256(jpeg).digest() if self._settings.pictures else packed.get(path)
-                    for path, jpeg in packer.unpack(files)
-                }
-        except DamagedFile as error:
-            raise FolderError(f"{names[0]} cannot be read back: {_CURE}") from error
-        if found != packed:
-            raise FolderError(f"{names[0]}: {len(packed):,} frames were written, {len(found):,} read back: {_CURE}")
+    def _check(self, packer: Format, hashes: Mapping[str, bytes], paths: Set[str]) -> None:
+        """Read the files of a shard; compare their SHA-256 and the paths of their samples. Raises FolderError."""
+        files = self._destination.read(list(hashes))
+        for name, content in files.items():
+            if hashlib.sha256(content).digest() != hashes[name]:
+                raise FolderError(f"{name} differs from what was written: {_CURE}")
+        found = list(packer.paths(files))
+        if len(found) != len(paths) or set(found) != paths:
+            raise FolderError(f"{next(iter(files))}: {len(paths):,} frames written, {len(found):,} found: {_CURE}")
 
     def _write_descriptions(self, lists: Sequence[IndexFile], facts: Facts) -> None:
         """Write the files that follow the shards, export.json last, and read them back. Raises FolderError."""
         for file in lists:
             if file.samples:
-                facts.add_file(file.name, file.content, file.samples)
+                sha256 = hashlib.sha256(file.content).hexdigest()
+                facts.files[file.name] = ExportedFile(file.samples, len(file.content), sha256)
         files = {file.name: file.content for file in lists}
         games = "".join(f"{game_id}\t{name}\n" for game_id, name in facts.layout.games.items())
         files |= {"games.tsv": games.encode(), "README.md": to_card(facts).encode()}

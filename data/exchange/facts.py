@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -45,10 +44,6 @@ class Facts:
             self.languages[frame.details.language] += 1
             if day := to_iso(frame.details.grabbed_at)[:10]:
                 self.days.add(day)
-
-    def add_file(self, name: str, content: bytes, samples: int) -> None:
-        """Note a file that holds or lists samples."""
-        self.files[name] = ExportedFile(samples, len(content), hashlib.sha256(content).hexdigest())
 
     def samples_of(self, split: Split) -> int:
         """Return the number of a split's samples."""

@@ -44,10 +44,9 @@ class FiftyOneDataset:
             self._documents.append(json.dumps(self._document(name, shard.split, sample)))
         return files
 
-    def unpack(self, files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-        """Yield each sample's path in the dataset and its JPEG bytes."""
-        for name, jpeg in files.items():
-            yield name.partition("/")[2], jpeg
+    def paths(self, files: Mapping[str, bytes]) -> Iterator[str]:
+        """Yield each sample's path in the dataset."""
+        return (name.partition("/")[2] for name in files)
 
     def finish(self) -> list[IndexFile]:
         """Return the samples' documents and the fields."""

@@ -41,11 +41,11 @@ class ImageFolder:
             self._lines[shard.split].append(json.dumps(line) + "\n")
         return files
 
-    def unpack(self, files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-        """Yield each sample's path in the dataset and its JPEG bytes."""
-        for name, jpeg in files.items():
+    def paths(self, files: Mapping[str, bytes]) -> Iterator[str]:
+        """Yield each sample's path in the dataset."""
+        for name in files:
             _, folder, file_name = name.split("/")
-            yield f"{self._game_ids[folder]}/{file_name}", jpeg
+            yield f"{self._game_ids[folder]}/{file_name}"
 
     def finish(self) -> list[IndexFile]:
         """Return the metadata of each split."""

@@ -52,8 +52,8 @@ class Format(Protocol):
     def pack(self, shard: Shard, samples: Iterable[Sample]) -> dict[str, bytes]:
         """Return the files of a shard by name. `samples` are read once, in their order."""
 
-    def unpack(self, files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-        """Yield each sample's path in the dataset, and its JPEG bytes, from the files of a shard."""
+    def paths(self, files: Mapping[str, bytes]) -> Iterator[str]:
+        """Yield each sample's path in the dataset from the files of a shard, which are as `pack` returned them."""
 
     def finish(self) -> list[IndexFile]:
         """Return the files that follow the last shard."""

@@ -24,7 +24,6 @@ from arro3.core import (
     Schema,
     fixed_size_list_array,
     struct_array,
-    struct_field,
 )
 from arro3.io import read_parquet, write_parquet
 
@@ -72,17 +71,13 @@ class ParquetShards:
         )
         return {f"{shard.name}.parquet": content.getvalue()}
 
-    def unpack(self, files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-        """Yield each sample's path in the dataset and its JPEG bytes, as files of `pack` hold them."""
+    def paths(self, files: Mapping[str, bytes]) -> Iterator[str]:
+        """Yield each sample's path in the dataset."""
         for content in files.values():
             for batch in read_parquet(io.BytesIO(content)):
-                names = [f"{login}-{number}.jpg" for login, number in _values(batch, "login", "number")]
-                jpegs = [b""] * batch.num_rows
-                if self._layout.pictures:
-                    image = batch.column("image")
-                    jpegs, names = struct_field(image, 0).to_pylist(), struct_field(image, 1).to_pylist()
-                for (game_id,), name, jpeg in zip(_values(batch, "game_id"), names, jpegs, strict=True):
-                    yield f"{game_id}/{name}", jpeg
+                columns = (batch.column(name).to_pylist() for name in ("game_id", "login", "number"))
+                for game_id, login, number in zip(*columns, strict=True):
+                    yield f"{game_id}/{login}-{number}.jpg"
 
     def finish(self) -> list[IndexFile]:
         """Return the files that follow the shards: none."""
@@ -119,7 +114,3 @@ def _column(kind: str, values: list[Any]) -> Array:
     if kind == "time":  # Arrow parses ISO 8601
         return Array(values, type=DataType.string()).cast(_TYPES[kind])
     return Array(values, type=_TYPES[kind])
-
-
-def _values(batch: RecordBatch, *names: str) -> Iterator[tuple[Any, ...]]:
-    return zip(*(batch.column(name).to_pylist() for name in names), strict=True)

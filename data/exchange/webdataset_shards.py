@@ -39,13 +39,15 @@ class WebDatasetShards:
         content.write(bytes(-content.tell() % tarfile.RECORDSIZE))
         return {f"{shard.name}.tar": content.getvalue()}
 
-    def unpack(self, files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-        """Yield each sample's path in the dataset and its JPEG bytes, as files of `pack` hold them."""
+    def paths(self, files: Mapping[str, bytes]) -> Iterator[str]:
+        """Yield each sample's path in the dataset."""
         for content in files.values():
-            with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-                for member in archive:
-                    if member.name.endswith(".jpg") and (file := archive.extractfile(member)):
-                        yield member.name, file.read()
+            offset = 0
+            while name := content[offset : offset + 100].rstrip(b"\0").decode():
+                if name.endswith(".jpg"):
+                    yield name
+                size = int(content[offset + 124 : offset + 135], 8)
+                offset += tarfile.BLOCKSIZE + size + -size % tarfile.BLOCKSIZE
 
     def finish(self) -> list[IndexFile]:
         """Return the files that follow the shards: none."""

@@ -162,6 +162,20 @@ def test_failed_export_leaves_nothing(dataset: FrameFolder, tmp_path: Path):
     assert tree(tmp_path) == before
 
 
+def test_kill_between_the_renames_loses_neither_export(dataset: FrameFolder, tmp_path: Path):
+    """The earlier export, which had just been moved aside, is back if the next run fails, and else replaced."""
+    export(dataset, tmp_path / "out")
+    before = tree(tmp_path)
+    (tmp_path / "out").rename(tmp_path / ".out.export-old")
+    with pytest.raises(FolderError, match="--overwrite"):
+        export(dataset, tmp_path / "out")
+    assert tree(tmp_path) == before
+    (tmp_path / "out").rename(tmp_path / ".out.export-old")
+    export(dataset, tmp_path / "out", "parquet", overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert errors(tmp_path / "out") == []
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_memory_store_gets_the_same_files_as_a_folder(dataset: FrameFolder, tmp_path: Path, kind: str):
     """memory:// stands for every store of fsspec: the same names and bytes, and no mark at the end."""
