@@ -1,7 +1,7 @@
 """Split by streamer: train, validation and test. A streamer, and so a stream, is never in two of them.
 
-Each game gives its streamers to the splits in the proportion that was asked for: the first to train, so that no game
-is unknown there, then one to each other split as far as they last.
+Each game gives its streamers to the splits in the proportion that was asked for, but at least one to each split, if
+half of the streamers are left for train then. So a game of three has two in train and one in validation.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ def split_by_streamer(frames: Iterable[StoredFrame], fractions: Sequence[float],
 
 
 def _quotas(streamers: int, fractions: Sequence[float]) -> list[float]:
-    """Return how many of a game's streamers each split wants: at least one, as long as there are enough."""
-    wanted = [split for split, fraction in enumerate(fractions) if fraction > 0]
-    if streamers <= len(wanted):
-        return [float(split in wanted[:streamers]) for split in range(len(fractions))]
+    """Return how many of a game's streamers each split wants; the first one, train, always wants some."""
+    others = [split for split, fraction in enumerate(fractions) if split and fraction > 0]
+    if streamers // 2 < len(others):
+        few = others[: streamers // 2]
+        return [float(streamers - len(few)), *(float(split in few) for split in range(1, len(fractions)))]
     least = [max(1.0, streamers * fraction) if fraction > 0 else 0.0 for fraction in fractions]
     return [streamers * quota / sum(least) for quota in least]
 

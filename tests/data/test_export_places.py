@@ -27,7 +27,7 @@ from tests.data.conftest import REPOSITORY, environment
 from tests.data.exports import make_dataset, manifest
 
 FORMATS = ["parquet", "webdataset", "imagefolder", "fiftyone"]
-KILLS = 4  # make soak: forty
+KILLS = 4
 
 
 @pytest.fixture(scope="module")

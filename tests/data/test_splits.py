@@ -37,10 +37,18 @@ def test_every_game_is_in_train_whoever_plays_what(seed: int):
 
 @pytest.mark.parametrize(
     ("streamers", "expected"),
-    [(1, (1, 0, 0)), (2, (1, 1, 0)), (3, (1, 1, 1)), (5, (3, 1, 1)), (10, (8, 1, 1)), (100, (80, 10, 10))],
+    [
+        (1, (1, 0, 0)),
+        (2, (1, 1, 0)),
+        (3, (2, 1, 0)),
+        (4, (2, 1, 1)),
+        (5, (3, 1, 1)),
+        (10, (8, 1, 1)),
+        (100, (80, 10, 10)),
+    ],
 )
 def test_each_game_gives_its_streamers_in_proportion(streamers: int, expected: tuple[int, ...]):
-    """One for each split as far as they last, then by the fractions; games share no streamer here."""
+    """One for each split as long as train has half of them, then by the fractions; games share no streamer here."""
     logins = {game: [f"login_{game}_{number}" for number in range(streamers)] for game in (1, 2, 3)}
     split_of = split_by_streamer(frames(logins), FRACTIONS, 0)
     for names in logins.values():
