@@ -34,7 +34,6 @@ hash; it brings nothing back.
 What this command cannot reach:
 - Exports, pages of checks, models and backups made before. The command prints the pseudonym that exports have.
 - Titles of other streams that mention the streamer.
-- The tables original_games and original_frames of the original program's database: drop them.
 - PostgreSQL keeps deleted bytes in its files for a while. VACUUM leaves them there; VACUUM FULL cleans the tables, but
   not the write-ahead log. To be sure with the embedded server: delete DOWNLOAD_PATH/postgres when no command runs, then
   run python -m data.dbSync, which rebuilds all rows from the folder.
@@ -103,6 +102,8 @@ def forget(store: FrameFolder, catalog: Catalog | None, logins: Sequence[str]) -
             doomed = eraser.find(lambda frame: frame.login in names)
             found = eraser.erase(doomed, lambda frame: frame.login in names, words=names)
         total += found
+    if catalog:
+        catalog.remove_original_rows(names)
     store.remove_stale_files(store.scan())
     eraser.check_readable()
     return total

@@ -41,6 +41,8 @@ def printable_line(text: str) -> str:
 
     Names come from the network: a tab would break games.tsv, a NUL PostgreSQL, an escape sequence the terminal.
     """
+    if text.isprintable() and "  " not in text:  # the usual case: the only white space is single spaces
+        return text.strip()
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 

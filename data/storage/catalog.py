@@ -153,6 +153,20 @@ class Catalog:
         """Remove the rows of frames and recount; a frame without a row is no error."""
         self.apply(CatalogChanges(removed_paths=[frame.path for frame in frames]))
 
+    def remove_original_rows(self, logins: Iterable[str]) -> int:
+        """Delete the rows of these logins from the original program's tables, which a take-over keeps; return how many.
+
+        A path names a login too.
+        """
+        names = statements.to_array(logins)
+
+        def work(connection: sa.Connection) -> int:
+            tables = connection.scalars(statements.ORIGINAL_FRAMES).all()
+            deletions = (sa.text(statements.REMOVE_ORIGINAL.format(table)) for table in tables)
+            return sum(connection.execute(deletion, {"logins": names}).rowcount for deletion in deletions)
+
+        return self._in_transaction(work)
+
     def snapshot(self) -> CatalogSnapshot:
         """Return all rows at one moment."""
 

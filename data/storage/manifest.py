@@ -23,8 +23,9 @@ from typing import Any
 
 from data.atomic import atomic_file
 from data.entities import NO_DETAILS, FrameDetails, StoredFrame
+from data.errors import FolderError
 from data.readers import read_regular_file
-from data.text import printable_line
+from data.text import printable, printable_line
 
 MANIFEST_FILE = "manifest.jsonl"
 _MAX_BYTES = 4 << 30  # ten million frames
@@ -35,13 +36,19 @@ _MAX_TEXT = 1000  # characters of a title or an origin
 
 
 def append(folder: Path, frames: Iterable[StoredFrame]) -> None:
-    """Append a line for each frame to the manifest of a game's `folder`, locked by the caller. Raises OSError."""
+    """Append a line for each frame to the manifest of a game's `folder`, locked by the caller.
+
+    Raises OSError, FolderError.
+    """
     lines = "".join(map(to_line, frames)).encode()
     if not lines:
         return
     # Read too: a killed process may have left a line without an end. NOFOLLOW: a link may lead anywhere.
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-    with os.fdopen(os.open(folder / MANIFEST_FILE, flags, 0o666), "rb+", buffering=0) as file:
+    path = folder / MANIFEST_FILE
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise FolderError(f"{printable(str(path))} is not a regular file: move it away; data.dbSync writes a new one.")
+    with os.fdopen(os.open(path, flags, 0o666), "rb+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(-1, os.SEEK_END)

@@ -14,7 +14,7 @@ from data.atomic import publish, temporary_files
 from data.entities import StoredFrame
 from data.readers import read_regular_file
 from data.storage.journal import FileMove
-from data.storage.numbered_files import last_number
+from data.storage.numbered_files import last_numbers
 
 _MAX_BYTES = 64 << 20  # of a frame
 
@@ -25,18 +25,17 @@ class FreePaths:
     def __init__(self, root: Path, taken: Collection[str] = ()) -> None:
         self._root = root
         self._given = set(taken)
-        self._numbers: dict[tuple[int, str], int] = {}
+        self._numbers: dict[int, dict[str, int]] = {}  # by game and login, the largest number
 
     def next_path(self, game_id: int, login: str) -> str:
         """Return the path of the login's next frame in this game."""
-        folder = self._root / str(game_id)
-        number = self._numbers.get((game_id, login))
-        if number is None:
-            number = last_number(folder, login) if folder.is_dir() else 0
-        frame = StoredFrame(game_id, login, number + 1)
+        if game_id not in self._numbers:
+            folder = self._root / str(game_id)
+            self._numbers[game_id] = last_numbers(folder) if folder.is_dir() else {}
+        frame = StoredFrame(game_id, login, self._numbers[game_id].get(login, 0) + 1)
         while frame.path in self._given:
             frame = replace(frame, number=frame.number + 1)
-        self._numbers[game_id, login] = frame.number
+        self._numbers[game_id][login] = frame.number
         self._given.add(frame.path)
         return frame.path
 

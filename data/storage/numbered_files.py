@@ -14,6 +14,8 @@ from pathlib import Path
 
 from data.atomic import folder_lock, publish, temporary_files
 
+_FRAME = re.compile(r"([a-z0-9_]{1,25})-([1-9][0-9]{0,16})\.jpg", re.ASCII)
+
 
 def write_numbered(
     folder: Path,
@@ -66,10 +68,17 @@ def _publish(temporary: Path, folder: Path, login: str, number: int, tried: list
 
 
 def last_number(folder: Path, login: str) -> int:
-    """Return the largest number among the login's frames in this game's folder; 0 without frames.
+    """Return the largest number among the login's frames in this game's folder; 0 without frames."""
+    return last_numbers(folder).get(login, 0)
+
+
+def last_numbers(folder: Path) -> dict[str, int]:
+    """Return the largest number by login of the frames in a game's folder. Raises OSError.
 
     Numbers of 18 digits, which nobody reaches, do not count: the next one would have 19, which is no frame's name.
     """
-    pattern = re.compile(rf"{login}-([1-9][0-9]{{0,16}})\.jpg", re.ASCII)
+    numbers: dict[str, int] = {}
     with os.scandir(folder) as entries:
-        return max((int(match[1]) for entry in entries if (match := pattern.fullmatch(entry.name))), default=0)
+        for match in filter(None, (_FRAME.fullmatch(entry.name) for entry in entries)):
+            numbers[match[1]] = max(int(match[2]), numbers.get(match[1], 0))
+    return numbers

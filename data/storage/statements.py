@@ -40,6 +40,14 @@ REMOVE_IDENTICAL = sa.text("""
     )
     SELECT path FROM removed
 """)
+ORIGINAL_FRAMES = sa.text("""
+    SELECT oid::regclass::text FROM pg_class
+    WHERE relkind = 'r' AND pg_table_is_visible(oid) AND relname ~ '^original_frames(_[0-9]+)?$'
+""")
+REMOVE_ORIGINAL = r"""
+    DELETE FROM {} WHERE lower(user_login) = ANY(CAST(:logins AS text[]))
+        OR substring(lower(path) FROM '([a-z0-9_]{{1,25}})-[0-9]+\.jpg$') = ANY(CAST(:logins AS text[]))
+"""
 _GIVEN = """
     WITH given AS (
         SELECT path, game_id, user_login, decode(nullif(hash, ''), 'hex') AS sha256,

@@ -281,3 +281,19 @@ def test_forget_beside_a_download_ends_the_collection_of_the_streamer(
     files, rows, _trashed = _state(folder, catalog)
     assert files == rows
     assert len(files) >= 20
+
+
+def test_rows_of_the_original_program_go_too(catalog: Catalog, folder: FrameFolder, engine: sa.Engine):
+    """A take-over keeps the original tables, whose rows name streamers by login and by path."""
+    folder.add_games([Game(7, "Chess")])
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE original_frames_2 (path text, user_login text)"))
+        rows = "('C:\\x\\7\\ann-1.jpg', NULL), ('7/bob-1.jpg', 'bob'), (NULL, 'Ann')"
+        connection.execute(sa.text(f"INSERT INTO original_frames_2 VALUES {rows}"))
+    try:
+        forget(folder, catalog, ["ann"])
+        with engine.begin() as connection:
+            assert list(connection.scalars(sa.text("SELECT user_login FROM original_frames_2"))) == ["bob"]
+    finally:
+        with engine.begin() as connection:
+            connection.execute(sa.text("DROP TABLE original_frames_2"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame
+from data.errors import FolderError
 from data.storage import manifest
 from data.storage.frame_folder import FrameFolder
 
@@ -121,3 +122,14 @@ def test_a_line_by_hand_without_a_hash_has_its_details(folder: FrameFolder):
     folder.save(7, "ann", [b"a"])
     (folder.root / "7/manifest.jsonl").write_text('{"file": "ann-1.jpg", "title": "x"}\n')
     assert folder.described([StoredFrame(7, "ann", 1)])[0].details.title == "x"
+
+
+def test_a_manifest_that_is_a_link_is_refused_by_name(folder: FrameFolder, tmp_path: Path):
+    """What it leads to is not written to; the message says what to do."""
+    folder.save(7, "ann", [b"a"])
+    path = folder.root / "7/manifest.jsonl"
+    path.unlink()
+    path.symlink_to(tmp_path / "other")
+    with pytest.raises(FolderError, match="is not a regular file: move it away"):
+        folder.save(7, "ann", [b"b"])
+    assert not (tmp_path / "other").exists()
