@@ -96,5 +96,5 @@ def test_principal_components_keep_the_distances(shape: tuple[int, int]):
     features = rng.normal(size=(shape[0], 6)) @ rng.normal(size=(6, shape[1]))
     found = linear_head.principal_components(features, 10)
     assert found.shape == (shape[0], 6)
-    between = [np.linalg.norm(one[1:] - one[:-1], axis=1) for one in (features, found)]
-    assert np.allclose(*between, rtol=1e-3)
+    before, after = (np.linalg.norm(one[1:] - one[:-1], axis=1) for one in (features, found))
+    assert np.allclose(before, after, rtol=1e-3)
