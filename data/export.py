@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--without-pictures", action="store_true", help="only the columns and features, as Parquet")
     parser.add_argument("--logins", action="store_true", help="with logins, titles and origins")
     parser.add_argument("--overwrite", action="store_true", help="replace an export that is there")
-    size = cli.bounded_number(float, 0.001, 10_000, "a number of megabytes from 0.001 to 10000")
+    size = cli.bounded_number(float, 0.001, 1000, "a number of megabytes from 0.001 to 1000")
     parser.add_argument("--shard-mb", type=size, default=100, help="megabytes of a shard (default: %(default)s)")
     args = parser.parse_args(argv)
     if args.without_pictures and args.format != "parquet":

@@ -252,7 +252,7 @@ def test_store_without_its_library_names_what_to_install(dataset: FrameFolder):
 def bucket() -> Iterator[str]:
     """Yield the address of a bucket on a real S3 server (moto's) on the loopback address."""
     pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0, verbose=False)
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     variables = {
