@@ -16,6 +16,7 @@ import pytest
 import webdataset
 from arro3.core import struct_field
 
+from data.exchange import formats as registry
 from data.exchange.exporter import ExportSettings
 from data.exchange.layout import unique_names
 from data.export import export_dataset
@@ -77,6 +78,12 @@ def _parquet_rows(out: Path) -> Iterator[tuple[str, bytes, Row]]:
                 if time := row["grabbed_at"]:
                     row["grabbed_at"] = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
                 yield path.name.partition("-")[0], content, row
+
+
+def test_command_offers_each_format_of_the_registry(dataset: FrameFolder, tmp_path: Path):
+    """--format names them all, and no other."""
+    assert list(registry.FORMATS) == FORMATS
+    assert f"{{{','.join(FORMATS)}}}" in run(dataset, "--help").stdout
 
 
 @pytest.mark.parametrize("kind", FORMATS)
