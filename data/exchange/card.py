@@ -69,13 +69,14 @@ def _description(facts: Facts) -> Iterator[str]:
     pictures = "JPEG pictures" if facts.layout.pictures else "descriptions, without the pictures,"
     yield from (f"# {title(facts)}", "")
     yield (
-        f"{facts.total:,} {pictures} of what live streams show, each labelled with the game that its streamer declared. "
-        "Streamers forget to change that label, talk, or show a menu: expect wrong labels."
+        f"{facts.total:,} {pictures} of what live streams show, each labelled with the game that its streamer "
+        "declared. Streamers forget to change that label, talk, or show a menu: expect wrong labels."
     )
     yield from ("", "## How it was collected", "")
     yield (
         "The toolkit twitchcategory took single frames of streams and recordings, or pictures that were there already, "
-        "and scaled them to a square. Of streams it leaves out black, frozen and repeated frames. Empty values are unknown."
+        "and scaled them to a square. Of streams it leaves out black, frozen and repeated frames. Empty values are "
+        "unknown."
     )
     known = {language: count for language, count in facts.languages.most_common() if language}
     languages = ", ".join(f"{_escaped(language)} {count:,}" for language, count in known.items())
