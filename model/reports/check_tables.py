@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from data.storage.changes import Move
     from data.storage.journal import Change
 
+_NUMBERS = {"frames", "suspicion", "to the trash"}
+_UNCUT = 40  # columns of a cell that is not in the last column
 MAX_ROWS = 15  # of each table; the page, --json and --csv have more
 
 
@@ -185,19 +187,24 @@ def _common(finding: StreamFinding | FrameFinding, names: LoginNames) -> dict[st
 
 
 def render(rows: Sequence[Sequence[str]], width: int) -> str:
-    """Return rows as text in columns, a cell that does not fit into `width` columns of a terminal cut at its end."""
+    """Return rows as text in columns; if they do not fit into `width` columns of a terminal, the last one is cut."""
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    numbers = {"frames", "suspicion", "to the trash"}
+    rows = [[printable(cell) for cell in row] for row in rows]
     table = Table.grid(padding=(0, 2, 0, 0))
-    for title in rows[0]:
+    for title, *cells in zip(*rows, strict=True):
+        needed = max(map(cell_len, (title, *cells)))
         table.add_column(
-            justify="right" if title in numbers else "left", no_wrap=True, overflow="ellipsis", min_width=len(title)
+            justify="right" if title in _NUMBERS else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=len(title) if title == rows[0][-1] else min(needed, _UNCUT),
         )
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*map(Text, row))
     console = Console(width=width, highlight=False, color_system=None)
     with console.capture() as text:
         console.print(table)
