@@ -133,13 +133,13 @@ def trained(make_once) -> Trained:
     One of the files is not an image. All workers use the folder: tests that write to a model copy it first.
     """
 
-    def train(folder: Path) -> None:
-        dataset = paint_everything(Painted(folder / "dataset"))
+    def train(place: Path) -> None:
+        dataset = paint_everything(Painted(place / "dataset"))
         (dataset.root / "9" / "red_ann-99.jpg").write_bytes(b"no image")
-        env = environment(dataset.download_path, folder / "model", EPOCHS="8")
+        env = environment(dataset.download_path, place / "model", EPOCHS="8")
         command = [sys.executable, "-m", "model.create"]
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
-        (folder / "run.json").write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+        (place / "run.json").write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
 
     made = make_once("trained", train)
     done = subprocess.CompletedProcess(["model.create"], *json.loads((made / "run.json").read_text()))
