@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from data.text import plural
 
 _NAMED = 20  # pictures that were left out are named up to this number; the others with -v
+_MAX_NAME = 300  # characters: a path may have 4,000
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ class ImportStats:
     def leave_out(self, name: str, reason: str) -> None:
         """Count and log a file or source that cannot be read."""
         self.bad += 1
-        log.log(logging.WARNING if self.bad <= _NAMED else logging.INFO, "%s is left out: %s", name, reason)
+        shown = name if len(name) <= _MAX_NAME else f"…{name[-_MAX_NAME:]}"
+        log.log(logging.WARNING if self.bad <= _NAMED else logging.INFO, "%s is left out: %s", shown, reason)
         if self.bad == _NAMED:
             log.warning("further files that are left out are named with -v")
 
