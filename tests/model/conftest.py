@@ -15,7 +15,6 @@ import pytest
 
 from data.entities import Game, StoredFrame
 from data.video.images import encode_jpeg
-from tests.data.conftest import catalog, engine, folder, run, server  # noqa: F401 - fixtures
 from tests.in_process import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
