@@ -50,7 +50,11 @@ def open_regular_file(path: str | PathLike[str]) -> IO[bytes]:
 def read_regular_file(path: str | PathLike[str], limit_bytes: int) -> bytes:
     """Return the content of a regular file. Raises OSError, also if it has more than `limit_bytes`."""
     with open_regular_file(path) as file:
-        content = file.read(limit_bytes + 1)
+        # Python allocates as many bytes as are asked for, which takes longer than to read a small file.
+        size = min(os.fstat(file.fileno()).st_size, limit_bytes)
+        content = file.read(size + 1)
+        if len(content) > size:  # the file has grown, or has no size, as those in /proc
+            content += file.read(limit_bytes + 1 - len(content))
     if len(content) > limit_bytes:
         raise OSError(errno.EFBIG, f"larger than {limit_bytes} bytes", os.fspath(path))
     return content
