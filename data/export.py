@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,7 @@ def export_dataset(
     unwanted = {login for login in {frame.login for frame in frames} if forgotten.holds(login)}
     frames = store.described(frame for frame in frames if frame.login not in unwanted)
     found = {game_id: names.get(game_id, f"game {game_id}") for game_id in sorted({f.game_id for f in frames})}
-    pseudonym = None if settings.logins else Pseudonyms(store.root).of
+    pseudonym = None if settings.logins else cache(Pseudonyms(store.root).of)
     features = None if settings.pictures else newest_features(store.root)
     reader = SampleReader(store, found, pseudonym, pictures=settings.pictures, features=features)
     with open_destination(out, store.root, overwrite=overwrite) as destination, show(reader, len(frames)):
