@@ -21,11 +21,12 @@ from data.errors import DatasetError
 from model.cleaning import near_duplicates, screens
 from model.cleaning.findings import DUPLICATE, OTHER_GAME, CheckResult, FrameFinding, StreamFinding
 from model.cleaning.screens import FrameEvidence
-from model.cleaning.space import Whitening, fit_whitening, unit_rows
+from model.cleaning.space import fit_whitening, unit_rows
 from model.cleaning.streams import MARGIN, StreamMatch, Streams, match
 
 _PART_MARGIN = 0.7  # as MARGIN, of a part of a stream
 _PART_FRAMES = 7  # in a row
+_SCREEN_SUSPICION = 0.6  # of a whole stream that shows no game: the least certain of the findings
 
 
 def check(
@@ -56,7 +57,9 @@ def check(
             "A check compares games and streamers: it needs two games and three streams. Collect more with "
             "python -m data.download, or import them with python -m data.add."
         )
-    whitening = _fit_whitening(features, streams)
+    whitening = fit_whitening(features, streams.of_frame)
+    inliers = screens.is_inlier(unit_rows(whitening.apply(features)), streams)
+    whitening = fit_whitening(features, streams.of_frame, inliers)
     features = whitening.apply(features)
     examples = {kind: whitening.apply(values) for kind, values in negatives.items()}
     found = match(features, streams, len(games))
@@ -68,13 +71,6 @@ def check(
         tuple(sorted(each_stream, key=lambda one: -one.suspicion)),  # a stable sort: by game and login otherwise
         tuple(sorted(each_frame, key=lambda one: -one.suspicion)),
     )
-
-
-def _fit_whitening(features: np.ndarray, streams: Streams) -> Whitening:
-    """Return the whitening without outliers, which a first one finds."""
-    first = fit_whitening(features, streams.of_frame)
-    inliers = screens.is_inlier(unit_rows(first.apply(features)), streams)
-    return fit_whitening(features[inliers], streams.of_frame[inliers])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,10 +88,10 @@ class _Findings:
         rows = np.flatnonzero(self.streams.of_frame == number)
         first, margin, best = self.all_frames[rows[0]], float(self.found.margins[number]), self.found.best[number]
         about = first.game_id, first.login, len(rows)
-        if self.evidence.is_screen[number]:
-            kind = str(self.evidence.screen_kinds[number])
-            return StreamFinding(*about, 0.9, kind, f"no game, rather: {kind}", None, True)
         suspicion = _suspicion(margin, MARGIN)
+        if suspicion < 0.5 and self.evidence.is_screen[number]:
+            kind = str(self.evidence.screen_kinds[number])
+            return StreamFinding(*about, _SCREEN_SUSPICION, kind, f"like no game; kind of screen: {kind}", None, True)
         if suspicion < 0.5:
             kinds, counts = np.unique(self.evidence.kinds[rows], return_counts=True)
             return StreamFinding(*about, suspicion, str(kinds[counts.argmax()]), "", None, False)

@@ -15,12 +15,13 @@ import numpy as np
 
 _LEVELS = 3, 8  # limits of the tolerance, of 255; encoding a still image again changes no cell by more than 3
 _CONTRAST_FRACTION = 1 / 8  # tolerance as a fraction of the contrast
+_CONTRAST_QUANTILES = 0.03, 0.97  # of the levels, for a small logo or a clock on either side
 _FLAT_LEVELS = 3.0  # standard deviation of a frame that is one colour: its texture is noise
 _PROJECTED = 32  # dimensions of the search
 _NEAR = 0.12  # distance of copies there, of unit vectors: copies have 0.03
 _CELLS = 4096  # at most
 _PER_CELL = 16  # frames on average
-_MAX_COMPARED = 2048  # frames of a crowded cell that each of its frames is compared with
+_CROWDED = 512  # frames of a cell: at most so many different pictures are told apart there
 _SETS = 2
 _CHUNK = 4096  # frames
 
@@ -32,40 +33,39 @@ def find(thumbnails: np.ndarray, hashes: Sequence[bytes], order: np.ndarray) -> 
     of equal frames the one of the lowest rank is kept.
     """
     count = len(hashes)
-    parents = np.arange(count)
+    parents, first = np.arange(count), dict[bytes, int]()
     ranked = np.argsort(order, kind="stable")
-    first: dict[bytes, int] = {}
     for row in ranked.tolist():
         if hashes[row]:
             parents[row] = first.setdefault(hashes[row], row)
     is_exact = parents != np.arange(count)
-    unique = np.flatnonzero(~is_exact)
-    rank = np.empty(count, np.int64)
-    rank[ranked] = np.arange(count)
-    pairs = [(min(pair, key=rank.__getitem__), max(pair, key=rank.__getitem__)) for pair in _pairs(thumbnails, unique)]
-    for kept, repeated in sorted(pairs, key=lambda pair: (rank[pair[1]], rank[pair[0]])):
-        if parents[repeated] == repeated and parents[kept] == kept:  # no chains: each repeats a frame that is kept
-            parents[repeated] = kept
-    parents = parents[parents]  # a file equal to a near-duplicate repeats what that one repeats
+    points = _projected(thumbnails, np.arange(count))
+    textured = np.linalg.norm(points, axis=1) > 0.5
+    for number in range(_SETS):
+        rows = ranked[(textured & (parents == np.arange(count)))[ranked]]
+        for members in _cells(points[rows], number):
+            for kept, repeated in _groups(thumbnails, points, rows[members]):
+                parents[repeated] = kept
+    for _ in range(_SETS + 1):  # a frame may repeat one that repeats another
+        parents = parents[parents]
     return np.where(parents == np.arange(count), -1, parents), is_exact
 
 
-def _pairs(thumbnails: np.ndarray, rows: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield pairs of `rows` that show the same picture."""
-    points = _projected(thumbnails, rows)
-    textured = np.flatnonzero(np.linalg.norm(points, axis=1) > 0.5)
-    seen: set[tuple[int, int]] = set()
-    for number in range(_SETS):
-        for members in _cells(points[textured], number):
-            some = textured[members]
-            for start in range(0, len(some), _CHUNK):
-                part = some[start : start + _CHUNK]
-                near = _squared_distances(points[part], points[some[:_MAX_COMPARED]]) < _NEAR**2
-                for left, right in zip(*np.nonzero(near), strict=True):
-                    pair = int(rows[part[left]]), int(rows[some[right]])
-                    if pair[0] < pair[1] and pair not in seen and _is_same(thumbnails[pair[0]], thumbnails[pair[1]]):
-                        seen.add(pair)
-                        yield pair
+def _groups(thumbnails: np.ndarray, points: np.ndarray, members: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield frames of a cell, in the order of `members`, each with later ones that show the same picture."""
+    if len(members) <= _CROWDED:
+        near = _squared_distances(points[members], points[members]) < _NEAR**2
+        if near.sum() == len(members):  # each is near itself only
+            return
+    for _ in range(_CROWDED):
+        if len(members) < 2:
+            return
+        kept, members = members[0], members[1:]
+        same = _squared_distances(points[[kept]], points[members])[0] < _NEAR**2
+        same[same] = _is_same(thumbnails[kept], thumbnails[members[same]])
+        if same.any():
+            yield int(kept), members[same]
+            members = members[~same]
 
 
 def _projected(thumbnails: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -101,13 +101,15 @@ def _squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return (left * left).sum(axis=1)[:, None] + (right * right).sum(axis=1) - 2 * left @ right.T
 
 
-def _is_same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Return whether no cell differs after the best change of brightness and contrast."""
-    a, b = one.astype(np.float32), other.astype(np.float32)
-    if a.std() < b.std():
-        a, b = b, a  # the flatter one is what an altered exposure lost levels of
-    gain = ((a - a.mean()) * (b - b.mean())).mean() / max(float(b.var()), 1e-6)
-    least, most = _LEVELS
-    levels = np.sort(a)
-    tolerance = min(most, max(least, (levels[-28] - levels[27]) * _CONTRAST_FRACTION))
-    return bool(0 < gain < 2 and np.abs(a - a.mean() - gain * (b - b.mean())).max() <= tolerance)
+def _is_same(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return for each of `others` whether no cell differs after the best change of brightness and contrast, (m,)."""
+    left, right = one.astype(np.float32)[None], others.astype(np.float32)  # (1, cells), (m, cells)
+    left, right = left - left.mean(), right - right.mean(axis=1, keepdims=True)
+    # Brought to the contrast of the richer one: an altered exposure loses levels.
+    gains = (left * right).sum(axis=1) / np.maximum((right * right).sum(axis=1), 1e-6)  # (m,)
+    gains = np.where((right * right).sum(axis=1) > (left * left).sum(), 1 / np.maximum(gains, 1e-6), gains)
+    richer = (right * right).sum(axis=1, keepdims=True) > (left * left).sum()
+    differences = np.where(richer, right - gains[:, None] * left, left - gains[:, None] * right)
+    low, high = np.quantile(np.where(richer, right, left), _CONTRAST_QUANTILES, axis=1)
+    tolerances = np.clip((high - low) * _CONTRAST_FRACTION, *_LEVELS)
+    return (np.abs(differences).max(axis=1, initial=0) <= tolerances) & (gains > 0)

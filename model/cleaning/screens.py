@@ -18,10 +18,13 @@ from model.cleaning.findings import GAMEPLAY, OTHER_GAME
 from model.cleaning.space import group_means, unit_rows
 from model.cleaning.streams import Streams
 
-OUTLIER = 0.57  # of the usual closeness of the dataset: chosen on plantings of other seeds than reported
+OUTLIER = 0.6  # of the usual closeness of the dataset: chosen on plantings of other seeds than reported
+_INLIER = 0.5  # of the usual closeness to the stream: what the whitening is fitted to
 _CLUSTER = 1.15  # times that: how close members of a cluster that spans games may still be
 _ALIKE = 0.8  # cosine within such a cluster
-_SCREEN_MARGIN = 0.1  # of the head that tells screens from gameplay, for a whole stream; 1 % of gameplay exceeds 0.2
+# A whole stream that shows no game is like no game at all, and like the examples: a game that few play is unlike, too.
+_SCREEN_MARGIN = 0.3  # of the head that tells screens from gameplay, mean over the stream; 1 % of gameplay exceeds 0.2
+_SCREEN_CLOSENESS = 0.4  # of the usual closeness, to any game
 _MIN_FRAMES = 4  # of a stream: fewer say nothing about what is usual in it
 _MAX_CLUSTERED = 8192
 _FOLDS = 5
@@ -60,14 +63,14 @@ def examine(
     best = other.argmax(axis=1)
     shows_other = is_outlier & (other[rows, best] > OUTLIER * usual)
     stream_margin = group_means(margins[:, None], streams.of_frame)[:, 0]
-    own_game = group_means(games[rows, label_of][:, None], streams.of_frame)[:, 0]
+    any_game = group_means(games, streams.of_frame).max(axis=1)
     return FrameEvidence(
         relative,
         is_outlier,
         spans,
         np.where(shows_other, OTHER_GAME, np.where(is_outlier, kinds, GAMEPLAY)),
         np.where(shows_other, best, -1),
-        (stream_margin > _SCREEN_MARGIN) & (own_game < OUTLIER * usual),
+        (stream_margin > _SCREEN_MARGIN) & (any_game < _SCREEN_CLOSENESS * usual),
         _most_frequent(kinds, streams),
     )
 
@@ -75,7 +78,7 @@ def examine(
 def is_inlier(unit: np.ndarray, streams: Streams) -> np.ndarray:
     """Return which frames are close to their stream's mean, bool (n,)."""
     closeness = _closeness_to_stream(unit, streams)
-    return closeness > np.median(closeness) / 2
+    return closeness >= _INLIER * np.median(closeness)
 
 
 def _closeness_to_stream(unit: np.ndarray, streams: Streams) -> np.ndarray:

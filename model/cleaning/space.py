@@ -15,6 +15,8 @@ DIMENSIONS = 128
 SAMPLE = 4000  # frames that the axes are computed from
 _OVERSAMPLING = 16  # more axes than asked for, which makes those asked for accurate
 _POWER_STEPS = 2
+_WINDOW = 16  # frames in a row
+_MAX_VARIANCE = 6.0  # of such a row, times the median
 _SHRINKAGE = 0.3  # of the covariance towards a sphere: streams are few
 
 
@@ -43,8 +45,10 @@ def fit_projection(sample: np.ndarray, dimensions: int = DIMENSIONS) -> Projecti
     basis = values @ rng.standard_normal((values.shape[1], min(k + _OVERSAMPLING, *values.shape)), np.float32)
     for _ in range(_POWER_STEPS):
         basis = values @ (values.T @ np.linalg.qr(basis)[0])
-    right = np.linalg.svd(np.linalg.qr(basis)[0].T @ values, full_matrices=False)[2]
-    return Projection(mean, np.ascontiguousarray(right[:k].T))
+    small = np.linalg.qr(basis)[0].T @ values  # (k + 16, d), whose right singular vectors are the axes
+    left = np.linalg.eigh((small @ small.T).astype(np.float64))[1][:, ::-1][:, :k]
+    axes = (left.T.astype(np.float32) @ small).T
+    return Projection(mean, np.ascontiguousarray(unit_rows(axes.T).T))
 
 
 def project(
@@ -75,15 +79,26 @@ class Whitening:
         return ((coordinates - self.mean) @ self.matrix).astype(np.float32)
 
 
-def fit_whitening(coordinates: np.ndarray, stream_of_frame: np.ndarray) -> Whitening:
-    """Return the whitening by the covariance within streams. stream_of_frame: int (n,), from 0 on."""
-    means = group_means(coordinates, stream_of_frame)
-    apart = coordinates - means[stream_of_frame]  # (n, k)
-    covariance = (apart.T @ apart).astype(np.float64) / len(apart)
+def fit_whitening(coordinates: np.ndarray, stream_of_frame: np.ndarray, kept: np.ndarray | None = None) -> Whitening:
+    """Return the whitening by the covariance within streams. stream_of_frame: int (n,), sorted, from 0 on.
+
+    Within a few frames in a row, that is, and without the rows that vary most: a streamer who changes the game shall
+    not decide what frames of a stream differ by. kept: which frames to use, bool (n,); default: all.
+    """
+    sizes = np.bincount(stream_of_frame)
+    rank = np.arange(len(stream_of_frame)) - (np.cumsum(sizes) - sizes)[stream_of_frame]  # of a frame in its stream
+    window = np.cumsum((rank % _WINDOW == 0) | (np.diff(stream_of_frame, prepend=-1) > 0)) - 1  # (n,)
+    if kept is not None:
+        coordinates, window, stream_of_frame = coordinates[kept], window[kept], stream_of_frame[kept]
+    apart = coordinates - group_means(coordinates, window)[window]  # (n, k)
+    variances = np.bincount(window, (apart * apart).sum(axis=1)) / np.maximum(np.bincount(window), 1)
+    usual = (variances <= _MAX_VARIANCE * np.median(variances))[window]
+    covariance = (apart[usual].T @ apart[usual]).astype(np.float64) / usual.sum()
     mean_variance = max(np.trace(covariance) / len(covariance), 1e-12)
     covariance[np.diag_indices_from(covariance)] += _SHRINKAGE * mean_variance
     variances, axes = np.linalg.eigh(covariance)
-    return Whitening(means[np.unique(stream_of_frame)].mean(axis=0), (axes / np.sqrt(variances)).astype(np.float32))
+    center = group_means(coordinates, stream_of_frame)[np.unique(stream_of_frame)].mean(axis=0)
+    return Whitening(center, (axes / np.sqrt(variances)).astype(np.float32))
 
 
 def group_means(values: np.ndarray, groups: np.ndarray, count: int = 0) -> np.ndarray:

@@ -80,7 +80,7 @@ def match(features: np.ndarray, streams: Streams, classes: int) -> StreamMatch:
     judges = Judges.of(features, streams, classes)
     labels, changes = streams.labels.copy(), np.zeros(len(streams.labels), np.int64)
     for _ in range(_MAX_ROUNDS):
-        margins, best = _margins(judges.of_streams(labels), labels)
+        margins, best = _margins(judges.of_streams(labels), labels, streams)
         margins[changes > 1] = -1  # two games that each claim the stream: leave it
         most = np.argsort(-margins)[: max(1, len(labels) // 50)]
         obvious = most[margins[most] > MARGIN]
@@ -89,16 +89,22 @@ def match(features: np.ndarray, streams: Streams, classes: int) -> StreamMatch:
         labels[obvious], changes[obvious] = best[obvious], changes[obvious] + 1
     of_frames = judges.of_frames(labels)
     probabilities = group_means(of_frames, streams.of_frame)
-    margins, best = _margins(probabilities, streams.labels)
+    margins, best = _margins(probabilities, streams.labels, streams)
     return StreamMatch(probabilities, of_frames, labels, margins, best)
 
 
-def _margins(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the margin of each stream's best other class over its label, and that class."""
+def _margins(probabilities: np.ndarray, labels: np.ndarray, streams: Streams) -> tuple[np.ndarray, np.ndarray]:
+    """Return the margin of each stream's best other class over its label, and that class.
+
+    A class that nobody else has cannot be compared: its stream's margin is 0 at most.
+    """
     rows, others = np.arange(len(labels)), probabilities.copy()
     others[rows, labels] = -1
     best = others.argmax(axis=1)
-    return probabilities[rows, best] - probabilities[rows, labels], best
+    margins = probabilities[rows, best] - probabilities[rows, labels]
+    pairs = np.unique(np.stack([labels, streams.logins]), axis=1)
+    is_alone = np.bincount(pairs[0], minlength=probabilities.shape[1])[labels] < 2
+    return np.where(is_alone, np.minimum(margins, 0), margins), best
 
 
 @dataclass(frozen=True, slots=True, eq=False)

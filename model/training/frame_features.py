@@ -97,8 +97,8 @@ def fill(
 
         wanted = list({frame.sha256: frame for frame in frames if frame.sha256 in missing}.values())
         log(f"backbone: features of {plural(len(wanted), 'frame')}")
+        backbone = network.load()
         with tensorflow_errors("Repeat the command: the features computed so far are kept."):
-            backbone = network.load()
             _add_screens(vectors, {kind: keys for kind, keys in screens.items() if unseen & set(keys)}, backbone)
             _add_vectors(store, vectors, wanted, backbone, progress)
     return StoredFeatures(frames, vectors, thumbnails, screens)
