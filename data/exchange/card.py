@@ -107,7 +107,8 @@ def _columns(facts: Facts) -> Iterator[str]:
     if facts.format == "parquet":
         yield "| `label` | number of the game: its place in games.tsv, from 0 |"
     if facts.layout.feature_size:
-        yield "| `features` | what the network says of the frame, float16; not a number where it was not computed |"
+        network = _escaped(facts.layout.network)
+        yield f"| `features` | vector of the frame by the network {network}, float16; NaN where it was not computed |"
 
 
 def _escaped(text: str) -> str:

@@ -68,7 +68,9 @@ class Exporter:
         settings = self._settings
         if not settings.pictures:
             frames = self._reader.find_features(frames)
-        layout = Layout(games, columns(logins=settings.logins), settings.pictures, self._reader.feature_size)
+        reader = self._reader
+        shown = columns(logins=settings.logins)
+        layout = Layout(games, shown, settings.pictures, reader.feature_size, reader.network)
         facts = Facts(settings.format, layout, settings.logins)
         packer = make_format(settings.format, layout)
         for shard in self._shards(frames, packer.max_frames):
@@ -143,6 +145,7 @@ class Exporter:
             "version": 1,
             "logins": facts.logins,
             "pictures": facts.layout.pictures,
+            "features": facts.layout.network or None,
             "samples": facts.total,
             "splits": {split: facts.samples_of(split) for split in facts.splits},
             "fractions": list(self._settings.fractions),

@@ -19,6 +19,7 @@ class Layout:
     columns: Mapping[str, Column]
     pictures: bool = True
     feature_size: int = 0  # of a sample's vector; 0: there are none
+    network: str = ""  # that computed the vectors
 
     @cached_property
     def labels(self) -> dict[int, str]:

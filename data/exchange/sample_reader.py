@@ -51,6 +51,7 @@ class SampleReader:
         self._pictures = pictures
         self._features = features
         self.feature_size = 0  # of a vector; known after `find_features`
+        self.network = ""  # that computed the vectors, as well
         self.seen = 0
         self.left_out = 0
 
@@ -60,6 +61,7 @@ class SampleReader:
         if self._features:
             _, vectors = next(self._features.batches([frame.sha256 for frame in hashed]), ((), np.zeros((0, 0))))
             self.feature_size = vectors.shape[1]
+            self.network = printable(self._features.folder.name) if self.feature_size else ""
         return hashed
 
     def mean_bytes(self, frames: Sequence[StoredFrame]) -> float:

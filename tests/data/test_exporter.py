@@ -196,6 +196,7 @@ def test_export_without_pictures_has_columns_and_features(dataset: FrameFolder, 
     assert found.pop(frames[0].sha256.hex()) == pytest.approx([np.nan] * 8, nan_ok=True)
     assert found == {frame.sha256.hex(): list(vectors[index]) for index, frame in enumerate(frames) if index}
     assert manifest(tmp_path / "out")["pictures"] is False
+    assert manifest(tmp_path / "out")["features"] == "a_network"
 
 
 def test_card_says_what_there_is(dataset: FrameFolder, tmp_path: Path):
