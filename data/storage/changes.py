@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from data.atomic import folder_lock
+from data.atomic import folder_lock, is_temporary
 from data.entities import Game, StoredFrame
 from data.errors import FolderError
 from data.storage import journal, manifest
@@ -127,6 +127,8 @@ class FrameChanges:
         with folder_errors(folder, writing=True):
             folder.mkdir(exist_ok=True)
             with folder_lock(folder):
+                for path in filter(is_temporary, folder.iterdir()):  # of a killed process: only the lock's owner writes
+                    path.unlink(missing_ok=True)
                 pending = journal.change_ids(self._root, pending=True)
                 for change_id in pending:
                     self._finish(journal.read(self._root, change_id))
