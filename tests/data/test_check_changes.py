@@ -84,7 +84,7 @@ def test_apply_with_relabel_moves_to_the_game_that_is_shown(run: Run, checked: F
         (["--only", "cat", "--only", MENU], {MENU, DUPLICATE}),
         (["--except", "ann", "--except", DUPLICATE], {MENU}),
     ],
-    ids=" ".join,
+    ids=range(6),
 )
 def test_dry_run_prints_what_apply_would_move_and_moves_nothing(
     run: Run, checked: FrameFolder, catalog: Catalog, choice: list[str], moved: set[str]
