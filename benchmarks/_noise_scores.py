@@ -61,19 +61,18 @@ def _found_copies(planting: Planting, is_repeat: np.ndarray) -> Counts:
     return int((is_repeat[copies] | is_repeat[planting.copied[copies]]).sum()), 0, len(copies)
 
 
-def of_cleanlab(
-    planting: Planting, features: np.ndarray, classes: dict[int, int], *, corrected: np.ndarray | None = None
-) -> dict[str, Counts]:
+def of_cleanlab(planting: Planting, features: np.ndarray, classes: dict[int, int]) -> dict[str, Counts]:
     """Return the counts of Datalab: a stream is flagged if most of its frames have a label issue.
 
-    corrected: our labels of the streams after correction, from which the probabilities then come.
+    It gets our whitened features, and our probabilities before labels are corrected, which are out of sample.
     """
     streams = Streams.of(planting.frames, classes)
     whitened = fit_whitening(features, streams.of_frame).apply(features)
-    labels = streams.labels if corrected is None else corrected
-    probabilities = Judges.of(whitened, streams, len(classes)).of_frames(labels).astype(np.float64)
+    probabilities = Judges.of(whitened, streams, len(classes)).of_frames(streams.labels).astype(np.float64)
+    present, given = np.unique(streams.labels, return_inverse=True)  # cleanlab skips labels of which one is absent
+    probabilities = probabilities[:, present] + 1e-12
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    issues = _datalab(streams.labels[streams.of_frame], probabilities, whitened)
+    issues = _datalab(given[streams.of_frame], probabilities, whitened)
     by_stream = group_means(issues["is_label_issue"].to_numpy(float)[:, None], streams.of_frame)[:, 0] > 0.5
     keys = list(dict.fromkeys((frame.game_id, frame.login) for frame in planting.frames))
     planted = np.array([key in planting.moved for key in keys])

@@ -89,7 +89,7 @@ def fill(
     frames = _readable(store, thumbnails, frames, progress)
     if not frames:
         raise DatasetError("There is no readable frame to check. Collect some with python -m data.download.")
-    screens = {kind: [_screen_key(kind, index) for index in range(_EXAMPLES)] for kind in SCREENS}
+    screens = screen_keys()
     missing = vectors.missing(frame.sha256 for frame in frames)
     unseen = vectors.missing(key for keys in screens.values() for key in keys)
     if missing or unseen:
@@ -199,6 +199,14 @@ def _add_vectors(
             vectors.add([part[row].sha256 for row in kept], values[kept])
 
 
-def _screen_key(kind: str, index: int) -> bytes:
-    """Return the key of an example screen, in place of a file's hash."""
-    return hashlib.sha256(f"{kind} {_SEED} {index}".encode()).digest()
+def screen_keys() -> dict[str, list[bytes]]:
+    """Return the keys of the example screens' vectors, in place of hashes of files, by kind."""
+    return {
+        kind: [hashlib.sha256(f"{kind} {_SEED} {index}".encode()).digest() for index in range(_EXAMPLES)]
+        for kind in SCREENS
+    }
+
+
+def network_folder(settings: Settings) -> str:
+    """Return the name of the feature store's folder for these settings. Raises SettingsError."""
+    return _Network.of(settings).folder
