@@ -107,9 +107,9 @@ def plant(pool: Pool, share: float, seed: int) -> Planting:
         key = keys[int(rng.choice([number for number, one in enumerate(keys) if one[0] == original]))]
         planted.append((_placed(10_000 + row, pool.altered[COPY][row], new[key]), COPY, original))
         copied.append(row)
-    frames, kinds, games = zip(*planted, strict=True)
+    frames, truth, games = zip(*planted, strict=True)
     moved = frozenset(target for key, target in new.items() if key != target)
-    return Planting(frames, np.array(kinds), np.array(games), moved, np.array(copied))
+    return Planting(frames, np.array(truth), np.array(games), moved, np.array(copied))
 
 
 def _screens_in(count: int, rng: np.random.Generator) -> list[str]:

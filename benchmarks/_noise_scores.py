@@ -92,7 +92,7 @@ def _datalab(labels: np.ndarray, probabilities: np.ndarray, features: np.ndarray
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         logging.disable(logging.WARNING)
-        from cleanlab import Datalab
+        from cleanlab import Datalab  # type: ignore[import-untyped]
 
         lab = Datalab({"label": labels}, label_name="label", task="classification", verbosity=0)
         kinds: dict[str, dict[str, Any]] = {"label": {}, "outlier": {}, "near_duplicate": {}}

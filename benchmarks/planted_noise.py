@@ -6,12 +6,13 @@ fault, before and after cleaning, with 95 % intervals over the plantings. The li
 plantings of seeds below 100; --seed begins at 1000.
 
 --frames: a folder of frames as the toolkit saves them; default: the stand-in's clips. ARCHITECTURE and INITIAL_WEIGHTS
-name the network, which must not have seen the frames. Needs cleanlab[datalab].
+name the network, which must not have seen the frames.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
 import tempfile
@@ -30,6 +31,9 @@ _SHARES = 0.05, 0.1, 0.2
 def main(argv: list[str] | None = None) -> int:
     """Plant, check, print a JSON line for each share of streams, and the tables; return the exit code."""
     args = _parser().parse_args(argv)
+    compare = importlib.util.find_spec("cleanlab") is not None
+    if not compare:
+        print("cleanlab is not installed: nothing to compare with (pip install cleanlab[datalab])", file=sys.stderr)
     with tempfile.TemporaryDirectory() as scratch:
         source = args.frames or _clips(Path(scratch) / "clips")
         root = (args.keep or Path(scratch)) / "frames"
@@ -37,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         vectors = _Vectors.of(pool)
         figures = {}
         for share in args.shares:
-            figures[share] = _measure(pool, vectors, share, args)
+            figures[share] = _measure(pool, vectors, share, args, compare)
             print(json.dumps({"name": "planted_noise", "streams_relabelled": share} | figures[share]), flush=True)
     print(f"\n{_table(figures)}")
     return 0
@@ -52,7 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=1000, help="of the first planting (default: %(default)s)")
     parser.add_argument("--shares", type=float, nargs="+", default=_SHARES, help="fractions of streams to relabel")
     parser.add_argument("--keep", type=Path, help="where to keep the planted pictures and their features")
-    parser.add_argument("--no-cleanlab", action="store_true", help="do not compare")
     return parser
 
 
@@ -81,11 +84,11 @@ class _Vectors:
         return cls(rows, stored.vectors.get(hashes)[0], stored.thumbnails.get(hashes)[0], screens)
 
 
-def _measure(pool: Pool, vectors: _Vectors, share: float, args: argparse.Namespace) -> dict[str, Any]:
+def _measure(pool: Pool, vectors: _Vectors, share: float, args: argparse.Namespace, compare: bool) -> dict[str, Any]:
     totals: dict[str, dict[str, np.ndarray]] = {}
     values: list[dict[str, float]] = []
     for seed in range(args.seed, args.seed + args.plantings):
-        for name, scores in _planted(_noise_plan.plant(pool, share, seed), pool, vectors, not args.no_cleanlab):
+        for name, scores in _planted(_noise_plan.plant(pool, share, seed), pool, vectors, compare):
             if name == "accuracy":
                 values.append(scores)
                 continue

@@ -153,7 +153,7 @@ def _suspicion(margin: float, limit: float) -> float:
 
 def _with_duplicates(findings: Sequence[FrameFinding], thumbnails: np.ndarray | None) -> list[FrameFinding]:
     """Return the findings, those of repeated frames replaced."""
-    order = np.lexsort((np.arange(len(findings)), [one.suspect for one in findings]))
+    order = np.argsort([one.suspect for one in findings], kind="stable")
     rank = np.argsort(order)  # unsuspected ones first: they are kept
     pictures = np.zeros((len(findings), 1), np.uint8) if thumbnails is None else thumbnails
     repeats, is_exact = near_duplicates.find(pictures, [one.frame.sha256 for one in findings], rank)
