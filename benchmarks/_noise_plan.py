@@ -98,8 +98,8 @@ def plant(pool: Pool, share: float, seed: int) -> Planting:
         kinds = _screens_in(len(rows), rng)
         for row, kind in zip(rows, kinds, strict=True):
             shown = pool.frames[row] if kind == CLEAN else _picture(pool, kind, row, rng)
-            truth = kind if kind != CLEAN or new[key] == key else RELABELLED
-            planted.append((_placed(pool.frames[row].number, shown, new[key]), truth, key[0]))
+            fault = kind if kind != CLEAN or new[key] == key else RELABELLED
+            planted.append((_placed(pool.frames[row].number, shown, new[key]), fault, key[0]))
     copied = [-1] * len(planted)
     clean = [row for row, one in enumerate(planted) if one[1] in (CLEAN, RELABELLED)]
     for row in rng.permutation(clean)[: round(_COPIES * len(clean))].tolist():

@@ -11,6 +11,7 @@ A suspicion of 0.5 is the limit: what is above it is a suspect.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from data.errors import DatasetError
 from model.cleaning import near_duplicates, screens
 from model.cleaning.findings import DUPLICATE, OTHER_GAME, CheckResult, FrameFinding, StreamFinding
 from model.cleaning.screens import FrameEvidence
-from model.cleaning.space import fit_whitening, unit_rows
+from model.cleaning.space import Whitening, fit_whitening, unit_rows
 from model.cleaning.streams import MARGIN, StreamMatch, Streams, match
 
 _PART_MARGIN = 0.7  # as MARGIN, of a part of a stream
@@ -52,14 +53,8 @@ def check(
     order = sorted(range(len(frames)), key=lambda row: (frames[row].game_id, frames[row].login, frames[row].number))
     frames, features = [frames[row] for row in order], features[order].astype(np.float32)
     streams = Streams.of(frames, {game.id: label for label, game in enumerate(games)})
-    if len(set(streams.labels.tolist())) < 2 or len(streams.labels) < 3:
-        raise DatasetError(
-            "A check compares games and streamers: it needs two games and three streams. Collect more with "
-            "python -m data.download, or import them with python -m data.add."
-        )
-    whitening = fit_whitening(features, streams.of_frame)
-    inliers = screens.is_inlier(unit_rows(whitening.apply(features)), streams)
-    whitening = fit_whitening(features, streams.of_frame, inliers)
+    _require_streams(streams)
+    whitening = _fit_whitening(features, streams)
     features = whitening.apply(features)
     examples = {kind: whitening.apply(values) for kind, values in negatives.items()}
     found = match(features, streams, len(games))
@@ -67,10 +62,25 @@ def check(
     findings = _Findings(frames, streams, games, found, evidence)
     each_stream = [findings.stream(number) for number in range(len(streams.labels))]
     each_frame = _with_duplicates(findings.frames(each_stream), None if thumbnails is None else thumbnails[order])
+    by_suspicion = operator.attrgetter("suspicion")  # stable sorts: by game and login otherwise
     return CheckResult(
-        tuple(sorted(each_stream, key=lambda one: -one.suspicion)),  # a stable sort: by game and login otherwise
-        tuple(sorted(each_frame, key=lambda one: -one.suspicion)),
+        tuple(sorted(each_stream, key=by_suspicion, reverse=True)),
+        tuple(sorted(each_frame, key=by_suspicion, reverse=True)),
     )
+
+
+def _require_streams(streams: Streams) -> None:
+    if len(set(streams.labels.tolist())) < 2 or len(streams.labels) < 3:
+        raise DatasetError(
+            "A check compares games and streamers: it needs two games and three streams. Collect more with "
+            "python -m data.download, or import them with python -m data.add."
+        )
+
+
+def _fit_whitening(features: np.ndarray, streams: Streams) -> Whitening:
+    """Return the whitening without the outliers that a first one finds."""
+    first = fit_whitening(features, streams.of_frame)
+    return fit_whitening(features, streams.of_frame, screens.is_inlier(unit_rows(first.apply(features)), streams))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

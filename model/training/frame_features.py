@@ -33,7 +33,7 @@ from model.terminal.progress import Progress, no_progress
 logger = logging.getLogger(__name__)
 
 THUMBNAILS = "thumbnails"  # their feature store, beside one for each network
-_EXAMPLES, _SEED = 100, 123  # example screens of each kind
+_EXAMPLES, _SEED = 50, 123  # example screens of each kind
 _BATCH, _STORED_AT_ONCE = 32, 1024  # frames; a kill costs the last ones only
 
 
