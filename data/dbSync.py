@@ -58,13 +58,11 @@ def _synchronise(args: argparse.Namespace, settings: Settings) -> int:
 
 def _snapshot_of_dry_run(settings: Settings) -> CatalogSnapshot:
     """Return the rows as a run would find them, migrated if necessary; make no database where there is none."""
-    from data.factories import has_database, open_catalog
+    from data.factories import open_existing_catalog
     from data.storage.catalog import CatalogSnapshot
 
-    if not has_database(settings):
-        return CatalogSnapshot({}, {}, frozenset())
-    with open_catalog(settings, access="dry run") as catalog:
-        return catalog.snapshot()
+    with open_existing_catalog(settings, "dry run") as catalog:
+        return catalog.snapshot() if catalog else CatalogSnapshot({}, {}, frozenset())
 
 
 def report_lines(plan: SyncPlan, *, dry_run: bool = False, all_unrecognised: bool = False) -> list[str]:

@@ -70,12 +70,6 @@ def open_claims(settings: Settings) -> Claims:
     return Claims(settings.download_path / "frames")
 
 
-def has_database(settings: Settings) -> bool:
-    """Return whether there is a database to connect to; without one a connection would create the embedded one."""
-    cluster = settings.download_path / "postgres" / "data"
-    return bool(settings.db_host) or os.path.exists(cluster)  # noqa: PTH110 - Path.exists raises PermissionError
-
-
 def connect_database(settings: Settings, access: Access = "write") -> AbstractContextManager[Database]:
     """Return a context manager: the database of the DB settings, or the embedded one in DOWNLOAD_PATH/postgres.
 
@@ -107,6 +101,17 @@ def open_catalog(
 
     with connect_database(settings, access) as engine:
         yield Catalog(engine, settings.db_reconnect_s, sleep)
+
+
+@contextmanager
+def open_existing_catalog(settings: Settings, access: Access) -> Iterator[Catalog | None]:
+    """Yield the catalog; None without a database, which `open_catalog` would create. access: as there."""
+    cluster = settings.download_path / "postgres" / "data"
+    if settings.db_host or os.path.exists(cluster):  # noqa: PTH110 - Path.exists raises PermissionError
+        with open_catalog(settings, access=access) as catalog:
+            yield catalog
+    else:
+        yield None
 
 
 @contextmanager

@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import cli
-from data.entities import is_login
+from data.entities import StoredFrame, is_login
 
 if TYPE_CHECKING:
     from config import Settings
     from data.storage.catalog import Catalog
-    from data.storage.database import Access
     from data.storage.erasure import Erased
     from data.storage.frame_folder import FrameFolder
 
@@ -66,18 +64,15 @@ def _login(text: str) -> str:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import has_database, make_frame_store, open_catalog
+    from data.factories import make_frame_store, open_existing_catalog
     from data.storage.erasure import Eraser
-    from data.storage.folder_scan import CHANGES_FOLDER
 
     store = make_frame_store(settings)
     logins = tuple(dict.fromkeys(args.logins))
     if args.allow:
         print("\n".join(allow(store.root, logins)))
         return 0
-    access: Access = "dry run" if args.dry_run else "write"
-    needed = has_database(settings) or (not args.dry_run and (store.root / CHANGES_FOLDER).exists())
-    with open_catalog(settings, access=access) if needed else nullcontext() as catalog:
+    with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
             names = _names(store.root, logins)
             print(f"Would remove {Eraser(store, catalog).find(lambda frame: frame.login in names).counts()}.")
@@ -96,11 +91,14 @@ def forget(store: FrameFolder, catalog: Catalog | None, logins: Sequence[str]) -
     for login in logins:
         Forgotten(store.root).add(login)
     names = _names(store.root, logins)
+
+    def is_theirs(frame: StoredFrame) -> bool:
+        return frame.login in names
+
     eraser, total, found = Eraser(store, catalog), Erased(), None
     while found is None or found:
         with eraser.locked():
-            doomed = eraser.find(lambda frame: frame.login in names)
-            found = eraser.erase(doomed, lambda frame: frame.login in names, words=names)
+            found = eraser.erase(eraser.find(is_theirs), is_theirs)
         total += found
     if catalog:
         catalog.remove_original_rows(names)
@@ -122,7 +120,8 @@ def allow(root: Path, logins: Iterable[str]) -> list[str]:
 
 def _names(root: Path, logins: Iterable[str]) -> set[str]:
     """Return the logins, and their pseudonyms, by which an import of an export may have stored them."""
-    from data.storage.pseudonyms import KEY_FILE, Pseudonyms
+    from data.storage.folder_scan import KEY_FILE
+    from data.storage.pseudonyms import Pseudonyms
 
     has_key = (root / KEY_FILE).exists()  # a dry run makes none
     return {*logins, *(map(Pseudonyms(root).of, logins) if has_key else ())}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,10 +52,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import has_database, make_frame_store, open_catalog
+    from data.factories import make_frame_store, open_existing_catalog
 
     store = make_frame_store(settings)
-    with open_catalog(settings, access="read") if has_database(settings) else nullcontext() as catalog:
+    with open_existing_catalog(settings, "read") as catalog:
         found = report(store, catalog)
     if args.sheet:
         write_sheet(store, args.sheet)

@@ -12,7 +12,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,6 @@ from data.text import plural
 if TYPE_CHECKING:
     from config import Settings
     from data.storage.catalog import Catalog
-    from data.storage.database import Access
     from data.storage.erasure import Doomed, Erased
     from data.storage.frame_folder import FrameFolder
     from data.storage.journal import Change, FileMove
@@ -55,14 +53,11 @@ def _age_s(text: str) -> float:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import has_database, make_frame_store, open_catalog
-    from data.storage.folder_scan import CHANGES_FOLDER
+    from data.factories import make_frame_store, open_existing_catalog
 
     store = make_frame_store(settings)
     before = time.time() - args.older_than
-    access: Access = "dry run" if args.dry_run else "write"
-    needed = has_database(settings) or (not args.dry_run and (store.root / CHANGES_FOLDER).exists())
-    with open_catalog(settings, access=access) if needed else nullcontext() as catalog:
+    with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
             found = find_older(store, catalog, before)
             removed = found.counts()
@@ -78,6 +73,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 def find_older(store: FrameFolder, catalog: Catalog | None, before: float) -> Doomed:
     """Return the frames from before a time, epoch seconds. Raises FolderError, CatalogUnavailable."""
     from data.storage.erasure import Doomed, Eraser
+    from data.storage.trash import trashed_frames
 
     eraser = Eraser(store, catalog)
     rows, scan = eraser.rows(), store.scan()
@@ -86,7 +82,9 @@ def find_older(store: FrameFolder, catalog: Catalog | None, before: float) -> Do
     )
     known = {move.target: move.frame for change in eraser.changes() for move in change.moves}
     trashed = tuple(
-        item for item in eraser.trashed() if _time(store.root, known.get(item.path, item.frame), item.path, {}) < before
+        item
+        for item in trashed_frames(store.root)
+        if _time(store.root, known.get(item.path, item.frame), item.path, {}) < before
     )
     found = {frame.path for frame in frames}
     # A killed run has left rows of files that are gone.

@@ -1,4 +1,4 @@
-"""File-like objects: a Protocol for sequential reading, bytes chained in front of a file, and regular files.
+"""File-like objects: a Protocol for sequential reading, bytes chained in front of a file, regular files, hashes.
 
 Whatever a user names is opened here: a FIFO would block for ever, and a device such as /dev/zero never ends.
 """
@@ -6,6 +6,7 @@ Whatever a user names is opened here: a FIFO would block for ever, and a device 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from os import PathLike
@@ -58,6 +59,15 @@ def read_regular_file(path: str | PathLike[str], limit_bytes: int) -> bytes:
     if len(content) > limit_bytes:
         raise OSError(errno.EFBIG, f"larger than {limit_bytes} bytes", os.fspath(path))
     return content
+
+
+def file_sha256(path: str | PathLike[str]) -> bytes:
+    """Return the SHA-256 of a regular file of any size. Raises OSError."""
+    digest = hashlib.sha256()
+    with open_regular_file(path) as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.digest()
 
 
 def _check_regular(status: os.stat_result, path: str | PathLike[str]) -> None:

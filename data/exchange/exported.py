@@ -24,11 +24,11 @@ from data.exchange.import_stats import ImportStats
 from data.exchange.importer import Picture
 from data.exchange.logins import safe_login
 from data.readers import open_regular_file, read_regular_file
+from data.storage.folder_scan import NAMES_FILE
 from data.storage.frame_folder import FrameFolder
 from data.storage.manifest import parse_details, to_iso
 from data.text import printable, printable_line
 
-_NAMES_FILE = "games.tsv"
 _MAX_NUMBER = 10**17
 _MAX_DESCRIPTION_BYTES = 64 << 20  # of export.json
 
@@ -48,7 +48,7 @@ def find_export(address: str) -> Callable[[ImportStats], Iterator[Picture]] | No
     if os.path.isfile(os.path.join(address, MANIFEST_FILE)):  # noqa: PTH113, PTH118 - false for what is no path
         return _Export(address, lambda name: open_regular_file(Path(address, name))).pictures
     for store in (FrameFolder(Path(address)), FrameFolder(Path(address, "frames"))):
-        if (store.root / _NAMES_FILE).is_file() and (frames := list(store.frames())):
+        if (store.root / NAMES_FILE).is_file() and (frames := list(store.frames())):
             return lambda _stats: _dataset_pictures(store, frames)
     return None
 

@@ -18,7 +18,7 @@ class GameStore(Protocol):
 
     def game_names(self) -> Mapping[int, str]: ...  # noqa: D102 - documented by FrameFolder
     def add_games(self, games: Iterable[Game]) -> None: ...  # noqa: D102
-    def add_own_games(self, names: Iterable[str]) -> list[Game]: ...  # noqa: D102
+    def add_own_game(self, name: str) -> Game: ...  # noqa: D102
 
 
 class GameIndex(Protocol):
@@ -75,10 +75,11 @@ class GameIds:
 
     def _add(self, game: Game) -> Game:
         is_new = game.id not in self._names
-        if self._index and not game.id:
-            (game,) = self._store.add_own_games([game.name])
-        if self._index:  # also a game that was removed: adding to it brings it back
-            self._store.add_games([game])
+        if self._index:
+            if game.id:  # also a game that was removed: adding to it brings it back
+                self._store.add_games([game])
+            else:
+                game = self._store.add_own_game(game.name)
             self._index.add_games([game])
         if is_new:
             self.added.append(game)

@@ -23,7 +23,6 @@ from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame
 from data.errors import LoginForgotten, UndecodableVideo
 from data.exchange.game_ids import GameIds
 from data.exchange.import_stats import ImportStats
-from data.storage.catalog import CatalogChanges
 
 _BATCH_FRAMES, _BATCH_BYTES = 250, 64 << 20
 
@@ -61,7 +60,7 @@ class Rows(Protocol):
     """The part of `data.storage.catalog.Catalog` that is needed here."""
 
     def add_frames(self, frames: Sequence[StoredFrame]) -> Collection[StoredFrame]: ...  # noqa: D102
-    def apply(self, changes: CatalogChanges) -> None: ...  # noqa: D102
+    def remove_frames(self, frames: Iterable[StoredFrame]) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +150,7 @@ class Importer:
         unwanted = {frame for _, frame in saved if self._is_unwanted(frame.login)} - identical
         self._delete(identical | unwanted)
         if unwanted and self._rows:
-            self._rows.apply(CatalogChanges(removed_paths=[frame.path for frame in unwanted]))
+            self._rows.remove_frames(unwanted)
         self.stats.unwanted += len(unwanted)
         self.stats.present += len(identical)
         self.stats.frames.update(game.name for game, frame in saved if frame not in unwanted | identical)

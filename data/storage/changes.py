@@ -32,6 +32,7 @@ from data.storage.frame_folder import FrameFolder
 from data.storage.journal import Change, FileMove
 from data.storage.moved_files import FreePaths, is_at, link
 from data.storage.pseudonyms import Forgotten
+from data.storage.trash import remove_empty_folders
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +51,13 @@ class FrameChanges:
 
     Every method raises FolderError and CatalogUnavailable. After CatalogUnavailable the files have moved, and the next
     call changes the rows.
+
+    Args:
+        store: the folder of the frames.
+        catalog: their rows; None without a database, which data.dbSync would fill.
     """
 
-    def __init__(self, store: FrameFolder, catalog: Catalog) -> None:
+    def __init__(self, store: FrameFolder, catalog: Catalog | None) -> None:
         self._store = store
         self._root = store.root
         self._catalog = catalog
@@ -163,9 +168,11 @@ class FrameChanges:
         names = self._store.game_names()
         games = [Game(key, names[key]) for key in sorted({frame.game_id for frame in frames} & names.keys())]
         removed = [path for path in gone if not path.startswith(f"{TRASH_FOLDER}/")]
-        self._catalog.apply(CatalogChanges(games=games, frames=frames, removed_paths=removed))
+        if self._catalog:
+            self._catalog.apply(CatalogChanges(games=games, frames=frames, removed_paths=removed))
         journal.finish(self._root, change.id)
-        self._remove_empty_trash(change.moves)
+        trashed = (move.source for move in change.moves if move.source.startswith(f"{TRASH_FOLDER}/"))
+        remove_empty_folders(self._root / path for path in trashed)
         return replace(change, moves=tuple(moves), is_done=True)
 
     def _move_into(self, change_id: str, folder: Path, moves: Sequence[FileMove]) -> list[FileMove]:
@@ -198,12 +205,6 @@ class FrameChanges:
         if changed:
             journal.add_moves(self._root, change_id, changed)
         return result
-
-    def _remove_empty_trash(self, moves: Iterable[FileMove]) -> None:
-        for folder in {(self._root / move.source).parent for move in moves if move.source.startswith(TRASH_FOLDER)}:
-            for path in (folder, folder.parent, self._root / TRASH_FOLDER):
-                with contextlib.suppress(OSError):  # not empty
-                    path.rmdir()
 
 
 def _last(changes: Sequence[Change]) -> Change:

@@ -14,37 +14,36 @@ may bring frames, so the caller repeats the erasure until it finds nothing.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, field, replace
-from pathlib import Path
 
-from data.atomic import folder_lock, is_temporary
+from data.atomic import is_temporary
 from data.entities import StoredFrame
 from data.errors import FolderError
-from data.readers import read_regular_file
-from data.storage import journal, manifest
+from data.readers import file_sha256
+from data.storage import journal
 from data.storage.catalog import Catalog, CatalogChanges
 from data.storage.changes import FrameChanges
 from data.storage.folder_errors import folder_errors
 from data.storage.folder_scan import CHANGES_FOLDER, CHECK_FILE, FEATURES_FOLDER, TRASH_FOLDER
 from data.storage.frame_folder import FrameFolder
 from data.storage.journal import Change, FileMove
-from data.text import plural, printable
+from data.storage.trash import TrashedFrame, remove_empty_folders, trashed_frames
+from data.text import printable
 
-_MAX_BYTES, _MAX_MANIFEST_BYTES = 64 << 20, 4 << 30  # of a frame, of a manifest
 _FRAME_PATH = re.compile(r"[1-9][0-9]{0,17}/[a-z0-9_]{1,25}-[1-9][0-9]{0,17}\.jpg")
 
 
-@dataclass(frozen=True, slots=True)
-class TrashedFrame:
-    """A file in the trash."""
-
-    path: str  # below the root
-    frame: StoredFrame  # as it was before
+_NOUNS = (  # of the fields of Erased, for one and for more
+    ("frame", "frames"),
+    ("file in the trash", "files in the trash"),
+    ("row", "rows"),
+    ("feature vector", "feature vectors"),
+    ("finding of the last check", "findings of the last check"),
+    ("move in a journal", "moves in journals"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +65,8 @@ class Erased:
 
     def __str__(self) -> str:
         """The numbers above 0, in words."""
-        nouns = (
-            "frame",
-            "file in the trash",
-            "row",
-            "feature vector",
-            "finding of the last check",
-            "move in a journal",
-        )
-        plurals = {"file in the trash": "files in the trash", "finding of the last check": "findings of the last check"}
-        plurals |= {"move in a journal": "moves in journals"}
-        counts = zip(astuple(self), nouns, strict=True)
-        words = (f"{n:,} {plurals.get(noun, f'{noun}s')}" if n != 1 else plural(n, noun) for n, noun in counts if n)
-        return ", ".join(words) or "nothing"
+        counts = zip(astuple(self), _NOUNS, strict=True)
+        return ", ".join(f"{count:,} {nouns[count != 1]}" for count, nouns in counts if count) or "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +97,7 @@ class Eraser:
 
     def locked(self) -> AbstractContextManager[object]:
         """Return a context manager: the lock of all changes, so that no other command moves or adds old frames."""
-        return FrameChanges(self._store, self._catalog).locked() if self._catalog else contextlib.nullcontext()
-
-    def trashed(self) -> Iterator[TrashedFrame]:
-        """Yield the frames in the trash."""
-        trash = self._root / TRASH_FOLDER
-        with folder_errors(trash):
-            for folder, _, names in os.walk(trash, onerror=_raise_unless_missing):
-                for name in names:
-                    path = Path(folder, name).relative_to(self._root)
-                    with contextlib.suppress(ValueError):  # not a frame's name
-                        yield TrashedFrame(path.as_posix(), StoredFrame.parse("/".join(path.parts[-2:])))
+        return FrameChanges(self._store, self._catalog).locked()
 
     def rows(self) -> Mapping[str, StoredFrame]:
         """Return the rows of the frames, by path."""
@@ -134,7 +112,7 @@ class Eraser:
         """Return the files and rows of the frames that `is_wanted` accepts."""
         return Doomed(
             frames=tuple(filter(is_wanted, self._store.scan().frames)),
-            trashed=tuple(item for item in self.trashed() if is_wanted(item.frame)),
+            trashed=tuple(item for item in trashed_frames(self._root) if is_wanted(item.frame)),
             rows={path: frame for path, frame in self.rows().items() if is_wanted(frame)},
         )
 
@@ -143,19 +121,18 @@ class Eraser:
         doomed: Doomed,
         is_erased: Callable[[StoredFrame], bool],
         is_useless: Callable[[Change, FileMove], bool] | None = None,
-        words: Collection[str] = ("",),
     ) -> Erased:
         """Remove what was found, and what mentions it; return the counts. The caller holds the lock.
 
         is_erased: whether to remove what mentions this frame.
-        words: only manifests with one of these need a look.
         is_useless: whether to remove a move from its journal; None: that of an erased frame.
         """
         is_useless = is_useless or (lambda _, move: any(map(is_erased, filter(None, (move.frame, move.target_frame)))))
         features = self._remove_features(doomed)
         self._store.delete(doomed.frames)
         self._empty_trash(doomed.trashed)
-        self._compact_manifests([word.encode() for word in words])
+        scan = self._store.scan()
+        self._store.compact(scan.games - set(map(int, scan.unreadable)))
         findings = self._remove_findings(is_erased)
         if self._catalog and doomed.rows:
             self._catalog.apply(CatalogChanges(removed_paths=sorted(doomed.rows)))
@@ -181,28 +158,17 @@ class Eraser:
         }
         for path in (*(frame.path for frame in doomed.frames), *(item.path for item in doomed.trashed)):
             with contextlib.suppress(OSError):  # gone, or not a regular file
-                hashes.add(hashlib.sha256(read_regular_file(self._root / path, _MAX_BYTES)).digest())
+                hashes.add(file_sha256(self._root / path))
         return sum(FeatureStore(network).remove(hashes) for network in networks)
 
     def _empty_trash(self, trashed: Iterable[TrashedFrame]) -> None:
         # A process that was killed while it copied to another disk leaves a picture whose streamer nobody knows.
         temporary = filter(is_temporary, (self._root / TRASH_FOLDER).glob("*/*/.*"))
-        for path in (*(self._root / item.path for item in trashed), *temporary):
+        paths = [*(self._root / item.path for item in trashed), *temporary]
+        for path in paths:
             with folder_errors(path):
                 path.unlink(missing_ok=True)
-            for folder in (path.parent, path.parent.parent, self._root / TRASH_FOLDER):
-                with contextlib.suppress(OSError):  # not empty
-                    folder.rmdir()
-
-    def _compact_manifests(self, words: Collection[bytes]) -> None:
-        """Drop the lines of files that are gone. A download that saves meanwhile is done when this has the lock."""
-        scan = self._store.scan()
-        for game_id in scan.games - set(map(int, scan.unreadable)):
-            folder = self._root / str(game_id)
-            with folder_errors(folder, writing=True), contextlib.suppress(FileNotFoundError), folder_lock(folder):
-                content = read_regular_file(folder / manifest.MANIFEST_FILE, _MAX_MANIFEST_BYTES)
-                if any(word in content for word in words):
-                    manifest.compact(folder)
+        remove_empty_folders(paths)
 
     def _remove_findings(self, is_erased: Callable[[StoredFrame], bool]) -> int:
         """Remove the lines of check.csv that name such a frame, in their reason too."""
@@ -216,12 +182,7 @@ class Eraser:
         self, is_erased: Callable[[StoredFrame], bool], is_useless: Callable[[Change, FileMove], bool]
     ) -> int:
         """Remove moves from the journals, and reasons that name such a frame."""
-        folder = self._root / CHANGES_FOLDER
-        if not self._catalog or not folder.is_dir():  # without a database there is no lock
-            return 0
-        with folder_errors(folder, writing=True):
-            for path in filter(is_temporary, folder.iterdir()):  # of killed processes: this one has the lock
-                path.unlink()
+        with folder_errors(self._root / CHANGES_FOLDER, writing=True):
             done = [change for change in self.changes() if change.is_done]
             return sum(self._edit_journal(change, is_erased, is_useless) for change in done)
 
@@ -240,8 +201,3 @@ class Eraser:
 def _frames_in(text: str) -> Iterator[StoredFrame]:
     """Yield the frames whose paths stand in a text."""
     return map(StoredFrame.parse, _FRAME_PATH.findall(text))
-
-
-def _raise_unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error

@@ -35,6 +35,7 @@ def folder_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
             errno.EDQUOT: "free some of your quota",
             errno.EACCES: "change its permissions, or set DOWNLOAD_PATH to a folder of yours",
             errno.EROFS: "set DOWNLOAD_PATH to a writable folder",
+            **dict.fromkeys((errno.EISDIR, errno.EINVAL, errno.ELOOP), "move it away"),  # EINVAL: not a regular file
             **dict.fromkeys(
                 (errno.EEXIST, errno.ENOTDIR), "move away what is in the folder's place, or check DOWNLOAD_PATH"
             ),

@@ -18,15 +18,16 @@ from pathlib import Path
 from data.atomic import atomic_file, folder_lock
 from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame, is_game_id, is_login
 from data.errors import FolderError, LoginForgotten
-from data.readers import open_regular_file, read_regular_file
+from data.readers import file_sha256, read_regular_file
 from data.storage import game_names, manifest
 from data.storage.folder_errors import folder_errors, repeat_if_removed
-from data.storage.folder_scan import TRASH_FOLDER, files_size, scan_folder
+from data.storage.folder_scan import files_size, scan_folder
 from data.storage.frame_store import FolderScan
 from data.storage.numbered_files import write_numbered
 from data.storage.pseudonyms import Forgotten
+from data.storage.trash import trashed_frames
 
-_MAX_BYTES = 64 << 20  # of a frame, or of games.tsv
+_MAX_BYTES = 64 << 20  # of a frame
 _MAX_REPORT_BYTES = 1 << 30
 
 
@@ -86,11 +87,8 @@ class FrameFolder:
     def sha256(self, frame: StoredFrame) -> bytes:
         """Return the SHA-256 of the frame's file. Raises FolderError."""
         path = self.root / frame.path
-        digest = hashlib.sha256()
-        with folder_errors(path), open_regular_file(path) as file:
-            while part := file.read(1 << 20):  # whatever has a frame's name may be large
-                digest.update(part)
-        return digest.digest()
+        with folder_errors(path):
+            return file_sha256(path)
 
     def delete(self, frames: Iterable[StoredFrame]) -> None:
         """Delete these files; a file that is already gone is no error. Raises FolderError."""
@@ -157,15 +155,16 @@ class FrameFolder:
         return None
 
     def trashed_frames(self) -> int:
-        """Return the number of frames in the trash."""
-        return sum(1 for _ in (self.root / TRASH_FOLDER).rglob("*.jpg"))
+        """Return the number of frames in the trash. Raises FolderError."""
+        return sum(1 for _ in trashed_frames(self.root))
 
     def trashed_hashes(self) -> set[bytes]:
         """Return the SHA-256 of each frame in the trash. Raises FolderError."""
         hashes = set()
-        for path in (self.root / TRASH_FOLDER).rglob("*.jpg"):
+        for trashed in trashed_frames(self.root):
+            path = self.root / trashed.path
             with folder_errors(path), contextlib.suppress(FileNotFoundError):
-                hashes.add(hashlib.sha256(read_regular_file(path, _MAX_BYTES)).digest())
+                hashes.add(file_sha256(path))
         return hashes
 
     def save_report(self, name: str, content: bytes) -> None:
@@ -191,12 +190,12 @@ class FrameFolder:
         """Add these games to games.tsv, or rename them there, and create their folders. Raises FolderError."""
         game_names.add(self.root, [game for game in games if is_game_id(game.id)])
 
-    def add_own_games(self, names: Iterable[str]) -> list[Game]:
-        """Return the game of each name: that of games.tsv, in any case, or a new one with an id of our own.
+    def add_own_game(self, name: str) -> Game:
+        """Return the game with this name in games.tsv, in any letter case, or a new one with an id of our own.
 
-        Raises FolderError.
+        Its folder exists from then on. Raises FolderError.
         """
-        return game_names.add_own(self.root, names)
+        return game_names.add_own(self.root, name)
 
     def record_names(self, games: Iterable[Game]) -> None:
         """Write the games' names into games.tsv; a game without a folder is a removed one then. Raises FolderError."""

@@ -48,23 +48,20 @@ def add(root: Path, games: Sequence[Game]) -> None:
         repeat_if_removed(work)
 
 
-def add_own(root: Path, names: Iterable[str]) -> list[Game]:
-    """Return the game of each name: the one that has it in any case, or a new one with an id of our own."""
-    names = [printable_line(name) for name in names]
+def add_own(root: Path, name: str) -> Game:
+    """Return the game with this name, in any letter case, or a new one with an id of our own; create its folder."""
+    name = printable_line(name)
 
-    def work() -> list[Game]:
+    def work() -> Game:
         root.mkdir(parents=True, exist_ok=True)
         with folder_lock(root):
-            known = {name.casefold(): Game(key, name) for key, name in read(root).items()}
+            names = read(root)
             folders = (int(entry.name) for entry in os.scandir(root) if GAME_FOLDER.fullmatch(entry.name))
-            next_id = max([FIRST_OWN_ID - 1, *folders, *(game.id for game in known.values())]) + 1
-            for name in names:
-                if name.casefold() not in known:
-                    known[name.casefold()] = Game(next_id, name or f"game {next_id}")
-                    next_id += 1
-            games = [known[name.casefold()] for name in names]
-            _make(root, games)
-        return games
+            new_id = max([FIRST_OWN_ID - 1, *folders, *names]) + 1
+            same = (Game(key, other) for key, other in names.items() if other.casefold() == name.casefold())
+            game = next(same, None) or Game(new_id, name or f"game {new_id}")
+            _make(root, [game])
+        return game
 
     with folder_errors(root / NAMES_FILE, writing=True):
         return repeat_if_removed(work)

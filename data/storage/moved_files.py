@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import Collection
@@ -12,11 +11,9 @@ from pathlib import Path
 
 from data.atomic import publish, temporary_files
 from data.entities import StoredFrame
-from data.readers import read_regular_file
+from data.readers import file_sha256
 from data.storage.journal import FileMove
 from data.storage.numbered_files import last_numbers
-
-_MAX_BYTES = 64 << 20  # of a frame
 
 
 class FreePaths:
@@ -51,7 +48,7 @@ class FreePaths:
 def is_at(path: Path, move: FileMove) -> bool:
     """Return whether the file at `path` is that of the move."""
     try:
-        return hashlib.sha256(read_regular_file(path, _MAX_BYTES)).digest() == move.frame.sha256
+        return file_sha256(path) == move.frame.sha256
     except OSError:
         return False
 

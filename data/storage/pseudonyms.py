@@ -21,10 +21,9 @@ from data.atomic import atomic_file, flush_to_disk, folder_lock, publish, tempor
 from data.errors import FolderError
 from data.readers import read_regular_file
 from data.storage.folder_errors import folder_errors
+from data.storage.folder_scan import FORGOTTEN_FILE, KEY_FILE
 from data.text import printable
 
-KEY_FILE = ".key"
-FORGOTTEN_FILE = "forgotten.txt"
 _KEY_BYTES = 32
 _MAX_BYTES = 64 << 20  # of forgotten.txt: a million logins
 _PSEUDONYM = re.compile("s[0-9a-f]{16}")
