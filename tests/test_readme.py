@@ -32,7 +32,7 @@ README = ROOT / "README.md"
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/*/*.md"), *ROOT.glob("tests/*/*/*.md")]
 NOT_SETTINGS = {"TF_CONFIG", "INTER_AREA", "PIPX_HOME", "IMG_SZE", "CLIENT_IP"}  # of others, and slips
 MODEL_FILES = {"model.onnx", "model.tflite", "data.py"}  # they look like modules
-SHELL = {".", "export", "rm", "pip", "pipx", "uv"}  # commands of the shell and of installers
+SHELL = {".", "export", "mv", "rm", "pip", "pipx", "uv"}  # commands of the shell and of installers
 COMMANDS = sorted(
     {
         line[2:]
@@ -119,11 +119,11 @@ def test_each_module_setting_and_option_that_a_page_names_exists(page: Path):
 
 
 def _module_exists(name: str) -> bool:
-    """Return whether `name` is a module, a package or a function of a module, such as data.info.report."""
+    """Return whether `name` is a module, a package, or a function or class of a module, such as data.info.report."""
     path = ROOT.joinpath(*name.split("."))
     module = path.parent.with_suffix(".py")
-    is_function = module.exists() and f"\ndef {path.name}(" in module.read_text(encoding="utf-8")
-    return path.is_dir() or path.with_suffix(".py").exists() or is_function
+    defined = module.exists() and re.search(rf"^(def|class) {path.name}\b", module.read_text(encoding="utf-8"), re.M)
+    return path.is_dir() or path.with_suffix(".py").exists() or bool(defined)
 
 
 @cache
