@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from data.entities import StoredFrame
+from data.exchange.sample import SPLITS
 from data.exchange.splits import split_by_streamer
 
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -53,7 +54,7 @@ def test_each_game_gives_its_streamers_in_proportion(streamers: int, expected: t
     split_of = split_by_streamer(frames(logins), FRACTIONS, 0)
     for names in logins.values():
         counts = Counter(split_of[login] for login in names)
-        assert tuple(counts[split] for split in ("train", "validation", "test")) == expected
+        assert tuple(counts[split] for split in SPLITS) == expected
 
 
 def test_another_seed_splits_otherwise():
