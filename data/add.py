@@ -51,7 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the arguments, run the command, and return the exit code."""
     parser = cli.make_parser("data.add", "Add pictures, recordings or an exported dataset to the dataset.", _EPILOG)
     parser.usage = f"{parser.prog} [options] FOLDER\n       {parser.prog} [options] GAME SOURCE [SOURCE ...]"
-    parser.add_argument("words", nargs="+", metavar="FOLDER | GAME SOURCE", help="what to add, see below")
+    parser.add_argument(
+        "words", nargs="+", type=cli.word, metavar="FOLDER | GAME SOURCE", help="what to add, see below"
+    )
     count = cli.bounded_number(int, 1, math.inf, "a whole number, at least 1")
     parser.add_argument("--frames", type=count, help="frames of each recording (default: FRAMES_PER_STREAM)")
     parser.add_argument(

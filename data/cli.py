@@ -72,6 +72,13 @@ def bounded_number(kind: Callable[[str], float], least: float, most: float, desc
     return parse
 
 
+def word(text: str) -> str:
+    """Return a word of the command line. Raises ArgumentTypeError for an empty one, which as a path is this folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; check the variable that it comes from")
+    return text
+
+
 def run_command(
     args: argparse.Namespace,
     work: Callable[[argparse.Namespace, Settings], int],

@@ -58,12 +58,14 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.collection.grab_pool import StopEvent
     from data.collection.progress import ProgressDisplay
     from data.factories import make_frame_store, open_catalog
+    from data.storage.changes import FrameChanges
 
     stop = StopEvent()  # set by Enter, signals and --minutes; every wait of the run ends with it
     store = make_frame_store(settings)
     with ExitStack() as stack:
         stack.enter_context(memory.trim_periodically())
         catalog = stack.enter_context(open_catalog(settings, stop.wait))
+        FrameChanges(store, catalog).finish_pending()
         limits = {"frames": args.frames, "until": args.until}
         collector = stack.enter_context(open_collector(settings, store, catalog, stop, args.game, **limits))
         stack.enter_context(cli.stop_on_signal(stop, args.minutes))
@@ -112,6 +114,7 @@ def open_collector(
             rng=random.Random(settings.seed + claims.number),  # not the choices of a download at the same time
             claim=claims.claimed,
             is_excluded=factories.make_exclusion(settings),
+            trashed=store.trashed_hashes(),
         )
 
 

@@ -47,7 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the arguments, run the command, and return the exit code."""
     parser = cli.make_parser("data.info", "Show what the dataset holds.", _EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead")
-    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="also write a picture with frames of each game")
+    parser.add_argument(
+        "--sheet", type=cli.word, metavar="FILE.png", help="also write a picture with frames of each game"
+    )
     return cli.run_command(parser.parse_args(argv), _work)
 
 
@@ -58,7 +60,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     with open_existing_catalog(settings, "read") as catalog:
         found = report(store, catalog)
     if args.sheet:
-        write_sheet(store, args.sheet)
+        write_sheet(store, Path(args.sheet))
     width = max(_TABLE_WIDTH, shutil.get_terminal_size((_TABLE_WIDTH, 24)).columns)
     print(as_json(found) if args.json else "\n".join(map(printable, report_lines(found, width))))
     return 0

@@ -6,8 +6,8 @@
                 select up to STREAM_TRIES of its live streams at random, without excluded streamers and those over
                 quota, those with few frames first
             grab STREAMS_PER_GAME of them in the background; replace each that fails by the next one
-        wait for a grab to finish; save its files, then add their rows; delete files that the dataset has already,
-            and those of streamers who were forgotten meanwhile
+        wait for a grab to finish; save its files, then add their rows, but not those of frames that were in the trash
+            at the start; delete files that the dataset has already, and those of streamers who were forgotten meanwhile
         a round in which no stream succeeded gives its game a cooldown
 
 Everything runs in the caller's thread; only the grabs run in threads of their own (data.collection.grab_pool).
@@ -19,7 +19,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from data.collection.frame_saver import FrameSaver
 from data.collection.game_selector import GameSelector
@@ -56,6 +56,7 @@ class Collector:
         rng: source of randomness.
         claim: keeps other downloads away from a stream while it is grabbed; by default there are none.
         is_excluded: says whether the streams of a login must not be grabbed; what it raises ends the run.
+        trashed: SHA-256 of frames that must not be saved again.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Collector:
         rng: random.Random,
         claim: Claim = no_claim,
         is_excluded: Callable[[str], bool] = lambda _login: False,
+        trashed: Collection[bytes] = (),
     ) -> None:
         self._directory = directory
         self._index = index
@@ -83,7 +85,7 @@ class Collector:
         self._pool = GrabPool(source, frame_filter, settings.parallel_streams, stop, claim)
         self._rounds: list[GameRound] = []  # unfinished, oldest first
         self.stats = CollectionStats()
-        self._saver = FrameSaver(store, index, is_excluded)
+        self._saver = FrameSaver(store, index, is_excluded, trashed)
         self._games = GameSelector(directory, store, index, settings, self.stats)
 
     def run(self) -> CollectionStats:
@@ -170,19 +172,17 @@ class Collector:
 
     def _process(self, task: GrabTask, result: GrabResult) -> None:
         game, login = task.round.game, task.stream.login
-        saved, reason = self._saver.save(game, login, result.frames) if result.frames else (0, "")
+        saved, dropped = self._saver.save(game, login, result.frames)
         if saved:
             self.stats.add_saved(game, saved)
         failure = result.failure
-        if dropped := len(result.frames) - saved:
-            self.stats.rejected[reason] += dropped
-            if not saved and failure is None:
-                failure = AllFramesRejected(f"{login}: all frames were rejected ({reason})")
+        if dropped and not saved and failure is None:
+            failure = AllFramesRejected(f"{login}: all frames were rejected ({', '.join(dropped)})")
         task.round.missing += task.max_frames - saved
         task.round.in_flight -= 1
         task.round.succeeded += bool(saved)
         task.round.claimed += isinstance(failure, StreamClaimed)
-        self.stats.rejected.update(result.rejected)
+        self.stats.rejected.update(result.rejected + dropped)
         if failure:
             log.info("%s", failure)
             self.stats.failures[failure.reason] += 1

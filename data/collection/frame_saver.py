@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 
 from data.collection.interfaces import FrameIndex, FrameWriter
 from data.entities import FrameDetails, Game
 from data.errors import LoginForgotten
 
-# Reasons why frames are dropped. The dataset has the frame already, byte for byte; the user excluded the streamer, or
-# removed the game, during the grab.
-_IDENTICAL, _EXCLUDED, _REMOVED = "identical", "excluded streamer", "removed game"
+# Reasons why frames are dropped. The dataset, or its trash, has the frame already, byte for byte; the user excluded the
+# streamer, or removed the game, during the grab.
+_IDENTICAL, _TRASHED, _EXCLUDED, _REMOVED = "identical", "in the trash", "excluded streamer", "removed game"
 
 
 class FrameSaver:
-    """Saves frames in `store` and `index`; `is_excluded` says whether frames of a login must not be kept."""
+    """Saves frames in `store` and `index`.
 
-    def __init__(self, store: FrameWriter, index: FrameIndex, is_excluded: Callable[[str], bool]) -> None:
+    Args:
+        store, index: files and rows of the frames.
+        is_excluded: whether frames of a login must not be kept.
+        trashed: SHA-256 of frames that must not be kept.
+    """
+
+    def __init__(
+        self, store: FrameWriter, index: FrameIndex, is_excluded: Callable[[str], bool], trashed: Collection[bytes]
+    ) -> None:
         self._store = store
         self._index = index
         self._is_excluded = is_excluded
+        self._trashed = trashed
 
-    def save(self, game: Game, login: str, frames: Sequence[tuple[bytes, FrameDetails]]) -> tuple[int, str]:
+    def save(self, game: Game, login: str, frames: Sequence[tuple[bytes, FrameDetails]]) -> tuple[int, Counter[str]]:
         """Write the files, then their rows; delete files that get no row.
 
-        Return the number of rows, and the reason why the other frames have none. Raises FolderError,
-        CatalogUnavailable.
+        Return the number of rows, and the number of other frames by reason. Raises FolderError, CatalogUnavailable.
         """
+        wanted = [(jpeg, details) for jpeg, details in frames if hashlib.sha256(jpeg).digest() not in self._trashed]
+        saved, reason = self._save(game, login, wanted) if wanted else (0, "")
+        return saved, +Counter({_TRASHED: len(frames) - len(wanted), reason: len(wanted) - saved})
+
+    def _save(self, game: Game, login: str, frames: Sequence[tuple[bytes, FrameDetails]]) -> tuple[int, str]:
+        """Return the number of rows, and the reason why the other frames have none."""
         if game.id in self._store.removed_games():  # a file would bring the folder back
             return 0, _REMOVED
         jpegs, details = zip(*frames, strict=True)

@@ -299,6 +299,14 @@ def test_frames_of_another_dataset_keep_logins_ids_and_details(
     assert files(folder) == rows(catalog)
 
 
+@pytest.mark.parametrize("words", [[""], ["Chess", " "], ["", "a.mp4"]])
+def test_an_empty_word_is_refused(run: Run, folder: FrameFolder, words: list[str]):
+    """An empty variable of a shell does not stand for the current folder."""
+    done = run("data.add", *words, DB_HOST="")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "it is empty; check the variable" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["set.zip", "clip.mp4", "empty", "none", "two"])
 def test_what_is_nothing_to_add_is_one_line_that_says_what_to_do(run: Run, pictures: Path, name: str):
     """An archive, a recording without its game, an empty folder, a missing one, two folders."""

@@ -735,6 +735,23 @@ def test_frames_that_the_dataset_has_are_counted_and_leave_no_file():
     assert stats.total == 8 == len(dataset.rows)
 
 
+def test_frames_in_the_trash_are_not_saved_again():
+    """The same screen, byte for byte, as one that somebody removed; other frames of the stream are saved."""
+
+    class Repeating(FakeTwitch):
+        def frames(self, login, max_frames):
+            for frame in super().frames(login, max_frames):
+                yield replace(frame, jpeg=b"menu" if frame.number == 2 or login == "a0" else b"play")
+
+    dataset, settings = FakeDataset(), replace(SETTINGS, frames=8)
+    trashed = {hashlib.sha256(b"menu").digest()}
+    stats = collector(Repeating({A: {"a0": 5, "a1": 5}}), dataset, settings, trashed=trashed).run()
+    assert {(frame.login, frame.sha256) for frame in dataset.files} == {("a1", hashlib.sha256(b"play").digest())}
+    assert stats.total == len(dataset.rows) == 8
+    assert set(stats.rejected) == {"in the trash"}
+    assert stats.failures["nothing to keep"]
+
+
 def counts(dataset: FakeDataset) -> Counter[int]:
     return Counter(row.game_id for row in dataset.rows)
 

@@ -11,11 +11,14 @@ import pytest
 from data.entities import Game
 from data.errors import SettingsError
 from data.factories import make_exclusion
+from data.storage import journal
+from data.storage.journal import Change, FileMove
 from data.storage.pseudonyms import Forgotten
 from tests.data.conftest import CHANNELS, settings
 from tests.standin import Standin
 
 JUST_CHATTING = Game(509658, "Just Chatting")  # not a game: a download adds it only if it is asked for
+CHANGE = "20261126-102014-000001"
 BZFLAG, TORCS = Game(9000002, "BZFlag"), Game(9000015, "TORCS")
 
 
@@ -50,7 +53,13 @@ def test_until_fills_the_games_that_are_asked_for(start, folder, catalog, tmp_pa
 
 
 def test_excluded_removed_and_forgotten_are_left_out(start, folder, catalog, tmp_path, world):
-    """A removed game, a game excluded by name, an excluded and a forgotten streamer: only the rest gives frames."""
+    """A removed game, a game excluded by name, an excluded and a forgotten streamer: only the rest gives frames.
+
+    The download first finishes a change that a killed command has begun.
+    """
+    (menu,) = folder.save(743, "ann", [b"menu"])
+    move = FileMove(menu, menu.path, journal.trash_path(CHANGE, menu))
+    journal.write(folder.root, Change(CHANGE, "menus", "", (move,)))
     catalog.add_games([TORCS])
     folder.add_games([TORCS])
     shutil.rmtree(folder.root / str(TORCS.id))
@@ -62,6 +71,7 @@ def test_excluded_removed_and_forgotten_are_left_out(start, folder, catalog, tmp
         output = finish(start("--frames", "20", env={**running.environment, **choice}))
     assert "EXCLUDE_GAMES: Twitch has no category 'nothing of ours': check its spelling" in output
     assert {frame.login for frame in folder.frames()} == {"minetest_carpathian"}
+    assert (folder.root / move.target).is_file()
     assert TORCS.id in folder.removed_games()
     assert BZFLAG.id not in folder.game_names()
 
