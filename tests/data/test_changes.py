@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from data.storage.catalog import Catalog, CatalogChanges
 from data.storage.changes import FrameChanges, Move
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten
+from tests.data.kill_harness import run_and_kill_at_line
 
 DETAILS = FrameDetails(1_700_000_000.0, "ja", 12, "a title", "https://www.twitch.tv/ann")
 
@@ -110,42 +111,22 @@ def test_apply_to_an_unknown_game_is_refused(store: FrameFolder, catalog: Catalo
     assert _check(store, catalog) == {"7/ann-1.jpg"}
 
 
-class _KilledAt:
-    """A trace function that raises at the n-th line of the storage room: a kill there leaves the same files."""
-
-    def __init__(self, line: int) -> None:
-        self._left = line
-
-    def __call__(self, frame, event, _arg):
-        if not frame.f_code.co_filename.endswith(("changes.py", "journal.py")):
-            return None
-        self._left -= event == "line"
-        if self._left < 0:
-            os._exit(9)
-        return self
-
-
 @pytest.mark.parametrize("action", ["apply", "undo"])
 def test_a_change_killed_at_any_line_is_finished_or_did_not_begin(
     store: FrameFolder, catalog: Catalog, engine: sa.Engine, action: str
 ):
-    """A child process dies at each 60th line in turn; the next command finishes the change, or nothing has moved."""
+    """A child process dies at each 150th line in turn; the next command finishes the change, or nothing has moved."""
     frames = _save(store, catalog, 4)
     whole = _check(store, catalog)
     changed = {"7/ann-3.jpg", "7/ann-4.jpg", "8/ann-1.jpg"}
     changes = FrameChanges(store, catalog)
     outcomes = set()
     moves = [Move(frames[0], 8), Move(frames[1], None)]
-    for line in range(0, 4000, 60):
+    work = changes.undo if action == "undo" else partial(changes.apply, moves, "check")
+    for line in range(0, 20_000, 150):
         if action == "undo":
             changes.apply(moves, "check")
-        child = os.fork()
-        if child == 0:
-            engine.dispose(close=False)
-            sys.settrace(_KilledAt(line))
-            getattr(changes, action)(*([moves, "check"] if action == "apply" else []))
-            os._exit(0)
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = run_and_kill_at_line(line, engine, work)
         finished = changes.finish_pending()
         found = _check(store, catalog)
         assert found in (whole, changed)

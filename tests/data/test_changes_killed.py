@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.data.kill_harness import DatasetUnderTest, find_errors
 from tests.data.killed_changes import ChangingDataset, change_moments
 
-KILLS = 4  # make soak: twenty of them
+KILLS = 2  # make soak: twenty of them
 
 
 def test_kills_of_apply_and_undo_leave_each_change_whole_or_not_begun(

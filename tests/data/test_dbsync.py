@@ -338,3 +338,16 @@ def test_a_dry_run_makes_no_database(folder: FrameFolder, run: Run):
     done = run("data.dbSync", "--dry-run", DB_HOST="")
     assert done.stdout.startswith("1 file without a row: would be adopted\n1 game without a row: would be added\n")
     assert not (folder.root.parent / "postgres").exists()
+
+
+def test_a_file_that_was_moved_by_hand_keeps_its_details(folder: FrameFolder, catalog: Catalog):
+    """Language, title and time go with the picture to the folder of another game."""
+    folder.add_games([SEVEN, Game(8, "Eight")])
+    details = FrameDetails(1_700_000_000.0, "ja", 12, "a title")
+    (frame,) = folder.save(7, "ann", [b"one"], [details])
+    catalog.add_frames([frame])
+    (folder.root / frame.path).rename(folder.root / "8/ann-1.jpg")
+    _sync(folder, catalog)
+    assert folder.described([StoredFrame(8, "ann", 1)])[0].details == details
+    assert catalog.snapshot().frames["8/ann-1.jpg"].details == details
+    assert _sync(folder, catalog)[0] == "Nothing to repair."

@@ -8,8 +8,10 @@ from collections import Counter
 
 import pytest
 
+from data.collection.grab_pool import StopEvent
+from data.download import open_collector
 from data.entities import Game
-from data.errors import SettingsError
+from data.errors import CategoryNotFound, SettingsError
 from data.factories import make_exclusion
 from data.storage import journal
 from data.storage.journal import Change, FileMove
@@ -68,7 +70,7 @@ def test_excluded_removed_and_forgotten_are_left_out(start, folder, catalog, tmp
     logins.write_text("SuperTux_Crystal_Mine\n")
     with Standin(world.only([*CHANNELS, "minetest_carpathian"])) as running:
         choice = {"EXCLUDE_GAMES": "nothing of ours, BZflag", "EXCLUDE_STREAMERS": f"@{logins}"}
-        output = finish(start("--frames", "20", env={**running.environment, **choice}))
+        output = finish(start("--frames", "9", env={**running.environment, **choice}))
     assert "EXCLUDE_GAMES: Twitch has no category 'nothing of ours': check its spelling" in output
     assert {frame.login for frame in folder.frames()} == {"minetest_carpathian"}
     assert (folder.root / move.target).is_file()
@@ -76,13 +78,12 @@ def test_excluded_removed_and_forgotten_are_left_out(start, folder, catalog, tmp
     assert BZFLAG.id not in folder.game_names()
 
 
-def test_unknown_game_is_an_error_before_the_first_frame(start, folder):
-    """Exit code 2, one line that says what to write instead; no game is added."""
-    process = start("--game", "BZFlag", "--game", "Super Tux")
-    stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout) == (2, "")
-    assert stderr.startswith("error: Twitch has no category 'Super Tux': did you mean 'SuperTux'")
-    assert stderr.count("\n") == 1
+def test_unknown_game_is_an_error_before_the_first_frame(server, standin, folder, catalog):
+    """The message says what to write instead; no game is added."""
+    chosen = settings(**server, **standin.environment, DOWNLOAD_PATH=folder.root.parent)
+    expected = r"^Twitch has no category 'Super Tux': did you mean 'SuperTux'"
+    with pytest.raises(CategoryNotFound, match=expected):
+        open_collector(chosen, folder, catalog, StopEvent(), ["BZFlag", "Super Tux"]).__enter__()
     assert not folder.game_names()
 
 

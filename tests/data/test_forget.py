@@ -190,9 +190,9 @@ def test_hostile_lines_and_files_do_not_stop_it(folder: FrameFolder, catalog: Ca
 def test_forget_killed_at_any_line_is_finished_by_the_next_run(
     folder: FrameFolder, catalog: Catalog, engine: sa.Engine
 ):
-    """A child process dies at each 400th line in turn; what it began is finished, and it blocks the login first."""
+    """A child process dies at each 900th line in turn; what it began is finished, and it blocks the login first."""
     blocked = []
-    for line in range(0, 100_000, 400):
+    for line in range(0, 100_000, 900):
         _fill(folder, catalog)
         code = run_and_kill_at_line(line, engine, lambda: forget(folder, catalog, [ANN]))
         blocked.append(Forgotten(folder.root).holds(ANN))
@@ -273,14 +273,14 @@ def test_forget_beside_a_download_ends_the_collection_of_the_streamer(
         assert download.poll() is None
         time.sleep(0.02)
     assert run("data.forget", login).returncode == 0
-    wait_for_frames(folder, len(list(folder.frames())) + 20)
+    wait_for_frames(folder, len(list(folder.frames())) + 8)
     download.terminate()
     _, stderr = download.communicate(timeout=60)
     assert download.returncode == 0, stderr
     assert not _mentions(folder.root, login)
     files, rows, _trashed = _state(folder, catalog)
     assert files == rows
-    assert len(files) >= 20
+    assert len(files) >= 8
 
 
 def test_rows_of_the_original_program_go_too(catalog: Catalog, folder: FrameFolder, engine: sa.Engine):
