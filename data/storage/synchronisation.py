@@ -89,7 +89,8 @@ def plan_sync(
     removed_paths = sorted(path for path in snapshot.paths - files.keys() if not path.startswith(unreadable))
     removed_games = sorted(snapshot.games.keys() - scan.games)
     described = store.described(files.values()) if store else list(files.values())
-    merged = [_merge(frame, snapshot.frames.get(frame.path), store) if store else frame for frame in described]
+    gone = {frame.sha256: frame for frame in map(snapshot.frames.__getitem__, removed_paths) if frame.sha256}
+    merged = [_merge(frame, snapshot.frames.get(frame.path), gone, store) if store else frame for frame in described]
     old = [(frame, snapshot.frames[frame.path]) for frame in merged if frame.path in snapshot.frames]
     updated = [frame for frame, row in old if store and _differs(frame, row)]
     new = sorted((frame for frame in merged if frame.path not in snapshot.frames), key=lambda frame: frame.path)
@@ -138,8 +139,10 @@ def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
     store.remove_stale_files(plan.scan)
 
 
-def _merge(frame: StoredFrame, row: StoredFrame | None, store: FrameStore) -> StoredFrame:
-    """Return what is known of a file. `frame`: as its manifest has it."""
+def _merge(
+    frame: StoredFrame, row: StoredFrame | None, gone: Mapping[bytes, StoredFrame], store: FrameStore
+) -> StoredFrame:
+    """Return what is known of a file. `frame`: as its manifest has it. `gone`: by hash, the rows without a file."""
     if row and frame.sha256:
         return frame
     sha256 = row.sha256 if row and row.sha256 else _hash(frame, store)
@@ -148,7 +151,8 @@ def _merge(frame: StoredFrame, row: StoredFrame | None, store: FrameStore) -> St
     # A line with another hash is that of an earlier file of the same name. A line without one was written by hand.
     if frame.details != NO_DETAILS and not frame.sha256:
         return replace(frame, sha256=sha256)
-    details = row.details if row else FrameDetails(grabbed_at=store.modified_at(frame))
+    known = row or gone.get(sha256)  # somebody moved the file to another game by hand
+    details = known.details if known else FrameDetails(grabbed_at=store.modified_at(frame))
     return replace(frame, sha256=sha256, details=details)
 
 
