@@ -66,6 +66,7 @@ def check(
     return CheckResult(
         tuple(sorted(each_stream, key=by_suspicion, reverse=True)),
         tuple(sorted(each_frame, key=by_suspicion, reverse=True)),
+        float((found.margins <= 0).mean()),
     )
 
 

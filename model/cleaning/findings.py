@@ -44,3 +44,6 @@ class CheckResult:
 
     streams: tuple[StreamFinding, ...]
     frames: tuple[FrameFinding, ...]
+    # Fraction of the streams that look like their own game, judged by other streamers' frames. Where it is small, the
+    # features do not tell these games apart, and suspicions are weak. None: unknown.
+    agreement: float | None = None

@@ -67,6 +67,7 @@ def test_check_of_a_clean_dataset_suspects_nothing():
     ranked = [one.suspicion for one in result.frames]
     assert ranked == sorted(ranked, reverse=True)
     assert 0 <= ranked[-1] <= ranked[0] < 0.5
+    assert result.agreement == 1
 
 
 def test_check_names_relabelled_streams_and_the_games_that_they_show():
