@@ -72,12 +72,12 @@ def plan_sync(
     snapshot: CatalogSnapshot,
     scan: FolderScan,
     names: Mapping[int, str],
-    store: FrameStore | None = None,
+    store: FrameStore,
     is_forgotten: Callable[[str], bool] = lambda _: False,
 ) -> SyncPlan:
     """Return the changes that make `snapshot`, read before `scan`, match it.
 
-    names: by game id, from games.tsv. store: where manifests, hashes and times are read; None: they are no matter.
+    names: by game id, from games.tsv. store: where manifests, hashes and times are read.
     is_forgotten: whether the streamer with this login must not be in the dataset.
     """
     from data.storage.catalog import CatalogChanges
@@ -88,11 +88,11 @@ def plan_sync(
     unreadable = tuple(f"{name}/" for name in scan.unreadable)  # their frames are unknown: keep those rows
     removed_paths = sorted(path for path in snapshot.paths - files.keys() if not path.startswith(unreadable))
     removed_games = sorted(snapshot.games.keys() - scan.games)
-    described = store.described(files.values()) if store else list(files.values())
+    described = store.described(files.values())
     gone = {frame.sha256: frame for frame in map(snapshot.frames.__getitem__, removed_paths) if frame.sha256}
-    merged = [_merge(frame, snapshot.frames.get(frame.path), gone, store) if store else frame for frame in described]
+    merged = [_merge(frame, snapshot.frames.get(frame.path), gone, store) for frame in described]
     old = [(frame, snapshot.frames[frame.path]) for frame in merged if frame.path in snapshot.frames]
-    updated = [frame for frame, row in old if store and _differs(frame, row)]
+    updated = [frame for frame, row in old if _differs(frame, row)]
     new = sorted((frame for frame in merged if frame.path not in snapshot.frames), key=lambda frame: frame.path)
     games = _compare_games(snapshot, scan, names)
     return SyncPlan(
@@ -102,11 +102,7 @@ def plan_sync(
         frames=len(snapshot.frames) - len(removed_paths) + len(new),
         identical=_identical(merged),
         unhashed=tuple(frame for frame in updated if not snapshot.frames[frame.path].sha256 and frame.sha256),
-        undescribed=tuple(
-            new
-            for new, old in zip(merged, described, strict=True)
-            if (new.sha256, new.details) != (old.sha256, old.details)
-        ),
+        undescribed=tuple(new for new, old in zip(merged, described, strict=True) if _described(new) != _described(old)),
         forgotten=tuple(frame for frame in scan.frames if frame.login in unwanted),
     )
 
@@ -170,6 +166,10 @@ def _differs(frame: StoredFrame, row: StoredFrame) -> bool:
     time, row_time = own.grabbed_at, other.grabbed_at
     is_late = time is not None and (row_time is None or abs(time - row_time) > _SAME_TIME_S)
     return is_late or (frame.sha256, *_texts(own)) != (row.sha256, *_texts(other))
+
+
+def _described(frame: StoredFrame) -> tuple[bytes, FrameDetails]:
+    return frame.sha256, frame.details  # which take no part in the comparison of frames
 
 
 def _texts(details: FrameDetails) -> tuple[object, ...]:
