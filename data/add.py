@@ -127,7 +127,7 @@ def add_folder(importer: Importer, folder: str, streamer: Streamer = "folder") -
     path, shown = Path(folder), printable(folder)
     if pictures := find_export(folder):
         importer.add(pictures(importer.stats))
-    elif path.is_dir():
+    elif os.path.isdir(path):  # noqa: PTH112 - false for what is no path
         importer.add(find_pictures(path, importer.stats, streamer=streamer))
     elif is_archive(path):
         raise DatasetError(f"{shown}: {ARCHIVE}.")
@@ -185,7 +185,7 @@ def _known_hashes(store: FrameFolder, catalog: Catalog | None) -> set[bytes]:
     if catalog is None:
         return {frame.sha256 or store.sha256(frame) for frame in store.described(store.frames())}
     # A missing folder is a new dataset, unless the catalog has frames: then it says what to do.
-    if store.root.exists() or catalog.snapshot().frames:
+    if store.exists() or catalog.snapshot().frames:
         synchronise(store, catalog)
     return {frame.sha256 for frame in catalog.snapshot().frames.values() if frame.sha256}
 

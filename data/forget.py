@@ -10,6 +10,7 @@ until nothing is found
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,7 +124,7 @@ def _names(root: Path, logins: Iterable[str]) -> set[str]:
     from data.storage.folder_scan import KEY_FILE
     from data.storage.pseudonyms import Pseudonyms
 
-    has_key = (root / KEY_FILE).exists()  # a dry run makes none
+    has_key = os.path.lexists(root / KEY_FILE)  # a dry run makes none
     return {*logins, *(map(Pseudonyms(root).of, logins) if has_key else ())}
 
 

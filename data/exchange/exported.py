@@ -48,7 +48,8 @@ def find_export(address: str) -> Callable[[ImportStats], Iterator[Picture]] | No
     if os.path.isfile(os.path.join(address, MANIFEST_FILE)):  # noqa: PTH113, PTH118 - false for what is no path
         return _Export(address, lambda name: open_regular_file(Path(address, name))).pictures
     for store in (FrameFolder(Path(address)), FrameFolder(Path(address, "frames"))):
-        if (store.root / NAMES_FILE).is_file() and (frames := list(store.frames())):
+        # False, too, for what is no path or cannot be reached: then the search for pictures says why.
+        if os.path.isfile(store.root / NAMES_FILE) and (frames := list(store.frames())):  # noqa: PTH113
             return lambda _stats: _dataset_pictures(store, frames)
     return None
 

@@ -126,7 +126,7 @@ class FrameChanges:
 
         For commands that compare rows and files. No other method may be called in the block.
         """
-        if not self._root.is_dir():
+        if not os.path.isdir(self._root):  # noqa: PTH112 - false for what cannot be reached
             self._store.scan()  # raises the error that says what to do
         folder = self._root / CHANGES_FOLDER
         with folder_errors(folder, writing=True):

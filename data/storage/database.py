@@ -178,6 +178,7 @@ _REFUSAL_ADVICE = (
     (("standby mode", "session is read-only", "session is not read-only"), "set DB_HOST to the primary server"),
     (("password", "authentication", "pg_hba", "fatal:  role "), "check DB_USER and DB_PASSWORD"),
     (('database "', "does not exist"), "make the database with createdb, or check DB_NAME"),
+    (("failed: permission denied",), "let this user open the server's socket, or set DB_HOST to an address"),
     (("permission denied",), "GRANT the role DB_USER the right to create and change tables there"),
     (("must be owner",), "run the command once as the owner of the tables"),
     (("space left", "disk full"), "free some space on the server's disk"),

@@ -77,8 +77,9 @@ class FeatureStore:
     def remove(self, hashes: Iterable[bytes]) -> int:
         """Remove these vectors from the disk; return how many there were. Raises FolderError."""
         gone, removed = set(hashes), 0
-        if not self.folder.is_dir():
-            return 0
+        with _folder_errors(self.folder):
+            if not self.folder.is_dir():
+                return 0
         with _folder_errors(self.folder), folder_lock(self.folder):
             self._remove_stale_files()
             for path in self._segments():

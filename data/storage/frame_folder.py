@@ -43,6 +43,11 @@ class FrameFolder:
         """Root of the store, as text; training reads the files below it."""
         return str(self.root)
 
+    def exists(self) -> bool:
+        """Return whether the root is there. Raises FolderError: nobody may see whether it is."""
+        with folder_errors(self.root):
+            return self.root.exists()
+
     def save(
         self,
         game_id: int,
@@ -105,7 +110,7 @@ class FrameFolder:
 
     def frames(self) -> Iterator[StoredFrame]:
         """Yield every frame, in no order; nothing when the root is missing. Raises FolderError."""
-        if not self.root.exists():
+        if not self.exists():
             return
         scan = self.scan()
         if scan.unreadable:

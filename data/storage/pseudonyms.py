@@ -127,9 +127,11 @@ class Forgotten:
         """Return the hashes; the file is read again when it has changed."""
         path = self._root / FORGOTTEN_FILE
         with folder_errors(path):
-            if not os.path.lexists(path):  # a link to an unmounted disk is an error
+            try:
+                path.lstat()
+            except FileNotFoundError:
                 return frozenset()
-            status = path.stat()
+            status = path.stat()  # raises for a link to an unmounted disk
         state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if state != self._state:
             self._pseudonyms = Pseudonyms(self._root)  # the key may be another one, too

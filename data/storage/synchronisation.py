@@ -102,7 +102,9 @@ def plan_sync(
         frames=len(snapshot.frames) - len(removed_paths) + len(new),
         identical=_identical(merged),
         unhashed=tuple(frame for frame in updated if not snapshot.frames[frame.path].sha256 and frame.sha256),
-        undescribed=tuple(new for new, old in zip(merged, described, strict=True) if _described(new) != _described(old)),
+        undescribed=tuple(
+            new for new, old in zip(merged, described, strict=True) if _described(new) != _described(old)
+        ),
         forgotten=tuple(frame for frame in scan.frames if frame.login in unwanted),
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from data.errors import CatalogConnectionLost, CatalogUnavailable
 from data.factories import connect_database
@@ -174,6 +175,13 @@ def test_a_server_without_ssl_is_told_as_what_it_is(server: dict[str, str], monk
     with LossyProxy(server["DB_HOST"], 0) as proxy:
         assert "does not support SSL" in (line := _failure(**server | proxy.settings))
     assert "correct PGSSLMODE" in line
+
+
+def test_a_socket_of_somebody_else_is_told_as_what_it_is():
+    """The advice is about the socket, not about rights of a role in the database: nobody has asked it yet."""
+    message = 'connection to server on socket "/x/.s.PGSQL.5432" failed: Permission denied'
+    with pytest.raises(CatalogUnavailable, match="let this user open the server's socket"), translate_errors():
+        raise OperationalError("", None, Exception(message)) from None
 
 
 def test_another_address_in_the_environment_does_not_replace_db_host(

@@ -204,7 +204,7 @@ def test_many_unrecognised_files_are_summarised(folder: FrameFolder, catalog: Ca
     """20 paths are listed and the others counted; -v lists all."""
     for number in range(30):
         (folder.root / f"photo{number:02}.png").touch()
-    plan = plan_sync(catalog.snapshot(), folder.scan(), folder.game_names())
+    plan = plan_sync(catalog.snapshot(), folder.scan(), folder.game_names(), folder)
     assert "  and 10 more; -v lists them all" in report_lines(plan)
     assert "  photo29.png" in report_lines(plan, all_unrecognised=True)
 

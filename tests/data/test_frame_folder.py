@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,10 @@ import pytest
 from data.atomic import atomic_file
 from data.entities import Game, StoredFrame
 from data.errors import FolderError, LoginForgotten
+from data.exchange.exported import find_export
+from data.forget import forget
+from data.storage.changes import FrameChanges
+from data.storage.features import FeatureStore
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten
 from tests.data.conftest import REPOSITORY
@@ -251,6 +255,43 @@ def test_game_names_skips_invalid_lines(folder: FrameFolder):
     """A user may edit games.tsv: valid lines are read, others skipped."""
     (folder.root / "games.tsv").write_bytes(b"7\tSeven\r\nno id\n\n8\n9\t\xff\n-1\tminus\n10\tTen\tmore\n")
     assert folder.game_names() == {7: "Seven", 9: "\ufffd", 10: "Ten more"}
+
+
+@pytest.fixture
+def forbidden(tmp_path: Path) -> Iterator[Path]:
+    """Yield the root of a dataset in a folder that this process may not enter."""
+    (tmp_path / "locked" / "frames" / "7").mkdir(parents=True)
+    (tmp_path / "locked").chmod(0)
+    user = os.geteuid()
+    os.seteuid(user or 65534)  # root may enter all folders
+    try:
+        yield tmp_path / "locked" / "frames"
+    finally:
+        os.seteuid(user)
+        (tmp_path / "locked").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda root: list(FrameFolder(root).frames()),
+        lambda root: FrameFolder(root).exists(),
+        lambda root: FrameChanges(FrameFolder(root), None).locked().__enter__(),
+        lambda root: forget(FrameFolder(root), None, ["ann"]),
+        lambda root: Forgotten(root).holds("ann"),
+        lambda root: FeatureStore(root).remove([bytes(32)]),
+    ],
+    ids=["frames", "exists", "locked", "forget", "forgotten", "features"],
+)
+def test_a_folder_that_cannot_be_entered_is_an_error(forbidden: Path, use: Callable[[Path], object]):
+    """It passes neither for an empty dataset nor for one that has forgotten nobody, and no traceback is printed."""
+    with pytest.raises(FolderError, match=r"Permission denied"):
+        use(forbidden)
+
+
+def test_what_cannot_be_entered_holds_no_export(forbidden: Path):
+    """Then data.add looks for folders of pictures, and names the folder; so does it for a text that is no path."""
+    assert find_export(str(forbidden)) is find_export("x" * 5000) is None
 
 
 def test_concurrent_add_games_lose_no_name(folder: FrameFolder):
