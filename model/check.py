@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import cli
-from data.commands import command_line, require_extra
+from data.commands import command_line
 from data.errors import DatasetError, FolderError
 from data.text import plural, printable
 from model.cleaning.findings import KINDS
@@ -44,6 +44,8 @@ Their rows and manifest lines move with them. The trash is the folder .trash bes
   frame_count      number of frames
   suspect_streams  number of suspect streams
   suspect_frames   number of suspect frames, those of suspect streams included
+  agreement        fraction of the streams that look like the other streams of their game; where it is small, many
+                   suspects are none
   effect           of cleaning on the accuracy: {"streamers", "before", "after", "gain", "low", "high"}, fractions
                    with the gain's 95 % interval; null: not measured
   streams          all, the most suspicious first: [{"game", "login", "frames", "suspicion", "kind", "reason",
@@ -110,22 +112,22 @@ def _check(args: argparse.Namespace, settings: Settings) -> int:
     from model.cleaning.check_file import AS_STORED, CHECK_FILE, LoginNames, to_csv
     from model.reports import check_page, check_tables
 
-    require_extra("train", "The check")  # TensorFlow computes the features
     store = make_frame_store(settings)
     result, effect, effect_lines = _find(args, settings, store)
     store.save_report(CHECK_FILE, to_csv(result).encode())
     game_names = store.game_names()
     names = AS_STORED if args.logins else LoginNames(Pseudonyms(Path(store.location)).of)
+    trust = check_tables.trust_lines(result)
     if args.csv:
         _write(args.csv, to_csv(result, names))
     if args.html:
-        _write(args.html, check_page.render(result, effect_lines, game_names, store.read, names))
+        _write(args.html, check_page.render(result, [*trust, *effect_lines], game_names, store.read, names))
     if args.json:
         print(check_tables.as_json(result, effect, store.location, game_names, names))
         return 0
     tables = check_tables.stream_rows(result, game_names), check_tables.frame_rows(result, game_names)
     rendered = (check_tables.render(rows, _width()) for rows in tables if rows)
-    print("\n".join([check_tables.summary_line(result), "", *rendered, *effect_lines]))
+    print("\n".join([check_tables.summary_line(result), *trust, "", *rendered, *effect_lines]))
     return 0
 
 

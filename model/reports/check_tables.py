@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from data.storage.journal import Change
 
 _NUMBERS = {"frames", "suspicion", "to the trash"}
+_TRUSTED = 0.8  # of the streams; 0.6 on games that are streamed, where half of the suspects were none
 _UNCUT = 40  # columns of a cell that is not in the last column
 MAX_ROWS = 15  # of each table; the page, --json and --csv have more
 
@@ -44,6 +45,16 @@ def summary_line(result: CheckResult) -> str:
         f"Suspect: {plural(len(streams), 'stream')} with {plural(within, 'frame')}, "
         f"and {plural(len(frames), 'frame')} of other streams."
     )
+
+
+def trust_lines(result: CheckResult) -> list[str]:
+    """Return a warning if the features tell the games apart poorly, so that many suspects are none; else nothing."""
+    if result.agreement is None or result.agreement >= _TRUSTED:
+        return []
+    return [
+        f"Only {percent(result.agreement)} of the streams look like the other streams of their game: the features tell "
+        "these games apart poorly, and many suspects show the right one. Look at the pictures before you move anything."
+    ]
 
 
 def stream_rows(result: CheckResult, game_names: Mapping[int, str]) -> list[list[str]]:
@@ -153,6 +164,7 @@ def as_json(
         "frame_count": len(result.frames),
         "suspect_streams": len(suspect_streams(result)),
         "suspect_frames": sum(finding.suspect for finding in result.frames),
+        "agreement": result.agreement,
         "effect": asdict(effect) if effect else None,
         "streams": [_stream_values(stream, game_names, names) for stream in result.streams],
         "frames": [_frame_values(finding, game_names, names) for finding in result.frames if finding.suspect],

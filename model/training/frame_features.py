@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from config import Settings
+from data.commands import require_extra
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError, FolderError, UndecodableVideo
 from data.storage.features import FEATURES_FOLDER, FeatureStore
@@ -66,7 +67,8 @@ def collect(
 ) -> CheckInputs:
     """Return what a check needs of these frames; compute and store what is missing.
 
-    Raises DatasetError: no readable frame. SettingsError, ModelError, FolderError.
+    Raises DatasetError: no readable frame. SettingsError, ModelError, FolderError,
+    ExtraMissing: features are missing, and TensorFlow is not installed.
     """
     stored = fill(settings, store, frames, log, progress)
     hashes = [frame.sha256 for frame in stored.frames]
@@ -93,6 +95,7 @@ def fill(
     missing = vectors.missing(frame.sha256 for frame in frames)
     unseen = vectors.missing(key for keys in screens.values() for key in keys)
     if missing or unseen:
+        require_extra("train", "The check")  # TensorFlow computes the features
         from model.training.hardware import tensorflow_errors
 
         wanted = list({frame.sha256: frame for frame in frames if frame.sha256 in missing}.values())

@@ -47,6 +47,13 @@ def test_tables_without_suspects_are_empty():
     assert check_tables.stream_rows(clean, {}) == check_tables.frame_rows(clean, {}) == []
 
 
+@pytest.mark.parametrize(("agreement", "lines"), [(None, 0), (0.95, 0), (0.6, 1)])
+def test_trust_lines_warn_where_games_look_alike(agreement: float | None, lines: int):
+    """A check whose features tell the games apart poorly says so."""
+    result = CheckResult((stream(CHESS, "ann", 1),), (frame(StoredFrame(7, "ann", 1)),), agreement)
+    assert len(check_tables.trust_lines(result)) == lines
+
+
 def test_tables_with_many_rows_say_how_many_more():
     """A terminal shows the worst; the last line counts the others."""
     many = tuple(frame(StoredFrame(7, "ann", n), 0.9, MENU) for n in range(1, 1_101))
