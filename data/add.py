@@ -35,15 +35,16 @@ if TYPE_CHECKING:
     from data.storage.frame_folder import FrameFolder
 
 _EPILOG = """\
-FOLDER is one of
+FOLDER is one of:
   a folder of pictures for each game: Chess/img.png, train/Chess/img.jpg, Chess/ann/1.webp
   what data.export wrote, or the folder of frames of another dataset
 GAME is a name as Twitch spells it, or an id. SOURCE is a video file, the address of a recording, a clip or a channel,
 or pictures of that game: a file or a folder. A game that Twitch does not know, and without credentials each new one,
 gets an id of our own, from 1,000,000,000,000 on.
 
-Pictures of another size than IMG_SIZE are resized; a JPEG of that size is kept as it is. A frame that the dataset has
-already is left out, so the same command may be repeated, after an interruption too. The originals are only read.
+Pictures of another size than IMG_SIZE are resized; a JPEG of that size is kept as it is. A frame that the dataset or
+its trash has already is left out, so the same command may be repeated, after an interruption too. The originals are
+only read.
 """
 
 

@@ -26,8 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = cli.make_parser(
         "data.dbSync",
         "Make the catalog match the folder: remove rows without a file and games without a folder, add rows\n"
-        "for files without one, correct wrong counts. Unrecognised files are listed and stay as they are.\n"
-        "The command may run while a download does. -v lists every path.",
+        "for files without one, complete hashes and manifests, correct wrong counts, delete frames of forgotten\n"
+        "streamers. Unrecognised files are listed and stay as they are. The command may run while a download\n"
+        "does. -v lists every path.",
     )
     parser.add_argument("--dry-run", action="store_true", help="change nothing; print what a run would do")
     return cli.run_command(parser.parse_args(argv), _work)

@@ -24,7 +24,7 @@ def is_game_id(number: int) -> bool:
 
 
 def is_own_id(game_id: int) -> bool:
-    """Return whether a game's id is one of our own: the game has no id of Twitch's, or nobody could ask for it."""
+    """Return whether a game's id is one of our own: no id of Twitch's was known when the game was added."""
     return game_id >= FIRST_OWN_ID
 
 
@@ -32,7 +32,7 @@ def is_own_id(game_id: int) -> bool:
 class Game:
     """A Twitch category that is a game."""
 
-    id: int  # Helix's id as a number; it may exceed 32 bits. From 10**12 on: not Helix's, for want of it
+    id: int  # Helix's id as a number; it may exceed 32 bits. From 10**12 on one of our own
     name: str  # in any script
 
     def is_same(self, category: Game) -> bool:

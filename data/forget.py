@@ -25,20 +25,19 @@ if TYPE_CHECKING:
     from data.storage.frame_folder import FrameFolder
 
 _EPILOG = """\
-What goes: frames, the trash, lines of manifests, rows, moves in journals, features, findings of the last check. What
-stays: a hash in frames/forgotten.txt, from which nobody can compute the login without the secret in frames/.key. By it
-downloads, imports and dbSync leave out the login, and its pseudonym in exports of this dataset. --allow removes the
-hash; it brings nothing back.
+The command removes frames, also those in the trash, lines of manifests, rows, moves in journals, features, and findings
+of the last check. It keeps a hash of the login in frames/forgotten.txt, from which nobody can compute the login without
+the secret in frames/.key. Downloads, imports and dbSync compare logins with these hashes, and leave out the streamer,
+also under the pseudonym in exports of this dataset. --allow removes the hash; it does not restore frames.
 
-What this command cannot reach:
+The command cannot reach:
 - Exports, pages of checks, models and backups made before. The command prints the pseudonym that exports have.
 - Titles of other streams that mention the streamer.
 - PostgreSQL keeps deleted bytes in its files for a while. VACUUM leaves them there; VACUUM FULL cleans the tables, but
   not the write-ahead log. To be sure with the embedded server: delete DOWNLOAD_PATH/postgres when no command runs, then
   run python -m data.dbSync, which rebuilds all rows from the folder.
 
-A killed run is finished by the next one with the same logins. Exit code 1: something was left, and the message says
-what.
+If a run is killed, repeat it with the same logins. Exit code 1: something is left, and the message says what.
 """
 
 

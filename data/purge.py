@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _UNIT_S = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _EPILOG = """\
-Frames go with their rows, lines of manifests, features, findings of the last check, and moves in journals. Games stay,
-also those without a frame left. A frame whose time is in the future stays.
+The command also removes the frames' rows, lines of manifests, features, findings of the last check, and moves in
+journals. Games stay, also those without a frame left. A frame whose time is in the future stays.
 """
 
 

@@ -18,7 +18,7 @@ from data.video.sampling import bit_reversed, evenly_spaced
 log = logging.getLogger(__name__)
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}  # a GIF is a video
-_MAX_BYTES = 50_000_000  # of a picture's file
+MAX_PICTURE_BYTES = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +87,4 @@ def _read(path: Path, img_size: int, jpeg_quality: int) -> bytes:
     """Return a picture as a JPEG of the size. Raises OSError, UndecodableVideo."""
     from data.video.images import picture_to_frame  # OpenCV: most sources need it later
 
-    return picture_to_frame(read_regular_file(path, _MAX_BYTES), img_size, jpeg_quality)
+    return picture_to_frame(read_regular_file(path, MAX_PICTURE_BYTES), img_size, jpeg_quality)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from data.capture.pictures import SUFFIXES
+from data.capture.pictures import MAX_PICTURE_BYTES, SUFFIXES
 from data.entities import FrameDetails
 from data.exchange.import_stats import ImportStats
 from data.exchange.importer import Picture
@@ -22,7 +22,6 @@ from data.exchange.logins import SPLITS, Streamer, folder_login, picture_login
 from data.readers import read_regular_file
 from data.text import printable, printable_line
 
-MAX_PICTURE_BYTES = 50_000_000
 ARCHIVE = "it is an archive; unpack it and repeat the command"
 _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"}
 

@@ -1,7 +1,7 @@
 """Exported datasets as pictures to import: what data.export wrote, at a path or an address, and other frame folders.
 
-`export.json` names the format and the files. All that is read may be damaged or made up: a file that cannot be read is
-left out, and so is a picture whose SHA-256 is not that of its record.
+`export.json` names the format and the files. Everything may be damaged or forged: a file that cannot be read is left
+out, and so is a picture whose SHA-256 is not that of its record.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@
     change the rows in one transaction
     mark the journal as done
 
-A killed process leaves a pending journal, which the next command finishes: each step may be done twice. So after it all
-frames of a change have moved, or none. The trash keeps what it gets until data.purge or data.forget empties it.
+A killed process leaves a pending journal, which the next command finishes: each step may be repeated. In the end
+either all frames of a change have moved, or none. Files stay in the trash until data.purge or data.forget removes them.
 """
 
 from __future__ import annotations

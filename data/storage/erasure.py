@@ -7,8 +7,8 @@
     remove the rows
     remove the moves from the journals of changes
 
-A killed erasure is finished by the next one: each step looks for what is left of its kind. A command that runs beside
-may bring frames, so the caller repeats the erasure until it finds nothing.
+After a kill the next erasure removes the rest: each step looks for what is left of its kind. A command that runs at
+the same time may add frames, so the caller repeats the erasure until it finds nothing.
 """
 
 from __future__ import annotations

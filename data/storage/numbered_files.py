@@ -1,7 +1,7 @@
 """Numbered files of a login's frames in a game's folder: written all or none, and never in place of another file.
 
-Their lines in the manifest come first: a process that is killed in between leaves a line without a file, which nobody
-minds, and never a file whose details are lost.
+Their lines in the manifest come first: a process that is killed in between leaves a line without a file, which readers
+ignore, and never a file whose details are lost.
 """
 
 from __future__ import annotations
