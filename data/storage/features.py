@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -50,19 +49,25 @@ class FeatureStore:
         wanted: dict[bytes, list[int]] = {}
         for row, key in enumerate(hashes):
             wanted.setdefault(key, []).append(row)
+        kind: tuple[object, ...] = ()
         for path in self._segments():
             keys, vectors = _read(path)
             pairs = [(row, index) for index, key in enumerate(keys) for row in wanted.pop(key, ())]
             if pairs:
+                if kind not in ((), (vectors.shape[1], vectors.dtype)):
+                    folder = printable(str(self.folder))
+                    raise FolderError(f"{folder} has vectors of two networks: delete it; features are computed again.")
+                kind = vectors.shape[1], vectors.dtype
                 rows, indices = np.array(pairs).T
                 yield rows, vectors[indices]
 
     def missing(self, hashes: Iterable[bytes]) -> set[bytes]:
-        """Return the hashes without a vector. Raises FolderError."""
-        known: set[bytes] = set()
+        """Return the hashes without a vector, or with one that cannot be read. Raises FolderError."""
+        wanted = set(hashes)
         for path in self._segments():
-            known.update(_read(path, with_vectors=False)[0])
-        return set(hashes) - known
+            if not wanted.isdisjoint(_read(path, with_vectors=False)[0]):
+                wanted.difference_update(_read(path)[0])  # its checksum may be wrong
+        return wanted
 
     def add(self, hashes: Sequence[bytes], vectors: np.ndarray) -> None:
         """Store the vectors (n, d), all of one dtype and d for all time; known hashes are left. Raises FolderError."""
@@ -88,8 +93,8 @@ class FeatureStore:
                 if kept and len(kept) == len(keys):
                     continue
                 removed += len(keys) - len(kept)
-                if kept:
-                    keys, vectors = _read(path)
+                keys, vectors = _read(path) if kept else ([], np.empty((0, 0)))
+                if keys:
                     _write(path, [keys[index] for index in kept], vectors[kept])
                 else:  # a damaged one too: who knows what it holds
                     path.unlink()
@@ -137,11 +142,13 @@ def _read(path: Path, *, with_vectors: bool = True) -> tuple[list[bytes], np.nda
             hashes, vectors = arrays["hashes"], arrays["vectors"] if with_vectors else np.empty((0, 0))
         if hashes.dtype != np.uint8 or hashes.shape[1:] != (_HASH_BYTES,) or vectors.ndim != 2:
             raise ValueError("invalid arrays")
-        if with_vectors and len(vectors) != len(hashes):
+        if with_vectors and (len(vectors) != len(hashes) or vectors.dtype.kind not in "fiu"):
             raise ValueError("not a vector for each hash")
     except FileNotFoundError:  # `remove` emptied it meanwhile
         return [], np.empty((0, 0), np.float16)
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, MemoryError) as error:
+    except FolderError:
+        raise
+    except Exception as error:  # noqa: BLE001 - zipfile, zlib and NumPy raise a dozen kinds for a damaged file
         log.warning("%s is damaged and its features are computed again: %s.", printable(str(path)), error)
         return [], np.empty((0, 0), np.float16)
     return [row.tobytes() for row in hashes], vectors

@@ -76,7 +76,8 @@ def has_stale_lines(folder: Path) -> bool:
     """Return whether `compact` would drop a line. Raises OSError."""
     content = _content(folder)
     names = _NAME.findall(content)  # much faster than parsing
-    return len(set(names)) < _count_lines(content) or not {name.decode() for name in names} <= _files(folder)
+    described = {name.decode("utf-8", "replace") for name in names}
+    return len(set(names)) < _count_lines(content) or not described <= _files(folder)
 
 
 def compact(folder: Path) -> int:

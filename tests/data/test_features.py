@@ -90,6 +90,39 @@ def test_damaged_segment_counts_as_missing_and_is_removed_by_any_removal(store, 
     assert len(list(store.folder.iterdir())) == 1
 
 
+def test_damaged_vectors_beside_whole_hashes_are_computed_again(store):
+    """One byte of the vectors is wrong: the segment counts as missing, is not merged, and any removal deletes it."""
+    store.add(_hashes(1, 2), _vectors(1, 2))
+    path = next(store.folder.iterdir())
+    path.write_bytes(path.read_bytes().replace(_vectors(2).tobytes(), _vectors(3).tobytes()))
+    assert store.missing(_hashes(1, 2)) == set(_hashes(1, 2))
+    store.add(_hashes(1, 3), _vectors(1, 3))
+    assert store.get(_hashes(1, 2, 3))[1].tolist() == [True, False, True]
+    store.remove(_hashes(2))
+    assert not path.exists()
+    assert store.get(_hashes(1, 3))[1].all()
+
+
+@pytest.mark.parametrize("array", [np.zeros((1, 3), complex), np.array([["x"]]), np.zeros(1, "i4,f4")])
+def test_segment_without_numbers_counts_as_missing(store, array):
+    """A valid file of other things than vectors is a damaged one; a single array, too."""
+    store.folder.mkdir(parents=True)
+    np.savez(store.folder / "00000001.npz", hashes=np.frombuffer(_hashes(1)[0], np.uint8)[None], vectors=array)
+    np.save((store.folder / "00000002.npz").open("wb"), array)
+    assert not store.get(_hashes(1))[1].any()
+    assert store.missing(_hashes(1)) == set(_hashes(1))
+
+
+def test_vectors_of_two_networks_in_one_folder_are_refused(store):
+    """Somebody copied a segment: the message says what to delete."""
+    store.add(_hashes(1), _vectors(1))
+    np.savez(
+        store.folder / "00000002.npz", hashes=np.frombuffer(_hashes(2)[0], np.uint8)[None], vectors=np.zeros((1, 5))
+    )
+    with pytest.raises(FolderError, match="two networks: delete it"):
+        store.get(_hashes(1, 2))
+
+
 def test_object_arrays_in_a_segment_run_nothing(store):
     """A pickled segment, as an attacker may leave one, is damaged: nothing is unpickled."""
     store.folder.mkdir(parents=True)

@@ -117,6 +117,15 @@ def test_compact_drops_torn_and_foreign_lines_of_a_partly_described_game(folder:
     assert folder.compact([7]) == 0
 
 
+def test_compact_drops_a_line_whose_file_name_is_no_utf_8(folder: FrameFolder):
+    """A flipped bit in a file's name costs that line."""
+    folder.save(7, "ann", [b"a", b"b"], [DETAILS, DETAILS])
+    path = folder.root / "7/manifest.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"ann-2", b"\xe1nn-2"))
+    assert folder.compact([7]) == 1
+    assert list(manifest.read(path.parent)) == ["ann-1.jpg"]
+
+
 def test_a_line_by_hand_without_a_hash_has_its_details(folder: FrameFolder):
     """Somebody may add a title by hand."""
     folder.save(7, "ann", [b"a"])

@@ -159,6 +159,15 @@ def damaged_json(draw: st.DrawFn, seeds: Sequence[Any]) -> bytes:
     return text.replace('"1e999"', "1e999").encode("utf-8", "surrogatepass")
 
 
+@st.composite
+def damaged_records(draw: st.DrawFn, seeds: Sequence[Any]) -> bytes:
+    """Return lines of JSON: the valid values in any order, each of them damaged or not."""
+    values = draw(st.lists(st.sampled_from(seeds), max_size=len(seeds) + 2))
+    return b"\n".join(
+        draw(damaged_json([value])) if draw(st.booleans()) else json.dumps(value).encode() for value in values
+    )
+
+
 def _replace_node(draw: st.DrawFn, value: Any, odd: st.SearchStrategy[Any]) -> Any:
     """Return the value with one node replaced or removed."""
     keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []

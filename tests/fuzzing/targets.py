@@ -9,8 +9,7 @@ import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -21,11 +20,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from data.errors import ToolkitError
+from tests.fuzzing.dataset_targets import DATASET_TARGETS
 from tests.fuzzing.fuzz_server import FuzzServer, response
 from tests.fuzzing.strategies import damaged_bytes, damaged_json, damaged_lines
+from tests.fuzzing.target import Feed, Target, in_folder, plain
 from tests.sample_images import GREEN, RED, flat, segment
-
-Feed = Callable[[Any], object]  # gives one damaged input to the toolkit
 
 _TOKEN = {"data": {"streamPlaybackAccessToken": {"value": json.dumps({"chansub": {}}), "signature": "s"}}}
 _MASTER = b"""#EXTM3U
@@ -98,14 +97,6 @@ _HEADERS: list[Mapping[str, str | bytes]] = [
 ]
 
 
-@dataclass(frozen=True)
-class Target:
-    """One entry of the toolkit. `open` yields the function that takes an input of `inputs`."""
-
-    inputs: st.SearchStrategy[Any]
-    open: Callable[[], AbstractContextManager[Feed]]
-
-
 @cache
 def _segments(container: str) -> list[bytes]:
     return [segment(*[flat(RED), flat(GREEN)] * 4, container=container), segment(flat(GREEN), container=container)]
@@ -173,11 +164,6 @@ def _feed_picture(data: bytes) -> None:
 
 
 @contextmanager
-def _plain(feed: Feed) -> Iterator[Feed]:
-    yield feed
-
-
-@contextmanager
 def _grabbing(respond: Callable[[Any, str], bytes], follow: bool = False) -> Iterator[Feed]:
     """Yield a function that lets a real Streamlink session grab from a server that sends `respond(input, path)`."""
     from tests.data.hls_server import grabber
@@ -234,19 +220,6 @@ def _asking_helix() -> Iterator[Feed]:
                     ask()
 
         yield feed
-
-
-@contextmanager
-def _in_folder(name: str, feed: Callable[[Path], object]) -> Iterator[Feed]:
-    """Yield a function that writes its input to a file `name` and gives its folder to `feed`."""
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-
-        def write(data: bytes) -> None:
-            (Path(folder) / name).write_bytes(data)
-            with suppress(ToolkitError):
-                feed(Path(folder))
-
-        yield write
 
 
 @cache
@@ -354,28 +327,26 @@ _ODD_HEADERS = st.tuples(
 )
 
 TARGETS: dict[str, Target] = {
-    "ts": Target(st.deferred(lambda: damaged_bytes(_segments("mpegts"))), partial(_plain, _feed_segment)),
-    "fmp4": Target(st.deferred(lambda: damaged_bytes(_segments("mp4"))), partial(_plain, _feed_segment)),
-    "recordings": Target(st.deferred(lambda: damaged_bytes(_recordings())), partial(_plain, _feed_recording)),
-    "pictures": Target(st.deferred(lambda: damaged_bytes(_pictures())), partial(_plain, _feed_picture)),
+    "ts": Target(st.deferred(lambda: damaged_bytes(_segments("mpegts"))), partial(plain, _feed_segment)),
+    "fmp4": Target(st.deferred(lambda: damaged_bytes(_segments("mp4"))), partial(plain, _feed_segment)),
+    "recordings": Target(st.deferred(lambda: damaged_bytes(_recordings())), partial(plain, _feed_recording)),
+    "pictures": Target(st.deferred(lambda: damaged_bytes(_pictures())), partial(plain, _feed_picture)),
     "playback_token": Target(damaged_json([_TOKEN]), partial(_grabbing, _responses("token"))),
     "multivariant_playlist": Target(damaged_lines([_MASTER]), partial(_grabbing, _responses("master"))),
     "media_playlist": Target(damaged_lines([_MEDIA]), partial(_grabbing, _responses("media"), follow=True)),
     "headers": Target(_ODD_HEADERS, partial(_grabbing, _respond_with_headers)),
     "helix": Target(damaged_json([_PAGE]), _asking_helix),
     "checkpoint": Target(st.deferred(lambda: damaged_bytes([_checkpoint()])), _loading_checkpoints),
-    "model": Target(
-        st.deferred(lambda: damaged_bytes([_onnx_model()])), partial(_in_folder, "model.onnx", _load_model)
-    ),
+    "model": Target(st.deferred(lambda: damaged_bytes([_onnx_model()])), partial(in_folder, "model.onnx", _load_model)),
     "classes": Target(
-        damaged_bytes([b"1\tOne\n2\tTwo\n", "33214\tÉté\n".encode()]), partial(_in_folder, "classes.txt", _read_classes)
+        damaged_bytes([b"1\tOne\n2\tTwo\n", "33214\tÉté\n".encode()]), partial(in_folder, "classes.txt", _read_classes)
     ),
-    "calibration": Target(damaged_json([_METADATA]), partial(_in_folder, "metadata.json", _read_calibration)),
+    "calibration": Target(damaged_json([_METADATA]), partial(in_folder, "metadata.json", _read_calibration)),
     "source_list": Target(
         damaged_bytes(
             [b"ninja\n# x\nhttps://twitch.tv/x\n", "\ufeffa.mp4\r\nb\r\n".encode(), "a\nb\n".encode("utf-16")]
         ),
-        partial(_in_folder, "list.txt", _read_sources),
+        partial(in_folder, "list.txt", _read_sources),
     ),
     "dotenv": Target(
         damaged_bytes(
@@ -384,7 +355,7 @@ TARGETS: dict[str, Target] = {
                 "\ufeffLANGUAGES=en,de\r\nDOWNLOAD_PATH=~/${HOME}/a\r\nTIMEOUT_S=1e3\r\nDB_HOST=::1\r\n".encode(),
             ]
         ),
-        partial(_in_folder, ".env", _read_settings),
+        partial(in_folder, ".env", _read_settings),
     ),
     "addresses": Target(
         damaged_bytes(
@@ -396,6 +367,6 @@ TARGETS: dict[str, Target] = {
                 b"HLS://HTTPS://u:p@Example.com:1/A.m3u8?x",
             ]
         ),
-        partial(_plain, _understand),
+        partial(plain, _understand),
     ),
-}
+} | DATASET_TARGETS
