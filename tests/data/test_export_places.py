@@ -17,13 +17,16 @@ from typing import Any
 
 import fsspec
 import pytest
+import sqlalchemy as sa
 from fsspec.implementations.memory import MemoryFileSystem
 
-from data.errors import ExtraMissing, FolderError
+from data.entities import FrameDetails
+from data.errors import DatasetError, ExtraMissing, FolderError
+from data.exchange.exported import find_export
 from data.exchange.exporter import ExportSettings
 from data.export import export_dataset, open_destination
 from data.storage.frame_folder import FrameFolder
-from tests.data.conftest import REPOSITORY, environment
+from tests.data.conftest import REPOSITORY, Run, environment
 from tests.data.exports import make_dataset, manifest
 
 FORMATS = ["parquet", "webdataset", "imagefolder", "fiftyone"]
@@ -282,10 +285,31 @@ def test_s3_server_gets_the_same_files_as_a_folder(tmp_path: Path, bucket: str, 
     assert not [name for name in remote_tree(f"{bucket}/{kind}") if name.endswith(".jpg")]
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_export_on_an_s3_server_comes_back_to_the_bit(
+    run: Run, tmp_path: Path, bucket: str, engine: sa.Engine, folder: FrameFolder, *, kind: str
+):
+    """data.add reads an export through real HTTP requests: names, bytes and details are those of before."""
+    dataset = make_dataset(tmp_path / "other" / "frames", frames=1)
+    export_dataset(dataset, f"{bucket}/back/{kind}", ExportSettings(kind, logins=True))
+    done = run("data.add", f"{bucket}/back/{kind}", IMG_SIZE="32")  # as the pictures are: they stay as they are
+    assert (done.returncode, done.stderr) == (0, "")
+    assert named_contents(folder) == named_contents(dataset)
+
+
+def named_contents(folder: FrameFolder) -> dict[tuple[str, str, int], tuple[bytes, FrameDetails]]:
+    """Return the bytes and the details of each frame by its game's name, login and number."""
+    names, frames = folder.game_names(), folder.described(folder.frames())
+    return {(names[f.game_id], f.login, f.number): (folder.read(f), f.details) for f in frames}
+
+
 def test_bucket_that_does_not_exist_is_one_line(dataset: FrameFolder, bucket: str):
     """No bucket is made, and the error says where it was."""
     with pytest.raises(FolderError, match=r"s3://no-such-bucket/out: .*check the address, the credentials"):
         export(dataset, "s3://no-such-bucket/out")
+    for address in ("s3://no-such-bucket/out", f"{bucket}/nothing"):
+        with pytest.raises((FolderError, DatasetError), match=address):
+            find_export(address)
     assert bucket == "s3://bucket"
     assert fsspec.filesystem("s3").ls("") == ["bucket"]
 
