@@ -55,15 +55,19 @@ def read_parquet_file(file: IO[bytes], _name: str) -> Iterator[Record]:
 def read_tar_file(file: IO[bytes], _name: str) -> Iterator[Record]:
     """Yield the samples of a WebDataset shard, whose members of one name lie side by side."""
     key, found = "", dict[str, bytes]()
+    size, _ = file.seek(0, 2), file.seek(0)
     with tarfile.open(fileobj=file, mode="r|") as archive:
         for member in archive:
             archive.members.clear()  # type: ignore[attr-defined]  # it would keep every member
+            if archive.offset > size:  # it would read until there, for years if a header says so
+                raise DamagedFile("it is damaged or cut off")
             stem, _, ending = member.name.rpartition(".")
             if stem != key:
                 if found.keys() - {"cls"}:  # a picture or its values are missing
                     yield Record()
                 key, found = stem, {}
-            content = archive.extractfile(member) if member.size <= MAX_PICTURE_BYTES else None
+            is_wanted = ending in ("jpg", "json") and member.size <= MAX_PICTURE_BYTES
+            content = archive.extractfile(member) if is_wanted else None
             found[ending] = content.read() if content else b""
             if found.keys() >= {"jpg", "json"}:
                 yield Record(_parse(found["json"]), jpeg=found["jpg"])

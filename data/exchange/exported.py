@@ -71,7 +71,7 @@ class _Export:
         try:
             self._description = dict(json.loads(description))
             self._suffix, self._read_records = READERS[self._description["format"]]
-            self._files = dict(self._description["files"])
+            self._files = {str(name): facts for name, facts in dict(self._description["files"]).items()}
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             shown = printable(address)
             raise DatasetError(f"{shown}: {MANIFEST_FILE} is damaged, or of a newer version: export again.") from error
@@ -80,10 +80,11 @@ class _Export:
 
     def pictures(self, stats: ImportStats) -> Iterator[Picture]:
         """Yield the pictures; count in `stats` what is left out."""
-        for name in self._files:
+        for name, facts in self._files.items():
             if not name.endswith(self._suffix):
                 continue
-            shown = f"{self._address}/{name}"
+            shown, number = f"{self._address}/{name}", 0
+            samples = facts.get("samples") if isinstance(facts, Mapping) else 0
             try:
                 with translate_damage(), self._open(_checked(name)) as file:
                     for number, record in enumerate(self._read_records(file, name), 1):
@@ -91,6 +92,8 @@ class _Export:
                             yield self._picture(record, shown)
                         except (ValueError, TypeError, LookupError, AttributeError):
                             stats.leave_out(f"{shown}, sample {number}", "its record is damaged")
+                if isinstance(samples, int) and number < samples:  # tarfile takes a damaged header for the end
+                    raise DamagedFile(f"it is damaged: it has {number:,} of {samples:,} samples")
             except DamagedFile as error:
                 stats.leave_out(shown, str(error))
 

@@ -135,6 +135,42 @@ def test_shard_that_is_cut_off_is_named(run: Run, export: Callable[..., Path], f
     assert 0 < len(list(folder.frames())) < 12
 
 
+@pytest.mark.parametrize("kind", ["webdataset", "imagefolder"])
+def test_file_that_ends_too_early_without_an_error_is_named(
+    run: Run, export: Callable[..., Path], folder: FrameFolder, kind: str
+):
+    """A damaged header looks like the end of a tar file, and a text may be cut off between two lines."""
+    out = export(kind, "--logins")
+    if kind == "webdataset":
+        file = next((out / "data").glob("train-*"))
+        with tarfile.open(file) as archive:
+            at = archive.getmembers()[3].offset
+        content = bytearray(file.read_bytes())
+        content[at] ^= 1  # of the name: the checksum is wrong
+    else:
+        file = out / "train/metadata.jsonl"
+        content = bytearray(file.read_bytes().splitlines(keepends=True)[0])
+    file.write_bytes(content)
+    done = run("data.add", str(out))
+    assert f"{file} is left out: it is damaged: it has 1 of " in done.stderr
+    assert (done.returncode, 0 < len(list(folder.frames())) < 12) == (0, True)
+
+
+@pytest.mark.parametrize("size", [b"\x80" + b"\xff" * 11, b"77777777777\0"])
+def test_tar_file_whose_member_ends_in_a_million_years_is_left_out_at_once(
+    run: Run, export: Callable[..., Path], size: bytes
+):
+    """tarfile would read on until the place that a header names."""
+    out = export("webdataset")
+    for shard in (out / "data").iterdir():
+        content = bytearray(shard.read_bytes())
+        content[124:136], content[148:156] = size, b" " * 8
+        content[148:156] = b"%06o\0 " % sum(content[:512])
+        shard.write_bytes(content)
+    done = run("data.add", str(out))
+    assert (done.returncode, "it is damaged or cut off" in done.stderr) == (1, True)
+
+
 def test_tar_file_of_others_is_read_with_care(run: Run, export: Callable[..., Path], folder: FrameFolder):
     """A picture without its values, and a link instead of a file, are left out."""
     out = export("webdataset", "--logins")

@@ -251,6 +251,31 @@ def _damaged_lines(seeds: list[bytes]) -> st.SearchStrategy[bytes]:
     return damaged_bytes(seeds) | damaged_records([json.loads(line) for seed in seeds for line in seed.splitlines()])
 
 
+@st.composite
+def _sealed_tar(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
+    """Return a tar file with odd bytes in a member's header, whose checksum is right: tarfile believes them."""
+    data = draw(st.sampled_from(seeds))
+    start = draw(st.sampled_from([at for at in range(0, len(data), 512) if data[at + 257 : at + 262] == b"ustar"]))
+    header = bytearray(data[start : start + 512])
+    for _ in range(draw(st.integers(1, 3))):
+        match draw(st.integers(0, 2)):
+            case 0:
+                odd = [b"\x80" + b"\xff" * 11, b"\xff" * 12, b"\xff" * 10 + b"\xfc\0", b"77777777777\0", b"x" * 12]
+                header[124:136] = draw(st.sampled_from(odd))  # its size
+            case 1:
+                header[156] = draw(st.sampled_from(b"0xgLKSVDA5127\0"))  # its type
+            case _:
+                at = draw(st.integers(0, 511))
+                header[at] = draw(st.integers(0, 255))
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return data[:start] + bytes(header) + data[start + 512 :]
+
+
+def _damaged_tar(seeds: list[bytes]) -> st.SearchStrategy[bytes]:
+    return damaged_bytes(seeds) | _sealed_tar(seeds)
+
+
 def _to_lines(records: list[dict[str, Any]]) -> bytes:
     return "".join(f"{json.dumps(record)}\n" for record in records).encode()
 
@@ -276,7 +301,7 @@ DATASET_TARGETS: dict[str, Target] = {
         partial(in_folder, "list.txt", _use_list),
     ),
     "exported_parquet": _exported("parquet", ".parquet", damaged_bytes),
-    "exported_webdataset": _exported("webdataset", ".tar", damaged_bytes),
+    "exported_webdataset": _exported("webdataset", ".tar", _damaged_tar),
     "exported_imagefolder": _exported("imagefolder", "metadata.jsonl", _damaged_lines),
     "exported_fiftyone": _exported("fiftyone", "samples.json", _damaged_document),
     "export_description": _exported("parquet", "export.json", _damaged_document),
