@@ -3,7 +3,7 @@
 without --apply, --undo or --changes:
     list the frames, compute the features that are missing
     check: predictions from other streamers' frames, kinds of screen, duplicates
-    measure what cleaning does to the accuracy on held-out streamers
+    measure what cleaning does to the accuracy on held-out streamers, whom the check of the others does not see
     write check.csv into the dataset's folder, print the suspects, write the reports
 --apply:
     read check.csv, choose suspects, leave out files that changed since
@@ -18,6 +18,7 @@ import math
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,7 +136,7 @@ def _find(
     args: argparse.Namespace, settings: Settings, store: FrameStore
 ) -> tuple[CheckResult, Effect | None, list[str]]:
     """Return the findings, and the effect of cleaning with its lines for people."""
-    from model.cleaning.check import check
+    from model.cleaning.check import require_comparable
     from model.cleaning.effect import cleaning_effect
     from model.datasets.listing import classes_of
     from model.reports import check_tables
@@ -143,14 +144,16 @@ def _find(
     from model.training import frame_features
 
     frames = list(store.frames())
-    classes_of(frames, store.game_names(), store.location)  # its errors must not wait for the features
+    classes_of(frames, store.game_names(), store.location)  # too small a dataset must not wait for its features
+    require_comparable(frames)
     inputs = frame_features.collect(settings, store, frames, cli.log.info, make_progress(args.quiet))
     games = classes_of(inputs.frames, store.game_names(), store.location)
-    result = check(inputs.frames, inputs.features, games, negatives=inputs.negatives, thumbnails=inputs.thumbnails)
+    result = inputs.check(games)
     if args.no_effect:
         return result, None, []
     try:
-        effect = cleaning_effect(inputs.frames, inputs.features, games, result, relabel=args.relabel)
+        check_rows = partial(inputs.check, games)
+        effect = cleaning_effect(inputs.frames, inputs.features, games, result, check_rows, relabel=args.relabel)
     except DatasetError as error:
         return result, None, [f"What cleaning does to the accuracy cannot be measured: {error}"]
     return result, effect, check_tables.effect_lines(effect)

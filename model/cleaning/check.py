@@ -1,18 +1,24 @@
-"""Check of a dataset: which streams and frames do not show what their folder says. numpy only.
+"""Check of a dataset: which streams and frames do not show the game of their folder. numpy only.
 
-    whiten the features by what varies within streams, twice: the second time without outliers
-    streams: compare each with the games of other streamers               (model.cleaning.streams)
-    frames: compare each with its stream, its game and example screens    (model.cleaning.screens)
-    frames of a stream, a few in a row: another game in a part of a stream
-    near-duplicates: keep the copy in the least suspicious stream         (model.cleaning.near_duplicates)
+    whitening = scale the features so that frames of one stream vary alike in all directions        (space)
+    whitening = the same, fitted without the outliers that the first one finds
+    for each stream: probabilities of the games, from other streamers' frames only                  (streams)
+        the best other game exceeds its own by 0.4: the stream is a suspect
+    for each frame: closeness to its own stream and to its game; kind of screen                     (screens)
+        unlike both: the frame is a suspect
+        7 frames in a row prefer another game by 0.7: the streamer changed the game
+    for each stream: like no game, and like example screens: a suspect
+    for each frame that repeats another one: a suspect; the copy in an unsuspected stream is kept   (near_duplicates)
 
+Three rules hold everywhere. A streamer never vouches for itself: a frame is compared with frames of other logins, or
+with the rest of its own stream. A game without a second streamer has no suspect streams: nothing can be compared.
 A suspicion of 0.5 is the limit: what is above it is a suspect.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +31,10 @@ from model.cleaning.screens import FrameEvidence
 from model.cleaning.space import Whitening, fit_whitening, unit_rows
 from model.cleaning.streams import MARGIN, StreamMatch, Streams, match
 
-_PART_MARGIN = 0.7  # as MARGIN, of a part of a stream
-_PART_FRAMES = 7  # in a row
-_SCREEN_SUSPICION = 0.6  # of a whole stream that shows no game: the least certain of the findings
+# Limits of parts: higher than MARGIN, since 7 frames say less than a stream. Chosen on planted noise, seeds below 100.
+_PART_MARGIN = 0.7  # of probability, mean of the frames in a row
+_PART_FRAMES = 7
+_SCREEN_SUSPICION = 0.6  # of a whole stream that shows no game: the least certain of the findings; by definition
 
 
 def check(
@@ -41,7 +48,7 @@ def check(
     """Return what is suspicious about each stream and each frame, ranked.
 
     Args:
-        frames: of at least two games and three streams; their `sha256` finds equal files.
+        frames: of at least two games, two streamers and three streams; their `sha256` finds equal files.
         features: of each frame, float32 (n, k), as `model.cleaning.space.project` returns them.
         games: of all frames.
         negatives: features (m, k) of example screens without gameplay, by kind.
@@ -50,10 +57,10 @@ def check(
     Raises:
         DatasetError: too few games or streams to compare.
     """
+    require_comparable(frames)
     order = sorted(range(len(frames)), key=lambda row: (frames[row].game_id, frames[row].login, frames[row].number))
     frames, features = [frames[row] for row in order], features[order].astype(np.float32)
     streams = Streams.of(frames, {game.id: label for label, game in enumerate(games)})
-    _require_streams(streams)
     whitening = _fit_whitening(features, streams)
     features = whitening.apply(features)
     examples = {kind: whitening.apply(values) for kind, values in negatives.items()}
@@ -70,11 +77,13 @@ def check(
     )
 
 
-def _require_streams(streams: Streams) -> None:
-    if len(set(streams.labels.tolist())) < 2 or len(streams.labels) < 3:
+def require_comparable(frames: Iterable[StoredFrame]) -> None:
+    """Raise DatasetError if there are too few games or streams to compare."""
+    streams = {(frame.game_id, frame.login) for frame in frames}
+    if len(streams) < 3 or min(len(set(part)) for part in zip(*streams, strict=True)) < 2:
         raise DatasetError(
-            "A check compares games and streamers: it needs two games and three streams. Collect more with "
-            "python -m data.download, or import them with python -m data.add."
+            "A check compares games and streamers: it needs two games, two streamers and three streams. Collect "
+            "more with python -m data.download, or import them with python -m data.add."
         )
 
 
@@ -154,7 +163,7 @@ class _Findings:
         own = means[everyone, labels]
         means[everyone, labels] = -1
         best = means.argmax(axis=1)
-        return means[everyone, best] - own, best
+        return np.where(self.found.is_alone[of_frame], 0, means[everyone, best] - own), best
 
 
 def _suspicion(margin: float, limit: float) -> float:

@@ -2,17 +2,20 @@
 
 Detection alone is no gain: a classifier may learn as well beside wrong labels (https://arxiv.org/abs/2407.05528).
 
-for each of several shuffles, for each fold of the streamers who have no suspect:
+for each fold of the streamers who have no suspect:
+    check the other streamers again, without the fold: what it shows must not decide what the others train on
     train a linear head on all frames of the other streamers, and one on the same frames as cleaning leaves them
     predict the fold's frames with both
 average the difference over the streamers; bootstrap the streamers for its interval
 
-Only streamers without a suspect are held out, since the labels of the others are in doubt.
+Only streamers without a suspect are held out, since the labels of the others are in doubt: both accuracies are those
+of the streamers that a check agrees with. Without the second check the gain of 10 % planted labels read 7.4, 8.8 and
+7.2 points instead of 6.8, 3.6 and 5.6 (44 streams of 14 free games, one streamer held out at a time).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +25,11 @@ from data.errors import DatasetError
 from model.cleaning import linear_head
 from model.cleaning.findings import DUPLICATE, CheckResult
 
-_SHUFFLES, _FOLDS = 3, 5
+# Folds: each leaves out streamers whom the second check lacks. With three streams a game, 5 folds hide the gain and 20
+# hardly do; in a large dataset each game keeps its streams, and 20 checks take long.
+_MIN_FOLDS, _MAX_FOLDS, _FOLD_STREAMERS = 5, 20, 1000  # folds times streamers, between the limits
 _MIN_STREAMERS = 5  # of an interval
-_DRAWS = 2000
+_DRAWS = 2000  # of the bootstrap
 _MIN_FRAMES, _MAX_FRAMES = 4, 40  # of a stream: more are alike
 _MAX_ROWS = 20_000  # of all streams together
 _DIMENSIONS = 256  # of the features that the heads see
@@ -48,40 +53,44 @@ def cleaning_effect(
     features: np.ndarray,
     games: Sequence[Game],
     result: CheckResult,
+    check_rows: Callable[[np.ndarray], CheckResult],
     *,
     relabel: bool = False,
 ) -> Effect:
-    """Return the effect of cleaning. features: float (n, d), a row for each of n frames.
+    """Return the effect of cleaning on the accuracy. features: float (n, d), a row for each of n frames.
 
+    result: the check of all frames: it says which streamers have no suspect.
+    check_rows: checks some frames only, by their rows, int64 (m,).
     relabel: whether suspects with a suggested game train that game, instead of none.
-    Raises DatasetError: no suspect, or fewer than five streamers without one.
+    Raises DatasetError: no suspect, fewer than five streamers without one, too little left to check or to train on.
     """
     clean = _clean_streamers(result)
     rows = _sample(frames)
-    frames = [frames[row] for row in rows]
+    frames = [frames[row] for row in rows.tolist()]
     labels = {game.id: label for label, game in enumerate(games)}
     logins, login_of = np.unique([frame.login for frame in frames], return_inverse=True)  # (l,), (n,)
     given = np.array([labels[frame.game_id] for frame in frames])  # (n,)
-    cleaned = _cleaned(frames, given, labels, result, relabel)  # (n,)
     features = linear_head.principal_components(features[rows], _DIMENSIONS)  # (n, dimensions)
-    right = np.zeros((2, len(logins)))  # frames of each login, all shuffles together
-    tested_frames = np.zeros(len(logins))
+    right, tested_frames = np.zeros((2, len(logins))), np.zeros(len(logins))  # correct before and after, of how many
     for held_out in _folds(np.flatnonzero(np.isin(logins, clean))):
         training = ~np.isin(login_of, held_out)  # (n,)
-        # A game that nobody else plays cannot be learned.
-        tested = ~training & np.isin(given, given[training])  # (n,)
+        tested = ~training & np.isin(given, given[training])  # (n,): a game that nobody else plays cannot be learned
         if tested.any():
             tested_frames += np.bincount(login_of[tested], minlength=len(logins))
+            cleaned = _cleaned(frames, given, labels, check_rows(rows[training]), relabel)  # (n,)
             for side, trained in enumerate((given, cleaned)):
                 hits = _predict(features, trained, training, tested) == given[tested]
                 right[side] += np.bincount(login_of[tested], hits, len(logins))
-    found = tested_frames > 0
+    if not (found := tested_frames > 0).any():
+        raise DatasetError("no game has a second streamer to train on.")
     return _bootstrap(right[:, found] / tested_frames[found])
 
 
 def _predict(features: np.ndarray, labels: np.ndarray, training: np.ndarray, tested: np.ndarray) -> np.ndarray:
     """Return the label that a head trained with `labels` predicts for each tested row, int64 (tested,)."""
     own = training & (labels != _DROPPED)
+    if not own.any():
+        raise DatasetError("cleaning leaves nothing to train on.")
     head = linear_head.fit(features[own], labels[own], labels.max() + 1)
     return head.logits(features[tested]).argmax(axis=1)
 
@@ -98,8 +107,8 @@ def _clean_streamers(result: CheckResult) -> list[str]:
     return clean
 
 
-def _sample(frames: Sequence[StoredFrame]) -> list[int]:
-    """Return the rows of some frames of each stream, evenly spread."""
+def _sample(frames: Sequence[StoredFrame]) -> np.ndarray:
+    """Return the rows of some frames of each stream, evenly spread, sorted, int64 (m,)."""
     streams: dict[tuple[int, str], list[int]] = {}
     for row, frame in enumerate(frames):
         streams.setdefault((frame.game_id, frame.login), []).append(row)
@@ -107,7 +116,7 @@ def _sample(frames: Sequence[StoredFrame]) -> list[int]:
     rows: list[int] = []
     for own in streams.values():
         rows += [own[int(at)] for at in np.linspace(0, len(own) - 1, min(len(own), most))]
-    return sorted(rows)
+    return np.array(sorted(rows), np.int64)
 
 
 def _cleaned(
@@ -116,18 +125,17 @@ def _cleaned(
     """Return the labels after cleaning, int64 (n,); _DROPPED for frames that are gone."""
     suspects = {finding.frame: finding.suggested for finding in result.frames if finding.suspect}
     cleaned = given.copy()
-    for row, frame in enumerate(frames):
+    for row, frame in enumerate(frames):  # held-out ones are not in `result`
         if frame in suspects:
             suggested = suspects[frame] if relabel else None
             cleaned[row] = labels.get(suggested.id, _DROPPED) if suggested else _DROPPED
     return cleaned
 
 
-def _folds(logins: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the logins, int64 (n,), of each fold of each shuffle."""
-    for shuffle in range(_SHUFFLES):
-        order = np.random.default_rng(shuffle).permutation(logins)
-        yield from np.array_split(order, min(_FOLDS, len(order)))
+def _folds(logins: np.ndarray) -> list[np.ndarray]:
+    """Return the logins, int64 (n,), of each fold."""
+    count = min(max(_MIN_FOLDS, _FOLD_STREAMERS // len(logins)), _MAX_FOLDS, len(logins))
+    return np.array_split(np.random.default_rng(0).permutation(logins), count)
 
 
 def _bootstrap(accuracies: np.ndarray) -> Effect:

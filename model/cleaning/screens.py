@@ -18,16 +18,19 @@ from model.cleaning.findings import GAMEPLAY, OTHER_GAME
 from model.cleaning.space import group_means, unit_rows
 from model.cleaning.streams import Streams
 
-OUTLIER = 0.6  # of the usual closeness of the dataset: chosen on plantings of other seeds than reported
-_INLIER = 0.5  # of the usual closeness to the stream: what the whitening is fitted to
-_CLUSTER = 1.15  # times that: how close members of a cluster that spans games may still be
+# Limits of closeness: fractions of the usual closeness of the dataset, which is the median of all frames. Chosen on
+# planted menus and intermissions in 44 streams of 14 free games, seeds below 100.
+OUTLIER = 0.6
+_INLIER = 0.5  # to the frame's stream: what the whitening is fitted to
+_CLUSTER = 1.15  # times OUTLIER: how close members of a cluster that spans games may still be
 _ALIKE = 0.8  # cosine within such a cluster
+_MIN_USUAL = 0.05  # usual closeness: below it nothing is an outlier. 0 of equal features, 0.7 to 0.9 of real streams
+_MIN_FRAMES = 4  # of a stream: fewer say nothing about what is usual in it
 # A whole stream that shows no game is like no game at all, and like the examples: a game that few play is unlike, too.
 _SCREEN_MARGIN = 0.3  # of the head that tells screens from gameplay, mean over the stream; 1 % of gameplay exceeds 0.2
-_SCREEN_CLOSENESS = 0.4  # of the usual closeness, to any game
-_MIN_FRAMES = 4  # of a stream: fewer say nothing about what is usual in it
-_MAX_CLUSTERED = 8192
-_FOLDS = 5
+_SCREEN_CLOSENESS = 0.4  # fraction of the usual closeness, to any game
+_MAX_CLUSTERED = 8192  # frames; 256 MiB of cosines
+_FOLDS = 5  # of streamers, for the head
 _MAX_TRAINING = 20_000  # frames of the head
 
 
@@ -54,7 +57,7 @@ def examine(
     closest = np.maximum(own, games[rows, label_of])
     usual = max(float(np.median(closest)), 1e-6)
     relative = closest / usual
-    is_judged = np.bincount(streams.of_frame)[streams.of_frame] >= _MIN_FRAMES
+    is_judged = (np.bincount(streams.of_frame)[streams.of_frame] >= _MIN_FRAMES) & (usual > _MIN_USUAL)
     spans = _spanning_clusters(unit, streams, labels, np.flatnonzero((relative < OUTLIER * _CLUSTER) & is_judged))
     is_outlier = is_judged & ((relative < OUTLIER) | (spans > 1))
     kinds, margins = _screens(unit, streams, examples)
@@ -70,7 +73,7 @@ def examine(
         spans,
         np.where(shows_other, OTHER_GAME, np.where(is_outlier, kinds, GAMEPLAY)),
         np.where(shows_other, best, -1),
-        (stream_margin > _SCREEN_MARGIN) & (any_game < _SCREEN_CLOSENESS * usual),
+        (stream_margin > _SCREEN_MARGIN) & (any_game < _SCREEN_CLOSENESS * usual) & (usual > _MIN_USUAL),
         _most_frequent(kinds, streams),
     )
 
@@ -82,37 +85,27 @@ def is_inlier(unit: np.ndarray, streams: Streams) -> np.ndarray:
 
 
 def _closeness_to_stream(unit: np.ndarray, streams: Streams) -> np.ndarray:
-    """Return the cosine of each frame to the mean of its stream, without itself and outliers, (n,)."""
+    """Return the cosine of each frame to the mean of its stream without itself and outliers, (n,); 0 if alone."""
     weights = np.ones(len(unit), np.float32)
-    for _ in range(2):
-        sums, totals = (
-            np.zeros((len(streams.labels), unit.shape[1]), np.float32),
-            np.bincount(streams.of_frame, weights),
-        )
-        for stream, rows in enumerate(np.split(*_by_stream(streams))):
-            sums[stream] = weights[rows] @ unit[rows]
+    order, ends = np.argsort(streams.of_frame, kind="stable"), np.cumsum(np.bincount(streams.of_frame))
+    for _ in range(2):  # the second time without outliers
+        totals = np.bincount(streams.of_frame, weights)  # (s,)
+        sums = np.stack([weights[rows] @ unit[rows] for rows in np.split(order, ends[:-1])])  # (s, k)
         others = sums[streams.of_frame] - weights[:, None] * unit  # (n, k)
         cosine = (unit * unit_rows(others)).sum(axis=1)
         weights = (cosine > np.median(cosine) / 2).astype(np.float32)
     return np.where(totals[streams.of_frame] > 1, cosine, 0.0)
 
 
-def _by_stream(streams: Streams) -> tuple[np.ndarray, np.ndarray]:
-    order = np.argsort(streams.of_frame, kind="stable")
-    return order, np.cumsum(np.bincount(streams.of_frame))[:-1]
-
-
 def _closeness_to_games(unit: np.ndarray, streams: Streams, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return the cosine of each frame to each game's mean without the frame's own stream, (n, classes)."""
+    """Return the cosine of each frame to the mean of each game's streams of other streamers, (n, classes)."""
     means = group_means(unit, streams.of_frame)  # (s, k)
     sums = np.zeros((classes, unit.shape[1]), np.float32)
     np.add.at(sums, labels, means)
-    closeness = unit @ unit_rows(sums).T
-    others = unit_rows(sums[labels] - means)[streams.of_frame]  # (n, k); a rest of rounding errors is no direction
-    alone = np.bincount(labels, minlength=classes)[labels] < 2
-    closeness[np.arange(len(unit)), labels[streams.of_frame]] = np.where(
-        alone[streams.of_frame], 0, (unit * others).sum(axis=1)
-    )
+    counts, closeness = np.bincount(labels, minlength=classes), unit @ unit_rows(sums).T
+    for own, label, mine in streams.by_streamer(labels, np.arange(len(unit))):
+        others = sums[[label]] - means[mine].sum(axis=0)  # (1, k); a rest of rounding errors is no direction
+        closeness[own, label] = unit[own] @ unit_rows(others)[0] if counts[label] > len(mine) else 0
     return closeness
 
 

@@ -14,7 +14,8 @@ import numpy as np
 DIMENSIONS = 128
 SAMPLE = 4000  # frames that the axes are computed from
 _OVERSAMPLING = 16  # more axes than asked for, which makes those asked for accurate
-_POWER_STEPS = 2
+_POWER_STEPS = 2  # as many as the source recommends for slowly falling singular values
+# Limits of the whitening: chosen on planted noise in 44 streams of 14 free games, seeds below 100.
 _WINDOW = 16  # frames in a row
 _MAX_VARIANCE = 6.0  # of such a row, times the median
 _SHRINKAGE = 0.3  # of the covariance towards a sphere: streams are few

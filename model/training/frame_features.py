@@ -21,13 +21,15 @@ import numpy as np
 from config import Settings
 from data.commands import require_extra
 from data.entities import Game, StoredFrame
-from data.errors import DatasetError, FolderError, UndecodableVideo
+from data.errors import DatasetError, FolderError, ModelError, UndecodableVideo
 from data.storage.features import FEATURES_FOLDER, FeatureStore
 from data.storage.frame_store import FrameStore
 from data.text import plural, printable
 from data.video.images import decode_thumbnail, resize_image, to_grayscale
 from model.augmentation.screens import SCREENS, draw_screens
 from model.cleaning import space
+from model.cleaning.check import check
+from model.cleaning.findings import CheckResult
 from model.networks import backbones
 from model.terminal.progress import Progress, no_progress
 
@@ -35,17 +37,24 @@ logger = logging.getLogger(__name__)
 
 THUMBNAILS = "thumbnails"  # their feature store, beside one for each network
 _EXAMPLES, _SEED = 50, 123  # example screens of each kind
+_NO_FRAME = "There is no readable frame to check. Collect some with python -m data.download."
 _BATCH, _STORED_AT_ONCE = 32, 1024  # frames; a kill costs the last ones only
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckInputs:
-    """The arguments of `model.cleaning.check.check`."""
+    """What `model.cleaning.check.check` compares, of n frames."""
 
-    frames: Sequence[StoredFrame]  # with their hashes; unreadable ones are left out
+    frames: Sequence[StoredFrame]  # with their hashes; unreadable and deleted ones are left out
     features: np.ndarray  # float32 (n, k)
     negatives: dict[str, np.ndarray]  # features of example screens by kind, float32 (m, k)
     thumbnails: np.ndarray  # grey, uint8 (n, 900)
+
+    def check(self, games: Sequence[Game], rows: np.ndarray | None = None) -> CheckResult:
+        """Check the frames, or only those of `rows`, int64 (m,). Raises DatasetError."""
+        rows = np.arange(len(self.frames)) if rows is None else rows
+        frames, pictures = [self.frames[row] for row in rows.tolist()], self.thumbnails[rows]
+        return check(frames, self.features[rows], games, negatives=self.negatives, thumbnails=pictures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,12 @@ class StoredFeatures:
     vectors: FeatureStore
     thumbnails: FeatureStore
     screens: dict[str, list[bytes]]  # keys of the example screens' vectors, by kind
+
+    def present(self) -> list[StoredFrame]:
+        """Return the frames with features: one whose file was deleted meanwhile has none. Raises FolderError."""
+        hashes = [frame.sha256 for frame in self.frames]
+        gone = self.vectors.missing(hashes) | self.thumbnails.missing(hashes)
+        return [frame for frame in self.frames if frame.sha256 not in gone]
 
 
 def collect(
@@ -71,10 +86,12 @@ def collect(
     ExtraMissing: features are missing, and TensorFlow is not installed.
     """
     stored = fill(settings, store, frames, log, progress)
-    hashes = [frame.sha256 for frame in stored.frames]
+    if not (kept := stored.present()):
+        raise DatasetError(_NO_FRAME)
+    hashes = [frame.sha256 for frame in kept]
     features, projection = space.project(lambda: stored.vectors.batches(hashes), len(hashes))
     negatives = {kind: projection.apply(stored.vectors.get(keys)[0]) for kind, keys in stored.screens.items()}
-    return CheckInputs(stored.frames, features, negatives, stored.thumbnails.get(hashes)[0])
+    return CheckInputs(kept, features, negatives, stored.thumbnails.get(hashes)[0])
 
 
 def fill(
@@ -90,7 +107,7 @@ def fill(
     vectors, thumbnails = FeatureStore(root / network.folder), FeatureStore(root / THUMBNAILS)
     frames = _readable(store, thumbnails, frames, progress)
     if not frames:
-        raise DatasetError("There is no readable frame to check. Collect some with python -m data.download.")
+        raise DatasetError(_NO_FRAME)
     screens = screen_keys()
     missing = vectors.missing(frame.sha256 for frame in frames)
     unseen = vectors.missing(key for keys in screens.values() for key in keys)
@@ -181,7 +198,7 @@ def _add_screens(vectors: FeatureStore, screens: dict[str, list[bytes]], backbon
     """Compute and store the vectors of the example screens of these kinds."""
     for kind, keys in screens.items():
         images = [resize_image(image, backbone.input_shape[1]) for image in draw_screens(kind, len(keys), _SEED)]
-        vectors.add(keys, backbone.predict(np.stack(images), batch_size=_BATCH, verbose=0).astype(np.float16))
+        vectors.add(keys, to_float16(backbone.predict(np.stack(images), batch_size=_BATCH, verbose=0)))
 
 
 def _add_vectors(
@@ -196,10 +213,22 @@ def _add_vectors(
         for start in range(0, len(frames), _STORED_AT_ONCE):
             part = frames[start : start + _STORED_AT_ONCE]
             batches = ImageDataset(root, part, classes, backbone.input_shape[1], _BATCH).batches()
-            values = np.asarray(backbone.predict(batches, verbose=0, callbacks=[BatchProgress(advance)]), np.float16)
+            values = to_float16(backbone.predict(batches, verbose=0, callbacks=[BatchProgress(advance)]))
             # What was deleted meanwhile, as by data.forget, must not come back.
             kept = [row for row, frame in enumerate(part) if (root / frame.path).exists()]
             vectors.add([part[row].sha256 for row in kept], values[kept])
+
+
+def to_float16(values: np.ndarray) -> np.ndarray:
+    """Return a network's features as they are stored. Raises ModelError: some are NaN, or too large."""
+    with np.errstate(over="ignore"):
+        stored = np.asarray(values, np.float16)
+    if not np.isfinite(stored).all():
+        raise ModelError(
+            "The features are not finite: the weights are damaged, or not those of ARCHITECTURE. "
+            "Set INITIAL_WEIGHTS=shipped or to another file."
+        )
+    return stored
 
 
 def screen_keys() -> dict[str, list[bytes]]:

@@ -132,14 +132,26 @@ def test_check_calls_screens_alike_in_several_games_a_cluster():
     assert all("alike in 3 games" in one.reason for one in suspects.values())
 
 
+def without_others(dataset: Dataset) -> None:
+    """Leave the last game with one streamer."""
+    kept = [row for row, one in enumerate(dataset.frames) if one.login not in ("s5_1", "s5_2", "s5_3")]
+    dataset.frames, dataset.features = [dataset.frames[row] for row in kept], [dataset.features[row] for row in kept]
+
+
 def test_a_game_with_one_streamer_is_no_suspect_for_want_of_others():
-    """Nobody else plays the game, and the stream is like no other game: there is nothing to compare it with."""
+    """Nobody else plays the game: there is nothing to compare the stream with, however like another game it is."""
     dataset = Dataset()
-    for number in range(1, STREAMERS):
-        keep = [row for row, one in enumerate(dataset.frames) if one.login != f"s5_{number}"]
-        dataset.frames = [dataset.frames[row] for row in keep]
-        dataset.features = [dataset.features[row] for row in keep]
-    assert "s5_0" not in _suspects(dataset.check())
+    without_others(dataset)
+    dataset.features[-LENGTH:] = [one + dataset.centers[3] - dataset.centers[4] for one in dataset.features[-LENGTH:]]
+    assert not any(one.suspect for one in dataset.check().frames)
+
+
+def test_a_right_stream_beside_a_wrong_one_is_no_suspect():
+    """Of the two streams of a game one shows another: nobody is left to compare the right one with."""
+    dataset = Dataset()
+    without_others(dataset)
+    dataset.relabel("s1_0", 5)
+    assert _suspects(dataset.check()) == {"s1_0"}
 
 
 def test_streamer_of_two_games_does_not_vouch_for_itself():
@@ -155,6 +167,17 @@ def test_streamer_of_two_games_does_not_vouch_for_itself():
     assert "s1_0" in _suspects(dataset.check())
 
 
+def test_frame_is_not_compared_with_its_streamer_in_another_game():
+    """The only stream of a game is the frame's own streamer's: it does not say that the frame shows that game."""
+    dataset = Dataset()
+    kept = [row for row, one in enumerate(dataset.frames) if one.game_id != GAMES[4].id]
+    dataset.frames, dataset.features = [dataset.frames[row] for row in kept], [dataset.features[row] for row in kept]
+    dataset.add(5, "s1_0", 5)
+    dataset.features[0] = dataset.features[-1].copy()
+    found = next(one for one in dataset.check().frames if one.frame == dataset.frames[0])
+    assert (found.suspect, found.suggested) == (True, None)
+
+
 @pytest.mark.parametrize("games", [1, 2])
 def test_check_of_too_few_streams_raises_dataset_error(games):
     """The message says what to do."""
@@ -164,12 +187,13 @@ def test_check_of_too_few_streams_raises_dataset_error(games):
 
 
 def test_check_of_equal_features_is_finite():
-    """Frames that are all alike, and zeros, are judged without a warning about numbers."""
+    """Frames that are all alike, and zeros, are judged without a warning about numbers, and none is an outlier."""
     dataset = Dataset()
     dataset.features = [np.zeros(WIDTH) for _ in dataset.frames]
     with np.errstate(all="raise"):
         result = dataset.check()
     assert all(np.isfinite(one.suspicion) for one in result.frames)
+    assert {one.kind for one in result.frames} <= {GAMEPLAY, OTHER_GAME}
 
 
 def test_duplicates_keep_the_copy_in_a_stream_without_suspicion():

@@ -11,7 +11,7 @@ from data.entities import Game, StoredFrame
 from data.errors import DatasetError
 from model.cleaning import linear_head
 from model.cleaning.effect import Effect, cleaning_effect
-from model.cleaning.findings import OTHER_GAME, CheckResult, FrameFinding
+from model.cleaning.findings import DUPLICATE, OTHER_GAME, CheckResult, FrameFinding
 
 GAMES = [Game(7, "Chess"), Game(8, "Go"), Game(9, "Shogi")]
 CLEAN, WRONG, FRAMES = 6, 3, 5  # streamers of a game, those with the next game's label, frames of each
@@ -44,7 +44,11 @@ def findings(frames: Iterable[StoredFrame], suspects: str) -> CheckResult:
 
 def effect(suspects: str, *, relabel: bool = False) -> Effect:
     frames, features = dataset()
-    return cleaning_effect(frames, features, GAMES, findings(frames, suspects), relabel=relabel)
+
+    def check_rows(rows: np.ndarray) -> CheckResult:
+        return findings((frames[row] for row in rows), suspects)
+
+    return cleaning_effect(frames, features, GAMES, findings(frames, suspects), check_rows, relabel=relabel)
 
 
 def test_effect_of_removing_wrong_labels_is_a_gain():
@@ -69,6 +73,28 @@ def test_effect_of_removing_good_streamers_is_no_gain():
 def test_effect_is_the_same_each_time():
     """No number depends on chance."""
     assert effect("wrong") == effect("wrong")
+
+
+def test_effect_checks_without_the_streamers_that_it_tests():
+    """Held-out frames decide nothing about training frames; each streamer without a suspect is held out once."""
+    frames, features = dataset()
+    everyone, held_out = {frame.login for frame in frames}, []
+
+    def check_rows(rows: np.ndarray) -> CheckResult:
+        held_out.append(everyone - {frames[row].login for row in rows})
+        return findings((frames[row] for row in rows), "wrong")
+
+    cleaning_effect(frames, features, GAMES, findings(frames, "wrong"), check_rows)
+    assert all(held_out)
+    assert sorted(login for fold in held_out for login in fold) == sorted(one for one in everyone if "good" in one)
+
+
+def test_effect_of_a_check_that_suspects_all_other_frames_raises():
+    """Every frame of a black dataset repeats another one: nothing is left to train on."""
+    frames, features = dataset()
+    repeats = CheckResult((), tuple(FrameFinding(frame, 0.5, DUPLICATE, "", None, True) for frame in frames))
+    with pytest.raises(DatasetError, match="nothing to train on"):
+        cleaning_effect(frames, features, GAMES, repeats, lambda _rows: repeats)
 
 
 @pytest.mark.parametrize(("suspects", "message"), [("nobody", "nothing is suspect"), ("", "takes 5 streamers")])
