@@ -6,8 +6,8 @@
                 select up to STREAM_TRIES of its live streams at random, without excluded streamers and those over
                 quota, those with few frames first
             grab STREAMS_PER_GAME of them in the background; replace each that fails by the next one
-        wait for a grab to finish; save its files, then add their rows, but not those of frames that were in the trash
-            at the start; delete files that the dataset has already, and those of streamers who were forgotten meanwhile
+        wait for a grab to finish; save its files, then add their rows, but not those of frames in the trash;
+            delete files that the dataset has already, and those of streamers who were forgotten meanwhile
         a round in which no stream succeeded gives its game a cooldown
 
 Everything runs in the caller's thread; only the grabs run in threads of their own (data.collection.grab_pool).
@@ -19,7 +19,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container
 
 from data.collection.frame_saver import FrameSaver
 from data.collection.game_selector import GameSelector
@@ -72,7 +72,7 @@ class Collector:
         rng: random.Random,
         claim: Claim = no_claim,
         is_excluded: Callable[[str], bool] = lambda _login: False,
-        trashed: Collection[bytes] = (),
+        trashed: Container[bytes] = (),
     ) -> None:
         self._directory = directory
         self._index = index
@@ -84,6 +84,7 @@ class Collector:
         )
         self._pool = GrabPool(source, frame_filter, settings.parallel_streams, stop, claim)
         self._rounds: list[GameRound] = []  # unfinished, oldest first
+        self._full: set[int] = set()  # ids of games with live streams of which each is over quota
         self.stats = CollectionStats()
         self._saver = FrameSaver(store, index, is_excluded, trashed)
         self._games = GameSelector(directory, store, index, settings, self.stats)
@@ -127,7 +128,9 @@ class Collector:
             else:  # the game has no stream to try
                 self._finish_round(game_round)
         if not self._pool and not self._is_finished():
-            log.warning("no game has live streams to grab; waiting %.0f s", self._settings.helix_retry_interval_s)
+            but = ", but those of streamers over MAX_STREAMER_FRACTION" if self._full else ""
+            interval_s = self._settings.helix_retry_interval_s
+            log.warning("no game has live streams to grab%s; waiting %.0f s", but, interval_s)
             self._wait("waiting for live streams")
 
     def _next_round(self) -> GameRound | None:
@@ -142,6 +145,7 @@ class Collector:
         selection = self._selector.select(streams, self._index.streamer_frames(game.id))
         self.stats.over_quota |= selection.over_quota
         target = self._settings.streams_per_game
+        (self._full.add if streams and not selection.streams else self._full.discard)(game.id)
         self._rounds.append(GameRound(game, target, deque(selection.streams), selection.quota, missing))
         return self._rounds[-1]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from data.collection.interfaces import FrameIndex, FrameWriter
 from data.entities import FrameDetails, Game
@@ -25,7 +25,7 @@ class FrameSaver:
     """
 
     def __init__(
-        self, store: FrameWriter, index: FrameIndex, is_excluded: Callable[[str], bool], trashed: Collection[bytes]
+        self, store: FrameWriter, index: FrameIndex, is_excluded: Callable[[str], bool], trashed: Container[bytes]
     ) -> None:
         self._store = store
         self._index = index

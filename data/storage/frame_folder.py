@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from data.storage.folder_scan import files_size, scan_folder
 from data.storage.frame_store import FolderScan
 from data.storage.numbered_files import write_numbered
 from data.storage.pseudonyms import Forgotten
-from data.storage.trash import trashed_frames
+from data.storage.trash import TrashedHashes, trashed_frames
 
 _MAX_BYTES = 64 << 20  # of a frame
 _MAX_REPORT_BYTES = 1 << 30
@@ -163,14 +163,9 @@ class FrameFolder:
         """Return the number of frames in the trash. Raises FolderError."""
         return sum(1 for _ in trashed_frames(self.root))
 
-    def trashed_hashes(self) -> set[bytes]:
-        """Return the SHA-256 of each frame in the trash. Raises FolderError."""
-        hashes = set()
-        for trashed in trashed_frames(self.root):
-            path = self.root / trashed.path
-            with folder_errors(path), contextlib.suppress(FileNotFoundError):
-                hashes.add(file_sha256(path))
-        return hashes
+    def trashed_hashes(self) -> Container[bytes]:
+        """Return the SHA-256 of the frames in the trash: of those that are there when it is asked."""
+        return TrashedHashes(self.root)
 
     def save_report(self, name: str, content: bytes) -> None:
         """Write the small file `name` beside the games' folders, in place of an earlier one. Raises FolderError."""

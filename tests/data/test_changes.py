@@ -63,6 +63,17 @@ def test_apply_moves_files_rows_and_details_together(store: FrameFolder, catalog
     assert store.scan().unrecognised == ()
 
 
+def test_hashes_of_the_trash_are_those_of_each_moment(store: FrameFolder, catalog: Catalog):
+    """A running download leaves out what goes to the trash meanwhile, and takes again what is brought back."""
+    first, second, kept = _save(store, catalog, 3)
+    changes, trashed = FrameChanges(store, catalog), store.trashed_hashes()
+    for expected in ({first}, {first, second}):
+        changes.apply([Move(frame, None) for frame in expected if store.modified_at(frame)], "test")
+        assert {frame for frame in (first, second, kept) if frame.sha256 in trashed} == expected
+    changes.undo()
+    assert {frame for frame in (first, second, kept) if frame.sha256 in trashed} == {first}
+
+
 def test_undo_brings_everything_back(store: FrameFolder, catalog: Catalog):
     """After an undo the dataset is as before, with its details; the trash is empty; and it cannot be undone twice."""
     frames = _save(store, catalog, 3)

@@ -431,14 +431,15 @@ def test_a_game_with_all_streamers_over_quota_gets_a_cooldown(settings):
     assert not stats.failures
 
 
-def test_with_all_streamers_over_quota_the_loop_waits():
-    """The only game has two streamers over quota: the game gets a cooldown and the loop waits."""
+def test_with_all_streamers_over_quota_the_loop_waits(caplog):
+    """The only game has two streamers over quota: the game gets a cooldown, and the loop waits and says why."""
     twitch = FakeTwitch({A: {"a": 5, "b": 5}})
     stats = collector(twitch, FakeDataset(), replace(WITH_QUOTA, frames=100), StopInsteadOfWaiting()).run()
     assert stats.total == 10
     assert (
         twitch.calls["streams of 1"] == 3
     )  # for MIN_STREAMERS, for the successful round, for the round without eligible streams
+    assert "no game has live streams to grab, but those of streamers over MAX_STREAMER_FRACTION; wait" in caplog.text
 
 
 EIGHT = replace(SETTINGS, parallel_streams=8, streams_per_game=8, stream_tries=10, min_streamers=1)
