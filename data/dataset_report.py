@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data.errors import FolderError
 from data.storage.manifest import to_iso
 from data.storage.pseudonyms import Forgotten
 from data.storage.suspects import SuspectCount, count_suspects
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from data.entities import Game
     from data.storage.catalog import Catalog, GameSummary
     from data.storage.frame_store import FrameStore
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,20 @@ def report(store: FrameStore, catalog: Catalog | None) -> DatasetReport:
         path=store.location,
         size_bytes=store.size_bytes(),
         games=sorted(catalog.games() if catalog else (), key=lambda summary: by_name(summary.game)),
-        suspects=count_suspects(store),
+        suspects=_count_suspects(store),
         removed_games=sorted(store.removed_games().values(), key=by_name),
         trash=store.trashed_frames(),
         forgotten=Forgotten(Path(store.location)).count(),
     )
+
+
+def _count_suspects(store: FrameStore) -> Mapping[int, SuspectCount] | None:
+    """Return the numbers of the last check; None, after a warning, if they cannot be read."""
+    try:
+        return count_suspects(store)
+    except FolderError as error:
+        log.warning("%s", error)
+        return None
 
 
 def as_json(found: DatasetReport) -> str:

@@ -14,7 +14,6 @@ from rich.filesize import decimal
 
 from data.dataset_report import report
 from data.entities import FrameDetails, Game, StoredFrame
-from data.errors import FolderError
 from data.info import report_lines
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
@@ -183,11 +182,13 @@ def test_suspects_removed_games_trash_and_forgotten_are_counted(folder: FrameFol
         b'path,suspect\n"\0',
     ],
 )
-def test_damaged_check_is_an_error_that_says_what_to_do(folder: FrameFolder, catalog: Catalog, content: bytes):
-    """A check.csv that is no check does not pass for a dataset without suspects."""
+def test_damaged_check_is_a_warning_that_says_what_to_do(
+    folder: FrameFolder, catalog: Catalog, caplog: pytest.LogCaptureFixture, content: bytes
+):
+    """The report has no suspects then, rather than none at all."""
     folder.save_report("check.csv", content)
-    with pytest.raises(FolderError, match=r"check\.csv is damaged: check again \(python -m model\.check\)"):
-        report(folder, catalog)
+    assert report(folder, catalog).suspects is None
+    assert "check.csv is damaged: check again (python -m model.check)" in caplog.text
 
 
 def test_table_fits_80_columns_and_a_wider_terminal(folder: FrameFolder, catalog: Catalog, run: Run):
