@@ -27,7 +27,7 @@ import numpy as np
 
 from config import Settings
 from data.entities import Game, StoredFrame
-from data.storage.features import FEATURES_FOLDER, FeatureStore
+from data.storage.features import FEATURES_FOLDER, THUMBNAILS, FeatureStore
 from data.storage.frame_folder import FrameFolder
 
 _GAMES, _PER_GAME, _LATENT, _WIDTH, _CELLS = 50, 40, 96, 3120, 900
@@ -69,7 +69,7 @@ def _generate(folder: Path, count: int) -> None:
     rng, store = np.random.default_rng(0), FrameFolder(folder / "frames")
     root = folder / "frames" / FEATURES_FOLDER
     vectors = FeatureStore(root / frame_features.network_folder(_settings(folder)))
-    thumbnails = FeatureStore(root / frame_features.THUMBNAILS)
+    thumbnails = FeatureStore(root / THUMBNAILS)
     axes = rng.standard_normal((_LATENT, _WIDTH), np.float32) / _LATENT**0.5
     streams = _GAMES * _PER_GAME
     shown = np.arange(streams) % _GAMES

@@ -13,7 +13,7 @@ import numpy as np
 from data.entities import StoredFrame
 from data.errors import FolderError
 from data.exchange.sample import Sample
-from data.storage.features import FEATURES_FOLDER, FeatureStore
+from data.storage.features import FEATURES_FOLDER, THUMBNAILS, FeatureStore
 from data.storage.frame_store import FrameStore
 from data.text import printable
 
@@ -113,7 +113,8 @@ class SampleReader:
 
 
 def newest_features(root: Path) -> FeatureStore | None:
-    """Return the features that were computed last for the dataset in the folder `root`; None without any."""
+    """Return a network's features that were computed last for the dataset in the folder `root`; None without any."""
     folder = root / FEATURES_FOLDER
-    networks = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    found = folder.iterdir() if folder.is_dir() else ()
+    networks = [path for path in found if path.is_dir() and path.name != THUMBNAILS]
     return FeatureStore(max(networks, key=lambda path: path.stat().st_mtime)) if networks else None

@@ -22,7 +22,7 @@ from config import Settings
 from data.commands import require_extra
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError, FolderError, ModelError, UndecodableVideo
-from data.storage.features import FEATURES_FOLDER, FeatureStore
+from data.storage.features import FEATURES_FOLDER, THUMBNAILS, FeatureStore
 from data.storage.frame_store import FrameStore
 from data.text import plural, printable
 from data.video.images import decode_thumbnail, resize_image, to_grayscale
@@ -35,7 +35,6 @@ from model.terminal.progress import Progress, no_progress
 
 logger = logging.getLogger(__name__)
 
-THUMBNAILS = "thumbnails"  # their feature store, beside one for each network
 _EXAMPLES, _SEED = 50, 123  # example screens of each kind
 _NO_FRAME = "There is no readable frame to check. Collect some with python -m data.download."
 _BATCH, _STORED_AT_ONCE = 32, 1024  # frames; a kill costs the last ones only

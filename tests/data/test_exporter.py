@@ -20,7 +20,7 @@ from data.exchange import formats as registry
 from data.exchange.exporter import ExportSettings
 from data.exchange.layout import unique_names
 from data.export import export_dataset
-from data.storage.features import FEATURES_FOLDER, FeatureStore
+from data.storage.features import FEATURES_FOLDER, THUMBNAILS, FeatureStore
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten, Pseudonyms
 from tests.data.conftest import environment
@@ -197,6 +197,15 @@ def test_export_without_pictures_has_columns_and_features(dataset: FrameFolder, 
     assert found == {frame.sha256.hex(): list(vectors[index]) for index, frame in enumerate(frames) if index}
     assert manifest(tmp_path / "out")["pictures"] is False
     assert manifest(tmp_path / "out")["features"] == "a_network"
+
+
+def test_export_without_pictures_has_no_thumbnails(dataset: FrameFolder, tmp_path: Path):
+    """A check that was killed leaves thumbnails and no features: small pictures must not pass for features."""
+    hashes = [frame.sha256 for frame in dataset.described(dataset.frames())]
+    thumbnails = FeatureStore(dataset.root / FEATURES_FOLDER / THUMBNAILS)
+    thumbnails.add(hashes, np.ones((len(hashes), 900), np.uint8))
+    export_dataset(dataset, str(tmp_path / "out"), ExportSettings("parquet", pictures=False))
+    assert manifest(tmp_path / "out")["features"] is None
 
 
 def test_card_says_what_there_is(dataset: FrameFolder, tmp_path: Path):
