@@ -56,8 +56,16 @@ class SampleReader:
         self.left_out = 0
 
     def find_features(self, frames: Sequence[StoredFrame]) -> list[StoredFrame]:
-        """Return the frames with the hashes that an export without pictures needs. Raises FolderError."""
-        hashed = [frame if frame.sha256 else replace(frame, sha256=self._store.sha256(frame)) for frame in frames]
+        """Return the frames with the hashes that an export without pictures needs; leave out and count unreadable ones.
+
+        Raises FolderError: the features cannot be read.
+        """
+        hashed = []
+        for frame in frames:
+            try:
+                hashed.append(frame if frame.sha256 else replace(frame, sha256=self._store.sha256(frame)))
+            except FolderError as error:
+                self._leave_out(str(error))
         if self._features:
             _, vectors = next(self._features.batches([frame.sha256 for frame in hashed]), ((), np.zeros((0, 0))))
             self.feature_size = vectors.shape[1]
@@ -78,13 +86,16 @@ class SampleReader:
             self.seen += 1
             jpeg, cause = self._read(frame) if self._pictures else (b"", "")
             if cause:
-                self.left_out += 1
-                level = logging.WARNING if self.left_out <= _NAMED else logging.INFO
-                log.log(level, "left out: %s", printable(cause))
+                self._leave_out(cause)
                 continue
             sha256 = hashlib.sha256(jpeg).digest() if self._pictures else frame.sha256
             features = vectors[index].tobytes() if self.feature_size else b""
             yield Sample(self._public(replace(frame, sha256=sha256)), self._names[frame.game_id], jpeg, features)
+
+    def _leave_out(self, cause: str) -> None:
+        self.left_out += 1
+        level = logging.WARNING if self.left_out <= _NAMED else logging.INFO
+        log.log(level, "left out: %s", printable(cause))
 
     def _public(self, frame: StoredFrame) -> StoredFrame:
         if not self._pseudonym:

@@ -16,9 +16,11 @@ import pytest
 import webdataset
 from arro3.core import struct_field
 
+from data.entities import StoredFrame
 from data.exchange import formats as registry
 from data.exchange.exporter import ExportSettings
 from data.exchange.layout import unique_names
+from data.exchange.sample_reader import SampleReader
 from data.export import export_dataset
 from data.storage.features import FEATURES_FOLDER, THUMBNAILS, FeatureStore
 from data.storage.frame_folder import FrameFolder
@@ -197,6 +199,13 @@ def test_export_without_pictures_has_columns_and_features(dataset: FrameFolder, 
     assert found == {frame.sha256.hex(): list(vectors[index]) for index, frame in enumerate(frames) if index}
     assert manifest(tmp_path / "out")["pictures"] is False
     assert manifest(tmp_path / "out")["features"] == "a_network"
+
+
+def test_frames_deleted_before_they_are_hashed_are_left_out(dataset: FrameFolder):
+    """Without pictures, too, a deleted file is counted, and no error of the whole export."""
+    reader = SampleReader(dataset, {}, None, pictures=False)
+    assert reader.find_features([StoredFrame(743, "bob_743", 999)]) == []
+    assert reader.left_out == 1
 
 
 def test_export_without_pictures_has_no_thumbnails(dataset: FrameFolder, tmp_path: Path):
