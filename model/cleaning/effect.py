@@ -33,7 +33,6 @@ _MIN_STREAMERS = 5  # of an interval
 _DRAWS = 2000  # of the bootstrap
 _MIN_FRAMES, _MAX_FRAMES = 4, 40  # of a stream: more are alike
 _MAX_ROWS = 20_000  # of all streams together
-_DIMENSIONS = 256  # of the features that the heads see
 _DROPPED = -1  # label of a frame that cleaning removes
 
 
@@ -58,7 +57,7 @@ def cleaning_effect(
     *,
     relabel: bool = False,
 ) -> Effect:
-    """Return the effect of cleaning on the accuracy. features: float (n, d), a row for each of n frames.
+    """Return the effect of cleaning on the accuracy. features: of each frame, as `check` gets them, (n, d).
 
     result: the check of all frames: it says which streamers have no suspect.
     check_rows: checks some frames only, by their rows, int64 (m,).
@@ -71,7 +70,7 @@ def cleaning_effect(
     labels = {game.id: label for label, game in enumerate(games)}
     logins, login_of = np.unique([frame.login for frame in frames], return_inverse=True)  # (l,), (n,)
     given = np.array([labels[frame.game_id] for frame in frames])  # (n,)
-    features = linear_head.principal_components(features[rows], _DIMENSIONS)  # (n, dimensions)
+    features = features[rows].astype(np.float32)
     right, tested_frames = np.zeros((2, len(logins))), np.zeros(len(logins))  # correct before and after, of how many
     for held_out in _folds(np.flatnonzero(np.isin(logins, clean))):
         training = ~np.isin(login_of, held_out)  # (n,)

@@ -39,26 +39,3 @@ def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> LinearHead:
     gram[np.diag_indices_from(gram)] += _PENALTY * np.trace(gram) / len(gram) + 1e-9
     weights = np.linalg.solve(gram, weighted.T @ targets)
     return LinearHead(weights, mean, bias)
-
-
-def principal_components(features: np.ndarray, dimensions: int, seed: int = 0) -> np.ndarray:
-    """Return the features projected on their principal components, float32 (n, at most `dimensions`).
-
-    The components are those of at most 4,000 random rows.
-    """
-    rng = np.random.default_rng(seed)
-    rows = rng.choice(len(features), min(len(features), 4_000), replace=False)
-    sample = features[rows].astype(np.float32)
-    mean = sample.mean(axis=0)
-    sample -= mean
-    # The smaller of both Gram matrices has the same eigenvalues: faster than a decomposition of the sample.
-    if wide := sample.shape[1] > len(sample):
-        values, vectors = np.linalg.eigh(sample @ sample.T)
-    else:
-        values, vectors = np.linalg.eigh(sample.T @ sample)
-    kept = np.argsort(-values)[: min(dimensions, max(1, int((values > 1e-6 * values.max()).sum())))]
-    basis = sample.T @ vectors[:, kept] / np.sqrt(values[kept]) if wide else vectors[:, kept]  # (d, kept)
-    parts = [
-        (features[start : start + 4_096].astype(np.float32) - mean) @ basis for start in range(0, len(features), 4_096)
-    ]
-    return np.concatenate(parts).astype(np.float32)

@@ -113,14 +113,3 @@ def test_linear_head_separates_classes_of_any_size_and_never_predicts_an_absent_
     logits = linear_head.fit(features, labels, 4).logits(features)
     assert (logits.argmax(axis=1) == labels).mean() > 0.98
     assert set(logits.argmax(axis=1)) == {0, 2}
-
-
-@pytest.mark.parametrize("shape", [(300, 60), (40, 500)])
-def test_principal_components_keep_the_distances(shape: tuple[int, int]):
-    """Features of few dimensions, turned into many, come back with the same distances."""
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(shape[0], 6)) @ rng.normal(size=(6, shape[1]))
-    found = linear_head.principal_components(features, 10)
-    assert found.shape == (shape[0], 6)
-    before, after = (np.linalg.norm(one[1:] - one[:-1], axis=1) for one in (features, found))
-    assert np.allclose(before, after, rtol=1e-3)
