@@ -3,8 +3,8 @@
 Streams with another game's label (5, 10 and 20 %), menus and intermissions in place of runs of frames, altered copies.
 Precision and recall are pooled over the plantings; so are accuracies of a linear head on held-out streamers without a
 fault, before and after cleaning, with 95 % intervals over the plantings. One check of all streams cleans, the held-out
-ones included, which flatters these gains: model.check's own estimate leaves them out of its check. The limits of model.cleaning were chosen on
-plantings of seeds below 100; --seed begins at 1000.
+ones included, which flatters these gains: model.check's own estimate leaves them out of its check.
+The limits of model.cleaning were chosen on plantings of seeds below 100; --seed begins at 1000.
 
 --frames: a folder of frames as the toolkit saves them; default: the stand-in's clips. ARCHITECTURE and INITIAL_WEIGHTS
 name the network, which must not have seen the frames.
