@@ -11,6 +11,7 @@ The functions are a library too:
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import os
 import sys
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from data.exchange.logins import Streamer
     from data.storage.catalog import Catalog
     from data.storage.frame_folder import FrameFolder
+
+log = logging.getLogger(__name__)
 
 _EPILOG = """\
 FOLDER is one of:
@@ -76,7 +79,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     with open_importer(settings, dry_run=args.dry_run) as importer:
         total = None if sources else _count_files(first)
         failure = None
-        with _display(importer.stats, total):
+        with _interruption(importer.stats, dry_run=args.dry_run), _display(importer.stats, total):
             if sources:
                 options = {"max_frames": args.frames, "streamer": args.streamer}
                 failure = add_recordings(importer, settings, first, sources, **options)
@@ -159,7 +162,8 @@ def add_recordings(
     with make_grabber(settings) as grabber:
         count = max_frames or settings.frames_per_stream
         frames = partial(grabber.frames, max_frames=count, ad_wait_s=settings.ad_wait_s)
-        reader = RecordingReader(frames, make_frame_filter(settings).reject_reason, importer.stats)
+        reject_reason = make_frame_filter(settings).reject_reason
+        reader = RecordingReader(frames, reject_reason, importer.stats, importer.is_unwanted)
         importer.add(reader.pictures(game, sources, streamer))
     return reader.failure
 
@@ -209,6 +213,17 @@ def _display(stats: ImportStats, total: int | None) -> Iterator[None]:
     live = Live(get_renderable=line, console=console, refresh_per_second=2, transient=True, redirect_stdout=False)
     with live if console.is_terminal else ExitStack():
         yield
+
+
+@contextmanager
+def _interruption(stats: ImportStats, *, dry_run: bool) -> Iterator[None]:
+    """Say what stays if the block is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not dry_run:
+            log.warning("%s The same command goes on from here.", stats.summary())
+        raise
 
 
 def _count_files(folder: str) -> int:

@@ -18,7 +18,8 @@ from data.capture.pictures import MAX_PICTURE_BYTES, SUFFIXES
 from data.entities import FrameDetails
 from data.exchange.import_stats import ImportStats
 from data.exchange.importer import Picture
-from data.exchange.logins import SPLITS, Streamer, folder_login, picture_login
+from data.exchange.logins import SPLITS, Streamer, folder_login, named_logins, picture_login
+from data.exchange.places import LINK_OUT, is_export, leads_out, refuse_export
 from data.readers import read_regular_file
 from data.text import printable, printable_line
 
@@ -30,7 +31,9 @@ def find_pictures(root: Path, stats: ImportStats, game: str = "", streamer: Stre
     """Yield the pictures below `root`, in order. Hidden files are left out, others are counted in `stats`.
 
     game: of all pictures; "": the first folder below `root` or below the folder of a split names it.
+    Raises DatasetError: the folder is an export or a part of one, which has a reader of its own.
     """
+    refuse_export(root)
     set_name = root.resolve().name
     for folders, path in _files(root, stats):
         name = "/".join((set_name, *folders, path.name))
@@ -45,6 +48,7 @@ def find_pictures(root: Path, stats: ImportStats, game: str = "", streamer: Stre
             login if is_named else picture_login(folders, path.stem, streamer, set_name),
             partial(read_regular_file, path, MAX_PICTURE_BYTES),
             FrameDetails(origin=printable(name)),
+            named=named_logins((set_name, *below) if game else below, path.stem),
         )
 
 
@@ -52,7 +56,8 @@ def one_picture(path: Path, game: str) -> Picture:
     """Return a picture of a game that is named by its path."""
     read = partial(read_regular_file, path, MAX_PICTURE_BYTES)
     login = picture_login((), path.stem, "prefix", path.parent.name)
-    return Picture(path.name, game, login, read, FrameDetails(origin=printable(str(path))))
+    named = named_logins((path.parent.name,), path.stem)
+    return Picture(path.name, game, login, read, FrameDetails(origin=printable(str(path))), named=named)
 
 
 def is_picture(path: Path) -> bool:
@@ -87,10 +92,21 @@ def _files(root: Path, stats: ImportStats) -> Iterator[tuple[tuple[str, ...], Pa
             stats.leave_out(str(folder), "it is a link to a folder that was read already")
             continue
         visited.add(place)
+        if folders and is_export(folder, {entry.name for entry in entries}):
+            stats.leave_out(str(folder), "it is an export; add it by itself")
+            continue
+        entries = [entry for entry in entries if not _is_link_out(entry, root, stats)]
         for entry in entries:
             if not _is_folder(entry) and _is_readable(path := Path(entry), stats):
                 yield folders, path
         pending += [(*folders, entry.name) for entry in reversed(entries) if _is_folder(entry)]
+
+
+def _is_link_out(entry: os.DirEntry[str], root: Path, stats: ImportStats) -> bool:
+    """Return whether the entry is a link to a place outside of `root`; count and log it then."""
+    if is_out := entry.is_symlink() and leads_out(entry.path, root):
+        stats.leave_out(entry.path, LINK_OUT)
+    return is_out
 
 
 def _visible_entries(folder: Path) -> list[os.DirEntry[str]]:

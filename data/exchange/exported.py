@@ -23,7 +23,8 @@ from data.exchange.export_records import MAX_PICTURE_BYTES, READERS, DamagedFile
 from data.exchange.import_stats import ImportStats
 from data.exchange.importer import Picture
 from data.exchange.logins import safe_login
-from data.readers import open_regular_file, read_regular_file
+from data.exchange.places import LINK_OUT, leads_out
+from data.readers import open_regular_file
 from data.storage.folder_scan import NAMES_FILE
 from data.storage.frame_folder import FrameFolder
 from data.storage.manifest import parse_details, to_iso
@@ -46,12 +47,24 @@ def find_export(address: str) -> Callable[[ImportStats], Iterator[Picture]] | No
     if is_address(address):
         return _Export(address, _remote_opener(address)).pictures
     if os.path.isfile(os.path.join(address, MANIFEST_FILE)):  # noqa: PTH113, PTH118 - false for what is no path
-        return _Export(address, lambda name: open_regular_file(Path(address, name))).pictures
+        return _Export(address, partial(_open_inside, Path(address))).pictures
     for store in (FrameFolder(Path(address)), FrameFolder(Path(address, "frames"))):
         # False, too, for what is no path or cannot be reached: then the search for pictures says why.
         if os.path.isfile(store.root / NAMES_FILE) and (frames := list(store.frames())):  # noqa: PTH113
             return lambda _stats: _dataset_pictures(store, frames)
     return None
+
+
+def _open_inside(root: Path, name: str) -> IO[bytes]:
+    """Open a file below `root`. Raises OSError, also for a link that leads out of it."""
+    if leads_out(root / name, root):
+        raise OSError(errno.EPERM, LINK_OUT, name)
+    return open_regular_file(root / name)
+
+
+def _read_inside(root: Path, name: str) -> bytes:
+    with _open_inside(root, name) as file:
+        return file.read(MAX_PICTURE_BYTES)
 
 
 def _remote_opener(address: str) -> Callable[[str], IO[bytes]]:
@@ -151,6 +164,6 @@ def _dataset_pictures(store: FrameFolder, frames: Iterable[StoredFrame]) -> Iter
     ordered = sorted(frames, key=lambda frame: (frame.game_id, frame.login, frame.number))
     for frame in store.described(ordered):
         name = names.get(frame.game_id, f"game {frame.game_id}")
-        read = partial(read_regular_file, store.root / frame.path, MAX_PICTURE_BYTES)
+        read = partial(_read_inside, store.root, frame.path)
         # Its hash is not compared: the file may have been replaced by hand, and it is the truth.
         yield Picture(frame.path, name, frame.login, read, frame.details, frame.game_id, min(frame.number, _MAX_NUMBER))

@@ -63,7 +63,7 @@ class GameIds:
                 found = self._find_category(name)
                 return Game(found.id, self._names.get(found.id, found.name))
             except CategoryNotFound as error:
-                log.warning("%s; it is added all the same, as a game that Twitch does not know", error)
+                log.warning("added all the same, as a game that Twitch does not know: %s", error)
         return Game(int(name), f"game {name}") if _is_id(name) else Game(0, name)
 
     def _known(self, name: str) -> Game | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -40,6 +40,7 @@ class Picture:
     number: int = 0  # to keep where it is free, 1 to 10**17; 0: any
     sha256: bytes = b""  # of the content, if the source knows it
     size_bytes: int = 0  # of a content that is in memory already
+    named: frozenset[str] = frozenset()  # other logins that its path names
 
 
 class Files(Protocol):
@@ -93,13 +94,13 @@ class Importer:
         rows: Rows | None,
         games: GameIds,
         known: set[bytes],
-        trashed: Collection[bytes],
+        trashed: Container[bytes],
         is_unwanted: Callable[[str], bool],
         to_frame: Callable[[bytes], bytes],
     ) -> None:
         self._store, self._rows, self.games = store, rows, games
         self._known, self._trashed = known, trashed
-        self._is_unwanted, self._to_frame = is_unwanted, to_frame
+        self.is_unwanted, self._to_frame = is_unwanted, to_frame
         self.stats = ImportStats()
 
     def add(self, pictures: Iterable[Picture]) -> ImportStats:
@@ -147,7 +148,7 @@ class Importer:
             self._delete(frame for _, frame in saved)
             raise
         # A streamer who was forgotten meanwhile: data.forget searches files and rows after it has noted the login.
-        unwanted = {frame for _, frame in saved if self._is_unwanted(frame.login)} - identical
+        unwanted = {frame for _, frame in saved if self.is_unwanted(frame.login)} - identical
         self._delete(identical | unwanted)
         if unwanted and self._rows:
             self._rows.remove_frames(unwanted)
@@ -166,7 +167,7 @@ class Importer:
                 self.stats.present += 1
             elif frame.sha256 in self._trashed:
                 self.stats.trashed += 1
-            elif self._is_unwanted(frame.picture.login):
+            elif any(map(self.is_unwanted, {frame.picture.login, *frame.picture.named})):
                 self.stats.unwanted += 1
             else:
                 hashes.add(frame.sha256)

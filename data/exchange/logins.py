@@ -42,6 +42,13 @@ def picture_login(folders: tuple[str, ...], stem: str, streamer: Streamer, root:
     return safe_login(stem, scope) if streamer == "file" else safe_login(folders[-1] if folders else root, scope)
 
 
+def named_logins(folders: tuple[str, ...], stem: str) -> frozenset[str]:
+    """Return the logins that the folders and the file of a picture name: of ann/bob_-12.jpg these are ann and bob_."""
+    match = _PREFIX.fullmatch(stem)
+    names = (*folders, stem, stem.rpartition("-")[0], match[1] if match else "")
+    return frozenset(filter(is_login, (name.casefold() for name in names)))
+
+
 def folder_login(subfolders: tuple[str, ...]) -> str:
     """Return the login that the folders below a class stand for; "" if they stand for nobody."""
     names = [name for name in subfolders if name.casefold() not in _NO_STREAMER]

@@ -17,7 +17,7 @@ from data.errors import StreamError
 from data.exchange.class_folders import ARCHIVE, find_pictures, is_archive, is_picture, one_picture
 from data.exchange.import_stats import ImportStats
 from data.exchange.importer import Picture
-from data.exchange.logins import Streamer, picture_login, safe_login
+from data.exchange.logins import Streamer, named_logins, picture_login, safe_login
 from data.text import printable, redacted
 from data.twitch.addresses import canonical, is_url, twitch_url
 
@@ -32,12 +32,18 @@ class RecordingReader:
         frames: yields the frames of a source; raises StreamError.
         reject_reason: of a source and a frame's JPEG returns why the frame is rejected; "" to keep it.
         stats: counts what is left out.
+        is_unwanted: returns whether no frame of a login may be added. Its sources are not opened.
     """
 
     def __init__(
-        self, frames: Callable[[str], Iterable[Frame]], reject_reason: Callable[[str, bytes], str], stats: ImportStats
+        self,
+        frames: Callable[[str], Iterable[Frame]],
+        reject_reason: Callable[[str, bytes], str],
+        stats: ImportStats,
+        is_unwanted: Callable[[str], bool],
     ) -> None:
         self._frames_of, self._reject_reason, self._stats = frames, reject_reason, stats
+        self._is_unwanted = is_unwanted
         self.failure: StreamError | None = None  # the last one
 
     def pictures(self, game: str, sources: Iterable[str], streamer: Streamer = "folder") -> Iterator[Picture]:
@@ -60,6 +66,11 @@ class RecordingReader:
     def _frames(self, game: str, source: str, streamer: Streamer) -> Iterator[Picture]:
         name, login = canonical(source), source_login(source, streamer)
         origin = printable(redacted(twitch_url(name) or name))
+        path = Path(name)
+        named = frozenset() if is_url(name) else named_logins((path.parent.name,), path.stem)
+        if any(map(self._is_unwanted, {login, *named})):
+            self._stats.leave_out(source, "its streamer was forgotten, or is in EXCLUDE_STREAMERS")
+            return
         try:
             for frame in self._frames_of(source):
                 # By source, not by login: each recording is compared with itself.

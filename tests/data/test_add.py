@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import struct
+import subprocess
 import zlib
 from pathlib import Path
 
@@ -94,7 +97,10 @@ def test_names_become_ids_of_twitch_with_credentials(run: Run, standin: Standin,
         9000004: "Extreme Tux Racer",
         OWN_ID: "BZFlak",
     }
-    assert "did you mean 'BZFlag'?" in done.stderr
+    assert done.stderr.splitlines() == [
+        "warning: added all the same, as a game that Twitch does not know: "
+        "Twitch has no category 'BZFlak': did you mean 'BZFlag'?"
+    ]
 
 
 def test_directory_that_is_down_ends_the_import(run: Run, standin: Standin, folder: FrameFolder, pictures: Path):
@@ -197,6 +203,74 @@ def test_trashed_forgotten_and_excluded_frames_are_left_out(
     done = run("data.add", str(pictures), EXCLUDE_STREAMERS="eve")
     assert done.stdout.startswith("Added 0 frames of 0 games; 1 in the trash; 2 of excluded or forgotten streamers.")
     assert files(folder) == rows(catalog) == set()  # the repair at the start has deleted bob's frame
+
+
+@pytest.mark.parametrize("streamer", ["folder", "prefix", "file"])
+def test_pictures_whose_paths_name_a_forgotten_streamer_are_left_out(
+    run: Run, folder: FrameFolder, pictures: Path, streamer: str
+):
+    """As a folder or as the beginning of a file's name, whatever stands for the streamer; a game may have that name."""
+    for login in ("ann", "bob_", "eve"):
+        Forgotten(folder.root).add(login)
+    for name in ("Chess/ann-12.jpg", "train/Chess/Ann/1.jpg", "Chess/bob_-1.jpg", "Go/x/ann/dan-1.jpg", "Go/ann3.jpg"):
+        write_picture(pictures / name)
+    for name in ("Eve/dan-1.jpg", "Chess/annika-1.jpg"):
+        write_picture(pictures / name)
+    done = run("data.add", "--streamer", streamer, str(pictures))
+    assert done.stdout.startswith("Added 2 frames of 2 games; 5 of excluded or forgotten streamers."), done.stdout
+    files = [str(pictures / name) for name in ("Chess/ann-12.jpg", "train/Chess/Ann")]
+    done = run("data.add", "--streamer", streamer, "Go", *files, EXCLUDE_STREAMERS="dan")
+    assert done.stdout == "Added 0 frames of 0 games; 2 of excluded or forgotten streamers.\n"
+
+
+def test_sources_of_a_forgotten_or_excluded_streamer_are_not_opened(
+    run: Run, folder: FrameFolder, tmp_path: Path, engine: Engine
+):
+    """A channel, a clip's address, recordings with the name: what opens them would give another reason."""
+    Forgotten(folder.root).add("ann")
+    sources = ["ann", "https://www.twitch.tv/Ann/clip/Slug-1", "eve", str(tmp_path / "ann-1.mp4"), "ann/1.mkv"]
+    done = run("data.add", "Chess", *sources, EXCLUDE_STREAMERS="eve")
+    assert (done.returncode, done.stdout) == (1, "Added 0 frames of 0 games; 5 files left out.\n")
+    reason = "is left out: its streamer was forgotten, or is in EXCLUDE_STREAMERS"
+    assert done.stderr.splitlines() == [f"warning: {source} {reason}" for source in sources]
+
+
+def test_links_out_of_the_folder_are_left_out(run: Run, folder: FrameFolder, pictures: Path, tmp_path: Path):
+    """Those to files and to folders are named; links inside are followed, and the folder itself may be one."""
+    write_picture(pictures / "Chess/1.jpg")
+    write_picture(tmp_path / "private/Chess/2.jpg")
+    (pictures / "Chess/again.jpg").symlink_to("1.jpg")
+    (pictures / "Chess/out.jpg").symlink_to(tmp_path / "private/Chess/2.jpg")
+    (pictures / "disk").symlink_to("/")
+    (pictures / "private").symlink_to("../private")
+    (tmp_path / "link").symlink_to(pictures)
+    done = run("data.add", str(tmp_path / "link"))
+    assert done.stdout.startswith("Added 1 frame of 1 game; 1 already there; 3 files left out.")
+    reason = "is left out: it is a link that leads out of the folder"
+    assert {line.removeprefix("warning: ") for line in done.stderr.splitlines()} == {
+        f"{tmp_path / 'link' / name} {reason}" for name in ("Chess/out.jpg", "disk", "private")
+    }
+
+
+def test_interrupted_import_says_how_far_it_came(server: dict[str, str], folder: FrameFolder, pictures: Path):
+    """The batches before are saved, and the same command goes on."""
+    for number in range(501):  # two batches, of which the first is saved by now
+        write_picture(pictures / f"{number}.png", (16, 16))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/a.mp4"
+        env = environment(**server, DOWNLOAD_PATH=str(folder.root.parent))
+        words = command("data.add", "Chess", str(pictures), address)
+        with subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True) as process:
+            silent.settimeout(60)
+            with silent.accept()[0]:
+                process.send_signal(signal.SIGINT)
+                stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert stderr.splitlines() == [
+        "warning: Added 250 frames of 1 game. The same command goes on from here.",
+        "error: Interrupted.",
+    ]
+    assert len(files(folder)) == 250
 
 
 def test_files_of_a_killed_import_get_their_rows_first(run: Run, catalog: Catalog, folder: FrameFolder, pictures: Path):

@@ -185,6 +185,55 @@ def test_tar_file_of_others_is_read_with_care(run: Run, export: Callable[..., Pa
     assert done.stdout.startswith("Added 12 frames of 2 games; 2 files left out.")
 
 
+def test_part_of_an_export_is_refused(run: Run, export: Callable[..., Path], folder: FrameFolder):
+    """Read as pictures it would lose its streamers; the one line names the folder to add."""
+    out = export("imagefolder")
+    game = next(out.glob("*/*/"))
+    for words in ([str(game.parent)], [str(game)], ["Chess", str(game)], ["Chess", str(out)]):
+        done = run("data.add", *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"error: {words[-1]} is part of an export: name its folder {out}, and no game.\n"
+    done = run("data.add", str(out.parent))  # with the other dataset and its pictures beside
+    assert f"{out} is left out: it is an export; add it by itself" in done.stderr
+    assert not any("/export-" in frame.details.origin for frame in folder.described(folder.frames()))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_export_without_its_description_is_refused(
+    run: Run, export: Callable[..., Path], folder: FrameFolder, kind: str
+):
+    """So is each folder in it, and what a killed export has left; others' files of these names mean nothing."""
+    out = export(kind)
+    (out / "export.json").unlink()
+    for place in (out, next(out.glob("*/"))):
+        done = run("data.add", str(place))
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+        assert f"{place}: this export is not complete, export.json is missing in {out}" in done.stderr
+    for path in out.glob("**/*.json*"):
+        path.write_text('{"format": "mine"}')
+    write_picture(out / "val/Chess/1.jpg")
+    assert run("data.add", str(out)).returncode == 0
+    assert list(folder.frames())
+
+
+def test_links_out_of_an_export_or_a_dataset_are_left_out(
+    run: Run, export: Callable[..., Path], other: FrameFolder, folder: FrameFolder, tmp_path: Path
+):
+    """What lies elsewhere was not named; a link to the dataset's folder was."""
+    out = export("imagefolder")
+    picture = next(out.glob("*/*/*-1.jpg"))
+    shutil.move(picture, tmp_path / "private.jpg")
+    picture.symlink_to(tmp_path / "private.jpg")
+    done = run("data.add", str(out))
+    assert done.stdout.startswith("Added 11 frames of 2 games; 1 file left out.")
+    assert "is left out: it is a link that leads out of the folder" in done.stderr
+    shutil.move(other.root / "743", tmp_path / "743")
+    (other.root / "743").symlink_to(tmp_path / "743")
+    (tmp_path / "link").symlink_to(other.root)
+    done = run("data.add", "--dry-run", str(tmp_path / "link"))
+    assert done.stdout.splitlines()[0].endswith("; 6 files left out.")
+
+
 @pytest.mark.parametrize("fault", ["damaged", "without pictures"])
 def test_export_that_cannot_be_added_is_one_line(run: Run, export: Callable[..., Path], fault: str):
     """Its description is damaged, or it was made without pictures."""
