@@ -31,7 +31,7 @@ def fit(features: np.ndarray, labels: np.ndarray, classes: int) -> LinearHead:
     present = counts > 0
     weight = (1 / np.maximum(counts, 1) / present.sum())[labels][:, None].astype(np.float32)  # (n, 1), adds up to 1
     targets = np.eye(classes, dtype=np.float32)[labels]  # (n, classes)
-    bias = np.where(present, (weight * targets).sum(axis=0), -np.inf)
+    bias = np.where(present, 1 / present.sum(), -np.inf)  # the weighted mean of the targets, without rounding errors
     mean = weight[:, 0] @ features  # (d,)
     centred = features - mean  # (n, d)
     weighted = weight * centred

@@ -113,3 +113,10 @@ def test_linear_head_separates_classes_of_any_size_and_never_predicts_an_absent_
     logits = linear_head.fit(features, labels, 4).logits(features)
     assert (logits.argmax(axis=1) == labels).mean() > 0.98
     assert set(logits.argmax(axis=1)) == {0, 2}
+
+
+def test_linear_head_of_equal_features_prefers_no_class():
+    """Rounding errors must not favour the class with the fewest samples: that of the held-out streamer."""
+    labels = np.array([0] * 18 + [1] * 18 + [2] * 12)
+    bias = linear_head.fit(np.ones((48, 5), np.float32), labels, 3).bias
+    assert len(set(bias.tolist())) == 1
