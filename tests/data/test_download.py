@@ -58,7 +58,7 @@ def test_streamers_over_quota_are_skipped(start, folder, catalog, world):
     """Each of two streamers of two games gives 15 frames; then the run waits and counts them as over quota."""
     with Standin(world.only(CHANNELS[:2])) as running:
         process = start(env={**running.environment, "MAX_STREAMER_FRACTION": "0.1"})
-        assert "no game has live streams to grab; waiting" in process.stderr.readline()
+        assert "to grab, but those of streamers over MAX_STREAMER_FRACTION; waiting" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 0, stderr
