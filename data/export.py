@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +40,8 @@ Without --logins the streamers' logins become keyed hashes, also in file names, 
 which may name people. data.add imports an export with --logins unaltered.
 Credentials for s3:// and gs:// are taken from where their own tools take them, such as AWS_ACCESS_KEY_ID.
 """
+
+log = logging.getLogger(__name__)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -113,6 +116,8 @@ def export_dataset(
     found = {game_id: names.get(game_id, f"game {game_id}") for game_id in sorted({f.game_id for f in frames})}
     pseudonym = None if settings.logins else cache(Pseudonyms(store.root).of)
     features = None if settings.pictures else newest_features(store.root)
+    if not settings.pictures and not features:
+        log.warning("The dataset has no features: python -m model.check computes them. Only the columns are exported.")
     reader = SampleReader(store, found, pseudonym, pictures=settings.pictures, features=features)
     with open_destination(out, store.root, overwrite=overwrite) as destination, show(reader, len(frames)):
         return Exporter(reader, destination, settings).export(frames, found)
@@ -139,7 +144,9 @@ def report_lines(facts: Facts, out: str) -> list[str]:
     lines = []
     for split in facts.splits:
         frames, streamers = plural(facts.samples_of(split), "frame"), plural(facts.streamers_of(split), "streamer")
-        lines.append(f"{split + ':':<12}{frames} of {streamers}")
+        missing = facts.games_without(split)
+        few = f"; none of {plural(missing, 'game')} with too few streamers" if missing else ""
+        lines.append(f"{split + ':':<12}{frames} of {streamers}{few}")
     games = plural(len(facts.layout.games), "game")
     total = f"Exported {plural(facts.total, 'frame')} of {games}, {decimal(facts.size_bytes)}, to {printable(out)}"
     left_out = [f"Left out, as unreadable: {plural(facts.left_out, 'frame')}"] if facts.left_out else []

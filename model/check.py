@@ -187,7 +187,7 @@ def _apply(args: argparse.Namespace, settings: Settings) -> int:
 def _choose(args: argparse.Namespace, store: FrameStore) -> list[Move]:
     """Return the moves of the chosen suspects whose files are as the last check saw them. Raises DatasetError."""
     from data.storage.pseudonyms import Pseudonyms
-    from model.cleaning.selection import SuspectFilter, last_check, to_moves, unchanged
+    from model.cleaning.selection import SuspectFilter, emptied_games, last_check, to_moves, unchanged
 
     selection = SuspectFilter(
         streams=not args.frames,
@@ -202,7 +202,10 @@ def _choose(args: argparse.Namespace, store: FrameStore) -> list[Move]:
     same = unchanged(store, chosen)
     if len(same) < len(chosen):
         cli.log.warning("%s changed or went since the check: not touched.", plural(len(chosen) - len(same), "suspect"))
-    return to_moves(same, relabel=args.relabel)
+    moves = to_moves(same, relabel=args.relabel)
+    for name in emptied_games(moves, store):
+        cli.log.warning("%s loses all of its frames.", name)
+    return moves
 
 
 def _undo(args: argparse.Namespace, settings: Settings) -> int:

@@ -53,6 +53,10 @@ class Facts:
         """Return the number of a split's streamers."""
         return len(set().union(*(logins for (other, _), logins in self.streamers.items() if other == split)))
 
+    def games_without(self, split: Split) -> int:
+        """Return the number of games that have no sample in a split."""
+        return sum(not self.samples[split, game_id] for game_id in {game_id for _, game_id in self.samples})
+
     @property
     def splits(self) -> list[Split]:
         """The splits that have samples, in order."""

@@ -155,8 +155,12 @@ class FrameChanges:
     def _carry_out(self, change: Change) -> Change:
         if not change.moves:
             return change
-        journal.write(self._root, change)
-        return self._finish(change)
+        try:
+            journal.write(self._root, change)
+            return self._finish(change)
+        except KeyboardInterrupt:
+            log.warning("the change %s was interrupted: if it has begun, the next command finishes it", change.id)
+            raise
 
     def _finish(self, change: Change) -> Change:
         """Move the files that have not moved yet, change the rows, and mark the change as done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
@@ -87,3 +88,11 @@ def to_moves(findings: Iterable[FrameFinding], *, relabel: bool) -> list[Move]:
         return finding.suggested.id if relabel and finding.suggested else None
 
     return [Move(finding.frame, target(finding), f"{finding.kind}: {finding.reason}") for finding in findings]
+
+
+def emptied_games(moves: Iterable[Move], store: FrameStore) -> list[str]:
+    """Return the names of the games that lose all of their frames. Raises FolderError."""
+    left = Counter(frame.game_id for frame in store.frames())
+    lost = Counter(move.frame.game_id for move in moves)
+    names = store.game_names()
+    return [names.get(game_id, f"game {game_id}") for game_id in sorted(lost) if lost[game_id] >= left[game_id]]

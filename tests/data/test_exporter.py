@@ -19,9 +19,10 @@ from arro3.core import struct_field
 from data.entities import StoredFrame
 from data.exchange import formats as registry
 from data.exchange.exporter import ExportSettings
-from data.exchange.layout import unique_names
+from data.exchange.facts import Facts
+from data.exchange.layout import Layout, unique_names
 from data.exchange.sample_reader import SampleReader
-from data.export import export_dataset
+from data.export import export_dataset, report_lines
 from data.storage.features import FEATURES_FOLDER, THUMBNAILS, FeatureStore
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten, Pseudonyms
@@ -213,8 +214,20 @@ def test_export_without_pictures_has_no_thumbnails(dataset: FrameFolder, tmp_pat
     hashes = [frame.sha256 for frame in dataset.described(dataset.frames())]
     thumbnails = FeatureStore(dataset.root / FEATURES_FOLDER / THUMBNAILS)
     thumbnails.add(hashes, np.ones((len(hashes), 900), np.uint8))
-    export_dataset(dataset, str(tmp_path / "out"), ExportSettings("parquet", pictures=False))
+    done = run(dataset, "--without-pictures", "--out", str(tmp_path / "out"))
+    assert "has no features: python -m model.check computes them" in done.stderr
     assert manifest(tmp_path / "out")["features"] is None
+
+
+def test_report_says_how_many_games_a_split_lacks(dataset: FrameFolder):
+    """A game with too few streamers has none for validation or test."""
+    facts = Facts("parquet", Layout({7: "Chess", 8: "Go"}, {}), logins=False)
+    facts.add("train", [StoredFrame(7, "ann", 1), StoredFrame(8, "ann", 1)])
+    facts.add("test", [StoredFrame(7, "bob", 1)])
+    assert report_lines(facts, "out")[:2] == [
+        "train:      2 frames of 1 streamer",
+        "test:       1 frame of 1 streamer; none of 1 game with too few streamers",
+    ]
 
 
 def test_card_says_what_there_is(dataset: FrameFolder, tmp_path: Path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from data.entities import StoredFrame
-from model.cleaning.selection import SuspectFilter, to_moves
+from data.entities import Game, StoredFrame
+from data.storage.changes import Move
+from data.storage.frame_folder import FrameFolder
+from model.cleaning.selection import SuspectFilter, emptied_games, to_moves
 from tests.model.findings import invented, invented_frames
 
 RESULT = invented(invented_frames())
@@ -45,3 +48,11 @@ def test_to_moves_goes_to_the_suggested_game_only_on_request(relabel: bool, targ
     assert {move.target for move in moves} == targets
     reasons = {move.frame: move.reason for move in moves}
     assert reasons[StoredFrame(7, "ben", 2)] == "menu: a menu"
+
+
+def test_emptied_games_are_those_that_lose_all_frames(tmp_path: Path):
+    """A game that keeps one frame is none of them."""
+    store = FrameFolder(tmp_path)
+    store.add_games([Game(7, "Chess"), Game(8, "Go")])
+    frames = [*store.save(7, "ann", [b"1", b"2"]), *store.save(8, "ann", [b"3", b"4"])]
+    assert emptied_games([Move(frame, None) for frame in frames[:3]], store) == ["Chess"]
