@@ -14,6 +14,7 @@ import zipfile
 from importlib.metadata import PathDistribution, packages_distributions
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
@@ -225,14 +226,31 @@ def test_export_in_another_folder_reads_the_model_that_comes_along(elsewhere):
     assert "classes.txt" not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["train", "export-model", "check"])
+@pytest.mark.parametrize("name", ["train", "export-model"])
 def test_command_without_its_extra_says_what_to_install(name, installed, elsewhere):
-    """Training, conversion and check print one line with the command that installs the extra; nothing is written."""
+    """Training and conversion print one line with the command that installs the extra; nothing is written."""
     before = sorted(elsewhere.rglob("*"))
     code, out, err = twitchcategory(installed, elsewhere, name)
     assert (code, out) == (1, "")
     assert re.fullmatch(r"error: .* tensorflow, .*: pip install 'twitchcategory\[train\]'\n", err)
     assert sorted(elsewhere.rglob("*")) == before
+
+
+def test_check_without_its_extra_says_what_to_install(installed, elsewhere):
+    """Features are missing, which only TensorFlow computes; frames and rows stay as they are."""
+    from data.entities import Game
+    from data.storage.frame_folder import FrameFolder
+    from data.video.images import encode_jpeg
+
+    folder = FrameFolder(elsewhere / "dataset/frames")
+    folder.add_games([Game(7, "Chess"), Game(8, "Go")])
+    noise = np.random.default_rng(1).integers(0, 255, (8, 32, 32, 3), dtype=np.uint8)
+    for index, image in enumerate(noise):
+        folder.save(7 + index % 2, f"login{index // 2}", [encode_jpeg(image, 90)])
+    code, out, err = twitchcategory(installed, elsewhere, "check")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"error: .* tensorflow, .*: pip install 'twitchcategory\[train\]'\n", err)
+    assert not (elsewhere / "dataset/frames/check.csv").exists()
 
 
 def test_messages_name_the_command_as_it_was_started(installed, elsewhere):
