@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -82,8 +82,10 @@ class FrameChanges:
                     raise FolderError(f"There is no game {move.target} in games.tsv: add it first.")
                 if move.target == frame.game_id:
                     continue
-                target = journal.trash_path(change_id, frame) if move.target is None else ""
-                target = target or paths.next_path(move.target or 0, frame.login)
+                if move.target is None:
+                    target = journal.trash_path(change_id, frame)
+                else:
+                    target = paths.next_path(move.target, frame.login)
                 planned.append(FileMove(frame, frame.path, target, move.reason))
             return self._carry_out(Change(change_id, summary, "", tuple(planned)))
 
@@ -99,11 +101,12 @@ class FrameChanges:
             if any(other.undoes == change.id for other in changes):
                 raise FolderError(f"The change {change.id} is undone already.")
             paths, forgotten = FreePaths(self._root), Forgotten(self._root)
+            later = [_targets(other) for other in changes if other.id > change.id]
             moves = []
             for move in change.moves:
-                place = _follow(move, [other for other in changes if other.id > change.id])
+                place = _follow(move, later)
                 if is_at(self._root / place, move) and not forgotten.holds(move.frame.login):
-                    frame = _frame_at(place, move)
+                    frame = replace(move, target=place).target_frame or move.frame
                     moves.append(FileMove(frame, place, paths.free_path(move.source), move.reason))
             return self._carry_out(Change(journal.new_id(), f"undo: {change.summary}", change.id, tuple(moves)))
 
@@ -191,9 +194,9 @@ class FrameChanges:
             manifest.append(folder, filter(None, (move.target_frame for move in waiting)))
             for move in waiting:
                 link(self._root / move.source, self._root / move.target)
-            for move in (*arrived, *waiting):
-                if is_at(self._root / move.source, move):
-                    (self._root / move.source).unlink(missing_ok=True)
+            linked_before = [move for move in arrived if is_at(self._root / move.source, move)]
+            for move in (*linked_before, *waiting):
+                (self._root / move.source).unlink(missing_ok=True)
         return [*arrived, *waiting]
 
     def _renumbered(self, change_id: str, moves: Sequence[FileMove]) -> list[FileMove]:
@@ -220,20 +223,17 @@ def _last(changes: Sequence[Change]) -> Change:
     raise FolderError("There is no change to undo.")
 
 
-def _follow(move: FileMove, later: Iterable[Change]) -> str:
-    """Return where the later changes have brought the file of a move."""
+def _targets(change: Change) -> dict[tuple[str, bytes], str]:
+    """Return where a change has brought its files, by their source and SHA-256."""
+    return {(move.source, move.frame.sha256): move.target for move in change.moves}
+
+
+def _follow(move: FileMove, later: Iterable[Mapping[tuple[str, bytes], str]]) -> str:
+    """Return where the later changes, by their `_targets`, have brought the file of a move."""
     place = move.target
-    for change in later:
-        places = {(each.source, each.frame.sha256): each.target for each in change.moves}
-        place = places.get((place, move.frame.sha256), place)
+    for targets in later:
+        place = targets.get((place, move.frame.sha256), place)
     return place
-
-
-def _frame_at(place: str, move: FileMove) -> StoredFrame:
-    """Return the frame of a move at a place where it is now; in the trash, as it was before."""
-    if place.startswith(f"{TRASH_FOLDER}/"):
-        return move.frame
-    return replace(StoredFrame.parse(place), sha256=move.frame.sha256, details=move.frame.details)
 
 
 def _target_folder(move: FileMove) -> str:

@@ -94,10 +94,11 @@ class Eraser:
         self._store = store
         self._root = store.root
         self._catalog = catalog
+        self._changes = FrameChanges(store, catalog)
 
     def locked(self) -> AbstractContextManager[object]:
         """Return a context manager: the lock of all changes, so that no other command moves or adds old frames."""
-        return FrameChanges(self._store, self._catalog).locked()
+        return self._changes.locked()
 
     def rows(self) -> Mapping[str, StoredFrame]:
         """Return the rows of the frames, by path."""
@@ -105,8 +106,7 @@ class Eraser:
 
     def changes(self) -> list[Change]:
         """Return the changes whose journals are there, oldest first."""
-        with folder_errors(self._root / CHANGES_FOLDER):
-            return [journal.read(self._root, change_id) for change_id in journal.change_ids(self._root)]
+        return self._changes.changes()
 
     def find(self, is_wanted: Callable[[StoredFrame], bool]) -> Doomed:
         """Return the files and rows of the frames that `is_wanted` accepts."""
