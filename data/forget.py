@@ -133,7 +133,7 @@ def _promises(root: Path, logins: Iterable[str]) -> list[str]:
     pseudonyms = Pseudonyms(root)
     return [
         f"{login} is not collected or imported any more. In exports of this dataset it is {pseudonyms.of(login)}: "
-        "ask whoever has one to delete these frames."
+        "ask everyone who has one to delete these frames."
         for login in logins
     ]
 

@@ -109,14 +109,15 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 def _check(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store
+    from data.storage.folder_scan import CHECK_FILE
     from data.storage.pseudonyms import Pseudonyms
-    from model.cleaning.check_file import AS_STORED, CHECK_FILE, LoginNames, to_csv
+    from model.cleaning.check_file import AS_STORED, LoginNames, to_csv
     from model.reports import check_page, check_tables
 
     store = make_frame_store(settings)
     result, effect, effect_lines = _find(args, settings, store)
-    store.save_report(CHECK_FILE, to_csv(result).encode())
     game_names = store.game_names()
+    store.save_report(CHECK_FILE, to_csv(result).encode())
     names = AS_STORED if args.logins else LoginNames(Pseudonyms(Path(store.location)).of)
     trust = check_tables.trust_lines(result)
     if args.csv:
@@ -219,11 +220,10 @@ def _undo(args: argparse.Namespace, settings: Settings) -> int:
 
 def _list_changes(_args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store
-    from data.storage import journal
+    from data.storage.changes import FrameChanges
     from model.reports import check_tables
 
-    root = Path(make_frame_store(settings).location)
-    changes = [journal.read(root, change_id) for change_id in journal.change_ids(root)]
+    changes = FrameChanges(make_frame_store(settings), None).changes()
     if not changes:
         print("There are no changes.")
         return 0

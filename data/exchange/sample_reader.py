@@ -13,7 +13,8 @@ import numpy as np
 from data.entities import StoredFrame
 from data.errors import FolderError
 from data.exchange.sample import Sample
-from data.storage.features import FEATURES_FOLDER, THUMBNAILS, FeatureStore
+from data.storage.features import THUMBNAILS, FeatureStore
+from data.storage.folder_scan import FEATURES_FOLDER
 from data.storage.frame_store import FrameStore
 from data.text import printable
 

@@ -21,7 +21,6 @@ from data.text import printable
 
 log = logging.getLogger(__name__)
 
-FEATURES_FOLDER = ".features"  # in the store's root: a folder for each network
 THUMBNAILS = "thumbnails"  # beside the networks' folders: small grey pictures, which no export may take for features
 _SEGMENT_BYTES = 32 << 20  # a smaller last segment is merged with what is added
 _HASH_BYTES = 32

@@ -152,7 +152,7 @@ class _Findings:
         )
 
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return each frame's margin of the best other game over its own, in the mean of the frames around it."""
+        """Return each frame's margin of the best other game over its own, averaged over the frames around it."""
         means, of_frame = np.empty_like(self.found.of_frames), self.streams.of_frame
         for rows in np.split(np.arange(len(of_frame)), np.flatnonzero(np.diff(of_frame)) + 1):
             sums = np.concatenate([np.zeros((1, means.shape[1])), np.cumsum(self.found.of_frames[rows], axis=0)])

@@ -16,10 +16,10 @@ from itertools import groupby
 
 from data.entities import Game, StoredFrame, is_game_id
 from data.errors import DatasetError
+from data.storage.folder_scan import CHECK_FILE
 from data.text import printable_line
 from model.cleaning.findings import CheckResult, FrameFinding, StreamFinding
 
-CHECK_FILE = "check.csv"
 _COLUMNS = (
     "path",
     "game_id",

@@ -21,7 +21,7 @@ _PROJECTED = 32  # dimensions of the search
 _NEAR = 0.12  # distance of copies there, of unit vectors: copies have 0.03
 _CELLS = 4096  # at most
 _PER_CELL = 16  # frames on average
-_CROWDED = 512  # frames of a cell: at most so many different pictures are told apart there
+_CROWDED = 512  # frames of a cell: the maximum number of pictures that are distinguished there
 _SETS = 2
 _CHUNK = 4096  # frames
 

@@ -1,7 +1,7 @@
 """Page of a check: the suspects as one self-contained HTML file with pictures, the most suspicious first.
 
-The page shows suspect streams, then suspect frames of other streams, by stream. It is bounded: whoever has looked at
-the worst 500 pictures cleans the dataset and checks it again.
+The page shows suspect streams, then suspect frames of other streams, by stream. It is bounded: after
+the worst 500 pictures a user cleans the dataset and checks it again.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ from config import Settings
 from data.commands import require_extra
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError, FolderError, ModelError, UndecodableVideo
-from data.storage.features import FEATURES_FOLDER, THUMBNAILS, FeatureStore
+from data.storage.features import THUMBNAILS, FeatureStore
+from data.storage.folder_scan import FEATURES_FOLDER
 from data.storage.frame_store import FrameStore
 from data.text import plural, printable
 from data.video.images import decode_thumbnail, resize_image, to_grayscale

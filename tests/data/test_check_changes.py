@@ -9,10 +9,11 @@ import pytest
 
 from data.entities import Game, StoredFrame
 from data.storage.catalog import Catalog
+from data.storage.folder_scan import CHECK_FILE
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Pseudonyms
 from data.video.images import encode_jpeg
-from model.cleaning.check_file import CHECK_FILE, to_csv
+from model.cleaning.check_file import to_csv
 from tests.data.conftest import Run
 from tests.model.conftest import RED, picture
 from tests.model.findings import invented

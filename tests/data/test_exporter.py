@@ -23,7 +23,8 @@ from data.exchange.facts import Facts
 from data.exchange.layout import Layout, unique_names
 from data.exchange.sample_reader import SampleReader
 from data.export import export_dataset, report_lines
-from data.storage.features import FEATURES_FOLDER, THUMBNAILS, FeatureStore
+from data.storage.features import THUMBNAILS, FeatureStore
+from data.storage.folder_scan import FEATURES_FOLDER
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten, Pseudonyms
 from tests.data.conftest import environment

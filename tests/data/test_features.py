@@ -15,6 +15,7 @@ import pytest
 from data.errors import FolderError
 from data.storage import features
 from data.storage.features import FeatureStore
+from data.storage.folder_scan import FEATURES_FOLDER
 
 
 def _hashes(*numbers: int) -> list[bytes]:
@@ -27,7 +28,7 @@ def _vectors(*numbers: int) -> np.ndarray:
 
 @pytest.fixture
 def store(tmp_path) -> FeatureStore:
-    return FeatureStore(tmp_path / "root" / features.FEATURES_FOLDER / "network")
+    return FeatureStore(tmp_path / "root" / FEATURES_FOLDER / "network")
 
 
 def test_get_without_folder_finds_nothing(store):

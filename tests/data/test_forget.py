@@ -70,7 +70,7 @@ def test_forget_removes_the_streamer_everywhere_and_nobody_else(folder: FrameFol
     assert done.stdout.splitlines() == [
         "Removed 5 frames, 1 file in the trash, 5 rows, 6 findings of the last check, 2 moves in journals.",
         f"{ANN} is not collected or imported any more. In exports of this dataset it is {pseudonym}: "
-        "ask whoever has one to delete these frames.",
+        "ask everyone who has one to delete these frames.",
     ]
     assert not _mentions(folder.root.parent, ANN)
     bobs = {f"7/{BOB}-{n}.jpg" for n in (3, 4, 5, 6)} | {f"8/{BOB}-1.jpg"}

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from data.storage.folder_scan import CHECK_FILE
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Pseudonyms
 from data.video.recording import sample_recording
-from model.cleaning.check_file import CHECK_FILE, from_csv
+from model.cleaning.check_file import from_csv
 from tests.in_process import run_command
 from tests.model.conftest import RED, Painted, environment
 from tests.standin import CLIPS
