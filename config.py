@@ -180,6 +180,14 @@ class Settings(BaseModel):
     metrics_host: fields.Host = "127.0.0.1"
     """Local address or host name that --metrics listens on; 0.0.0.0: all addresses."""
 
+    # --- Dashboard ------------------------------------------------------------------------------
+    dashboard_token: SecretStr = SecretStr("")
+    """Token that the dashboard asks for. Empty: the one of --new-token, if any; without one only this machine may ask."""
+    dashboard_hosts: fields.EntryList = ()
+    """Host names under which browsers may reach the dashboard, beside this machine's own and --host."""
+    dashboard_sources: fields.EntryList = ()
+    """Host names, beside Twitch's, of sites whose addresses visitors of the dashboard may ask for."""
+
     # --- Model: each setting says whether a trained model depends on it ---------------------------
     model_path: KeepsModel[fields.FilePath] = Path("model")
     """Folder of model.h5, model.onnx, classes.txt and results/."""

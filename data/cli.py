@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("twitchcategory")
 
 # Our own messages name the causes; libraries (Streamlink, SQLAlchemy's pool, TensorFlow …) would only repeat them.
-_OWN = frozenset({"data", "model", "recognition", "config", "twitchcategory", "__main__"})
+_OWN = frozenset({"data", "model", "recognition", "dashboard", "config", "twitchcategory", "__main__"})
 
 
 class CommandParser(argparse.ArgumentParser):

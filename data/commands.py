@@ -25,9 +25,10 @@ COMMANDS = {
     "evaluate": ("model.evaluate", "evaluate the model on images whose games are known"),
     "export-model": ("model.export", "convert the model to other formats"),
     "recognize": ("recognition.recognize", "recognise the games that streams, videos and pictures show"),
+    "serve": ("dashboard.serve", "serve web pages and an API for the dataset, live streams, jobs and the model"),
 }
 # By extra of pyproject.toml: its libraries that a command imports.
-_EXTRAS = {"train": ("tensorflow", "keras", "tf2onnx", "onnx", "h5py", "matplotlib")}
+_EXTRAS = {"train": ("tensorflow", "keras", "tf2onnx", "onnx", "h5py", "matplotlib"), "serve": ("fastapi", "uvicorn", "websockets")}
 
 
 def command_line(module: str) -> str:

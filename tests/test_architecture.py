@@ -24,6 +24,7 @@ COMMANDS = [
     "model.export",
     "model.check",
     "recognition.recognize",
+    "dashboard.serve",
 ]
 
 # Every module may import the ground. It imports nothing but itself and the standard library.
@@ -108,6 +109,27 @@ ALLOWED: dict[str, set[str]] = {
     "recognition.categories": {"data.twitch", "recognition.sources", "recognition.events"},
     "recognition.sources": {"data.twitch.addresses"},
     "recognition": {"recognition.recognizer"},
+    "dashboard.serve": {"config", "data.cli", "dashboard.server", "dashboard.security"},
+    "dashboard.server": {"config", "dashboard.app", "dashboard.services", "dashboard.security"},
+    "dashboard.app": {"twitchcategory", "dashboard.api", "dashboard.pages", "dashboard.security", "dashboard.services"},
+    "dashboard.services": {"config"}
+    | {f"dashboard.{room}" for room in ("dataset", "live", "jobs", "models", "uploads", "security")},
+    "dashboard.api": {"twitchcategory", "dashboard.services", "recognition.events"}
+    | {f"dashboard.{room}" for room in ("dataset", "live", "jobs", "models", "uploads", "security")},
+    "dashboard.pages": {"dashboard.api.dependencies", "dashboard.services"},
+    "dashboard.dataset": {"config", "data.factories", "data.storage", "model.cleaning"},
+    "dashboard.live": {"config", "data.factories", "recognition"},
+    "dashboard.jobs": {"config", "data.factories", "recognition"},
+    "dashboard.models": {
+        "config",
+        "data.factories",
+        "recognition",
+        "model.inference",
+        "model.artifacts",
+        "model.evaluation",
+    },
+    "dashboard.uploads": {"config", "data.capture", "data.video", "recognition"},
+    "dashboard.security": {"config", "data.twitch.addresses", "data.http"},
 }
 # Heavy libraries, and the rooms that own them: any other room goes through these.
 OWNERS = {
@@ -121,10 +143,13 @@ OWNERS = {
     "keras": {"model.training", "model.networks", "model.artifacts"},
     "onnxruntime": {"model.inference", "model.artifacts"},
     "matplotlib": {"model.reports.plots"},
-    "jinja2": {"model.reports.rendering"},
+    "jinja2": {"model.reports.rendering", "dashboard.pages"},
     "arro3": {"recognition.outputs", "data.exchange"},
     "fsspec": {"data.exchange"},
-    "prometheus_client": {"recognition.outputs"},
+    "prometheus_client": {"recognition.outputs", "dashboard.api.metrics"},
+    "fastapi": {"dashboard"},
+    "starlette": {"dashboard"},
+    "uvicorn": {"dashboard.server"},
 }
 
 
@@ -134,7 +159,7 @@ def _module_name(path: Path) -> str:
 
 MODULES = {
     _module_name(path): ast.parse(path.read_text(encoding="utf-8"))
-    for package in ("data", "model", "recognition")
+    for package in ("data", "model", "recognition", "dashboard")
     for path in sorted((ROOT / package).rglob("*.py"))
 } | {name: ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8")) for name in ("config", "twitchcategory")}
 

@@ -1,0 +1,20 @@
+"""Dependencies: how an operation gets the services."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from dashboard.services import Services
+
+
+def get_services(connection: HTTPConnection) -> Services:
+    """Return the services of the app that handles this request or WebSocket."""
+    services = connection.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]

@@ -1,0 +1,1 @@
+"""Dataset: an index of all frames, its queries, and changes of many frames."""

@@ -1,0 +1,1 @@
+"""Jobs: downloads, trainings, checks and surveys as processes that outlive the server."""

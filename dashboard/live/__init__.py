@@ -1,0 +1,1 @@
+"""Live: the watch of many channels, its tiles and its event log."""

@@ -1,0 +1,1 @@
+"""Models: what is loaded, its metrics and worst frames, and models compared."""

@@ -1,0 +1,78 @@
+/** Requests to the API. Paths are relative to /api/v1; answers are parsed JSON. */
+
+const ROOT = "/api/v1";
+
+/** An answer of the API that is an error: its status, and what happened. A status of 0: the server was not reached. */
+export class ApiError extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+    this.detail = detail;
+  }
+}
+
+/** Return the URL of an operation. Parameters that are null, "" or empty lists are left out; lists are repeated. */
+export function url(path, params = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(params)) {
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== null && item !== undefined && item !== "") query.append(name, item);
+    }
+  }
+  return ROOT + path + (query.size ? `?${query}` : "");
+}
+
+/** Read. `options` are those of fetch, such as {signal}. */
+export const get = (path, params, options) => request("GET", url(path, params), undefined, options);
+/** Send JSON. */
+export const post = (path, body, options) => request("POST", url(path), body ?? {}, options);
+/** Delete. */
+export const remove = (path, options) => request("DELETE", url(path), undefined, options);
+
+/** Send a file as the body; `onProgress(fraction)` is called while it is sent. */
+export function upload(path, file, onProgress = () => {}, params = {}) {
+  return new Promise((resolve, reject) => {
+    const sent = new XMLHttpRequest();
+    sent.open("POST", url(path, params));
+    sent.setRequestHeader("X-CSRF-Token", csrfToken());
+    sent.setRequestHeader("Content-Type", "application/octet-stream");
+    sent.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    sent.onload = () => {
+      const body = parse(sent.responseText);
+      if (sent.status < 300) resolve(body);
+      else reject(toError(sent.status, body));
+    };
+    sent.onerror = () => reject(unreachable());
+    sent.send(file);
+  });
+}
+
+async function request(method, address, body, options = {}) {
+  const headers = {};
+  if (method !== "GET") headers["X-CSRF-Token"] = csrfToken();
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let response;
+  try {
+    response = await fetch(address, { method, headers, body: body && JSON.stringify(body), ...options });
+  } catch (error) {
+    throw error.name === "AbortError" ? error : unreachable();
+  }
+  const answer = parse(await response.text());
+  if (response.ok) return answer;
+  if (response.status === 401 && location.pathname !== "/login") {
+    location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+  }
+  throw toError(response.status, answer);
+}
+
+const csrfToken = () => document.querySelector('meta[name="csrf-token"]').content;
+const unreachable = () => new ApiError(0, "The server does not answer. Is it running?");
+const toError = (status, body) => new ApiError(status, body?.detail ?? `The server answered ${status}.`);
+
+function parse(text) {
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    return null;
+  }
+}

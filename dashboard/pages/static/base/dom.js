@@ -1,0 +1,57 @@
+/** Elements and texts. Texts of others are only ever set as text, never as HTML. */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * Return a new element. Properties: class, text, dataset {…}, on {event: handler}, aria {label: …}, style {…} (by
+ * CSSOM), and any attribute; null, undefined and false leave an attribute out.
+ */
+export function el(tag, properties = {}, ...children) {
+  return fill(document.createElement(tag), properties, children);
+}
+
+/** Return a new SVG element, as `el` does. */
+export function svg(tag, properties = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), properties, children);
+}
+
+function fill(node, { class: names, text, dataset, on, aria, style, ...attributes }, children) {
+  if (names) node.setAttribute("class", names);
+  if (text !== undefined && text !== null) node.textContent = text;
+  Object.assign(node.dataset, dataset);
+  for (const [name, handler] of Object.entries(on ?? {})) node.addEventListener(name, handler);
+  for (const [name, value] of Object.entries(aria ?? {})) node.setAttribute(`aria-${name}`, value);
+  for (const [name, value] of Object.entries(style ?? {})) node.style.setProperty(name, value);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** Replace all children of a node. */
+export function replace(node, ...children) {
+  node.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+}
+
+/** Return the element with this id. */
+export const byId = (id) => document.getElementById(id);
+
+const NUMBER = new Intl.NumberFormat("en");
+const TIME = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const UNITS = [["day", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+
+/** Numbers and times for people. */
+export const format = {
+  number: (value) => NUMBER.format(value),
+  plural: (count, word) => `${NUMBER.format(count)} ${word}${count === 1 ? "" : "s"}`,
+  percent: (fraction, digits = 0) => `${(100 * fraction).toFixed(digits)}%`,
+  time: (iso) => (iso ? TIME.format(new Date(iso)) : "unknown"),
+  bytes: (size) => (size < 1e6 ? `${(size / 1e3).toFixed(0)} kB` : `${(size / 1e6).toFixed(1)} MB`),
+  duration(seconds) {
+    const [unit, size] = UNITS.find(([, least]) => seconds >= least) ?? UNITS.at(-1);
+    const count = Math.floor(Math.max(0, seconds) / size);
+    return unit === "day" ? format.plural(count, unit) : `${count} ${unit}`;
+  },
+  ago: (iso) => `${format.duration((Date.now() - new Date(iso)) / 1000)} ago`,
+};

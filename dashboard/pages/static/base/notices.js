@@ -1,0 +1,24 @@
+/** Notices: short messages in a corner, which a screen reader reads too. */
+
+import { byId, el } from "./dom.js";
+
+const SHOWN_MS = 8000;
+const MAX_SHOWN = 4;
+
+/** Show a message for some seconds; errors stay until they are closed. action: {label, run}. */
+export function notify(text, { kind = "info", action } = {}) {
+  const close = () => notice.remove();
+  const button = (label, run) => el("button", { class: "button quiet", type: "button", text: label, on: { click: run } });
+  const notice = el("div", { class: `notice ${kind}` }, el("span", { text }),
+    action ? button(action.label, () => (close(), action.run())) : null, button("Dismiss", close));
+  const area = byId("notices");
+  area.append(notice);
+  while (area.children.length > MAX_SHOWN) area.firstChild.remove();
+  if (kind !== "error") setTimeout(close, SHOWN_MS);
+  return close;
+}
+
+/** Show an error of the API, unless the request was given up. */
+export function notifyError(error) {
+  if (error.name !== "AbortError") notify(error.detail ?? String(error), { kind: "error" });
+}

@@ -1,0 +1,10 @@
+/** What every page has: the theme, the list of shortcuts. */
+
+import { byId } from "./dom.js";
+import { showKeys } from "./keys.js";
+import { notify } from "./notices.js";
+import { applyTheme, nextTheme } from "./theme.js";
+
+applyTheme();
+byId("theme-button").addEventListener("click", () => notify(`Theme: ${nextTheme()}`));
+byId("help-button").addEventListener("click", showKeys);

@@ -1,0 +1,1 @@
+"""Security: who may ask for what, from where."""

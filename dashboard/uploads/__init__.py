@@ -1,0 +1,1 @@
+"""Uploads: pictures and clips, decoded in a worker process."""
