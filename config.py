@@ -182,7 +182,7 @@ class Settings(BaseModel):
 
     # --- Dashboard ------------------------------------------------------------------------------
     dashboard_token: SecretStr = SecretStr("")
-    """Token that the dashboard asks for. Empty: the one of --new-token, if any; without one only this machine may ask."""
+    """Token that the dashboard asks for. Empty: that of --new-token, if any; without one, only this machine may ask."""
     dashboard_hosts: fields.EntryList = ()
     """Host names under which browsers may reach the dashboard, beside this machine's own and --host."""
     dashboard_sources: fields.EntryList = ()
