@@ -32,7 +32,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _new_token(_args: argparse.Namespace, settings: Settings) -> int:
     from dashboard.security.policy import new_token
+    from data.errors import SettingsError
 
+    if settings.dashboard_token.get_secret_value():
+        raise SettingsError("--new-token: DASHBOARD_TOKEN is set and takes precedence; remove it first")
     print(new_token(settings.download_path / "dashboard"))
     print(f"Its hash is stored; the former token is void. Now start {command_line('dashboard.serve')}", file=sys.stderr)
     return 0

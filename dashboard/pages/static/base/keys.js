@@ -6,9 +6,15 @@ import { show } from "./dialogs.js";
 const bindings = [];
 const NAMES = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc" };
 
-/** Add shortcuts: [{key, label, run(event), when?()}]. `key` is that of KeyboardEvent, or "Shift+…", "Ctrl+…". */
-export function bindKeys(added) {
-  bindings.push(...added);
+/**
+ * Add shortcuts: [{key, label, run(event), when?(event)}]. `key` is that of KeyboardEvent, or "Shift+…", "Ctrl+…".
+ * scope: a dialog in which they work; without one they work while no dialog is open. They end with their dialog.
+ */
+export function bindKeys(added, { scope = null } = {}) {
+  bindings.push(...added.map((binding) => ({ ...binding, scope })));
+  scope?.addEventListener("close", () => {
+    for (let at = bindings.length - 1; at >= 0; at -= 1) if (bindings[at].scope === scope) bindings.splice(at, 1);
+  });
 }
 
 /** Show the list of shortcuts. */
@@ -25,9 +31,10 @@ function pressed(event) {
 
 document.addEventListener("keydown", (event) => {
   const isTyping = event.target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
-  if (event.defaultPrevented || event.altKey || isTyping || document.querySelector("dialog[open]:not([data-keys])")) return;
+  if (event.defaultPrevented || event.altKey || isTyping) return;
   const name = pressed(event);
-  const found = bindings.find(({ key, when }) => key === name && (!when || when(event)));
+  const dialog = [...document.querySelectorAll("dialog[open]")].at(-1) ?? null;
+  const found = bindings.find(({ key, when, scope }) => key === name && scope === dialog && (!when || when(event)));
   if (!found) return;
   // A focused button or link takes its own keys.
   if ((name === "Enter" || name === " ") && event.target.closest?.("a, button, summary")) return;

@@ -2,10 +2,11 @@
 
 import { byId, el } from "./dom.js";
 
-const SHOWN_MS = 8000;
+const SHOWN_MS = 6000;
+const SHOWN_WITH_ACTION_MS = 15000;
 const MAX_SHOWN = 4;
 
-/** Show a message for some seconds; errors stay until they are closed. action: {label, run}. */
+/** Show a message for some seconds, longer under the mouse; errors stay. action: {label, run}. Return what closes it. */
 export function notify(text, { kind = "info", action } = {}) {
   const close = () => notice.remove();
   const button = (label, run) => el("button", { class: "button quiet", type: "button", text: label, on: { click: run } });
@@ -14,7 +15,8 @@ export function notify(text, { kind = "info", action } = {}) {
   const area = byId("notices");
   area.append(notice);
   while (area.children.length > MAX_SHOWN) area.firstChild.remove();
-  if (kind !== "error") setTimeout(close, SHOWN_MS);
+  const wait = () => setTimeout(() => (notice.matches(":hover, :focus-within") ? wait() : close()), action ? SHOWN_WITH_ACTION_MS : SHOWN_MS);
+  if (kind !== "error") wait();
   return close;
 }
 

@@ -1,5 +1,6 @@
 /** What every page has: the theme, the list of shortcuts. */
 
+import { remove } from "./api.js";
 import { byId } from "./dom.js";
 import { showKeys } from "./keys.js";
 import { notify } from "./notices.js";
@@ -8,3 +9,7 @@ import { applyTheme, nextTheme } from "./theme.js";
 applyTheme();
 byId("theme-button").addEventListener("click", () => notify(`Theme: ${nextTheme()}`));
 byId("help-button").addEventListener("click", showKeys);
+byId("sign-out")?.addEventListener("click", async () => {
+  await remove("/session");
+  location.assign("/login");
+});
