@@ -21,7 +21,9 @@ from typing import IO, Any
 
 import psutil
 import pytest
+from sqlalchemy import URL, NullPool, create_engine, text
 
+from data.storage import embedded_postgres
 from tests.standin import CLIPS, Standin, World
 
 _SHARED = pytest.StashKey[Path]()
@@ -134,6 +136,21 @@ def make_once(shared: Path) -> Callable[[str, Callable[[Path], None]], Path]:
         return folder
 
     return make_once
+
+
+@pytest.fixture(scope="session")
+def postgres(shared: Path, worker_id: str) -> Iterator[dict[str, str]]:
+    """Yield the settings of a database of this worker's own, on the one PostgreSQL server of the run.
+
+    The last worker to leave stops the server, as the last command does. The socket's folder stands for the host.
+    """
+    with embedded_postgres.running_server(shared / "postgres") as socket:
+        values = {"DB_HOST": str(socket), "DB_PORT": str(embedded_postgres.PORT), "DB_USER": "postgres"}
+        address = URL.create("postgresql+psycopg2", "postgres", host=str(socket), database="postgres")
+        engine = create_engine(address, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with engine.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{worker_id}"'))
+        yield values | {"DB_NAME": worker_id, "DB_PASSWORD": ""}
 
 
 @pytest.fixture(scope="session")

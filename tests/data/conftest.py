@@ -1,4 +1,4 @@
-"""A real PostgreSQL for the session, empty for each test, and the commands as a user starts them."""
+"""The run's PostgreSQL, empty for each test, and the commands as a user starts them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, Engine, NullPool, create_engine, text
+from sqlalchemy import Engine, text
 
 from config import Settings
 from data.entities import StoredFrame
 from data.factories import connect_database
-from data.storage import embedded_postgres
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
 from tests.in_process import run_command
@@ -44,18 +43,9 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def server(shared: Path, worker_id: str) -> Iterator[dict[str, str]]:
-    """Yield the settings of a database of this worker's own, on the one server of the run.
-
-    The last worker to leave stops the server, as the last command does. The socket's folder stands for the host.
-    """
-    with embedded_postgres.running_server(shared / "postgres") as socket:
-        values = {"DB_HOST": str(socket), "DB_PORT": str(embedded_postgres.PORT), "DB_USER": "postgres"}
-        address = URL.create("postgresql+psycopg2", "postgres", host=str(socket), database="postgres")
-        engine = create_engine(address, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-        with engine.connect() as connection:
-            connection.execute(text(f'CREATE DATABASE "{worker_id}"'))
-        yield values | {"DB_NAME": worker_id, "DB_PASSWORD": ""}
+def server(postgres: dict[str, str]) -> dict[str, str]:
+    """Return the settings of this worker's database."""
+    return postgres
 
 
 @pytest.fixture
