@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-_SWITCHES += ("--disable-component-update", "--disable-sync")
+_SWITCHES = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
 _START_S = 20
 
 
@@ -204,7 +206,7 @@ def page(new_page: Callable[..., Page]) -> Page:
 
 def axe(page: Page) -> list[str]:
     """Return the violations of accessibility that axe-core finds: rule, impact and the elements."""
-    from axe_playwright_python.sync_playwright import Axe
+    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
     violations = Axe().run(page).response["violations"]
     return [
