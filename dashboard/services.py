@@ -28,11 +28,10 @@ class Services:
     uploads: UploadService
 
 
-@contextmanager
-def open_services(settings: Settings, security: Security) -> Iterator[Services]:
-    """Yield the services, started; close them afterwards, the last one first."""
+def make_services(settings: Settings, security: Security) -> Services:
+    """Return the services; nothing is opened yet."""
     models = ModelService(settings)
-    services = Services(
+    return Services(
         settings=settings,
         security=security,
         dataset=DatasetService(settings),
@@ -41,8 +40,14 @@ def open_services(settings: Settings, security: Security) -> Iterator[Services]:
         jobs=JobService(settings),
         uploads=UploadService(settings),
     )
+
+
+@contextmanager
+def open_services(settings: Settings, security: Security) -> Iterator[Services]:
+    """Yield the services, started; close them afterwards, the last one first."""
+    services = make_services(settings, security)
     with ExitStack() as stack:
-        for service in (services.dataset, models, services.jobs, services.uploads, services.watch):
+        for service in (services.dataset, services.models, services.jobs, services.uploads, services.watch):
             stack.callback(service.close)
             service.start()
         yield services

@@ -37,5 +37,7 @@ async def index() -> RedirectResponse:
 async def page(request: Request, services: ServicesDep) -> HTMLResponse:
     """Return the page that the path names."""
     name = request.url.path.strip("/")
-    token = services.security.csrf_token(request)
-    return HTMLResponse(_TEMPLATES.get_template(f"{name}.html").render(pages=PAGES, page=name, csrf_token=token))
+    text = _TEMPLATES.get_template(f"{name}.html").render(
+        pages=PAGES, page=name, csrf_token=services.security.csrf_token(request), signed_in=False
+    )
+    return HTMLResponse(text)
