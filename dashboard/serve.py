@@ -17,6 +17,7 @@ Without --host only this machine reaches the pages. On any other address a token
 or set DASHBOARD_TOKEN. The pages ask for it once; programs send it in the header "Authorization: Bearer TOKEN".
 
 settings: DOWNLOAD_PATH MODEL_PATH DASHBOARD_TOKEN DASHBOARD_HOSTS DASHBOARD_SOURCES, and those of the other commands"""
+_GRACE_S = 15.0  # for open responses, polls of streams and the database at the end
 _PORT = cli.bounded_number(int, 0, 65535, "a port from 0 to 65535")
 
 
@@ -27,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--port", type=_PORT, default=8000, help="port, 0 for any free one (default: 8000)")
     parser.add_argument("--new-token", action="store_true", help="make a new token, print it, and end")
     args = parser.parse_args(argv)
-    return cli.run_command(args, _new_token if args.new_token else _serve)
+    return cli.run_command(args, _new_token if args.new_token else _serve, _GRACE_S)
 
 
 def _new_token(_args: argparse.Namespace, settings: Settings) -> int:

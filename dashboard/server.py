@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -10,6 +12,7 @@ from config import Settings
 from dashboard.app import create_app
 from dashboard.security.policy import Security
 from dashboard.services import open_services
+from data import interruption
 from data.errors import SettingsError
 
 _BACKLOG = 256
@@ -35,8 +38,17 @@ def serve(settings: Settings, host: str, port: int) -> int:
         )
         bound = listener.getsockname()[1]
         print(f"Dashboard: http://{f'[{host}]' if ':' in host else host}:{bound}/", flush=True)
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config).run(sockets=[listener])
     return 0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn whose end by a signal is no error: it does not send itself the signal again."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with interruption.handled(self.handle_exit):
+            yield
 
 
 def _listen(host: str, port: int) -> socket.socket:
