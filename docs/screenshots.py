@@ -1,0 +1,119 @@
+"""COMMAND: take pictures of the dashboard's pages, with a dataset and live channels of the stand-in for Twitch."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import requests
+
+from tests.standin import CLIPS, Standin, World
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ROOT = Path(__file__).resolve().parent.parent
+_FRAMES = 600
+_CHANNELS = 12
+_WATCHED_S = 25  # until each tile has a game and a line of confidences
+_STANDARD = {"dashboard_dataset": "/dataset", "dashboard_live": "/live"}
+_PAGES = ("dataset", "live", "surveys", "model", "jobs")
+_SIZES = {"1440": (1440, 900), "390": (390, 844)}
+_BROWSER_SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command, print the files that it wrote and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m docs.screenshots", description=__doc__)
+    parser.add_argument("--images", type=Path, default=ROOT / "images", help="folder of the pictures")
+    parser.add_argument("--all", action="store_true", help="every page in two sizes, dark and light")
+    args = parser.parse_args(argv)
+    args.images.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as folder, Standin(World.load(CLIPS)) as standin:
+        environment = os.environ | standin.environment | {"DOWNLOAD_PATH": folder, "MIN_STREAMERS": "1"}
+        make_dataset(Path(folder), environment)
+        with running_dashboard(environment) as url:
+            logins = [channel.login for channel in World.load(CLIPS).channels if channel.has_frames][:_CHANNELS]
+            requests.post(f"{url}/api/v1/watch", json={"sources": logins}, timeout=10).raise_for_status()
+            time.sleep(_WATCHED_S)
+            take(url, args.images, every=args.all)
+    return 0
+
+
+def make_dataset(folder: Path, environment: dict[str, str]) -> None:
+    """Download frames, put the frames of one streamer into a wrong game, and check the dataset."""
+    run("data.download", "--frames", str(_FRAMES), environment=environment)
+    games = sorted(path for path in (folder / "frames").iterdir() if path.name.isdigit())
+    login = next(games[0].glob("*-1.jpg")).name.removesuffix("-1.jpg")
+    for path in games[0].glob(f"{login}-*.jpg"):
+        shutil.move(path, games[1] / path.name)
+    run("data.dbSync", environment=environment)
+    run("model.check", "--no-effect", environment=environment)
+
+
+def run(module: str, *words: str, environment: dict[str, str]) -> None:
+    """Run a command of the toolkit."""
+    subprocess.run([sys.executable, "-m", module, *words], cwd=ROOT, env=environment, check=True)
+
+
+@contextmanager
+def running_dashboard(environment: dict[str, str]) -> Iterator[str]:
+    """Run the dashboard on a free port; yield its address."""
+    command = [sys.executable, "-m", "dashboard.serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        found = re.search(r"http://\S+?(?=/?$)", process.stdout.readline().strip())
+        if not found:
+            raise RuntimeError("the dashboard did not start")
+        try:
+            yield found[0]
+        finally:
+            process.terminate()
+
+
+def take(url: str, images: Path, *, every: bool) -> None:
+    """Write the pictures: two for the README, or with `every` those of all pages."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        executable = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=executable, args=list(_BROWSER_SWITCHES))
+        if not every:
+            for name, path in _STANDARD.items():
+                shoot(open_page(browser, url + path, (1440, 900), "light"), images / f"{name}.png")
+            return
+        for theme in ("light", "dark"):
+            for size_name, size in _SIZES.items():
+                for name in _PAGES:
+                    page = open_page(browser, f"{url}/{name}", size, theme)
+                    shoot(page, images / f"{name}_{size_name}_{theme}.png")
+
+
+def open_page(browser: Browser, url: str, size: tuple[int, int], theme: str) -> Page:
+    """Return a page that has loaded. `size`: width and height in pixels."""
+    viewport = {"width": size[0], "height": size[1]}
+    context = browser.new_context(viewport=viewport, color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_timeout(2500)
+    return page
+
+
+def shoot(page: Page, path: Path) -> None:
+    """Write the picture of a page, and print its path."""
+    page.screenshot(path=path)
+    sys.stdout.write(f"{path}: {path.stat().st_size / 1000:.0f} kB\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
