@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from recognition.sources import twitch_login
 
 if TYPE_CHECKING:
     from data.twitch.helix import Helix
+
+_CHANGE_CHECK_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -46,25 +49,33 @@ class CategoryPoller:
     def __init__(self, helix: Helix, sources: Iterable[str], stop: threading.Event, interval_s: float = 60.0) -> None:
         """Start a daemon thread, which ends when `stop` is set."""
         self._streams: dict[str, Stream] = {}
-        arguments = (helix, _logins(sources), stop, interval_s)
+        self._logins, self._changed = _logins(sources), False
+        arguments = (helix, stop, interval_s)
         threading.Thread(target=self._work, args=arguments, name="categories", daemon=True).start()
+
+    def update(self, sources: Iterable[str]) -> None:
+        """Request the categories of these sources from now on, the first time within a second."""
+        self._logins, self._changed = _logins(sources), True
 
     def get(self, source: str) -> Game | None:
         """Return the source's category as of the latest response, without waiting; None as in CategoryLookup.get."""
         return _category(self._streams, source)
 
-    def _work(self, helix: Helix, logins: list[str], stop: threading.Event, interval_s: float) -> None:
+    def _work(self, helix: Helix, stop: threading.Event, interval_s: float) -> None:
         healthy = True
         while not stop.is_set():
+            self._changed = False
             try:
-                self._streams, healthy = helix.streams_by_login(logins), True
+                self._streams, healthy = helix.streams_by_login(self._logins), True
             except Exception as error:  # noqa: BLE001 - whatever Helix sends, recognition does not depend on it
                 if healthy:  # one warning per outage
                     _warn(error, "reporting changes without categories")
                 healthy = False
                 if isinstance(error, DirectoryUnauthorized):  # another request would be refused as well
                     return
-            stop.wait(interval_s)
+            due = time.monotonic() + interval_s
+            while (left_s := due - time.monotonic()) > 0 and not (self._changed or stop.is_set()):
+                stop.wait(min(left_s, _CHANGE_CHECK_S))
 
 
 def _warn(error: Exception, consequence: str) -> None:

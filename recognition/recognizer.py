@@ -5,19 +5,19 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from data import factories, startup
 from data.entities import Frame, Stream
-from data.errors import ModelError
 from recognition.categories import CategoryLookup, CategoryPoller
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.background import in_background
 from recognition.engine.signals import signals_deferred
 from recognition.engine.single_source import classify_source
 from recognition.events import Event, FrameClassified, SourceFailed, VerdictReached
+from recognition.model_loading import load_classifier
 from recognition.sources import normalise, unique
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from data.capture.grabber import Grabber
     from data.twitch.helix import Helix
     from recognition.engine.batching import Batcher, ImageClassifier, OnBatch
+    from recognition.engine.watcher import Watcher
 
 # (source, max_frames, ad_wait_s, spread_first) → frames, as data.capture.grabber.Grabber.frames gives them
 FrameProvider = Callable[[str, int, float, bool], Iterator[Frame]]
@@ -87,7 +88,7 @@ class Recognizer:
             from config import load
 
             own = settings or load()
-            load_model = in_background(partial(_load_classifier, own, threads))  # ONNX Runtime releases the GIL
+            load_model = in_background(partial(load_classifier, own, threads))  # ONNX Runtime releases the GIL
             stop = threading.Event()  # ad waits run in worker threads, which Ctrl-C does not interrupt
             grabber = factories.make_grabber(own, stop.wait)
         return cls(own, grabber, load_model, stop=stop, top=top, min_confidence=min_confidence, threads=threads)
@@ -117,20 +118,17 @@ class Recognizer:
 
     def _batcher(self, on_batch: OnBatch | None = None) -> Batcher:
         """Return a classifier for many threads; the caller closes it. Raises ModelError."""
-        from model.inference.classifier import available_cores
-        from recognition.engine.batching import Batcher
+        from recognition.engine.batching import Batcher, worker_count
 
-        # One worker per `threads` cores; with 0, an inference uses all cores, so one worker is enough.
-        workers = available_cores() // self._threads or 1 if self._threads else 1
-        return Batcher(self.classifier, workers=workers, on_batch=on_batch)
+        return Batcher(self.classifier, workers=worker_count(self._threads), on_batch=on_batch)
 
     def open_helix(self) -> Helix:
         """Open a new client of the Twitch API; `close` closes it. Raises SettingsError for missing credentials."""
         from data.http.session import new_session
 
-        settings = self.settings
-        session = new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
-        return factories.make_helix(settings, self._closing.enter_context(session), self.stop.wait)
+        own = self.settings
+        session = new_session(own.timeout_s, own.twitch_standin, deadline_s=own.deadline_s)
+        return factories.make_helix(own, self._closing.enter_context(session), self.stop.wait)
 
     def category_lookup(self, sources: Iterable[str]) -> CategoryLookup:
         """Start to request the declared categories of these sources, once. Raises as `open_helix` does."""
@@ -157,9 +155,8 @@ class Recognizer:
 
     def recognize(self, source: str, max_frames: int | None = None, certainty: float = 1.0) -> Verdict:
         """Return what `source` shows now. Arguments and errors are those of `events`."""
-        *_, last = self.events(source, max_frames, certainty)
-        assert isinstance(last, VerdictReached)
-        return last.verdict
+        events = self.events(source, max_frames, certainty)
+        return next(event.verdict for event in events if isinstance(event, VerdictReached))
 
     def frames(self, source: str, max_frames: int | None = None, certainty: float = 1.0) -> Iterator[FrameClassified]:
         """Yield each frame of `source` as soon as it is classified. Arguments and errors are those of `events`."""
@@ -192,8 +189,7 @@ class Recognizer:
     ) -> Generator[VerdictReached | SourceFailed, None, None]:
         """Recognise many sources concurrently; yield one result each, in the order in which they finish.
 
-        sources: drawn lazily; a Stream is an item of a Helix listing.
-        max_frames, certainty: as in `events`.
+        sources: drawn lazily; a Stream is an item of a Helix listing. max_frames, certainty: as in `events`.
         preview: classify a login's preview image first, and the stream only if that leaves it unknown.
         parallel: streams at a time; default PARALLEL_STREAMS.
         Raises ModelError; at the end, the DirectoryError that `sources` raised.
@@ -228,23 +224,25 @@ class Recognizer:
         on_batch: called by worker threads after each inference, with its images and seconds.
         Raises ModelError.
         """
+        with self.open_watch(sources, wait=wait, stop=stop, on_batch=on_batch) as watcher:
+            yield from watcher.events()
+
+    @contextmanager
+    def open_watch(
+        self,
+        sources: Iterable[str] = (),
+        *,
+        wait: bool = False,
+        stop: threading.Event | None = None,
+        on_batch: OnBatch | None = None,
+        endless: bool = False,
+    ) -> Iterator[Watcher]:
+        """Yield the watcher of `watch`, which takes more sources. endless: go on without any until `stop` is set."""
         from recognition.engine.watched_stream import WatchedStream
         from recognition.engine.watcher import Watcher
 
-        with ExitStack() as stack:
-            classifier = stack.enter_context(self._batcher(on_batch))
-            start = partial(WatchedStream, open_follower=self.grabber.open_follower, classifier=classifier, wait=wait)
-            watched = [start(source, new_accumulator=self.new_accumulator) for source in unique(sources)]
-            yield from Watcher(watched, stop or threading.Event()).events()
-
-
-def _load_classifier(settings: Settings, threads: int) -> ImageClassifier:
-    """Load the model in MODEL_PATH. Raises ModelError."""
-    from model.inference.classifier import Classifier, model_file
-    from model.inference.location import find_model
-
-    folder = find_model(settings.model_path)
-    classifier = Classifier.load(folder, threads, model_file(folder, settings.int8 == "true"))
-    if (size := classifier.img_size) != (setting := settings.img_size):
-        raise ModelError(f"IMG_SIZE is {setting}, but the model takes {size}-pixel images; set IMG_SIZE={size}")
-    return classifier
+        with self._batcher(on_batch) as classifier:
+            new = partial(WatchedStream, open_follower=self.grabber.open_follower, classifier=classifier, wait=wait)
+            new_stream = partial(new, new_accumulator=self.new_accumulator)
+            streams, stop = map(new_stream, unique(sources)), stop or threading.Event()
+            yield Watcher(streams, stop, new_stream=new_stream, endless=endless)

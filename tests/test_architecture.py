@@ -99,7 +99,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"recognition.sources", "recognition.events", "recognition.decision", "recognition.categories"},
     "recognition.recognizer": {"config", "data.factories", "data.http", "data.capture", "data.twitch", "data.video"}
     | {"recognition.engine", "recognition.decision", "recognition.events"}
-    | {"recognition.sources", "recognition.categories", "model.inference"},
+    | {"recognition.sources", "recognition.categories", "recognition.model_loading"},
     "recognition.engine": {"recognition.decision", "recognition.events", "recognition.sources"}
     | {"data.capture", "data.filters", "data.video", "data.twitch", "model.inference"},
     "recognition.outputs": {"recognition.events", "recognition.decision", "data.video", "data.http"},
@@ -108,6 +108,7 @@ ALLOWED: dict[str, set[str]] = {
     "recognition.events": {"recognition.decision"},
     "recognition.categories": {"data.twitch", "recognition.sources", "recognition.events"},
     "recognition.sources": {"data.twitch.addresses"},
+    "recognition.model_loading": {"config", "model.inference"},
     "recognition": {"recognition.recognizer"},
     "dashboard.serve": {"config", "data.cli", "dashboard.server", "dashboard.security"},
     "dashboard.server": {"config", "dashboard.app", "dashboard.services", "dashboard.security"},

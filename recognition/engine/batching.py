@@ -22,6 +22,13 @@ from model.inference.calibration import Calibration, ScoredLogits
 _MAX_BATCH = 4
 
 
+def worker_count(threads: int) -> int:
+    """Return how many workers use all cores with inferences of `threads` threads; 0: an inference uses all cores."""
+    from model.inference.classifier import available_cores  # it loads ONNX Runtime
+
+    return available_cores() // threads or 1 if threads else 1
+
+
 class ImageClassifier(Protocol):
     """The part of model.inference.classifier.Classifier that recognition needs."""
 

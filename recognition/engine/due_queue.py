@@ -29,6 +29,12 @@ class DelayQueue(Generic[_T]):
             heapq.heappush(self._items, (at, next(self._order), item))
             self._changed.notify()
 
+    def discard(self, item: _T) -> None:
+        """Remove an item, if it is there."""
+        with self._changed:
+            self._items = [entry for entry in self._items if entry[2] is not item]
+            heapq.heapify(self._items)
+
     def close(self) -> None:
         """End the iteration, even if items are left. A second call does nothing."""
         with self._changed:

@@ -1,12 +1,13 @@
 """Watcher: a scheduler that polls many sources in a bounded number of threads.
 
     put each source into a delay queue
-    until every source is finished, or `stop` is set:
+    until every source is finished (an endless watch goes on), or `stop` is set:
         take the next source that is due
         a thread polls it and puts its events into a bounded queue
-        put it back, due after the pause that the poll returned
+        put it back, due after the pause that the poll returned, unless it was removed
     emit the verdicts of the streams that are still live
 
+Sources may be added and removed meanwhile. A poll of a removed source ends at its next event, which nobody gets.
 A poll takes about a tenth of a second every two seconds. All threads share one batcher (recognition.engine.batching).
 A server that hangs blocks one thread until the deadline of its request; with at most as many sources as threads, it
 delays no other source. At the end, such a poll is left alone after a second: its stream has the verdict so far.
@@ -17,11 +18,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import partial
 
-from data.errors import UnexpectedStreamError, translate_unexpected
+from data.errors import StopRequested, UnexpectedStreamError, translate_unexpected
 from recognition.engine.due_queue import DelayQueue
 from recognition.engine.watched_stream import WatchedStream
 from recognition.events import Event
@@ -34,17 +36,60 @@ _STAGGER_S = 0.02  # between the first polls of two sources
 
 
 class Watcher:
-    """Polls sources until all are finished or `stop` is set."""
+    """Polls sources until all are finished or `stop` is set. `add` and `remove` are thread-safe."""
 
-    def __init__(self, watched: Sequence[WatchedStream], stop: threading.Event, max_threads: int = MAX_THREADS) -> None:
-        """Start nothing yet. `stop` is also set by the watcher itself, when it ends."""
-        self._watched = tuple(watched)
-        self._stop = stop
-        self._threads = max(1, min(max_threads, len(self._watched)))
+    def __init__(
+        self,
+        watched: Iterable[WatchedStream],
+        stop: threading.Event,
+        max_threads: int = MAX_THREADS,
+        *,
+        new_stream: Callable[[str], WatchedStream] | None = None,
+        endless: bool = False,
+    ) -> None:
+        """Start nothing yet. `stop` is also set by the watcher itself, when it ends.
+
+        new_stream: returns the state machine of a source that `add` gets.
+        endless: go on without sources until `stop` is set.
+        """
+        self._stop, self._max_threads, self._new_stream, self._endless = stop, max_threads, new_stream, endless
+        self._lock = threading.Lock()  # guards the next four
+        self._watched: dict[WatchedStream, None] = {}  # those not finished, in the order of the sources
         self._due: DelayQueue[WatchedStream] = DelayQueue()
+        self._next_start = 0.0  # of a source that is added, on the monotonic clock
+        self._polls: dict[WatchedStream, Future[None]] = {}  # those going on, also of removed streams
         self._events: queue.Queue[Event] = queue.Queue(_MAX_PENDING_EVENTS)
         self._running = True
         self._error: BaseException | None = None
+        for stream in watched:
+            self._put(stream)
+
+    def add(self, source: str) -> WatchedStream:
+        """Watch another source from now on; return its state machine, which `remove` takes."""
+        assert self._new_stream
+        stream = self._new_stream(source)
+        self._put(stream)
+        return stream
+
+    def remove(self, stream: WatchedStream) -> None:
+        """Stop to watch a source, without a verdict. Nothing happens if the stream is finished."""
+        with self._lock:
+            self._due.discard(stream)
+            self._drop(stream)
+
+    def _put(self, stream: WatchedStream) -> None:
+        with self._lock:
+            self._watched[stream] = None
+            self._due.put(stream, at := max(time.monotonic(), self._next_start))
+            self._next_start = at + _STAGGER_S
+
+    def _drop(self, stream: WatchedStream) -> None:
+        self._watched.pop(stream, None)
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if not self._watched and not self._endless:
+            self._due.close()
 
     def events(self) -> Generator[Event, None, None]:
         """Yield events as they happen; at the end, a verdict for each stream that is still live.
@@ -73,43 +118,53 @@ class Watcher:
         return None
 
     def _run(self) -> None:
-        start = time.monotonic()
-        for index, watched in enumerate(self._watched):
-            self._due.put(watched, start + index * _STAGGER_S)
-        if not self._watched:
-            self._due.close()
-        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="watch")
-        polls: dict[WatchedStream, Future[None]] = {}  # the latest of each source
-        for due, watched in self._due:
-            polls[watched] = pool.submit(self._poll, due, watched)
+        with self._lock:
+            self._close_if_done()
+        pool = ThreadPoolExecutor(self._max_threads, thread_name_prefix="watch")  # starts a thread if none is idle
+        for due, stream in self._due:
+            with self._lock:
+                if stream in self._watched:
+                    self._polls[stream] = pool.submit(self._poll, due, stream)
         pool.shutdown(wait=False, cancel_futures=True)
-        _, hanging = wait([poll for poll in polls.values() if not poll.cancelled()], timeout=_STOP_WAIT_S)
-        for watched in self._watched:
+        with self._lock:
+            polls = [poll for poll in self._polls.values() if not poll.cancelled()]
+        _, hanging = wait(polls, timeout=_STOP_WAIT_S)
+        with self._lock:
+            live = tuple(self._watched)
+        for stream in live:
             # A poll that still waits for its server may wake up just now.
-            with suppress(UnexpectedStreamError), translate_unexpected(watched.source):
-                watched.close(self._emit)
+            with suppress(UnexpectedStreamError, StopRequested), translate_unexpected(stream.source):
+                stream.close(partial(self._emit, stream))
         self._running = False
         pool.shutdown(wait=not hanging)
 
-    def _emit(self, event: Event) -> None:
-        """Put the event into the queue; wait while it is full, unless nobody reads it any more."""
+    def _emit(self, stream: WatchedStream, event: Event) -> None:
+        """Put the event into the queue; wait while it is full, unless nobody reads it any more.
+
+        Raises StopRequested, which ends the poll, for a stream that was removed.
+        """
         while self._running:
+            if stream not in self._watched:
+                raise StopRequested
             with suppress(queue.Full):
                 self._events.put(event, timeout=_STOP_CHECK_S)
                 return
 
-    def _poll(self, due: float, watched: WatchedStream) -> None:
+    def _poll(self, due: float, stream: WatchedStream) -> None:
         """Poll a source that was due at `due`, and schedule its next poll.
 
         The next poll is relative to `due`, not to now: sources that were delayed together would stay in step for ever.
         """
+        pause_s: float | None = None
         try:
-            pause_s = watched.poll(self._emit, self._stop)
+            pause_s = stream.poll(partial(self._emit, stream), self._stop)
         except BaseException as error:  # noqa: BLE001 - raised again by `events`
-            self._error = self._error or error
-            self._stop.set()
-            return
-        if not watched.finished:
-            self._due.put(watched, max(due + pause_s, time.monotonic()))
-        elif all(watched.finished for watched in self._watched):
-            self._due.close()
+            if stream in self._watched:
+                self._error = self._error or error
+                self._stop.set()
+        with self._lock:
+            self._polls.pop(stream, None)
+            if stream.finished:
+                self._drop(stream)
+            elif pause_s is not None and stream in self._watched:
+                self._due.put(stream, max(due + pause_s, time.monotonic()))

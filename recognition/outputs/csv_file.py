@@ -44,8 +44,13 @@ COLUMNS: dict[str, type] = {
 
 def to_row(result: VerdictReached | SourceFailed) -> dict[str, Any]:
     """Return the result as one value for each of COLUMNS, None where a column does not apply; `time` is ISO 8601."""
+    return json_to_row(as_json(result))
+
+
+def json_to_row(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a verdict or failure that stands as JSON in an output of the past."""
     values: dict[str, Any] = {}
-    for name, value in as_json(result).items():
+    for name, value in event.items():
         if isinstance(value, dict):
             values |= {f"{name}_id": value["id"], name: value["name"]}
         else:

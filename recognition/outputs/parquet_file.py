@@ -50,7 +50,11 @@ class ParquetFile(Output):
     def emit(self, event: Event) -> None:
         """Keep a verdict or failure; ignore other events."""
         if isinstance(event, (VerdictReached, SourceFailed)):
-            self._rows.append(to_row(event))
+            self.add(to_row(event))
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Keep a row, a value for each of COLUMNS."""
+        self._rows.append(row)
         if len(self._rows) >= _BATCH:
             self._flush()
 
