@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import re
 import secrets
@@ -18,6 +19,7 @@ from pathlib import Path
 
 _TEMPORARY = re.compile(r"\.([0-9]{1,9})-[0-9a-f]{16}\.tmp", re.ASCII)
 _STALE_AFTER_S = 3600
+_LOCK_INTERVAL_S = 0.02  # between two attempts to get a lock
 _HARDLINK_UNSUPPORTED = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -97,11 +99,19 @@ def is_stale(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold the exclusive lock of `folder`; wait for it first. Raises OSError."""
+def folder_lock(folder: Path, timeout_s: float = math.inf) -> Iterator[None]:
+    """Hold the exclusive lock of `folder`; wait for it first. Raises OSError; TimeoutError after `timeout_s`."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # the kernel frees it when the process dies, even by SIGKILL
+        end = time.monotonic() + timeout_s
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                # The kernel frees it when the process dies, even by SIGKILL.
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (fcntl.LOCK_NB if timeout_s < math.inf else 0))
+                break
+            if time.monotonic() > end:
+                raise TimeoutError(errno.ETIMEDOUT, "locked by another process", str(folder))
+            time.sleep(_LOCK_INTERVAL_S)
         yield
     finally:
         os.close(descriptor)

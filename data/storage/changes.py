@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -30,7 +31,7 @@ from data.storage.folder_errors import folder_errors
 from data.storage.folder_scan import CHANGES_FOLDER, TRASH_FOLDER
 from data.storage.frame_folder import FrameFolder
 from data.storage.journal import Change, FileMove
-from data.storage.moved_files import FreePaths, is_at, link
+from data.storage.moved_files import FreePaths, follow, is_at, link, targets_by_file
 from data.storage.pseudonyms import Forgotten
 from data.storage.trash import remove_empty_folders
 
@@ -55,10 +56,12 @@ class FrameChanges:
     Args:
         store: the folder of the frames.
         catalog: their rows; None without a database, which data.dbSync would fill.
+        lock_timeout_s: seconds to wait for another process that changes the dataset, then FolderError.
     """
 
-    def __init__(self, store: FrameFolder, catalog: Catalog | None) -> None:
+    def __init__(self, store: FrameFolder, catalog: Catalog | None, lock_timeout_s: float = math.inf) -> None:
         self._store = store
+        self._lock_timeout_s = lock_timeout_s
         self._root = store.root
         self._catalog = catalog
 
@@ -96,15 +99,14 @@ class FrameChanges:
         stay where they are.
         """
         with self.locked():
-            changes = self._changes()
-            change = journal.read(self._root, change_id) if change_id else _last(changes)
-            if any(other.undoes == change.id for other in changes):
+            change, later_changes = self._find(change_id)
+            if any(other.undoes == change.id for other in later_changes):
                 raise FolderError(f"The change {change.id} is undone already.")
             paths, forgotten = FreePaths(self._root), Forgotten(self._root)
-            later = [_targets(other) for other in changes if other.id > change.id]
+            later = list(map(targets_by_file, later_changes))
             moves = []
             for move in change.moves:
-                place = _follow(move, later)
+                place = follow(move, later)
                 if is_at(self._root / place, move) and not forgotten.holds(move.frame.login):
                     frame = replace(move, target=place).target_frame or move.frame
                     moves.append(FileMove(frame, place, paths.free_path(move.source), move.reason))
@@ -113,7 +115,7 @@ class FrameChanges:
     def changes(self) -> list[Change]:
         """Return all changes, oldest first."""
         with folder_errors(self._root / CHANGES_FOLDER):
-            return self._changes()
+            return [journal.read(self._root, change_id) for change_id in journal.change_ids(self._root)]
 
     def finish_pending(self) -> int:
         """Finish the changes that a killed process left behind; return how many."""
@@ -134,7 +136,11 @@ class FrameChanges:
         folder = self._root / CHANGES_FOLDER
         with folder_errors(folder, writing=True):
             folder.mkdir(exist_ok=True)
-            with folder_lock(folder):
+            with contextlib.ExitStack() as stack:
+                try:
+                    stack.enter_context(folder_lock(folder, self._lock_timeout_s))
+                except TimeoutError as error:
+                    raise FolderError("Another command changes the dataset: try again when it has ended.") from error
                 for path in filter(is_temporary, folder.iterdir()):  # of a killed process: only the lock's owner writes
                     path.unlink(missing_ok=True)
                 pending = journal.change_ids(self._root, pending=True)
@@ -143,8 +149,23 @@ class FrameChanges:
                     log.warning("the change %s, which a killed process had begun: finished", change_id)
                 yield len(pending)
 
-    def _changes(self) -> list[Change]:
-        return [journal.read(self._root, change_id) for change_id in journal.change_ids(self._root)]
+    def _find(self, change_id: str | None) -> tuple[Change, list[Change]]:
+        """Return a change, by default the last one that is not undone, and the later ones, oldest first.
+
+        No earlier journal is read: there may be hundreds, with thousands of moves each. Raises FolderError.
+        """
+        later: list[Change] = []
+        wanted = journal.read(self._root, change_id) if change_id else None
+        for each in reversed(journal.change_ids(self._root)):
+            if wanted and each <= wanted.id:
+                break
+            change = journal.read(self._root, each)
+            if not wanted and not change.undoes and all(other.undoes != each for other in later):
+                return change, later[::-1]
+            later.append(change)
+        if not wanted:
+            raise FolderError("There is no change to undo.")
+        return wanted, later[::-1]
 
     def _with_hash(self, frame: StoredFrame) -> StoredFrame:
         """Return the frame with the hash of its file, b"" without a file."""
@@ -212,28 +233,6 @@ class FrameChanges:
         if changed:
             journal.add_moves(self._root, change_id, changed)
         return result
-
-
-def _last(changes: Sequence[Change]) -> Change:
-    """Return the last change that is not undone. Raises FolderError."""
-    undone = {change.undoes for change in changes}
-    for change in reversed(changes):
-        if change.id not in undone and not change.undoes:
-            return change
-    raise FolderError("There is no change to undo.")
-
-
-def _targets(change: Change) -> dict[tuple[str, bytes], str]:
-    """Return where a change has brought its files, by their source and SHA-256."""
-    return {(move.source, move.frame.sha256): move.target for move in change.moves}
-
-
-def _follow(move: FileMove, later: Iterable[Mapping[tuple[str, bytes], str]]) -> str:
-    """Return where the later changes, by their `_targets`, have brought the file of a move."""
-    place = move.target
-    for targets in later:
-        place = targets.get((place, move.frame.sha256), place)
-    return place
 
 
 def _target_folder(move: FileMove) -> str:

@@ -129,10 +129,11 @@ class FrameFolder:
         """Return the frames with the SHA-256 and the details that the manifests have. Raises FolderError."""
         frames = list(frames)
         known: dict[StoredFrame, StoredFrame] = {}
-        for game_id in {frame.game_id for frame in frames}:
+        for game_id, group in groupby(sorted(frames, key=_by_game), key=_by_game):
             folder = self.root / str(game_id)
+            names = {frame.path.partition("/")[2] for frame in group}
             with folder_errors(folder / manifest.MANIFEST_FILE):
-                known.update((frame, frame) for frame in manifest.read(folder).values())
+                known.update((frame, frame) for frame in manifest.read(folder, names).values())
         return [known.get(frame, frame) for frame in frames]
 
     def add_details(self, frames: Iterable[StoredFrame]) -> None:

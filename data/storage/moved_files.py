@@ -5,14 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from data.atomic import publish, temporary_files
 from data.entities import StoredFrame
 from data.readers import file_sha256
-from data.storage.journal import FileMove
+from data.storage.journal import Change, FileMove
 from data.storage.numbered_files import last_numbers
 
 
@@ -51,6 +51,19 @@ def is_at(path: Path, move: FileMove) -> bool:
         return file_sha256(path) == move.frame.sha256
     except OSError:
         return False
+
+
+def targets_by_file(change: Change) -> dict[tuple[str, bytes], str]:
+    """Return where a change has brought its files, by their source and SHA-256."""
+    return {(move.source, move.frame.sha256): move.target for move in change.moves}
+
+
+def follow(move: FileMove, later: Iterable[Mapping[tuple[str, bytes], str]]) -> str:
+    """Return where later changes, by their `targets_by_file`, have brought the file of a move."""
+    place = move.target
+    for targets in later:
+        place = targets.get((place, move.frame.sha256), place)
+    return place
 
 
 def link(source: Path, target: Path) -> None:

@@ -1,19 +1,43 @@
-"""SQL of the catalog, and its values: array literals, which PostgreSQL parses faster than psycopg2's lists."""
+"""SQL of the catalog, insertions, and values: array literals, which PostgreSQL parses faster than psycopg2's lists."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
-from data.entities import FrameDetails, StoredFrame
+from data.entities import FrameDetails, Game, StoredFrame, is_game_id
+from data.storage import schema
+from data.text import printable_line
+
+
+class FrameRow(NamedTuple):
+    """What lists of frames need of a row: a tuple, of which a hundred thousand are made in a moment."""
+
+    id: int
+    version: int  # another one after each change of the row
+    path: str
+    date: float  # epoch seconds
+    language: str  # empty: unknown
+    sha256: bytes | None
+
+
+class FrameSums(NamedTuple):
+    """Sums that differ if rows were added, removed or changed."""
+
+    rows: int
+    ids: int
+    versions: int
+
 
 SNAPSHOT = sa.text("""
     SELECT games.id, name, games.frames, path, sha256, CAST(extract(epoch FROM date) AS double precision) AS date,
         coalesce(language, '') AS language, viewers, coalesce(title, '') AS title, coalesce(origin, '') AS origin
     FROM games LEFT JOIN frames ON frames.game_id = games.id
 """)
+FRAME = sa.text(SNAPSHOT.text.replace("LEFT JOIN", "JOIN") + "WHERE path = :path")
 PER_GAME = sa.text("""
     SELECT games.id, name, games.frames, count(DISTINCT user_login) AS streamers,
         extract(epoch FROM min(date)) AS first, extract(epoch FROM max(date)) AS last
@@ -25,6 +49,23 @@ HAS_LANGUAGES = sa.text("""
 LANGUAGES = sa.text("""
     SELECT game_id, language, count(*) AS frames FROM frames WHERE language IS NOT NULL
     GROUP BY game_id, language ORDER BY count(*) DESC, language
+""")
+FRAME_ROWS = sa.text("""
+    SELECT id, CAST(CAST(xmin AS text) AS bigint), path, CAST(extract(epoch FROM date) AS double precision),
+        coalesce(language, ''), sha256
+    FROM frames WHERE id > :after ORDER BY id LIMIT :limit
+""")
+# A changed row keeps its id and gets another xmin: https://www.postgresql.org/docs/current/ddl-system-columns.html
+FRAME_SUMS = sa.text("""
+    SELECT count(*), CAST(coalesce(sum(id), 0) AS bigint),
+        CAST(coalesce(sum(CAST(CAST(xmin AS text) AS bigint)), 0) AS bigint)
+    FROM frames WHERE id <= :last
+""")
+# Counters of all changes since the statistics began, and the tables' files, which TRUNCATE replaces.
+ACTIVITY = sa.text("""
+    SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_del), sum(CAST(relfilenode AS bigint))
+    FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid
+    WHERE relid IN (to_regclass('games'), to_regclass('frames'))
 """)
 REMOVE_FRAMES = sa.text("DELETE FROM frames WHERE path = ANY(CAST(:paths AS text[]))")
 # Of the given frames those go for which an older row has the same hash. After a lost response they are inserted again
@@ -107,3 +148,24 @@ def to_array(values: Iterable[str]) -> str:
     # psycopg2 would send a list as ARRAY[...], which takes the server five times longer to parse.
     quoted = (value.replace("\\", r"\\").replace('"', r"\"") for value in values)
     return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+
+
+def upsert_games(connection: sa.Connection, games: Sequence[Game]) -> None:
+    """Insert games, or rename existing ones."""
+    names = {game.id: printable_line(game.name) or f"game {game.id}" for game in games if is_game_id(game.id)}
+    if not names:
+        return
+    # Rows are locked in the order of their ids, so that two downloads never deadlock.
+    insertion = insert(schema.games).values([{"id": game_id, "name": names[game_id]} for game_id in sorted(names)])
+    new_name = insertion.excluded.name
+    changed = schema.games.c.name != new_name
+    connection.execute(insertion.on_conflict_do_update(index_elements=["id"], set_={"name": new_name}, where=changed))
+
+
+def insert_frames(connection: sa.Connection, frames: Sequence[StoredFrame]) -> None:
+    """Insert the frames that have no row and add them to the games' counts."""
+    if not frames:
+        return
+    unnamed = [{"id": game_id, "name": f"game {game_id}"} for game_id in sorted({frame.game_id for frame in frames})]
+    connection.execute(insert(schema.games).values(unnamed).on_conflict_do_nothing())
+    connection.execute(ADD_FRAMES, to_parameters(frames))
