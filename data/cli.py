@@ -72,6 +72,12 @@ def bounded_number(kind: Callable[[str], float], least: float, most: float, desc
     return parse
 
 
+def add_progress_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option by which another program, such as the dashboard, learns how far the command is."""
+    text = "keep the progress in FILE: a JSON object with text, done and total"
+    parser.add_argument("--progress", type=word, metavar="FILE", help=text)
+
+
 def word(text: str) -> str:
     """Return a word of the command line. Raises ArgumentTypeError for an empty one, which as a path is this folder."""
     if not text.strip():

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import fields
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import cli
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         help="collect only this game, also if it is not popular or was removed; repeat the option for more games; "
         "@path: a file with a name or id on each line",
     )
+    cli.add_progress_option(parser)
     return cli.run_command(parser.parse_args(argv), _work)
 
 
@@ -73,6 +75,8 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         hint = "Press Enter to stop." if _can_read_keys() else "Ctrl-C stops."
         display = ProgressDisplay(collector.stats, hint, args.frames, args.minutes)
         lines = partial(_report_lines, store, catalog)
+        if args.progress:
+            _keep_progress(display, args.progress, stop)
         _run_with_display(collector, display, lines, settings.info_interval_s, stop)
     print(display.totals())
     return 0
@@ -178,6 +182,19 @@ def _run_with_display(
         finally:
             stop.set()  # ends the reporter, also after an error
             reporter.join()
+
+
+def _keep_progress(display: ProgressDisplay, path: str, stop: StopEvent) -> None:
+    """Keep the progress in a file until `stop` is set, in a thread of its own."""
+    from data.progress_file import ProgressFile
+
+    file = ProgressFile(Path(path))
+
+    def write() -> None:
+        while not stop.wait(1):
+            file.write(display.status(), *display.steps())
+
+    threading.Thread(target=write, name="progress", daemon=True).start()
 
 
 def _report_lines(store: FrameStore, catalog: Catalog) -> list[str]:

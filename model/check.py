@@ -60,9 +60,7 @@ _UNCUT = 10_000  # columns
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = cli.make_parser(
-        "model.check", "Find the streams and frames that do not show the game of their folder.", _EPILOG
-    )
+    parser = cli.make_parser("model.check", "Find streams and frames that do not show their folder's game.", _EPILOG)
     _add_modes(parser)
     _add_reports(parser)
     _add_choice(parser)
@@ -93,6 +91,7 @@ def _add_reports(parser: argparse.ArgumentParser) -> None:
     reports.add_argument("--html", type=Path, metavar="FILE", help="also write a page with pictures of the suspects")
     reports.add_argument("--logins", action="store_true", help="name streamers there, instead of their keyed hashes")
     reports.add_argument("--no-effect", action="store_true", help="do not measure what cleaning does to the accuracy")
+    cli.add_progress_option(parser)
 
 
 def _add_choice(parser: argparse.ArgumentParser) -> None:
@@ -147,7 +146,7 @@ def _find(
     frames = list(store.frames())
     classes_of(frames, store.game_names(), store.location)  # too small a dataset must not wait for its features
     require_comparable(frames)
-    inputs = frame_features.collect(settings, store, frames, cli.log.info, make_progress(args.quiet))
+    inputs = frame_features.collect(settings, store, frames, cli.log.info, make_progress(args.quiet, args.progress))
     games = classes_of(inputs.frames, store.game_names(), store.location)
     result = inputs.check(games)
     if args.no_effect:

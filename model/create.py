@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--architecture", choices=ARCHITECTURES, help="network (ARCHITECTURE)")
     parser.add_argument("--folds", type=folds, default=0, help="number of folds for cross-validation")
     parser.add_argument("--resume", action="store_true", help="resume an interrupted training run")
+    cli.add_progress_option(parser)
     return cli.run_command(parser.parse_args(argv), _create, grace_s=_GRACE_S)
 
 
@@ -69,7 +70,7 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     # This imports TensorFlow, which takes seconds.
     hardware = set_up(settings.seed, mixed_precision=precision, all_gpus=gpus, show=args.verbose > 1)
     quiet = args.quiet or not hardware.is_chief
-    log, progress = _no_log if quiet else _log_progress, make_progress(quiet)
+    log, progress = _no_log if quiet else _log_progress, make_progress(quiet, args.progress)
     # After set_up, which configures TensorFlow before anything else uses it.
     from model.datasets import image_dataset
 

@@ -39,6 +39,7 @@ GROUND = {
     "data.commands",
     "data.interruption",
     "data.startup",
+    "data.progress_file",
 }
 # Where settings are read and workers are made from them. Workers themselves take plain values.
 _WIRING = {"config", "data.cli", "data.factories"}
@@ -120,7 +121,8 @@ ALLOWED: dict[str, set[str]] = {
     "dashboard.pages": {"dashboard.api.dependencies", "dashboard.services"},
     "dashboard.dataset": {"config", "data.factories", "data.storage", "model.cleaning"},
     "dashboard.live": {"config", "data.factories", "recognition"},
-    "dashboard.jobs": {"config", "data.factories", "recognition"},
+    "dashboard.jobs": {"config", "data.settings", "data.storage", "recognition.outputs"}
+    | {"model.inference", "model.networks.backbones"},
     "dashboard.models": {
         "config",
         "data.factories",

@@ -61,6 +61,16 @@ class ProgressDisplay:
         parts = [self._speed(goal), self._missing(), left, summary(self._stats)]
         return f"{', '.join(filter(None, parts))} · {self._stats.status}"
 
+    def steps(self) -> tuple[float, float | None]:
+        """Return what is done and the total, in frames; without a number of frames, in seconds of the time limit."""
+        if self._frames:
+            return self._stats.total, self._frames
+        if self._stats.missing is not None:
+            return self._stats.total, self._stats.total + self._stats.missing
+        if math.isfinite(self._seconds):
+            return min(self._seconds, time.monotonic() - self._started_at), self._seconds
+        return self._stats.total, None
+
     def totals(self) -> str:
         """Return the line that ends a run."""
         games = plural(len(+self._stats.frames), "game")  # unary plus drops games with a count of 0

@@ -6,6 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
+
+from data.progress_file import ProgressFile
 
 Advance = Callable[[int], object]  # called with the number of steps that were done
 # Called with what is done and the number of steps, None if that is unknown; the bar is shown in the block. Bars are not
@@ -19,8 +22,13 @@ def no_progress(_description: str, _total: int | None) -> Iterator[Advance]:
     yield lambda _count: None
 
 
-def make_progress(quiet: bool) -> Progress:
-    """Return bars for a terminal; otherwise, or with `quiet`, nothing: bars would fill a log file with escape codes."""
+def make_progress(quiet: bool, file: str | None = None) -> Progress:
+    """Return bars for a terminal; otherwise, or with `quiet`, nothing: bars would fill a log file with escape codes.
+
+    file: path of a file for the progress, instead of bars.
+    """
+    if file:
+        return ProgressFile(Path(file)).steps
     return no_progress if quiet or not sys.stderr.isatty() else _bar
 
 

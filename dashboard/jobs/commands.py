@@ -1,0 +1,74 @@
+"""Commands of jobs: words, environment and time to stop, from the options and the server's settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+import config
+from config import Settings
+from dashboard.jobs.options import Kind, Options, TrainOptions
+from data.commands import COMMANDS, PROGRAM
+from data.errors import FolderError
+from model.inference.classes import CLASSES_FILE
+
+PROGRESS, TABLE = "progress.json", "results.csv"  # files in a job's folder that the command writes
+_NAMES: dict[Kind, str] = {"download": "download", "train": "train", "check": "check", "survey": "recognize"}
+# Seconds after Ctrl-C: a training step or the conversion to ONNX ends first; others end themselves in 3.5.
+_GRACE_S: dict[Kind, float] = {"download": 15, "train": 120, "check": 120, "survey": 15}
+
+
+def make_record(options: Options, folder: Path) -> dict[str, Any]:
+    """Return what the runner of a job in `folder` has to know, and what is shown of it."""
+    kind = options.kind
+    module, _ = COMMANDS[_NAMES[kind]]
+    files = [f"--progress={folder / PROGRESS}"]
+    if kind == "survey":
+        files = ["--json", f"--csv={folder / TABLE}"]
+    return {
+        "kind": kind,
+        "options": options.model_dump(mode="json"),
+        "command": [sys.executable, "-m", module, *options.words(), *files],
+        "separate": kind == "survey",  # results on stdout, messages on stderr
+        "shown": shlex.join([PROGRAM, _NAMES[kind], *options.words()]),
+        "grace_s": _GRACE_S[kind],
+    }
+
+
+def make_environment(options: Options, settings: Settings) -> dict[str, str]:
+    """Return the environment of a job: the server's, its settings from wherever they come, and what the options change.
+
+    Raises FolderError: a training would write into a folder that holds no model.
+    """
+    given = {name: _text(getattr(settings, name)) for name in settings.model_fields_set if name != "dashboard_token"}
+    root = str(Path(config.__file__).resolve().parent)
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    own = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+    changes = options.variables()
+    if isinstance(options, TrainOptions) and options.model:
+        changes["MODEL_PATH"] = str(_model_folder(settings, options.model))
+    inherited = {name: value for name, value in os.environ.items() if name.upper() != "DASHBOARD_TOKEN"}
+    return inherited | {name.upper(): value for name, value in given.items()} | own | changes
+
+
+def _text(value: Any) -> str:
+    """Return a setting's value as a variable has it."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple | frozenset):
+        return json.dumps(sorted(value))
+    return str(value)
+
+
+def _model_folder(settings: Settings, name: str) -> Path:
+    """Return the folder of that name beside MODEL_PATH. Raises FolderError: other files are there."""
+    folder = settings.model_path.resolve().parent / name
+    if folder.exists() and not (folder / CLASSES_FILE).exists() and any(folder.iterdir()):
+        raise FolderError(f"The folder {name} beside MODEL_PATH holds no model; choose another name.")
+    return folder
