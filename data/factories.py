@@ -130,8 +130,10 @@ def make_frame_filter(settings: Settings) -> FrameQualityFilter | AcceptAll:
     return FrameQualityFilter() if settings.filter_frames else AcceptAll()
 
 
-def make_grabber(settings: Settings, sleep: Callable[[float], object] = time.sleep) -> Grabber:
-    """Return a grabber, which the caller closes. `sleep` waits a number of seconds."""
+def make_grabber(
+    settings: Settings, sleep: Callable[[float], object] = time.sleep, *, public_only: bool = False
+) -> Grabber:
+    """Return a grabber, which the caller closes. `sleep` waits a number of seconds. public_only: as in Grabber."""
     from data.startup import import_deferred
 
     with import_deferred("trio"):  # it takes 70 ms, and Streamlink runs only ffmpeg and browsers with it
@@ -146,6 +148,7 @@ def make_grabber(settings: Settings, sleep: Callable[[float], object] = time.sle
         deadline_s=settings.deadline_s,
         standin=settings.twitch_standin,
         pool_size=max(16, 2 * settings.parallel_streams),  # a stream's playlists and segments come from two hosts
+        public_only=public_only,
         sleep=sleep,
     )
 

@@ -46,6 +46,7 @@ class Grabber:
         deadline_s: seconds for one response.
         standin: loopback URL of a stand-in for Twitch; "": the real Twitch.
         pool_size: number of connections kept open.
+        public_only: for sources that strangers name: no files, and connections to public addresses only.
         sleep: waits while ads fill the playlist; it returns true to stop waiting, as `threading.Event.wait` does.
         clock: monotonic clock, in seconds; `sleep` must advance it.
 
@@ -73,6 +74,7 @@ class Grabber:
         deadline_s: float = 30.0,
         standin: str = "",
         pool_size: int = 16,
+        public_only: bool = False,
         sleep: Sleep = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,6 +89,7 @@ class Grabber:
             deadline_s=deadline_s,
             standin=standin,
             pool_size=pool_size,
+            public_only=public_only,
         )
 
     def close(self) -> None:

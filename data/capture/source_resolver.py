@@ -55,16 +55,28 @@ class SourceResolver:
         img_size: height that a rendition should cover, pixels.
         quality: auto, best, worst, or a rendition's name.
         timeout_s, deadline_s, standin, pool_size: those of `data.http.session.configure_session`.
+        public_only: also of it; files of this machine are not found then.
     """
 
     def __init__(
-        self, *, img_size: int, quality: str, timeout_s: float, deadline_s: float, standin: str, pool_size: int
+        self,
+        *,
+        img_size: int,
+        quality: str,
+        timeout_s: float,
+        deadline_s: float,
+        standin: str,
+        pool_size: int,
+        public_only: bool = False,
     ) -> None:
         self._img_size = img_size
         self._quality = quality
         self._deadline_s = deadline_s
         self._timeout_s = timeout_s
-        self._configure = partial(configure_session, standin=standin, deadline_s=deadline_s, pool_size=pool_size)
+        self._public_only = public_only
+        self._configure = partial(
+            configure_session, standin=standin, deadline_s=deadline_s, pool_size=pool_size, public_only=public_only
+        )
         self._twitch = self._new_session(plugins=False)
         self._plugin_session: Streamlink | None = None
         self._lock = threading.Lock()
@@ -91,7 +103,7 @@ class SourceResolver:
             return self._select_rendition(source, self._twitch_streams(source, url))
         if is_url(name) and not is_twitch(name):
             return self._select_rendition(source, self._plugin_streams(name))
-        if found := _find_file(name):
+        if not self._public_only and (found := _find_file(name)):
             return found
         raise SourceNotFound(f"{_shorten(repr(source))} is not found: name {FORMS}")
 

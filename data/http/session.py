@@ -27,12 +27,12 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.util.retry import Retry
 
 from data.http.bounded_response import DeadlineExceeded, response_deadline, with_bounded_responses
+from data.http.public_address import with_public_peer
 
 # Only connecting is retried here; the caller decides about responses, whatever their status.
 _RETRY = Retry(total=None, connect=2, read=False, redirect=5, status=0, other=0, backoff_factor=0.3)
-_CHUNK_BYTES = 1 << 16
+_CHUNK_BYTES, _MAX_COOKIES = 1 << 16, 100
 _MAX_BODY_BYTES = 16 << 20  # of a response to a request without stream=True
-_MAX_COOKIES = 100
 _NO_TEXT = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}  # slow or raising codecs
 
 # (body, URL): raises an exception for a body that must not be processed. None: any body may be.
@@ -86,6 +86,8 @@ class _ReadResponse(requests.Response):
 class _Adapter(HTTPAdapter):
     """Sends requests with a default timeout, to the stand-in instead of the URL's host where one is set."""
 
+    public_only = False
+
     def __init__(
         self, timeout_s: float, deadline_s: float, standin: str, *, pool_size: int, limit_bytes: int, check: Check
     ) -> None:
@@ -127,7 +129,8 @@ class _Adapter(HTTPAdapter):
             pool = self.poolmanager.connection_from_url(self._standin)
         else:
             pool = super().get_connection_with_tls_context(request, verify, proxies=proxies, cert=cert)
-        pool.ConnectionCls = with_bounded_responses(type(pool).ConnectionCls)
+        made = type(pool).ConnectionCls
+        pool.ConnectionCls = with_bounded_responses(with_public_peer(made) if self.public_only else made)
         return pool
 
     def close(self) -> None:
@@ -175,6 +178,7 @@ def configure_session(
     pool_size: int = 16,
     limit_bytes: int = _MAX_BODY_BYTES,
     check: Check = None,
+    public_only: bool = False,
 ) -> requests.Session:
     """Give a session (ours or Streamlink's) timeouts, limits, connection retries and stand-in routing; return it.
 
@@ -183,8 +187,10 @@ def configure_session(
     deadline_s: seconds for a response with its body, the redirects before it included.
     pool_size: number of connections kept open.
     limit_bytes, check: for the body of a response to a request without stream=True: its largest size; called with it.
+    public_only: connect to public addresses only (data.http.public_address), through the environment's proxy if any.
     """
     adapter = _Adapter(timeout_s, deadline_s, standin, pool_size=pool_size, limit_bytes=limit_bytes, check=check)
+    adapter.public_only = public_only and not standin
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     session.adapters.pop("file://", None)  # Streamlink's reads /dev/zero, and waits for a FIFO, for ever
@@ -194,8 +200,7 @@ def configure_session(
     # Only .netrc is ignored: it would replace Twitch's token. The environment's proxies and certificates are used.
     session.auth = _url_credentials
     session.cookies.set_policy(_FewCookies(session.cookies))
-    # For a cookie that http.cookiejar cannot read, such as one of an absurd age.
-    warnings.filterwarnings("ignore", "http.cookiejar bug", UserWarning)
+    warnings.filterwarnings("ignore", "http.cookiejar bug", UserWarning)  # it cannot read a cookie of an absurd age
     session.rebuild_auth = functools.partial(_rebuild_auth, session)  # type: ignore[method-assign]
     return session
 
@@ -214,8 +219,7 @@ def new_session(
 def read_body(response: requests.Response, deadline_s: float, limit_bytes: int) -> bytes:
     """Return the whole body of a response to a request with stream=True, and close the response.
 
-    Raises ResponseTooSlow after `deadline_s` seconds, ResponseTooLarge beyond `limit_bytes`, and
-    RequestException if the connection breaks.
+    Raises ResponseTooSlow after `deadline_s` seconds, ResponseTooLarge, RequestException if the connection breaks.
     """
     with response:
         return b"".join(iter_body(response, deadline_s, limit_bytes))

@@ -1,0 +1,148 @@
+"""Middleware: applies the policy to each request and WebSocket, and adds the headers of security to each response.
+
+Pure ASGI: nothing is buffered but bodies of JSON, and streams of events pass through.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from urllib.parse import quote
+
+from dashboard.security.bodies import UPLOAD, BodyRefused, BoundedBody, Message, Receive, check_headers, has_body
+from dashboard.security.policy import Refusal, Security
+from dashboard.security.requests import Asked, Scope
+
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+_HEADERS = (
+    (b"content-security-policy", _CSP.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+_NO_STORE = (b"cache-control", b"no-store")
+# Operations at a time, by kind: threads are few, and each recognition has a decoder or a stream of its own.
+_MAX_AT_ONCE = {"recognitions": 4, "streams": 64, "other": 64}
+
+
+class SecurityMiddleware:
+    """Refuses what the policy forbids; everything else reaches the app."""
+
+    def __init__(self, app: App, security: Security) -> None:
+        self._app, self._security = app, security
+        self._running: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, a WebSocket, or the app's start and end."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        asked = Asked.read(scope)
+        refusal = self._security.check(asked)
+        with self._counted(asked, refusal) as crowded:
+            refusal = refusal or crowded
+            if scope["type"] == "websocket":
+                await _refuse_socket(scope, receive, send, refusal) if refusal else await self._app(
+                    scope, receive, send
+                )
+            else:
+                await self._handle(scope, asked, BoundedBody(asked, receive), Response(asked, send), refusal)
+
+    async def _handle(
+        self, scope: Scope, asked: Asked, body: BoundedBody, response: Response, refusal: Refusal | None
+    ) -> None:
+        try:
+            if refusal := refusal or check_headers(asked):
+                raise BodyRefused(refusal)
+            is_json = has_body(asked) and asked.path != UPLOAD
+            await self._app(scope, await body.whole() if is_json else body, response.send)
+        except BodyRefused as error:
+            await body.drain()
+            await response.refuse(error.refusal, close=not body.complete)
+        except Exception:
+            if body.gone:  # the app could not read the rest of a body
+                return
+            await response.refuse(Refusal(500, "This is a defect; the server's log has its traceback"), close=True)
+            raise
+
+    @contextmanager
+    def _counted(self, asked: Asked, refusal: Refusal | None) -> Iterator[Refusal | None]:
+        """Count the operation while it runs; yield a refusal if too many run already."""
+        is_recognition = asked.method == "POST" and asked.path.startswith("/api/v1/recognitions")
+        kind = "streams" if asked.is_stream else "recognitions" if is_recognition else "other"
+        if refusal or self._running[kind] >= _MAX_AT_ONCE[kind]:
+            yield None if refusal else Refusal(503, "The server is busy; try again", ((b"retry-after", b"2"),))
+            return
+        self._running[kind] += 1
+        try:
+            yield None
+        finally:
+            self._running[kind] -= 1
+
+
+class Response:
+    """The `send` of a request: adds headers, and replaces the app's response by a refusal."""
+
+    def __init__(self, asked: Asked, send: Send) -> None:
+        self._asked, self._send = asked, send
+        self._started = False
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the app."""
+        if message["type"] == "http.response.start":
+            self._started = True
+            own = list(message.get("headers", ()))
+            if not any(name.lower() == b"cache-control" for name, _ in own):
+                own += [_NO_STORE] if not self._asked.path.startswith("/static/") else []
+            message = {**message, "headers": [*own, *_HEADERS]}
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal, *, close: bool) -> None:
+        """Send a problem, or lead a browser to the page where it signs in. `close`: a part of the body is unread."""
+        if self._started:
+            return
+        headers = [*refusal.headers, *([(b"connection", b"close")] if close else [])]
+        is_page = self._asked.method == "GET" and not self._asked.is_api
+        if refusal.status == 401 and is_page:
+            headers += [(b"location", b"/login?next=" + _quoted(self._asked)), (b"content-length", b"0")]
+            await self.send({"type": "http.response.start", "status": 303, "headers": headers})
+            await self.send({"type": "http.response.body", "body": b""})
+            return
+        for message in problem(refusal, headers):
+            await self.send(message)
+
+
+def problem(refusal: Refusal, headers: list[tuple[bytes, bytes]]) -> list[Message]:
+    """Return the messages of a response of the type application/problem+json (RFC 9457)."""
+    status = refusal.status
+    fields = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": refusal.detail}
+    body = json.dumps(fields).encode()
+    own = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
+    start = {"type": "http.response.start", "status": status, "headers": [*own, *headers]}
+    return [start, {"type": "http.response.body", "body": body}]
+
+
+def _quoted(asked: Asked) -> bytes:
+    query = asked.query.decode("latin-1")
+    return quote(asked.path + (f"?{query}" if query else ""), safe="/")[:2000].encode()
+
+
+async def _refuse_socket(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
+    """Refuse a WebSocket before it is accepted, with a response of HTTP where the server can send one."""
+    await receive()
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    for message in problem(refusal, [*refusal.headers, *_HEADERS]):
+        await send({**message, "type": f"websocket.{message['type']}"})

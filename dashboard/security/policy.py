@@ -1,0 +1,252 @@
+"""Policy: the rules that each request must keep, in the order in which they are checked.
+
+size      the target and the headers are small                              414, 431, 400
+host      the Host header names this server (DNS rebinding)                 421
+origin    no other site's page sends it (CSRF, WebSocket hijacking)         403
+session   a bearer token or a session's cookie, where a token is set        401, 429
+csrf      what changes something has the token of our own page              403
+rate      expensive operations come at a bounded rate                       429
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dashboard.security import tokens
+from dashboard.security.rates import Attempts, Bucket
+from dashboard.security.requests import Asked, host_and_port, origin_of
+from dashboard.security.sessions import Session, Sessions
+from dashboard.security.sources import AllowedSources
+from dashboard.security.tokens import new_token
+from data.errors import SettingsError
+
+if TYPE_CHECKING:
+    from config import Settings
+
+__all__ = ["Refusal", "Security", "cookie_names", "install", "new_token"]
+
+_MAX_TARGET_BYTES, _MAX_BYTES, _MAX_HEADERS = 8 << 10, 32 << 10, 100
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_OPEN_PATHS = frozenset({"/login", "/api/v1/session", "/favicon.ico"})
+_STATIC = "/static/"
+# (path's beginning, burst, operations a second): what costs much for each request. The first one counts.
+_RATES = (
+    ("/api/v1/recognitions", 60, 2.0),
+    ("/api/v1/surveys", 30, 0.5),
+    ("/api/v1/jobs", 30, 0.5),
+    ("/api/v1/watch", 60, 2.0),
+    ("/api/v1/dataset/", 200, 10.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused: the status, what happened and what to do, and headers."""
+
+    status: int
+    detail: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+def _later(wait_s: float, detail: str) -> Refusal:
+    return Refusal(429, detail, ((b"retry-after", b"%d" % (int(wait_s) + 1)),))
+
+
+@dataclass(slots=True)
+class Security:
+    """Who may ask for what, from where. `create` builds one; all methods are quick and never wait.
+
+    hosts: names in a Host header, in lower case. any_address: IP addresses are accepted there, too.
+    token: the hash of the token; None: no token is asked for.
+    """
+
+    sessions: Sessions
+    sources: AllowedSources
+    hosts: frozenset[str]
+    any_address: bool = False
+    token: bytes | None = None
+    _attempts: Attempts = field(default_factory=Attempts)
+    _buckets: dict[str, Bucket] = field(
+        default_factory=lambda: {path: Bucket(burst, per_s) for path, burst, per_s in _RATES}
+    )
+
+    @classmethod
+    def create(cls, settings: Settings, host: str, port: int) -> Security:
+        """Return the policy for a server at this address.
+
+        Raises SettingsError: a token is missing or too short, or an entry of a list is invalid; FolderError.
+        """
+        del port  # a Host header may name the port of a proxy
+        folder = settings.download_path / "dashboard"
+        token = _find_token(settings.dashboard_token.get_secret_value(), folder)
+        if token is None and not _is_loopback(host):
+            raise SettingsError(
+                f"DASHBOARD_TOKEN: --host {host} lets other machines in, which needs a token; "
+                "make one with --new-token, or set DASHBOARD_TOKEN"
+            )
+        # Another token ends all sessions.
+        key = hmac.digest(tokens.signing_key(folder), token or b"", "sha256")
+        return cls(
+            Sessions(key, folder),
+            AllowedSources(settings.dashboard_sources),
+            _host_names(host, settings.dashboard_hosts),
+            any_address=_is_any(host),
+            token=token,
+        )
+
+    @property
+    def token_required(self) -> bool:
+        """Whether visitors must know the token."""
+        return self.token is not None
+
+    def check_source(self, source: str) -> str:
+        """Return a visitor's source in its canonical form. Raises SettingsError, which says what is allowed."""
+        return self.sources.check(source)
+
+    def session(self, request: Any) -> Session | None:
+        """Return the session of a request of Starlette."""
+        return _cookie_session(self.sessions, Asked.read(request.scope))
+
+    def is_signed_in(self, request: Any) -> bool:
+        """Return whether the visitor can sign out."""
+        return self.token_required and self.session(request) is not None
+
+    def csrf_token(self, request: Any) -> str:
+        """Return the token for the page that answers this request: its scripts send it as X-CSRF-Token."""
+        return self.sessions.csrf_token(self.session(request))
+
+    def sign_in(self, token: str, client: str) -> tuple[Session, str] | Refusal:
+        """Return a new session and its cookie's value, or why there is none."""
+        if refusal := self._refuse_token(token, client):
+            return refusal
+        return self.sessions.issue()
+
+    def check(self, asked: Asked) -> Refusal | None:
+        """Return why a request is refused; None: it is not."""
+        return (
+            _check_size(asked)
+            or self._check_host(asked)
+            or _check_origin(asked)
+            or self._check_session(asked)
+            or self._check_rate(asked)
+        )
+
+    def _check_host(self, asked: Asked) -> Refusal | None:
+        found = host_and_port(asked.host)
+        if found and (found[0] in self.hosts or (self.any_address and _is_address(found[0]))):
+            return None
+        return Refusal(421, "The Host header names another server; DASHBOARD_HOSTS lists the names of this one")
+
+    def _check_session(self, asked: Asked) -> Refusal | None:
+        session = _cookie_session(self.sessions, asked)
+        is_open = asked.path in _OPEN_PATHS or asked.path.startswith(_STATIC)
+        if self.token_required and not is_open and not session:
+            if not asked.bearer:
+                return Refusal(401, "Sign in, or send the token: Authorization: Bearer TOKEN", _CHALLENGE)
+            return self._refuse_token(asked.bearer, asked.client)
+        if asked.is_safe or not asked.is_browser:
+            return None
+        if hmac.compare_digest(asked.x_csrf_token.encode(), self.sessions.csrf_token(session).encode()):
+            return None
+        return Refusal(403, "The page is out of date or not ours: reload it (X-CSRF-Token is missing or wrong)")
+
+    def _refuse_token(self, token: str, client: str) -> Refusal | None:
+        if wait_s := self._attempts.wait_s(client):
+            return _later(wait_s, "Too many wrong tokens; try again later")
+        if self.token is not None and tokens.is_same(token, self.token):
+            return None
+        self._attempts.count(client)
+        return Refusal(401, "The token is wrong", _CHALLENGE)
+
+    def _check_rate(self, asked: Asked) -> Refusal | None:
+        if asked.method != "POST":
+            return None
+        bucket = next((bucket for path, bucket in self._buckets.items() if asked.path.startswith(path)), None)
+        wait_s = bucket.take() if bucket else 0.0
+        return _later(wait_s, "Too many requests at once; try again later") if wait_s else None
+
+
+_CHALLENGE = ((b"www-authenticate", b'Bearer realm="dashboard"'),)
+
+
+def cookie_names(port: int) -> tuple[str, str]:
+    """Return the session cookie's names, for https and for http: servers on two ports of a host share its cookies."""
+    return f"__Host-twitchcategory-{port}", f"twitchcategory-{port}"
+
+
+def install(app: Any, security: Security) -> None:
+    """Put the policy around all that the app answers, its static files and WebSockets included."""
+    from dashboard.security.middleware import SecurityMiddleware
+
+    app.add_middleware(SecurityMiddleware, security=security)
+
+
+def _check_size(asked: Asked) -> Refusal | None:
+    if len(asked.path) + len(asked.query) > _MAX_TARGET_BYTES:
+        return Refusal(414, "The address is too long; send a long filter as the body of a POST")
+    if asked.count > _MAX_HEADERS or asked.size > _MAX_BYTES:
+        return Refusal(431, "The headers are too large")
+    if "\0" in asked.path or b"%00" in asked.query:
+        return Refusal(400, "The address holds a NUL")
+    return None
+
+
+def _check_origin(asked: Asked) -> Refusal | None:
+    """Refuse what a page of another site sends, except a link to a page of ours."""
+    foreign = asked.sec_fetch_site not in ("", "same-origin", "none")
+    is_link = asked.method == "GET" and asked.sec_fetch_mode == "navigate" and not asked.is_api
+    if asked.origin and (origin := origin_of(asked.origin)) != _own_origin(asked, origin):
+        foreign, is_link = True, False
+    return Refusal(403, "A page of another site sends this") if foreign and not is_link else None
+
+
+def _own_origin(asked: Asked, origin: tuple[str, int] | None) -> tuple[str, int] | None:
+    """Return the origin of the Host header. A port that is the default of either scheme is left out in Origin."""
+    if origin is None or (found := host_and_port(asked.host)) is None:
+        return ("", -1)
+    host, port = found
+    return host, 0 if port in (80, 443) and not origin[1] else port
+
+
+def _cookie_session(sessions: Sessions, asked: Asked) -> Session | None:
+    if not asked.cookie:
+        return None
+    values = (value for name in cookie_names(asked.port) for value in asked.cookies(name))
+    return next(filter(None, map(sessions.verify, values)), None)
+
+
+def _find_token(token: str, folder: Path) -> bytes | None:
+    if not token:
+        return tokens.stored_digest(folder)
+    if len(token) < tokens.MIN_CHARACTERS:
+        raise SettingsError(f"DASHBOARD_TOKEN must have at least {tokens.MIN_CHARACTERS} characters; see --new-token")
+    return tokens.digest(token)
+
+
+def _host_names(host: str, further: Iterable[str]) -> frozenset[str]:
+    own = {host.lower().strip("[]").rstrip(".")} if not _is_any(host) else set()
+    return _LOOPBACK_NAMES | own | {name.lower().strip("[]").rstrip(".") for name in further}
+
+
+def _is_address(host: str) -> bool:
+    """Return whether a host is an IP address that names one machine: no name that leads to it, no 0.0.0.0."""
+    try:
+        return not ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _is_any(host: str) -> bool:
+    return host.strip("[]") in ("", "*", "0.0.0.0", "::")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,75 @@
+"""Tokens: the secret that a visitor must know, of which only a hash is stored, and the key that signs sessions."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from pathlib import Path
+
+from data.atomic import atomic_file
+from data.errors import FolderError, SettingsError
+
+MIN_CHARACTERS = 16
+_TOKEN_FILE, _KEY_FILE = "token", "key"
+_HASH = re.compile(rb"[0-9a-f]{64}\n")
+_KEY_BYTES = 32
+
+
+def digest(token: str) -> bytes:
+    """Return the hash of a token. A fast hash is enough: a token is random, or has MIN_CHARACTERS at least."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest().encode()
+
+
+def is_same(token: str, expected: bytes) -> bool:
+    """Return whether a token has this hash, in a time that does not depend on either."""
+    return hmac.compare_digest(digest(token), expected)
+
+
+def new_token(folder: Path) -> str:
+    """Return a new token of 256 bits; store its hash in `folder` in place of the former one. Raises FolderError."""
+    token = secrets.token_urlsafe(32)
+    _write_private(folder / _TOKEN_FILE, digest(token) + b"\n")
+    return token
+
+
+def stored_digest(folder: Path) -> bytes | None:
+    """Return the hash of the token of `new_token`; None without one. Raises FolderError, SettingsError: no hash."""
+    content = _read(folder / _TOKEN_FILE)
+    if content is not None and not _HASH.fullmatch(content):
+        # To ignore the file would let everybody in.
+        raise SettingsError(f"DASHBOARD_TOKEN: {folder / _TOKEN_FILE} is damaged; make a new token with --new-token")
+    return content and content[:-1]
+
+
+def signing_key(folder: Path) -> bytes:
+    """Return the key that signs sessions, which outlives restarts; make one if there is none. Raises FolderError."""
+    key = _read(folder / _KEY_FILE)
+    if key is None or len(key) != _KEY_BYTES:
+        key = secrets.token_bytes(_KEY_BYTES)
+        _write_private(folder / _KEY_FILE, key)
+    return key
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise FolderError(f"{path} cannot be read: {error.strerror}; change its permissions") from error
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, in a folder that only its owner may enter."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with atomic_file(path) as temporary:
+            temporary.chmod(0o600)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_NOFOLLOW)
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - the file that was just made private
+                file.write(content)
+    except OSError as error:
+        raise FolderError(f"{path} cannot be written: {error.strerror}; change its permissions") from error
