@@ -37,5 +37,6 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(routes.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     problems.install(app)
+    metrics.install(app, services)
     policy.install(app, services.security)
     return app

@@ -12,6 +12,7 @@ import uvicorn
 from config import Settings
 from dashboard.app import create_app
 from dashboard.security.policy import Security
+from dashboard.security.protocol import server_options
 from dashboard.services import Services, open_services
 from data import interruption
 from data.errors import SettingsError
@@ -33,16 +34,8 @@ def serve(settings: Settings, host: str, port: int) -> int:
 
 def make_server(services: Services) -> uvicorn.Server:
     """Return the server of these services, which the caller opens and closes."""
-    config = uvicorn.Config(
-        create_app(services),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=_GRACE_S,
-        ws="websockets-sansio",
-        ws_max_size=65536,
-    )
+    app = create_app(services)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GRACE_S, **server_options())
     return _Server(config, services)
 
 

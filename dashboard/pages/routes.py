@@ -38,6 +38,9 @@ async def page(request: Request, services: ServicesDep) -> HTMLResponse:
     """Return the page that the path names."""
     name = request.url.path.strip("/")
     text = _TEMPLATES.get_template(f"{name}.html").render(
-        pages=PAGES, page=name, csrf_token=services.security.csrf_token(request), signed_in=False
+        pages=PAGES,
+        page=name,
+        csrf_token=services.security.csrf_token(request),
+        signed_in=services.security.is_signed_in(request),
     )
     return HTMLResponse(text)
