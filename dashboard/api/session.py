@@ -6,10 +6,12 @@ from datetime import datetime, timezone
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from dashboard.api.dependencies import ServicesDep
 from dashboard.api.problems import Problem, problems
-from dashboard.security.policy import Refusal, cookie_names
+from dashboard.security.policy import cookie_names
+from dashboard.security.requests import Refusal
 from dashboard.security.sessions import LIFETIME_S, Session
 
 router = APIRouter(prefix="/session", tags=["session"])
@@ -23,7 +25,12 @@ class Token(BaseModel):
     token: str = Field(min_length=1, max_length=1000, description="The token of --new-token.")
 
 
-_STATE = {"token_required": True, "signed_in": True, "expires": "2026-12-03T13:29:00Z", "csrf_token": "5a0c1f…"}
+_STATE: JsonDict = {
+    "token_required": True,
+    "signed_in": True,
+    "expires": "2026-12-03T13:29:00Z",
+    "csrf_token": "5a0c1f…",
+}
 
 
 class SessionState(BaseModel):

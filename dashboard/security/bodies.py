@@ -9,8 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from dashboard.security.policy import Refusal
-from dashboard.security.requests import Asked
+from dashboard.security.requests import Asked, Refusal
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -13,8 +13,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from dashboard.security.bodies import UPLOAD, BodyRefused, BoundedBody, Message, Receive, check_headers, has_body
-from dashboard.security.policy import Refusal, Security
-from dashboard.security.requests import Asked, Scope
+from dashboard.security.requests import Asked, Refusal, Scope
 
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -37,10 +36,10 @@ _MAX_AT_ONCE = {"recognitions": 4, "streams": 64, "other": 64}
 
 
 class SecurityMiddleware:
-    """Refuses what the policy forbids; everything else reaches the app."""
+    """Refuses what the policy's `check` forbids; everything else reaches the app."""
 
-    def __init__(self, app: App, security: Security) -> None:
-        self._app, self._security = app, security
+    def __init__(self, app: App, check: Callable[[Asked], Refusal | None]) -> None:
+        self._app, self._check = app, check
         self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +48,7 @@ class SecurityMiddleware:
             await self._app(scope, receive, send)
             return
         asked = Asked.read(scope)
-        refusal = self._security.check(asked)
+        refusal = self._check(asked)
         with self._counted(asked, refusal) as crowded:
             refusal = refusal or crowded
             if scope["type"] == "websocket":

@@ -11,15 +11,14 @@ rate      expensive operations come at a bounded rate                       429
 from __future__ import annotations
 
 import hmac
-import ipaddress
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dashboard.security import tokens
+from dashboard.security.origins import HostNames, check_origin, check_size, is_loopback
 from dashboard.security.rates import Attempts, Bucket
-from dashboard.security.requests import Asked, host_and_port, origin_of
+from dashboard.security.requests import Asked, Refusal
 from dashboard.security.sessions import Session, Sessions
 from dashboard.security.sources import AllowedSources
 from dashboard.security.tokens import new_token
@@ -28,10 +27,8 @@ from data.errors import SettingsError
 if TYPE_CHECKING:
     from config import Settings
 
-__all__ = ["Refusal", "Security", "cookie_names", "install", "new_token"]
+__all__ = ["Security", "cookie_names", "install", "new_token"]
 
-_MAX_TARGET_BYTES, _MAX_BYTES, _MAX_HEADERS = 8 << 10, 32 << 10, 100
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _OPEN_PATHS = frozenset({"/login", "/api/v1/session", "/favicon.ico"})
 _STATIC = "/static/"
 # (path's beginning, burst, operations a second): what costs much for each request. The first one counts.
@@ -44,15 +41,6 @@ _RATES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a request is refused: the status, what happened and what to do, and headers."""
-
-    status: int
-    detail: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
 def _later(wait_s: float, detail: str) -> Refusal:
     return Refusal(429, detail, ((b"retry-after", b"%d" % (int(wait_s) + 1)),))
 
@@ -61,14 +49,12 @@ def _later(wait_s: float, detail: str) -> Refusal:
 class Security:
     """Who may ask for what, from where. `create` builds one; all methods are quick and never wait.
 
-    hosts: names in a Host header, in lower case. any_address: IP addresses are accepted there, too.
     token: the hash of the token; None: no token is asked for.
     """
 
     sessions: Sessions
     sources: AllowedSources
-    hosts: frozenset[str]
-    any_address: bool = False
+    hosts: HostNames
     token: bytes | None = None
     _attempts: Attempts = field(default_factory=Attempts)
     _buckets: dict[str, Bucket] = field(
@@ -84,7 +70,7 @@ class Security:
         del port  # a Host header may name the port of a proxy
         folder = settings.download_path / "dashboard"
         token = _find_token(settings.dashboard_token.get_secret_value(), folder)
-        if token is None and not _is_loopback(host):
+        if token is None and not is_loopback(host):
             raise SettingsError(
                 f"DASHBOARD_TOKEN: --host {host} lets other machines in, which needs a token; "
                 "make one with --new-token, or set DASHBOARD_TOKEN"
@@ -94,9 +80,8 @@ class Security:
         return cls(
             Sessions(key, folder),
             AllowedSources(settings.dashboard_sources),
-            _host_names(host, settings.dashboard_hosts),
-            any_address=_is_any(host),
-            token=token,
+            HostNames.create(host, settings.dashboard_hosts),
+            token,
         )
 
     @property
@@ -129,18 +114,12 @@ class Security:
     def check(self, asked: Asked) -> Refusal | None:
         """Return why a request is refused; None: it is not."""
         return (
-            _check_size(asked)
-            or self._check_host(asked)
-            or _check_origin(asked)
+            check_size(asked)
+            or self.hosts.check(asked)
+            or check_origin(asked)
             or self._check_session(asked)
             or self._check_rate(asked)
         )
-
-    def _check_host(self, asked: Asked) -> Refusal | None:
-        found = host_and_port(asked.host)
-        if found and (found[0] in self.hosts or (self.any_address and _is_address(found[0]))):
-            return None
-        return Refusal(421, "The Host header names another server; DASHBOARD_HOSTS lists the names of this one")
 
     def _check_session(self, asked: Asked) -> Refusal | None:
         session = _cookie_session(self.sessions, asked)
@@ -183,34 +162,7 @@ def install(app: Any, security: Security) -> None:
     """Put the policy around all that the app answers, its static files and WebSockets included."""
     from dashboard.security.middleware import SecurityMiddleware
 
-    app.add_middleware(SecurityMiddleware, security=security)
-
-
-def _check_size(asked: Asked) -> Refusal | None:
-    if len(asked.path) + len(asked.query) > _MAX_TARGET_BYTES:
-        return Refusal(414, "The address is too long; send a long filter as the body of a POST")
-    if asked.count > _MAX_HEADERS or asked.size > _MAX_BYTES:
-        return Refusal(431, "The headers are too large")
-    if "\0" in asked.path or b"%00" in asked.query:
-        return Refusal(400, "The address holds a NUL")
-    return None
-
-
-def _check_origin(asked: Asked) -> Refusal | None:
-    """Refuse what a page of another site sends, except a link to a page of ours."""
-    foreign = asked.sec_fetch_site not in ("", "same-origin", "none")
-    is_link = asked.method == "GET" and asked.sec_fetch_mode == "navigate" and not asked.is_api
-    if asked.origin and (origin := origin_of(asked.origin)) != _own_origin(asked, origin):
-        foreign, is_link = True, False
-    return Refusal(403, "A page of another site sends this") if foreign and not is_link else None
-
-
-def _own_origin(asked: Asked, origin: tuple[str, int] | None) -> tuple[str, int] | None:
-    """Return the origin of the Host header. A port that is the default of either scheme is left out in Origin."""
-    if origin is None or (found := host_and_port(asked.host)) is None:
-        return ("", -1)
-    host, port = found
-    return host, 0 if port in (80, 443) and not origin[1] else port
+    app.add_middleware(SecurityMiddleware, check=security.check)
 
 
 def _cookie_session(sessions: Sessions, asked: Asked) -> Session | None:
@@ -226,27 +178,3 @@ def _find_token(token: str, folder: Path) -> bytes | None:
     if len(token) < tokens.MIN_CHARACTERS:
         raise SettingsError(f"DASHBOARD_TOKEN must have at least {tokens.MIN_CHARACTERS} characters; see --new-token")
     return tokens.digest(token)
-
-
-def _host_names(host: str, further: Iterable[str]) -> frozenset[str]:
-    own = {host.lower().strip("[]").rstrip(".")} if not _is_any(host) else set()
-    return _LOOPBACK_NAMES | own | {name.lower().strip("[]").rstrip(".") for name in further}
-
-
-def _is_address(host: str) -> bool:
-    """Return whether a host is an IP address that names one machine: no name that leads to it, no 0.0.0.0."""
-    try:
-        return not ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False
-
-
-def _is_any(host: str) -> bool:
-    return host.strip("[]") in ("", "*", "0.0.0.0", "::")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -17,6 +17,15 @@ _READ = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused: the status, what happened and what to do, and headers."""
+
+    status: int
+    detail: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
 @dataclass(slots=True)
 class Asked:
     """One request or WebSocket. Headers are "" where they are missing; `size`: bytes of the target and the headers."""
