@@ -132,7 +132,7 @@ ALLOWED: dict[str, set[str]] = {
         "model.evaluation",
     },
     "dashboard.uploads": {"config", "data.capture", "data.video", "recognition"},
-    "dashboard.security": {"config", "data.twitch.addresses", "data.http"},
+    "dashboard.security": {"config", "data.settings.lists", "data.twitch.addresses"},
 }
 # Heavy libraries, and the rooms that own them: any other room goes through these.
 OWNERS = {
@@ -152,7 +152,7 @@ OWNERS = {
     "prometheus_client": {"recognition.outputs", "dashboard.api.metrics"},
     "fastapi": {"dashboard"},
     "starlette": {"dashboard"},
-    "uvicorn": {"dashboard.server"},
+    "uvicorn": {"dashboard.server", "dashboard.security.protocol"},
 }
 
 
