@@ -90,6 +90,12 @@ def area_average(plane: np.ndarray, target: np.ndarray) -> None:
     cv2.resize(plane, (columns, rows), dst=target, interpolation=cv2.INTER_AREA)
 
 
+def picture_size(picture: bytes) -> tuple[int, int]:
+    """Return width and height that the header of a picture of one of `_FORMATS` states. Raises UndecodableVideo."""
+    with _image_errors(), Image.open(io.BytesIO(picture), formats=_FORMATS) as header:  # reads no pixels
+        return header.size
+
+
 def _imdecode(picture: bytes, flag: int) -> np.ndarray:
     """Return the decoded image, BGR except for IMREAD_COLOR_RGB. `flag`: one of cv2's IMREAD constants."""
     with _image_errors():

@@ -12,6 +12,7 @@ import numpy as np
 
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
+from data.text import printable
 from model.evaluation import image_folder
 from model.evaluation.image_folder import LabelledImage
 from model.evaluation.metrics import Evaluation, auroc, evaluate
@@ -45,14 +46,10 @@ class FolderEvaluation:
         """Return the most probable class of the image at `index`."""
         return self.classes[int(self.predictions.logits[index].argmax())]
 
-    def worst_errors(self, count: int) -> list[int]:
-        """Return the indices of misclassified images of known games, the lowest probability of the true game first."""
-        likelihood = {
-            index: probabilities[self.classes.index(image.known_game)]
-            for index, (image, probabilities) in enumerate(zip(self.images, self.probabilities, strict=True))
-            if image.known_game and self.top_class(index) != image.known_game
-        }
-        return sorted(likelihood, key=lambda index: likelihood[index])[:count]
+    @property
+    def worst_errors(self) -> list[int]:
+        """Indices of misclassified images of known games, the lowest probability of the true game first."""
+        return np.flatnonzero(self.is_known)[[error.row for error in self.known_evaluation.errors]].tolist()
 
     def false_accepts(self, count: int) -> list[int]:
         """Return the indices of unknown games' images that were accepted as known, the highest score first."""
@@ -71,6 +68,10 @@ class FolderEvaluation:
             "games": self.game_metrics(),
             "reliability": [asdict(bin) for bin in evaluation.bins],
             "confusion": {"classes": [asdict(game) for game in self.classes], "counts": evaluation.confusion.tolist()},
+            "worst": [
+                error.to_json(printable("/".join(self.images[index].path.parts[-2:])))
+                for index, error in zip(self.worst_errors, evaluation.errors, strict=True)
+            ],
         }
 
     def game_metrics(self) -> list[dict[str, Any]]:

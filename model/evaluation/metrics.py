@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from data.entities import Game, StoredFrame
 from model.inference.probabilities import log_softmax, softmax
 
 BINS = 15  # Guo et al., On Calibration of Modern Neural Networks, ICML 2017
+MAX_ERRORS = 18  # three rows of a report's image grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,22 @@ class UnknownErrors:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameError:
+    """A frame for which the model named another game."""
+
+    row: int  # among the evaluated frames
+    game: Game
+    predicted: Game
+    confidence: float  # probability of `predicted`, 0 to 1
+    probability: float  # of `game`
+
+    def to_json(self, path: str) -> dict[str, object]:
+        """Return the error ready for JSON. `path`: of the frame, below the folder of all frames."""
+        values = {"game": asdict(self.game), "predicted": asdict(self.predicted)}
+        return {"path": path, **values, "confidence": self.confidence, "probability": self.probability}
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """Metrics on labelled frames. A stream is all frames of one login in one game; accuracies are 0 to 1."""
 
@@ -47,6 +64,7 @@ class Evaluation:
     bins: tuple[CalibrationBin, ...]  # BINS of them, by ascending confidence
     confusion: np.ndarray  # int64 (classes, classes): frames by true class (row) and predicted class (column)
     stream_confusion: np.ndarray  # int64 (classes, classes): streams, in the same layout
+    errors: tuple[FrameError, ...] = ()  # at most MAX_ERRORS, the lowest probability of the true game first
     unknown: UnknownErrors | None = None  # None without a threshold for streams
 
     @property
@@ -100,6 +118,24 @@ def evaluate(logits: np.ndarray, frames: Sequence[StoredFrame], classes: Sequenc
         bins=_calibration_bins(probabilities.max(axis=1), ranked[:, 0] == labels),
         confusion=confusion,
         stream_confusion=stream_confusion,
+        errors=_worst_errors(probabilities, labels, classes),
+    )
+
+
+def _worst_errors(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[Game]) -> tuple[FrameError, ...]:
+    """Return the misclassified frames with the lowest `probabilities` (n, classes) of their `labels` (n,)."""
+    predicted, of_label = probabilities.argmax(axis=1), probabilities[np.arange(len(labels)), labels]  # (n,), (n,)
+    wrong = np.flatnonzero(predicted != labels)
+    worst = wrong[np.argsort(of_label[wrong], kind="stable")][:MAX_ERRORS].tolist()
+    return tuple(
+        FrameError(
+            row=row,
+            game=classes[labels[row]],
+            predicted=classes[predicted[row]],
+            confidence=float(probabilities[row, predicted[row]]),
+            probability=float(of_label[row]),
+        )
+        for row in worst
     )
 
 

@@ -7,9 +7,9 @@ import logging
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 
 from data.entities import Game
 from data.errors import ModelError
@@ -17,6 +17,9 @@ from data.readers import read_regular_file
 from data.text import printable_line
 from model.inference.calibration import Calibration, ScoredLogits
 from model.inference.classes import CLASSES_FILE, read_classes
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 ONNX_FILE = "model.onnx"
 INT8_FILE = "model.int8.onnx"  # written by model.export, 8-bit integers
@@ -141,6 +144,8 @@ def read_onnx(path: Path) -> bytes:
 
 def _open_session(onnx: bytes, path: Path, threads: int) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
     """Return a session of the model and its metadata. `path`: for messages. Raises ModelError: no such classifier."""
+    import onnxruntime  # 40 MB, which those who only read a folder of a model do not need
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # errors are raised as well; do not print them too

@@ -8,7 +8,7 @@ from model.inference.classes import CLASSES_FILE
 from model.inference.classifier import ONNX_FILE
 
 _FILES = ("model.h5", ONNX_FILE, CLASSES_FILE)
-_SHIPPED = Path(__file__).resolve().parents[1]  # this package, `model`: also the name of MODEL_PATH's default
+SHIPPED = Path(__file__).resolve().parents[1]  # this package, `model`: also the name of MODEL_PATH's default
 
 
 def find_model(model_path: Path) -> Path:
@@ -18,4 +18,4 @@ def find_model(model_path: Path) -> Path:
     the working directory has none of its own. Nothing is ever written into that one.
     """
     has_own = any((model_path / name).is_file() for name in _FILES)  # one is enough: half a model is an error
-    return _SHIPPED if model_path == Path(_SHIPPED.name) and not has_own else model_path
+    return SHIPPED if model_path == Path(SHIPPED.name) and not has_own else model_path

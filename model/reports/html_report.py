@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import base64
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data.video.images import encode_jpeg
 from model.datasets import image_files
 from model.evaluation.folder_evaluation import FolderEvaluation
+from model.evaluation.metrics import MAX_ERRORS
 from model.reports import rendering
 from model.reports.rendering import percent
 
 REPORT = "report.html"
-_MAX_EXAMPLES = 18  # three rows of an image grid
-_EXAMPLE_SIZE = 160  # pixels
+_EXAMPLE_SIZE, _QUALITY = 160, 85  # pixels; 8 KB a picture
 _DPI = 120  # a figure of 8 inches fills the page's width
 
 
@@ -30,6 +30,7 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     rendering.write_metrics(folder, metrics)
+    pictures = _write_worst(folder, evaluation)
     pngs = _plots(evaluation, threshold) if draw else {}
     for name, png in pngs.items():
         (folder / f"{name}.png").write_bytes(png)
@@ -41,7 +42,25 @@ def write(
         pngs={name: base64.b64encode(png).decode() for name, png in pngs.items()},
     )
     (folder / REPORT).write_text(page, encoding="utf-8")
-    return [REPORT, rendering.METRICS, *(f"{name}.png" for name in pngs)]
+    return [REPORT, rendering.METRICS, *(f"{name}.png" for name in pngs), *pictures]
+
+
+def _write_worst(folder: Path, evaluation: FolderEvaluation) -> list[str]:
+    """Write the pictures of `worst` in metrics.json, numbered from 1 in that order; return the names of the files."""
+    names = [rendering.WORST.format(number) for number in range(1, MAX_ERRORS + 1)]
+    for name in names:
+        (folder / name).unlink(missing_ok=True)  # of another evaluation
+    paths = [evaluation.images[index].path for index in evaluation.worst_errors]
+    written = []
+    for name, image in zip(names, image_files.read_all(paths, _read_example), strict=False):
+        if image is not None:
+            (folder / name).write_bytes(encode_jpeg(image, _QUALITY))
+            written.append(name)
+    return written
+
+
+def _read_example(path: Path) -> np.ndarray:
+    return image_files.read_image(path, _EXAMPLE_SIZE)
 
 
 def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
@@ -57,12 +76,12 @@ def _plots(evaluation: FolderEvaluation, threshold: float) -> dict[str, bytes]:
         "reliability": plots.reliability_diagram(on_known),
         "unknown": plots.score_histogram(scores[is_known], scores[~is_known], threshold),
     }
-    examples = {"worst": evaluation.worst_errors(_MAX_EXAMPLES), "mistaken": evaluation.false_accepts(_MAX_EXAMPLES)}
+    examples = {"worst": evaluation.worst_errors, "mistaken": evaluation.false_accepts(MAX_ERRORS)}
     for name, indices in examples.items():
         if indices:
             paths = [evaluation.images[index].path for index in indices]
             blank = np.zeros((_EXAMPLE_SIZE, _EXAMPLE_SIZE, 3), np.uint8)  # for a file that is gone by now
-            read = image_files.read_all(paths, partial(image_files.read_image, size=_EXAMPLE_SIZE))
+            read = image_files.read_all(paths, _read_example)
             images = [blank if image is None else image for image in read]
             figures[name] = plots.image_grid(images, [_caption(evaluation, index) for index in indices])
     return {name: plots.to_png(figure, _DPI) for name, figure in figures.items()}

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 METRICS = "metrics.json"
+WORST = "worst-{}.jpg"  # by number from 1: the frames of `worst` in metrics.json
 
 
 def render(template: str, **values: Any) -> str:

@@ -57,6 +57,7 @@ def metrics(
         "games": _game_metrics(classes, evaluation, split),
         "reliability": [asdict(bin) for bin in evaluation.bins],
         "confusion": evaluation.confusion.tolist(),
+        "worst": [error.to_json(validation[error.row].path) for error in evaluation.errors],
     }
 
 

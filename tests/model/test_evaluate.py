@@ -80,6 +80,7 @@ def test_folder_with_an_unknown_game_reports_accuracies_and_auroc(trained, sorte
     assert metrics["unknown"]["auroc_by_frame"] > 0.9
     assert [game["name"] for game in metrics["games"]] == ["Green", "Red", "Magenta"]
     assert len(metrics["sha256"]) == 64
+    assert len(metrics["worst"]) == len(list((tmp_path / "out").glob("worst-*.jpg"))) == 0
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("data:image/png;base64,") == len(list((tmp_path / "out").glob("*.png")))
     assert "Magenta (not a class)" in page
@@ -98,9 +99,12 @@ def test_worst_errors_and_false_accepts_select_the_right_images(trained, sorted_
     """An image in the wrong folder is the worst error; false accepts are images of unknown games only."""
     save(sorted_by_hand / "red" / "eve-1.jpg", picture(BLUE, 1))
     evaluation = evaluated(trained, sorted_by_hand)
-    (worst,) = evaluation.worst_errors(5)
+    (worst,) = evaluation.worst_errors
     assert evaluation.images[worst].path.name == "eve-1.jpg"
     assert evaluation.top_class(worst) == BLUE
+    (error,) = evaluation.metrics()["worst"]
+    assert (error["path"], error["game"]["name"], error["predicted"]["name"]) == ("red/eve-1.jpg", "Red", "Blue")
+    assert error["confidence"] > 0.5 > error["probability"]
     assert all(evaluation.images[index].game_name == "Magenta" for index in evaluation.false_accepts(99))
 
 
