@@ -128,10 +128,10 @@ ALLOWED: dict[str, set[str]] = {
         "data.factories",
         "recognition",
         "model.inference",
-        "model.artifacts",
-        "model.evaluation",
+        "model.reports.rendering",
+        "model.evaluation.metrics",
     },
-    "dashboard.uploads": {"config", "data.capture", "data.video", "recognition"},
+    "dashboard.uploads": {"config", "data.video"},
     "dashboard.security": {"config", "data.settings.lists", "data.twitch.addresses"},
 }
 # Heavy libraries, and the rooms that own them: any other room goes through these.
