@@ -1,0 +1,83 @@
+/** Frames of a query by their index, loaded in pages; a page that is left behind before it came is aborted. */
+
+import { get } from "/static/base/api.js";
+
+const PAGE = 200;
+const MAX_PAGES = 40;
+const MAX_PATHS = 20_000;
+
+const pageOf = (index) => Math.floor(index / PAGE);
+
+export class Frames {
+  #pages = new Map(); // number of the page → its frames
+  #requests = new Map(); // number of the page → AbortController
+
+  /** onPage(answer): a page has come. onError(error): it has not. */
+  constructor(query, onPage, onError) {
+    Object.assign(this, { query, onPage, onError });
+  }
+
+  /** Return a frame; undefined while it is not loaded. */
+  at(index) {
+    return this.#pages.get(pageOf(index))?.[index % PAGE];
+  }
+
+  /** Return the index of a loaded frame, or -1. */
+  indexOf(path) {
+    for (const [page, frames] of this.#pages) {
+      const at = frames.findIndex((frame) => frame.path === path);
+      if (at >= 0) return page * PAGE + at;
+    }
+    return -1;
+  }
+
+  /** Load what is missing of [first, last), then the pages beside it; abort other requests, forget far pages. */
+  want(first, last, total) {
+    const [from, to] = [pageOf(first), pageOf(Math.max(first, last - 1))];
+    const isFar = (page) => page < from - 1 || page > to + 1;
+    for (const [page, request] of this.#requests) if (isFar(page)) request.abort();
+    for (const page of this.#pages.keys()) if (this.#pages.size > MAX_PAGES && isFar(page)) this.#pages.delete(page);
+    const missing = (pages) => pages.filter((page) => page >= 0 && page * PAGE < total && !this.#pages.has(page));
+    const visible = missing(Array.from({ length: to - from + 1 }, (_, at) => from + at));
+    for (const page of visible.length ? visible : missing([from - 1, to + 1])) this.load(page * PAGE).catch(this.onError);
+  }
+
+  /** Load the page of an index; return the answer, nothing if it is on its way. */
+  async load(index) {
+    const page = pageOf(index);
+    if (this.#requests.has(page)) return;
+    const request = new AbortController();
+    this.#requests.set(page, request);
+    try {
+      const answer = await get("/dataset/frames", { ...this.query, offset: page * PAGE, limit: PAGE }, request);
+      this.#pages.set(page, answer.frames);
+      this.onPage(answer);
+      return answer;
+    } finally {
+      this.#requests.delete(page);
+    }
+  }
+
+  /** Return the paths of [first, last), loaded or not. */
+  async paths(first, last) {
+    const paths = [];
+    while (this.at(first) && first < last) paths.push(this.at(first++).path);
+    for (let total = last; first < Math.min(last, total); first += MAX_PATHS) {
+      const answer = await get("/dataset/paths", { ...this.query, offset: first, limit: Math.min(MAX_PATHS, last - first) });
+      total = answer.total;
+      paths.push(...answer.paths);
+    }
+    return paths;
+  }
+
+  /** Return the index of the first of these paths that is there, or -1. */
+  async find(...at) {
+    return at.length ? ((await get("/dataset/frames", { ...this.query, at, limit: 1 })).offset ?? -1) : -1;
+  }
+
+  /** Abort all requests. */
+  close() {
+    this.onPage = () => {};
+    for (const request of this.#requests.values()) request.abort();
+  }
+}
