@@ -29,7 +29,7 @@ _STATE: JsonDict = {
     "token_required": True,
     "signed_in": True,
     "expires": "2026-12-03T13:29:00Z",
-    "csrf_token": "5a0c1f…",
+    "csrf_token": "5a0c…",
 }
 
 

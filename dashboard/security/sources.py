@@ -55,7 +55,7 @@ class AllowedSources:
             return False
         if port not in (None, 80, 443) or not _is_public_name(host):
             return False
-        return host in self._hosts or f".{host}".endswith(self._domains)
+        return host in self._hosts or host.endswith(self._domains)
 
     def _allowed(self) -> str:
         sites = ", ".join(sorted(self._hosts | {f"*{domain}" for domain in self._domains}))

@@ -33,10 +33,10 @@ def is_public(address: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address):
         inner = [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
         inner += [ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)] if found in _NAT64 else []
-        if not all(is_public(str(other)) for other in inner if other is not None):
+        if held := [str(other) for other in inner if other is not None]:
+            return all(map(is_public, held))
+        if found.is_site_local:
             return False
-        if found.ipv4_mapped is not None or found.is_site_local:
-            return not found.is_site_local
     return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
 
 
