@@ -76,7 +76,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         display = ProgressDisplay(collector.stats, hint, args.frames, args.minutes)
         lines = partial(_report_lines, store, catalog)
         if args.progress:
-            _keep_progress(display, args.progress, stop)
+            stack.enter_context(_progress_kept(display, Path(args.progress), stop))
         _run_with_display(collector, display, lines, settings.info_interval_s, stop)
     print(display.totals())
     return 0
@@ -184,17 +184,26 @@ def _run_with_display(
             reporter.join()
 
 
-def _keep_progress(display: ProgressDisplay, path: str, stop: StopEvent) -> None:
-    """Keep the progress in a file until `stop` is set, in a thread of its own."""
+@contextmanager
+def _progress_kept(display: ProgressDisplay, path: Path, stop: StopEvent) -> Iterator[None]:
+    """Keep the progress in a file until the block ends, which sets `stop`, in a thread of its own."""
     from data.progress_file import ProgressFile
 
-    file = ProgressFile(Path(path))
+    file = ProgressFile(path)
 
     def write() -> None:
-        while not stop.wait(1):
+        is_last = False
+        while not is_last:
+            is_last = stop.wait(1)
             file.write(display.status(), *display.steps())
 
-    threading.Thread(target=write, name="progress", daemon=True).start()
+    thread = threading.Thread(target=write, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _report_lines(store: FrameStore, catalog: Catalog) -> list[str]:

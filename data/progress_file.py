@@ -19,13 +19,9 @@ class ProgressFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._next = 0.0  # time of time.monotonic
 
     def write(self, text: str, done: float, total: float | None) -> None:
-        """Replace the file, unless that was done a moment ago."""
-        if (now := time.monotonic()) < self._next:
-            return
-        self._next = now + _INTERVAL_S
+        """Replace the file."""
         temporary = self._path.with_name(f"{self._path.name}.tmp")
         with suppress(OSError):  # without a flush to the disk: a power cut may cost it
             temporary.write_text(json.dumps({"text": text, "done": done, "total": total}), encoding="utf-8")
@@ -34,15 +30,15 @@ class ProgressFile:
     @contextmanager
     def steps(self, text: str, total: int | None) -> Iterator[Callable[[int], object]]:
         """Yield a function that counts steps in the block."""
-        done = 0
+        done, due = 0, 0.0  # steps; when to write again, of time.monotonic
 
         def advance(count: int) -> None:
-            nonlocal done
+            nonlocal done, due
             done += count
-            self.write(text, done, total)
+            if time.monotonic() >= due:
+                due = time.monotonic() + _INTERVAL_S
+                self.write(text, done, total)
 
-        self._next = 0.0
         advance(0)
         yield advance
-        self._next = 0.0
-        advance(0)
+        self.write(text, done, total)

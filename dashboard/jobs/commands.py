@@ -34,7 +34,7 @@ def make_record(options: Options, folder: Path) -> dict[str, Any]:
     return {
         "kind": kind,
         "options": options.model_dump(mode="json"),
-        "command": [sys.executable, "-m", module, *options.words(), *files],
+        "command": [sys.executable, "-m", module, *options.words(), *files, "-v"],
         "separate": kind == "survey",  # results on stdout, messages on stderr
         "shown": shlex.join([PROGRAM, _NAMES[kind], *options.words()]),
         "grace_s": _GRACE_S[kind],

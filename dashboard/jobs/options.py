@@ -51,7 +51,8 @@ class _Options(BaseModel):
             if value is True:
                 yield option
             elif value not in (None, False):
-                yield f"{option}={value}"
+                is_whole = isinstance(value, float) and value.is_integer()
+                yield f"{option}={int(value) if is_whole else value}"
 
 
 class DownloadOptions(_Options):
