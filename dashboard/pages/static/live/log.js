@@ -12,6 +12,7 @@ const pending = [];
 /** Put an entry {tile_id, event} on top. */
 export function addEntry({ tile_id: id, event }) {
   const node = copyOf("log-entry", { source: event.source, clock: new Date(event.time).toLocaleTimeString("en-GB"), ...wordsOf(event) });
+  node.querySelector("time").dateTime = event.time;
   [event.game, event.before].forEach(learnName);
   Object.assign(node.dataset, { tile: id, kind: event.event, mismatch: event.mismatch });
   byId("log").prepend(node);

@@ -139,7 +139,7 @@ function onEvent(name, { tile: delta, event }) {
   if (name === "reset") return load();
   if (name === "removed") return dropTile(delta.id);
   const tile = tiles.get(delta.id);
-  if (!tile) return addTile(delta);
+  if (!tile) return delta.source && addTile(delta); // not what is left of a removed one
   tile.update(delta, event);
   schedule(tile, !["state", "game", "mismatch"].some((key) => key in delta));
   if (name === "tile") return;

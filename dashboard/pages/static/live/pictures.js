@@ -34,7 +34,7 @@ async function load(canvas, address) {
     loadNext();
   }, PAUSE_MS);
   try {
-    const response = await fetch(address);
+    const response = await fetch(address, { cache: "no-store" });
     const bitmap = await createImageBitmap(await response.blob());
     shown.set(canvas, address);
     Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
