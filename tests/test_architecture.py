@@ -117,9 +117,10 @@ ALLOWED: dict[str, set[str]] = {
     "dashboard.services": {"config"}
     | {f"dashboard.{room}" for room in ("dataset", "live", "jobs", "models", "uploads", "security")},
     "dashboard.api": {"twitchcategory", "dashboard.services", "recognition.events"}
+    | {"data.storage.journal", "data.storage.manifest"}
     | {f"dashboard.{room}" for room in ("dataset", "live", "jobs", "models", "uploads", "security")},
     "dashboard.pages": {"dashboard.api.dependencies", "dashboard.services"},
-    "dashboard.dataset": {"config", "data.factories", "data.storage", "model.cleaning"},
+    "dashboard.dataset": {"config", "data.factories", "data.storage", "data.exchange.sample_reader", "model.cleaning"},
     "dashboard.live": {"config", "data.factories", "recognition"},
     "dashboard.jobs": {"config", "data.settings", "data.storage", "recognition.outputs"}
     | {"model.inference", "model.networks.backbones"},

@@ -61,9 +61,11 @@ FRAME_SUMS = sa.text("""
         CAST(coalesce(sum(CAST(CAST(xmin AS text) AS bigint)), 0) AS bigint)
     FROM frames WHERE id <= :last
 """)
-# Counters of all changes since the statistics began, and the tables' files, which TRUNCATE replaces.
+# Counters of all changes since the statistics began, and the tables' files, which TRUNCATE replaces. The counters may
+# be 10 s late (https://www.postgresql.org/docs/current/monitoring-stats.html), the largest id never is.
 ACTIVITY = sa.text("""
-    SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_del), sum(CAST(relfilenode AS bigint))
+    SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_del), sum(CAST(relfilenode AS bigint)),
+        (SELECT max(id) FROM frames)
     FROM pg_stat_user_tables JOIN pg_class ON pg_class.oid = relid
     WHERE relid IN (to_regclass('games'), to_regclass('frames'))
 """)

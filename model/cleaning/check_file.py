@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import IO
 
 from data.entities import Game, StoredFrame, is_game_id
 from data.errors import DatasetError
@@ -86,18 +87,25 @@ def from_csv(content: bytes, game_names: Mapping[int, str]) -> CheckResult:
 
     game_names: by id, for the suggested games.
     """
+    found = list(read_findings(io.BytesIO(content), game_names))
+    frames = tuple(finding for finding, _, _ in found)
+    about = {(finding.frame.game_id, finding.frame.login): (suspicion, flag) for finding, suspicion, flag in found}
+    streams = (_stream(own, *about[key]) for key, own in _by_stream(frames))
+    return CheckResult(tuple(sorted(streams, key=lambda stream: -stream.suspicion)), frames)
+
+
+def read_findings(file: IO[bytes], game_names: Mapping[int, str]) -> Iterator[tuple[FrameFinding, float, bool]]:
+    """Yield each frame's finding with its stream's suspicion, 0 to 1, and whether that stream is a suspect.
+
+    Raises DatasetError for a damaged file.
+    """
     try:
-        table = csv.DictReader(io.StringIO(content.decode("utf-8")), strict=True)
-        rows = list(table)
-        if "path" not in (table.fieldnames or ()):
-            raise ValueError("no header")
-        frames = tuple(_parse(row, game_names) for row in rows)
-        suspicion = {(f.frame.game_id, f.frame.login): row for f, row in zip(frames, rows, strict=True)}
-        streams = (
-            _stream(own, _fraction(suspicion[key]["stream_suspicion"]), suspicion[key]["stream_suspect"] == "yes")
-            for key, own in _by_stream(frames)
-        )
-        return CheckResult(tuple(sorted(streams, key=lambda stream: -stream.suspicion)), frames)
+        with io.TextIOWrapper(file, "utf-8", newline="") as text:
+            table = csv.DictReader(text, strict=True)
+            if "path" not in (table.fieldnames or ()):
+                raise ValueError("no header")
+            for row in table:
+                yield _parse(row, game_names), _fraction(row["stream_suspicion"]), row["stream_suspect"] == "yes"
     except (ValueError, KeyError, TypeError, csv.Error) as error:  # TypeError: a short line has None for a value
         raise DatasetError(_DAMAGED) from error
 

@@ -1,0 +1,121 @@
+"""History: the latest changes of the dataset, and what is in its trash. Files are read again when they have changed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from data.entities import StoredFrame
+from data.errors import FolderError
+from data.storage import journal
+from data.storage.folder_errors import folder_errors
+from data.storage.folder_scan import CHANGES_FOLDER, TRASH_FOLDER
+from data.storage.journal import Change, FileMove
+from data.storage.trash import trashed_frames
+
+_KEPT_CHANGES = 4  # with all their moves: a thousand moves take 1 MB
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSummary:
+    """A change, without its moves."""
+
+    id: str
+    time: float  # epoch seconds
+    summary: str
+    moved: int  # files that went to another game, or back
+    trashed: int  # files that went to the trash
+    undoes: str
+    is_done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrashedFile:
+    """A frame in the trash, as it was before."""
+
+    frame: StoredFrame  # with its hash and details, if the change is known
+    change_id: str
+    reason: str
+
+
+class ChangeHistory:
+    """Changes and trash of the dataset in the folder `root`. Every method raises FolderError."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._summaries: dict[str, tuple[int, ChangeSummary]] = {}  # by id, with the time of the journal
+        self._trash: list[str] = []
+        self._trash_state: tuple[int, ...] = ()
+        self._lock = threading.Lock()
+        self._moves = lru_cache(_KEPT_CHANGES)(self._read_moves)
+
+    def changes(self, limit: int) -> list[ChangeSummary]:
+        """Return the latest changes, newest first."""
+        with folder_errors(self._root / CHANGES_FOLDER):
+            return [self._summary(each) for each in journal.change_ids(self._root)[::-1][:limit]]
+
+    def trash(self, offset: int, limit: int) -> list[TrashedFile]:
+        """Return a window of the trash, newest change first."""
+        return [self._trashed(path) for path in self._trash_paths()[offset : offset + limit]]
+
+    def trash_size(self) -> int:
+        """Return the number of frames in the trash."""
+        return len(self._trash_paths())
+
+    def _summary(self, change_id: str) -> ChangeSummary:
+        modified = self._modified(change_id)
+        kept = self._summaries.get(change_id)
+        if kept and kept[0] == modified:
+            return kept[1]
+        summary = summarise(journal.read(self._root, change_id))
+        self._summaries[change_id] = modified, summary
+        return summary
+
+    def _trash_paths(self) -> list[str]:
+        """Return the paths in the trash below the root."""
+        names = (TRASH_FOLDER, CHANGES_FOLDER)  # a change ends with a renaming there
+        with self._lock:
+            state = tuple(map(_modified_ns, (self._root / name for name in names)))
+            if state != self._trash_state:
+                self._trash = sorted((trashed.path for trashed in trashed_frames(self._root)), key=_newest_first)
+                self._trash_state = state
+            return self._trash
+
+    def _trashed(self, path: str) -> TrashedFile:
+        _, change_id, frame_path = path.split("/", 2)
+        try:
+            move = self._moves(change_id, self._modified(change_id)).get(path)
+        except (FolderError, OSError):  # the journal was deleted, or edited
+            move = None
+        if move is None:
+            return TrashedFile(StoredFrame.parse("/".join(frame_path.split("/")[-2:])), change_id, "")
+        return TrashedFile(move.frame, change_id, move.reason)
+
+    def _modified(self, change_id: str) -> int:
+        return _modified_ns(self._root / CHANGES_FOLDER / f"{change_id}.done")
+
+    def _read_moves(self, change_id: str, _modified: int) -> dict[str, FileMove]:
+        """Return the moves of a change by their targets."""
+        return {move.target: move for move in journal.read(self._root, change_id).moves}
+
+
+def summarise(change: Change) -> ChangeSummary:
+    """Return a change without its moves."""
+    moved = len(change.moves) - change.trashed
+    return ChangeSummary(change.id, change.time, change.summary, moved, change.trashed, change.undoes, change.is_done)
+
+
+def _newest_first(path: str) -> tuple[int, str]:
+    """Return what sorts `.trash/<id of the change>/<path of the frame>` by the change, newest first, then by path."""
+    _, change_id, frame_path = path.split("/", 2)
+    digits = change_id.replace("-", "")
+    return -int(digits) if digits.isdecimal() else 0, frame_path
+
+
+def _modified_ns(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
