@@ -4,6 +4,8 @@ import { get, post } from "/static/base/api.js";
 import { byId, el, format, replace } from "/static/base/dom.js";
 import { notifyError } from "/static/base/notices.js";
 
+const PENDING_MS = 2000;
+
 /** Return the API's path of a frame, whose file is <game>/<login>-<number>.jpg. */
 const operation = (path) => `/dataset/frames/${path.match(/^(.*)\/(.*)-(.*)\.jpg$/s).slice(1).map(encodeURIComponent).join("/")}`;
 const bar = (fraction) => el("span", { class: "share" }, el("span", { style: { width: format.percent(fraction) } }));
@@ -87,11 +89,17 @@ export class FrameView {
     byId("frame-login").textContent = frame.login;
     byId("frame-game").textContent = this.nameOf(frame.game_id);
     replace(byId("frame-answer"));
+    await this.#load(frame.path);
+  }
+
+  async #load(path) {
+    if (path !== this.path) return;
     try {
-      const details = await get(operation(frame.path));
-      if (frame.path === this.path) this.#describe(details);
+      const details = await get(operation(path));
+      if (path === this.path) this.#describe(details);
+      if (details.neighbours_pending) setTimeout(() => this.#load(path), PENDING_MS);
     } catch (error) {
-      if (frame.path === this.path) notifyError(error);
+      if (path === this.path) notifyError(error);
     }
   }
 

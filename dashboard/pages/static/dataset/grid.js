@@ -141,7 +141,7 @@ export class Grid {
 
   #fill(tile, frame) {
     const [picture, , login, finding] = tile.children;
-    if (tile.frame?.picture !== frame.picture) picture.src = frame.picture;
+    if (tile.frame?.picture !== frame.picture || !picture.naturalWidth) picture.src = frame.picture;
     tile.frame = frame;
     login.textContent = frame.login;
     finding.textContent = frame.suspect ? format.percent(frame.suspicion) : "";

@@ -19,7 +19,7 @@ const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "Pa
 
 let [query, path] = readAddress();
 let frames = null;
-let version = "";
+let version = 0;
 let loads = 0;
 let ranges = 0;
 
@@ -92,8 +92,8 @@ function showBanner(error) {
   byId("banner").textContent = error?.detail ?? error;
 }
 
-function showState({ database, message, frames: all }, total) {
-  showBanner(database === "ok" ? "" : message);
+function showState({ message, frames: all }, total) {
+  showBanner(message);
   selection.total = total;
   byId("no-frames").hidden = all > 0;
   byId("no-matches").hidden = total > 0 || !all;
@@ -137,7 +137,7 @@ async function selectStream() {
 /** Change the shown frame, or the selected ones. */
 async function change(action) {
   const { isOpen, index } = view;
-  const [body, count, example] = isOpen ? [{ frames: [view.path] }, 1, view.path] : [selection.body(toFilter(query)), selection.count, selection.example];
+  const [body, count, example] = isOpen ? [{ frames: [view.path] }, 1, view.path] : [{ ...selection.body(toFilter(query)), version }, selection.count, selection.example];
   const suggested = frames.at(frames.indexOf(example))?.suggested;
   if (!count || !(await actions.change(action, body, count, panel.summary.games, suggested))) return;
   if (isOpen) return view.openIndex(index);
@@ -205,7 +205,7 @@ function listen() {
     const button = target.closest("[data-command]");
     if (button) COMMANDS[button.dataset.command](button);
   });
-  byId("sort").addEventListener("change", ({ target: { value } }) => setQuery({ ...query, sort: value, descending: value === "suspicion" ? "true" : "" }));
+  byId("sort").addEventListener("change", ({ target: { value } }) => setQuery({ ...query, sort: value, descending: value === "suspicion" ? "true" : "", like: "" }));
   byId("tile-size").addEventListener("input", ({ target }) => resize(target.value));
   document.addEventListener("visibilitychange", poll);
   addEventListener("popstate", () => setQuery(readAddress()[0], false));
