@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _new_token(_args: argparse.Namespace, settings: Settings) -> int:
-    from dashboard.security.policy import new_token
+    from dashboard.security.tokens import new_token
     from data.errors import SettingsError
 
     if settings.dashboard_token.get_secret_value():

@@ -32,16 +32,12 @@ export const remove = (path, options) => request("DELETE", url(path), undefined,
 /** Send a file as the body; `onProgress(fraction)` is called while it is sent. */
 export function upload(path, file, onProgress = () => {}, params = {}) {
   return new Promise((resolve, reject) => {
-    const sent = new XMLHttpRequest();
+    const sent = new XMLHttpRequest(); // fetch reports no progress
     sent.open("POST", url(path, params));
     sent.setRequestHeader("X-CSRF-Token", csrfToken());
     sent.setRequestHeader("Content-Type", "application/octet-stream");
     sent.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
-    sent.onload = () => {
-      const body = parse(sent.responseText);
-      if (sent.status < 300) resolve(body);
-      else reject(toError(sent.status, body));
-    };
+    sent.onload = () => (sent.status < 300 ? resolve : reject)(answer(sent.status, sent.responseText));
     sent.onerror = () => reject(unreachable());
     sent.send(file);
   });
@@ -57,22 +53,24 @@ async function request(method, address, body, options = {}) {
   } catch (error) {
     throw error.name === "AbortError" ? error : unreachable();
   }
-  const answer = parse(await response.text());
-  if (response.ok) return answer;
+  const result = answer(response.status, await response.text());
+  if (response.ok) return result;
   if (response.status === 401 && location.pathname !== "/login") {
     location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
   }
-  throw toError(response.status, answer);
+  throw result;
 }
 
 const csrfToken = () => document.querySelector('meta[name="csrf-token"]').content;
 const unreachable = () => new ApiError(0, "The server does not answer. Is it running?");
-const toError = (status, body) => new ApiError(status, body?.detail ?? `The server answered ${status}.`);
 
-function parse(text) {
+/** Return the parsed text, or the error that it describes. */
+function answer(status, text) {
+  let body = null;
   try {
-    return text ? JSON.parse(text) : null;
+    body = text && JSON.parse(text);
   } catch {
-    return null;
+    // Not the API's answer.
   }
+  return status < 300 ? body : new ApiError(status, body?.detail ?? `The server answered ${status}.`);
 }

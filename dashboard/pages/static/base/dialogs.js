@@ -4,47 +4,47 @@ import { el, replace } from "./dom.js";
 
 const MAX_LISTED = 200;
 
-/** Show content under a title; return the dialog. `onClose(value)` gets the dialog's return value. */
+/** Show content under a title; return the dialog. `onClose(value)` gets the value of the button that closed it. */
 export function show(title, content, { buttons = [closeButton("Close")], onClose, wide = false } = {}) {
   const heading = el("h2", { text: title, id: `dialog-${document.querySelectorAll("dialog").length}` });
   const form = el("form", { method: "dialog", class: "stack" }, heading, content, el("div", { class: "row end" }, buttons));
-  const dialog = el("dialog", { class: wide ? "wide" : null, aria: { labelledby: heading.id } }, form);
+  const dialog = el("dialog", { class: wide && "wide", aria: { labelledby: heading.id } }, form);
   const before = document.activeElement;
-  dialog.addEventListener("close", () => {
+  dialog.onclose = () => {
     dialog.remove();
     before?.focus?.();
     onClose?.(dialog.returnValue);
-  });
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close(""));
+  };
+  dialog.onclick = (event) => event.target === dialog && dialog.close("");
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
 }
 
-/** Return a button that closes its dialog with a value. */
-export function closeButton(text, value = "", names = "") {
-  return el("button", { class: `button ${names}`, value, text });
+function closeButton(text) {
+  const button = el("button", { class: "button", type: "button", text });
+  button.onclick = () => button.closest("dialog").close("");
+  return button;
+}
+
+/** Show content with a button for `action`; resolve to whether the user took it. Enter in a field takes it too. */
+function decide(title, content, action, names) {
+  return new Promise((resolve) => {
+    const button = el("button", { class: `button ${names}`, value: "yes", text: action });
+    const dialog = show(title, content, { buttons: [closeButton("Cancel"), button], onClose: (value) => resolve(value === "yes") });
+    (dialog.querySelector("input") ?? button).focus();
+  });
 }
 
 /** Ask whether to do something; resolve to true or false. `danger` marks what cannot be undone. */
-export function confirm(text, { action = "OK", danger = false } = {}) {
-  return new Promise((resolve) => {
-    const buttons = [closeButton("Cancel"), closeButton(action, "yes", danger ? "danger" : "primary")];
-    show(action, el("p", { text }), { buttons, onClose: (value) => resolve(value === "yes") });
-    document.querySelector("dialog:last-of-type button[value=yes]").focus();
-  });
-}
+export const confirm = (text, { action = "OK", danger = false } = {}) =>
+  decide(action, el("p", { text }), action, danger ? "danger" : "primary");
 
 /** Ask for a line of text; resolve to it, or to null. */
-export function ask(title, { label = "Name", value = "", action = "OK" } = {}) {
-  return new Promise((resolve) => {
-    const input = el("input", { type: "text", value, maxlength: 200, required: true });
-    const field = el("label", { class: "field" }, el("span", { text: label }), input);
-    const buttons = [closeButton("Cancel", "", "quiet"), closeButton(action, "yes", "primary")];
-    buttons[0].formNoValidate = true;
-    show(title, field, { buttons, onClose: (answer) => resolve(answer === "yes" ? input.value.trim() || null : null) });
-    input.focus();
-  });
+export async function ask(title, { label = "Name", value = "", action = "OK" } = {}) {
+  const input = el("input", { type: "text", value, maxlength: 200, required: true });
+  const isTaken = await decide(title, el("label", { class: "field" }, el("span", { text: label }), input), action, "primary");
+  return (isTaken && input.value.trim()) || null;
 }
 
 /**
@@ -55,40 +55,40 @@ export function choose(title, items, { allowNew = "" } = {}) {
   return new Promise((resolve) => {
     let chosen = null;
     let active = 0;
-    const input = el("input", { type: "text", role: "combobox", autocomplete: "off", "aria-expanded": "true", "aria-controls": "choices", aria: { label: title } });
+    let found = [];
+    const input = el("input", { role: "combobox", autocomplete: "off", aria: { label: title, expanded: true, controls: "choices" } });
     const list = el("ul", { class: "choices", id: "choices", role: "listbox", aria: { label: title } });
-    const dialog = show(title, el("div", { class: "stack" }, input, list), { buttons: [closeButton("Cancel")], onClose: () => resolve(chosen) });
+    const buttons = [closeButton("Cancel")];
+    const dialog = show(title, el("div", { class: "stack" }, input, list), { buttons, onClose: () => resolve(chosen) });
     const pick = (item) => {
       chosen = item.value;
       dialog.close("");
     };
-    const options = () => [...list.children];
     const mark = (index) => {
-      active = Math.max(0, Math.min(index, list.children.length - 1));
-      options().forEach((option, at) => option.setAttribute("aria-selected", at === active));
-      input.setAttribute("aria-activedescendant", options()[active]?.id ?? "");
-      options()[active]?.scrollIntoView({ block: "nearest" });
+      active = Math.max(0, Math.min(index, found.length - 1));
+      [...list.children].forEach((option, at) => option.setAttribute("aria-selected", at === active));
+      input.setAttribute("aria-activedescendant", found.length ? `choice-${active}` : "");
+      list.children[active]?.scrollIntoView({ block: "nearest" });
     };
-    let found = [];
-    const filter = () => {
-      const text = input.value.trim();
-      const lower = text.toLowerCase();
-      found = items.filter(({ label }) => label.toLowerCase().includes(lower)).slice(0, MAX_LISTED);
-      const isListed = items.some(({ label }) => label.toLowerCase() === lower);
-      if (allowNew && text && !isListed) found.push({ value: { name: text }, label: `${allowNew} “${text}”` });
+    input.oninput = () => {
+      const name = input.value.trim();
+      const text = name.toLowerCase();
+      found = items.filter(({ label }) => label.toLowerCase().includes(text)).slice(0, MAX_LISTED);
+      const isNew = allowNew && name && !items.some(({ label }) => label.toLowerCase() === text);
+      if (isNew) found.push({ value: { name }, label: `${allowNew} “${name}”` });
       replace(list, found.map((item, index) =>
         el("li", { id: `choice-${index}`, role: "option", on: { click: () => pick(item) } },
-          el("span", { text: item.label }), item.note ? el("span", { class: "muted", text: item.note }) : null)));
+          el("span", { text: item.label }), item.note && el("span", { class: "muted", text: item.note }))));
       mark(0);
     };
-    input.addEventListener("input", filter);
-    input.addEventListener("keydown", (event) => {
+    input.onkeydown = (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (step) mark(active + step);
-      else if (event.key === "Enter" && found[active]) pick(found[active]);
-      if (step || event.key === "Enter") event.preventDefault();
-    });
-    filter();
+      else if (event.key !== "Enter") return;
+      else if (found[active]) pick(found[active]);
+      event.preventDefault();
+    };
+    input.oninput();
     input.focus();
   });
 }

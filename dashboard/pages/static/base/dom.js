@@ -15,24 +15,23 @@ export function svg(tag, properties = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), properties, children);
 }
 
-function fill(node, { class: names, text, dataset, on, aria, style, ...attributes }, children) {
-  if (names) node.setAttribute("class", names);
-  if (text !== undefined && text !== null) node.textContent = text;
+function fill(node, { text, dataset = {}, on = {}, aria = {}, style = {}, ...attributes }, children) {
+  node.textContent = text ?? "";
   Object.assign(node.dataset, dataset);
-  for (const [name, handler] of Object.entries(on ?? {})) node.addEventListener(name, handler);
-  for (const [name, value] of Object.entries(aria ?? {})) node.setAttribute(`aria-${name}`, value);
-  for (const [name, value] of Object.entries(style ?? {})) node.style.setProperty(name, value);
+  for (const [name, handler] of Object.entries(on)) node.addEventListener(name, handler);
+  for (const [name, value] of Object.entries(aria)) node.setAttribute(`aria-${name}`, value);
+  for (const [name, value] of Object.entries(style)) node.style.setProperty(name, value);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+    if (isSet(value)) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat().filter(isSet));
   return node;
 }
 
+const isSet = (value) => value !== null && value !== undefined && value !== false;
+
 /** Replace all children of a node. */
-export function replace(node, ...children) {
-  node.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
-}
+export const replace = (node, ...children) => node.replaceChildren(...children.flat().filter(isSet));
 
 /** Return the element with this id. */
 export const byId = (id) => document.getElementById(id);

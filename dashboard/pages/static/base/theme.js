@@ -2,18 +2,17 @@
 
 const THEMES = ["system", "light", "dark"];
 
-/** Return the chosen theme. */
-export const theme = () => (THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "system");
+const chosen = () => Math.max(0, THEMES.indexOf(localStorage.getItem("theme")));
 
-/** Apply the chosen theme. */
+/** Apply the chosen theme; return its name. */
 export function applyTheme() {
-  if (theme() === "system") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme();
+  const theme = THEMES[chosen()];
+  document.documentElement.dataset.theme = theme;
+  return theme;
 }
 
 /** Choose the next theme; return its name. */
 export function nextTheme() {
-  localStorage.setItem("theme", THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
-  applyTheme();
-  return theme();
+  localStorage.setItem("theme", THEMES[(chosen() + 1) % THEMES.length]);
+  return applyTheme();
 }
