@@ -27,6 +27,7 @@ from dashboard.services import Services
 from data.errors import ToolkitError
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_API = "/api/v1"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 router = APIRouter(tags=["metrics"])
@@ -68,10 +69,17 @@ class RequestMetrics:
             await self._app(scope, receive, counting_send)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            route = getattr(scope.get("route"), "path", "/static" if scope["path"].startswith("/static/") else "other")
+            route = _route(scope)
             self._count.labels(method, route, str(status)).inc()
             if not is_stream:
                 self._seconds.labels(method, route).observe(time.perf_counter() - start)
+
+
+def _route(scope: MutableMapping[str, Any]) -> str:
+    """Return the template of the path. Some versions of FastAPI leave a router's prefix out of it."""
+    path: str = getattr(scope.get("route"), "path", "/static" if scope["path"].startswith("/static/") else "other")
+    is_api = scope["path"].startswith(_API) and path.startswith("/")
+    return _API + path if is_api and not path.startswith(_API) else path
 
 
 class ServiceMetrics(Collector):

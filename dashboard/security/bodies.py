@@ -22,8 +22,9 @@ _MIN_BYTES_PER_S = 16 << 10  # on average, after _CHUNK_S
 _DRAIN_BYTES, _DRAIN_S = 4 << 20, 2.0  # of a refused body: a client that still sends would not read the response
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-# NUL, which PostgreSQL has no place for, and halves of characters, which UTF-8 has none for.
-_UNUSUAL = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+# NUL (not after an escaped backslash), which PostgreSQL cannot store; half a character, which UTF-8 cannot.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class BodyRefused(Exception):
@@ -123,7 +124,7 @@ def check_json(body: bytes) -> Refusal | None:
     """Return why a body of JSON is refused: it is nested too deeply, or holds what is no text; None: it is not."""
     if _depth_exceeds(body, _MAX_DEPTH):
         return Refusal(400, f"The JSON is nested more than {_MAX_DEPTH} levels deep")
-    if _UNUSUAL.search(body) and not _is_text(body):
+    if _NUL.search(body) or (_HALF.search(body) and not _is_text(body)):
         return Refusal(400, "The JSON holds a NUL or half a character")
     return None
 
@@ -141,7 +142,7 @@ def _depth_exceeds(body: bytes, limit: int) -> bool:
 
 def _is_text(body: bytes) -> bool:
     try:
-        return "\0" not in str(json.loads(body)) and bool(json.dumps(json.loads(body), ensure_ascii=False).encode())
+        return bool(json.dumps(json.loads(body), ensure_ascii=False).encode())
     except ValueError:  # half a character; what is no JSON is refused where it is parsed
         return False
 

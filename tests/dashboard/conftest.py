@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from config import Settings
 from dashboard.app import create_app
 from dashboard.security.policy import Security
+from dashboard.server import make_server
 from dashboard.services import Services, open_services
 from data.factories import connect_database
 from data.storage.catalog import Catalog
@@ -102,10 +102,7 @@ class RunningServer:
 @contextlib.contextmanager
 def running_server(services: Services, listener: socket.socket) -> Iterator[RunningServer]:
     """Run uvicorn with the dashboard's app in a thread."""
-    config = uvicorn.Config(
-        create_app(services), log_level="warning", access_log=False, ws="websockets-sansio", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
+    server = make_server(services)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="dashboard")
     thread.start()
     try:
