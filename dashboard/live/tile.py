@@ -12,13 +12,15 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from datetime import datetime, timezone
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from data.entities import Game
 from data.errors import StreamOffline
 from data.text import printable_line, valid_unicode
-from recognition.engine.watched_stream import WatchedStream
 from recognition.events import Event, FrameClassified, GameChanged, VerdictReached
+
+if TYPE_CHECKING:
+    from recognition.engine.watched_stream import WatchedStream
 
 _MAX_POINTS = 120
 _POINT_S = 5.0  # from one point of the history to the next: they reach ten minutes back

@@ -32,7 +32,7 @@ class DelayQueue(Generic[_T]):
     def discard(self, item: _T) -> None:
         """Remove an item, if it is there."""
         with self._changed:
-            self._items = [entry for entry in self._items if entry[2] is not item]
+            self._items = [entry for entry in self._items if entry[2] != item]
             heapq.heapify(self._items)
 
     def close(self) -> None:

@@ -79,8 +79,10 @@ class Watcher:
 
     def _put(self, stream: WatchedStream) -> None:
         with self._lock:
+            now = time.monotonic()
+            latest = now + _STAGGER_S * len(self._watched)  # those before it may have been removed
             self._watched[stream] = None
-            self._due.put(stream, at := max(time.monotonic(), self._next_start))
+            self._due.put(stream, at := max(now, min(self._next_start, latest)))
             self._next_start = at + _STAGGER_S
 
     def _drop(self, stream: WatchedStream) -> None:

@@ -103,3 +103,17 @@ def test_lookup_returns_the_categories():
     categories = CategoryLookup(fake, ["https://www.twitch.tv/Some_One", "file.mp4", "other"])
     assert [categories.get(source) for source in ("other", "some_one", "file.mp4")] == [PONG, PONG, None]
     assert helix.requests == [["some_one", "other"]]
+
+
+def test_poller_requests_a_new_source_within_a_second_or_two():
+    """After `update`, the next request has the new logins, long before the interval is over."""
+    helix, stop = FakeHelix(PONG), threading.Event()
+    fake: Any = helix
+    categories = CategoryPoller(fake, [], stop, interval_s=1000.0)
+    categories.update(["added", "file.mp4"])
+    end = time.monotonic() + 20
+    while categories.get("added") != PONG:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    stop.set()
+    assert helix.requests[-1] == ["added"]

@@ -34,3 +34,13 @@ def test_close_ends_the_iteration():
         assert list(queue) == []
     queue.put("never", time.monotonic() + 3600)
     assert list(queue) == []
+
+
+def test_discarded_item_does_not_come():
+    """The others come in their order; to discard an item that is not there does nothing."""
+    queue: DelayQueue[str] = DelayQueue(lambda: 10.0)
+    for index, name in enumerate("abcde"):
+        queue.put(name, float(5 - index))
+    for name in ("d", "b", "b"):
+        queue.discard(name)
+    assert [next(queue)[1] for _ in range(3)] == ["e", "c", "a"]

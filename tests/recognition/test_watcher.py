@@ -82,11 +82,14 @@ def fresh():
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("watch")]
 
 
-def watched(*followers: FakeFollower) -> list[WatchedStream]:
-    """Return sources named s0, s1, … with these followers."""
+def watched(*followers: FakeFollower, name: str = "") -> list[WatchedStream]:
+    """Return sources named s0, s1, …, or `name`, with these followers."""
     return [
         WatchedStream(
-            f"s{n}", FakeOpener(follower).open_follower, CLASSIFIER, lambda: VerdictAccumulator(CLASSIFIER.classes)
+            name or f"s{n}",
+            FakeOpener(follower).open_follower,
+            CLASSIFIER,
+            lambda: VerdictAccumulator(CLASSIFIER.classes),
         )
         for n, follower in enumerate(followers)
     ]
@@ -198,3 +201,98 @@ def test_polls_keep_their_interval():
         steps = [b - a for a, b in zip(follower.polls, follower.polls[1:], strict=False)]
         # A busy machine delays polls; it never makes them earlier.
         assert 0.19 <= sum(steps) / len(steps) < 0.4
+
+
+def test_sources_that_are_added_while_it_runs_are_watched():
+    """An endless watch runs without sources; each one that is added gives frames, also after the others' ends."""
+    stop, followers = threading.Event(), iter([Endless(), FakeFollower(frames_of(RED)), Endless()])
+    watcher = Watcher([], stop, new_stream=lambda source: watched(next(followers), name=source)[0], endless=True)
+    events = watcher.events()
+    threading.Timer(0.1, watcher.add, ["s0"]).start()
+    assert next(events).source == "s0"
+    watcher.add("s1")
+    assert next(event for event in events if isinstance(event, VerdictReached)).source == "s1"
+    watcher.add("s2")
+    assert {next(events).source for _ in range(100)} == {"s0", "s2"}
+    stop.set()
+    assert count_by_source(list(events), VerdictReached) == Counter({"s0": 1, "s2": 1})
+
+
+def test_sources_that_are_removed_give_nothing_more():
+    """Neither frames nor a verdict come of a removed source; without others, the watch ends."""
+    followers = [Endless() for _ in range(5)]
+    streams = watched(*followers)
+    watcher = Watcher(streams, threading.Event())
+    events = watcher.events()
+    assert {event.source for event in islice(events, 100)} == {f"s{n}" for n in range(5)}
+    for stream in streams[:4]:
+        watcher.remove(stream)
+    watcher.remove(streams[0])
+    polls = [len(follower.polls) for follower in followers[:4]]
+    pending = list(islice(events, 200))
+    assert {event.source for event in pending[100:]} == {"s4"}
+    assert all(len(follower.polls) - count <= 1 for follower, count in zip(followers, polls, strict=False))
+    watcher.remove(streams[4])
+    assert not count_by_source(list(events), VerdictReached)
+
+
+def test_removed_recording_is_not_read_to_its_end():
+    """A poll that gives many frames ends at the first one after the removal."""
+    read: list[int] = []
+    frame = frames_of(RED)
+
+    class Recording(FakeFollower):
+        def poll(self) -> Iterator[Frame]:
+            self.ended = True
+            for number in range(3000):
+                read.append(number)
+                yield from frame
+
+    streams = watched(Endless(0.0), Recording([], live=False))
+    watcher = Watcher(streams, threading.Event())
+    events = watcher.events()
+    assert next(event for event in events if event.source == "s1")
+    watcher.remove(streams[1])
+    assert {event.source for event in list(islice(events, 1040))[1020:]} == {"s0"}  # at most 1000 were pending
+    events.close()
+    assert len(read) < 3000
+
+
+def test_watch_ends_when_a_removed_source_hangs():
+    """A poll of a removed source that waits for its server delays the end by no more than a second."""
+    hanging = Hanging()
+    streams = watched(hanging, Endless())
+    watcher = Watcher(streams, threading.Event())
+    events = watcher.events()
+    assert {event.source for event in islice(events, 20)} == {"s0", "s1"}
+    watcher.remove(streams[0])
+    start = time.monotonic()
+    events.close()
+    assert time.monotonic() - start < 30
+    hanging.answer.set()
+    while any(thread.name.startswith("watch") for thread in threading.enumerate()):
+        time.sleep(0.01)
+
+
+def test_sources_added_and_removed_from_many_threads_are_all_polled_or_gone():
+    """Eight threads add and remove fifty sources each; at the end only those that stayed give frames."""
+    stop = threading.Event()
+    watcher = Watcher([], stop, new_stream=lambda source: watched(Endless(), name=source)[0], endless=True)
+    events = watcher.events()
+
+    def change(thread: int) -> None:
+        for turn in range(50):
+            stream = watcher.add(f"t{thread}-{turn}")
+            if turn < 49:
+                watcher.remove(stream)
+
+    threads = [threading.Thread(target=change, args=(thread,)) for thread in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            next(events, None)
+    list(islice(events, 200))
+    assert {event.source for event in islice(events, 200)} == {f"t{thread}-49" for thread in range(8)}
+    stop.set()
+    assert len(count_by_source(list(events), VerdictReached)) == 8
