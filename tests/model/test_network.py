@@ -38,6 +38,21 @@ def weights(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def built(weights):
+    """Return a frozen network with these weights, which takes a second to build."""
+    return build("mobilenet_v2", 32, 2, initial_weights=str(weights))
+
+
+@pytest.fixture
+def model(built):
+    """Return the network as it was built: what trains and all weights are restored after each test."""
+    before = built.get_weights()
+    yield built
+    network.unfreeze_from(built, network.HEAD_ONLY)
+    built.set_weights(before)
+
+
 def normalisations(model: keras.Model) -> list[np.ndarray]:
     """Return the moving means and variances of all batch normalisations in the backbone."""
     found = [layer for layer in model.get_layer("backbone").layers if isinstance(layer, layers.BatchNormalization)]
@@ -100,9 +115,8 @@ def test_efficientnet_scaling_equals_its_own_preprocessing():
     assert np.allclose(keras.ops.convert_to_numpy(ours(IMAGES)), keras.ops.convert_to_numpy(scaled), atol=1e-4)
 
 
-def test_backbone_with_initial_weights_is_frozen(weights):
+def test_backbone_with_initial_weights_is_frozen(model):
     """Two variables train: the kernel and bias of the head."""
-    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     before, head = values(model.get_layer("backbone")), values(model.get_layer("logits"))
     fit(model)
     assert len(model.trainable_weights) == 2
@@ -110,9 +124,8 @@ def test_backbone_with_initial_weights_is_frozen(weights):
     assert not same(head, values(model.get_layer("logits")))
 
 
-def test_fine_tuning_keeps_batch_normalisation_frozen(weights):
+def test_fine_tuning_keeps_batch_normalisation_frozen(model):
     """Its statistics stay bit for bit while the convolutions change."""
-    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     network.unfreeze_from(model, network.ALL_LAYERS)
     convolution = model.get_layer("backbone").get_layer("Conv1")
     before, kernel = normalisations(model), values(convolution)
@@ -123,9 +136,8 @@ def test_fine_tuning_keeps_batch_normalisation_frozen(weights):
 
 
 @pytest.mark.parametrize(("first_layer", "first"), [("upper", "block_13_expand"), ("block_16", "block_16_expand")])
-def test_unfreeze_from_trains_the_named_layer_and_those_after_it(weights, first_layer, first):
+def test_unfreeze_from_trains_the_named_layer_and_those_after_it(model, first_layer, first):
     """No layer before it trains; with HEAD_ONLY only the head trains again."""
-    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     network.unfreeze_from(model, first_layer)
     backbone = model.get_layer("backbone")
     index = [layer.name for layer in backbone.layers].index(first)
@@ -139,9 +151,8 @@ def test_unfreeze_from_trains_the_named_layer_and_those_after_it(weights, first_
     assert len(model.trainable_weights) == 2
 
 
-def test_unknown_layer_names_the_setting(weights):
+def test_unknown_layer_names_the_setting(model):
     """Only the network knows the valid values of FINE_TUNE."""
-    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     with pytest.raises(SettingsError, match=r"^FINE_TUNE: mobilenet_v2 has no layer .* block_99\.$"):
         network.unfreeze_from(model, "block_99")
 
@@ -173,9 +184,8 @@ def test_random_weights_train_with_batch_normalisation():
     assert not same(before, normalisations(model))
 
 
-def test_training_the_head_trains_the_model(weights):
+def test_training_the_head_trains_the_model(model):
     """Features through the backbone and then the head equal the whole model."""
-    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     parts = network.split_head(model)
     assert parts is not None
     backbone, head = parts
@@ -199,9 +209,8 @@ def test_grid_features_depend_on_positions(weights):
     assert apart[1280:].mean() > 3 * apart[:1280].mean()
 
 
-def test_standardisation_brings_features_to_one_scale(weights):
+def test_standardisation_brings_features_to_one_scale(model):
     """Both kinds are centred and count alike, and training does not change that."""
-    model = build("mobilenet_v2", 32, 2, initial_weights=str(weights))
     features = np.random.default_rng(2).normal(3, 1, (50, 1664)).astype(np.float32)
     features[:, 1280:] *= 40
     network.fit_standardisation(model, features)
@@ -249,14 +258,14 @@ def test_networks_run_on_jax():
     assert done.stdout.splitlines() == ["jax True (4, 2)"] * 2, done.stderr
 
 
-def test_float16_weights_load_as_float32(weights, tmp_path):
+def test_float16_weights_load_as_float32(weights, built, tmp_path):
     """The file has half the size and gives the same variables within its precision."""
     half = tmp_path / "half.weights.h5"
     with h5py.File(weights) as source, h5py.File(half, "w") as target:
         source.visititems(lambda name, item: _copy_in_half(target, name, item))
     assert half.stat().st_size < 0.6 * weights.stat().st_size
-    full, halved = (build("mobilenet_v2", 32, 2, initial_weights=str(path)) for path in (weights, half))
-    for a, b in zip(values(full.get_layer("backbone")), values(halved.get_layer("backbone")), strict=True):
+    halved = build("mobilenet_v2", 32, 2, initial_weights=str(half))
+    for a, b in zip(values(built.get_layer("backbone")), values(halved.get_layer("backbone")), strict=True):
         assert b.dtype == np.float32
         assert np.allclose(a, b, rtol=1e-3, atol=1e-4)
 

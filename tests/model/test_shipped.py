@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -51,17 +52,26 @@ def test_card_names_each_repository_with_commit_and_licence():
     assert len(set(rows)) == 72
 
 
+load = cache(Classifier.load)
+
+
+@cache
+def images_of(game: int) -> np.ndarray:
+    """Return ten frames of the game's clip, two seconds apart."""
+    with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=2.0) as grabber:
+        images = [decode_jpeg(frame.jpeg) for frame in grabber.frames(str(CLIPS_OF_GAMES[game].file), 10)]
+    assert len(images) == 10
+    return np.stack(images)
+
+
 @pytest.mark.parametrize("file", [ONNX_FILE, INT8_FILE])
 @pytest.mark.parametrize("game", sorted(CLIPS_OF_GAMES), ids=lambda game: CLIPS_OF_GAMES[game].game)
 def test_games_of_the_clips_are_recognised(game, file):
     """From frames two seconds apart it names the game, and calls it known."""
-    classifier = Classifier.load(MODEL, file=file)
+    classifier = load(MODEL, file=file)
     threshold = classifier.calibration.stream_threshold
     accumulator = VerdictAccumulator(classifier.classes, stream_threshold=threshold)
-    with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=2.0) as grabber:
-        images = [decode_jpeg(frame.jpeg) for frame in grabber.frames(str(CLIPS_OF_GAMES[game].file), 10)]
-    assert len(images) == 10
-    predictions = classifier.predict(np.stack(images))
+    predictions = classifier.predict(images_of(game))
     for logits, known in zip(predictions.logits, predictions.known, strict=True):
         accumulator.add_frame(logits, bool(known))
     verdict = accumulator.verdict()

@@ -1,0 +1,33 @@
+"""A backbone of four convolutions for tests of training: a real one takes seconds to build and to trace."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras import layers
+
+from model.networks import backbones, efficientnet_lite
+
+NAME = "tiny"
+
+
+def tiny(input_shape: tuple[int, int, int]) -> keras.Model:
+    """Build it without its top: images (B, H, W, 3) → averaged features (B, 16)."""
+    images = hidden = keras.Input(input_shape)
+    for number in range(1, 5):
+        hidden = layers.Conv2D(16, 3, strides=2, padding="same", use_bias=False, name=f"block_{number}")(hidden)
+        hidden = layers.BatchNormalization(name=f"block_{number}_bn")(hidden)
+        hidden = layers.ReLU(6, name=f"block_{number}_relu")(hidden)
+    return keras.Model(images, layers.GlobalAveragePooling2D(name="average")(hidden))
+
+
+@pytest.fixture
+def tiny_backbone(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Register the network as an architecture for the test; return the architecture's name."""
+    description = backbones.Backbone(
+        builder=NAME, scale=1 / 127.5, offset=-1.0, grid_layer="block_4_relu", fine_tune_from="block_4"
+    )
+    monkeypatch.setattr(efficientnet_lite, NAME, tiny, raising=False)
+    monkeypatch.setitem(backbones.BACKBONES, NAME, description)
+    monkeypatch.setattr(backbones, "ARCHITECTURES", (*backbones.ARCHITECTURES, NAME))
+    return NAME
