@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _COMPARE_S = 60.0  # PostgreSQL may be configured to count nothing
 _LOCK_S = 10.0  # to wait for another command that changes the dataset
+_LARGE_CHECK_BYTES = 2 << 20
 _UNKNOWN = (-1,)
 _NO_DATASET = "There is no dataset yet: collect frames with python -m data.download."
 
@@ -72,11 +73,18 @@ class CatalogFollower:
                 self.outage = ""
             except CatalogUnavailable as error:
                 self._disconnect(str(error))
-            self.loaded.set()  # the first page need not wait for the check
             self._publish(self._with_check(self.index))
+            self.loaded.set()
 
     def changes(self) -> FrameChanges:
-        """Return what changes the dataset. Raises CatalogUnavailable."""
+        """Return what changes the dataset. Raises CatalogUnavailable, before any file moves."""
+        try:
+            self.require_catalog().activity()
+        except CatalogUnavailable as error:
+            if self.catalog:
+                with self._lock:
+                    self._disconnect(str(error))
+            raise
         return FrameChanges(self.store, self.require_catalog(), _LOCK_S)
 
     def require_catalog(self) -> Catalog:
@@ -155,6 +163,8 @@ class CatalogFollower:
             state = (status.st_mtime, status.st_size)
         if state == self._check_state:
             return index
+        if state[1] > _LARGE_CHECK_BYTES:
+            self.loaded.set()  # the first page does not wait a second for it
         self._check_state = state
         found = findings.no_findings()
         with self._noting("check"):

@@ -45,7 +45,7 @@ class DatasetService:
         self._changing = threading.Lock()
         self._stop, self._wake = threading.Event(), threading.Event()
         self._used_at = time.monotonic()
-        self._thread = threading.Thread(target=self._follow, name="dataset", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="dataset", daemon=True)
         self._summary: DatasetSummary | None = None
 
     def start(self) -> None:
@@ -63,10 +63,12 @@ class DatasetService:
     @property
     def index(self) -> DatasetIndex:
         """The current index; only the first request waits until it is read."""
-        self._used_at = time.monotonic()
-        self._wake.set()
-        self._follower.loaded.wait(_FIRST_LOAD_S)
+        self._wait()
         return self._follower.index
+
+    def follow(self) -> None:
+        """Bring the index up to date now, not only in the next round."""
+        self._follower.follow()
 
     @property
     def outage(self) -> str:
@@ -127,16 +129,24 @@ class DatasetService:
 
     def add_game(self, name: str) -> Game:
         """Return the game with this name, also one that was removed, or a new one. Raises as `move` does."""
+        self._wait()
         catalog = self._follower.require_catalog()
         game = self.store.add_own_game(name)
         catalog.add_games([game])
         self._follower.follow()
         return game
 
+    def _wait(self) -> None:
+        """Note that somebody looks; wait until the dataset was read once."""
+        self._used_at = time.monotonic()
+        self._wake.set()
+        self._follower.loaded.wait(_FIRST_LOAD_S)
+
     def _change(self, work: Callable[[FrameChanges], Change]) -> Change:
         if not self._changing.acquire(timeout=_WAIT_S):
             raise DatasetError("Another change is still running: try again when it has ended.")
         change = None
+        self._wait()
         try:
             change = work(self._follower.changes())
             return change
@@ -144,7 +154,7 @@ class DatasetService:
             self._follower.apply(change)
             self._changing.release()
 
-    def _follow(self) -> None:
+    def _run(self) -> None:
         """Follow the dataset while anyone looks."""
         while not self._stop.is_set():
             self._follower.follow()

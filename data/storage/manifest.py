@@ -31,7 +31,7 @@ MANIFEST_FILE = "manifest.jsonl"
 _MAX_BYTES = 4 << 30  # ten million frames
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _NAME = re.compile(rb'"file"\s*:\s*"([^"\n]*)"')
-_NAME_IN_TEXT = re.compile(_NAME.pattern.decode())
+_PLAIN_NAME = re.compile(r'"file"\s*:\s*"([^"\\\n]*)"')  # without escapes, which nobody but an editor needs
 _MAX_VIEWERS = 2**31 - 1  # PostgreSQL's integer
 _MAX_TEXT = 1000  # characters of a title or an origin
 
@@ -158,7 +158,7 @@ def clean(details: FrameDetails) -> FrameDetails:
 
 def _parse(folder: Path, content: bytes, names: Container[str] | None = None) -> Iterator[StoredFrame]:
     for line in content.decode("utf-8", "replace").split("\n"):
-        if names is not None and (found := _NAME_IN_TEXT.search(line)) and found[1] not in names:
+        if names is not None and (found := _PLAIN_NAME.search(line)) and found[1] not in names:
             continue
         # A line may be valid JSON and nonsense, such as "[[[[…".
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):

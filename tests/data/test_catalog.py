@@ -194,3 +194,38 @@ def test_a_game_with_an_impossible_id_is_left_out(catalog: Catalog, bad: int):
     """It costs itself: the other games of the call are added."""
     catalog.add_games([Game(bad, "x"), SEVEN])
     assert {game.id for game in catalog.game_frames()} == {7}
+
+
+def test_frame_rows_after_an_id_are_all_rows_in_a_few_calls(catalog: Catalog):
+    """Sums and counters tell whether rows were added, removed or changed since."""
+    details = FrameDetails(1.7e9, "ja", 5, "title", "origin")
+    one, two = _frames(7, "ann", 1, 2)
+    hashed = replace(one, sha256=b"x" * 32, details=details), replace(two, sha256=b"y" * 32, details=details)
+    catalog.add_frames(hashed)
+    catalog.add_frames(_frames(8, "bob", 1))
+    first = catalog.frame_rows(limit=2)
+    last = catalog.frame_rows(first[-1].id, limit=2)
+    assert [row.path for row in (*first, *last)] == ["7/ann-1.jpg", "7/ann-2.jpg", "8/bob-1.jpg"]
+    assert (first[0].date, first[0].language, bytes(first[0].sha256 or b"")) == (1.7e9, "ja", b"x" * 32)
+    assert (last[0].language, last[0].sha256, catalog.frame_rows(last[-1].id)) == ("", None, [])
+    frame = catalog.frame("7/ann-2.jpg")
+    assert frame is not None
+    assert (frame.path, frame.sha256, frame.details) == ("7/ann-2.jpg", b"y" * 32, details)
+    assert catalog.frame("7/ann-3.jpg") is None
+    sums, activity = catalog.frame_sums(last[-1].id), catalog.activity()
+    assert sums[:2] == (3, sum(row.id for row in (*first, *last)))
+    assert sums.versions == sum(row.version for row in (*first, *last))
+    catalog.apply(CatalogChanges(updated=[StoredFrame(8, "bob", 1, b"z" * 32)]))
+    assert catalog.frame_sums(last[-1].id) != sums
+    catalog.add_frames(_frames(8, "bob", 2))
+    assert catalog.activity() != activity
+
+
+def test_apply_with_a_limit_does_not_wait_longer_for_locks(catalog: Catalog, engine: Engine):
+    """Another program that locks the tables costs the change, not the caller."""
+    catalog.lock_timeout_s = 0.05
+    with engine.begin() as connection:
+        connection.execute(text("LOCK TABLE frames"))
+        with pytest.raises(CatalogUnavailable, match="lock timeout"):
+            catalog.apply(CatalogChanges())
+    catalog.apply(CatalogChanges())

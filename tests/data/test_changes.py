@@ -228,3 +228,29 @@ def test_undo_leaves_forgotten_streamers(store: FrameFolder, catalog: Catalog):
     Forgotten(store.root).add("ann")
     assert changes.undo().moves == ()
     assert _check(store, catalog) == set()
+
+
+def test_a_change_beside_another_one_waits_for_a_limited_time(store: FrameFolder, catalog: Catalog):
+    """What another command locks for long is an error, and later no obstacle."""
+    frames = _save(store, catalog, 1)
+    changes = FrameChanges(store, catalog, lock_timeout_s=0.05)
+    with FrameChanges(store, catalog).locked(), pytest.raises(FolderError, match="try again"):
+        changes.apply([Move(frames[0], None)], "check")
+    assert len(changes.apply([Move(frames[0], None)], "check").moves) == 1
+
+
+def test_undo_of_a_change_reads_no_earlier_journal(store: FrameFolder, catalog: Catalog):
+    """A damaged journal costs its own change and earlier ones, not the later ones."""
+    frames = _save(store, catalog, 3)
+    changes = FrameChanges(store, catalog)
+    damaged, kept, last = (changes.apply([Move(frame, 8)], "check") for frame in frames)
+    (store.root / ".changes" / f"{damaged.id}.done").write_text("[[")
+    changes.undo()
+    changes.undo(kept.id)
+    assert _check(store, catalog) == {"7/ann-2.jpg", "7/ann-3.jpg", "8/ann-1.jpg"}
+    with pytest.raises(FolderError, match="undone already"):
+        changes.undo(last.id)
+    with pytest.raises(FolderError, match="damaged"):
+        changes.undo(damaged.id)
+    with pytest.raises(FolderError, match="no change 20260101-000000-000000"):
+        changes.undo("20260101-000000-000000")

@@ -54,6 +54,17 @@ def test_read_with_torn_and_edited_lines_skips_these(folder: FrameFolder):
     assert manifest.read(path.parent)["bob-1.jpg"].details == NO_DETAILS
 
 
+def test_read_with_names_returns_the_last_lines_of_these_files_only(folder: FrameFolder):
+    """A line that names its file in another way is not skipped."""
+    folder.save(7, "ann", [b"a", b"b"], [DETAILS, DETAILS])
+    path = folder.root / "7/manifest.jsonl"
+    unusual = {"file": "ann-2.jpg", "language": "de", "title": '"file": "ann-1.jpg"'}
+    path.write_text(path.read_text() + json.dumps(unusual).replace("ann-2", "\\u0061nn-2"))
+    found = manifest.read(path.parent, {"ann-2.jpg"})
+    assert {name: frame.details.language for name, frame in found.items()} == {"ann-2.jpg": "de"}
+    assert manifest.read(path.parent, {"ann-1.jpg"})["ann-1.jpg"].details.language == "ja"
+
+
 def test_append_after_a_torn_line_begins_a_new_one(folder: FrameFolder):
     """The line after a torn one stays readable."""
     folder.save(7, "ann", [b"a"], [DETAILS])
