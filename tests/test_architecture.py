@@ -127,6 +127,7 @@ ALLOWED: dict[str, set[str]] = {
     "dashboard.models": {
         "config",
         "data.factories",
+        "data.video.images",
         "recognition",
         "model.inference",
         "model.reports.rendering",

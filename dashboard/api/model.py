@@ -25,7 +25,7 @@ from dashboard.services import Services
 from data.entities import StoredFrame
 from data.errors import ModelError
 
-_OLD_REPORT = "This report was made by an older version, which did not list the frames. Make it again."
+_OLD_REPORT = "This report does not list them. An evaluation does: python -m model.evaluate"
 router = APIRouter(tags=["model"])
 
 _Kind = Annotated[ReportKind, Query(description="validation frames of the training, or the latest evaluation")]
@@ -40,21 +40,20 @@ _NO_REPORT = {
 
 
 @router.get("/model", summary="The model in use", response_model=ModelInfo, responses=problems(404))
-def model(services: ServicesDep, name: _Folder = "") -> ModelInfo:
+def get_model(services: ServicesDep, name: _Folder = "") -> ModelInfo:
     """Return files, classes, calibration and state of the model, without loading it."""
-    _folder(services, name)
-    return services.models.info(name)
+    return services.models.info(_folder(services, name))
 
 
 @router.get("/model/card", summary="The model's card", response_model=ModelCard, responses=problems(404, 409))
-def card(services: ServicesDep, name: _Folder = "") -> ModelCard:
+def get_card(services: ServicesDep, name: _Folder = "") -> ModelCard:
     """Return model_card.md: Markdown."""
     text = _folder(services, name).card()
     return ModelCard(text=text, message="" if text else _NO_CARD)
 
 
 @router.get("/model/metrics", summary="Metrics of the model", response_model=Reports, responses=problems(404))
-def metrics(services: ServicesDep, name: _Folder = "") -> Reports:
+def get_metrics(services: ServicesDep, name: _Folder = "") -> Reports:
     """Return the metrics of the training's validation frames, and of the latest evaluation, as far as there are."""
     folder, reports, messages = _folder(services, name), [], []
     for kind in get_args(ReportKind):
@@ -69,13 +68,13 @@ def metrics(services: ServicesDep, name: _Folder = "") -> Reports:
 
 
 @router.get("/model/confusion", summary="Confusion matrix", response_model=Confusion, responses=problems(404, 409))
-def confusion(services: ServicesDep, report: _Kind = "training", name: _Folder = "") -> Confusion:
+def get_confusion(services: ServicesDep, report: _Kind = "training", name: _Folder = "") -> Confusion:
     """Return the frames by true and predicted game, and the games that are confused most."""
     return _report(_folder(services, name), report).confusion
 
 
 @router.get("/model/worst", summary="Worst frames", response_model=WorstFrames, responses=problems(404, 409))
-def worst(services: ServicesDep, report: _Kind = "training", name: _Folder = "") -> WorstFrames:
+def get_worst(services: ServicesDep, report: _Kind = "training", name: _Folder = "") -> WorstFrames:
     """Return the frames for which the model was surest of a wrong game."""
     found = _report(_folder(services, name), report)
     frames = found.worst[:MAX_WORST]
@@ -93,7 +92,7 @@ def worst(services: ServicesDep, report: _Kind = "training", name: _Folder = "")
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}}, **problems(404)},
 )
-def worst_picture(
+def get_worst_picture(
     services: ServicesDep,
     number: Annotated[int, Path(ge=1, le=MAX_WORST, description="its place in the list, from 1")],
     name: _Folder = "",
@@ -106,7 +105,7 @@ def worst_picture(
 
 
 @router.get("/models", summary="Models compared", response_model=ComparedModels)
-def models(services: ServicesDep) -> ComparedModels:
+def list_models(services: ServicesDep) -> ComparedModels:
     """Return the model in MODEL_PATH and those in the folders beside it, with their metrics."""
     return services.models.compared()
 

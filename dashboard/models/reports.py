@@ -45,6 +45,7 @@ def read_report(folder: Path, kind: ReportKind) -> ReportFile | None:
     path = folder / METRICS
     try:
         metrics = json.loads(read_regular_file(path, _MAX_BYTES), parse_constant=lambda _: None)
+        json.dumps(metrics, ensure_ascii=False).encode()  # half a character, which no answer can hold, is an error
         return _parse(metrics, kind)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import BaseModel, ConfigDict, Field
 
 from dashboard.models import examples
 
 ReportKind = Literal["training", "evaluation"]
 _Fraction = float | None
+Count = Annotated[int, Field(ge=0, le=10**12)]
 
 
 class GameOfModel(BaseModel):
@@ -75,8 +76,8 @@ class GameReport(BaseModel):
     id: str | None
     name: str
     known: bool = Field(description="whether the model knows the game")
-    frames: int
-    streamers: int
+    frames: Count
+    streamers: Count
     accuracy_by_frame: _Fraction = None
     accuracy_by_stream: _Fraction = None
     f1: _Fraction = None
@@ -86,7 +87,7 @@ class GameReport(BaseModel):
 class ReliabilityBin(BaseModel):
     """Frames whose confidence lies in one interval."""
 
-    frames: int
+    frames: Count
     confidence: float
     accuracy: float
 
@@ -98,8 +99,8 @@ class Report(BaseModel):
     date: str | None = None
     folder: str | None = Field(None, description="of the images; null: validation frames of the training")
     is_current: bool | None = Field(None, description="whether it is of the model in the folder now; null: not known")
-    frames: int
-    streams: int
+    frames: Count
+    streams: Count
     accuracy_by_frame: float
     accuracy_by_stream: float
     top3_by_frame: float
@@ -126,7 +127,7 @@ class ConfusedPair(BaseModel):
 
     game: GameOfModel
     predicted: GameOfModel
-    frames: int
+    frames: Count
     fraction: float = Field(description="of the frames of `game`")
 
 
@@ -137,7 +138,7 @@ class Confusion(BaseModel):
 
     kind: ReportKind
     classes: list[GameOfModel]
-    counts: list[list[NonNegativeInt]]
+    counts: list[list[Count]]
     pairs: list[ConfusedPair] = Field(description="the most frequent confusions")
 
 
@@ -167,7 +168,7 @@ class ComparedReport(BaseModel):
 
     date: str | None
     folder: str | None
-    frames: int
+    frames: Count
     accuracy_by_frame: float
     accuracy_by_stream: float
     macro_f1: _Fraction

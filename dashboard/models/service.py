@@ -87,7 +87,12 @@ class ModelService:
 
     def recognise_stored(self, frame: StoredFrame) -> Recognition:
         """Return what a frame of the dataset shows. Raises FolderError, ModelError, UndecodableVideo."""
-        return self.recognise_frames(frame.path, [factories.make_frame_store(self._settings).read(frame)])
+        from data.video.images import picture_to_frame
+
+        jpeg = factories.make_frame_store(self._settings).read(frame)
+        # One that was put there by hand may have any size.
+        jpeg = picture_to_frame(jpeg, self._settings.img_size, self._settings.jpeg_quality)
+        return self.recognise_frames(frame.path, [jpeg])
 
     def _load(self) -> Recognizer:
         """Return a recogniser with its model, for sources that visitors name. Raises ModelError."""
@@ -114,9 +119,9 @@ class ModelService:
         path = self._settings.model_path
         return folder_beside(path, name) if name else ModelFolder(find_model(path), path / "results")
 
-    def info(self, name: str = "") -> ModelInfo:
-        """Return what is known of a model, without loading it. Raises ModelNotFound."""
-        folder, own = self.folder(name), self.folder()
+    def info(self, folder: ModelFolder) -> ModelInfo:
+        """Return what is known of a model, without loading it."""
+        own = self.folder()
         is_current = folder.path.resolve() == own.path.resolve()
         loaded = self._loaded if is_current else None
         info = ModelInfo(

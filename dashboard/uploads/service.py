@@ -83,12 +83,11 @@ class UploadService:
     def _run(self, upload: IO[bytes], output: IO[bytes]) -> int:
         """Run a worker and return its exit code; one that was killed has a negative one."""
         upload.seek(0)
-        numbers = (self.frames, self._img_size, self._quality, _CPU_S)
         with self._lock:
             if self._closed:
                 raise TooManyUploads("The server is about to end.")
             process = subprocess.Popen(
-                [sys.executable, "-m", worker.__name__, *map(str, numbers)],
+                self._command(),
                 stdin=upload,
                 stdout=output,
                 stderr=subprocess.DEVNULL,
@@ -106,6 +105,10 @@ class UploadService:
             process.wait()
             with self._lock:
                 self._running.discard(process)
+
+    def _command(self) -> list[str]:
+        numbers = (self.frames, self._img_size, self._quality, _CPU_S)
+        return [sys.executable, "-m", worker.__name__, *map(str, numbers)]
 
     def _read_frames(self, output: IO[bytes]) -> list[bytes]:
         """Return the frames that a worker wrote. Raises UndecodableVideo: it wrote something else."""

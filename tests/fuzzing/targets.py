@@ -276,10 +276,19 @@ def _onnx_model() -> bytes:
 
 def _load_model(folder: Path) -> None:
     from model.inference.classifier import Classifier
+    from model.inference.onnx_header import read_header
 
+    with suppress(ToolkitError):
+        read_header(folder / "model.onnx")
     if not (folder / "classes.txt").exists():
         (folder / "classes.txt").write_text("1\tOne\n2\tTwo\n")
     Classifier.load(folder, threads=1).predict(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+def _read_report(folder: Path) -> None:
+    from dashboard.models.reports import read_report
+
+    read_report(folder, "training")
 
 
 def _read_classes(folder: Path) -> None:
@@ -322,6 +331,26 @@ def _responses(key: str) -> Callable[[bytes, str], bytes]:
 
 _PAGE = {"data": [_GAME | _STREAM] * 3, "pagination": {"cursor": "abc"}}
 _METADATA = {"temperature": "0.5", "unknown_score": "max_logit", "unknown_threshold": "1.5", "unknown_share": "0.1"}
+_REPORT = {
+    "date": "2026-11-26T09:26:08+00:00",
+    **dict.fromkeys(("accuracy_by_frame", "accuracy_by_stream", "top3_by_frame", "nll", "ece"), 0.5),
+    "unknown": {"by_stream": {"false_unknown": 0.1, "missed_unknown": None}},
+    "validation": {"frames": 6, "streams": 2},
+    "games": [
+        {"id": number, "name": f"Game {number}", "accuracy_by_frame": 0.5, "validation": {"frames": 3, "streamers": 1}}
+        for number in (1, 2)
+    ],
+    "confusion": [[2, 1], [0, 3]],
+    "worst": [
+        {
+            "path": "1/ann-1.jpg",
+            "game": {"id": 1, "name": "Game 1"},
+            "predicted": {"id": 2, "name": "Game 2"},
+            "confidence": 0.9,
+            "probability": 0.1,
+        }
+    ],
+}
 _ODD_HEADERS = st.tuples(
     st.integers(0, 3), st.sampled_from(_HEADERS), st.sampled_from([200, 206, 302, 307, 404, 429, 503])
 )
@@ -342,6 +371,7 @@ TARGETS: dict[str, Target] = {
         damaged_bytes([b"1\tOne\n2\tTwo\n", "33214\tÉté\n".encode()]), partial(in_folder, "classes.txt", _read_classes)
     ),
     "calibration": Target(damaged_json([_METADATA]), partial(in_folder, "metadata.json", _read_calibration)),
+    "report": Target(damaged_json([_REPORT]), partial(in_folder, "metrics.json", _read_report)),
     "source_list": Target(
         damaged_bytes(
             [b"ninja\n# x\nhttps://twitch.tv/x\n", "\ufeffa.mp4\r\nb\r\n".encode(), "a\nb\n".encode("utf-16")]
