@@ -18,7 +18,6 @@ pytestmark = pytest.mark.xdist_group("browser")
 expect = pytest.importorskip("playwright.sync_api").expect
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
-LONG_PRESS_S = 0.6
 
 
 GONE_PICTURE = r"status of 404.*/pictures/"
@@ -65,6 +64,7 @@ def test_range_of_100_frames_when_moved_and_undone_goes_and_returns(page: Page, 
     page.keyboard.press("g")
     page.get_by_label("Its place").fill("100")
     page.get_by_role("button", name="Go", exact=True).click()
+    expect(tile(page, 100)).to_be_focused()
     page.keyboard.press("Home")
     page.keyboard.press("Space")
     page.keyboard.press("Space")

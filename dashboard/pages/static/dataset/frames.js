@@ -6,8 +6,6 @@ const PAGE = 200;
 const MAX_PAGES = 40;
 const MAX_PATHS = 20_000;
 
-const pageOf = (index) => Math.floor(index / PAGE);
-
 export class Frames {
   #pages = new Map(); // number of the page → its frames
   #requests = new Map(); // number of the page → AbortController
@@ -19,7 +17,7 @@ export class Frames {
 
   /** Return a frame; undefined while it is not loaded. */
   at(index) {
-    return this.#pages.get(pageOf(index))?.[index % PAGE];
+    return this.#pages.get(Math.floor(index / PAGE))?.[index % PAGE];
   }
 
   /** Return the index of a loaded frame, or -1. */
@@ -31,25 +29,22 @@ export class Frames {
     return -1;
   }
 
-  /** Load what is missing of [first, last), then the pages beside it; abort other requests, forget far pages. */
+  /** Load what is missing of [first, last) and a little around it; abort other requests. */
   want(first, last, total) {
-    const [from, to] = [pageOf(first), pageOf(Math.max(first, last - 1))];
-    const isFar = (page) => page < from - 1 || page > to + 1;
-    for (const [page, request] of this.#requests) if (isFar(page)) request.abort();
-    for (const page of this.#pages.keys()) if (this.#pages.size > MAX_PAGES && isFar(page)) this.#pages.delete(page);
-    const missing = (pages) => pages.filter((page) => page >= 0 && page * PAGE < total && !this.#pages.has(page));
-    const visible = missing(Array.from({ length: to - from + 1 }, (_, at) => from + at));
-    for (const page of visible.length ? visible : missing([from - 1, to + 1])) this.load(page * PAGE).catch(this.onError);
+    const [from, to] = [Math.max(0, first - PAGE / 2), Math.min(total, last + PAGE / 2)].map((index) => Math.floor(index / PAGE));
+    for (const [page, request] of this.#requests) if (page < from || page > to) request.abort();
+    for (let page = from; page <= to; page++) if (!this.#pages.has(page)) this.load(page * PAGE).catch(this.onError);
   }
 
-  /** Load the page of an index; return the answer, nothing if it is on its way. */
+  /** Load the page of an index; resolve to the answer, to nothing if it is on its way. */
   async load(index) {
-    const page = pageOf(index);
+    const page = Math.floor(index / PAGE);
     if (this.#requests.has(page)) return;
     const request = new AbortController();
     this.#requests.set(page, request);
     try {
       const answer = await get("/dataset/frames", { ...this.query, offset: page * PAGE, limit: PAGE }, request);
+      if (this.#pages.size >= MAX_PAGES) this.#pages.delete(this.#pages.keys().next().value);
       this.#pages.set(page, answer.frames);
       this.onPage(answer);
       return answer;
@@ -62,9 +57,9 @@ export class Frames {
   async paths(first, last) {
     const paths = [];
     while (this.at(first) && first < last) paths.push(this.at(first++).path);
-    for (let total = last; first < Math.min(last, total); first += MAX_PATHS) {
+    for (let end = last; first < end; first += MAX_PATHS) {
       const answer = await get("/dataset/paths", { ...this.query, offset: first, limit: Math.min(MAX_PATHS, last - first) });
-      total = answer.total;
+      end = Math.min(last, answer.total);
       paths.push(...answer.paths);
     }
     return paths;
@@ -75,7 +70,6 @@ export class Frames {
     return at.length ? ((await get("/dataset/frames", { ...this.query, at, limit: 1 })).offset ?? -1) : -1;
   }
 
-  /** Abort all requests. */
   close() {
     this.onPage = () => {};
     for (const request of this.#requests.values()) request.abort();

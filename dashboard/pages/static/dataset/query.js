@@ -1,22 +1,19 @@
 /** Query: which frames are shown and in which order, by the API's names. The page's address holds it. */
 
 const LISTS = ["game", "login", "language", "kind", "suggested"];
-const WORDS = ["q", "since", "until", "suspect"];
-const ORDER = ["sort", "descending", "like"];
+const WORDS = ["q", "since", "until", "suspect", "sort", "descending", "like"];
+const FILTER = [...LISTS, ...WORDS.slice(0, 4)];
 
-/** Return the query without filters, in the order of another one. */
-export const withoutFilter = (query) => ({
-  ...query, ...Object.fromEntries([...WORDS.map((name) => [name, ""]), ...LISTS.map((name) => [name, []])]),
-});
-
-/** Return the query of the page's address, and the path of the frame that is open there, or "". */
-export function readAddress() {
-  const values = new URLSearchParams(location.search);
-  const query = withoutFilter({ sort: "stream" });
-  for (const name of [...WORDS, ...ORDER]) query[name] = values.get(name) || query[name] || "";
+/** Return the query of the page's address, and the path of the frame that is open there. */
+export function readAddress(values = new URLSearchParams(location.search)) {
+  const query = { sort: "stream" };
   for (const name of LISTS) query[name] = values.getAll(name);
-  return [query, values.get("frame") ?? ""];
+  for (const name of WORDS) query[name] = values.get(name) || (query[name] ?? "");
+  return [query, values.get("frame")];
 }
+
+/** Return the query without filters, in the same order. */
+export const withoutFilter = ({ sort, descending, like }) => readAddress(new URLSearchParams({ sort, descending, like }))[0];
 
 /** Write them into the page's address; isNew: as another entry of the browser's history. */
 export function writeAddress(query, frame, isNew) {
@@ -30,7 +27,4 @@ export function writeAddress(query, frame, isNew) {
 }
 
 /** Return the filter of a query, as the body of a request holds it. */
-export function toFilter(query) {
-  const filter = Object.fromEntries([...LISTS, ...WORDS].map((name) => [name, query[name]]).filter(([, value]) => value.length));
-  return filter.suspect ? { ...filter, suspect: true } : filter;
-}
+export const toFilter = (query) => Object.fromEntries(FILTER.map((name) => [name, query[name]]).filter(([, value]) => value.length));

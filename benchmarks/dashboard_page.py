@@ -1,0 +1,153 @@
+"""Times of the dataset's page in Chromium on 100,000 frames, as a user sees them: until all visible pictures are there.
+
+    python -m benchmarks.dashboard_page [--frames N] [--jumps N] [--folder DIR]
+
+Claims: first screen in less than 0.5 s, a jump anywhere in less than 150 ms (95th percentile), a filter in less than
+300 ms, 1,000 frames moved and undone in less than 1 s each. Playwright and a Chromium are needed (see tests/dashboard).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks._dashboard_dataset import make_dataset
+from config import Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+_SCREENS = 7  # loads of the page
+_FILTERS = 10
+_MOVED = 1000
+# Resolves to the milliseconds since `start` when every visible tile has its picture.
+_SETTLED = """async ({top, start}) => {
+  const grid = document.getElementById("grid");
+  const from = start ?? performance.now();
+  if (top !== null) grid.scrollTop = top * (grid.scrollHeight - grid.clientHeight);
+  for (;;) {
+    await new Promise(requestAnimationFrame);
+    const box = grid.getBoundingClientRect();
+    const tiles = [...document.querySelectorAll(".tile")].filter((tile) => {
+      const { top, bottom } = tile.getBoundingClientRect();
+      return bottom > box.top && top < box.bottom;
+    });
+    const pictures = tiles.map((tile) => tile.querySelector("img"));
+    if (tiles.length > 1 && pictures.every((picture) => picture.complete && picture.naturalWidth)) break;
+  }
+  return performance.now() - from;
+}"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Make the dataset, serve it, drive the page, print the table, and return the exit code."""
+    parser = argparse.ArgumentParser(description="Time the dataset's page in Chromium.")
+    parser.add_argument("--frames", type=int, default=100_000, help="frames to generate (default: %(default)s)")
+    parser.add_argument("--jumps", type=int, default=100, help="random places to scroll to (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, help="where to make and keep the dataset (default: a temporary folder)")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="dashboard-") as scratch:
+        folder = args.folder or Path(scratch)
+        make_dataset(Settings(_env_file=None, download_path=folder), args.frames)
+        with _server(folder) as url, _chromium() as browser:
+            print(f"{args.frames:,} frames, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, 1440 x 900")
+            for name, times in _measure(browser, url, args.jumps).items():
+                worst = sorted(times)[max(0, round(0.95 * len(times)) - 1)]
+                print(f"  {name:<28} median {statistics.median(times):7.0f} ms   p95 {worst:7.0f} ms   n {len(times)}")
+    return 0
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    """Run the dashboard in a process of its own; yield its address."""
+    environment = {**os.environ, "DOWNLOAD_PATH": str(folder), "DB_HOST": ""}
+    command = [sys.executable, "-m", "dashboard.serve", "--port", "0"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield process.stdout.readline().split()[-1].rstrip("/")
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def _chromium() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+
+
+def _measure(browser: Browser, url: str, jumps: int) -> dict[str, list[float]]:
+    """Return the milliseconds of what a user does, by its name."""
+    results: dict[str, list[float]] = {"first screen": []}
+    for _ in range(1 + _SCREENS):
+        page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+        page.goto(f"{url}/dataset", wait_until="commit")
+        results["first screen"].append(page.evaluate(_SETTLED, {"top": None, "start": 0}))
+    rng = random.Random(0)
+    results["first screen"].pop(0)  # the server and the browser were cold
+    results["jump"] = [page.evaluate(_SETTLED, {"top": rng.random(), "start": None}) for _ in range(jumps)]
+    results["filter by a game"] = [_filter(page, at) for at in range(_FILTERS)]
+    page.get_by_role("button", name="Remove the filters").click()
+    results |= {f"{_MOVED:,} frames moved": [], f"{_MOVED:,} frames undone": []}
+    for _ in range(3):
+        moved, undone = _move(page)
+        results[f"{_MOVED:,} frames moved"].append(moved)
+        results[f"{_MOVED:,} frames undone"].append(undone)
+    return results
+
+
+def _filter(page: Page, at: int) -> float:
+    """Choose another game only; return the milliseconds until its frames are shown."""
+    count, clear = page.locator("#count"), page.get_by_role("button", name="Remove the filters")
+    if clear.is_visible():
+        clear.click()
+        page.wait_for_selector("#clear", state="hidden")
+        page.evaluate(_SETTLED, {"top": 0, "start": None})
+    before = count.inner_text()
+    start = page.evaluate("performance.now()")
+    page.locator("input[name=game]").nth(at).click()
+    while count.inner_text() == before:
+        time.sleep(0.005)
+    return float(page.evaluate(_SETTLED, {"top": None, "start": start}))
+
+
+def _move(page: Page) -> tuple[float, float]:
+    """Move frames to another game by keys, undo it; return the milliseconds of both, from the key to the notice."""
+    tiles = page.locator(".tile[aria-posinset]")
+    page.evaluate(_SETTLED, {"top": 0, "start": None})
+    tiles.first.click()
+    page.keyboard.press("g")
+    page.get_by_label("Its place").fill(str(_MOVED))
+    page.keyboard.press("Enter")
+    page.locator(f'.tile[aria-posinset="{_MOVED}"][aria-label]').click(modifiers=["Shift"])
+    page.get_by_text(f"{_MOVED:,} selected").wait_for()
+    page.keyboard.press("m")
+    moved = _until(page, page.locator(".choices li").last.click, "moved to")
+    return moved, _until(page, lambda: page.keyboard.press("u"), "Undone")
+
+
+def _until(page: Page, act: Callable[[], None], text: str) -> float:
+    start = time.perf_counter()
+    act()
+    page.locator("#notices").get_by_text(text).wait_for()
+    elapsed = 1000 * (time.perf_counter() - start)
+    page.locator("#notices").get_by_role("button", name="Dismiss").last.click()
+    return elapsed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
