@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from dashboard.api.dependencies import ServicesDep
 from dashboard.api.problems import Problem, problems
 from dashboard.jobs.folders import UnknownJob
 from dashboard.jobs.log import MAX_WINDOW, LogWindow
 from dashboard.jobs.options import JobOrder
-from dashboard.jobs.schemas import Job
+from dashboard.jobs.schemas import JOB_EXAMPLE, Job
 from dashboard.jobs.service import WORK
 
 router = APIRouter(tags=["jobs"])
@@ -24,6 +24,11 @@ Limit = Annotated[int, Query(ge=1, le=MAX_WINDOW, description="Bytes at most.")]
 class Jobs(BaseModel):
     """All jobs, the newest first, and by kind what hinders a new one; "" if nothing does."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"jobs": [JOB_EXAMPLE], "obstacles": {"download": "", "train": "Two games …", "check": ""}}]
+        }
+    )
     jobs: list[Job]
     obstacles: dict[str, str]
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from dashboard.api.dependencies import ServicesDep
 from dashboard.api.jobs import Limit, Offset
@@ -16,7 +16,7 @@ from dashboard.api.problems import Problem, problems
 from dashboard.jobs.folders import UnknownJob
 from dashboard.jobs.log import LogWindow
 from dashboard.jobs.options import SurveyOptions
-from dashboard.jobs.schemas import Job
+from dashboard.jobs.schemas import SURVEY_EXAMPLE, Job
 from dashboard.jobs.service import SURVEYS
 from dashboard.jobs.survey_results import Outcome, ResultQuery, Sort
 from dashboard.jobs.tables import csv_table, parquet_table, summarise
@@ -25,11 +25,28 @@ router = APIRouter(tags=["surveys"])
 _FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The table."}
 }
+_RESULT_EXAMPLE: dict[str, JsonValue] = {
+    "source": "a_chess_player",
+    "time": "2026-11-26T14:00:09.5Z",
+    "known": True,
+    "game": {"id": "743", "name": "Chess"},
+    "closest": {"id": "743", "name": "Chess"},
+    "confidence": 0.97,
+    "score": 4.85,
+    "frames": 5,
+    "early": True,
+    "preview": False,
+    "category": {"id": "509658", "name": "Just Chatting"},
+    "mismatch": True,
+    "reason": None,
+    "message": None,
+}
 
 
 class Surveys(BaseModel):
     """All surveys, the newest first, and what hinders a new one; "" if nothing does."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"surveys": [SURVEY_EXAMPLE], "obstacle": ""}]})
     surveys: list[Job]
     obstacle: str
 
@@ -63,6 +80,9 @@ class SurveyResult(BaseModel):
 class SurveyResultList(BaseModel):
     """A part of the results that match; `all` counts those that do not match, too."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"total": 37, "all": 100, "offset": 0, "results": [_RESULT_EXAMPLE]}]}
+    )
     total: int
     all: int
     offset: int
@@ -85,8 +105,11 @@ class ResultFilter(BaseModel):
     sort: Sort = "order"
     """Key of the order; that of arrival by default."""
     descending: bool = False
+    """Largest first."""
     offset: Annotated[int, Field(ge=0, le=2**53)] = 0
+    """Number of results to skip."""
     limit: Annotated[int, Field(ge=1, le=500)] = 100
+    """Results at most."""
 
 
 def get_survey(survey_id: Annotated[str, Path(description="Id of a survey.")], services: ServicesDep) -> Job:

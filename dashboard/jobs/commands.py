@@ -24,8 +24,11 @@ _NAMES: dict[Kind, str] = {"download": "download", "train": "train", "check": "c
 _GRACE_S: dict[Kind, float] = {"download": 15, "train": 120, "check": 120, "survey": 15}
 
 
-def make_record(options: Options, folder: Path) -> dict[str, Any]:
-    """Return what the runner of a job in `folder` has to know, and what is shown of it."""
+def make_record(options: Options, changes: dict[str, str], folder: Path) -> dict[str, Any]:
+    """Return what the runner of a job in `folder` has to know, and what is shown of it.
+
+    changes: settings that differ from the server's.
+    """
     kind = options.kind
     module, _ = COMMANDS[_NAMES[kind]]
     files = [f"--progress={folder / PROGRESS}"]
@@ -36,23 +39,27 @@ def make_record(options: Options, folder: Path) -> dict[str, Any]:
         "options": options.model_dump(mode="json"),
         "command": [sys.executable, "-m", module, *options.words(), *files, "-v"],
         "separate": kind == "survey",  # results on stdout, messages on stderr
-        "shown": shlex.join([PROGRAM, _NAMES[kind], *options.words()]),
+        "shown": shlex.join([*map("=".join, changes.items()), PROGRAM, _NAMES[kind], *options.words()]),
         "grace_s": _GRACE_S[kind],
     }
 
 
-def make_environment(options: Options, settings: Settings) -> dict[str, str]:
-    """Return the environment of a job: the server's, its settings from wherever they come, and what the options change.
+def changed_settings(options: Options, settings: Settings) -> dict[str, str]:
+    """Return the settings of a job that differ from the server's.
 
     Raises FolderError: a training would write into a folder that holds no model.
     """
+    if isinstance(options, TrainOptions) and options.model:
+        return options.variables() | {"MODEL_PATH": str(_model_folder(settings, options.model))}
+    return options.variables()
+
+
+def make_environment(settings: Settings, changes: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a job: the server's, with all of its settings, and the changes."""
     given = {name: _text(getattr(settings, name)) for name in settings.model_fields_set if name != "dashboard_token"}
     root = str(Path(config.__file__).resolve().parent)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     own = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
-    changes = options.variables()
-    if isinstance(options, TrainOptions) and options.model:
-        changes["MODEL_PATH"] = str(_model_folder(settings, options.model))
     inherited = {name: value for name, value in os.environ.items() if name.upper() != "DASHBOARD_TOKEN"}
     return inherited | {name.upper(): value for name, value in given.items()} | own | changes
 
@@ -68,7 +75,7 @@ def _text(value: Any) -> str:
 
 def _model_folder(settings: Settings, name: str) -> Path:
     """Return the folder of that name beside MODEL_PATH. Raises FolderError: other files are there."""
-    folder = settings.model_path.resolve().parent / name
+    folder = settings.model_path.parent / name
     if folder.exists() and not (folder / CLASSES_FILE).exists() and any(folder.iterdir()):
         raise FolderError(f"The folder {name} beside MODEL_PATH holds no model; choose another name.")
     return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from data.text import printable, redacted
 
@@ -15,6 +15,13 @@ MAX_WINDOW = 256_000  # bytes
 class LogWindow(BaseModel):
     """A part of a log: `text` is what stands from `offset` to `next`, in bytes of the file, which has `size`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"offset": 0, "next": 31, "size": 31, "text": "info: ann shows nothing but ads\n", "ended": False}
+            ]
+        }
+    )
     offset: int
     next: int
     size: int

@@ -145,6 +145,9 @@ class SurveyOptions(_Options):
 class DownloadOrder(BaseModel):
     """A download to start."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "download", "options": {"games": ["Chess"], "frames": 500}}]}
+    )
     kind: Literal["download"]
     options: DownloadOptions = DownloadOptions()
 
@@ -152,6 +155,9 @@ class DownloadOrder(BaseModel):
 class TrainOrder(BaseModel):
     """A training to start."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"kind": "train", "options": {"model": "model-2", "epochs": 5}}]}
+    )
     kind: Literal["train"]
     options: TrainOptions = TrainOptions()
 
@@ -159,6 +165,7 @@ class TrainOrder(BaseModel):
 class CheckOrder(BaseModel):
     """A check to start."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"kind": "check", "options": {"no_effect": True}}]})
     kind: Literal["check"]
     options: CheckOptions = CheckOptions()
 

@@ -5,11 +5,33 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from dashboard.jobs.options import Kind
 
 State = Literal["running", "stopping", "finished", "failed", "stopped", "lost"]
+
+JOB_EXAMPLE: dict[str, JsonValue] = {
+    "id": "20261126-134500-123456-download",
+    "kind": "download",
+    "state": "running",
+    "started": "2026-11-26T13:45:00.123Z",
+    "ended": None,
+    "exit_code": None,
+    "meaning": "",
+    "command": "twitchcategory download --frames=500",
+    "options": {"games": [], "frames": 500, "minutes": None, "until": None},
+    "progress": {"done": 120, "total": 500, "text": "120 of 500 frames in 40 s (3.00 a second)"},
+    "summary": None,
+}
+SURVEY_EXAMPLE: dict[str, JsonValue] = {
+    **JOB_EXAMPLE,
+    "id": "20261126-140000-123456-survey",
+    "kind": "survey",
+    "command": "twitchcategory recognize --top-streams=100",
+    "options": {"game": None, "top_streams": 100, "frames": None, "preview": False, "languages": []},
+    "progress": {"done": 37, "total": 100, "text": "streams"},
+}
 
 
 class JobProgress(BaseModel):
@@ -46,26 +68,7 @@ class SurveySummary(BaseModel):
 class Job(BaseModel):
     """A command that runs, or ran, in a process of its own."""
 
-    model_config = ConfigDict(
-        use_attribute_docstrings=True,
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "20261126-134500-123456-download",
-                    "kind": "download",
-                    "state": "running",
-                    "started": "2026-11-26T13:45:00.123Z",
-                    "ended": None,
-                    "exit_code": None,
-                    "meaning": "",
-                    "command": "twitchcategory download --frames=500",
-                    "options": {"games": [], "frames": 500, "minutes": None, "until": None},
-                    "progress": {"done": 120, "total": 500, "text": "120 of 500 frames in 40 s (3.00 a second)"},
-                    "summary": None,
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(use_attribute_docstrings=True, json_schema_extra={"examples": [JOB_EXAMPLE]})
 
     id: str
     kind: Kind

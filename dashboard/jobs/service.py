@@ -6,6 +6,7 @@ import json
 import threading
 from collections import OrderedDict
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ _MEANINGS = {
     8: "no stream shows a game that the model knows",
     130: "interrupted",
 }
+_LOST = "its process was killed, or the machine started again"
 
 
 class JobEnded(ToolkitError):
@@ -66,8 +68,9 @@ class JobService:
         if text := self.obstacle(options.kind):
             raise JobEnded(text)
         group, kinds = ("survey", SURVEYS) if options.kind == "survey" else ("work", WORK)
-        environment = commands.make_environment(options, self._settings)
-        job_id = self.folders.start(group, options.kind, lambda at: commands.make_record(options, at), environment)
+        changes = commands.changed_settings(options, self._settings)
+        env = commands.make_environment(self._settings, changes)
+        job_id = self.folders.start(group, options.kind, partial(commands.make_record, options, changes), env)
         self.folders.prune(kinds)
         return self.job(job_id, kinds)
 
@@ -92,7 +95,7 @@ class JobService:
             started=record["started"],
             ended=record.get("ended"),
             exit_code=code,
-            meaning="" if code is None else _MEANINGS.get(code, "ended by force"),
+            meaning=_LOST if state == "lost" else "" if code is None else _MEANINGS.get(code, "ended by force"),
             command=record["shown"],
             options=record["options"],
             progress=self._progress(record, state),

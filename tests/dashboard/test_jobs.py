@@ -313,15 +313,15 @@ def test_what_is_missing_is_said_and_nothing_starts(tmp_path, postgres):
 
 def test_training_into_a_folder_that_holds_no_model_is_refused(tmp_path):
     """A name beside MODEL_PATH may be new or a model's folder; other files there stay as they are."""
-    from dashboard.jobs.commands import make_environment
+    from dashboard.jobs.commands import changed_settings, make_environment
     from data.errors import FolderError
 
     settings = make_settings(tmp_path, LANGUAGES="en,de", CLIENT_SECRET="secret", DASHBOARD_TOKEN="x" * 40)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
     with pytest.raises(FolderError, match="photos"):
-        make_environment(TrainOptions(model="photos"), settings)
-    env = make_environment(TrainOptions(model="new", time_limit_min=5), settings)
+        changed_settings(TrainOptions(model="photos"), settings)
+    env = make_environment(settings, changed_settings(TrainOptions(model="new", time_limit_min=5), settings))
     assert (env["MODEL_PATH"], env["TIME_LIMIT_MIN"]) == (str(tmp_path / "new"), "5.0")
     assert (env["LANGUAGES"], env["CLIENT_SECRET"]) == ('["de", "en"]', "secret")
     assert "DASHBOARD_TOKEN" not in env

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 from arro3.io import read_parquet
@@ -62,7 +63,7 @@ def survey(services) -> str:
     """Return the id of a survey that has ended with EVENTS, after a line that the disk has cut off."""
     folder = services.jobs.folders.root / "20261126-120000-000000-survey"
     folder.mkdir(parents=True)
-    options = {"game": None, "top_streams": 9, "frames": 1, "preview": False, "languages": []}
+    options: dict[str, Any] = {"game": None, "top_streams": 9, "frames": 1, "preview": False, "languages": []}
     record = {"id": folder.name, "kind": "survey", "options": options, "shown": "", "command": [], "started": NOON}
     record |= {"separate": True, "ended": NOON, "exit_code": 0, "stopped": False}
     runner.save(folder, json.loads(json.dumps(record, default=datetime.isoformat)))
