@@ -90,6 +90,21 @@ def twitch(world: World) -> Iterator[Standin]:
     assert not running.unknown
 
 
+def _download_environment(server: dict[str, str], folder: FrameFolder, twitch: Standin) -> dict[str, str]:
+    dataset = {"MIN_STREAMERS": "1", "DOWNLOAD_PATH": str(folder.root.parent), **GREEDY}
+    return environment(**server, **twitch.environment, **dataset)
+
+
+@pytest.fixture
+def download(server: dict[str, str], folder: FrameFolder, twitch: Standin) -> Run:
+    """Return a function that runs a download to its end in this process; keyword arguments change its environment."""
+
+    def download(*args: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        return run_command("data.download", *args, env=_download_environment(server, folder, twitch) | changes)
+
+    return download
+
+
 @pytest.fixture
 def start(server: dict[str, str], folder: FrameFolder, twitch: Standin) -> Iterator[Start]:
     """Yield a function that starts a download in the background; kill the downloads at the test's end."""
@@ -97,8 +112,7 @@ def start(server: dict[str, str], folder: FrameFolder, twitch: Standin) -> Itera
 
     def start(*args: str, **options: Any) -> subprocess.Popen[str]:
         changes = options.pop("env", {})
-        dataset = {"MIN_STREAMERS": "1", "DOWNLOAD_PATH": str(folder.root.parent), **GREEDY}
-        env = environment(**server, **twitch.environment, **dataset)
+        env = _download_environment(server, folder, twitch)
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         command = [sys.executable, "-m", "data.download", *args]
         running.append(subprocess.Popen(command, cwd=REPOSITORY, env=env | changes, text=True, **options))

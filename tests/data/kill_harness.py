@@ -25,6 +25,7 @@ from data.storage.frame_folder import FrameFolder
 from data.video.images import decode_jpeg
 from tests.data.conftest import GREEDY, REPOSITORY, environment, settings
 from tests.data.restartable_postgres import is_running
+from tests.in_process import run_command
 
 _STORAGE, _ATOMIC = str(REPOSITORY / "data" / "storage"), str(REPOSITORY / "data" / "atomic.py")
 _MAX_DELAY_S = 2.5  # after the process's start: interpreter, imports, PostgreSQL's start, the first requests
@@ -193,10 +194,9 @@ def find_errors(dataset: DatasetUnderTest) -> list[str]:
 
 def _find_errors(dataset: DatasetUnderTest) -> Iterator[str]:
     dataset.folder.root.mkdir(parents=True, exist_ok=True)  # a run killed at its start has not created it
-    sync = dataset.command("data.dbSync")
-    stdout, stderr = sync.communicate(timeout=120)
+    sync = run_command("data.dbSync", env=environment(**GREEDY, **dataset.variables, DOWNLOAD_PATH=str(dataset.path)))
     if sync.returncode:
-        yield f"data.dbSync ended with {sync.returncode}: {stdout}{stderr}"
+        yield f"data.dbSync ended with {sync.returncode}: {sync.stdout}{sync.stderr}"
         return
     if dataset.variables["DB_HOST"] == "" and (left := dataset.processes()):
         yield f"still running: {left}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
 from collections import Counter
 
@@ -24,14 +25,13 @@ CHANGE = "20261126-102014-000001"
 BZFLAG, TORCS = Game(9000002, "BZFlag"), Game(9000015, "TORCS")
 
 
-def finish(process) -> str:
+def output_of(done: subprocess.CompletedProcess[str]) -> str:
     """Return stdout and stderr of a download that must succeed."""
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 0, stderr
-    return stdout + stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
 
 
-def test_until_fills_the_games_that_are_asked_for(start, folder, catalog, tmp_path):
+def test_until_fills_the_games_that_are_asked_for(download, folder, catalog, tmp_path):
     """Two games by name and id, one no game and one removed, get 4 frames each, with details; then the run ends."""
     catalog.add_games([TORCS])
     folder.add_games([TORCS])
@@ -40,7 +40,7 @@ def test_until_fills_the_games_that_are_asked_for(start, folder, catalog, tmp_pa
     names = tmp_path / "games.txt"
     names.write_text("# what I play\njust chatting\n")
     begun = time.time()
-    output = finish(start("--game", "9000015", "--game", f"@{names}", "--until", "4"))
+    output = output_of(download("--game", "9000015", "--game", f"@{names}", "--until", "4"))
     assert "; 0 frames missing; " in output
     frames = folder.described(folder.frames())
     assert Counter(frame.game_id for frame in frames) == {JUST_CHATTING.id: 4, TORCS.id: 4}
@@ -54,7 +54,7 @@ def test_until_fills_the_games_that_are_asked_for(start, folder, catalog, tmp_pa
     assert torcs.sha256 == folder.sha256(torcs)
 
 
-def test_excluded_removed_and_forgotten_are_left_out(start, folder, catalog, tmp_path, world):
+def test_excluded_removed_and_forgotten_are_left_out(download, folder, catalog, tmp_path, world):
     """A removed game, a game excluded by name, an excluded and a forgotten streamer: only the rest gives frames.
 
     The download first finishes a change that a killed command has begun.
@@ -70,7 +70,7 @@ def test_excluded_removed_and_forgotten_are_left_out(start, folder, catalog, tmp
     logins.write_text("SuperTux_Crystal_Mine\n")
     with Standin(world.only([*CHANNELS, "minetest_carpathian"])) as running:
         choice = {"EXCLUDE_GAMES": "nothing of ours, BZflag", "EXCLUDE_STREAMERS": f"@{logins}"}
-        output = finish(start("--frames", "9", env={**running.environment, **choice}))
+        output = output_of(download("--frames", "9", **running.environment, **choice))
     assert "EXCLUDE_GAMES: Twitch has no category 'nothing of ours': check its spelling" in output
     assert {frame.login for frame in folder.frames()} == {"minetest_carpathian"}
     assert (folder.root / move.target).is_file()
