@@ -15,7 +15,9 @@ export function show(title, content, { buttons = [closeButton("Close")], onClose
     before?.focus?.();
     onClose?.(dialog.returnValue);
   };
-  dialog.onclick = (event) => event.target === dialog && dialog.close("");
+  dialog.onclick = (event) => {
+    if (event.target === dialog) dialog.close("");
+  };
   document.body.append(dialog);
   dialog.showModal();
   return dialog;
