@@ -36,7 +36,7 @@ export function upload(path, file, onProgress = () => {}, params = {}) {
     sent.open("POST", url(path, params));
     sent.setRequestHeader("X-CSRF-Token", csrfToken());
     sent.setRequestHeader("Content-Type", "application/octet-stream");
-    sent.upload.onprogress = ({ loaded }) => onProgress(loaded / file.size);
+    sent.upload.onprogress = ({ loaded }) => onProgress(loaded / (file.size || 1));
     sent.onload = () => (sent.status < 300 ? resolve : reject)(answer(sent.status, sent.responseText));
     sent.onerror = () => reject(unreachable());
     sent.send(file);
