@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -163,7 +162,7 @@ def read_survey_results(
 @router.get("/surveys/{survey_id}/results.csv", summary="Download as CSV", responses=_FILE | problems(404))
 def download_survey_csv(survey: SurveyDep, services: ServicesDep) -> Response:
     """Return the results so far as CSV, in the columns of `recognition.recognize --csv`."""
-    return _attachment(csv_table(services.jobs.folder(survey.id)), "text/csv", survey)
+    return _attachment(csv_table(services.jobs.folder(survey.id)), ".csv", "text/csv", survey)
 
 
 @router.get("/surveys/{survey_id}/results.parquet", summary="Download as Parquet", responses=_FILE | problems(404))
@@ -171,7 +170,7 @@ def download_survey_parquet(survey: SurveyDep, services: ServicesDep) -> Respons
     """Return the results so far as Parquet, in the columns of `recognition.recognize --parquet`."""
     results = services.jobs.results(survey.id)
     table = parquet_table(services.jobs.folder(survey.id), results)
-    return _attachment(table, "application/vnd.apache.parquet", survey)
+    return _attachment(table, ".parquet", "application/vnd.apache.parquet", survey)
 
 
 @router.get("/surveys/{survey_id}/log", summary="Read a survey's log", responses=problems(404, 422))
@@ -200,9 +199,9 @@ def _with_text_ids(event: dict[str, Any]) -> dict[str, Any]:
     return event | {name: game | {"id": str(game["id"])} for name, game in games.items()}
 
 
-def _attachment(path: FilePath | None, media_type: str, survey: Job) -> Response:
-    if path is None:
-        raise Problem(404, "The survey has no result yet.")
+def _attachment(table: bytes, suffix: str, media_type: str, survey: Job) -> Response:
     # Not a file to send from: the table of a survey that runs grows meanwhile.
-    headers = {"Content-Disposition": f'attachment; filename="{survey.id}{path.suffix}"'}
-    return Response(path.read_bytes(), media_type=media_type, headers=headers)
+    if not table:
+        raise Problem(404, "The survey has no result yet.")
+    headers = {"Content-Disposition": f'attachment; filename="{survey.id}{suffix}"'}
+    return Response(table, media_type=media_type, headers=headers)

@@ -59,7 +59,8 @@ class JobFolders:
         Raises JobRunning, FolderError.
         """
         with self._mutex, folder_errors(self.root):
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self.root.parent, self.root):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(_LockFile(self.root / f"{group}.lock")) as group_lock:
                 if not group_lock.take(_WAIT_S):
                     raise JobRunning(f"{group_lock.text()} is running; stop it, or wait for its end.")
@@ -105,11 +106,9 @@ class JobFolders:
             path = self.root / job_id / runner.RECORD
             if path.stat().st_size > _MAX_RECORD_BYTES:
                 raise ValueError(job_id)
-            record = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
+            return dict(json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
             raise UnknownJob("There is no such job.") from error
-        assert isinstance(record, dict)
-        return record
 
     def has_runner(self, job_id: str) -> bool:
         """Return whether the job's runner lives. End the command of one that does not."""

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
+from data.storage.folder_errors import folder_errors
+
 Outcome = Literal["known", "unknown", "failed"]
 Sort = Literal["order", "source", "game", "score", "confidence", "category", "mismatch", "time"]
 _MAX_ROWS = 200_000
@@ -129,18 +131,18 @@ class SurveyResults:
         return len(self._rows)
 
     def find(self, query: ResultQuery, offset: int, limit: int) -> tuple[int, list[dict[str, Any]]]:
-        """Return the number of results that match, and the events of a part of them, in order."""
+        """Return the number of results that match, and the events of a part of them, in order. Raises FolderError."""
         found = query.sorted(row for row in self._rows.copy() if query.matches(row))
         part = found[offset : offset + limit]
         if not part:
             return len(found), []
-        with self._path.open("rb") as file:
+        with folder_errors(self._path), self._path.open("rb") as file:
             return len(found), [_read(file, row) for row in part]
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield all events in the order of the file."""
+        """Yield all events in the order of the file. Raises FolderError."""
         rows = self._rows.copy()
-        with self._path.open("rb") as file:
+        with folder_errors(self._path), self._path.open("rb") as file:
             yield from (_read(file, row) for row in rows)
 
 

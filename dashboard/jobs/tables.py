@@ -9,39 +9,43 @@ from dashboard.jobs.commands import TABLE
 from dashboard.jobs.runner import OUTPUT
 from dashboard.jobs.schemas import SurveyGame, SurveySummary
 from dashboard.jobs.survey_results import SurveyCounts, SurveyResults
+from data.storage.folder_errors import folder_errors
 
 _MAX_GAMES = 100
 
 
-def csv_table(folder: Path) -> Path | None:
-    """Return the table that the survey writes line by line; None before its first result."""
+def csv_table(folder: Path) -> bytes:
+    """Return the table that the survey writes line by line; it is empty before the first result. Raises FolderError."""
     path = folder / TABLE
-    return path if path.exists() and (folder / OUTPUT).stat().st_size else None
+    with folder_errors(path):
+        return path.read_bytes() if path.exists() else b""
 
 
-def parquet_table(folder: Path, results: SurveyResults) -> Path | None:
-    """Return a Parquet file of the results so far, None if there are none. Raises FolderError."""
+def parquet_table(folder: Path, results: SurveyResults) -> bytes:
+    """Return the results so far as a Parquet file; it is empty if there are none. Raises FolderError."""
     from recognition.outputs.csv_file import json_to_row
     from recognition.outputs.parquet_file import ParquetFile
 
     path, source = folder / "results.parquet", folder / OUTPUT
     if not len(results):
-        return None
-    if not (path.exists() and path.stat().st_mtime_ns > source.stat().st_mtime_ns):
-        with closing(ParquetFile(path)) as table:
-            for event in results.events():
-                table.add(json_to_row(event))
-    return path
+        return b""
+    with folder_errors(path):
+        if not (path.exists() and path.stat().st_mtime_ns > source.stat().st_mtime_ns):
+            with closing(ParquetFile(path)) as table:
+                for event in results.events():
+                    table.add(json_to_row(event))
+        return path.read_bytes()
 
 
 def summarise(counts: SurveyCounts) -> SurveySummary:
     """Return the counts as the API has them, the games with the most streams."""
-    games = sorted(counts.games.items(), key=lambda each: (-each[1].streams, each[1].name))
+    outcomes = counts.outcomes.copy()  # another request may be counting
+    games = sorted(counts.games.copy().items(), key=lambda each: (-each[1].streams, each[1].name))
     return SurveySummary(
-        streams=counts.outcomes.total(),
-        known=counts.outcomes["known"],
-        unknown=counts.outcomes["unknown"],
-        failed=counts.outcomes["failed"],
+        streams=outcomes.total(),
+        known=outcomes["known"],
+        unknown=outcomes["unknown"],
+        failed=outcomes["failed"],
         frames=counts.frames,
         compared=counts.compared,
         mismatches=counts.mismatches,
@@ -49,5 +53,5 @@ def summarise(counts: SurveyCounts) -> SurveySummary:
             SurveyGame(id=str(game_id), name=count.name, streams=count.streams, mismatches=count.mismatches)
             for game_id, count in games[:_MAX_GAMES]
         ],
-        failures=dict(counts.failures),
+        failures=dict(counts.failures.most_common()),
     )

@@ -278,7 +278,7 @@ def test_hostile_options_are_refused(client):
     """Files, unknown options, control characters and numbers without sense start nothing."""
     for body in HOSTILE:
         answer = client.post("/api/v1/jobs", json=body)
-        assert answer.status_code == 422, (body, answer.text)
+        assert answer.status_code in (400, 422), (body, answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
     assert client.get("/api/v1/jobs").json()["jobs"] == []
 

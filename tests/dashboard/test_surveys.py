@@ -176,5 +176,5 @@ def test_hostile_survey_options_are_refused(client):
             {"game": "a\u202eb"},
         ),
     ):
-        assert client.post("/api/v1/surveys", json=body).status_code == 422, body
+        assert client.post("/api/v1/surveys", json=body).status_code in (400, 422), body
     assert client.get("/api/v1/surveys").json()["surveys"] == []
