@@ -119,7 +119,7 @@ ALLOWED: dict[str, set[str]] = {
     "dashboard.api": {"twitchcategory", "dashboard.services", "recognition.events"}
     | {"data.storage.journal", "data.storage.manifest"}
     | {f"dashboard.{room}" for room in ("dataset", "live", "jobs", "models", "uploads", "security")},
-    "dashboard.pages": {"dashboard.api.dependencies", "dashboard.services"},
+    "dashboard.pages": {"dashboard.api.dependencies", "dashboard.services", "dashboard.models"},
     "dashboard.dataset": {"config", "data.factories", "data.storage", "data.exchange.sample_reader", "model.cleaning"},
     "dashboard.live": {"config", "data.factories", "recognition"},
     "dashboard.jobs": {"config", "data.settings", "data.storage", "recognition.outputs"}

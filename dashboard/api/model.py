@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
-from urllib.parse import urlencode
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
 from dashboard.api.dependencies import ServicesDep
 from dashboard.api.problems import Problem, problems
 from dashboard.models.comparison import ModelNotFound
-from dashboard.models.folder import ModelFolder
+from dashboard.models.folder import NO_REPORT, ModelFolder
 from dashboard.models.reports import MAX_WORST, ReportFile
 from dashboard.models.schemas import (
     ComparedModels,
@@ -22,10 +21,7 @@ from dashboard.models.schemas import (
     WorstFrames,
 )
 from dashboard.services import Services
-from data.entities import StoredFrame
-from data.errors import ModelError
 
-_OLD_REPORT = "This report does not list them. An evaluation does: python -m model.evaluate"
 router = APIRouter(tags=["model"])
 
 _Kind = Annotated[ReportKind, Query(description="validation frames of the training, or the latest evaluation")]
@@ -33,10 +29,6 @@ _Folder = Annotated[
     str, Query(alias="folder", max_length=255, description="name of a folder beside MODEL_PATH; empty: MODEL_PATH")
 ]
 _NO_CARD = "This model has no card. model.create writes one."
-_NO_REPORT = {
-    "training": "There is no report of this model's training. Training writes one: python -m model.create",
-    "evaluation": "This model was not evaluated. Evaluate it: python -m model.evaluate",
-}
 
 
 @router.get("/model", summary="The model in use", response_model=ModelInfo, responses=problems(404))
@@ -55,16 +47,8 @@ def get_card(services: ServicesDep, name: _Folder = "") -> ModelCard:
 @router.get("/model/metrics", summary="Metrics of the model", response_model=Reports, responses=problems(404))
 def get_metrics(services: ServicesDep, name: _Folder = "") -> Reports:
     """Return the metrics of the training's validation frames, and of the latest evaluation, as far as there are."""
-    folder, reports, messages = _folder(services, name), [], []
-    for kind in get_args(ReportKind):
-        try:
-            if found := folder.report(kind):
-                reports.append(found.report)
-        except ModelError as error:
-            messages.append(str(error))
-    if not reports and not messages:
-        messages = [_NO_REPORT["training"]]
-    return Reports(reports=reports, message=" ".join(messages))
+    reports, message = _folder(services, name).reports()
+    return Reports(reports=[found.report for found in reports], message=message)
 
 
 @router.get("/model/confusion", summary="Confusion matrix", response_model=Confusion, responses=problems(404, 409))
@@ -76,14 +60,8 @@ def get_confusion(services: ServicesDep, report: _Kind = "training", name: _Fold
 @router.get("/model/worst", summary="Worst frames", response_model=WorstFrames, responses=problems(404, 409))
 def get_worst(services: ServicesDep, report: _Kind = "training", name: _Folder = "") -> WorstFrames:
     """Return the frames for which the model was surest of a wrong game."""
-    found = _report(_folder(services, name), report)
-    frames = found.worst[:MAX_WORST]
-    query = f"?{urlencode({'folder': name})}" if name else ""
-    for number, frame in enumerate(frames, 1):
-        is_stored = report == "training"
-        frame.picture = _dataset_picture(frame.path) if is_stored else f"/api/v1/model/worst/{number}{query}"
-    is_perfect = found.report.accuracy_by_frame == 1
-    return WorstFrames(kind=report, frames=frames, message="" if frames or is_perfect else _OLD_REPORT)
+    folder = _folder(services, name)
+    return folder.worst(_report(folder, report), name)
 
 
 @router.get(
@@ -119,14 +97,5 @@ def _folder(services: Services, name: str) -> ModelFolder:
 
 def _report(folder: ModelFolder, kind: ReportKind) -> ReportFile:
     if (found := folder.report(kind)) is None:
-        raise Problem(404, _NO_REPORT[kind])
+        raise Problem(404, NO_REPORT[kind])
     return found
-
-
-def _dataset_picture(path: str) -> str | None:
-    """Return the address of a frame's picture in the dataset; None if no frame has this path."""
-    try:
-        frame = StoredFrame.parse(path)
-    except ValueError:
-        return None
-    return f"/api/v1/dataset/pictures/{frame.game_id}/{frame.login}/{frame.number}"

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
+from typing import get_args
+from urllib.parse import urlencode
 
-from dashboard.models.reports import ReportFile, read_report
-from dashboard.models.schemas import CalibrationInfo, GameOfModel, ModelFile, ReportKind
+from dashboard.models.reports import MAX_WORST, ReportFile, read_report
+from dashboard.models.schemas import CalibrationInfo, GameOfModel, ModelFile, ReportKind, WorstFrames
+from data.entities import StoredFrame
 from data.errors import ModelError
 from data.readers import file_sha256, read_regular_file
 from data.text import printable
@@ -25,6 +28,12 @@ from model.reports.rendering import WORST
 CARD = "model_card.md"
 _FILES = ("model.h5", ONNX_FILE, INT8_FILE, "model.tflite", CLASSES_FILE, CARD)
 _MAX_CARD_BYTES, _MAX_PICTURE_BYTES = 1 << 20, 1 << 20
+NO_REPORT: dict[ReportKind, str] = {
+    "training": "There is no report of this model's training. Training writes one: python -m model.create",
+    "evaluation": "This model was not evaluated. Evaluate it: python -m model.evaluate",
+}
+_OLD_REPORT = "This report does not list them. An evaluation does: python -m model.evaluate"
+_API = "/api/v1"
 Stamp = tuple[tuple[str, int, int, int], ...]  # name, inode, nanoseconds of the last change and bytes of each file
 
 
@@ -99,6 +108,26 @@ class ModelFolder:
             found.report.is_current = found.sha256 in hashes
         return found
 
+    def reports(self) -> tuple[list[ReportFile], str]:
+        """Return the reports that can be read, and a message about the others; empty if there is none to say."""
+        reports, messages = [], []
+        for kind in get_args(ReportKind):
+            try:
+                if found := self.report(kind):
+                    reports.append(found)
+            except ModelError as error:
+                messages.append(str(error))
+        return reports, " ".join(messages) if reports or messages else NO_REPORT["training"]
+
+    def worst(self, report: ReportFile, name: str = "") -> WorstFrames:
+        """Return the worst frames of a report with their pictures' addresses. `name`: by which a visitor named it."""
+        frames, query = report.worst[:MAX_WORST], f"?{urlencode({'folder': name})}" if name else ""
+        for number, frame in enumerate(frames, 1):
+            is_evaluation = report.report.kind == "evaluation"
+            frame.picture = f"{_API}/model/worst/{number}{query}" if is_evaluation else _dataset_picture(frame.path)
+        is_perfect = report.report.accuracy_by_frame == 1
+        return WorstFrames(kind=report.report.kind, frames=frames, message="" if frames or is_perfect else _OLD_REPORT)
+
     def worst_picture(self, number: int) -> bytes | None:
         """Return the evaluation's picture of a frame, None without one. `number`: its place among `worst`, from 1."""
         try:
@@ -124,6 +153,15 @@ def utc_time(epoch_s: float) -> str:
 def shown_name(path: Path) -> str:
     """Return the name of a folder as text that can be shown and sent."""
     return printable(path.resolve().name)
+
+
+def _dataset_picture(path: str) -> str | None:
+    """Return the address of a frame's picture in the dataset; None if no frame has this path."""
+    try:
+        frame = StoredFrame.parse(path)
+    except ValueError:
+        return None
+    return f"{_API}/dataset/pictures/{frame.game_id}/{frame.login}/{frame.number}"
 
 
 @lru_cache(maxsize=64)

@@ -81,6 +81,14 @@ class TestShipped:
         assert "model.evaluate" in client.get("/api/v1/model/worst").json()["message"]
         assert client.get("/api/v1/model/confusion?report=evaluation").status_code == 404
 
+    def test_page_holds_the_report(self, client):
+        """The page needs no script to show metrics and matrix; an unknown folder or report leaves the model in use."""
+        for query in ("", "?folder=../model", "?report=nothing", "?folder=<script>&report=training"):
+            page = client.get(f"/model{query}").text
+            assert "World of Warcraft taken for ELDEN RING: 52 of 103" in page
+            assert ("There is no model of this name" in page) == ("folder" in query)
+            assert "<script>&" not in page
+
 
 def test_without_a_model_the_api_says_what_to_do(client):
     """Each part answers; a recognition is refused with the command that builds a model."""
@@ -90,6 +98,7 @@ def test_without_a_model_the_api_says_what_to_do(client):
     assert client.get("/api/v1/models").json()["models"] == []
     assert client.get("/api/v1/model/card").json()["text"] is None
     assert "model.create" in client.get("/api/v1/model/metrics").json()["message"]
+    assert "python -m model.create" in client.get("/model").text
     picture = encode_jpeg(np.zeros((240, 240, 3), np.uint8), 90)
     answer = client.post("/api/v1/recognitions/upload", content=picture, headers={"Content-Type": "image/jpeg"})
     assert (answer.status_code, "model.create" in answer.json()["detail"]) == (409, True)

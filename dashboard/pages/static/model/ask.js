@@ -3,8 +3,8 @@
 import { post, upload } from "../base/api.js";
 import { byId, el, format, replace } from "../base/dom.js";
 import { bindKeys } from "../base/keys.js";
-import { percent } from "./report.js";
 
+const percent = (value) => format.percent(value, 1);
 let latest; // only its answer is shown
 
 /** Listen to the file field, to drops and pasted pictures, and to the form. */
@@ -63,7 +63,7 @@ function toAnswer(name, { events, pictures }) {
       el("p", { class: "verdict name", text: known ? game.name : "Unknown" }),
       el("p", { class: "name", text: known ? `${percent(verdict.confidence)} mean probability over ${format.plural(verdict.frames, "frame")}`
         : `It resembles no game that the model knows. The closest is ${closest.name}.` })),
-    el("ol", { class: "ranking" }, verdict.top.map((each) => el("li", { class: "bar", style: { "--value": each.confidence } },
+    el("ol", { class: "ranking" }, verdict.top.map((each) => el("li", { style: { "--value": each.confidence } },
       el("span", { class: "name", text: each.name }), percent(each.confidence)))),
     el("ul", { class: "frames" }, events.map((frame, at) => el("li", {},
       el("img", { src: `data:image/jpeg;base64,${pictures[at]}`, alt: `Frame ${frame.number}` }),
