@@ -1,32 +1,47 @@
 """Memory of a page in Chromium while it stays open: JavaScript heap, DOM nodes, listeners, the renderer's memory.
 
-For benchmarks.dashboard_wall: `sample_page` opens a page, waits, and returns one sample for each interval.
+For benchmarks.dashboard_wall: `sample_page` opens a page, waits, and yields one sample for each interval. It speaks the
+DevTools protocol itself: Playwright asks for the network's events, and then the renderer keeps the content of answers.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
-from playwright.sync_api import sync_playwright
+from websockets.sync.client import ClientConnection, connect
 
 from tests.dashboard.conftest import BROWSERS
 
-if TYPE_CHECKING:
-    from playwright.sync_api import CDPSession
-
-ALL_TILES = {"width": 1440, "height": 4000}  # pixels at which 50 tiles are visible, and load their frames
-_SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-_METRICS = {"JSHeapUsedSize": "heap_mb", "Nodes": "nodes", "JSEventListeners": "listeners", "Documents": "documents"}
+ALL_TILES = (1440, 4000)  # pixels at which 50 tiles are visible, and load their frames
+_SWITCHES = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
+_METRICS = {"Nodes": "nodes", "JSEventListeners": "listeners", "Documents": "documents"}
+_START_S = 30
+# Milliseconds from each change's time to its entry in the log of the wall.
+_WATCH_LOG = """
+  window.delays = [];
+  new MutationObserver((records) => records.forEach((record) => record.addedNodes.forEach((entry) =>
+    window.delays.push(Date.now() - Date.parse(entry.querySelector("time").dateTime))
+  ))).observe(document.getElementById("log"), { childList: true });"""
 
 
 @dataclass(frozen=True)
 class PageSample:
-    """What a page holds after a garbage collection. Sizes in MB; `renderer_mb`: USS of all renderer processes."""
+    """What a page holds after a garbage collection. Sizes in MB.
+
+    renderer_mb: USS of all renderer processes.
+    delays_ms: of the changes that appeared in the log since the sample before, from the event's time.
+    """
 
     minute: float
     heap_mb: float
@@ -34,31 +49,84 @@ class PageSample:
     listeners: int
     documents: int
     renderer_mb: float
+    delays_ms: list[int]
+
+
+class _DevTools:
+    """A connection to a page. Events are discarded."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket, self._count = socket, 0
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """Call a method and return its result."""
+        self._count += 1
+        self._socket.send(json.dumps({"id": self._count, "method": method, "params": params}))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=_START_S))
+            if answer.get("id") == self._count:
+                return answer["result"]
+
+    def evaluate(self, script: str) -> Any:
+        """Return the value of a script."""
+        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
 
 def sample_page(
-    url: str, minutes: float, interval_s: float = 30.0, viewport: dict[str, int] | None = None
+    url: str, minutes: float, interval_s: float = 30.0, size: tuple[int, int] = ALL_TILES
 ) -> Iterator[PageSample]:
-    """Open a page and yield a sample every `interval_s`, for `minutes`."""
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=_SWITCHES)
-        page = browser.new_page(viewport=viewport or ALL_TILES)  # type: ignore[arg-type]
-        page.goto(url)
-        client, whole = page.context.new_cdp_session(page), browser.new_browser_cdp_session()
-        client.send("Performance.enable")
+    """Open a page with a log of changes, as the wall has, and yield a sample every `interval_s`, for `minutes`."""
+    with _open_page(url, size) as (page, process):
+        page.call("Performance.enable")
+        time.sleep(2)
+        page.evaluate(_WATCH_LOG)
         start = time.monotonic()
-        while (passed_s := time.monotonic() - start) < minutes * 60 + interval_s / 2:
-            page.wait_for_timeout(interval_s * 1000)
-            yield _sample(client, whole, passed_s + interval_s)
-        browser.close()
+        while (passed_s := time.monotonic() - start) < minutes * 60:
+            time.sleep(interval_s - passed_s % interval_s)
+            yield _sample(page, process, (time.monotonic() - start) / 60)
 
 
-def _sample(client: CDPSession, browser: CDPSession, passed_s: float) -> PageSample:
-    client.send("HeapProfiler.collectGarbage")
-    values = {item["name"]: item["value"] for item in client.send("Performance.getMetrics")["metrics"]}
-    found = {field: int(values[name]) for name, field in _METRICS.items()}
-    processes = browser.send("SystemInfo.getProcessInfo")["processInfo"]
-    uss = sum(psutil.Process(one["id"]).memory_full_info().uss for one in processes if one["type"] == "renderer")
-    heap_mb = found.pop("heap_mb") / 1e6
-    return PageSample(minute=passed_s / 60, heap_mb=heap_mb, renderer_mb=uss / 1e6, **found)
+@contextmanager
+def _open_page(url: str, size: tuple[int, int]) -> Iterator[tuple[_DevTools, psutil.Process]]:
+    executable = next(filter(None, map(shutil.which, BROWSERS)))
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        window = f"--window-size={size[0]},{size[1]}"
+        command = [
+            executable,
+            *_SWITCHES,
+            window,
+            "--remote-debugging-port=0",
+            f"--user-data-dir={folder}",
+            "about:blank",
+        ]
+        process = stack.enter_context(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+        stack.callback(process.terminate)
+        port = _read_port(Path(folder) / "DevToolsActivePort")
+        [target] = [one for one in httpx.get(f"http://127.0.0.1:{port}/json").json() if one["type"] == "page"]
+        page = _DevTools(stack.enter_context(connect(target["webSocketDebuggerUrl"], max_size=None)))
+        page.call("Page.navigate", url=url)
+        yield page, psutil.Process(process.pid)
+
+
+def _read_port(file: Path) -> str:
+    end = time.monotonic() + _START_S
+    while not (file.exists() and file.read_text().strip()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"Chromium did not start in {_START_S} s")
+        time.sleep(0.1)
+    return file.read_text().split()[0]
+
+
+def _sample(page: _DevTools, process: psutil.Process, minute: float) -> PageSample:
+    page.call("HeapProfiler.collectGarbage")
+    values = {item["name"]: item["value"] for item in page.call("Performance.getMetrics")["metrics"]}
+    counts = {field: int(values[name]) for name, field in _METRICS.items()}
+    renderers = [one for one in process.children(recursive=True) if "--type=renderer" in one.cmdline()]
+    return PageSample(
+        minute=minute,
+        heap_mb=values["JSHeapUsedSize"] / 1e6,
+        renderer_mb=sum(one.memory_full_info().uss for one in renderers) / 1e6,
+        delays_ms=page.evaluate("window.delays.splice(0)"),
+        **counts,
+    )

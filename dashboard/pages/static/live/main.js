@@ -4,13 +4,13 @@ import { get, post, remove } from "../base/api.js";
 import { byId, el, format, replace } from "../base/dom.js";
 import { followEvents } from "../base/event_stream.js";
 import { bindKeys } from "../base/keys.js";
-import { notify, notifyError } from "../base/notices.js";
-import { gamesOf } from "./chart.js";
+import { notify } from "../base/notices.js";
+import { colourOf } from "./chart.js";
 import { addEntry, announce } from "./log.js";
 import { Tile } from "./tile.js";
+import { copyOf } from "./view.js";
 
 const REFRESH_MS = 10000; // of times such as "for 3 min"
-const EVENTS = ["tile", "change", "verdict", "failure", "removed", "reset"];
 const { compare } = new Intl.Collator("en", { numeric: true });
 const SORT_KEYS = {
   source: () => "",
@@ -22,40 +22,34 @@ const SORT_KEYS = {
 const tiles = new Map();
 const changed = new Set(); // tiles to render before the next paint
 let shown = []; // the tiles that match the filters, in order
-let isArranged = true;
-let large = null; // the tile in the dialog
+let large; // the tile in the dialog
 
-const [list, filters, input, dialog] = ["tiles", "filters", "sources", "large"].map(byId);
+const [list, filters, input, dialog, connection] = ["tiles", "filters", "sources", "large", "connection"].map(byId);
+const { state, game, sort, mismatch } = filters.elements;
 const tileOf = (node) => tiles.get(node.closest("[data-tile]")?.dataset.tile);
 const viewport = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
     const tile = tileOf(target);
-    if (!tile) continue;
-    tile.isVisible = isIntersecting;
-    schedule(tile, true);
+    if (tile) schedule(Object.assign(tile, { isVisible: isIntersecting }));
   }
 });
 
-/** Render a tile before the next paint, and arrange all tiles unless it stays `inPlace`. */
-function schedule(tile, inPlace = false) {
+function schedule(tile) {
   if (!changed.size) requestAnimationFrame(render);
   changed.add(tile);
-  isArranged &&= inPlace;
 }
 
 function render() {
   for (const tile of changed) if (tiles.has(tile.data.id)) tile.render();
   if (changed.has(large)) renderLarge();
   changed.clear();
-  if (!isArranged) arrange();
 }
 
 /** Show the tiles that match the filters, in the chosen order. */
 function arrange() {
-  isArranged = true;
-  const { state, game, sort, mismatch } = filters.elements;
   const key = SORT_KEYS[sort.value];
-  const all = [...tiles.values()].sort((a, b) => compare(key(a.data), key(b.data)) || compare(a.data.source, b.data.source));
+  const all = [...tiles.values()].sort(({ data: a }, { data: b }) => compare(key(a), key(b)) || compare(a.source, b.source));
+  const count = (test) => all.filter(({ data }) => test(data)).length;
   shown = all.filter(({ data }) => (!state.value || data.state === state.value) &&
     (!game.value || data.game?.id === game.value) && (!mismatch.checked || data.mismatch));
   const focused = document.activeElement;
@@ -66,12 +60,7 @@ function arrange() {
     if (id && ![...game.options].some(({ value }) => value === id)) game.add(new Option(name, id));
     tile.node.hidden = !shown.includes(tile);
   }
-  filters.hidden = !all.length;
-  byId("empty").hidden = all.length;
-  byId("none").hidden = shown.length || !all.length;
-  const count = (test) => all.filter(({ data }) => test(data)).length;
-  byId("counts").textContent = `${format.plural(all.length, "channel")} · ${count((data) => data.state === "live")} live · ` +
-    `${count((data) => data.mismatch)} declared otherwise`;
+  byId("counts").textContent = `${format.plural(all.length, "channel")} · ${count((data) => data.state === "live")} live · ${count((data) => data.mismatch)} declared otherwise`;
 }
 
 function addTile(data) {
@@ -80,7 +69,7 @@ function addTile(data) {
   tiles.set(data.id, tile);
   list.append(tile.node);
   viewport.observe(tile.node);
-  schedule(tile);
+  arrange();
 }
 
 function dropTile(id) {
@@ -91,14 +80,13 @@ function dropTile(id) {
   viewport.unobserve(tile.node);
   tile.node.remove();
   tiles.delete(id);
-  schedule(tile);
+  arrange();
 }
 
 async function addSources(sources) {
   const { added, refused } = await post("/watch", { sources });
   added.forEach(addTile);
-  const refusal = ({ source, message }) => el("p", { class: "banner danger" }, el("bdi", { text: source }), ": ", el("bdi", { text: message }));
-  replace(byId("refusals"), refused.map(refusal));
+  replace(byId("refusals"), refused.map((one) => copyOf("refusal", one)));
   input.value = refused.map(({ source }) => source).join("\n");
 }
 
@@ -108,31 +96,25 @@ async function removeTile(tile) {
   await remove(`/watch/${id}`);
   dropTile(id);
   next.focus();
-  notify(`${source} is not watched any more.`, { action: { label: "Undo", run: () => addSources([source]).catch(notifyError) } });
+  notify(`${source} is not watched any more.`, { action: { label: "Undo", run: () => addSources([source]) } });
 }
 
 function enlarge(tile) {
   large = tile;
   dialog.dataset.tile = tile.data.id;
+  dialog.querySelector("canvas").replaceWith(el("canvas", { aria: { hidden: true } })); // without the former one's frame
   renderLarge();
-  if (dialog.open) return;
-  dialog.showModal();
-  bindKeys([
-    { key: "ArrowLeft", label: "previous channel", run: ACTIONS.previous },
-    { key: "ArrowRight", label: "next channel", run: ACTIONS.next },
-  ], { scope: dialog });
+  if (!dialog.open) dialog.showModal();
 }
-
-const turn = (by) => enlarge(shown.at((shown.indexOf(large) + by) % shown.length) ?? large);
 
 function renderLarge() {
   large.render(dialog, true);
-  replace(byId("top"), large.top.map(({ name, confidence }) => el("li", {}, el("bdi", { class: "clip", text: name }),
-    el("meter", { value: confidence, aria: { label: name } }), el("span", { class: "number", text: format.percent(confidence, 1) }))));
-  replace(byId("legend"), gamesOf(large.data.history).map(({ name, colour }) =>
-    el("li", {}, el("span", { class: `dot ${colour}` }), " ", el("bdi", { text: name }))));
-  const entries = [...byId("log").children].filter((entry) => tileOf(entry) === large);
-  replace(byId("changes"), entries.map((entry) => entry.cloneNode(true)));
+  replace(byId("top"), large.top.map(({ id, name, confidence: bar }) => {
+    const entry = copyOf("probable", { name, bar, percent: format.percent(bar, 1) });
+    entry.firstChild.className = `dot ${colourOf(String(id))}`;
+    return entry;
+  }));
+  replace(byId("changes"), [...byId("log").children].filter((entry) => tileOf(entry) === large).map((entry) => entry.cloneNode(true)));
 }
 
 function onEvent(name, { tile: delta, event }) {
@@ -141,18 +123,18 @@ function onEvent(name, { tile: delta, event }) {
   const tile = tiles.get(delta.id);
   if (!tile) return delta.source && addTile(delta); // not what is left of a removed one
   tile.update(delta, event);
-  schedule(tile, !["state", "game", "mismatch"].some((key) => key in delta));
+  schedule(tile);
+  if ("state" in delta || "game" in delta || "mismatch" in delta) arrange();
   if (name === "tile") return;
   addEntry({ tile_id: delta.id, event });
   announce(event);
 }
 
-function onState(state) {
-  byId("connection").textContent = state;
-  byId("connection").dataset.state = state;
+function onState(text) {
+  connection.textContent = connection.dataset.state = text;
 }
 
-const follow = followEvents("/watch/events", EVENTS, onEvent, onState);
+const follow = followEvents("/watch/events", ["tile", "change", "verdict", "failure", "removed", "reset"], onEvent, onState);
 
 /** Read the whole wall, then follow its events from there. */
 async function load() {
@@ -162,7 +144,7 @@ async function load() {
     wall.streams.forEach(addTile);
     replace(byId("log"));
     log.entries.reverse().forEach(addEntry);
-    arrange();
+    list.ariaBusy = false;
     follow(wall.last_event_id);
   } catch {
     onState("Connection lost");
@@ -170,38 +152,35 @@ async function load() {
   }
 }
 
-const ACTIONS = {
-  enlarge,
-  remove: (tile) => removeTile(tile).catch(notifyError),
-  previous: () => turn(-1),
-  next: () => turn(1),
-};
-document.addEventListener("click", ({ target }) => {
+function turn(by) {
+  enlarge(shown.at((shown.indexOf(large) + by) % shown.length) ?? large);
+}
+
+const ACTIONS = { enlarge, remove: removeTile, previous: () => turn(-1), next: () => turn(1) };
+document.onclick = ({ target }) => {
   const tile = tileOf(target);
-  const action = target.closest("[data-do]")?.dataset.do ?? (target.matches(".tile canvas") && "enlarge");
+  const action = target.closest("[data-do]")?.dataset.do;
   if (target === dialog) dialog.close();
-  else if (tile) ACTIONS[action]?.(tile);
-});
-dialog.addEventListener("close", () => (large = null));
-byId("add").addEventListener("submit", (event) => {
+  else if (tile && action) ACTIONS[action](tile);
+};
+dialog.onclose = () => (large = undefined);
+dialog.onkeydown = ({ key }) => ACTIONS[{ ArrowLeft: "previous", ArrowRight: "next" }[key]]?.();
+byId("add").onsubmit = (event) => {
   event.preventDefault();
-  addSources(input.value.split(/[\n,]/).map((line) => line.trim()).filter(Boolean)).catch(notifyError);
-});
-input.addEventListener("keydown", (event) => {
+  addSources(input.value.match(/[^\s,]+/g) ?? []);
+};
+input.onkeydown = (event) => {
   if (event.key !== "Enter" || event.shiftKey) return;
   event.preventDefault();
   byId("add").requestSubmit();
-});
-filters.addEventListener("input", arrange);
-setInterval(() => tiles.forEach((tile) => schedule(tile)), REFRESH_MS);
+};
+filters.oninput = arrange;
+setInterval(() => tiles.forEach(schedule), REFRESH_MS);
 
-const focused = () => shown.findIndex(({ node }) => node.contains(document.activeElement));
-const move = (by) => shown.at((focused() + by) % shown.length)?.node.querySelector("button").focus();
+const focused = () => tileOf(document.activeElement);
 bindKeys([
   { key: "a", label: "add channels", run: () => input.focus() },
-  { key: "m", label: "mismatches only", run: () => filters.elements.mismatch.click() },
-  { key: "j", label: "next channel; Enter enlarges it", run: () => move(1) },
-  { key: "k", label: "previous channel", run: () => move(-1) },
-  { key: "Delete", label: "remove the channel", run: () => ACTIONS.remove(shown[focused()]), when: () => focused() >= 0 },
+  { key: "m", label: "mismatches only", run: () => mismatch.click() },
+  { key: "Delete", label: "remove the channel", run: () => removeTile(focused()), when: focused },
 ]);
 load();

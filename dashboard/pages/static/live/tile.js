@@ -1,13 +1,13 @@
 /** A tile of the wall: what one channel shows now. */
 
 import { format } from "../base/dom.js";
-import { colourOf, drawChart, learnName, spanOf } from "./chart.js";
+import { colourOf, drawChart, learnName } from "./chart.js";
 import { paint } from "./pictures.js";
 import { copyOf, fillIn } from "./view.js";
 
 const MAX_POINTS = 120;
 
-/** One channel: its data, its newest frame's most probable games, and its list item. */
+/** One channel: its data, the most probable games of its newest frame, and its list item. */
 export class Tile {
   data = { history: [] };
   top = [];
@@ -25,33 +25,27 @@ export class Tile {
     Object.assign(this.data, delta);
     if (point) this.data.history = [...this.data.history, point].slice(-MAX_POINTS);
     this.top = event?.top ?? this.top;
-    this.top.forEach(learnName);
-    learnName(this.data.game);
+    [...this.top, this.data.game].forEach(learnName);
   }
 
   /** Show the data in the list item, or in another view with such parts. */
   render(root = this.node, isVisible = this.isVisible) {
-    const { state, game, picture, history, mismatch } = this.data;
+    const { state, message, game, known, confidence, category, mismatch, since, frames, history, picture } = this.data;
+    const [canvas, chart, dot] = ["canvas", ".chart", ".dot"].map((name) => root.querySelector(name));
     Object.assign(root.dataset, { state, mismatch });
-    fillIn(root, this.texts());
-    root.querySelector(".dot").className = `dot ${colourOf(game?.id)}`;
-    paint(root.querySelector("canvas"), isVisible && picture);
-    drawChart(root.querySelector(".chart"), history);
-  }
-
-  texts() {
-    const { source, state, message, game, known, confidence, category, mismatch, since, frames, history } = this.data;
-    return {
-      source,
-      state,
-      message: state === "opening" ? "Waits for its first frame" : state === "live" ? "" : message,
+    drawChart(chart, history);
+    fillIn(root, {
+      ...this.data,
+      message: state === "live" ? "" : message,
       game: game?.name ?? (frames ? "Unknown game" : "No frame yet"),
       confidence: known ? format.percent(confidence) : "",
       declares: mismatch === false ? "As declared" : category ? "Declares" : "No category known",
       category: mismatch === false ? "" : category?.name,
       since: since && `for ${format.duration((Date.now() - new Date(since)) / 1000)}`,
-      frames: format.plural(frames, "frame"),
-      span: spanOf(history),
-    };
+      chart: chart.ariaLabel,
+    });
+    dot.className = `dot ${colourOf(game?.id)}`;
+    canvas.hidden = !picture;
+    paint(canvas, isVisible && picture);
   }
 }

@@ -1,6 +1,7 @@
-/** Views: copies of the page's templates, whose elements with data-text show values. */
+/** Views: copies of the page's templates, whose elements with data-text="name" show values[name]. */
 
 import { byId } from "../base/dom.js";
+import { notifyError } from "../base/notices.js";
 
 /** Return a copy of the template `id`, filled in. */
 export function copyOf(id, values = {}) {
@@ -9,10 +10,18 @@ export function copyOf(id, values = {}) {
   return node;
 }
 
-/** Set the text of each element with data-text="name" to values[name]. */
+/** Set the texts, and the values of meters. */
 export function fillIn(root, values) {
   for (const node of root.querySelectorAll("[data-text]")) {
-    const text = String(values[node.dataset.text] ?? "");
-    if (node.textContent !== text) node.textContent = text;
+    const value = values[node.dataset.text] ?? "";
+    if (node.localName === "meter") node.value = value;
+    else if (node.textContent !== String(value)) node.textContent = value;
   }
 }
+
+// A request failed that nothing else waits for.
+onunhandledrejection = (event) => {
+  if (event.reason.status === undefined) return;
+  event.preventDefault();
+  notifyError(event.reason);
+};
