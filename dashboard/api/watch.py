@@ -85,7 +85,8 @@ async def stream_events(
     docs/events.schema.json that changed it, or null. A tile with an unknown id is new and whole. `point` is to be
     appended to its `history`. The names are those of the events, with `tile` for frames (at most one a second and
     tile); `removed`; and `reset`, after which the client reads `GET /watch` again: the events that it lacks are gone.
-    Without `after` and Last-Event-ID the stream begins with the next event.
+    Without `after` and Last-Event-ID the stream begins with the next event. The WebSocket `/api/v1/watch/socket?after=`
+    sends the same, each event as `{"id", "event", "data"}`; it takes no messages.
     """
     log = services.watch.log
     return EventStream(log, last_event_id or after or log.last_id)
