@@ -37,7 +37,8 @@ _Offset = Annotated[int, Query(ge=0, le=10**9, description="place of the first o
 def show_dataset(services: ServicesDep) -> Response:
     """Return games, languages and kinds with their frames, and whether the database answers."""
     dataset = services.dataset
-    summary, index = dataset.summary(), dataset.index
+    index = dataset.index
+    summary = dataset.summary(index)
     removed = dataset.store.removed_games()
     games = (
         {"id": str(one.game.id), "name": one.game.name, "frames": one.frames, "streamers": one.streamers}

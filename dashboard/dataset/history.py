@@ -29,7 +29,6 @@ class ChangeSummary:
     moved: int  # files that went to another game, or back
     trashed: int  # files that went to the trash
     undoes: str
-    is_done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class ChangeHistory:
 def summarise(change: Change) -> ChangeSummary:
     """Return a change without its moves."""
     moved = len(change.moves) - change.trashed
-    return ChangeSummary(change.id, change.time, change.summary, moved, change.trashed, change.undoes, change.is_done)
+    return ChangeSummary(change.id, change.time, change.summary, moved, change.trashed, change.undoes)
 
 
 def _newest_first(path: str) -> tuple[int, str]:

@@ -86,4 +86,4 @@ class NewGame(BaseModel):
 
     model_config = example(name="Chess")
 
-    name: str = Field(min_length=1, max_length=200)
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]

@@ -24,7 +24,8 @@ _FRAME: dict[str, Any] = {
     "suspect": True,
     "suggested": "7",
 }
-_CHANGE = {
+_GROUP: dict[str, Any] = {"game_id": "509658", "login": "ann", "start": 0, "count": 15, "suspicion": 0.83}
+_CHANGE: dict[str, Any] = {
     "id": _CHANGE_ID,
     "time": _TIME,
     "summary": "moved: 12 frames to Chess",
@@ -33,7 +34,7 @@ _CHANGE = {
     "undoes": "",
     "is_undone": False,
 }
-_TRASHED = {
+_TRASHED: dict[str, Any] = {
     "path": _PATH,
     "game_id": "509658",
     "login": "ann",
@@ -144,7 +145,7 @@ class PathWindow(BaseModel):
 class GroupEntry(BaseModel):
     """Frames of one stream that follow each other."""
 
-    model_config = example(game_id="509658", login="ann", start=0, count=15, suspicion=0.83)
+    model_config = example(**_GROUP)
 
     game_id: str
     login: str
@@ -155,6 +156,8 @@ class GroupEntry(BaseModel):
 
 class GroupList(BaseModel):
     """All groups of an order."""
+
+    model_config = example(version=1764152100000, total=15, groups=[_GROUP])
 
     version: int
     total: int = Field(description="number of frames")
@@ -202,6 +205,8 @@ class ChangeEntry(BaseModel):
 
 class ChangeList(BaseModel):
     """The latest changes."""
+
+    model_config = example(changes=[_CHANGE])
 
     changes: list[ChangeEntry] = Field(description="newest first")
 

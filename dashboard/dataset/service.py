@@ -66,6 +66,16 @@ class DatasetService:
         self._wait()
         return self._follower.index
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the dataset was read once: until then `index` waits."""
+        return self._follower.loaded.is_set()
+
+    @property
+    def current(self) -> DatasetIndex:
+        """The index as it is, for those who do not look at it: it does not keep the rounds going."""
+        return self._follower.index
+
     def follow(self) -> None:
         """Bring the index up to date now, not only in the next round."""
         self._follower.follow()
@@ -84,12 +94,12 @@ class DatasetService:
         """Return the positions of the frames that match, in order, int32 (m,). Raises DatasetError: no features."""
         return self._cache.positions(index, query)
 
-    def summary(self) -> DatasetSummary:
+    def summary(self, index: DatasetIndex) -> DatasetSummary:
         """Return the numbers of the dataset's games."""
-        index = self.index
-        if self._summary is None or self._summary.version != index.version:
-            self._summary = summarise_frames(index)
-        return self._summary
+        summary = self._summary
+        if summary is None or summary.version != index.version:
+            summary = self._summary = summarise_frames(index)
+        return summary
 
     def neighbours(self, index: DatasetIndex, position: int, wait_s: float) -> list[tuple[int, float]] | None:
         """Return the most similar frames; None: their features are still being read after `wait_s` seconds."""
@@ -157,7 +167,9 @@ class DatasetService:
     def _run(self) -> None:
         """Follow the dataset while anyone looks."""
         while not self._stop.is_set():
-            self._follower.follow()
+            # In the middle of a change of our own, files and rows have moved and the index has not.
+            if not self._changing.locked():
+                self._follower.follow()
             self._stop.wait(_INTERVAL_S)
             self._wake.clear()
             if time.monotonic() - self._used_at > _IDLE_S:

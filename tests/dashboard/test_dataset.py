@@ -18,13 +18,13 @@ API = "/api/v1/dataset"
 FIRST, LAST = "2026-11-02T12:00:00.000Z", "2026-11-02T23:01:30.000Z"
 
 
-def _get(client: TestClient, path: str, **params: object) -> dict[str, Any]:
+def _get(client: TestClient, path: str, **params: Any) -> dict[str, Any]:
     response = client.get(f"{API}{path}", params=params)
     assert response.status_code == 200, response.text
     return response.json()
 
 
-def _paths(client: TestClient, **params: object) -> list[str]:
+def _paths(client: TestClient, **params: Any) -> list[str]:
     frames = _get(client, "/frames", **({"limit": 500} | params))["frames"]
     assert _get(client, "/paths", **params)["paths"] == [frame["path"] for frame in frames]
     return [frame["path"] for frame in frames]
@@ -68,7 +68,7 @@ def test_dataset_has_the_numbers_of_games_languages_and_the_check(small_dataset:
     assert state["checked_at"] is not None
 
 
-FILTERS: list[tuple[dict[str, object], tuple[int, ...], tuple[str, ...]]] = [
+FILTERS: list[tuple[dict[str, Any], tuple[int, ...], tuple[str, ...]]] = [
     ({}, ALL, ("ann", "ben", "cat")),
     ({"game": ["7", str(LARGE.id)]}, (CHESS.id, LARGE.id), ("ann", "ben", "cat")),
     ({"login": "ben"}, ALL, ("ben",)),

@@ -21,7 +21,7 @@ def _post(client: TestClient, path: str, **body: Any) -> dict[str, Any]:
     return found
 
 
-def _listed(client: TestClient, **params: object) -> list[str]:
+def _listed(client: TestClient, **params: Any) -> list[str]:
     found: list[str] = client.get(f"{API}/paths", params=params).json()["paths"]
     return found
 
@@ -154,6 +154,7 @@ def test_invalid_changes_are_refused_and_change_nothing(small_dataset: SmallData
         assert client.post(f"{API}/changes", json=body).status_code == status, body
     assert client.post(f"{API}/changes/20260101-000000-000000/undo").status_code == 409
     assert client.post(f"{API}/changes/..%2f..%2fx/undo").status_code in {404, 422}
+    assert client.post(f"{API}/games", json={"name": " \n"}).status_code == 422
     assert len(_check(small_dataset, client)) == 120
     assert client.get(f"{API}/changes").json()["changes"] == []
 
