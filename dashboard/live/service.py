@@ -23,7 +23,6 @@ from dashboard.live.event_log import EventLog
 from dashboard.live.tile import Tile
 from data.errors import SettingsError, ToolkitError
 from data.memory import trim_periodically
-from data.twitch.addresses import canonical
 from recognition.events import Event, FrameClassified, GameChanged, VerdictReached, as_json, now
 from recognition.sources import normalise
 
@@ -104,7 +103,7 @@ class WatchService:
         added, refused = [], []
         with self._changing:
             for source in sources:
-                name = normalise(canonical(source))
+                name = normalise(source)
                 if obstacle := self._obstacle(name):
                     refused.append((source, obstacle))
                 else:
