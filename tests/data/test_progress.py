@@ -53,6 +53,18 @@ def test_frames_that_are_missing_for_until_are_shown_with_the_time_left():
     assert "; 0 frames missing; 2 streams tried" in display.totals()
 
 
+def test_steps_are_frames_or_with_a_time_limit_only_seconds():
+    """A program that shows a bar gets what is done and the total, None without any limit."""
+    stats = CollectionStats(frames=Counter({"Doom": 5}))
+    assert ProgressDisplay(stats, "").steps() == (5, None)
+    assert ProgressDisplay(stats, "", frames=10, minutes=1).steps() == (5, 10)
+    display = ProgressDisplay(stats, "", minutes=1)
+    display._started_at -= 600
+    assert display.steps() == (60, 60)
+    stats.missing = 3
+    assert display.steps() == (5, 8)
+
+
 def test_the_limit_that_ends_the_run_first_gives_the_time_left():
     """With --frames, --minutes and --until the shortest time is shown."""
     stats = CollectionStats(frames=Counter({"Doom": 5}), missing=10**6)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 
+from model.terminal.progress import make_progress
 from tests.model.conftest import ROOT
 from tests.pseudo_terminal import PseudoTerminal
 
@@ -39,6 +41,18 @@ def test_progress_without_a_terminal_or_with_quiet_shows_nothing():
     assert (done.stdout, done.stderr) == ("", "warning: something happened\n")
     with PseudoTerminal([sys.executable, "-c", WORK.format(quiet=True, wait="")], os.environ, 80, 10) as terminal:
         assert [line for line in terminal.finish() if line] == ["warning: something happened"]
+
+
+def test_progress_into_a_file_shows_what_is_done_to_other_programs(tmp_path):
+    """The file holds text, done and total, of the block's end too; one that cannot be written costs nothing."""
+    file = tmp_path / "progress.json"
+    with make_progress(quiet=True, file=str(file))("features", 40) as advance:
+        assert json.loads(file.read_text()) == {"text": "features", "done": 0, "total": 40}
+        advance(3)
+        advance(4)
+    assert json.loads(file.read_text()) == {"text": "features", "done": 7, "total": 40}
+    with make_progress(quiet=False, file=str(tmp_path / "missing" / "progress.json"))("steps", None) as advance:
+        advance(1)
 
 
 def test_native_log_drops_information_and_keeps_errors(capfd):
