@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _SCREENS = 7  # loads of the page
 _FILTERS = 10
-_MOVED = 1000
+_MOVED, _MOVES = 1000, 3
 # Resolves to the milliseconds since `start` when every visible tile has its picture.
 _SETTLED = """async ({top, start}) => {
   const grid = document.getElementById("grid");
@@ -62,9 +62,12 @@ def main(argv: list[str] | None = None) -> int:
         make_dataset(Settings(_env_file=None, download_path=folder), args.frames)
         with _server(folder) as url, _chromium() as browser:
             print(f"{args.frames:,} frames, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, 1440 x 900")
-            for name, times in _measure(browser, url, args.jumps).items():
+            for name, times in _measure(browser, url, args.jumps):
                 worst = sorted(times)[max(0, round(0.95 * len(times)) - 1)]
-                print(f"  {name:<28} median {statistics.median(times):7.0f} ms   p95 {worst:7.0f} ms   n {len(times)}")
+                print(
+                    f"  {name:<28} median {statistics.median(times):7.0f} ms   p95 {worst:7.0f} ms   n {len(times)}",
+                    flush=True,
+                )
     return 0
 
 
@@ -90,33 +93,35 @@ def _chromium() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
 
 
-def _measure(browser: Browser, url: str, jumps: int) -> dict[str, list[float]]:
-    """Return the milliseconds of what a user does, by its name."""
-    results: dict[str, list[float]] = {"first screen": []}
+def _measure(browser: Browser, url: str, jumps: int) -> Iterator[tuple[str, list[float]]]:
+    """Yield the name of what a user does, and the milliseconds of each time."""
+    screens = []
     for _ in range(1 + _SCREENS):
         page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
         page.goto(f"{url}/dataset", wait_until="commit")
-        results["first screen"].append(page.evaluate(_SETTLED, {"top": None, "start": 0}))
+        screens.append(page.evaluate(_SETTLED, {"top": None, "start": 0}))
+    yield "first screen", screens[1:]  # server and browser were cold at first
     rng = random.Random(0)
-    results["first screen"].pop(0)  # the server and the browser were cold
-    results["jump"] = [page.evaluate(_SETTLED, {"top": rng.random(), "start": None}) for _ in range(jumps)]
-    results["filter by a game"] = [_filter(page, at) for at in range(_FILTERS)]
-    page.get_by_role("button", name="Remove the filters").click()
-    results |= {f"{_MOVED:,} frames moved": [], f"{_MOVED:,} frames undone": []}
-    for _ in range(3):
-        moved, undone = _move(page)
-        results[f"{_MOVED:,} frames moved"].append(moved)
-        results[f"{_MOVED:,} frames undone"].append(undone)
-    return results
+    yield "jump", [page.evaluate(_SETTLED, {"top": rng.random(), "start": None}) for _ in range(jumps)]
+    yield "filter by a game", [_filter(page, at) for at in range(_FILTERS)]
+    _clear_filters(page)
+    moved, undone = zip(*(_move(page) for _ in range(_MOVES)), strict=True)
+    yield f"{_MOVED:,} frames moved", list(moved)
+    yield f"{_MOVED:,} frames undone", list(undone)
+
+
+def _clear_filters(page: Page) -> None:
+    """Remove the filters, and wait for the frames."""
+    if page.locator("#clear").is_visible():
+        page.locator("#clear").click()
+        page.wait_for_selector("#clear", state="hidden")
+    page.evaluate(_SETTLED, {"top": 0, "start": None})
 
 
 def _filter(page: Page, at: int) -> float:
     """Choose another game only; return the milliseconds until its frames are shown."""
-    count, clear = page.locator("#count"), page.get_by_role("button", name="Remove the filters")
-    if clear.is_visible():
-        clear.click()
-        page.wait_for_selector("#clear", state="hidden")
-        page.evaluate(_SETTLED, {"top": 0, "start": None})
+    _clear_filters(page)
+    count = page.locator("#count")
     before = count.inner_text()
     start = page.evaluate("performance.now()")
     page.locator("input[name=game]").nth(at).click()
@@ -127,9 +132,8 @@ def _filter(page: Page, at: int) -> float:
 
 def _move(page: Page) -> tuple[float, float]:
     """Move frames to another game by keys, undo it; return the milliseconds of both, from the key to the notice."""
-    tiles = page.locator(".tile[aria-posinset]")
     page.evaluate(_SETTLED, {"top": 0, "start": None})
-    tiles.first.click()
+    page.locator('.tile[aria-posinset="1"]').click()
     page.keyboard.press("g")
     page.get_by_label("Its place").fill(str(_MOVED))
     page.keyboard.press("Enter")

@@ -19,7 +19,7 @@ export class Grid {
   #headed = []; // groups whose headings are there
   #press = 0; // timer of a touch; null after a long press
 
-  /** nameOf(id): name of a game. open(index), select(index, "set" | "toggle" | "range"): what pointers ask for. */
+  /** open(index), select(index, "set" | "toggle" | "range"): what pointers ask for. */
   constructor(selection, nameOf, open, select) {
     Object.assign(this, { selection, nameOf, open, select });
     scroller.addEventListener("scroll", () => this.frames && this.render(), { passive: true });
@@ -45,7 +45,7 @@ export class Grid {
     Object.assign(this, { frames, total, groups });
     this.#layout = new Layout(list.clientWidth, this.tile, total, groups);
     space.style.height = `${Math.min(MAX_HEIGHT, this.#layout.height)}px`;
-    if (top !== -1) this.#scrollTo(top === null ? 0 : this.#layout.place(top).y - offset);
+    if (top !== -1) this.#top = top === null ? 0 : this.#layout.place(top).y - offset;
     const found = frames.indexOf(path);
     this.active = Math.max(0, Math.min(top === null ? 0 : found < 0 ? this.active : found, total - 1));
     this.render();
@@ -59,7 +59,7 @@ export class Grid {
     if (this.frames) this.show(this.frames, this.total, this.groups, top > 0 ? first : -1);
   }
 
-  /** Return the visible part: its top and height in the layout, and its frames [first, last). */
+  /** The visible part: its top and height in the layout, its frames [first, last). */
   view() {
     const { scrollTop, clientHeight: height } = scroller;
     const top = scrollTop * this.#scale;
@@ -68,21 +68,22 @@ export class Grid {
     return { top, height, first, last };
   }
 
-  /** Make a frame the active one, scroll to it, and give it the focus. */
+  /** Scroll to a frame, and give it the focus. */
   activate(index) {
     if (!this.total) return;
     this.active = Math.max(0, Math.min(index, this.total - 1));
     const { top, height } = this.view();
     const { y } = this.#layout.place(this.active);
     const { heading, step } = this.#layout;
-    if (y - heading < top) this.#scrollTo(y - heading);
-    else if (y + step > top + height) this.#scrollTo(y + step - height);
+    if (y - heading < top) this.#top = y - heading;
+    else if (y + step > top + height) this.#top = y + step - height;
     this.render();
     this.#tiles.get(this.active).focus({ preventScroll: true });
   }
 
-  neighbour(key) {
-    return this.#layout.neighbour(this.active, key, scroller.clientHeight);
+  /** Go where a key leads. */
+  step(key) {
+    this.activate(this.#layout.neighbour(this.active, key, scroller.clientHeight));
   }
 
   get group() {
@@ -158,8 +159,8 @@ export class Grid {
     return Object.assign(box, { group });
   }
 
-  #scrollTo(top) {
-    scroller.scrollTop = top / this.#scale;
+  set #top(y) {
+    scroller.scrollTop = y / this.#scale;
   }
 
   /** How many pixels of the layout one pixel of the scroll bar stands for. */
@@ -169,18 +170,15 @@ export class Grid {
   }
 
   #pointerDown({ pointerType, target }) {
-    const { index } = target.closest(".tile") ?? {};
-    this.#press = 0;
-    if (pointerType !== "touch" || index === undefined) return;
-    this.#press = setTimeout(() => {
+    this.#press = pointerType === "touch" ? setTimeout(() => {
       this.#press = null;
-      this.#choose(index, "toggle");
-    }, LONG_PRESS_MS);
+      this.#choose(target.closest(".tile").index, "toggle");
+    }, LONG_PRESS_MS) : 0;
   }
 
   #click({ target, pointerType, ctrlKey, metaKey, shiftKey }) {
-    const { index } = target.closest(".tile") ?? {};
-    if (index === undefined || this.#press === null) return;
+    if (this.#press === null) return;
+    const { index } = target.closest(".tile");
     const isTouch = pointerType === "touch";
     const isToggle = ctrlKey || metaKey || target.matches(".tile-mark") || (isTouch && this.selection.count);
     if (isTouch && !isToggle) this.open(index);

@@ -21,6 +21,7 @@ let [query, openAtFirst] = readAddress();
 let frames = null;
 let version = 0;
 let loads = 0;
+let latest;
 let ranges = 0;
 
 const selection = new Selection(showSelection);
@@ -34,14 +35,17 @@ const actions = new Actions(async () => {
 });
 
 /** Load and show the frames of the query; isStaying: where the user is now. */
-async function load(isStaying) {
-  const current = ++loads;
+function load(isStaying) {
+  return (latest = show(isStaying, ++loads));
+}
+
+async function show(isStaying, current) {
   const next = new Frames(query, onPage, notifyError);
   try {
     const top = isStaying ? await next.find(...anchors()) : null;
     const groups = query.sort === "stream" ? get("/dataset/groups", query) : null;
     const [summary, page, answer] = await Promise.all([get("/dataset"), next.load(top < 0 ? grid.view().first : top), groups]);
-    if (current !== loads) return;
+    if (current !== loads) return latest;
     frames?.close();
     frames = next;
     version = summary.version;
@@ -160,7 +164,7 @@ function showLike() {
 
 async function step(key, isRange) {
   if (isRange && !selection.count) await select(grid.active, "set");
-  grid.activate(grid.neighbour(key));
+  grid.step(key);
   if (isRange) select(grid.active, "range");
 }
 
