@@ -32,7 +32,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     for part in _PARTS:
-        app.include_router(part.router, prefix=API)
+        app.include_router(part.router, prefix=API, responses=problems.problems(422))
     app.include_router(metrics.router)
     app.include_router(routes.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from dashboard.services import Services
 
 
-async async def get_services(connection: HTTPConnection) -> Services:  # a plain function would take a thread
+async def get_services(connection: HTTPConnection) -> Services:  # a plain function would take a thread
     """Return the services of the app that handles this request or WebSocket."""
     services = connection.app.state.services
     assert isinstance(services, Services)
