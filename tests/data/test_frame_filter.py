@@ -70,8 +70,9 @@ def text(image: np.ndarray, left: int, top: int, size: int, colour: int = 255) -
 def first_frames(file) -> list[bytes]:
     """Return the first frame of each two seconds of a clip."""
     with av.open(str(file)) as clip:
-        every = round(2 * clip.streams.video[0].average_rate)
-        pictures = [f for number, f in enumerate(clip.decode(video=0)) if number % every == 0]
+        rate = clip.streams.video[0].average_rate
+        clip.streams.video[0].codec_context.skip_frame = "NONREF"  # none of the first frames
+        pictures = [frame for frame in clip.decode(video=0) if round(frame.time * rate) % (2 * rate) == 0]
     return [encode_jpeg(resize_by_area(p.to_ndarray(format="rgb24"), IMG_SIZE), 95) for p in pictures]
 
 
