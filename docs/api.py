@@ -15,6 +15,7 @@ from dashboard.services import make_services
 
 PAGE = Path(__file__).resolve().with_suffix(".md")
 BEGIN, END = "<!-- operations: made by python -m docs.api -->", "<!-- end of operations -->"
+_WIDTH = 110  # characters of a line of JSON
 _METHODS = ("get", "post", "put", "delete")
 
 
@@ -88,7 +89,21 @@ def _example(api: dict[str, Any], title: str, media_type: str, body: dict[str, A
     if "json" not in media_type or example is None:
         yield from ("", f"{title}: `{media_type}`.")
         return
-    yield from ("", f"{title}:", "", "```json", json.dumps(example, indent=2, ensure_ascii=False), "```")
+    yield from ("", f"{title}:", "", "```json", _json(example), "```")
+
+
+def _json(value: Any, indent: str = "") -> str:
+    """Return JSON in few lines: what fits into one is not broken."""
+    text = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(text) <= _WIDTH or not isinstance(value, (dict, list)):
+        return text
+    inner = f"{indent}  "
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key)}: {_json(item, inner)}" for key, item in value.items()]
+    else:
+        items = [_json(item, inner) for item in value]
+    begin, end = "{}" if isinstance(value, dict) else "[]"
+    return f"{begin}\n{inner}" + f",\n{inner}".join(items) + f"\n{indent}{end}"
 
 
 def _resolved(api: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
