@@ -6,23 +6,25 @@ The names are those of recognition.outputs.prometheus where both count the same.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import suppress
 from typing import Any
 
+import prometheus_client
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
-    Counter,
     Histogram,
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from dashboard.jobs.service import SURVEYS, WORK
 from dashboard.services import Services
 from data.errors import ToolkitError
 
@@ -39,7 +41,7 @@ class RequestMetrics:
     def __init__(self, app: Callable[..., Awaitable[None]], registry: CollectorRegistry) -> None:
         self._app = app
         labels = ["method", "route"]
-        self._count = Counter(
+        self._count = prometheus_client.Counter(
             "requests", "Answered requests.", [*labels, "status"], namespace="twitchcategory", registry=registry
         )
         self._seconds = Histogram(
@@ -111,12 +113,29 @@ def get_metrics(request: Request) -> Response:
 
 
 def _dataset(services: Services) -> Iterator[Metric]:
-    return iter(())
+    if not services.dataset.is_loaded:  # a scrape does not wait
+        return
+    summary = services.dataset.summary(services.dataset.current)
+    yield _gauge("dataset_frames", "Frames of the dataset.", summary.frames)
+    yield _gauge("dataset_games", "Games of the dataset.", len(summary.games))
+    yield _gauge("database_up", "1 while the database answers.", not services.dataset.outage)
 
 
 def _wall(services: Services) -> Iterator[Metric]:
-    return iter(())
+    states = Counter(tile["state"] for tile in services.watch.tiles()[0])
+    metric = GaugeMetricFamily("twitchcategory_wall_channels", "Watched channels.", labels=["state"])
+    for state, count in sorted(states.items()):
+        metric.add_metric([state], count)
+    yield metric
 
 
 def _jobs(services: Services) -> Iterator[Metric]:
-    return iter(())
+    states = Counter((job.kind, job.state) for job in services.jobs.jobs(WORK + SURVEYS))
+    metric = GaugeMetricFamily("twitchcategory_jobs", "Jobs that are not deleted.", labels=["kind", "state"])
+    for (kind, state), count in sorted(states.items()):
+        metric.add_metric([kind, state], count)
+    yield metric
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"twitchcategory_{name}", text, value)

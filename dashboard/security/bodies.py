@@ -15,7 +15,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 UPLOAD = "/api/v1/recognitions/upload"
-MAX_UPLOAD_BYTES, MAX_JSON_BYTES = 64 << 20, 1 << 20
+MAX_BYTES = 1 << 20
+_MAX_BYTES_OF = {UPLOAD: 64 << 20, "/api/v1/dataset/changes": 4 << 20}  # paths of 50,000 frames
 _MAX_DEPTH = 32
 _CHUNK_S = 10.0  # between two parts of a body
 _MIN_BYTES_PER_S = 16 << 10  # on average, after _CHUNK_S
@@ -58,7 +59,7 @@ def has_body(asked: Asked) -> bool:
 
 def limit_bytes(asked: Asked) -> int:
     """Return the largest size of this request's body."""
-    return MAX_UPLOAD_BYTES if asked.path == UPLOAD else MAX_JSON_BYTES
+    return _MAX_BYTES_OF.get(asked.path, MAX_BYTES)
 
 
 class BoundedBody:

@@ -21,13 +21,10 @@ from dashboard.security.rates import Attempts, Bucket
 from dashboard.security.requests import Asked, Refusal
 from dashboard.security.sessions import Session, Sessions
 from dashboard.security.sources import AllowedSources
-from dashboard.security.tokens import new_token
 from data.errors import SettingsError
 
 if TYPE_CHECKING:
     from config import Settings
-
-__all__ = ["Security", "cookie_names", "install", "new_token"]
 
 _OPEN_PATHS = frozenset({"/login", "/api/v1/session", "/favicon.ico"})
 _STATIC = "/static/"

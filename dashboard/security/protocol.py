@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 from typing import Any
 
@@ -15,15 +16,21 @@ _MAX_CONNECTIONS, _MAX_OF_CLIENT = 256, 64  # of all; of one address of another 
 _REQUEST_S = 10.0  # until the headers of a request have arrived
 _STALL_S = 30.0  # until a client reads more of a response
 _KEEP_ALIVE_S = 15
+_MAX_HEADER_BYTES = 48 << 10
+_MIN_CHUNK_BYTES, _MAX_SMALL_CHUNKS = 512, 1000  # of a body; larger chunks make up for smaller ones
 _MAX_FRAGMENTS = 64  # of a WebSocket's message
+
+
+log = logging.getLogger(__name__)
 
 
 def server_options() -> dict[str, Any]:
     """Return the arguments of uvicorn.Config that the limits need."""
+    log.setLevel(logging.ERROR)  # of invalid requests uvicorn warns: a flood of them would fill the log
     return {
         "http": BoundedHttp,
         "ws": BoundedSocket,
-        "h11_max_incomplete_event_size": 48 << 10,
+        "h11_max_incomplete_event_size": _MAX_HEADER_BYTES,
         "ws_max_size": 64 << 10,
         "ws_per_message_deflate": False,  # a small message may decompress to a large one
         "timeout_keep_alive": _KEEP_ALIVE_S,
@@ -51,11 +58,36 @@ class _Stall:
             self._timer = None
 
 
+class _Connection(h11.Connection):
+    """Parser of requests that stops at a body of tiny chunks: each one costs as much as a large one."""
+
+    def __init__(self, max_incomplete_event_size: int) -> None:
+        super().__init__(h11.SERVER, max_incomplete_event_size)
+        self._chunks = 0
+        self.is_exceeded = False
+
+    def next_event(self) -> Any:
+        """Return the next event; NEED_DATA for ever after too many chunks."""
+        if self.is_exceeded:
+            return h11.NEED_DATA
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._chunks = 0
+        elif isinstance(event, h11.Data):
+            self._chunks += 1 - len(event.data) // _MIN_CHUNK_BYTES
+            self.is_exceeded = self._chunks > _MAX_SMALL_CHUNKS
+        return event
+
+
 class BoundedHttp(H11Protocol):
     """HTTP/1.1 of clients that send a whole request in time and read its response; too many are turned away."""
 
+    conn: _Connection
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.conn = _Connection(self.config.h11_max_incomplete_event_size or _MAX_HEADER_BYTES)
+        self.logger = log
         self._request, self._stall = _Stall(), _Stall()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -78,6 +110,8 @@ class BoundedHttp(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Take a part of a request."""
         super().data_received(data)
+        if self.conn.is_exceeded:
+            self.transport.abort()
         answered = self.cycle is None or self.cycle.response_complete
         is_part = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
         # The rest of a body that nobody waits for any more must end in time, too.
@@ -121,6 +155,12 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         self._stall.end()
         if not self.read_paused:
             self.transport.resume_reading()
+
+    async def send(self, message: Any) -> None:
+        """Send a message of the app; take a refusal for a complete handshake, or uvicorn logs an error for each one."""
+        await super().send(message)
+        refused = message["type"] == "websocket.http.response.body" and not message.get("more_body")
+        self.handshake_complete = self.handshake_complete or refused
 
     def handle_cont(self, event: Any) -> None:
         """Take a fragment of a message."""
