@@ -19,7 +19,8 @@ from typing import Any
 
 import httpx
 import psutil
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from tests.dashboard.conftest import BROWSERS
 
@@ -55,7 +56,7 @@ class PageSample:
 class _DevTools:
     """A connection to a page. Events are discarded."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Connection) -> None:
         self._socket, self._count = socket, 0
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:

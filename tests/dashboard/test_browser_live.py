@@ -22,7 +22,10 @@ pytestmark = pytest.mark.xdist_group("browser")
 
 HOSTILE = '<img src=x onerror="alert(1)"> اللعبة'
 SWITCH_S = 600.0  # after the start of the stand-in's clock
-PHONE = {"width": 390, "height": 844}
+HIDE = """(isHidden) => {
+  Object.defineProperty(document, "hidden", { value: isHidden, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
 # Milliseconds from each change's time to its entry in the log.
 WATCH_LOG = """() => {
   window.delays = [];
@@ -96,7 +99,7 @@ def test_wall_with_a_live_a_lying_and_an_offline_channel_follows_them(page: Page
     assert page.locator("#tiles > li:visible").count() == 2
     page.uncheck("text=Mismatches only")
     assert axe(page) == []
-    page.set_viewport_size(PHONE)
+    page.set_viewport_size({"width": 390, "height": 844})
     assert axe(page) == []
 
     page.click(f"{tile(page, 'bright')} canvas")
@@ -112,7 +115,7 @@ def test_wall_with_a_live_a_lying_and_an_offline_channel_follows_them(page: Page
     assert page.locator("#tiles > li").count() == 2
 
 
-def test_wall_whose_connection_is_cut_resumes(page: Page, server: RunningServer, browser_errors: BrowserErrors):
+def test_wall_after_a_cut_or_hidden_resumes(page: Page, server: RunningServer, browser_errors: BrowserErrors):
     """What happened meanwhile comes once, as text; what is too old to be sent again makes the page read the wall."""
     browser_errors.allowed.append("ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE|status of 503")
     log = server.services.watch.log
@@ -128,10 +131,18 @@ def test_wall_whose_connection_is_cut_resumes(page: Page, server: RunningServer,
     assert page.text_content("#tiles strong") == HOSTILE
     assert page.locator("#tiles img").count() == 0
 
+    page.evaluate(HIDE, True)
+    page.wait_for_selector("#connection:text-is('Paused')")
+    log.append("removed", {"id": planted.id})
+    log.append("tile", planted.whole() | {"id": "other", "source": "other"})
+    page.evaluate(HIDE, False)
+    page.wait_for_selector(tile(page, "other"))
+    assert page.locator("#tiles > li").count() == 1
+
     log.closed = True
     page.wait_for_selector("#connection:text-is('Connection lost')")
     for _ in range(5000):  # more than the log holds
-        log.append("tile", {"id": planted.id})
+        log.append("tile", {"id": "other"})
     log.closed = False
     page.wait_for_selector("#tiles > li", state="detached")
     page.wait_for_selector("#empty")
@@ -165,7 +176,7 @@ def test_survey_of_the_top_streams_fills_a_table(page: Page):
     page.wait_for_selector("#caption:text-is('Streams 1 to 1 of 1')")
     assert HOSTILE in page.locator("#results bdi").all_text_contents()
     assert axe(page) == []
-    page.set_viewport_size(PHONE)
+    page.set_viewport_size({"width": 390, "height": 844})
     assert axe(page) == []
     page.click("#delete")
     page.click("dialog button[value=yes]")

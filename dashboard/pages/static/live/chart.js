@@ -3,6 +3,7 @@
 import { format, svg } from "../base/dom.js";
 
 const SHORTEST_S = 60; // the least time that a chart spans
+const COLOURS = 16;
 const GAP_S = 30; // an outage: no line across it
 const names = new Map([[null, "Unknown"]]);
 const colours = new Map([[null, "unknown"]]);
@@ -12,7 +13,7 @@ export const learnName = (game) => game && names.set(String(game.id), game.name)
 
 /** Return the class of a game's colour: by the order in which games appear on this page. */
 export function colourOf(id = null) {
-  if (!colours.has(id)) colours.set(id, `colour-${colours.size % 8}`);
+  if (!colours.has(id)) colours.set(id, `colour-${1 + (colours.size % COLOURS)}`);
   return colours.get(id);
 }
 
