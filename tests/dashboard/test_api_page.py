@@ -1,4 +1,4 @@
-"""docs/api.md: the operations are those of the app, and the client in it works."""
+"""docs/api.md lists the operations of the app."""
 
 from __future__ import annotations
 
