@@ -33,6 +33,7 @@ import psutil
 from benchmarks._dashboard_dataset import make_dataset
 from config import Settings
 from data.factories import make_frame_store, open_catalog, open_changes
+from data.storage.folder_scan import CHANGES_FOLDER
 
 _API = "/api/v1/dataset"
 _JUMPS, _WINDOW, _VISIBLE = 100, 200, 60  # windows; frames in one; pictures on a screen
@@ -183,7 +184,10 @@ def _kill(settings: Settings) -> int:
             body = {"action": "move", "game_id": "1007", "frames": rng.sample(paths, _MOVED)}
             thread = threading.Thread(target=_post_quietly, args=(client, body))
             thread.start()
-            time.sleep(rng.uniform(0, 0.8))
+            journals = settings.download_path / "frames" / CHANGES_FOLDER
+            while not any(journals.glob("*.pending")) and thread.is_alive():
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.4))
             process.kill()
             thread.join()
         with open_changes(settings) as changes:

@@ -37,7 +37,6 @@ log = logging.getLogger(__name__)
 _COMPARE_S = 60.0  # PostgreSQL may be configured to count nothing
 _LOCK_S = 10.0  # to wait for another command that changes the dataset
 _LARGE_CHECK_BYTES = 2 << 20
-_UNKNOWN = (-1,)
 _NO_DATASET = "There is no dataset yet: collect frames with python -m data.download."
 
 
@@ -55,7 +54,8 @@ class CatalogFollower:
         self._problems: dict[str, str] = {}  # by what cannot be read
         self._connection = contextlib.ExitStack()
         self._lock = threading.Lock()  # of the index
-        self._activity: tuple[int, ...] = _UNKNOWN
+        self._activity: tuple[int, ...] = ()
+        self._compare = True  # in the next round, whatever PostgreSQL's counters say
         self._compared_at = 0.0
         self._check_state: tuple[float, int] = (0.0, 0)  # time and size of check.csv
 
@@ -93,12 +93,13 @@ class CatalogFollower:
             raise CatalogUnavailable(self.outage or _NO_DATASET)
         return self.catalog
 
-    def apply(self, change: Change | None) -> None:
-        """Bring the index up to date with a change of this process; None: it failed, and the next round finishes it."""
+    def compare_next(self) -> None:
+        """Have the next round compare everything, and finish changes that did not end."""
+        self._compare = True
+
+    def apply(self, change: Change) -> None:
+        """Bring the index up to date with a change of this process."""
         with self._lock:
-            self._activity = _UNKNOWN  # the next round compares
-            if change is None:
-                return
             gone = self.index.matching(move.frame for move in change.moves)
             index = replace(self.index, rows=np.delete(self.index.rows, gone)) if len(gone) else self.index
             try:
@@ -120,7 +121,7 @@ class CatalogFollower:
                 self._connection.close()
                 return None
             self.catalog.lock_timeout_s = _LOCK_S
-        if self._activity == _UNKNOWN:
+        if self._compare:
             with self._noting("changes"):
                 FrameChanges(self.store, self.catalog, _LOCK_S).finish_pending()
         return self.catalog
@@ -128,7 +129,7 @@ class CatalogFollower:
     def _disconnect(self, outage: str) -> None:
         if outage != self.outage and outage:
             log.warning("%s", outage)
-        self.catalog, self._activity, self.outage = None, _UNKNOWN, outage
+        self.catalog, self._compare, self.outage = None, True, outage
         self._connection.close()
 
     def _publish(self, index: DatasetIndex) -> None:
@@ -137,8 +138,9 @@ class CatalogFollower:
 
     def _with_changes(self, index: DatasetIndex, catalog: Catalog) -> DatasetIndex:
         """Return the index with what changed in the catalog; the same one if nothing did."""
+        compare, self._compare = self._compare, False
         activity, now = catalog.activity(), time.monotonic()
-        if activity == self._activity and now - self._compared_at < _COMPARE_S:
+        if not compare and activity == self._activity and now - self._compared_at < _COMPARE_S:
             return index
         index = self._read(catalog, index)
         if catalog.frame_sums(index.last_id) != index.sums:

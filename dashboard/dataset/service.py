@@ -143,6 +143,7 @@ class DatasetService:
         catalog = self._follower.require_catalog()
         game = self.store.add_own_game(name)
         catalog.add_games([game])
+        self._follower.compare_next()
         self._follower.follow()
         return game
 
@@ -155,13 +156,13 @@ class DatasetService:
     def _change(self, work: Callable[[FrameChanges], Change]) -> Change:
         if not self._changing.acquire(timeout=_WAIT_S):
             raise DatasetError("Another change is still running: try again when it has ended.")
-        change = None
-        self._wait()
         try:
+            self._wait()
             change = work(self._follower.changes())
+            self._follower.apply(change)
             return change
         finally:
-            self._follower.apply(change)
+            self._follower.compare_next()
             self._changing.release()
 
     def _run(self) -> None:
@@ -172,5 +173,5 @@ class DatasetService:
                 self._follower.follow()
             self._stop.wait(_INTERVAL_S)
             self._wake.clear()
-            if time.monotonic() - self._used_at > _IDLE_S:
+            if time.monotonic() - self._used_at > _IDLE_S and not self._stop.is_set():
                 self._wake.wait()

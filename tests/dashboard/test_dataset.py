@@ -206,7 +206,7 @@ def test_rows_that_were_edited_into_invalid_paths_are_left_out(small_dataset: Sm
     _execute(small_dataset, "UPDATE frames SET path = '../' || path WHERE path = '7/ann-1.jpg'")
     _wait_for(dataset, 119)
     version = dataset.index.version
-    dataset._follower._activity = (0,)
+    dataset._follower.compare_next()
     dataset.follow()
     assert dataset.index.version == version
 
