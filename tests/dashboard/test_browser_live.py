@@ -91,7 +91,7 @@ def test_wall_with_a_live_a_lying_and_an_offline_channel_follows_them(page: Page
     page.evaluate(WATCH_LOG)
     clock.advance(SWITCH_S)
     page.wait_for_selector(f'#log > li:has-text("bright"):has-text("{DARK.name}")')
-    assert all(-100 < delay < 1000 for delay in page.evaluate("window.delays"))
+    assert all(-100 < delay < 2000 for delay in page.evaluate("window.delays"))  # a second, twice for a busy machine
     page.wait_for_selector(f'{tile(page, "bright")}:has-text("{DARK.name}"):has-text("Declares {BRIGHT.name}")')
 
     page.check("text=Mismatches only")

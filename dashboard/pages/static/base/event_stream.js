@@ -4,7 +4,10 @@ import { url } from "./api.js";
 
 const RETRY_MS = 5000;
 
-/** Follow events of an API path: onEvent(name, data), onState(text). Return follow(after), which begins. */
+/**
+ * Follow events of an API path: onEvent(name, data), onState(text). Return follow(after), which begins. A `reset`, also
+ * some time after the server refused: read everything again and follow from there.
+ */
 export function followEvents(path, names, onEvent, onState) {
   let source, last, retry;
 
@@ -17,7 +20,7 @@ export function followEvents(path, names, onEvent, onState) {
     source.onerror = () => {
       onState("Connection lost");
       // The browser retries by itself, but not after an error response.
-      if (source.readyState === EventSource.CLOSED) retry = setTimeout(connect, RETRY_MS);
+      if (source.readyState === EventSource.CLOSED) retry = setTimeout(onEvent, RETRY_MS, "reset", {});
     };
     for (const name of names) {
       source.addEventListener(name, ({ data, lastEventId }) => {

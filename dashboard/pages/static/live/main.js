@@ -69,7 +69,6 @@ function addTile(data) {
   tiles.set(data.id, tile);
   list.append(tile.node);
   viewport.observe(tile.node);
-  arrange();
 }
 
 function dropTile(id) {
@@ -86,6 +85,7 @@ function dropTile(id) {
 async function addSources(sources) {
   const { added, refused } = await post("/watch", { sources });
   added.forEach(addTile);
+  arrange();
   replace(byId("refusals"), refused.map((one) => copyOf("refusal", one)));
   input.value = refused.map(({ source }) => source).join("\n");
 }
@@ -121,9 +121,10 @@ function onEvent(name, { tile: delta, event }) {
   if (name === "reset") return load();
   if (name === "removed") return dropTile(delta.id);
   const tile = tiles.get(delta.id);
-  if (!tile) return delta.source && addTile(delta); // not what is left of a removed one
-  tile.update(delta, event);
-  schedule(tile);
+  if (tile) {
+    tile.update(delta, event);
+    schedule(tile);
+  } else if (delta.source) addTile(delta); // otherwise it is what is left of a removed one
   if ("state" in delta || "game" in delta || "mismatch" in delta) arrange();
   if (name === "tile") return;
   addEntry({ tile_id: delta.id, event });
@@ -140,8 +141,13 @@ const follow = followEvents("/watch/events", ["tile", "change", "verdict", "fail
 async function load() {
   try {
     const [wall, log] = await Promise.all([get("/watch"), get("/watch/log", { limit: 200 })]);
-    [...tiles.keys()].forEach(dropTile);
-    wall.streams.forEach(addTile);
+    for (const id of tiles.keys()) if (!wall.streams.some((data) => data.id === id)) dropTile(id);
+    for (const data of wall.streams) {
+      tiles.get(data.id)?.update(data);
+      addTile(data);
+    }
+    tiles.forEach(schedule);
+    arrange();
     replace(byId("log"));
     log.entries.reverse().forEach(addEntry);
     list.ariaBusy = false;
