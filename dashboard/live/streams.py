@@ -22,6 +22,7 @@ from dashboard.live.event_log import EventLog, Message
 _PERIOD_S = 0.1
 _PING_S = 15.0
 _STALL_S = 30.0
+_CLOSE_S = 1.0
 _NO_MESSAGES_EXPECTED = 1008  # code of a WebSocket's end: the client broke a rule
 
 
@@ -77,7 +78,7 @@ async def serve_socket(socket: WebSocket, log: EventLog, seen: str) -> None:
                     with anyio.fail_after(_STALL_S):
                         await socket.send_text(_as_text(one))
         tasks.cancel_scope.cancel()
-    with suppress(RuntimeError):  # the client closed it
+    with suppress(RuntimeError), anyio.move_on_after(_CLOSE_S):  # the client closed it, or takes nothing
         await socket.close(_NO_MESSAGES_EXPECTED if not log.closed else 1001)
 
 

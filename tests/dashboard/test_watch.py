@@ -37,6 +37,8 @@ from tests.standin import Clock, Fault, Standin, World
 from tests.standin.faults import USHER, status
 
 API = "/api/v1/watch"
+KEY = f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {'A' * 22}==\r\n"
+UPGRADE = {"events": "", "socket": f"Upgrade: websocket\r\nConnection: Upgrade\r\n{KEY}"}
 
 
 @pytest.fixture(scope="module")
@@ -233,15 +235,16 @@ def test_hundreds_of_adds_and_removes_leave_nothing_behind(api):
     assert not [one for one in gc.get_objects() if isinstance(one, WatchedStream)]
 
 
-def test_client_that_stalls_is_cut_off_and_delays_nobody(api, server, monkeypatch):
+@pytest.mark.parametrize(("path", "answer"), [("events", b"HTTP/1.1 200"), ("socket", b"HTTP/1.1 101")])
+def test_client_that_stalls_is_cut_off_and_delays_nobody(api, server, monkeypatch, path, answer):
     """It reads nothing: the server ends its connection, while another client gets every event."""
     monkeypatch.setattr(streams, "_STALL_S", 1.0)
     log, address = server.services.watch.log, urlsplit(server.url)
     with closing(socket.socket()) as stalled, events(api) as stream:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stalled.connect((address.hostname, address.port))
-        stalled.sendall(f"GET {API}/events HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
-        assert stalled.recv(100).startswith(b"HTTP/1.1 200")
+        stalled.sendall(f"GET {API}/{path} HTTP/1.1\r\nHost: {address.netloc}\r\n{UPGRADE[path]}\r\n".encode())
+        assert stalled.recv(100).startswith(answer)
         first = number(log.last_id) + 1
         for _ in range(10):
             for _ in range(300):
@@ -250,7 +253,8 @@ def test_client_that_stalls_is_cut_off_and_delays_nobody(api, server, monkeypatc
             first += 300
         time.sleep(1.5)
         size = 0
-        with contextlib.suppress(ConnectionError):
+        stalled.settimeout(1)  # a WebSocket's end waits for the client to agree
+        with contextlib.suppress(ConnectionError, TimeoutError):
             while part := stalled.recv(1 << 20):
                 size += len(part)
         assert size < 10 * 300 * 2000
