@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 << 20
 _MAX_WORKERS = 2
 _MAX_FRAMES = 30
-_CPU_S, _DECODE_S = 20, 40.0  # of the worker, and until it is killed
+_CPU_S, _DECODE_S = 30, 60.0  # of the worker, and until it is killed
 _SCAN, _MAX_SCANS = b"\xff\xda", 100  # each one of a JPEG's scans costs a pass over all of its pixels
 # What the worker may know: no settings, which hold secrets.
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "HOME", "LANG", "TMPDIR")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import IO
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> int:
     _limit(resource.RLIMIT_NOFILE, 3)  # stdin, stdout and stderr are open; nothing else can be
     source, output = sys.stdin.buffer, sys.stdout.buffer
     try:
-        for jpeg in islice(_decode(source, frames, img_size, quality), frames):
+        for jpeg in islice(_decode(source, frames, img_size, quality, 0.7 * cpu_s), frames):
             output.write(len(jpeg).to_bytes(LENGTH_BYTES, "big") + jpeg)
     except (ToolkitError, OSError, MemoryError) as error:
         text = "it takes too much memory" if isinstance(error, MemoryError) else str(error)
@@ -56,8 +57,8 @@ def _limit(kind: int, most: int) -> None:
     resource.setrlimit(kind, (most, most))
 
 
-def _decode(source: IO[bytes], frames: int, img_size: int, quality: int) -> Iterator[bytes]:
-    """Yield the frames of a picture or a recording, JPEGs. Raises UndecodableVideo."""
+def _decode(source: IO[bytes], frames: int, img_size: int, quality: int, cpu_s: float) -> Iterator[bytes]:
+    """Yield the frames of a picture or a recording, JPEGs; after `cpu_s` no more is read. Raises UndecodableVideo."""
     from data.video.images import picture_to_frame
     from data.video.recording import sample_recording
 
@@ -65,7 +66,9 @@ def _decode(source: IO[bytes], frames: int, img_size: int, quality: int) -> Iter
     if head.startswith(_PICTURES) or head[8:12] == b"WEBP" or head[4:12] in _AVIF:
         yield picture_to_frame(source.read(), img_size, quality)
     else:
-        yield from sample_recording(source, 0.0, frames, img_size, quality, spread_first=False)
+        yield from sample_recording(
+            source, 0.0, frames, img_size, quality, spread_first=False, stopped=lambda: time.process_time() > cpu_s
+        )
 
 
 if __name__ == "__main__":
