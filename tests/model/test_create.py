@@ -37,6 +37,8 @@ def test_metrics_json_makes_the_run_reproducible(trained):
     """Who validated, all metrics, and the settings; no secret, and no login on both sides."""
     told = figures(trained.path)
     assert told["validation"]["frames"] == sum(map(sum, told["confusion"]))
+    wrong = told["validation"]["frames"] - sum(row[label] for label, row in enumerate(told["confusion"]))
+    assert len(told["worst"]) == min(wrong, 18)
     assert told["training"]["frames"] + told["validation"]["frames"] == 48
     assert told["training"]["streamers"] + told["validation"]["streamers"] == 11
     assert len(told["validation"]["logins"]) == told["validation"]["streamers"]
