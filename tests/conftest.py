@@ -42,9 +42,11 @@ _GROUPS = dict.fromkeys(_TRAININGS, "trainings") | dict.fromkeys(_NETWORKS, "net
 # The groups that take longest come first, or they would end the run alone. Each worker also takes a second group at its
 # start, which waits for the first one: some short ones.
 _ORDER = (
-    *("trainings", "networks", "test_watch_mode", "test_settings", "test_split", "test_sources", "test_playlist"),
-    *("test_faults", "test_outage", "test_survival", "test_download", "test_embedded_postgres", "test_watcher"),
-    *("test_video", "test_source_resolver", "test_frame_filter", "test_survey", "test_grabber"),
+    *("trainings", "networks", "test_watch_mode", "browser"),
+    *("test_settings", "test_split", "test_sources", "test_playlist"),
+    *("test_faults", "test_api_schema", "test_outage", "test_survival", "test_download", "test_embedded_postgres"),
+    *("test_watch", "test_watcher", "test_uploads", "test_video", "test_source_resolver", "test_frame_filter"),
+    *("test_survey", "test_install", "test_grabber"),
 )
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
