@@ -1,4 +1,4 @@
-"""Frame index: one row in memory for each frame of the dataset; 100,000 take 14 MB with their findings.
+"""Frame index: one row in memory for each frame of the dataset; 100,000 take 15 MB with their findings.
 
 An index never changes. A newer one has a greater version, and says of each frame by which version it came.
 """
