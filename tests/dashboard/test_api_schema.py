@@ -11,4 +11,4 @@ def test_answers_are_those_of_the_description(small_dataset):
     settings = small_dataset.settings.model_copy(update={"twitch_standin": "http://127.0.0.1:9"})
     with attacks.attacked_server(settings, "") as target:
         answers = api_schema.check_api(target, examples=3)
-    assert sum(answers.values()) > 150
+    assert sum(answers.values()) > 120
