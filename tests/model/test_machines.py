@@ -6,6 +6,8 @@ import json
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,58 +40,111 @@ def single(trained, tmp_path_factory) -> dict:
     return figures(path)
 
 
-def test_two_processes_train_one_model(trained, single, tmp_path):
-    """With TF_CONFIG on loopback each takes half of each batch: the metrics equal one process's. The first writes."""
+# Processes that share one import of TensorFlow, which takes five seconds: each job is forked before any use of it.
+FORKS = """
+import json, os, sys, traceback
+import tensorflow
+from model.training import experiment, factories
+
+jobs, children = json.load(sys.stdin), []
+for job in jobs:
+    child = os.fork()
+    if child == 0:
+        os.environ.clear()
+        os.environ.update(job["environment"])
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(job[name], os.O_CREAT | os.O_WRONLY), number)
+        try:
+            exec(job["code"], {})
+            code = 0
+        except BaseException as error:
+            code = error.code if isinstance(error, SystemExit) else traceback.print_exc() or 1
+        sys.stdout.flush()
+        os._exit(code)
+    children.append(child)
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]))
+"""
+CREATE = "import sys\nfrom model.create import main\nsys.exit(main([]))"
+# MirroredStrategy, as with two GPUs, here with two logical devices on one CPU.
+TWO_DEVICES = """
+import tensorflow as tf
+cpu, = tf.config.list_physical_devices('CPU')
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])
+import config, json
+from data.storage.frame_folder import FrameFolder
+from model import create
+from model.datasets import image_dataset, listing
+from model.training import checkpoint, experiment, factories
+from model.training.hardware import Hardware
+settings, hardware = config.load(), Hardware(strategy)
+folder = FrameFolder(settings.download_path / 'frames')
+frames = list(folder.frames())
+classes = listing.classes_of(frames, folder.game_names(), folder.location)
+frames = image_dataset.decodable_frames(folder.root, frames, 32)
+split, = create._make_splits(frames, classes, 0, settings, print)
+args = folder.root, frames, classes, settings.img_size, settings.batch_size
+dataset = image_dataset.ImageDataset(*args)
+model = factories.make_network(settings, len(classes), hardware)
+checkpoints = checkpoint.CheckpointStore(settings.model_path, write=False)
+context = factories.TrainingContext(settings, dataset, hardware, checkpoints, print)
+result = experiment.train_with_holdout(context, model, split, False)
+print(json.dumps([hardware.devices, result.history.history]))
+"""
+
+
+@dataclass
+class Job:
+    """One forked process: what it ran on, and what it gave."""
+
+    path: Path
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def jobs(trained, tmp_path_factory) -> list[Job]:
+    """Run two processes of a cluster on loopback, and one with two devices, at the same time."""
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    processes = []
-    for number in (0, 1):
-        config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}}
-        settings = SETTINGS | {"TF_CONFIG": json.dumps(config)}
-        variables = environment(trained.dataset.download_path, tmp_path / f"{number}", **settings)
-        words = [sys.executable, "-m", "model.create"]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        processes.append(subprocess.Popen(words, cwd=ROOT, env=variables, text=True, **pipes))
-    outputs = [process.communicate(timeout=280) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], outputs
-    joint = figures(tmp_path / "0")
+    root, described = tmp_path_factory.mktemp("jobs"), []
+    for number, code in enumerate((CREATE, CREATE, TWO_DEVICES)):
+        cluster = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}}
+        own = {"TF_CONFIG": json.dumps(cluster)} if code is CREATE else {}
+        variables = environment(trained.dataset.download_path, root / f"{number}", **SETTINGS, **own)
+        files = {name: str(root / f"{number}.{name}") for name in ("stdout", "stderr")}
+        described.append({"environment": variables, "code": code, **files})
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS],
+        cwd=ROOT,
+        env=environment(root, root),
+        input=json.dumps(described),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=True,
+    )
+    texts = ([Path(job[name]).read_text() for name in ("stdout", "stderr")] for job in described)
+    codes = json.loads(done.stdout)
+    return [Job(root / f"{n}", code, *text) for n, (code, text) in enumerate(zip(codes, texts, strict=True))]
+
+
+def test_two_processes_train_one_model(jobs, single):
+    """With TF_CONFIG on loopback each takes half of each batch: the metrics equal one process's. The first writes."""
+    first, second, _ = jobs
+    assert (first.returncode, second.returncode) == (0, 0), (first, second)
+    joint = figures(first.path)
     for name, values in single["history"].items():
         assert np.allclose(joint["history"][name], values, rtol=1e-3), name
     assert joint["accuracy_by_frame"] == single["accuracy_by_frame"]
-    assert (outputs[1][0], list((tmp_path / "1").iterdir())) == ("", [])
+    assert (second.stdout, list(second.path.iterdir())) == ("", [])
 
 
-def test_two_devices_train_one_model(trained, single):
-    """MirroredStrategy, as with two GPUs, here with two logical devices on one CPU: the same metrics."""
-    code = (
-        "import sys, tensorflow as tf\n"
-        "cpu, = tf.config.list_physical_devices('CPU')\n"
-        "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)\n"
-        "strategy = tf.distribute.MirroredStrategy(['CPU:0', 'CPU:1'])\n"
-        "import config, json\n"
-        "from data.storage.frame_folder import FrameFolder\n"
-        "from model import create\n"
-        "from model.datasets import image_dataset, listing\n"
-        "from model.training import checkpoint, experiment, factories\n"
-        "from model.training.hardware import Hardware\n"
-        "settings, hardware = config.load(), Hardware(strategy)\n"
-        "folder = FrameFolder(settings.download_path / 'frames')\n"
-        "frames = list(folder.frames())\n"
-        "classes = listing.classes_of(frames, folder.game_names(), folder.location)\n"
-        "frames = image_dataset.decodable_frames(folder.root, frames, 32)\n"
-        "split, = create._make_splits(frames, classes, 0, settings, print)\n"
-        "args = folder.root, frames, classes, settings.img_size, settings.batch_size\n"
-        "dataset = image_dataset.ImageDataset(*args)\n"
-        "model = factories.make_network(settings, len(classes), hardware)\n"
-        "checkpoints = checkpoint.CheckpointStore(settings.model_path, write=False)\n"
-        "context = factories.TrainingContext(settings, dataset, hardware, checkpoints, print)\n"
-        "result = experiment.train_with_holdout(context, model, split, False)\n"
-        "print(json.dumps([hardware.devices, result.history.history]))"
-    )
-    variables = environment(trained.dataset.download_path, trained.path, **SETTINGS)
-    words = [sys.executable, "-c", code]
-    run = subprocess.run(words, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=280, check=False)
-    assert run.returncode == 0, run.stderr
-    devices, history = json.loads(run.stdout.splitlines()[-1])
+def test_two_devices_train_one_model(jobs, single):
+    """With two devices of one process: the same metrics."""
+    job = jobs[2]
+    assert job.returncode == 0, job.stderr
+    devices, history = json.loads(job.stdout.splitlines()[-1])
     assert devices == 2
     for name, values in single["history"].items():
         assert np.allclose(history[name], values, rtol=1e-3), name
