@@ -40,17 +40,12 @@ def show_dataset(services: ServicesDep) -> Response:
     index = dataset.index
     summary = dataset.summary(index)
     removed = dataset.store.removed_games()
-    games = (
-        {"id": str(one.game.id), "name": one.game.name, "frames": one.frames, "streamers": one.streamers}
-        | {"checked": one.checked, "suspects": one.suspects}
-        for one in summary.games
-    )
     return JSONResponse(
         {
             "version": summary.version,
             "path": dataset.store.location,
             "frames": summary.frames,
-            "games": list(games),
+            "games": views.game_entries(summary),
             "languages": summary.languages,
             "kinds": summary.kinds,
             "checked_at": to_iso(index.findings.checked_at) or None,

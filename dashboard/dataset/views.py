@@ -13,6 +13,7 @@ from dashboard.dataset.history import ChangeSummary, TrashedFile
 from dashboard.dataset.index import DatasetIndex
 from dashboard.dataset.queries import FrameCriteria, StreamRun
 from dashboard.dataset.requests import FilterFields
+from dashboard.dataset.summary import DatasetSummary
 from data.entities import StoredFrame
 from data.storage.manifest import to_iso
 
@@ -35,6 +36,21 @@ def to_filter(fields: FilterFields) -> FrameCriteria:
         until=_epoch(fields.until) + _DAY_S if fields.until else None,
         login_part=fields.q.strip().lower(),
     )
+
+
+def game_entries(summary: DatasetSummary) -> list[dict[str, Any]]:
+    """Return the games with their numbers."""
+    return [
+        {
+            "id": str(one.game.id),
+            "name": one.game.name,
+            "frames": one.frames,
+            "streamers": one.streamers,
+            "checked": one.checked,
+            "suspects": one.suspects,
+        }
+        for one in summary.games
+    ]
 
 
 def frame_entries(index: DatasetIndex, positions: np.ndarray) -> list[dict[str, Any]]:
