@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +108,8 @@ class Job:
 def jobs(trained, tmp_path_factory) -> list[Job]:
     """Run two processes of a cluster on loopback, and one with two devices, at the same time."""
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    root, described = tmp_path_factory.mktemp("jobs"), []
+    root = tmp_path_factory.mktemp("jobs")
+    described: list[dict[str, Any]] = []
     for number, code in enumerate((CREATE, CREATE, TWO_DEVICES)):
         cluster = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": number}}
         own = {"TF_CONFIG": json.dumps(cluster)} if code is CREATE else {}
