@@ -33,12 +33,11 @@ _FILTERS = 10
 _MOVED, _MOVES = 1000, 3
 # Resolves to the milliseconds since `start` when every visible tile has its picture.
 _SETTLED = """async ({top, start}) => {
-  const grid = document.getElementById("grid");
   const from = start ?? performance.now();
   if (top !== null) grid.scrollTop = top * (grid.scrollHeight - grid.clientHeight);
   for (;;) {
     await new Promise(requestAnimationFrame);
-    const box = grid.getBoundingClientRect();
+    const box = document.getElementById("grid")?.getBoundingClientRect() ?? {};
     const tiles = [...document.querySelectorAll(".tile")].filter((tile) => {
       const { top, bottom } = tile.getBoundingClientRect();
       return bottom > box.top && top < box.bottom;

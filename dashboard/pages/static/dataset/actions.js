@@ -13,12 +13,11 @@ export class Actions {
   #done = []; // ids of this page's changes, the last one at the end
   #isBusy = false;
 
-  /** onChange(): called after each change and each attempt. */
   constructor(onChange) {
     this.onChange = onChange;
   }
 
-  /** Send a change, after the question where frames move to; resolve to whether it was made. */
+  /** Resolve to whether the change was made. */
   async change(body, count, games, suggested) {
     const frames = format.plural(count, "frame");
     const action = ACTIONS[body.action];
@@ -33,7 +32,6 @@ export class Actions {
     });
   }
 
-  /** Undo a change, by default the last one of this page. */
   undo(id = this.#done.at(-1)) {
     if (!id) return notify("Nothing to undo here. The list of changes has those of others.");
     return this.#attempt(async () => {

@@ -15,7 +15,7 @@ export class FrameView {
   path = "";
   index = -1; // in the grid, -1: not there
 
-  /** onOpen(): called at the first frame. onPath(path): at another one, "" when closed. */
+  /** onPath(path): "" when closed. */
   constructor(grid, nameOf, onOpen, onPath) {
     Object.assign(this, { grid, nameOf, onOpen, onPath });
     this.dialog = byId("frame");
@@ -49,7 +49,6 @@ export class FrameView {
     }
   }
 
-  /** Ask the model what it answers for the frame. */
   async ask() {
     const { path } = this;
     replace(byId("frame-answer"), el("span", { class: "spinner" }));

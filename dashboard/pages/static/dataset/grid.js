@@ -3,12 +3,11 @@
 import { byId, format } from "/static/base/dom.js";
 import { Layout } from "./layout.js";
 
-const MAX_HEIGHT = 12_000_000; // browsers clip taller elements; a taller grid scrolls faster instead
-const MARGIN = 0.6; // of the visible height: tiles that are made, and their pictures loaded, above and below
+const MARGIN = 0.35; // of the visible height: tiles that are made, and their pictures loaded, above and below
 const LONG_PRESS_MS = 450;
 
 const copyOf = (id) => byId(id).content.firstElementChild.cloneNode(true);
-const [scroller, list, space, layer, headings] = ["grid", "tiles", "space", "layer", "headings"].map(byId);
+const [scroller, list, space, headings] = ["grid", "tiles", "space", "headings"].map(byId);
 
 export class Grid {
   active = 0; // index of the frame that keys act on
@@ -31,10 +30,7 @@ export class Grid {
     list.onpointerup = list.onpointercancel = () => clearTimeout(this.#press ?? 0);
   }
 
-  /**
-   * Show these frames; `groups` are their streams, or null. top: index of the frame that takes the place of the one
-   * that is shown first; -1: do not scroll; null: show the beginning.
-   */
+  /** top: index of the frame that takes the place of the first visible one; -1: do not scroll; null: the beginning. */
   show(frames, total, groups, top) {
     const view = this.view();
     const offset = this.total && this.#layout.place(view.first).y - view.top;
@@ -44,8 +40,8 @@ export class Grid {
     this.#tiles.clear();
     Object.assign(this, { frames, total, groups });
     this.#layout = new Layout(list.clientWidth, this.tile, total, groups);
-    space.style.height = `${Math.min(MAX_HEIGHT, this.#layout.height)}px`;
-    if (top !== -1) this.#top = top === null ? 0 : this.#layout.place(top).y - offset;
+    space.style.height = `${this.#layout.height}px`;
+    if (top !== -1) scroller.scrollTop = top === null ? 0 : this.#layout.place(top).y - offset;
     const found = frames.indexOf(path);
     this.active = Math.max(0, Math.min(top === null ? 0 : found < 0 ? this.active : found, total - 1));
     this.render();
@@ -61,38 +57,37 @@ export class Grid {
 
   /** The visible part: its top and height in the layout, its frames [first, last). */
   view() {
-    const { scrollTop, clientHeight: height } = scroller;
-    const top = scrollTop * this.#scale;
-    layer.style.top = `${scrollTop - top}px`;
+    const { scrollTop: top, clientHeight: height } = scroller;
     const [first, last] = this.#layout.between(top + this.#layout.heading, top + height);
     return { top, height, first, last };
   }
 
-  /** Scroll to a frame, and give it the focus. */
   activate(index) {
     if (!this.total) return;
     this.active = Math.max(0, Math.min(index, this.total - 1));
     const { top, height } = this.view();
     const { y } = this.#layout.place(this.active);
     const { heading, step } = this.#layout;
-    if (y - heading < top) this.#top = y - heading;
-    else if (y + step > top + height) this.#top = y + step - height;
+    if (y - heading < top) scroller.scrollTop = y - heading;
+    else if (y + step > top + height) scroller.scrollTop = y + step - height;
     this.render();
     this.#tiles.get(this.active).focus({ preventScroll: true });
   }
 
-  /** Go where a key leads. */
   step(key) {
     this.activate(this.#layout.neighbour(this.active, key, scroller.clientHeight));
+  }
+
+  get frame() {
+    return this.frames.at(this.active);
   }
 
   get group() {
     return this.#layout.groupOf(this.active);
   }
 
-  /** Make, fill and remove tiles so that those near the visible part are there. */
   render() {
-    const { top, height } = this.view();
+    const { top, height, ...visible } = this.view();
     const near = [top - height * MARGIN, top + height * (1 + MARGIN)];
     const [first, last] = this.#layout.between(...near);
     this.frames.want(first, last, this.total);
@@ -102,6 +97,7 @@ export class Grid {
       tile.remove();
       this.#tiles.delete(index);
     }
+    for (let index = visible.first; index < visible.last; index++) this.#show(index); // their pictures come first
     for (let index = first; index < last; index++) this.#show(index);
     if (this.total) this.#show(this.active);
     this.#showHeadings(this.groups ? this.#layout.groupsBetween(...near) : []);
@@ -157,16 +153,6 @@ export class Grid {
     parts[4].ariaLabel = `Select the stream of ${login}`;
     Object.assign(box.style, { top: `${top}px`, height: `${height}px` });
     return Object.assign(box, { group });
-  }
-
-  set #top(y) {
-    scroller.scrollTop = y / this.#scale;
-  }
-
-  /** How many pixels of the layout one pixel of the scroll bar stands for. */
-  get #scale() {
-    const hidden = scroller.clientHeight;
-    return Math.max(1, (this.#layout.height - hidden) / (MAX_HEIGHT - hidden));
   }
 
   #pointerDown({ pointerType, target }) {

@@ -2,11 +2,12 @@
 
 const GAP = 6;
 const HEADING = 40;
+const MAX_HEIGHT = 16e6; // browsers clip taller elements: the frames become smaller instead
 
 export class Layout {
-  /** tile: least width of a frame. groups: [{start, count}] in order, or null for a grid without headings. */
+  /** tile: least width of a frame. groups: [{start, count}] in order, or nothing for a grid without headings. */
   constructor(width, tile, total, groups) {
-    const columns = Math.max(1, Math.floor((width + GAP) / (tile + GAP)));
+    const columns = Math.ceil(Math.max(1, Math.floor((width + GAP) / (tile + GAP)), Math.sqrt((total * width) / MAX_HEIGHT)));
     this.total = total;
     this.step = (width + GAP) / columns;
     this.size = this.step - GAP;
@@ -29,7 +30,7 @@ export class Layout {
     return { x: (index - start) * this.step, y };
   }
 
-  /** Return the frames [first, last) whose rows touch [top, bottom). */
+  /** Return the frames [first, last) in the rows that touch [top, bottom). */
   between(top, bottom) {
     if (!this.total) return [0, 0];
     const [from, to] = [top, bottom].map((y) => this.rows[search(this.rows, "y", y)]);
@@ -44,7 +45,6 @@ export class Layout {
     return this.groups[search(this.groups, "start", index)];
   }
 
-  /** Return the frame that a key leads to from another one. page: height of a page. */
   neighbour(index, key, page) {
     const row = search(this.rows, "start", index);
     const { start, y } = this.rows[row];
@@ -56,7 +56,7 @@ export class Layout {
   }
 }
 
-/** Return the position of the last item whose number of this name is at most `value`, or 0; the numbers ascend. */
+// Returns the place of the last item whose number of this name is at most `value`; the numbers ascend.
 function search(items, name, value) {
   let [low, high] = [0, items.length - 1];
   while (low < high) {

@@ -18,7 +18,6 @@ const POLL_MS = 4000;
 const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"];
 
 let [query, openAtFirst] = readAddress();
-let frames = null;
 let version = 0;
 let loads = 0;
 let latest;
@@ -35,9 +34,7 @@ const actions = new Actions(async () => {
 });
 
 /** Load and show the frames of the query; isStaying: where the user is now. */
-function load(isStaying) {
-  return (latest = show(isStaying, ++loads));
-}
+const load = (isStaying) => (latest = show(isStaying, ++loads));
 
 async function show(isStaying, current) {
   const next = new Frames(query, onPage, notifyError);
@@ -46,30 +43,29 @@ async function show(isStaying, current) {
     const groups = query.sort === "stream" ? get("/dataset/groups", query) : null;
     const [summary, page, answer] = await Promise.all([get("/dataset"), next.load(top < 0 ? grid.view().first : top), groups]);
     if (current !== loads) return latest;
-    frames?.close();
-    frames = next;
+    grid.frames?.close();
     version = summary.version;
     panel.show(summary, query);
     showState(summary, page.total);
-    grid.show(frames, page.total, answer?.groups, top);
+    grid.show(next, page.total, answer?.groups, top);
     showSelection();
   } catch (error) {
     showBanner(error);
   } finally {
-    if (frames !== next) next.close();
+    if (grid.frames !== next) next.close();
   }
 }
 
 /** Return the paths of frames by which the grid finds its place again. */
 function anchors() {
   const { first, last } = grid.view();
-  const paths = Array.from({ length: last - first }, (_, at) => frames?.at(first + at)?.path);
+  const paths = Array.from({ length: last - first }, (_, at) => grid.frames?.at(first + at)?.path);
   return paths.filter((path) => path && !selection.has(path)).slice(0, 5);
 }
 
 function onPage(answer) {
   if (version && answer.version !== version) poll();
-  else if (frames) grid.render();
+  else if (grid.frames) grid.render();
 }
 
 async function poll() {
@@ -90,51 +86,43 @@ function setQuery(changed, isNew = true) {
   return load(false);
 }
 
-function showBanner(error) {
-  byId("banner").hidden = !error;
-  byId("banner").textContent = error?.detail ?? error;
-}
+const set = (id, values) => Object.assign(byId(id), values);
+const showBanner = (error) => set("banner", { hidden: !error, textContent: error?.detail ?? error });
 
 function showState({ message, frames: all }, total) {
-  const of = total === all ? "" : `${format.number(total)} of `;
   showBanner(message);
-  byId("no-frames").hidden = all;
-  byId("no-matches").hidden = total || !all;
-  byId("grid").hidden = !total;
-  byId("grid").classList.toggle("by-stream", query.sort === "stream");
-  byId("count").textContent = of + format.plural(all, "frame");
-  byId("clear").hidden = !Object.keys(toFilter(query)).length;
-  byId("sort").value = query.sort;
-  byId("sort").lastElementChild.hidden = !query.like;
-  byId("descending").ariaPressed = Boolean(query.descending);
+  set("no-frames", { hidden: all });
+  set("no-matches", { hidden: total || !all });
+  set("grid", { hidden: !total, className: `grid ${query.sort}` });
+  set("count", { textContent: (total === all ? "" : `${format.number(total)} of `) + format.plural(all, "frame") });
+  set("clear", { hidden: !Object.keys(toFilter(query)).length });
+  set("sort", { value: query.sort }).lastElementChild.hidden = !query.like;
+  set("descending", { ariaPressed: Boolean(query.descending) });
 }
 
 function showSelection() {
+  const { count } = selection;
   selection.total = grid.total;
-  byId("actions").hidden = !selection.count;
-  byId("selected").textContent = `${format.number(selection.count)} selected`;
-  byId("select-all").hidden = selection.count >= grid.total;
-  byId("select-all").firstElementChild.textContent = `Select all ${format.number(grid.total)}`;
-  if (frames) grid.render();
+  set("actions", { hidden: !count });
+  set("selected", { textContent: `${format.number(count)} selected` });
+  set("select-all", { hidden: count >= grid.total }).firstElementChild.textContent = `Select all ${format.number(grid.total)}`;
+  if (grid.frames) grid.render();
 }
 
 /** Select a frame: "set" it alone, "toggle" it, or the "range" to it. */
 async function select(index, mode) {
   const current = ++ranges;
-  const isRange = mode === "range";
-  const [first, last] = [isRange ? selection.anchor : index, index].sort((one, other) => one - other);
-  const paths = await frames.paths(first, last + 1);
-  if (current !== ranges) return;
-  if (!isRange) selection.anchor = index;
-  selection[mode](paths);
+  const from = mode === "range" ? selection.anchor : (selection.anchor = index);
+  const paths = await grid.frames.paths(Math.min(from, index), Math.max(from, index) + 1);
+  if (current === ranges) selection[mode](paths);
 }
 
-async function selectGroup({ start, count }, all = frames) {
-  selection.toggle(await all.paths(start, start + count));
+async function selectGroup({ start, count }, frames = grid.frames) {
+  selection.toggle(await frames.paths(start, start + count));
 }
 
 function selectStream() {
-  const { game_id: game, login } = frames.at(grid.active) ?? {};
+  const { game_id: game, login } = grid.frame ?? {};
   if (query.sort === "stream") return login && selectGroup(grid.group);
   return login && selectGroup({ start: 0, count: grid.total }, new Frames({ ...query, game, login }));
 }
@@ -143,6 +131,7 @@ function selectStream() {
 async function change(action) {
   const { path, index } = view;
   const [body, count] = path ? [{ frames: [path] }, 1] : [selection.body(toFilter(query)), selection.count];
+  const { frames } = grid;
   const suggested = frames.at(frames.indexOf(body.frames?.[0]))?.suggested;
   if (!count || !(await actions.change({ ...body, action, version }, count, panel.summary.games, suggested))) return;
   if (path) return view.openIndex(index);
@@ -157,7 +146,7 @@ async function goTo() {
 }
 
 function showLike() {
-  const like = view.path || frames.at(grid.active)?.path;
+  const like = view.path || grid.frame?.path;
   view.dialog.close();
   if (like) setQuery({ ...query, sort: "likeness", descending: "", like });
 }
@@ -169,14 +158,11 @@ async function step(key, isRange) {
 }
 
 function resize(tile) {
-  const slider = byId("tile-size");
-  slider.value = localStorage.tile = tile;
-  grid.resize(Number(slider.value));
+  localStorage.tile = tile;
+  grid.resize(Number(set("tile-size", { value: tile }).value));
 }
 
-function toggleSide(isOpen) {
-  byId("side-open").ariaExpanded = byId("dataset").classList.toggle("side-open", isOpen);
-}
+const toggleSide = (isOpen) => set("side-open", { ariaExpanded: byId("dataset").classList.toggle("side-open", isOpen) });
 
 /** What elements with data-command do; those with data-key do it at these keys, too. */
 const COMMANDS = {
@@ -213,15 +199,17 @@ function listen() {
     { key: " ", label: "select the frame, or not", run: () => select(grid.active, "toggle"), when },
     ...keysOf(byId("dataset")),
   ]);
-  const on = (target, name, run) => target.addEventListener(name, run);
-  on(document, "click", ({ target }) => {
+  const on = (name, run) => document.addEventListener(name, run);
+  on("click", ({ target }) => {
     const button = target.closest("[data-command]");
     if (button) COMMANDS[button.dataset.command](button);
   });
-  on(byId("sort"), "change", ({ target: { value } }) => setQuery({ ...query, sort: value, descending: value === "suspicion" ? "true" : "", like: "" }));
-  on(byId("tile-size"), "input", ({ target }) => resize(target.value));
-  on(document, "visibilitychange", poll);
-  on(window, "popstate", () => setQuery(readAddress()[0], false));
+  on("input", ({ target: { id, value } }) => {
+    if (id === "sort") setQuery({ ...query, sort: value, descending: value === "suspicion" ? "true" : "", like: "" });
+    if (id === "tile-size") resize(value);
+  });
+  on("visibilitychange", poll);
+  onpopstate = () => setQuery(readAddress()[0], false);
   setInterval(poll, POLL_MS);
 }
 

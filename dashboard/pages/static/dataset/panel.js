@@ -10,14 +10,12 @@ export class Panel {
   #drawn = "";
   #timer = 0;
 
-  /** onQuery(query): what the filters say has changed. */
   constructor(onQuery) {
     this.onQuery = onQuery;
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", ({ target }) => this.#input(target));
   }
 
-  /** Show what the dataset holds, and the filters of a query. */
   show(summary, query) {
     Object.assign(this, { summary, query });
     const { languages, kinds, games, frames, checked_at: checked } = summary;

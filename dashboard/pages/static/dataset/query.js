@@ -15,7 +15,7 @@ export function readAddress(values = new URLSearchParams(location.search)) {
 /** Return the query without filters, in the same order. */
 export const withoutFilter = ({ sort, descending, like }) => readAddress(new URLSearchParams({ sort, descending, like }))[0];
 
-/** Write them into the page's address; isNew: as another entry of the browser's history. */
+/** Write them into the page's address; isNew: as a new entry of the history. */
 export function writeAddress(query, frame, isNew) {
   const values = new URLSearchParams();
   const sort = query.sort === "stream" ? "" : query.sort;

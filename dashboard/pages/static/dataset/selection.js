@@ -19,7 +19,6 @@ export class Selection {
     return this.#paths.has(path) !== this.isAll;
   }
 
-  /** Return the frames as a change of the API takes them; `filter` is that of the query. */
   body(filter) {
     return this.isAll ? { filter, except: [...this.#paths] } : { frames: [...this.#paths] };
   }
