@@ -23,14 +23,14 @@ _DPI = 120  # a figure of 8 inches fills the page's width
 def write(
     folder: Path, evaluation: FolderEvaluation, threshold: float, metrics: dict[str, Any], draw: bool
 ) -> list[str]:
-    """Create `folder`, write the report into it and return the names of the files. Raises OSError.
+    """Create `folder`, write the report into it and return the names of what people read. Raises OSError.
 
     threshold: the model's; a frame with a lower score is unknown.
     metrics: the evaluation's, with `folder`, `model`, `date` and `sha256`; the content of metrics.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rendering.write_metrics(folder, metrics)
-    pictures = _write_worst(folder, evaluation)
+    _write_worst(folder, evaluation)
     pngs = _plots(evaluation, threshold) if draw else {}
     for name, png in pngs.items():
         (folder / f"{name}.png").write_bytes(png)
@@ -42,21 +42,18 @@ def write(
         pngs={name: base64.b64encode(png).decode() for name, png in pngs.items()},
     )
     (folder / REPORT).write_text(page, encoding="utf-8")
-    return [REPORT, rendering.METRICS, *(f"{name}.png" for name in pngs), *pictures]
+    return [REPORT, rendering.METRICS, *(f"{name}.png" for name in pngs)]
 
 
-def _write_worst(folder: Path, evaluation: FolderEvaluation) -> list[str]:
-    """Write the pictures of `worst` in metrics.json, numbered from 1 in that order; return the names of the files."""
+def _write_worst(folder: Path, evaluation: FolderEvaluation) -> None:
+    """Write the pictures of `worst` in metrics.json, numbered from 1 in that order."""
     names = [rendering.WORST.format(number) for number in range(1, MAX_ERRORS + 1)]
     for name in names:
         (folder / name).unlink(missing_ok=True)  # of another evaluation
     paths = [evaluation.images[index].path for index in evaluation.worst_errors]
-    written = []
     for name, image in zip(names, image_files.read_all(paths, _read_example), strict=False):
         if image is not None:
             (folder / name).write_bytes(encode_jpeg(image, _QUALITY))
-            written.append(name)
-    return written
 
 
 def _read_example(path: Path) -> np.ndarray:
