@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import hypothesis
+import requests
 import schemathesis
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import (
@@ -23,6 +26,7 @@ POLICY_STATUSES = {400, 401, 403, 408, 413, 414, 415, 421, 429, 431, 503}
 _SKIPPED = {("POST", "/api/v1/jobs"), ("GET", "/api/v1/watch/events")}
 _CHECKS = [content_type_conformance, response_headers_conformance, response_schema_conformance]
 _MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+_DEFECTS = {500, 501, 504, 505}
 _TIMEOUT_S = 60
 
 
@@ -34,12 +38,19 @@ def check_api(target: Target, examples: int) -> Counter[str]:
     schema = schemathesis.openapi.from_dict(target.schema)
     schema.config.update(base_url=target.url)
     answers: Counter[str] = Counter()
+    with requests.Session() as session:
+        session.trust_env = False
+        send = partial(_send, target, session, answers)
+        _check_all(schema, send, examples)
+    return answers
+
+
+def _check_all(schema: Any, send: Callable[[Case], None], examples: int) -> None:
     for result in schema.get_all_operations():
-        operation = result.ok()  # type: ignore[union-attr]  # the description is valid
+        operation = result.ok()
         if (operation.method.upper(), operation.path) not in _SKIPPED:
             for mode in _MODES if _has_fields(operation) else _MODES[:1]:
-                _check_operation(target, operation, mode, examples, answers)
-    return answers
+                _check_operation(operation.as_strategy(generation_mode=mode), send, examples)
 
 
 def _has_fields(operation: Any) -> bool:
@@ -49,22 +60,20 @@ def _has_fields(operation: Any) -> bool:
     return in_query or "application/json" in raw.get("requestBody", {}).get("content", {})
 
 
-def _check_operation(
-    target: Target, operation: Any, mode: GenerationMode, examples: int, answers: Counter[str]
-) -> None:
-    @hypothesis.settings(
+def _check_operation(generated: Any, send: Callable[[Case], None], examples: int) -> None:
+    settings = hypothesis.settings(
         max_examples=examples,
         deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(hypothesis.HealthCheck),
-        phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+        phases=[hypothesis.Phase.generate],
     )
-    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+
+    @settings
+    @hypothesis.given(case=generated)
     def check(case: Case) -> None:
-        response = case.call(headers=target.authorized, timeout=_TIMEOUT_S, allow_redirects=False)
-        answers[f"{operation.label} {response.status_code}"] += 1
-        _check_response(case, response)
+        send(case)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -74,10 +83,15 @@ def _check_operation(
             return
 
 
+def _send(target: Target, session: requests.Session, answers: Counter[str], case: Case) -> None:
+    response = case.call(session=session, headers=target.authorized, timeout=_TIMEOUT_S, allow_redirects=False)
+    answers[f"{case.operation.label} {response.status_code}"] += 1
+    _check_response(case, response)
+
+
 def _check_response(case: Case, response: Any) -> None:
     documented = {int(status) for status in case.operation.definition.raw["responses"] if status.isdigit()}
-    not_a_server_error_statuses = {500, 501, 504, 505}
-    assert response.status_code not in not_a_server_error_statuses, (case.as_curl_command(), response.text)
+    assert response.status_code not in _DEFECTS, (case.as_curl_command(), response.text)
     if response.status_code in documented:
         case.validate_response(response, checks=_CHECKS)
     else:
