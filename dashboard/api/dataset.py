@@ -11,13 +11,12 @@ from fastapi.responses import JSONResponse
 from dashboard.api.dependencies import ServicesDep
 from dashboard.api.problems import Problem, problems
 from dashboard.dataset import queries, requests, responses, views
-from dashboard.dataset.history import summarise
 from dashboard.dataset.index import DatasetIndex
 from dashboard.dataset.queries import FrameQuery
 from dashboard.dataset.service import DatasetService
 from data.entities import StoredFrame
 from data.errors import FolderError
-from data.storage.journal import Change, trash_path
+from data.storage.journal import Change, ChangeSummary, trash_path
 from data.storage.manifest import to_iso
 
 router = APIRouter(prefix="/dataset", tags=["dataset"])
@@ -234,8 +233,9 @@ def _selected(dataset: DatasetService, request: requests.ChangeRequest) -> list[
 
 
 def _changed(change: Change) -> Response:
-    entry = views.change_entry(summarise(change))
-    return JSONResponse(entry if change.moves else {**entry, "id": ""})
+    moved = len(change.moves) - change.trashed
+    summary = ChangeSummary(change.id if change.moves else "", change.summary, change.undoes, moved, change.trashed)
+    return JSONResponse(views.change_entry(summary))
 
 
 def _picture(dataset: DatasetService, path: str, head: str) -> Response:

@@ -13,22 +13,10 @@ from data.errors import FolderError
 from data.storage import journal
 from data.storage.folder_errors import folder_errors
 from data.storage.folder_scan import CHANGES_FOLDER, TRASH_FOLDER
-from data.storage.journal import Change, FileMove
+from data.storage.journal import ChangeSummary, FileMove
 from data.storage.trash import trashed_frames
 
 _KEPT_CHANGES = 4  # with all their moves: a thousand moves take 1 MB
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeSummary:
-    """A change, without its moves."""
-
-    id: str
-    time: float  # epoch seconds
-    summary: str
-    moved: int  # files that went to another game, or back
-    trashed: int  # files that went to the trash
-    undoes: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +57,7 @@ class ChangeHistory:
         kept = self._summaries.get(change_id)
         if kept and kept[0] == modified:
             return kept[1]
-        summary = summarise(journal.read(self._root, change_id))
+        summary = journal.read_summary(self._root, change_id)
         self._summaries[change_id] = modified, summary
         return summary
 
@@ -99,12 +87,6 @@ class ChangeHistory:
     def _read_moves(self, change_id: str, _modified: int) -> dict[str, FileMove]:
         """Return the moves of a change by their targets."""
         return {move.target: move for move in journal.read(self._root, change_id).moves}
-
-
-def summarise(change: Change) -> ChangeSummary:
-    """Return a change without its moves."""
-    moved = len(change.moves) - change.trashed
-    return ChangeSummary(change.id, change.time, change.summary, moved, change.trashed, change.undoes)
 
 
 def _newest_first(path: str) -> tuple[int, str]:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.dataset.history import ChangeSummary, TrashedFile
+from dashboard.dataset.history import TrashedFile
 from dashboard.dataset.index import DatasetIndex
 from dashboard.dataset.queries import FrameCriteria, StreamRun
 from dashboard.dataset.requests import FilterFields
 from dashboard.dataset.summary import DatasetSummary
 from data.entities import StoredFrame
+from data.storage.journal import ChangeSummary
 from data.storage.manifest import to_iso
 
 _PICTURES = "/api/v1/dataset/pictures"

@@ -9,10 +9,11 @@ are those of frames, or `.trash/<id>/<path of the frame>`. The line also has wha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,6 +28,7 @@ from data.text import printable, printable_line
 
 _MAX_BYTES = 4 << 30
 _NAME = re.compile(r"([0-9]{8}-[0-9]{6}-[0-9]{6})\.(pending|done)", re.ASCII)
+_TO_TRASH = b'"to": "%s/' % TRASH_FOLDER.encode()
 _TRASHED = re.compile(rf"{re.escape(TRASH_FOLDER)}/[0-9]{{8}}-[0-9]{{6}}-[0-9]{{6}}/(.+)", re.ASCII)
 
 
@@ -60,15 +62,36 @@ class Change:
     @property
     def time(self) -> float:
         """When the change was made, epoch seconds, to a second; infinity if its id was edited into no date."""
-        try:
-            return datetime.strptime(self.id[:15] + "+0000", "%Y%m%d-%H%M%S%z").timestamp()
-        except ValueError:
-            return math.inf
+        return id_time(self.id)
 
     @property
     def trashed(self) -> int:
         """Number of files that went to the trash."""
         return sum(move.target_frame is None for move in self.moves)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSummary:
+    """A change without its moves."""
+
+    id: str
+    summary: str
+    undoes: str
+    moved: int  # files that went to another game, or back
+    trashed: int  # files that went to the trash
+
+    @property
+    def time(self) -> float:
+        """When the change was made, epoch seconds, as `Change.time`."""
+        return id_time(self.id)
+
+
+def id_time(change_id: str) -> float:
+    """Return the time in a change's id, epoch seconds, to a second; infinity if it was edited into no date."""
+    try:
+        return datetime.strptime(change_id[:15] + "+0000", "%Y%m%d-%H%M%S%z").timestamp()
+    except ValueError:
+        return math.inf
 
 
 def new_id() -> str:
@@ -126,19 +149,42 @@ def change_ids(root: Path, *, pending: bool = False) -> list[str]:
 
 def read(root: Path, change_id: str) -> Change:
     """Return a change. Raises FolderError: there is none, or its journal is damaged; OSError."""
+    path = _find(root, change_id)
+    with _damage(path):
+        header, lines = _read_lines(path)
+        moves = {move.source: move for move in map(_parse_move, lines)}
+        summary, undoes = str(header["summary"]), str(header["undoes"])
+        return Change(change_id, summary, undoes, tuple(moves.values()), path.suffix == ".done")
+
+
+def read_summary(root: Path, change_id: str) -> ChangeSummary:
+    """Return a change without its moves, which takes a hundredth of the time. Raises as `read` does."""
+    path = _find(root, change_id)
+    with _damage(path):
+        header, lines = _read_lines(path)
+        trashed = sum(_TO_TRASH in line for line in lines)
+        return ChangeSummary(change_id, str(header["summary"]), str(header["undoes"]), len(lines) - trashed, trashed)
+
+
+def _find(root: Path, change_id: str) -> Path:
     for state in ("done", "pending"):
         path = _path(root, change_id, state)
         if _NAME.fullmatch(path.name) and path.exists():
-            return _parse(path, change_id, is_done=state == "done")
+            return path
     raise FolderError(f"There is no change {printable(change_id)}: list the changes with model.check --changes.")
 
 
-def _parse(path: Path, change_id: str, *, is_done: bool) -> Change:
+def _read_lines(path: Path) -> tuple[dict[str, object], list[bytes]]:
+    """Return the first line's values and the lines of the moves."""
     lines = [line for line in read_regular_file(path, _MAX_BYTES).split(b"\n") if line.strip()]
+    return dict(json.loads(lines[0])), lines[1:]
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Translate errors of a journal that was edited into FolderError."""
     try:
-        header = json.loads(lines[0])
-        moves = {move.source: move for move in map(_parse_move, lines[1:])}
-        return Change(change_id, str(header["summary"]), str(header["undoes"]), tuple(moves.values()), is_done)
+        yield
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise FolderError(f"{printable(str(path))} is damaged: restore it, or move it away.") from error
 

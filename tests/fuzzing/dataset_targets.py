@@ -65,6 +65,7 @@ def _use_manifest(root: Path) -> None:
 
 def _use_journal(data: bytes, state: str) -> None:
     """Let a command finish or undo a change; it must not touch anything outside of the dataset."""
+    from data.storage import journal
     from data.storage.changes import FrameChanges
     from data.storage.frame_folder import FrameFolder
 
@@ -78,6 +79,8 @@ def _use_journal(data: bytes, state: str) -> None:
         changes = FrameChanges(FrameFolder(root), None)
         with suppress(ToolkitError):
             changes.finish_pending()
+        with suppress(ToolkitError):
+            assert journal.read_summary(root, _CHANGE).moved >= 0
         with suppress(ToolkitError):
             assert all(change.time and change.trashed >= 0 for change in changes.changes())
             changes.undo()
