@@ -1,8 +1,8 @@
-/** Changes of frames: to another game, to the trash, and back. */
+/** Changes of frames: to another game, to the trash, and back; the list of them. */
 
-import { post } from "/static/base/api.js";
+import { get, post } from "/static/base/api.js";
 import { choose, confirm } from "/static/base/dialogs.js";
-import { format } from "/static/base/dom.js";
+import { byId, el, format, replace } from "/static/base/dom.js";
 import { notify, notifyError } from "/static/base/notices.js";
 
 const MANY = 5000; // frames that ask before they go
@@ -63,4 +63,28 @@ export class Actions {
       await this.onChange();
     }
   }
+}
+
+/** Show the latest changes, and what they brought to the trash. */
+export async function openHistory() {
+  const dialog = byId("history");
+  if (!dialog.open) dialog.showModal();
+  dialog.append(byId("notices")); // what lies outside a modal dialog is inert
+  dialog.onclose = () => document.body.append(byId("notices"));
+  try {
+    const [{ changes }, { total, frames }] = await Promise.all([get("/dataset/changes", { limit: 100 }), get("/dataset/trash", { limit: 500 })]);
+    replace(byId("changes"), changes.length ? changes.map(toRow) : el("li", { class: "muted", text: "Nothing has been changed yet." }));
+    replace(byId("trash"), frames.map(({ picture, path, reason, login }) => el("li", {}, el("img", { src: picture, alt: path, title: path, loading: "lazy" }),
+      el("span", { class: "name clip", text: login }), el("span", { class: "muted clip", text: reason }))));
+    const shown = total > frames.length ? `The latest ${frames.length} of ` : "";
+    byId("trash-count").textContent = total ? `${shown}${format.plural(total, "frame")}. Undo a change to bring its frames back.` : "The trash is empty.";
+  } catch (error) {
+    notifyError(error);
+  }
+}
+
+function toRow({ id, summary, time, is_undone: isUndone }) {
+  const button = { class: "button", type: "button", text: "Undo", "aria-label": `Undo: ${summary}`, dataset: { command: "undo", id } };
+  return el("li", { class: "row between" }, el("span", { class: "name", text: summary }),
+    el("span", { class: "muted", text: isUndone ? "undone" : format.ago(time) }), isUndone || el("button", button));
 }

@@ -8,8 +8,8 @@ const PENDING_MS = 2000;
 
 /** Return the API's path of a frame, whose file is <game>/<login>-<number>.jpg. */
 const operation = (path) => `/dataset/frames/${path.replace(".jpg", "").replace("-", "/")}`;
-const percents = (text, fraction, digits) => [el("span", { class: "name clip", text }),
-  el("span", { class: "share" }, el("span", { style: { width: format.percent(fraction) } })), el("span", { class: "number", text: format.percent(fraction, digits) })];
+const toAnswer = ({ name, confidence }) => el("div", { class: "answer" }, el("span", { class: "name clip", text: name }),
+  el("span", { class: "share" }, el("span", { style: { width: format.percent(confidence) } })), el("span", { class: "number", text: format.percent(confidence, 1) }));
 
 export class FrameView {
   path = "";
@@ -55,8 +55,7 @@ export class FrameView {
     let rows;
     try {
       const { known, game, top } = (await post("/recognitions/frame", { path })).events.at(-1);
-      rows = [el("p", { class: "name", text: known ? game.name : "None of the games that it knows" }),
-        ...top.map(({ name, confidence }) => el("div", { class: "answer" }, percents(name, confidence, 1)))];
+      rows = [el("p", { class: "name", text: known ? game.name : "None of the games that it knows" }), ...top.map(toAnswer)];
     } catch (error) {
       rows = [el("p", { class: "muted", text: error.detail ?? error })];
     }

@@ -5,11 +5,10 @@ import { ask } from "/static/base/dialogs.js";
 import { byId, format } from "/static/base/dom.js";
 import { bindKeys } from "/static/base/keys.js";
 import { notifyError } from "/static/base/notices.js";
-import { Actions } from "./actions.js";
+import { Actions, openHistory } from "./actions.js";
 import { FrameView } from "./frame.js";
 import { Frames } from "./frames.js";
 import { Grid } from "./grid.js";
-import { openHistory } from "./history.js";
 import { Panel } from "./panel.js";
 import { readAddress, toFilter, withoutFilter, writeAddress } from "./query.js";
 import { Selection } from "./selection.js";
@@ -34,9 +33,9 @@ const actions = new Actions(async () => {
 });
 
 /** Load and show the frames of the query; isStaying: where the user is now. */
-const load = (isStaying) => (latest = show(isStaying, ++loads));
+const load = (isStaying, former) => (latest = show(isStaying, former, ++loads));
 
-async function show(isStaying, current) {
+async function show(isStaying, former, current) {
   const next = new Frames(query, onPage, notifyError);
   try {
     const top = isStaying ? await next.find(...anchors()) : null;
@@ -50,7 +49,11 @@ async function show(isStaying, current) {
     grid.show(next, page.total, answer?.groups, top);
     showSelection();
   } catch (error) {
-    showBanner(error);
+    if (!former || !grid.frames) return showBanner(error);
+    notifyError(error);
+    writeAddress((query = former), view.path, false);
+    panel.show(panel.summary, query);
+    set("sort", { value: query.sort });
   } finally {
     if (grid.frames !== next) next.close();
   }
@@ -81,9 +84,10 @@ async function poll() {
 
 function setQuery(changed, isNew = true) {
   if (JSON.stringify(toFilter(changed)) !== JSON.stringify(toFilter(query))) selection.set([]);
+  const former = query;
   query = changed;
   writeAddress(query, view.path, isNew);
-  return load(false);
+  return load(false, former);
 }
 
 const set = (id, values) => Object.assign(byId(id), values);
@@ -166,9 +170,7 @@ const toggleSide = (isOpen) => set("side-open", { ariaExpanded: byId("dataset").
 
 /** What elements with data-command do; those with data-key do it at these keys, too. */
 const COMMANDS = {
-  move: () => change("move"),
-  no_game: () => change("no_game"),
-  delete: () => change("delete"),
+  change: ({ value }) => change(value),
   undo: ({ dataset }) => actions.undo(dataset.id),
   all: () => selection.set([], true),
   stream: selectStream,
