@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from typing import Any
 
@@ -11,7 +12,7 @@ from starlette.testclient import TestClient
 from dashboard.dataset.service import DatasetService
 from data.entities import StoredFrame
 from data.factories import connect_database
-from data.storage.folder_scan import CHECK_FILE
+from data.storage.folder_scan import CHECK_FILE, FEATURES_FOLDER
 from tests.dashboard.datasets import CHESS, GO, HOSTILE, LARGE, SmallDataset
 
 API = "/api/v1/dataset"
@@ -121,6 +122,25 @@ def test_unchecked_frames_are_last_by_suspicion(small_dataset: SmallDataset, cli
         assert _paths(client, sort="suspicion", descending=descending)[-1] == changed.path
     (frame,) = _get(client, "/frames", at=changed.path, limit=1)["frames"]
     assert (frame["suspicion"], frame["kind"], frame["suspect"]) == (None, None, False)
+
+
+def test_dataset_without_features_or_with_a_damaged_check_says_what_to_do(
+    small_dataset: SmallDataset, client: TestClient
+):
+    """Likeness is refused, a frame has no neighbours, and the lists go on without findings until the next check."""
+    root = small_dataset.folder.root
+    shutil.rmtree(root / FEATURES_FOLDER)
+    check = (root / CHECK_FILE).read_bytes()
+    (root / CHECK_FILE).write_bytes(check[:-30])
+    assert _get(client, "/frames/8/ben/4")["neighbours"] == []
+    refused = client.get(f"{API}/frames", params={"sort": "likeness", "like": "8/ben-4.jpg"})
+    assert (refused.status_code, "model.check" in refused.json()["detail"]) == (409, True)
+    state = _get(client, "")
+    assert (state["database"], state["frames"], state["kinds"]) == ("ok", 120, [])
+    assert "check.csv is damaged" in state["message"]
+    (root / CHECK_FILE).write_bytes(check)
+    client.app.state.services.dataset.follow()  # type: ignore[attr-defined]
+    assert (_get(client, "")["message"], len(_paths(client, suspect=True))) == ("", 12)
 
 
 def test_windows_and_groups_follow_the_order(small_dataset: SmallDataset, client: TestClient):
