@@ -158,7 +158,7 @@ def read(root: Path, change_id: str) -> Change:
 
 
 def read_summary(root: Path, change_id: str) -> ChangeSummary:
-    """Return a change without its moves, which takes a hundredth of the time. Raises as `read` does."""
+    """Return a change without its moves, which takes a twentieth of the time. Raises as `read` does."""
     path = _find(root, change_id)
     with _damage(path):
         header, lines = _read_lines(path)
