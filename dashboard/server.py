@@ -16,6 +16,7 @@ from dashboard.security.protocol import server_options
 from dashboard.services import Services, open_services
 from data import interruption
 from data.errors import SettingsError
+from data.memory import trim_periodically
 
 _BACKLOG = 256
 _GRACE_S = 2  # for open responses at the end
@@ -28,7 +29,8 @@ def serve(settings: Settings, host: str, port: int) -> int:
     with _listen(host, port) as listener, open_services(settings, security) as services:
         bound = listener.getsockname()[1]
         print(f"Dashboard: http://{f'[{host}]' if ':' in host else host}:{bound}/", flush=True)
-        make_server(services).run(sockets=[listener])
+        with trim_periodically():  # requests are answered in up to 40 threads, whose arenas would stay
+            make_server(services).run(sockets=[listener])
     return 0
 
 

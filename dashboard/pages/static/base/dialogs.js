@@ -5,10 +5,10 @@ import { el, replace } from "./dom.js";
 const MAX_LISTED = 200;
 
 /** Show content under a title; return the dialog. `onClose(value)` gets the value of the button that closed it. */
-export function show(title, content, { buttons = [closeButton("Close")], onClose, wide = false } = {}) {
+export function show(title, content, { buttons = [closeButton("Close")], onClose } = {}) {
   const heading = el("h2", { text: title, id: `dialog-${document.querySelectorAll("dialog").length}` });
   const form = el("form", { method: "dialog", class: "stack" }, heading, content, el("div", { class: "row end" }, buttons));
-  const dialog = el("dialog", { class: wide && "wide", aria: { labelledby: heading.id } }, form);
+  const dialog = el("dialog", { aria: { labelledby: heading.id } }, form);
   const before = document.activeElement;
   dialog.onclose = () => {
     dialog.remove();

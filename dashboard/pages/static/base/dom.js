@@ -1,34 +1,23 @@
 /** Elements and texts. Texts of others are only ever set as text, never as HTML. */
 
-const SVG = "http://www.w3.org/2000/svg";
-
-/**
- * Return a new element. Properties: class, text, dataset {…}, on {event: handler}, aria {label: …}, style {…} (by
- * CSSOM), and any attribute; null, undefined and false leave an attribute out.
- */
-export function el(tag, properties = {}, ...children) {
-  return fill(document.createElement(tag), properties, children);
-}
+/** Return a new element. Properties: text, dataset {…}, on {event: handler}, aria {…}, style {…}, and any attribute that is set. */
+export const el = (tag, properties = {}, ...children) => fill(document.createElement(tag), properties, children);
 
 /** Return a new SVG element, as `el` does. */
-export function svg(tag, properties = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), properties, children);
-}
+export const svg = (tag, properties = {}) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), properties, []);
 
-function fill(node, { text, dataset = {}, on = {}, aria = {}, style = {}, ...attributes }, children) {
-  node.textContent = text ?? "";
+function fill(node, { text = "", dataset, on = {}, aria = {}, style = {}, ...attributes }, children) {
+  node.textContent = text;
   Object.assign(node.dataset, dataset);
   for (const [name, handler] of Object.entries(on)) node.addEventListener(name, handler);
   for (const [name, value] of Object.entries(aria)) node.setAttribute(`aria-${name}`, value);
   for (const [name, value] of Object.entries(style)) node.style.setProperty(name, value);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (isSet(value)) node.setAttribute(name, value === true ? "" : value);
-  }
+  for (const [name, value] of Object.entries(attributes)) if (isSet(value)) node.setAttribute(name, value === true ? "" : value);
   node.append(...children.flat().filter(isSet));
   return node;
 }
 
-const isSet = (value) => value !== null && value !== undefined && value !== false;
+const isSet = (value) => value !== false && value !== null && value !== undefined;
 
 /** Replace all children of a node. */
 export const replace = (node, ...children) => node.replaceChildren(...children.flat().filter(isSet));

@@ -5,8 +5,8 @@ import { url } from "./api.js";
 const RETRY_MS = 5000;
 
 /**
- * Follow events of an API path: onEvent(name, data), onState(text). Return follow(after), which begins. A `reset`, also
- * some time after the server refused: read everything again and follow from there.
+ * Return follow(after), which begins to call onEvent(name, data) and onState(text). A `reset`, also some time after the
+ * server refused: read everything again and follow from there.
  */
 export function followEvents(path, names, onEvent, onState) {
   let source, last, retry;
@@ -22,17 +22,14 @@ export function followEvents(path, names, onEvent, onState) {
       // The browser retries by itself, but not after an error response.
       if (source.readyState === EventSource.CLOSED) retry = setTimeout(onEvent, RETRY_MS, "reset", {});
     };
-    for (const name of names) {
-      source.addEventListener(name, ({ data, lastEventId }) => {
-        last = lastEventId;
-        onEvent(name, JSON.parse(data));
-      });
-    }
+    for (const name of names) source.addEventListener(name, receive);
+  }
+
+  function receive({ type, data, lastEventId }) {
+    last = lastEventId;
+    onEvent(type, JSON.parse(data));
   }
 
   document.addEventListener("visibilitychange", connect);
-  return (after) => {
-    last = after;
-    connect();
-  };
+  return (after) => connect((last = after));
 }

@@ -24,20 +24,17 @@ export function showKeys() {
   show("Keyboard shortcuts", el("dl", { class: "keys" }, rows));
 }
 
-function pressed(event) {
-  const shift = event.shiftKey && (event.key.length > 1 || event.key === " ") ? "Shift+" : "";
-  return `${event.ctrlKey || event.metaKey ? "Ctrl+" : ""}${shift}${event.key}`;
-}
-
 document.addEventListener("keydown", (event) => {
-  const isTyping = event.target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable]");
+  const { key: pressed, shiftKey, target } = event;
+  const isTyping = target.matches?.("input:not([type=checkbox]):not([type=radio]), textarea, select");
   if (event.defaultPrevented || event.altKey || isTyping) return;
-  const name = pressed(event);
+  const shift = shiftKey && (pressed.length > 1 || pressed === " ") ? "Shift+" : ""; // "?" needs Shift anyway
+  const name = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + shift + pressed;
   const dialog = [...document.querySelectorAll("dialog[open]")].at(-1) ?? null;
   const found = bindings.find(({ key, when, scope }) => key === name && scope === dialog && (!when || when(event)));
   if (!found) return;
   // A focused button or link takes its own keys.
-  if ((name === "Enter" || name === " ") && event.target.closest?.("a, button, summary")) return;
+  if ((name === "Enter" || name === " ") && target.closest?.("a, button, summary")) return;
   event.preventDefault();
   found.run(event);
 });
