@@ -16,16 +16,19 @@ Receive = Callable[[], Awaitable[Message]]
 
 UPLOAD = "/api/v1/recognitions/upload"
 MAX_BYTES = 1 << 20
-_MAX_BYTES_OF = {UPLOAD: 64 << 20, "/api/v1/dataset/changes": 4 << 20}  # paths of 50,000 frames
-_MAX_DEPTH = 32
+_MAX_BYTES_OF = {
+    UPLOAD: 64 << 20,
+    "/api/v1/dataset/changes": 4 << 20,  # paths of 50,000 frames
+    "/api/v1/session": 8 << 10,  # a token; anybody may send it
+}
+_MAX_DEPTH, _MAX_LISTS = 32, 1000
 _CHUNK_S = 10.0  # between two parts of a body
 _MIN_BYTES_PER_S = 16 << 10  # on average, after _CHUNK_S
 _DRAIN_BYTES, _DRAIN_S = 4 << 20, 2.0  # of a refused body: a client that still sends would not read the response
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-# NUL (not after an escaped backslash), which PostgreSQL cannot store; half a character, which UTF-8 cannot.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NUL = rb"\u0000"  # PostgreSQL cannot store it
+_HALVES = (rb"\ud", rb"\uD")  # of characters: UTF-8 has none; in pairs they are fine
 
 
 class BodyRefused(Exception):
@@ -123,22 +126,25 @@ class BoundedBody:
 
 def check_json(body: bytes) -> Refusal | None:
     """Return why a body of JSON is refused: it is nested too deeply, or holds what is no text; None: it is not."""
-    if _depth_exceeds(body, _MAX_DEPTH):
-        return Refusal(400, f"The JSON is nested more than {_MAX_DEPTH} levels deep")
-    if _NUL.search(body) or (_HALF.search(body) and not _is_text(body)):
+    if not _is_flat(body):
+        return Refusal(400, f"The JSON has more than {_MAX_DEPTH} levels or {_MAX_LISTS} lists and objects")
+    if _NUL in body or (any(half in body for half in _HALVES) and not _is_text(body)):
         return Refusal(400, "The JSON holds a NUL or half a character")
     return None
 
 
-def _depth_exceeds(body: bytes, limit: int) -> bool:
-    if body.count(b"[") + body.count(b"{") <= limit:
+def _is_flat(body: bytes) -> bool:
+    """Return whether brackets outside of strings are few, and nested in few levels."""
+    if body.count(b"[") + body.count(b"{") <= _MAX_DEPTH:
+        return True
+    brackets, depth = _STRING.sub(b"", body).translate(None, _NO_BRACKETS), 0
+    if len(brackets) > 2 * _MAX_LISTS:
         return False
-    depth = 0
-    for bracket in _STRING.sub(b"", body).translate(None, _BRACKETS):
+    for bracket in brackets:
         depth += 1 if bracket in b"[{" else -1
-        if depth > limit:
-            return True
-    return False
+        if depth > _MAX_DEPTH:
+            return False
+    return True
 
 
 def _is_text(body: bytes) -> bool:
@@ -149,4 +155,4 @@ def _is_text(body: bytes) -> bool:
 
 
 def _too_large(asked: Asked) -> Refusal:
-    return Refusal(413, f"The body is larger than {limit_bytes(asked) >> 20} MiB")
+    return Refusal(413, f"The body is larger than {limit_bytes(asked):,} bytes")

@@ -164,7 +164,7 @@ class BoundedSocket(WebSocketsSansIOProtocol):
 
     def handle_cont(self, event: Any) -> None:
         """Take a fragment of a message."""
-        if len(self.frames) < _MAX_FRAGMENTS:
+        if len(getattr(self, "frames", ())) < _MAX_FRAGMENTS:  # older releases keep the bytes only
             super().handle_cont(event)
         else:
             self.transport.abort()
