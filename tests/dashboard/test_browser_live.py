@@ -85,7 +85,7 @@ def test_wall_with_a_live_a_lying_and_an_offline_channel_follows_them(page: Page
     assert page.text_content(f"{tile(page, 'liar')} [data-text=category]") == HOSTILE
     page.wait_for_selector(f'{tile(page, "sleeper")}[data-state=offline]:has-text("offline")')
     assert "<script>" in (page.text_content("#refusals") or "")
-    page.wait_for_function("document.querySelector('#tiles [data-state=live] canvas').width === 240")
+    page.wait_for_function("document.querySelector('#tiles [data-state=live] canvas').address")
     assert "100% at its lowest" in (page.get_attribute(f"{tile(page, 'bright')} svg", "aria-label") or "")
 
     page.evaluate(WATCH_LOG)
@@ -104,6 +104,7 @@ def test_wall_with_a_live_a_lying_and_an_offline_channel_follows_them(page: Page
 
     page.click(f"{tile(page, 'bright')} canvas")
     page.wait_for_selector(f'dialog[open]:has-text("{DARK.name}") #top meter')
+    page.wait_for_function("document.querySelector('dialog canvas').address")
     assert page.locator("#changes > li").count() >= 2
     page.press("dialog", "ArrowRight")
     page.wait_for_selector('#large-title:text-is("liar")')

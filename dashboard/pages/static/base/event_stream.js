@@ -4,10 +4,7 @@ import { url } from "./api.js";
 
 const RETRY_MS = 5000;
 
-/**
- * Return follow(after), which begins to call onEvent(name, data) and onState(text). A `reset`, also some time after the
- * server refused: read everything again and follow from there.
- */
+/** Return follow(after), which begins. onEvent("reset"), also after the server refused: read all again, then follow. */
 export function followEvents(path, names, onEvent, onState) {
   let source, last, retry;
 
@@ -19,7 +16,7 @@ export function followEvents(path, names, onEvent, onState) {
     source.onopen = () => onState("Connected");
     source.onerror = () => {
       onState("Connection lost");
-      // The browser retries by itself, but not after an error response.
+      // The browser itself retries, but not after an error response.
       if (source.readyState === EventSource.CLOSED) retry = setTimeout(onEvent, RETRY_MS, "reset", {});
     };
     for (const name of names) source.addEventListener(name, receive);

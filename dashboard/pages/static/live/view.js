@@ -13,9 +13,9 @@ export function copyOf(id, values = {}) {
 /** Set the texts, and the values of meters. */
 export function fillIn(root, values) {
   for (const node of root.querySelectorAll("[data-text]")) {
-    const value = values[node.dataset.text] ?? "";
-    if (node.localName === "meter") node.value = value;
-    else if (node.textContent !== String(value)) node.textContent = value;
+    const value = String(values[node.dataset.text] || "");
+    const property = node.localName === "meter" ? "value" : "textContent";
+    if (node[property] !== value) node[property] = value;
   }
 }
 
