@@ -123,7 +123,7 @@ ALLOWED: dict[str, set[str]] = {
     "dashboard.dataset": {"config", "data.factories", "data.storage", "data.exchange.sample_reader", "model.cleaning"},
     "dashboard.live": {"config", "data.factories", "recognition"},
     "dashboard.jobs": {"config", "data.settings", "data.storage", "recognition.outputs"}
-    | {"model.inference", "model.networks.backbones"},
+    | {"model.inference", "model.networks.backbones", "model.training.checkpoint"},
     "dashboard.models": {
         "config",
         "data.factories",

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from config import Settings
 from dashboard.jobs.options import Kind, Options, TrainOptions
 from data.commands import COMMANDS, PROGRAM
 from data.errors import FolderError
+from data.storage.folder_errors import folder_errors
 from model.inference.classes import CLASSES_FILE
+from model.training.checkpoint import CHECKPOINT_FOLDER
 
 PROGRESS, TABLE = "progress.json", "results.csv"  # files in a job's folder that the command writes
 _NAMES: dict[Kind, str] = {"download": "download", "train": "train", "check": "check", "survey": "recognize"}
@@ -47,7 +50,7 @@ def make_record(options: Options, changes: dict[str, str], folder: Path) -> dict
 def changed_settings(options: Options, settings: Settings) -> dict[str, str]:
     """Return the settings of a job that differ from the server's.
 
-    Raises FolderError: a training would write into a folder that holds no model.
+    Raises FolderError: a training would write into a folder that holds something else.
     """
     if isinstance(options, TrainOptions) and options.model:
         return options.variables() | {"MODEL_PATH": str(_model_folder(settings, options.model))}
@@ -55,12 +58,12 @@ def changed_settings(options: Options, settings: Settings) -> dict[str, str]:
 
 
 def make_environment(settings: Settings, changes: dict[str, str]) -> dict[str, str]:
-    """Return the environment of a job: the server's, with all of its settings, and the changes."""
+    """Return the environment of a job: the server's, with all of its settings but the token, and the changes."""
     given = {name: _text(getattr(settings, name)) for name in settings.model_fields_set if name != "dashboard_token"}
     root = str(Path(config.__file__).resolve().parent)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     own = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
-    inherited = {name: value for name, value in os.environ.items() if name.upper() != "DASHBOARD_TOKEN"}
+    inherited = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     return inherited | {name.upper(): value for name, value in given.items()} | own | changes
 
 
@@ -76,6 +79,8 @@ def _text(value: Any) -> str:
 def _model_folder(settings: Settings, name: str) -> Path:
     """Return the folder of that name beside MODEL_PATH. Raises FolderError: other files are there."""
     folder = settings.model_path.parent / name
-    if folder.exists() and not (folder / CLASSES_FILE).exists() and any(folder.iterdir()):
-        raise FolderError(f"The folder {name} beside MODEL_PATH holds no model; choose another name.")
+    with folder_errors(folder), suppress(FileNotFoundError):
+        names = {path.name for path in folder.iterdir()}
+        if names and not names & {CLASSES_FILE, CHECKPOINT_FOLDER}:
+            raise FolderError(f"The folder {name} beside MODEL_PATH holds no model; choose another name.")
     return folder

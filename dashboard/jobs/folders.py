@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -24,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.jobs import runner
+from dashboard.jobs.schemas import JobRecord
 from data.errors import FolderError, ToolkitError
 from data.storage.folder_errors import folder_errors
 
 _ID = re.compile(r"\d{8}-\d{6}-\d{6}-[a-z]{1,20}", re.ASCII)
 _KEPT = 50  # jobs of a group
-_MAX_RECORD_BYTES = 1 << 20
+_MAX_RECORD_BYTES = 100_000
 _WAIT_S = 0.5  # for a lock: another server may look at it for a moment
 _KILL_AFTER_S = 5.0  # after SIGTERM, of a command without its runner
 
@@ -98,34 +98,39 @@ class JobFolders:
             names = os.listdir(self.root) if self.root.exists() else []  # noqa: PTH208 - names, not paths
         return sorted((name for name in names if _ID.fullmatch(name) and name.endswith(kinds)), reverse=True)
 
-    def record(self, job_id: str) -> dict[str, Any]:
-        """Return what job.json says. Raises UnknownJob."""
+    def record(self, job_id: str) -> JobRecord:
+        """Return what job.json says. Raises UnknownJob: it is missing or damaged."""
         try:
             if not _ID.fullmatch(job_id):
                 raise ValueError(job_id)
-            path = self.root / job_id / runner.RECORD
-            if path.stat().st_size > _MAX_RECORD_BYTES:
-                raise ValueError(job_id)
-            return dict(json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
+            with (self.root / job_id / runner.RECORD).open("rb") as file:
+                return JobRecord.model_validate_json(file.read(_MAX_RECORD_BYTES))
+        except (OSError, ValueError) as error:
             raise UnknownJob("There is no such job.") from error
 
     def has_runner(self, job_id: str) -> bool:
-        """Return whether the job's runner lives. End the command of one that does not."""
+        """Return whether the job's runner lives."""
         with self._mutex:
             self._runners = [process for process in self._runners if process.poll() is None]
             return _is_locked(self.root / job_id / runner.LOCK)
 
-    def end_orphan(self, group: str, job_id: str) -> None:
-        """End the command of a job whose runner died, if it lives: SIGTERM, at a later look SIGKILL."""
-        path, record = self.root / f"{group}.lock", self.record(job_id)
-        with self._mutex, closing(_LockFile(path)) as lock:
-            # While this job's command holds the lock, the number is its process group's.
-            if lock.text() != job_id or lock.take(0) or not record.get("pid"):
-                return
+    def end_orphan(self, group: str, job_id: str, pid: int | None) -> bool:
+        """End the command of a job whose runner died: SIGTERM, at a later call SIGKILL. Return whether it still runs.
+
+        pid: process group of the command; None: it is not known, and the kernel ends the command.
+        """
+        path = self.root / f"{group}.lock"
+        with self._mutex:
+            with closing(_LockFile(path)) as lock:
+                names_job = lock.text() == job_id
+            if not (names_job and _is_locked(path)):
+                return False
+            # As this job's command holds the lock, the number is its process group's.
             since = self._orphans.setdefault(job_id, time.monotonic())
             late = time.monotonic() - since > _KILL_AFTER_S
-            runner.kill_group(record["pid"], signal.SIGKILL if late else signal.SIGTERM)
+            if pid:
+                runner.kill_group(pid, signal.SIGKILL if late else signal.SIGTERM)
+            return True
 
     def ask_to_stop(self, job_id: str) -> None:
         """Ask the runner to stop its command. Raises FolderError."""
@@ -138,7 +143,7 @@ class JobFolders:
 
     def delete(self, job_id: str) -> None:
         """Delete the files of a job that has ended. Raises FolderError."""
-        with folder_errors(self.root / job_id):
+        with folder_errors(self.root / job_id), suppress(FileNotFoundError):  # another server deletes it, too
             shutil.rmtree(self.root / job_id)
 
     def prune(self, kinds: tuple[str, ...]) -> None:

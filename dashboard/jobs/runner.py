@@ -2,7 +2,8 @@
 
     start the command, its output into files of the job's folder
     until the command ends:
-        if there is a file `stop`: SIGINT to the command, after a grace period SIGTERM, at last SIGKILL
+        if there is a file `stop`, or no folder any more:
+            SIGINT to the command, after a grace period SIGTERM, at last SIGKILL
     write the exit code into job.json
 
 The server that starts it hands over two locked files, so the locks move without a gap. The runner holds the lock of its
@@ -74,7 +75,7 @@ def _wait(process: subprocess.Popen[bytes], stop: Path, grace_s: float) -> int:
     while True:
         with suppress(subprocess.TimeoutExpired):
             return process.wait(_POLL_S)
-        if asked_at is None and stop.exists():
+        if asked_at is None and (stop.exists() or not stop.parent.exists()):
             asked_at = time.monotonic()
         while asked_at is not None and steps and time.monotonic() >= asked_at + steps[0][0]:
             _, number = steps.pop(0)

@@ -1,11 +1,11 @@
-"""Shapes of jobs in the API."""
+"""Schemas of jobs: in job.json, which a person may have changed, and in the API."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from dashboard.jobs.options import Kind
 
@@ -32,6 +32,19 @@ SURVEY_EXAMPLE: dict[str, JsonValue] = {
     "options": {"game": None, "top_streams": 100, "frames": None, "preview": False, "languages": []},
     "progress": {"done": 37, "total": 100, "text": "streams"},
 }
+
+
+class JobRecord(BaseModel):
+    """What job.json says of a job; the runner adds the process group `pid`, and at the end the last three."""
+
+    kind: Kind
+    options: dict[str, Any]
+    shown: str
+    started: datetime
+    pid: Annotated[int | None, Field(ge=2)] = None
+    ended: datetime | None = None
+    exit_code: int | None = None
+    stopped: bool = False
 
 
 class JobProgress(BaseModel):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from config import Settings
 from dashboard.jobs import commands, runner
@@ -16,13 +14,14 @@ from dashboard.jobs.folders import JobFolders, UnknownJob
 from dashboard.jobs.log import LogWindow, read_window
 from dashboard.jobs.obstacles import obstacle
 from dashboard.jobs.options import Kind, Options
-from dashboard.jobs.schemas import Job, JobProgress, State
+from dashboard.jobs.schemas import Job, JobProgress, JobRecord, State
 from dashboard.jobs.survey_results import SurveyResults, count_results
 from data.errors import ToolkitError
 from data.text import printable_line
 
 WORK: tuple[Kind, ...] = ("download", "train", "check")
 SURVEYS: tuple[Kind, ...] = ("survey",)
+_ACTIVE: tuple[State, ...] = ("running", "stopping")
 _MAX_PROGRESS_BYTES = 10_000
 _INDEXES = 2  # surveys whose index of results stays in memory
 _ANSWERS = frozenset({0, 3, 4, 5, 6, 7, 8})  # exit codes of a recognition that ended by itself
@@ -34,11 +33,11 @@ _MEANINGS = {
     8: "no stream shows a game that the model knows",
     130: "interrupted",
 }
-_LOST = "its process was killed, or the machine started again"
+_LOST = "its process was killed, the disk was full at its end, or the machine started again"
 
 
-class JobEnded(ToolkitError):
-    """The job has ended, or has not."""
+class JobRefused(ToolkitError):
+    """The job cannot be started, stopped or deleted now."""
 
 
 class JobService:
@@ -64,13 +63,15 @@ class JobService:
         return obstacle(kind, self._settings)
 
     def create(self, options: Options) -> Job:
-        """Start a job. Raises JobRunning, FolderError, and JobEnded with what is missing."""
+        """Start a job. Raises JobRunning, FolderError, JobRefused."""
         if text := self.obstacle(options.kind):
-            raise JobEnded(text)
-        group, kinds = ("survey", SURVEYS) if options.kind == "survey" else ("work", WORK)
+            raise JobRefused(text)
+        kinds = SURVEYS if options.kind == "survey" else WORK
         changes = commands.changed_settings(options, self._settings)
         env = commands.make_environment(self._settings, changes)
-        job_id = self.folders.start(group, options.kind, partial(commands.make_record, options, changes), env)
+        job_id = self.folders.start(
+            _group(options.kind), options.kind, partial(commands.make_record, options, changes), env
+        )
         self.folders.prune(kinds)
         return self.job(job_id, kinds)
 
@@ -85,64 +86,63 @@ class JobService:
     def job(self, job_id: str, kinds: tuple[Kind, ...]) -> Job:
         """Return a job of one of these kinds. Raises UnknownJob."""
         record = self.folders.record(job_id)
-        if record["kind"] not in kinds:
+        runs = record.ended is None and self.folders.has_runner(job_id)
+        if record.ended is None and not runs:  # since it was read, it may have ended
+            record = self.folders.record(job_id)
+        if record.kind not in kinds:
             raise UnknownJob("There is no such job.")
-        state, code = self._state(record), record.get("exit_code")
+        state, code = self._state(job_id, record, runs), record.exit_code
         return Job(
             id=job_id,
-            kind=record["kind"],
+            kind=record.kind,
             state=state,
-            started=record["started"],
-            ended=record.get("ended"),
+            started=record.started,
+            ended=record.ended,
             exit_code=code,
             meaning=_LOST if state == "lost" else "" if code is None else _MEANINGS.get(code, "ended by force"),
-            command=record["shown"],
-            options=record["options"],
-            progress=self._progress(record, state),
+            command=record.shown,
+            options=record.options,
+            progress=self._progress(job_id, record, ended=state not in _ACTIVE),
         )
 
-    def _state(self, record: dict[str, Any]) -> State:
-        job_id, kind = record["id"], record["kind"]
-        if "ended" not in record and self.folders.has_runner(job_id):
+    def _state(self, job_id: str, record: JobRecord, runs: bool) -> State:
+        if runs:
             return "stopping" if self.folders.is_stopping(job_id) else "running"
-        if "ended" not in record:  # since it was read, it may have ended
-            record |= self.folders.record(job_id)
-        if "ended" not in record:
-            self.folders.end_orphan("survey" if kind == "survey" else "work", job_id)
-            return "lost"
-        if record["stopped"]:
+        if record.ended is None:
+            return "stopping" if self.folders.end_orphan(_group(record.kind), job_id, record.pid) else "lost"
+        if record.stopped:
             return "stopped"
-        good = _ANSWERS if kind == "survey" else {0}
-        return "finished" if record["exit_code"] in good else "failed"
+        good = _ANSWERS if record.kind == "survey" else {0}
+        return "finished" if record.exit_code in good else "failed"
 
-    def _progress(self, record: dict[str, Any], state: State) -> JobProgress:
-        if record["kind"] == "survey":
-            return self._survey_progress(record, ended=state not in ("running", "stopping"))
+    def _progress(self, job_id: str, record: JobRecord, ended: bool) -> JobProgress:
+        if record.kind == "survey":
+            return self._survey_progress(job_id, record, ended)
         with suppress(OSError, ValueError):  # not written yet
-            with (self.folder(record["id"]) / commands.PROGRESS).open("rb") as file:
-                progress = JobProgress.model_validate(json.loads(file.read(_MAX_PROGRESS_BYTES)))
+            with (self.folder(job_id) / commands.PROGRESS).open("rb") as file:
+                progress = JobProgress.model_validate_json(file.read(_MAX_PROGRESS_BYTES))
             return progress.model_copy(update={"text": printable_line(progress.text)})
         return JobProgress()
 
-    def _survey_progress(self, record: dict[str, Any], ended: bool) -> JobProgress:
+    def _survey_progress(self, job_id: str, record: JobRecord, ended: bool) -> JobProgress:
         """Return the number of results: of lines, because a list of jobs must not read them all."""
-        done = self._counts.get(record["id"])
+        done = self._counts.get(job_id)
         if done is None:
-            done = count_results(self.folder(record["id"]) / runner.OUTPUT)
+            done = count_results(self.folder(job_id) / runner.OUTPUT)
         if ended:
-            self._counts[record["id"]] = done
-        return JobProgress(done=done, total=done if ended else record["options"]["top_streams"], text="streams")
+            self._counts[job_id] = done
+        return JobProgress(done=done, total=done if ended else record.options.get("top_streams"), text="streams")
 
     def stop(self, job: Job) -> None:
-        """Ask a job to stop. Raises JobEnded, FolderError."""
-        if job.state not in ("running", "stopping"):
-            raise JobEnded("The job has ended already.")
+        """Ask a job to stop. Raises JobRefused, FolderError."""
+        if job.state not in _ACTIVE:
+            raise JobRefused("The job has ended already.")
         self.folders.ask_to_stop(job.id)
 
     def delete(self, job: Job) -> None:
-        """Delete a job that has ended. Raises JobEnded, FolderError."""
-        if job.state in ("running", "stopping"):
-            raise JobEnded("The job is running; stop it first.")
+        """Delete a job that has ended. Raises JobRefused, FolderError."""
+        if job.state in _ACTIVE:
+            raise JobRefused("The job is running; stop it first.")
         with self._lock:
             self._results.pop(job.id, None)
             self._counts.pop(job.id, None)
@@ -150,8 +150,7 @@ class JobService:
 
     def log(self, job: Job, offset: int | None, limit: int) -> LogWindow:
         """Return a part of the job's log."""
-        ended = job.state not in ("running", "stopping")
-        return read_window(self.folder(job.id) / runner.LOG, offset, limit, ended)
+        return read_window(self.folder(job.id) / runner.LOG, offset, limit, ended=job.state not in _ACTIVE)
 
     def results(self, job_id: str) -> SurveyResults:
         """Return the results of a survey so far."""
@@ -165,3 +164,8 @@ class JobService:
     def folder(self, job_id: str) -> Path:
         """Return the folder of a job."""
         return self.folders.root / job_id
+
+
+def _group(kind: Kind) -> str:
+    """Return the group of a kind, of which one job runs at a time."""
+    return "survey" if kind == "survey" else "work"

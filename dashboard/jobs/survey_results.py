@@ -118,8 +118,12 @@ class SurveyResults:
         """Read the lines that are new."""
         with self._lock, suppress(FileNotFoundError), self._path.open("rb") as file:
             file.seek(self._end)
-            while len(self._rows) < _MAX_ROWS and (line := file.readline(_MAX_LINE)).endswith(b"\n"):
-                with suppress(ValueError, KeyError, TypeError):  # of a disk that was full
+            while (
+                len(self._rows) < _MAX_ROWS
+                and (line := file.readline(_MAX_LINE))
+                and (line.endswith(b"\n") or len(line) == _MAX_LINE)
+            ):
+                with suppress(ValueError, KeyError, TypeError, RecursionError):  # of a disk that was full
                     event = json.loads(line)
                     row = _to_row(event, self._end, len(line), len(self._rows))
                     self.counts.add(event)

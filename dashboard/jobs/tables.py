@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dashboard.jobs.commands import TABLE
-from dashboard.jobs.runner import OUTPUT
 from dashboard.jobs.schemas import SurveyGame, SurveySummary
 from dashboard.jobs.survey_results import SurveyCounts, SurveyResults
 from data.storage.folder_errors import folder_errors
@@ -26,14 +26,13 @@ def parquet_table(folder: Path, results: SurveyResults) -> bytes:
     from recognition.outputs.csv_file import json_to_row
     from recognition.outputs.parquet_file import ParquetFile
 
-    path, source = folder / "results.parquet", folder / OUTPUT
     if not len(results):
         return b""
-    with folder_errors(path):
-        if not (path.exists() and path.stat().st_mtime_ns > source.stat().st_mtime_ns):
-            with closing(ParquetFile(path)) as table:
-                for event in results.events():
-                    table.add(json_to_row(event))
+    with folder_errors(folder), TemporaryDirectory(dir=folder) as private:
+        path = Path(private, "table")
+        with closing(ParquetFile(path)) as table:
+            for event in results.events():
+                table.add(json_to_row(event))
         return path.read_bytes()
 
 

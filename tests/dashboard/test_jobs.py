@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,14 +21,14 @@ from dashboard.jobs import folders
 from dashboard.jobs.folders import JobFolders, JobRunning
 from dashboard.jobs.log import read_window
 from dashboard.jobs.options import DownloadOptions, TrainOptions
-from dashboard.jobs.schemas import Job
-from dashboard.jobs.service import WORK, JobService
+from dashboard.jobs.service import WORK, JobRefused, JobService
 from tests.dashboard.conftest import make_settings
 from tests.standin import Standin
 
 CHANNELS = ("bzflag_ctf", "torcs_alpine_1")
 PATIENCE_S = 60
 SLEEP = "import time; time.sleep(600)"
+RECORD = b'{"kind": "check", "options": {}, "shown": "", "started": "2026-11-26T12:00:00Z"}'
 STUBBORN = (
     "import signal, time\n"
     "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_IGN)\n"
@@ -50,9 +52,9 @@ def settings(settings, twitch, tmp_path, postgres):
 
 
 @pytest.fixture
-def jobs(settings) -> JobService:
-    """Return the service on these settings, as one server has it."""
-    return JobService(settings)
+def jobs(tmp_path: Path) -> JobService:
+    """Return the service of a server without a dataset."""
+    return JobService(make_settings(tmp_path))
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def wait_until(is_true: Callable[[], Any]) -> None:
 def start(job_folders: JobFolders, code: str, grace_s: float = 30.0) -> str:
     """Start a job that runs Python code; return its id."""
     command = [sys.executable, "-c", code]
-    record = {"kind": "check", "command": command, "separate": False, "grace_s": grace_s}
+    record = json.loads(RECORD) | {"command": command, "separate": False, "grace_s": grace_s}
     return job_folders.start("work", "check", lambda _: record, os.environ)
 
 
@@ -88,6 +90,14 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def command_of(job_folders: JobFolders, job_id: str) -> int:
+    """Return the process id of a job's command, as soon as it is known."""
+    wait_until(lambda: job_folders.record(job_id).pid)
+    pid = job_folders.record(job_id).pid
+    assert pid
+    return pid
+
+
 def runner_of(pid: int) -> psutil.Process:
     """Return the runner of a command."""
     runner = psutil.Process(pid).parent()
@@ -96,8 +106,8 @@ def runner_of(pid: int) -> psutil.Process:
     return runner
 
 
-def state_of(jobs: JobService, job: Job) -> str:
-    return jobs.job(job.id, WORK).state
+def state_of(jobs: JobService, job_id: str) -> str:
+    return jobs.job(job_id, WORK).state
 
 
 def test_download_runs_to_its_end_as_a_job_of_the_api(client, settings):
@@ -121,40 +131,43 @@ def test_download_runs_to_its_end_as_a_job_of_the_api(client, settings):
     assert client.get(path).status_code == 404
 
 
-def test_two_servers_start_at_once_one_download_which_a_third_one_stops(settings, jobs):
-    """One start wins, the other error names it; a server that comes later sees the job and ends it gracefully."""
+def test_two_servers_start_at_once_one_job_which_a_third_one_stops(jobs, tmp_path):
+    """One start wins, the other error names it; a server that comes later sees the job and stops it."""
     results: list[Any] = []
 
-    def create(service: JobService) -> None:
+    def start_one(servers_folders: JobFolders) -> None:
         try:
-            results.append(service.create(DownloadOptions()))
+            results.append(start(servers_folders, SLEEP))
         except JobRunning as error:
             results.append(error)
 
-    threads = [threading.Thread(target=create, args=[service]) for service in (jobs, JobService(settings))]
+    root = jobs.folders.root
+    threads = [threading.Thread(target=start_one, args=[JobFolders(root)]) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    [job] = [result for result in results if isinstance(result, Job)]
+    [job_id] = [result for result in results if isinstance(result, str)]
     [error] = [result for result in results if isinstance(result, JobRunning)]
-    assert job.id in str(error)
-    later = JobService(settings)
+    assert job_id in str(error)
+    later = JobService(make_settings(tmp_path))
     later.start()
-    wait_until(lambda: later.job(job.id, WORK).progress.done > 0)
-    assert state_of(later, job) == "running"
+    [job] = later.jobs(WORK)
+    assert (job.id, job.state) == (job_id, "running")
+    with pytest.raises(JobRefused, match="running"):
+        later.delete(job)
     later.stop(job)
-    assert state_of(later, job) in ("stopping", "stopped")
-    wait_until(lambda: state_of(jobs, job) == "stopped")
-    ended = jobs.job(job.id, WORK)
-    assert ended.exit_code == 0
-    assert "Downloaded " in jobs.log(ended, None, 10_000).text
+    assert state_of(later, job_id) in ("stopping", "stopped")
+    wait_until(lambda: state_of(jobs, job_id) == "stopped")
+    assert jobs.job(job_id, WORK).exit_code == -signal.SIGINT
+    later.delete(job := jobs.job(job_id, WORK))
+    jobs.delete(job)  # a moment later: it is gone already
 
 
 def test_job_when_its_server_is_killed_goes_on_and_its_result_is_found(job_folders):
     """A server that starts a job and is killed with -9 a moment later leaves a job that ends by itself."""
     job = [sys.executable, "-c", "import time; time.sleep(0.3); print('done'); raise SystemExit(3)"]
-    record = {"kind": "check", "command": job, "separate": False, "grace_s": 1}
+    record = json.loads(RECORD) | {"command": job, "separate": False, "grace_s": 1}
     code = (
         "import os, signal, pathlib, dashboard.jobs.folders as folders\n"
         f"jobs = folders.JobFolders(pathlib.Path({str(job_folders.root)!r}))\n"
@@ -163,42 +176,68 @@ def test_job_when_its_server_is_killed_goes_on_and_its_result_is_found(job_folde
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     [job_id] = job_folders.ids(("check",))
-    wait_until(lambda: "ended" in job_folders.record(job_id))
-    assert job_folders.record(job_id)["exit_code"] == 3
+    wait_until(lambda: job_folders.record(job_id).ended)
+    assert job_folders.record(job_id).exit_code == 3
     assert log_of(job_folders, job_id) == "done\n"
 
 
 def test_job_when_its_runner_is_killed_is_lost_and_its_command_ends(jobs):
     """The lock tells that the runner is gone; the command gets SIGTERM from the kernel, and another job may start."""
     job_id = start(jobs.folders, SLEEP)
-    wait_until(lambda: "pid" in jobs.folders.record(job_id))
-    pid = jobs.folders.record(job_id)["pid"]
+    pid = command_of(jobs.folders, job_id)
     runner_of(pid).kill()
-    wait_until(lambda: not jobs.folders.has_runner(job_id))
-    if sys.platform != "linux":
-        jobs.folders.end_orphan("work", job_id)
+    wait_until(lambda: state_of(jobs, job_id) == "lost")
     wait_until(lambda: not is_alive(pid))
-    record = jobs.folders.root / job_id / "job.json"
-    record.write_text(record.read_text().replace('"kind"', '"options": {}, "shown": "", "kind"'))
-    assert [job.state for job in jobs.jobs(WORK)] == ["lost"]
     jobs.folders.ask_to_stop(start(jobs.folders, SLEEP))
 
 
-def test_command_without_runner_that_ignores_signals_is_killed_at_a_later_look(job_folders, monkeypatch):
-    """Such a command keeps the lock: nothing else starts until a look at the job has killed it."""
-    job_id = start(job_folders, STUBBORN)
-    wait_until(lambda: log_of(job_folders, job_id) == "ready\n" and "pid" in job_folders.record(job_id))
-    pid = job_folders.record(job_id)["pid"]
+def test_command_without_runner_that_ignores_signals_is_killed_at_a_later_look(jobs, monkeypatch):
+    """Such a command keeps the lock: no job starts, and its own is not deleted, until a look at it has killed it."""
+    job_id = start(jobs.folders, STUBBORN)
+    wait_until(lambda: log_of(jobs.folders, job_id) == "ready\n")
+    pid = command_of(jobs.folders, job_id)
     runner_of(pid).kill()
-    wait_until(lambda: not job_folders.has_runner(job_id))
+    wait_until(lambda: state_of(jobs, job_id) == "stopping")
     with pytest.raises(JobRunning, match=job_id):
-        start(job_folders, SLEEP)
-    job_folders.end_orphan("work", job_id)
+        start(jobs.folders, SLEEP)
+    with pytest.raises(JobRefused, match="running"):
+        jobs.delete(jobs.job(job_id, WORK))
     assert is_alive(pid)
     monkeypatch.setattr(folders, "_KILL_AFTER_S", 0.0)
-    job_folders.end_orphan("work", job_id)
+    wait_until(lambda: state_of(jobs, job_id) == "lost")
     wait_until(lambda: not is_alive(pid))
-    job_folders.ask_to_stop(start(job_folders, SLEEP))
+    jobs.folders.ask_to_stop(start(jobs.folders, SLEEP))
+
+
+def test_job_whose_folder_is_removed_by_hand_ends(job_folders):
+    """Nobody could stop it any more, and it would keep others from starting."""
+    job_id = start(job_folders, SLEEP)
+    pid = command_of(job_folders, job_id)
+    shutil.rmtree(job_folders.root / job_id)
+    wait_until(lambda: not is_alive(pid))
+
+
+DAMAGED = (
+    b"",
+    b"{}",
+    b"[]",
+    b'[["kind", "check"]]',
+    b"[" * 500_000,
+    RECORD.replace(b'"check"', b'["check"]'),
+    RECORD.replace(b"2026-11-26T12:00:00Z", b"noon"),
+    RECORD.replace(b'"shown"', b'"pid": 0, "shown"'),  # process group 0 is the server's own
+)
+
+
+def test_damaged_files_of_a_job_cost_that_job_only(jobs):
+    """A record that is cut off, deep, or of other types is no job; the list and the server's start go on without it."""
+    for number, content in enumerate((RECORD, *DAMAGED)):
+        folder = jobs.folders.root / f"20261126-120000-00000{number}-check"
+        folder.mkdir(parents=True)
+        (folder / "job.json").write_bytes(content)
+        (folder / "progress.json").write_bytes(b"[" * 9_000)
+    jobs.start()
+    assert [(job.state, job.progress.done) for job in jobs.jobs(WORK)] == [("lost", 0)]
 
 
 def test_stop_of_a_command_that_ignores_it_ends_it_by_force(job_folders, monkeypatch):
@@ -207,9 +246,9 @@ def test_stop_of_a_command_that_ignores_it_ends_it_by_force(job_folders, monkeyp
     job_id = start(job_folders, code, grace_s=0.2)
     wait_until(lambda: log_of(job_folders, job_id) == "ready\n")
     job_folders.ask_to_stop(job_id)
-    wait_until(lambda: "ended" in job_folders.record(job_id))
+    wait_until(lambda: job_folders.record(job_id).ended)
     record = job_folders.record(job_id)
-    assert (record["exit_code"], record["stopped"]) == (-signal.SIGTERM, True)
+    assert (record.exit_code, record.stopped) == (-signal.SIGTERM, True)
 
 
 def test_jobs_beyond_the_latest_50_are_deleted_unless_they_run(job_folders):
@@ -311,17 +350,22 @@ def test_what_is_missing_is_said_and_nothing_starts(tmp_path, postgres):
     assert not jobs.folders.root.exists()
 
 
-def test_training_into_a_folder_that_holds_no_model_is_refused(tmp_path):
-    """A name beside MODEL_PATH may be new or a model's folder; other files there stay as they are."""
+def test_training_into_a_folder_that_holds_no_model_is_refused(tmp_path, monkeypatch):
+    """A name beside MODEL_PATH may be new, a model's or an interrupted training's; other files stay as they are."""
     from dashboard.jobs.commands import changed_settings, make_environment
     from data.errors import FolderError
 
     settings = make_settings(tmp_path, LANGUAGES="en,de", CLIENT_SECRET="secret", DASHBOARD_TOKEN="x" * 40)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
-    with pytest.raises(FolderError, match="photos"):
-        changed_settings(TrainOptions(model="photos"), settings)
+    (tmp_path / "LICENSE").touch()
+    (tmp_path / "begun" / "unfinished").mkdir(parents=True)
+    for name in ("photos", "LICENSE"):
+        with pytest.raises(FolderError, match=name):
+            changed_settings(TrainOptions(model=name), settings)
+    assert changed_settings(TrainOptions(model="begun", resume=True), settings)
+    monkeypatch.setenv("model_path", "/elsewhere")  # settings are read whatever their case
     env = make_environment(settings, changed_settings(TrainOptions(model="new", time_limit_min=5), settings))
     assert (env["MODEL_PATH"], env["TIME_LIMIT_MIN"]) == (str(tmp_path / "new"), "5.0")
     assert (env["LANGUAGES"], env["CLIENT_SECRET"]) == ('["de", "en"]', "secret")
-    assert "DASHBOARD_TOKEN" not in env
+    assert not {"DASHBOARD_TOKEN", "model_path"} & env.keys()

@@ -12,6 +12,7 @@ import pytest
 from arro3.io import read_parquet
 
 from dashboard.jobs import runner
+from dashboard.jobs.tables import parquet_table
 from data.entities import Game
 from data.errors import OnlyAds, StreamOffline
 from recognition.decision.verdict import Prediction, Verdict
@@ -35,10 +36,9 @@ def twitch(world):
 
 
 @pytest.fixture
-def settings(settings, twitch, tmp_path, postgres):
-    """Return settings with the stand-in and a model that separates a dark game from a bright one."""
-    save_model(tmp_path / "model", (DARK, BRIGHT))
-    return make_settings(tmp_path, **postgres, **twitch.environment, frames_per_stream=2, ad_wait_s=0.0)
+def settings(twitch, tmp_path):
+    """Return settings with the stand-in; a survey needs no database."""
+    return make_settings(tmp_path, **twitch.environment, frames_per_stream=2, ad_wait_s=0.0)
 
 
 def verdict(source: str, game: Game, category: Game | None, confidence: float, known: bool = True) -> VerdictReached:
@@ -60,7 +60,7 @@ EVENTS = (
 
 @pytest.fixture
 def survey(services) -> str:
-    """Return the id of a survey that has ended with EVENTS, after a line that the disk has cut off."""
+    """Return the id of a survey that has ended with EVENTS, after lines that are cut off, too deep and too long."""
     folder = services.jobs.folders.root / "20261126-120000-000000-survey"
     folder.mkdir(parents=True)
     options: dict[str, Any] = {"game": None, "top_streams": 9, "frames": 1, "preview": False, "languages": []}
@@ -68,7 +68,7 @@ def survey(services) -> str:
     record |= {"separate": True, "ended": NOON, "exit_code": 0, "stopped": False}
     runner.save(folder, json.loads(json.dumps(record, default=datetime.isoformat)))
     lines = [json.dumps(as_json(event)) for event in EVENTS]
-    (folder / runner.OUTPUT).write_text("\n".join(["{broken", *lines, '{"event": "verd']))
+    (folder / runner.OUTPUT).write_text("\n".join(["{broken", "[" * 9_000, "x" * 70_000, *lines, '{"event": "verd']))
     return folder.name
 
 
@@ -79,8 +79,9 @@ def found(client, survey: str, **query) -> list[str]:
     return [result["source"] for result in answer.json()["results"]]
 
 
-def test_survey_runs_to_its_end_with_results_and_tables(client):
+def test_survey_runs_to_its_end_with_results_and_tables(client, settings):
     """Each stream has a result; CSV and Parquet hold the same rows; another survey is refused meanwhile."""
+    save_model(settings.model_path, (DARK, BRIGHT))  # it separates a dark game from a bright one
     body = {"top_streams": 4, "frames": 2, "languages": ["EN", "en"]}
     answer = client.post("/api/v1/surveys", json=body)
     assert answer.status_code == 201, answer.text
@@ -155,6 +156,16 @@ def test_parquet_of_a_survey_that_was_stopped_holds_what_is_there(client, survey
     assert table.column("source").to_pylist() == [event.source for event in EVENTS]
     assert table.column("game_id").to_pylist()[:2] == [CHESS.id, LARGE.id]
     assert client.get(f"/api/v1/surveys/{survey}/results.csv").status_code == 404
+
+
+def test_parquet_while_results_arrive_holds_all_of_them_later(services, survey):
+    """A table that is made from fewer results than the file has by then does not stay."""
+    folder, results = services.jobs.folder(survey), services.jobs.results(survey)
+    with (folder / runner.OUTPUT).open("a") as file:
+        file.write("\n" + json.dumps(as_json(EVENTS[0])) + "\n")
+    for count in (len(EVENTS), len(EVENTS) + 1):
+        assert read_parquet(io.BytesIO(parquet_table(folder, results))).read_all().num_rows == count
+        results.update()
 
 
 def test_survey_and_job_are_not_found_under_each_others_address(client, survey):
