@@ -171,6 +171,7 @@ def test_two_people_when_they_change_the_same_frames_get_one_result(
     poll(other)
     expect(other.locator("#count")).to_have_text("110 frames")
     assert other.locator(".tile:focus").get_attribute("aria-label") == shown
+    assert other.evaluate("document.querySelector('.tile:focus').ariaSetSize") == "110"
     expect(other.locator("#selected")).to_have_text("10 selected")
     other.keyboard.press("n")
     expect(other.locator("#notices")).to_contain_text("0 frames marked as no game. 10 were gone, or there already.")

@@ -41,7 +41,7 @@ export class FrameView {
   /** Show the frame of a path, in the grid's order if it is there. */
   async openPath(path) {
     try {
-      this.index = await this.grid.frames.find(path);
+      this.index = (await this.grid.frames.find(path)).index;
       if (this.index >= 0) this.openIndex(this.index);
       else this.#open(await get(operation(path)));
     } catch (error) {

@@ -60,9 +60,10 @@ export class Frames {
     return paths;
   }
 
-  /** Return the index of the first of these paths that is there, or -1. */
+  /** Return the index and the path of the first of these that is there; else the index is -1. */
   async find(...at) {
-    return at.length ? ((await get("/dataset/frames", { ...this.query, at, limit: 1 })).offset ?? -1) : -1;
+    const { offset, frames } = at.length ? await get("/dataset/frames", { ...this.query, at, limit: 1 }) : {};
+    return { index: offset ?? -1, path: frames?.[0]?.path };
   }
 
   close() {

@@ -30,29 +30,28 @@ export class Grid {
     list.onpointerup = list.onpointercancel = () => clearTimeout(this.#press ?? 0);
   }
 
-  /** top: index of the frame that takes the place of the first visible one; -1: do not scroll; null: the beginning. */
-  show(frames, total, groups, top) {
-    const view = this.view();
-    const offset = this.total && this.#layout.place(view.first).y - view.top;
+  /** top: index of the frame that takes the place of the one at `former`; -1: do not scroll; null: the beginning. */
+  show(frames, total, groups, top, former) {
+    const offset = this.total && former >= 0 && this.#layout.place(former).y - scroller.scrollTop;
     const path = this.frames?.at(this.active)?.path;
-    const former = [...this.#tiles.values()];
-    this.#spare = new Map(former.map((tile) => [tile.frame?.path, tile]));
+    const old = [...this.#tiles.values()];
+    this.#spare = new Map(old.map((tile) => [tile.frame?.path, tile]));
     this.#tiles.clear();
     Object.assign(this, { frames, total, groups });
     this.#layout = new Layout(list.clientWidth, this.tile, total, groups);
     space.style.height = `${this.#layout.height}px`;
-    if (top !== -1) scroller.scrollTop = top === null ? 0 : this.#layout.place(top).y - offset;
+    if (top !== -1) scroller.scrollTop = top === null || !total ? 0 : this.#layout.place(top).y - offset;
     const found = frames.indexOf(path);
     this.active = Math.max(0, Math.min(top === null ? 0 : found < 0 ? this.active : found, total - 1));
     this.render();
-    for (const tile of former) if (this.#tiles.get(tile.index) !== tile) tile.remove();
+    for (const tile of old) if (this.#tiles.get(tile.index) !== tile) tile.remove();
     this.#spare.clear();
   }
 
   resize(tile) {
     this.tile = tile;
     const { top, first } = this.view();
-    if (this.frames) this.show(this.frames, this.total, this.groups, top > 0 ? first : -1);
+    if (this.frames) this.show(this.frames, this.total, this.groups, top > 0 ? first : -1, first);
   }
 
   /** The visible part: its top and height in the layout, its frames [first, last). */

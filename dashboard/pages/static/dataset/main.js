@@ -38,7 +38,7 @@ const load = (isStaying, former) => (latest = show(isStaying, former, ++loads));
 async function show(isStaying, former, current) {
   const next = new Frames(query, onPage, notifyError);
   try {
-    const top = isStaying ? await next.find(...anchors()) : null;
+    const { index: top, path } = isStaying ? await next.find(...anchors()) : { index: null };
     const groups = query.sort === "stream" ? get("/dataset/groups", query) : null;
     const [summary, page, answer] = await Promise.all([get("/dataset"), next.load(top < 0 ? grid.view().first : top), groups]);
     if (current !== loads) return latest;
@@ -46,7 +46,7 @@ async function show(isStaying, former, current) {
     version = summary.version;
     panel.show(summary, query);
     showState(summary, page.total);
-    grid.show(next, page.total, answer?.groups, top);
+    grid.show(next, page.total, answer?.groups, top, grid.frames?.indexOf(path));
     showSelection();
   } catch (error) {
     if (!former || !grid.frames) return showBanner(error);
