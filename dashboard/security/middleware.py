@@ -5,6 +5,7 @@ Pure ASGI: nothing is buffered but bodies of JSON, and streams of events pass th
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -30,6 +31,7 @@ _HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
+_RECHECK_S = 15.0  # between two looks at the session of a stream of events
 _NO_STORE = (b"cache-control", b"no-store")
 # Operations at a time, by kind: threads are few, and each recognition has a decoder or a stream of its own.
 _MAX_AT_ONCE = {"recognitions": 4, "streams": 64, "other": 64}
@@ -51,12 +53,13 @@ class SecurityMiddleware:
         refusal = self._check(asked)
         with self._counted(asked, refusal) as crowded:
             refusal = refusal or crowded
-            if scope["type"] == "websocket":
-                await _refuse_socket(scope, receive, send, refusal) if refusal else await self._app(
-                    scope, receive, send
-                )
-            else:
+            receive = self._until_signed_out(asked, receive) if asked.is_stream else receive
+            if scope["type"] == "http":
                 await self._handle(scope, asked, BoundedBody(asked, receive), Response(asked, send), refusal)
+            elif refusal:
+                await _refuse_socket(scope, receive, send, refusal)
+            else:
+                await self._app(scope, receive, send)
 
     async def _handle(
         self, scope: Scope, asked: Asked, body: BoundedBody, response: Response, refusal: Refusal | None
@@ -66,6 +69,8 @@ class SecurityMiddleware:
                 raise BodyRefused(refusal)
             is_json = has_body(asked) and asked.path != UPLOAD
             await self._app(scope, await body.whole() if is_json else body, response.send)
+            if asked.is_stream and body.gone:  # perhaps only for the app, which ended then
+                await response.send({"type": "http.response.body", "body": b""})
         except BodyRefused as error:
             await body.drain()
             await response.refuse(error.refusal, close=not body.complete)
@@ -74,6 +79,20 @@ class SecurityMiddleware:
                 return
             await response.refuse(Refusal(500, "This is a defect; the server's log has its traceback"), close=True)
             raise
+
+    def _until_signed_out(self, asked: Asked, receive: Receive) -> Receive:
+        """Return a `receive` that tells the app that the client has left when its session has ended."""
+
+        async def receive_or_end() -> Message:
+            while True:
+                try:
+                    return await asyncio.wait_for(receive(), _RECHECK_S)
+                except asyncio.TimeoutError:
+                    if (refusal := self._check(asked)) and refusal.status == 401:
+                        kind = "websocket" if asked.method == "WEBSOCKET" else "http"
+                        return {"type": f"{kind}.disconnect", "code": 1008}
+
+        return receive_or_end
 
     @contextmanager
     def _counted(self, asked: Asked, refusal: Refusal | None) -> Iterator[Refusal | None]:

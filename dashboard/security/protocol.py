@@ -112,6 +112,9 @@ class BoundedHttp(H11Protocol):
         super().data_received(data)
         if self.conn.is_exceeded:
             self.transport.abort()
+        if self.transport.get_protocol() is not self:  # a WebSocket now
+            self._request.end()
+            return
         answered = self.cycle is None or self.cycle.response_complete
         is_part = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
         # The rest of a body that nobody waits for any more must end in time, too.

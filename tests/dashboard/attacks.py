@@ -27,6 +27,7 @@ from dashboard.app import create_app
 from dashboard.security import bodies, protocol
 from dashboard.security.policy import Security, cookie_names
 from dashboard.security.rates import Attempts
+from dashboard.security.sessions import Sessions
 from dashboard.services import open_services
 from tests.dashboard import raw_http
 from tests.dashboard.conftest import running_server
@@ -128,13 +129,13 @@ _TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class Target:
-    """A running server. token: "" where it asks for none. cookie, csrf: of a session."""
+    """A running server. token: "" where it asks for none. cookie: of a session."""
 
     url: str
     schema: dict[str, Any]
+    sessions: Sessions
     token: str = ""
     cookie: str = ""
-    csrf: str = ""
 
     @property
     def authorized(self) -> dict[str, str]:
@@ -472,10 +473,10 @@ def attacked_server(settings: Settings, token: str) -> Iterator[Target]:
         security._attempts = Attempts(lambda: 100 * time.monotonic())  # forgives wrong tokens soon
         stack.enter_context(_short_waits())
         with open_services(settings, security) as services, running_server(services, listener) as server:
-            session, value = security.sessions.issue()
+            _, value = security.sessions.issue()
             cookie = f"{cookie_names(listener.getsockname()[1])[1]}={value}"
             schema = create_app(services).openapi()
-            yield Target(server.url, schema, token, cookie, security.sessions.csrf_token(session))
+            yield Target(server.url, schema, security.sessions, token, cookie)
 
 
 @contextmanager

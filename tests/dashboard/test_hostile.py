@@ -95,6 +95,24 @@ def test_sockets_beyond_the_limit_are_refused(target, monkeypatch):
         assert _is_served(target)
 
 
+@pytest.mark.parametrize("kind", ["events", "socket"])
+def test_stream_ends_with_its_session(target, monkeypatch, kind):
+    """A sign-out in another window ends what the session still watches; a stream of a valid session goes on."""
+    monkeypatch.setattr(middleware, "_RECHECK_S", 0.1)
+    session, value = target.sessions.issue()
+    name = target.cookie.partition("=")[0]
+    headers = {"Cookie": f"{name}={value}"} | (attacks.UPGRADE if kind == "socket" else {})
+    with raw_http.connect(target.url) as connection:
+        connection.sendall(raw_http.request(target=f"/api/v1/watch/{kind}", headers=headers))
+        assert connection.recv(1 << 16)[9:12] in (b"200", b"101")
+        connection.settimeout(2)  # longer than a slow request may take
+        with pytest.raises(TimeoutError):
+            raw_http.read(connection)
+        target.sessions.revoke(session)
+        connection.settimeout(20)
+        assert raw_http.read(connection) is not None  # the connection's end
+
+
 def test_hostile_names_are_shown_as_text(target):
     """The API's answers are JSON, whatever a name holds, and no page has a name in it."""
     headers = {"Cookie": target.cookie, "User-Agent": "Mozilla/5.0"}
