@@ -36,7 +36,7 @@ def make_services(settings: Settings, security: Security) -> Services:
         security=security,
         dataset=DatasetService(settings),
         models=models,
-        watch=WatchService(settings, models.recognizer),
+        watch=WatchService(settings, models.recognizer, security.check_source),
         jobs=JobService(settings),
         uploads=UploadService(settings),
     )

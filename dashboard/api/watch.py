@@ -12,7 +12,6 @@ from dashboard.api.problems import Problem, problems
 from dashboard.live.schemas import AddedSources, ChangeLog, Sources, Wall
 from dashboard.live.service import MAX_ENTRIES
 from dashboard.live.streams import EventStream, serve_socket
-from data.errors import ToolkitError
 
 router = APIRouter(tags=["watch"])
 
@@ -50,15 +49,8 @@ def add_channels(services: ServicesDep, body: Sources) -> dict[str, object]:
 
     The first channel loads the model, which takes a second or two.
     """
-    allowed, refused = [], []
-    for source in body.sources:
-        try:
-            allowed.append(services.security.check_source(source))
-        except (ToolkitError, Problem) as error:
-            refused.append((source, str(error)))
-    added, also_refused = services.watch.add(allowed)
-    both = [*refused, *also_refused]
-    return {"added": added, "refused": [{"source": source, "message": message} for source, message in both]}
+    added, refused = services.watch.add(body.sources)
+    return {"added": added, "refused": [{"source": source, "message": message} for source, message in refused]}
 
 
 @router.delete("/watch/{tile_id}", summary="Stop to watch a channel", status_code=204, responses=problems(404))

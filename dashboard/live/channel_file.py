@@ -9,6 +9,8 @@ from pathlib import Path
 
 from data.atomic import atomic_file
 
+_MAX_BYTES = 4_000_000  # 200 of the longest addresses take 400 kB
+
 log = logging.getLogger(__name__)
 
 
@@ -21,7 +23,9 @@ class ChannelFile:
     def read(self) -> list[str]:
         """Return the sources; none if there is no file, or an invalid one."""
         try:
-            sources = json.loads(self._path.read_bytes())["sources"]
+            with self._path.open("rb") as file:
+                text = file.read(_MAX_BYTES + 1)
+            sources = json.loads(text if len(text) <= _MAX_BYTES else b"")["sources"]
             return [source for source in sources if isinstance(source, str)]
         except FileNotFoundError:
             return []

@@ -1,8 +1,9 @@
 """Watch service: the channels of the wall, watched together, and the messages that tell of them.
 
-add        refuse what is there already or too much; open the watch with the first channel; a tile for each
+add        refuse what is not allowed, there already or too much; open the watch with the first channel; add a tile
 a thread   takes the events of the watch, applies each to its tile, and appends a message to the log
 remove     the tile goes; the watch ends with the last one
+failure    the watch cannot begin, or breaks: the tiles say why, and it is tried again every 15 s
 clients    read the log on from where they are (dashboard.live.event_log)
 """
 
@@ -24,7 +25,6 @@ from dashboard.live.tile import Tile
 from data.errors import SettingsError, ToolkitError
 from data.memory import trim_periodically
 from recognition.events import Event, FrameClassified, GameChanged, VerdictReached, as_json, now
-from recognition.sources import normalise
 
 if TYPE_CHECKING:
     from config import Settings
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 MAX_CHANNELS = 200
 MAX_ENTRIES = 1000  # of the log of changes
 _TILE_S = 1.0  # between two messages of a tile whose frames come faster
+_RETRY_S = 15.0  # until a watch that cannot begin, or broke, is tried again
 _NAMES = {"frame": "tile", "change": "change", "verdict": "verdict", "failure": "failure"}
 
 log = logging.getLogger(__name__)
@@ -46,11 +47,12 @@ class WatchService:
     Args:
         settings: the toolkit's settings.
         recognizer: returns the recogniser, which its owner closes; raises ModelError.
+        check: returns a source in its canonical form; raises SettingsError for one that is not allowed.
     """
 
-    def __init__(self, settings: Settings, recognizer: Callable[[], Recognizer]) -> None:
+    def __init__(self, settings: Settings, recognizer: Callable[[], Recognizer], check: Callable[[str], str]) -> None:
         self.log = EventLog()
-        self._recognizer = recognizer
+        self._recognizer, self._check = recognizer, check
         self._file = ChannelFile(settings.download_path / "dashboard" / "watch.json")
         self._changing = threading.Lock()  # held while channels are added or removed, and the watch begins
         self._lock = threading.Lock()  # guards the next two; never held for long
@@ -59,15 +61,19 @@ class WatchService:
         self._entry_count = 0
         self._watcher: Watcher | None = None
         self._thread: threading.Thread | None = None
-        self._stop = threading.Event()  # of this watch
+        self._stop, self._closing = threading.Event(), threading.Event()  # of this watch; of the service
         self._categories: CategoryPoller | None = None
 
     def start(self) -> None:
         """Watch the channels of the former start again; loading the model does not delay the server."""
-        sources = self._file.read()[:MAX_CHANNELS]
-        self._tiles = {source: Tile(source) for source in sources}
-        if sources:
-            threading.Thread(target=self._resume, name="wall-start", daemon=True).start()
+        for source in self._file.read():
+            try:
+                name = self._free_name(source)
+                self._tiles[name] = Tile(name)
+            except SettingsError as error:
+                log.warning("%.100r is not watched any more: %s", source, error)
+        if self._tiles:
+            self._begin_later(0.0)
 
     def end_streams(self) -> None:
         """Let all clients leave: the server waits for them at its end."""
@@ -76,6 +82,7 @@ class WatchService:
     def close(self) -> None:
         """End the watch. The file keeps its channels."""
         self.end_streams()
+        self._closing.set()
         with self._changing:
             self._end()
 
@@ -103,11 +110,10 @@ class WatchService:
         added, refused = [], []
         with self._changing:
             for source in sources:
-                name = normalise(source)
-                if obstacle := self._obstacle(name):
-                    refused.append((source, obstacle))
-                else:
-                    added.append(self._add(name))
+                try:
+                    added.append(self._add(self._free_name(source)))
+                except SettingsError as error:
+                    refused.append((source, str(error)))
             if added:
                 self._channels_changed()
         return added, refused
@@ -122,14 +128,15 @@ class WatchService:
                 self._stop.set()
         return tile is not None
 
-    def _obstacle(self, source: str) -> str:
-        """Return why a source cannot be added; "" if it can."""
-        tile = self._tiles.get(source)
+    def _free_name(self, source: str) -> str:
+        """Return the canonical form of a source that can be added. Raises SettingsError, which says why not."""
+        name = self._check(source)
+        tile = self._tiles.get(name)
         if tile and self._is_running() and tile.stream and not tile.stream.finished:
-            return "It is on the wall already"
+            raise SettingsError("It is on the wall already")
         if not tile and len(self._tiles) >= MAX_CHANNELS:
-            return f"The wall is full: it has {MAX_CHANNELS} channels. Remove one first"
-        return ""
+            raise SettingsError(f"The wall is full: it has {MAX_CHANNELS} channels. Remove one first")
+        return name
 
     def _add(self, source: str) -> dict[str, Any]:
         watcher = self._open()
@@ -158,13 +165,21 @@ class WatchService:
     def _find(self, tile_id: str) -> Tile | None:
         return next((tile for tile in tuple(self._tiles.values()) if tile.id == tile_id), None)
 
-    def _resume(self) -> None:
-        with self._changing:
-            try:
-                if not self.log.closed:
-                    self._open()
-            except ToolkitError as error:
-                self._fail_all(str(error), "model")
+    def _begin_later(self, wait_s: float) -> None:
+        threading.Thread(target=self._begin, args=(wait_s,), name="wall-start", daemon=True).start()
+
+    def _begin(self, wait_s: float) -> None:
+        """Begin the watch of the tiles after `wait_s`; try again until it runs."""
+        while not self._closing.wait(wait_s):
+            with self._changing:
+                try:
+                    if self._tiles and not self._closing.is_set():
+                        self._open()
+                    return
+                except Exception as error:  # whatever it is, it may pass
+                    log.warning("the watch cannot begin: %s", error, exc_info=not isinstance(error, ToolkitError))
+                    self._fail_all(str(error), "model")
+            wait_s = _RETRY_S
 
     def _open(self) -> Watcher:
         """Return the running watch; begin one with all tiles if there is none. Raises ModelError."""
@@ -205,7 +220,8 @@ class WatchService:
                     self._on_event(event)
         except Exception as error:
             log.exception("the watch ended")
-            self._fail_all(f"The watch ended: {error}; add a channel to begin it again", "internal")
+            self._fail_all(f"The watch broke off: {error}", "internal")
+            self._begin_later(_RETRY_S)
 
     def _on_event(self, event: Event) -> None:
         category = self._categories.get(event.source) if self._categories else None
@@ -228,4 +244,5 @@ class WatchService:
         with self._lock:
             for tile in self._tiles.values():
                 tile.fail(message, reason, now())
-                self.log.append("tile", tile.delta(time.monotonic()))
+                if len(delta := tile.delta(time.monotonic())) > 1:  # not the same again
+                    self.log.append("tile", delta)

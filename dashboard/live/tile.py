@@ -95,6 +95,8 @@ class Tile:
         if game == self.game:
             self.confidence = prediction.confidence
         time = event.at.timestamp()
+        while self.history and self.history[-1][0] > time + _POINT_S:  # the clock has gone back
+            self.history.pop()
         if not self.history or time - self.history[-1][0] >= _POINT_S:
             self._point = [round(time, 1), _probability(prediction.confidence), str(game.id) if game else None]
             self.history.append(self._point)

@@ -74,6 +74,7 @@ class WatchedStream:
         """
         self.source = source
         self.finished = False
+        self.removed = False  # set by who watches it no longer: its events do not count
         self._open_follower = open_follower
         self._classifier = classifier
         self._new_accumulator = new_accumulator

@@ -58,7 +58,7 @@ class Watcher:
         self._due: DelayQueue[WatchedStream] = DelayQueue()
         self._next_start = 0.0  # of a source that is added, on the monotonic clock
         self._polls: dict[WatchedStream, Future[None]] = {}  # those going on, also of removed streams
-        self._events: queue.Queue[Event] = queue.Queue(_MAX_PENDING_EVENTS)
+        self._events: queue.Queue[tuple[WatchedStream, Event]] = queue.Queue(_MAX_PENDING_EVENTS)
         self._running = True
         self._error: BaseException | None = None
         for stream in watched:
@@ -74,6 +74,7 @@ class Watcher:
     def remove(self, stream: WatchedStream) -> None:
         """Stop to watch a source, without a verdict. Nothing happens if the stream is finished."""
         with self._lock:
+            stream.removed = True
             self._due.discard(stream)
             self._drop(stream)
 
@@ -116,7 +117,9 @@ class Watcher:
             if self._stop.is_set():
                 self._due.close()
             with suppress(queue.Empty):
-                return self._events.get(timeout=_STOP_CHECK_S)
+                stream, event = self._events.get(timeout=_STOP_CHECK_S)
+                if not stream.removed:
+                    return event
         return None
 
     def _run(self) -> None:
@@ -146,10 +149,10 @@ class Watcher:
         Raises StopRequested, which ends the poll, for a stream that was removed.
         """
         while self._running:
-            if stream not in self._watched:
+            if stream.removed:
                 raise StopRequested
             with suppress(queue.Full):
-                self._events.put(event, timeout=_STOP_CHECK_S)
+                self._events.put((stream, event), timeout=_STOP_CHECK_S)
                 return
 
     def _poll(self, due: float, stream: WatchedStream) -> None:
