@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2 as httpx
 import psutil
 
 from benchmarks import _planted
