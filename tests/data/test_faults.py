@@ -26,7 +26,7 @@ from tests.standin import Fault, faults
 from tests.standin.media import TRANSCODES
 from tests.standin.playlist import MEDIA_HOST
 
-ROUNDS = 5  # of the memory trial, before memory and objects must be constant, and again after that
+ROUNDS = 7  # of the memory trial, before memory and objects must be constant, and again after that
 
 
 @pytest.mark.parametrize("scenario", TABLE, ids=lambda scenario: scenario.name)

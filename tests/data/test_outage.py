@@ -35,7 +35,7 @@ def cluster() -> Iterator[RestartablePostgres]:
 
 
 @pytest.fixture
-def postgres(cluster: RestartablePostgres) -> Iterator[RestartablePostgres]:
+def own_server(cluster: RestartablePostgres) -> Iterator[RestartablePostgres]:
     """That server, running and empty at the test's start, running at its end."""
     cluster.start()
     with connect_database(settings(**cluster.settings)) as engine, engine.begin() as connection:
@@ -45,62 +45,62 @@ def postgres(cluster: RestartablePostgres) -> Iterator[RestartablePostgres]:
 
 
 @pytest.fixture
-def postgres_engine(postgres: RestartablePostgres) -> Iterator[Engine]:
+def postgres_engine(own_server: RestartablePostgres) -> Iterator[Engine]:
     """An engine on that server."""
-    with connect_database(settings(**postgres.settings)) as engine:
+    with connect_database(settings(**own_server.settings)) as engine:
         yield engine
 
 
 @pytest.mark.parametrize("crash", CRASHES)
 def test_a_download_goes_on_after_a_restart(
-    start: Start, postgres: RestartablePostgres, folder: FrameFolder, crash: signal.Signals
+    start: Start, own_server: RestartablePostgres, folder: FrameFolder, crash: signal.Signals
 ):
     """After an outage of two seconds: one warning, then more frames, and rows = files at the end."""
-    process = start(env=postgres.settings)
+    process = start(env=own_server.settings)
     wait_for_frames(folder, 20)
-    postgres.stop(crash)
+    own_server.stop(crash)
     time.sleep(2)
     before = len(list(folder.frames()))
-    postgres.start()
+    own_server.start()
     wait_for_frames(folder, before + 30)
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert stdout.startswith("Downloaded ")
     assert stderr == "warning: PostgreSQL went away; waiting up to 60 s for it\n"
-    with connect_database(settings(**postgres.settings)) as engine:
+    with connect_database(settings(**own_server.settings)) as engine:
         assert rows(Catalog(engine)) == set(folder.frames())
         assert not Catalog(engine).snapshot().wrong_counts
 
 
 def test_an_outage_longer_than_db_reconnect_s_ends_the_run_and_loses_nothing(
-    start: Start, run: Run, postgres: RestartablePostgres, folder: FrameFolder
+    start: Start, run: Run, own_server: RestartablePostgres, folder: FrameFolder
 ):
     """After DB_RECONNECT_S: exit code 1 and one line with advice; after a restart dbSync finds all frames."""
-    process = start(env={**postgres.settings, "DB_RECONNECT_S": "2"})
+    process = start(env={**own_server.settings, "DB_RECONNECT_S": "2"})
     wait_for_frames(folder, 20)
-    with connect_database(settings(**postgres.settings)) as engine:
+    with connect_database(settings(**own_server.settings)) as engine:
         before = rows(Catalog(engine))
-    postgres.stop(signal.SIGKILL)
+    own_server.stop(signal.SIGKILL)
     _, stderr = process.communicate(timeout=60)
     warning, error = stderr.splitlines()
     assert process.returncode == 1
     assert warning == "warning: PostgreSQL went away; waiting up to 2 s for it"
     assert error.startswith("error: PostgreSQL: ")
     assert "start the server, or check DB_HOST and DB_PORT" in error
-    postgres.start()
-    synced = run("data.dbSync", **postgres.settings)
+    own_server.start()
+    synced = run("data.dbSync", **own_server.settings)
     assert synced.returncode == 0, synced.stderr
-    with connect_database(settings(**postgres.settings)) as engine:
+    with connect_database(settings(**own_server.settings)) as engine:
         assert rows(Catalog(engine)) == set(folder.frames()) >= before > set()
         assert not Catalog(engine).snapshot().wrong_counts
 
 
-def test_sigterm_during_an_outage_ends_the_run(start: Start, postgres: RestartablePostgres, folder: FrameFolder):
+def test_sigterm_during_an_outage_ends_the_run(start: Start, own_server: RestartablePostgres, folder: FrameFolder):
     """SIGTERM while PostgreSQL is away ends the wait of a minute: exit code 1, one line with advice, no traceback."""
-    process = start(env=postgres.settings)
+    process = start(env=own_server.settings)
     wait_for_frames(folder, 20)
-    postgres.stop(signal.SIGQUIT)
+    own_server.stop(signal.SIGQUIT)
     time.sleep(2)
     sent_at = time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -110,7 +110,7 @@ def test_sigterm_during_an_outage_ends_the_run(start: Start, postgres: Restartab
     assert [line.partition(":")[0] for line in stderr.splitlines()] == ["warning", "error"]
 
 
-def test_repeated_crashes_lose_no_frame_and_count_none_twice(postgres: RestartablePostgres, postgres_engine: Engine):
+def test_repeated_crashes_lose_no_frame_and_count_none_twice(own_server: RestartablePostgres, postgres_engine: Engine):
     """A writer without pauses meets crashes in the middle of calls; each of its frames has exactly one row."""
     catalog, stop, written = Catalog(postgres_engine, 60), threading.Event(), 0
 
@@ -130,8 +130,8 @@ def test_repeated_crashes_lose_no_frame_and_count_none_twice(postgres: Restartab
     writer.start()
     for crash in [*CRASHES, signal.SIGINT]:
         wait_for_frames(written + 3)  # the writer is in the middle of its calls
-        postgres.stop(crash)
-        postgres.start()
+        own_server.stop(crash)
+        own_server.start()
     wait_for_frames(written + 3)
     stop.set()
     writer.join(60)
@@ -141,13 +141,13 @@ def test_repeated_crashes_lose_no_frame_and_count_none_twice(postgres: Restartab
 
 
 def test_a_lost_response_to_a_commit_does_not_apply_a_change_twice(
-    postgres: RestartablePostgres, postgres_engine: Engine
+    own_server: RestartablePostgres, postgres_engine: Engine
 ):
     """The server committed but its response is lost: the repeated call leaves each change once and counted once."""
     plain = Catalog(postgres_engine)
     with (
-        LossyProxy(postgres.settings["DB_HOST"], 0) as proxy,
-        connect_database(settings(**postgres.settings | proxy.settings)) as engine,
+        LossyProxy(own_server.settings["DB_HOST"], 0) as proxy,
+        connect_database(settings(**own_server.settings | proxy.settings)) as engine,
     ):
         catalog = Catalog(engine, 30)
         for change in (
@@ -163,7 +163,7 @@ def test_a_lost_response_to_a_commit_does_not_apply_a_change_twice(
     assert not plain.snapshot().wrong_counts
 
 
-def test_every_query_survives_a_restart(postgres: RestartablePostgres, postgres_engine: Engine):
+def test_every_query_survives_a_restart(own_server: RestartablePostgres, postgres_engine: Engine):
     """Queries whose argument is an iterator, which can be read only once, survive it too."""
     catalog = Catalog(postgres_engine, 30)
     catalog.add_games([SEVEN])
@@ -174,24 +174,24 @@ def test_every_query_survives_a_restart(postgres: RestartablePostgres, postgres_
         (lambda: [summary.game.id for summary in catalog.games()], [7, 8]),
         (lambda: set(catalog.snapshot().games), {7, 8}),
     ):
-        postgres.stop(signal.SIGQUIT)
-        restart = threading.Timer(0.3, postgres.start)
+        own_server.stop(signal.SIGQUIT)
+        restart = threading.Timer(0.3, own_server.start)
         restart.start()
         assert query() == expected
         restart.join()
 
 
-def test_with_db_reconnect_s_0_the_first_failure_is_raised(postgres: RestartablePostgres, postgres_engine: Engine):
+def test_with_db_reconnect_s_0_the_first_failure_is_raised(own_server: RestartablePostgres, postgres_engine: Engine):
     """The type of the error distinguishes a lost connection from a refusal."""
     catalog = Catalog(postgres_engine, 0)
-    postgres.stop(signal.SIGQUIT)
+    own_server.stop(signal.SIGQUIT)
     begun = time.monotonic()
     with pytest.raises(CatalogConnectionLost, match="start the server"):
         catalog.games()
     assert time.monotonic() - begun < 20
 
 
-def test_a_true_result_of_sleep_ends_the_waiting(postgres: RestartablePostgres, postgres_engine: Engine):
+def test_a_true_result_of_sleep_ends_the_waiting(own_server: RestartablePostgres, postgres_engine: Engine):
     """A true result of `sleep`, as that of an event's `wait`, gives up at once; pauses grow up to 5 s."""
     pauses: list[float] = []
 
@@ -199,7 +199,7 @@ def test_a_true_result_of_sleep_ends_the_waiting(postgres: RestartablePostgres, 
         pauses.append(seconds)
         return len(pauses) == 6
 
-    postgres.stop(signal.SIGQUIT)
+    own_server.stop(signal.SIGQUIT)
     with pytest.raises(CatalogConnectionLost):
         Catalog(postgres_engine, 60, sleep).games()
     assert pauses == [0.5, 1, 2, 4, 5, 5]
@@ -214,7 +214,7 @@ def test_a_true_result_of_sleep_ends_the_waiting(postgres: RestartablePostgres, 
     ],
 )
 def test_a_refusal_raises_without_waiting(
-    postgres: RestartablePostgres, postgres_engine: Engine, statement: str, advice: str
+    own_server: RestartablePostgres, postgres_engine: Engine, statement: str, advice: str
 ):
     """The role may no longer log in or read, or the database is gone: no call waits."""
     with postgres_engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
@@ -222,9 +222,9 @@ def test_a_refusal_raises_without_waiting(
             admin.execute(text(cleanup))
         admin.execute(text("CREATE ROLE guest LOGIN SUPERUSER"))
         admin.execute(text("CREATE DATABASE other"))
-        with connect_database(settings(**postgres.settings | {"DB_NAME": "other"})):
+        with connect_database(settings(**own_server.settings | {"DB_NAME": "other"})):
             pass  # the tables belong to postgres
-        with connect_database(settings(**postgres.settings | {"DB_NAME": "other", "DB_USER": "guest"})) as engine:
+        with connect_database(settings(**own_server.settings | {"DB_NAME": "other", "DB_USER": "guest"})) as engine:
             assert len(Catalog(engine).games()) == 0
             admin.execute(text(statement))
             admin.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"))
@@ -233,12 +233,12 @@ def test_a_refusal_raises_without_waiting(
     assert not isinstance(caught.value, CatalogConnectionLost)
 
 
-def test_a_command_without_a_server_at_its_start_does_not_wait(run: Run, postgres: RestartablePostgres):
+def test_a_command_without_a_server_at_its_start_does_not_wait(run: Run, own_server: RestartablePostgres):
     """At its start a command cannot distinguish a restart from a wrong DB_HOST: it ends at once with advice."""
-    postgres.stop(signal.SIGQUIT)
+    own_server.stop(signal.SIGQUIT)
     for command in ("data.info", "data.dbSync", "data.download"):
         begun = time.monotonic()
-        ended = run(command, **postgres.settings, CLIENT_ID="x", ACCESS_TOKEN="x")
+        ended = run(command, **own_server.settings, CLIENT_ID="x", ACCESS_TOKEN="x")
         assert time.monotonic() - begun < 15
         assert ended.returncode == 1
         assert "start the server, or check DB_HOST and DB_PORT" in ended.stderr
