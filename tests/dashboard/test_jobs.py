@@ -68,7 +68,7 @@ def wait_until(is_true: Callable[[], Any]) -> None:
     end = time.monotonic() + PATIENCE_S
     while not is_true():
         assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def start(job_folders: JobFolders, code: str, grace_s: float = 30.0) -> str:
