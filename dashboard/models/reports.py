@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from heapq import nlargest
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +126,16 @@ def _confusion(kind: ReportKind, classes: list[GameOfModel], counts: list[list[i
     if len(counts) != len(classes) or any(len(row) != len(classes) for row in counts):
         raise ValueError("the matrix does not fit the games")
     confusion = Confusion(kind=kind, classes=classes, counts=counts, pairs=[])
-    pairs = [
-        ConfusedPair(game=classes[true], predicted=classes[column], frames=count, fraction=count / sum(row))
+    cells = (
+        (count, true, column)
         for true, row in enumerate(confusion.counts)
         for column, count in enumerate(row)
         if count > 0 and true != column
+    )
+    confusion.pairs = [
+        ConfusedPair(game=classes[true], predicted=classes[column], frames=count, fraction=count / sum(counts[true]))
+        for count, true, column in nlargest(_MAX_PAIRS, cells, key=itemgetter(0))
     ]
-    confusion.pairs = sorted(pairs, key=lambda pair: -pair.frames)[:_MAX_PAIRS]
     return confusion
 
 

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +38,7 @@ class ModelService:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()  # held while a model is loaded
-        self._recognizer: Recognizer | None = None
-        self._closing = ExitStack()  # all recognisers: who has a former one goes on with it
+        self._recognizer: Recognizer | None = None  # all share its connections; who has a former one goes on with it
         self._sources: SourceQueue | None = None
         self._tried: Stamp | None = None  # files that were loaded last, or could not be
         self._loaded: tuple[Path, Stamp, float] | None = None  # folder, files and time of the recogniser's model
@@ -53,7 +51,8 @@ class ModelService:
         with self._lock:
             if self._sources:
                 self._sources.close()
-            self._closing.close()
+            if self._recognizer:
+                self._recognizer.close()
             self._recognizer = None
 
     def recognizer(self) -> Recognizer:
@@ -95,21 +94,17 @@ class ModelService:
         return self.recognise_frames(frame.path, [jpeg])
 
     def _load(self) -> Recognizer:
-        """Return a recogniser with its model, for sources that visitors name. Raises ModelError."""
+        """Return a recogniser with the model as it is now, for sources that visitors name. Raises ModelError."""
+        classifier = load_classifier(self._settings, _THREADS)
+        if self._recognizer:
+            return self._recognizer.with_classifier(classifier)
         settings = self._settings.model_copy(
             update={"parallel_streams": max(_CONNECTIONS, self._settings.parallel_streams)}
         )
         stop = threading.Event()
         grabber = factories.make_grabber(settings, stop.wait, public_only=True)
         load = partial(load_classifier, settings, _THREADS)
-        recognizer = Recognizer(settings, grabber, load, stop=stop, top=_TOP, threads=_THREADS)
-        try:
-            recognizer.classifier  # noqa: B018 - loads the model
-        except BaseException:
-            recognizer.close()
-            raise
-        self._closing.callback(recognizer.close)
-        return recognizer
+        return Recognizer(settings, grabber, load, stop=stop, top=_TOP, threads=_THREADS).with_classifier(classifier)
 
     def _is_changed(self, folder: ModelFolder, stamp: Stamp) -> bool:
         return self._loaded is not None and self._loaded[:2] != (folder.path, stamp)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
+import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import onnxruntime
 import pytest
 
 from config import Settings
+from dashboard.models.reports import read_report
 from data.video.images import encode_jpeg
 from model.inference.classifier import Classifier
 from model.inference.onnx_header import read_header
@@ -124,7 +128,7 @@ def test_evaluation_gives_metrics_confusion_and_pictures_of_the_worst_frames(cli
 
 
 def test_changed_model_is_loaded_at_the_next_recognition(services, model_path):
-    """A training takes effect without a restart; a damaged model does not, and the former one stays."""
+    """A training takes effect without a restart; a damaged one does not. A former model is freed after its use."""
     save_model(model_path, (DARK, BRIGHT))
     first = services.models.recognizer()
     assert services.models.recognizer() is first
@@ -133,6 +137,10 @@ def test_changed_model_is_loaded_at_the_next_recognition(services, model_path):
     second = services.models.recognizer()
     assert second.classifier.classes == (BRIGHT, DARK)
     assert first.classifier.classes == (DARK, BRIGHT)
+    former = weakref.ref(first.classifier)
+    del first
+    gc.collect()
+    assert former() is None
     (model_path / "model.onnx").write_bytes(b"damaged")
     assert services.models.recognizer() is second
     assert "no ONNX model" in services.models.info(services.models.folder()).message
@@ -156,6 +164,17 @@ def test_models_beside_are_compared_and_shown_by_name(client, model_path, tmp_pa
     assert (other["current"], len(other["classes"])) == (False, 37)
     for name in ("empty", "../models/shipped", str(SHIPPED), "..", ".", "mine/", "a\0"):
         assert client.get("/api/v1/model/card", params={"folder": name}).status_code in (404, 400), name
+
+
+def test_report_of_many_games_is_read_fast(tmp_path):
+    """Of a thousand games only the most frequent confusions become values of the answer."""
+    metrics = json.loads((SHIPPED / "results" / "metrics.json").read_text(encoding="utf-8"))
+    metrics["games"] = [{**metrics["games"][0], "id": number} for number in range(1000)]
+    metrics["confusion"] = [[(row + column) % 7 for column in range(1000)] for row in range(1000)]
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    start = time.process_time()
+    assert len(read_report(tmp_path, "training").confusion.pairs) == 20
+    assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize(
