@@ -67,18 +67,19 @@ class ChangeHistory:
         with self._lock:
             state = tuple(map(_modified_ns, (self._root / name for name in names)))
             if state != self._trash_state:
-                self._trash = sorted((trashed.path for trashed in trashed_frames(self._root)), key=_newest_first)
+                paths = sorted(trashed.path for trashed in trashed_frames(self._root) if _change_id(trashed.path))
+                self._trash = sorted(paths, key=_change_id, reverse=True)  # in one change by path
                 self._trash_state = state
             return self._trash
 
     def _trashed(self, path: str) -> TrashedFile:
-        _, change_id, frame_path = path.split("/", 2)
+        change_id, frame = journal.split_trash_path(path)
         try:
             move = self._moves(change_id, self._modified(change_id)).get(path)
         except (FolderError, OSError):  # the journal was deleted, or edited
             move = None
         if move is None:
-            return TrashedFile(StoredFrame.parse("/".join(frame_path.split("/")[-2:])), change_id, "")
+            return TrashedFile(frame, change_id, "")
         return TrashedFile(move.frame, change_id, move.reason)
 
     def _modified(self, change_id: str) -> int:
@@ -89,11 +90,11 @@ class ChangeHistory:
         return {move.target: move for move in journal.read(self._root, change_id).moves}
 
 
-def _newest_first(path: str) -> tuple[int, str]:
-    """Return what sorts `.trash/<id of the change>/<path of the frame>` by the change, newest first, then by path."""
-    _, change_id, frame_path = path.split("/", 2)
-    digits = change_id.replace("-", "")
-    return -int(digits) if digits.isdecimal() else 0, frame_path
+def _change_id(path: str) -> str:
+    """Return the change that brought a file into the trash; "" for a file that no change brings there."""
+    with contextlib.suppress(ValueError):
+        return journal.split_trash_path(path)[0]
+    return ""
 
 
 def _modified_ns(path: Path) -> int:

@@ -105,7 +105,7 @@ class Likeness:
 
 
 def _read(features: FeatureStore, state: tuple[object, ...], hashes: np.ndarray) -> _Space:
-    """Project the features of the frames with these hashes, sorted. Raises DatasetError, FolderError."""
+    """Project the features of the frames with these hashes, sorted. Raises FolderError."""
     keys = [each.ljust(32, b"\0") for each in hashes.tolist()]
     known = np.zeros(len(keys), bool)
 
@@ -116,8 +116,8 @@ def _read(features: FeatureStore, state: tuple[object, ...], hashes: np.ndarray)
 
     try:
         points, _ = space.project(batches, len(keys))
-    except ValueError as error:  # no frame has features
-        raise DatasetError(_NO_FEATURES) from error
+    except ValueError:  # no frame has features: they are not read again before they change
+        return _Space(state, hashes[:0], np.empty((0, 1), np.float16))
     return _Space(state, hashes[known], space.unit_rows(points[known]).astype(np.float16))
 
 

@@ -29,6 +29,7 @@ _FIRST_LOAD_S = 20.0  # that a request waits for it
 _WAIT_S = 10.0  # that a change waits for another one
 _NEIGHBOURS = 12
 _MAX_PICTURE_BYTES = 64 << 20
+_JPEG_START = b"\xff\xd8\xff"
 MAX_CHANGED = 50_000
 """Frames in one change: as many take about 20 s."""
 
@@ -113,12 +114,14 @@ class DatasetService:
             return self.store.described([frame])[0]
 
     def picture(self, path: str, head: str) -> bytes:
-        """Return a file below the root. Raises FolderError: it is gone, or its SHA-256 does not begin with `head`."""
+        """Return a JPEG below the root. Raises FolderError: it is gone, or its SHA-256 does not begin with `head`."""
         file = self.store.root / path
         try:
             content = read_regular_file(file, _MAX_PICTURE_BYTES)
         except OSError as error:
             raise FolderError(f"{path}: {error.strerror}.") from error
+        if not content.startswith(_JPEG_START):  # the file may be a link to any other one
+            raise FolderError(f"{path} is no JPEG.")
         if head and not hashlib.sha256(content).hexdigest().startswith(head):
             raise FolderError(f"{path} is another picture by now.")
         return content

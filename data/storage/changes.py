@@ -66,7 +66,7 @@ class FrameChanges:
         self._catalog = catalog
 
     def apply(self, moves: Iterable[Move], summary: str) -> Change:
-        """Move frames; return the change. A frame whose file is gone is left out.
+        """Move frames; return the change. A frame is left out whose file is gone, or has not its hash, if that is known.
 
         summary: what the change is for. Raises FolderError if a target is a game that games.tsv does not name.
         """
@@ -79,8 +79,8 @@ class FrameChanges:
             planned = []
             for each in described:
                 move, frame = wanted[each], self._with_hash(each)
-                if not frame.sha256:
-                    continue
+                if not frame.sha256 or move.frame.sha256 not in (b"", frame.sha256):
+                    continue  # gone, or its name belongs to another file by now
                 if move.target is not None and move.target not in names:
                     raise FolderError(f"There is no game {move.target} in games.tsv: add it first.")
                 if move.target == frame.game_id:

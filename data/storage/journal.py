@@ -29,7 +29,7 @@ from data.text import printable, printable_line
 _MAX_BYTES = 4 << 30
 _NAME = re.compile(r"([0-9]{8}-[0-9]{6}-[0-9]{6})\.(pending|done)", re.ASCII)
 _TO_TRASH = b'"to": "%s/' % TRASH_FOLDER.encode()
-_TRASHED = re.compile(rf"{re.escape(TRASH_FOLDER)}/[0-9]{{8}}-[0-9]{{6}}-[0-9]{{6}}/(.+)", re.ASCII)
+_TRASHED = re.compile(rf"{re.escape(TRASH_FOLDER)}/([0-9]{{8}}-[0-9]{{6}}-[0-9]{{6}})/(.+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,13 @@ def trash_path(change_id: str, frame: StoredFrame) -> str:
     return f"{TRASH_FOLDER}/{change_id}/{frame.path}"
 
 
+def split_trash_path(path: str) -> tuple[str, StoredFrame]:
+    """Return the change and the frame of a path that `trash_path` made. Raises ValueError for any other path."""
+    if not (match := _TRASHED.fullmatch(path)):
+        raise ValueError(f"invalid path in the trash {path!r}")
+    return match[1], StoredFrame.parse(match[2])
+
+
 def write(root: Path, change: Change) -> None:
     """Write a pending change to the disk: from then on it will be carried out. Raises OSError."""
     (root / CHANGES_FOLDER).mkdir(exist_ok=True)
@@ -149,9 +156,7 @@ def change_ids(root: Path, *, pending: bool = False) -> list[str]:
 
 def read(root: Path, change_id: str) -> Change:
     """Return a change. Raises FolderError: there is none, or its journal is damaged; OSError."""
-    path = _find(root, change_id)
-    with _damage(path):
-        header, lines = _read_lines(path)
+    with _opened(root, change_id) as (path, header, lines):
         moves = {move.source: move for move in map(_parse_move, lines)}
         summary, undoes = str(header["summary"]), str(header["undoes"])
         return Change(change_id, summary, undoes, tuple(moves.values()), path.suffix == ".done")
@@ -159,34 +164,32 @@ def read(root: Path, change_id: str) -> Change:
 
 def read_summary(root: Path, change_id: str) -> ChangeSummary:
     """Return a change without its moves, which takes a twentieth of the time. Raises as `read` does."""
-    path = _find(root, change_id)
-    with _damage(path):
-        header, lines = _read_lines(path)
+    with _opened(root, change_id) as (_, header, lines):
         trashed = sum(_TO_TRASH in line for line in lines)
         return ChangeSummary(change_id, str(header["summary"]), str(header["undoes"]), len(lines) - trashed, trashed)
 
 
-def _find(root: Path, change_id: str) -> Path:
-    for state in ("done", "pending"):
-        path = _path(root, change_id, state)
-        if _NAME.fullmatch(path.name) and path.exists():
-            return path
-    raise FolderError(f"There is no change {printable(change_id)}: list the changes with model.check --changes.")
-
-
-def _read_lines(path: Path) -> tuple[dict[str, object], list[bytes]]:
-    """Return the first line's values and the lines of the moves."""
-    lines = [line for line in read_regular_file(path, _MAX_BYTES).split(b"\n") if line.strip()]
-    return dict(json.loads(lines[0])), lines[1:]
-
-
 @contextlib.contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Translate errors of a journal that was edited into FolderError."""
+def _opened(root: Path, change_id: str) -> Iterator[tuple[Path, dict[str, object], list[bytes]]]:
+    """Yield a journal's path, its first line's values and the lines of the moves. Raises FolderError, OSError.
+
+    Errors of the block mean that the journal was edited.
+    """
+    path, content = _read_file(root, change_id)
     try:
-        yield
+        lines = [line for line in content.split(b"\n") if line.strip()]
+        yield path, dict(json.loads(lines[0])), lines[1:]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise FolderError(f"{printable(str(path))} is damaged: restore it, or move it away.") from error
+
+
+def _read_file(root: Path, change_id: str) -> tuple[Path, bytes]:
+    for state in ("pending", "done"):  # in the order of time: another process may finish the change meanwhile
+        path = _path(root, change_id, state)
+        if _NAME.fullmatch(path.name):
+            with contextlib.suppress(FileNotFoundError):
+                return path, read_regular_file(path, _MAX_BYTES)
+    raise FolderError(f"There is no change {printable(change_id)}: list the changes with model.check --changes.")
 
 
 def _parse_move(line: bytes) -> FileMove:
@@ -200,8 +203,7 @@ def _parse_move(line: bytes) -> FileMove:
 
 def _frame_at(path: str) -> StoredFrame:
     """Return the frame of a path below the root, in the trash too. Raises ValueError for any other path."""
-    match = _TRASHED.fullmatch(path)
-    return StoredFrame.parse(match[1] if match else path)
+    return split_trash_path(path)[1] if path.startswith(f"{TRASH_FOLDER}/") else StoredFrame.parse(path)
 
 
 def _to_line(move: FileMove) -> dict[str, object]:

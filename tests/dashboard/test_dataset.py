@@ -184,6 +184,8 @@ def test_picture_is_the_file_that_the_list_means(small_dataset: SmallDataset, cl
     file.write_bytes(small_dataset.folder.read(small_dataset.frames[0]))
     assert client.get(frame["picture"]).status_code == 404
     assert client.get(frame["picture"].partition("?")[0]).headers["cache-control"] == "no-cache"
+    file.write_text("not a picture: the file may be a link to any other one")
+    assert client.get(frame["picture"].partition("?")[0]).status_code == 404
     file.unlink()
     assert client.get(frame["picture"].partition("?")[0]).status_code == 404
 

@@ -66,6 +66,9 @@ def test_removed_frames_are_in_the_trash_with_their_reason(small_dataset: SmallD
     second = _post(client, "/changes", action="delete", filter={"login": ["cat"], "game": [str(HOSTILE.id)]})
     assert (first["trashed"], second["trashed"]) == (1, 10)
     assert len(_check(small_dataset, client)) == 109
+    stray = small_dataset.folder.root / ".trash/7/ann-1.jpg"  # of a person's own; no change brings a file there
+    stray.parent.mkdir()
+    stray.touch()
     trash = client.get(f"{API}/trash", params={"limit": 11}).json()
     assert trash["total"] == client.get(API).json()["trash"] == 11
     assert [(frame["reason"], frame["change_id"]) for frame in trash["frames"][::10]] == [

@@ -114,6 +114,17 @@ def test_apply_without_files_does_nothing(store: FrameFolder, catalog: Catalog):
     assert FrameChanges(store, catalog).changes() == []
 
 
+def test_apply_leaves_out_a_file_that_took_the_frames_name(store: FrameFolder, catalog: Catalog):
+    """Another command moved the frame away, and a download gave its number to another picture."""
+    (seen,) = _save(store, catalog, 1)
+    changes = FrameChanges(store, catalog)
+    changes.apply([Move(seen, None)], "by another command")
+    (new,) = store.save(7, "ann", [b"new"])
+    catalog.add_frames([new])
+    assert (new, changes.apply([Move(seen, None)], "check").moves) == (seen, ())
+    assert len(changes.apply([Move(StoredFrame.parse(new.path), 8)], "check").moves) == 1  # of an unknown hash
+
+
 def test_apply_to_an_unknown_game_is_refused(store: FrameFolder, catalog: Catalog):
     """A game without a name is no target, and no frame moves."""
     frames = _save(store, catalog, 1)
