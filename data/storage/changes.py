@@ -66,7 +66,7 @@ class FrameChanges:
         self._catalog = catalog
 
     def apply(self, moves: Iterable[Move], summary: str) -> Change:
-        """Move frames; return the change. A frame is left out whose file is gone, or has not its hash, if that is known.
+        """Move frames; return the change. A frame whose file is gone, or has another hash, is left out.
 
         summary: what the change is for. Raises FolderError if a target is a game that games.tsv does not name.
         """
