@@ -120,17 +120,15 @@ class JobFolders:
         pid: process group of the command; None: it is not known, and the kernel ends the command.
         """
         path = self.root / f"{group}.lock"
-        with self._mutex:
-            with closing(_LockFile(path)) as lock:
-                names_job = lock.text() == job_id
-            if not (names_job and _is_locked(path)):
-                return False
+        with self._mutex, suppress(OSError):  # without the file there is no command
             # As this job's command holds the lock, the number is its process group's.
-            since = self._orphans.setdefault(job_id, time.monotonic())
-            late = time.monotonic() - since > _KILL_AFTER_S
-            if pid:
-                runner.kill_group(pid, signal.SIGKILL if late else signal.SIGTERM)
-            return True
+            if path.read_bytes() == job_id.encode() and _is_locked(path):
+                since = self._orphans.setdefault(job_id, time.monotonic())
+                late = time.monotonic() - since > _KILL_AFTER_S
+                if pid:
+                    runner.kill_group(pid, signal.SIGKILL if late else signal.SIGTERM)
+                return True
+        return False
 
     def ask_to_stop(self, job_id: str) -> None:
         """Ask the runner to stop its command. Raises FolderError."""
