@@ -1,19 +1,15 @@
-/** One frame, large: picture, provenance, the finding of the last check, neighbours, and what the model answers. */
+/** One frame, large, with what is known of it, its neighbours, and what the model answers. */
 
 import { get, post } from "/static/base/api.js";
 import { byId, el, format, replace } from "/static/base/dom.js";
-import { notifyError } from "/static/base/notices.js";
 
-const PENDING_MS = 2000;
-
-/** Return the API's path of a frame, whose file is <game>/<login>-<number>.jpg. */
 const operation = (path) => `/dataset/frames/${path.replace(".jpg", "").replace("-", "/")}`;
 const toAnswer = ({ name, confidence }) => el("div", { class: "answer" }, el("span", { class: "name clip", text: name }),
   el("span", { class: "share" }, el("span", { style: { width: format.percent(confidence) } })), el("span", { class: "number", text: format.percent(confidence, 1) }));
 
 export class FrameView {
   path = "";
-  index = -1; // in the grid, -1: not there
+  index = -1; // -1: not in the grid
 
   /** onPath(path): "" when closed. */
   constructor(grid, nameOf, onOpen, onPath) {
@@ -29,24 +25,14 @@ export class FrameView {
     const { frames, total } = this.grid;
     if (!total) return this.dialog.close();
     this.index = Math.max(0, Math.min(index, total - 1));
-    try {
-      if (!frames.at(this.index)) await frames.load(this.index);
-      this.#open(frames.at(this.index));
-    } catch (error) {
-      notifyError(error);
-    }
-    for (const beside of [index + 1, index - 1]) if (frames.at(beside)) new Image().src = frames.at(beside).picture;
+    if (!frames.at(this.index)) await frames.load(this.index);
+    this.#open(frames.at(this.index));
   }
 
-  /** Show the frame of a path, in the grid's order if it is there. */
   async openPath(path) {
-    try {
-      this.index = (await this.grid.frames.find(path)).index;
-      if (this.index >= 0) this.openIndex(this.index);
-      else this.#open(await get(operation(path)));
-    } catch (error) {
-      notifyError(error);
-    }
+    this.index = (await this.grid.frames.find(path)).index;
+    if (this.index >= 0) this.openIndex(this.index);
+    else this.#open(await get(operation(path)));
   }
 
   async ask() {
@@ -55,7 +41,7 @@ export class FrameView {
     let rows;
     try {
       const { known, game, top } = (await post("/recognitions/frame", { path })).events.at(-1);
-      rows = [el("p", { class: "name", text: known ? game.name : "None of the games that it knows" }), ...top.map(toAnswer)];
+      rows = [el("p", { class: "name", text: known ? game.name : "None of those it knows" }), ...top.map(toAnswer)];
     } catch (error) {
       rows = [el("p", { class: "muted", text: error.detail ?? error })];
     }
@@ -80,14 +66,10 @@ export class FrameView {
   }
 
   async #load(path) {
-    try {
-      const frame = path === this.path && (await get(operation(path)));
-      if (path !== this.path) return;
-      this.#describe(frame);
-      if (frame.neighbours_pending) setTimeout(() => this.#load(path), PENDING_MS);
-    } catch (error) {
-      notifyError(error);
-    }
+    const frame = path === this.path && (await get(operation(path)));
+    if (path !== this.path) return;
+    this.#describe(frame);
+    if (frame.neighbours_pending) setTimeout(() => this.#load(path), 2000);
   }
 
   #describe({ suspicion, suspect, suggested, date, neighbours, ...facts }) {
@@ -101,7 +83,7 @@ export class FrameView {
     byId("frame-alike").hidden = !neighbours.length;
     replace(byId("frame-neighbours"), neighbours.map(({ path, picture, similarity, game_id: game }) => {
       const title = `${this.nameOf(game)}, ${format.percent(similarity)} alike`;
-      return el("button", { class: "neighbour", type: "button", title, "aria-label": title, dataset: { command: "open", path } },
+      return el("button", { class: "neighbour", title, "aria-label": title, dataset: { command: "open", path } },
         el("img", { src: picture, alt: "" }), format.percent(similarity));
     }));
   }

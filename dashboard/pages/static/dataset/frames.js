@@ -1,4 +1,4 @@
-/** Frames of a query by their index, loaded in pages; a page that is left behind before it came is aborted. */
+/** Frames of a query by their index, loaded in pages; requests that are left behind are aborted. */
 
 import { get } from "/static/base/api.js";
 
@@ -10,8 +10,8 @@ export class Frames {
   #pages = new Map(); // number of the page → its frames
   #requests = new Map(); // number of the page → AbortController
 
-  constructor(query, onPage, onError) {
-    Object.assign(this, { query, onPage, onError });
+  constructor(query, onPage) {
+    Object.assign(this, { query, onPage });
   }
 
   at(index) {
@@ -26,11 +26,10 @@ export class Frames {
     return -1;
   }
 
-  /** Load [first, last) and a little around it; abort other requests. */
   want(first, last, total) {
     const [from, to] = [Math.max(0, first - PAGE / 2), Math.min(total, last + PAGE / 2)].map((index) => Math.floor(index / PAGE));
     for (const [page, request] of this.#requests) if (page < from || page > to) request.abort();
-    for (let page = from; page <= to; page++) if (!this.#pages.has(page)) this.load(page * PAGE).catch(this.onError);
+    for (let page = from; page <= to; page++) if (!this.#pages.has(page)) this.load(page * PAGE);
   }
 
   async load(index) {
@@ -60,7 +59,6 @@ export class Frames {
     return paths;
   }
 
-  /** Return the index and the path of the first of these that is there; else the index is -1. */
   async find(...at) {
     const { offset, frames } = at.length ? await get("/dataset/frames", { ...this.query, at, limit: 1 }) : {};
     return { index: offset ?? -1, path: frames?.[0]?.path };

@@ -1,9 +1,9 @@
-/** A list box of frames that holds only the tiles near the visible part. */
+/** A list box of frames that holds only the tiles near the visible ones. */
 
 import { byId, format } from "/static/base/dom.js";
 import { Layout } from "./layout.js";
 
-const MARGIN = 0.35; // of the visible height: tiles that are made, and their pictures loaded, above and below
+const MARGIN = 0.35; // of the visible height: tiles above and below
 const LONG_PRESS_MS = 450;
 
 const copyOf = (id) => byId(id).content.firstElementChild.cloneNode(true);
@@ -13,12 +13,11 @@ export class Grid {
   active = 0; // index of the frame that keys act on
   total = 0;
   #tiles = new Map(); // index → its element
-  #spare = new Map(); // path → an element that may be used again
+  #spare = new Map(); // path → an element to use again
   #layout = new Layout(1, 1, 0, null);
   #headed = []; // groups whose headings are there
   #press = 0; // timer of a touch; null after a long press
 
-  /** open(index), select(index, "set" | "toggle" | "range"): what pointers ask for. */
   constructor(selection, nameOf, open, select) {
     Object.assign(this, { selection, nameOf, open, select });
     scroller.addEventListener("scroll", () => this.frames && this.render(), { passive: true });
@@ -27,10 +26,10 @@ export class Grid {
     list.ondblclick = () => open(this.active);
     list.oncontextmenu = ({ pointerType }) => pointerType !== "touch"; // a long press selects
     list.onpointerdown = (event) => this.#pointerDown(event);
-    list.onpointerup = list.onpointercancel = () => clearTimeout(this.#press ?? 0);
+    list.onpointerup = list.onpointercancel = () => clearTimeout(this.#press);
   }
 
-  /** top: index of the frame that takes the place of the one at `former`; -1: do not scroll; null: the beginning. */
+  /** top: the frame that takes the place of the one at `former`; -1: do not scroll; null: the beginning. */
   show(frames, total, groups, top, former) {
     const offset = this.total && former >= 0 && this.#layout.place(former).y - scroller.scrollTop;
     const path = this.frames?.at(this.active)?.path;
@@ -54,7 +53,6 @@ export class Grid {
     if (this.frames) this.show(this.frames, this.total, this.groups, top > 0 ? first : -1, first);
   }
 
-  /** The visible part: its top and height in the layout, its frames [first, last). */
   view() {
     const { scrollTop: top, clientHeight: height } = scroller;
     const [first, last] = this.#layout.between(top + this.#layout.heading, top + height);
@@ -78,11 +76,7 @@ export class Grid {
   }
 
   get frame() {
-    return this.frames.at(this.active);
-  }
-
-  get group() {
-    return this.#layout.groupOf(this.active);
+    return this.frames?.at(this.active);
   }
 
   render() {
@@ -106,8 +100,7 @@ export class Grid {
     const frame = this.frames.at(index);
     let tile = this.#tiles.get(index);
     if (!tile) {
-      tile = this.#spare.get(frame?.path) ?? copyOf("tile");
-      this.#spare.delete(frame?.path);
+      tile = (frame && this.#spare.get(frame.path)) ?? copyOf("tile");
       this.#tiles.set(index, tile);
       this.#move(tile, index);
     }
@@ -132,9 +125,7 @@ export class Grid {
     finding.textContent = frame.suspect ? format.percent(frame.suspicion) : "";
     const suggested = frame.suggested && `looks like ${this.nameOf(frame.suggested)}`;
     const words = frame.suspect ? [`suspect ${finding.textContent}`, frame.kind, suggested] : [];
-    const lines = [`${frame.login}, frame ${frame.number}`, this.nameOf(frame.game_id), ...words].filter(Boolean);
-    tile.title = lines.join("\n");
-    tile.ariaLabel = lines.join(", ");
+    tile.title = tile.ariaLabel = [`${frame.login}, frame ${frame.number}`, this.nameOf(frame.game_id), ...words].filter(Boolean).join(", ");
   }
 
   #showHeadings(groups) {

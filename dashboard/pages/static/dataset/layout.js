@@ -5,7 +5,7 @@ const HEADING = 40;
 const MAX_HEIGHT = 16e6; // browsers clip taller elements: the frames become smaller instead
 
 export class Layout {
-  /** tile: least width of a frame. groups: [{start, count}] in order, or nothing for a grid without headings. */
+  /** tile: least width. groups: [{start, count}], or nothing: no headings. */
   constructor(width, tile, total, groups) {
     const columns = Math.ceil(Math.max(1, Math.floor((width + GAP) / (tile + GAP)), Math.sqrt((total * width) / MAX_HEIGHT)));
     this.total = total;
@@ -30,7 +30,6 @@ export class Layout {
     return { x: (index - start) * this.step, y };
   }
 
-  /** Return the frames [first, last) in the rows that touch [top, bottom). */
   between(top, bottom) {
     if (!this.total) return [0, 0];
     const [from, to] = [top, bottom].map((y) => this.rows[search(this.rows, "y", y)]);
@@ -39,10 +38,6 @@ export class Layout {
 
   groupsBetween(top, bottom) {
     return this.groups.slice(search(this.groups, "top", top), search(this.groups, "top", bottom) + 1);
-  }
-
-  groupOf(index) {
-    return this.groups[search(this.groups, "start", index)];
   }
 
   neighbour(index, key, page) {
@@ -56,7 +51,7 @@ export class Layout {
   }
 }
 
-// Returns the place of the last item whose number of this name is at most `value`; the numbers ascend.
+// Returns the place of the last item whose `name` is at most `value`.
 function search(items, name, value) {
   let [low, high] = [0, items.length - 1];
   while (low < high) {

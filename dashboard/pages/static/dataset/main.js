@@ -1,11 +1,11 @@
-/** The page of the dataset: loads what the query says, keeps in step with the server, and takes keys and buttons. */
+/** The page of the dataset: shows what the query says, follows the server, takes keys and buttons. */
 
 import { get } from "/static/base/api.js";
 import { ask } from "/static/base/dialogs.js";
 import { byId, format } from "/static/base/dom.js";
 import { bindKeys } from "/static/base/keys.js";
 import { notifyError } from "/static/base/notices.js";
-import { Actions, openHistory } from "./actions.js";
+import { change as changeFrames, openHistory, setReload, undo } from "./actions.js";
 import { FrameView } from "./frame.js";
 import { Frames } from "./frames.js";
 import { Grid } from "./grid.js";
@@ -27,16 +27,13 @@ const panel = new Panel(setQuery);
 const grid = new Grid(selection, panel.nameOf, (index) => view.openIndex(index), select);
 const view = new FrameView(grid, panel.nameOf, () => bindKeys(keysOf(view.dialog), { scope: view.dialog }),
   (path) => writeAddress(query, path, false));
-const actions = new Actions(async () => {
-  await load(true);
-  if (byId("history").open) openHistory();
-});
+setReload(() => load(true));
 
-/** Load and show the frames of the query; isStaying: where the user is now. */
+/** isStaying: where the user is. former: the query to go back to if the server refuses this one. */
 const load = (isStaying, former) => (latest = show(isStaying, former, ++loads));
 
 async function show(isStaying, former, current) {
-  const next = new Frames(query, onPage, notifyError);
+  const next = new Frames(query, onPage);
   try {
     const { index: top, path } = isStaying ? await next.find(...anchors()) : { index: null };
     const groups = query.sort === "stream" ? get("/dataset/groups", query) : null;
@@ -59,11 +56,11 @@ async function show(isStaying, former, current) {
   }
 }
 
-/** Return the paths of frames by which the grid finds its place again. */
+// The grid finds its place again by these paths.
 function anchors() {
   const { first, last } = grid.view();
   const paths = Array.from({ length: last - first }, (_, at) => grid.frames?.at(first + at)?.path);
-  return paths.filter((path) => path && !selection.has(path)).slice(0, 5);
+  return paths.filter((shown) => shown && !selection.has(shown)).slice(0, 5);
 }
 
 function onPage(answer) {
@@ -109,11 +106,11 @@ function showSelection() {
   selection.total = grid.total;
   set("actions", { hidden: !count });
   set("selected", { textContent: `${format.number(count)} selected` });
-  set("select-all", { hidden: count >= grid.total }).firstElementChild.textContent = `Select all ${format.number(grid.total)}`;
+  set("select-all", { hidden: count >= grid.total });
   if (grid.frames) grid.render();
 }
 
-/** Select a frame: "set" it alone, "toggle" it, or the "range" to it. */
+/** mode: "set", "toggle" or "range". */
 async function select(index, mode) {
   const current = ++ranges;
   const from = mode === "range" ? selection.anchor : (selection.anchor = index);
@@ -121,32 +118,25 @@ async function select(index, mode) {
   if (current === ranges) selection[mode](paths);
 }
 
-async function selectGroup({ start, count }, frames = grid.frames) {
-  selection.toggle(await frames.paths(start, start + count));
+async function selectGroup({ game_id: game, login }) {
+  selection.toggle(await new Frames({ ...query, game, login }).paths(0, grid.total));
 }
 
-function selectStream() {
-  const { game_id: game, login } = grid.frame ?? {};
-  if (query.sort === "stream") return login && selectGroup(grid.group);
-  return login && selectGroup({ start: 0, count: grid.total }, new Frames({ ...query, game, login }));
-}
-
-/** Change the frame that is open, or the selected ones. */
 async function change(action) {
   const { path, index } = view;
   const [body, count] = path ? [{ frames: [path] }, 1] : [selection.body(toFilter(query)), selection.count];
   const { frames } = grid;
   const suggested = frames.at(frames.indexOf(body.frames?.[0]))?.suggested;
-  if (!count || !(await actions.change({ ...body, action, version }, count, panel.summary.games, suggested))) return;
+  if (!count || !(await changeFrames({ ...body, action, version }, count, panel.summary.games, suggested))) return;
   if (path) return view.openIndex(index);
   selection.set([]);
   grid.activate(grid.active);
 }
 
 async function goTo() {
-  const text = await ask("Go to a frame", { label: `Its place, 1 to ${format.number(grid.total)}, or a percentage such as 50%`, action: "Go" });
+  const text = await ask("Go to a frame", { label: `Its place, 1 to ${format.number(grid.total)}, or 50%`, action: "Go" });
   const place = Number.parseFloat(text?.replaceAll(",", ""));
-  if (place >= 0) grid.activate(Math.round(text.includes("%") ? (place / 100) * (grid.total - 1) : place - 1));
+  if (place >= 0) grid.activate(Math.round(text.endsWith("%") ? (place / 100) * (grid.total - 1) : place - 1));
 }
 
 function showLike() {
@@ -168,12 +158,12 @@ function resize(tile) {
 
 const toggleSide = (isOpen) => set("side-open", { ariaExpanded: byId("dataset").classList.toggle("side-open", isOpen) });
 
-/** What elements with data-command do; those with data-key do it at these keys, too. */
+// By data-command; elements with data-key are clicked by these keys.
 const COMMANDS = {
   change: ({ value }) => change(value),
-  undo: ({ dataset }) => actions.undo(dataset.id),
+  undo: ({ dataset }) => undo(dataset.id),
   all: () => selection.set([], true),
-  stream: selectStream,
+  stream: () => grid.frame && selectGroup(grid.frame),
   group: (button) => selectGroup(button.closest(".group").group),
   none: () => (selection.set([]), toggleSide(false)),
   goto: goTo,
@@ -192,30 +182,31 @@ const COMMANDS = {
 const keysOf = (area) => [...area.querySelectorAll("[data-key]")].flatMap((button) => button.dataset.key.split(" ").map((key, at) => (
   { key, label: at ? "" : button.title, run: () => button.click() })));
 
-function listen() {
-  const when = ({ target }) => grid.total > 0 && target.matches("body, main, .tile");
-  bindKeys([
-    ...ARROWS.flatMap((key) => [{ key, run: () => step(key, false), when }, { key: `Shift+${key}`, run: () => step(key, true), when }]),
-    { key: "Arrows", label: "move in the grid; with Shift: select" },
-    { key: "Enter", label: "open the frame", run: () => view.openIndex(grid.active), when },
-    { key: " ", label: "select the frame, or not", run: () => select(grid.active, "toggle"), when },
-    ...keysOf(byId("dataset")),
-  ]);
-  const on = (name, run) => document.addEventListener(name, run);
-  on("click", ({ target }) => {
-    const button = target.closest("[data-command]");
-    if (button) COMMANDS[button.dataset.command](button);
-  });
-  on("input", ({ target: { id, value } }) => {
-    if (id === "sort") setQuery({ ...query, sort: value, descending: value === "suspicion" ? "true" : "", like: "" });
-    if (id === "tile-size") resize(value);
-  });
-  on("visibilitychange", poll);
-  onpopstate = () => setQuery(readAddress()[0], false);
-  setInterval(poll, POLL_MS);
-}
+const when = ({ target }) => grid.total > 0 && target.matches("body, main, .tile");
+bindKeys([
+  ...ARROWS.flatMap((key) => [{ key, run: () => step(key, false), when }, { key: `Shift+${key}`, run: () => step(key, true), when }]),
+  { key: "Arrows", label: "move in the grid; with Shift: select" },
+  { key: "Enter", label: "open the frame", run: () => view.openIndex(grid.active), when },
+  { key: " ", label: "select the frame, or not", run: () => select(grid.active, "toggle"), when },
+  ...keysOf(byId("dataset")),
+]);
+onclick = ({ target }) => {
+  const button = target.closest("[data-command]");
+  if (button) COMMANDS[button.dataset.command](button);
+};
+oninput = ({ target: { id, value } }) => {
+  if (id === "sort") setQuery({ ...query, sort: value, descending: value === "suspicion" ? "true" : "", like: "" });
+  if (id === "tile-size") resize(value);
+};
+document.onvisibilitychange = poll;
+onunhandledrejection = (event) => {
+  if (event.reason.name !== "AbortError" && event.reason.status === undefined) return; // a defect
+  event.preventDefault();
+  notifyError(event.reason);
+};
+onpopstate = () => setQuery(readAddress()[0], false);
+setInterval(poll, POLL_MS);
 
-listen();
 resize(localStorage.tile ?? (innerWidth < 640 ? 104 : 148));
 await load(false);
 if (openAtFirst) view.openPath(openAtFirst);

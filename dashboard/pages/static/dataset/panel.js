@@ -27,7 +27,7 @@ export class Panel {
     }
     form.suspect.checked = query.suspect;
     byId("facts").textContent = `${format.plural(frames, "frame")} of ${format.plural(games.length, "game")}. `
-      + (checked ? `Checked ${format.time(checked)}.` : "Not checked yet: suspects are unknown.");
+      + (checked ? `Checked ${format.time(checked)}.` : "Not checked yet.");
     this.#showGames();
   }
 
@@ -56,13 +56,15 @@ export class Panel {
   }
 
   #game({ id, name, frames, streamers, checked, suspects }) {
+    const row = byId("game").content.firstElementChild.cloneNode(true);
+    const [box, title, count, facts, bar] = row.firstElementChild.children;
     const share = format.percent(checked && suspects / checked);
-    const box = el("input", { type: "checkbox", name: "game", value: id });
-    box.checked = this.query.game.includes(id);
-    return el("li", {}, el("label", { class: "game" }, box, el("span", { class: "name clip", text: name, title: name }),
-      el("span", { class: "number", text: format.number(frames) }),
-      el("span", { class: "muted", text: format.plural(streamers, "streamer") + (checked ? ` · ${share} suspects` : "") }),
-      el("span", { class: "share" }, el("span", { style: { width: share } }))));
+    Object.assign(box, { value: id, checked: this.query.game.includes(id) });
+    title.textContent = title.title = name;
+    count.textContent = format.number(frames);
+    facts.textContent = format.plural(streamers, "streamer") + (checked ? ` · ${share} suspects` : "");
+    bar.firstElementChild.style.width = share;
+    return row;
   }
 }
 

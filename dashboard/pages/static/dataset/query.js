@@ -1,4 +1,4 @@
-/** Query: which frames are shown and in which order, by the API's names. The page's address holds it. */
+/** Query: which frames, in which order, by the API's names; the page's address holds it. */
 
 const LISTS = ["game", "login", "language", "kind", "suggested"];
 const WORDS = ["q", "since", "until", "suspect", "sort", "descending", "like"];
@@ -12,10 +12,8 @@ export function readAddress(values = new URLSearchParams(location.search)) {
   return [query, values.get("frame")];
 }
 
-/** Return the query without filters, in the same order. */
 export const withoutFilter = ({ sort, descending, like }) => readAddress(new URLSearchParams({ sort, descending, like }))[0];
 
-/** Write them into the page's address; isNew: as a new entry of the history. */
 export function writeAddress(query, frame, isNew) {
   const values = new URLSearchParams();
   const sort = query.sort === "stream" ? "" : query.sort;
@@ -26,5 +24,4 @@ export function writeAddress(query, frame, isNew) {
   if (address !== (location.search || location.pathname)) history[isNew ? "pushState" : "replaceState"](null, "", address);
 }
 
-/** Return the filter of a query, as the body of a request holds it. */
 export const toFilter = (query) => Object.fromEntries(FILTER.map((name) => [name, query[name]]).filter(([, value]) => value.length));

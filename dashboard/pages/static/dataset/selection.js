@@ -1,7 +1,7 @@
 /** Selected frames: those of some paths, or all of the query but some. */
 
 export class Selection {
-  total = 0; // frames of the query
+  total = 0; // of the query
   isAll = false; // then #paths are those that are left out
   anchor = 0; // index from which ranges begin
   #paths = new Set();
@@ -12,7 +12,7 @@ export class Selection {
   }
 
   get count() {
-    return this.isAll ? Math.max(0, this.total - this.#paths.size) : this.#paths.size;
+    return this.isAll ? this.total - this.#paths.size : this.#paths.size;
   }
 
   has(path) {
@@ -30,14 +30,12 @@ export class Selection {
     this.onChange();
   }
 
-  /** Select paths; if all of them are selected, deselect them. */
   toggle(paths) {
     const isSelected = paths.every((path) => this.has(path));
     for (const path of paths) this.#paths[isSelected === this.isAll ? "add" : "delete"](path);
     this.set(this.#paths, this.isAll);
   }
 
-  /** Select the paths from the anchor on, in place of the former ones. */
   range(paths) {
     this.set([...this.#fixed, ...paths], false, this.#fixed);
   }
