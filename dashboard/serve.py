@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--port", type=_PORT, default=8000, help="port, 0 for any free one (default: 8000)")
     parser.add_argument("--new-token", action="store_true", help="make a new token, print it, and end")
     args = parser.parse_args(argv)
-    return cli.run_command(args, _new_token if args.new_token else _serve, _GRACE_S)
+    return cli.run_command(args, _new_token if args.new_token else _serve, grace_s=_GRACE_S)
 
 
 def _new_token(_args: argparse.Namespace, settings: Settings) -> int:

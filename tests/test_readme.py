@@ -30,7 +30,7 @@ from tests.standin import Standin
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("*/*/*.md"), *ROOT.glob("tests/*/*/*.md")]
-NOT_SETTINGS = {"TF_CONFIG", "INTER_AREA", "PIPX_HOME", "IMG_SZE", "CLIENT_IP"}  # of others, and slips
+NOT_SETTINGS = {"TF_CONFIG", "INTER_AREA", "PIPX_HOME", "IMG_SZE", "CLIENT_IP", "HTTPS_PROXY"}  # of others, and slips
 MODEL_FILES = {"model.onnx", "model.tflite", "data.py"}  # they look like modules
 SHELL = {".", "export", "mv", "rm", "pip", "pipx", "uv"}  # commands of the shell and of installers
 COMMANDS = sorted(
