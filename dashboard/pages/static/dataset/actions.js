@@ -13,7 +13,7 @@ let reload;
 
 export const setReload = (run) => (reload = run);
 
-/** Change frames; resolve to whether it was done. */
+/** Resolve to whether frames changed. */
 export async function change(body, count, games, suggested) {
   if (body.action !== "move") return attempt(() => send(body, count, DONE[body.action]));
   const items = games.map(({ id, name, frames: held }) => ({ value: id, label: name, note: format.number(held) }));
@@ -26,7 +26,7 @@ export async function change(body, count, games, suggested) {
 }
 
 export function undo(id = done.at(-1)) {
-  if (!id) return notify("Nothing of this page to undo.");
+  if (!id) return notify("Nothing to undo.");
   return attempt(async () => {
     const { moved, trashed } = await post(`/dataset/changes/${id}/undo`);
     done = done.filter((other) => other !== id);

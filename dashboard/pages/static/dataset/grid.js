@@ -32,7 +32,8 @@ export class Grid {
   /** top: the frame that takes the place of the one at `former`; -1: do not scroll; null: the beginning. */
   show(frames, total, groups, top, former) {
     const offset = this.total && former >= 0 && this.#layout.place(former).y - scroller.scrollTop;
-    const path = this.frames?.at(this.active)?.path;
+    if (Math.abs(offset) > scroller.clientHeight) top = -1; // the user has scrolled away
+    const path = this.frame?.path;
     const old = [...this.#tiles.values()];
     this.#spare = new Map(old.map((tile) => [tile.frame?.path, tile]));
     this.#tiles.clear();

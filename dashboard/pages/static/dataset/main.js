@@ -56,7 +56,6 @@ async function show(isStaying, former, current) {
   }
 }
 
-// The grid finds its place again by these paths.
 function anchors() {
   const { first, last } = grid.view();
   const paths = Array.from({ length: last - first }, (_, at) => grid.frames?.at(first + at)?.path);
