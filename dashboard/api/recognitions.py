@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from typing import Annotated
+import threading
+from typing import IO, Annotated
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from dashboard.api.dependencies import ServicesDep
 from dashboard.api.problems import Problem, problems
 from dashboard.models.recognition import MAX_FRAMES, Recognition, TooManyRecognitions
-from dashboard.uploads.service import TooManyUploads, UploadTooLarge, receive
+from dashboard.uploads.service import TooManyUploads, UploadService, UploadTooLarge, receive
 from data.entities import StoredFrame
 from data.errors import FolderError, UndecodableVideo
 
@@ -77,7 +79,7 @@ async def recognise_upload(request: Request, services: ServicesDep) -> Recogniti
     try:
         with tempfile.TemporaryFile() as file:
             await receive(request.stream(), file)
-            jpegs = await run_in_threadpool(services.uploads.decode, file)
+            jpegs = await _decode(services.uploads, request, file)
     except UploadTooLarge as error:
         raise Problem(413, str(error), {"Connection": "close"}) from error
     except TooManyUploads as error:
@@ -85,6 +87,21 @@ async def recognise_upload(request: Request, services: ServicesDep) -> Recogniti
     except UndecodableVideo as error:
         raise Problem(422, str(error)) from error
     return await run_in_threadpool(services.models.recognise_frames, _UPLOAD_NAME, jpegs)
+
+
+async def _decode(uploads: UploadService, request: Request, file: IO[bytes]) -> list[bytes]:
+    """Return an upload's frames; give up when the client leaves. Raises UndecodableVideo, TooManyUploads."""
+    gone = threading.Event()
+
+    async def watch() -> None:
+        await request.receive()  # after the whole body: returns when the client leaves
+        gone.set()
+
+    watching = asyncio.create_task(watch())
+    try:
+        return await run_in_threadpool(uploads.decode, file, gone)
+    finally:
+        watching.cancel()
 
 
 @router.post(

@@ -6,7 +6,7 @@ import os
 from itertools import islice
 from pathlib import Path
 
-from dashboard.models.folder import ModelFolder, shown_name
+from dashboard.models.folder import ModelFolder, real_path, shown_name
 from dashboard.models.reports import ReportFile
 from dashboard.models.schemas import ComparedModel, ComparedModels, ComparedReport
 from data.errors import ModelError
@@ -22,8 +22,8 @@ class ModelNotFound(ModelError):
 
 def compare(current: ModelFolder, model_path: Path) -> ComparedModels:
     """Return the current model and those in the folders beside `model_path`, by name, the current one first."""
-    own = current.path.resolve()
-    beside = [folder for folder in _folders(model_path.resolve().parent) if folder.path.resolve() != own]
+    own = real_path(current.path)
+    beside = [folder for folder in _folders(real_path(model_path).parent) if real_path(folder.path) != own]
     models = [_compared(current, current=True)] if current.holds_model else []
     models += [_compared(folder, current=False) for folder in beside[:_MAX_MODELS]]
     return ComparedModels(models=models, truncated=len(beside) > _MAX_MODELS)
@@ -32,7 +32,7 @@ def compare(current: ModelFolder, model_path: Path) -> ComparedModels:
 def folder_beside(model_path: Path, name: str) -> ModelFolder:
     """Return the folder with this name beside `model_path`. Raises ModelNotFound: no folder there holds a model."""
     # The name is only compared with those of the folders, so it cannot lead anywhere else.
-    for folder in _folders(model_path.resolve().parent):
+    for folder in _folders(real_path(model_path).parent):
         if shown_name(folder.path) == name:
             return folder
     raise ModelNotFound("There is no model of this name beside MODEL_PATH.")

@@ -27,7 +27,7 @@ from model.reports.rendering import WORST
 
 CARD = "model_card.md"
 _FILES = ("model.h5", ONNX_FILE, INT8_FILE, "model.tflite", CLASSES_FILE, CARD)
-_MAX_CARD_BYTES, _MAX_PICTURE_BYTES = 1 << 20, 1 << 20
+_MAX_CARD_BYTES, _MAX_PICTURE_BYTES = 1 << 18, 1 << 20
 NO_REPORT: dict[ReportKind, str] = {
     "training": "There is no report of this model's training. Training writes one: python -m model.create",
     "evaluation": "This model was not evaluated. Evaluate it: python -m model.evaluate",
@@ -53,7 +53,7 @@ class ModelFolder:
     @property
     def is_shipped(self) -> bool:
         """Whether it is the folder of the model that comes with the toolkit."""
-        return self.path.resolve() == SHIPPED
+        return real_path(self.path) == SHIPPED
 
     def stamp(self) -> Stamp:
         """Return what changes when a file of the model changes."""
@@ -150,9 +150,14 @@ def utc_time(epoch_s: float) -> str:
     return datetime.fromtimestamp(epoch_s, timezone.utc).isoformat(timespec="seconds")
 
 
+def real_path(path: Path) -> Path:
+    """Return where a path leads. Unlike Path.resolve, this raises nothing for a loop of links."""
+    return Path(os.path.realpath(path))
+
+
 def shown_name(path: Path) -> str:
     """Return the name of a folder as text that can be shown and sent."""
-    return printable(path.resolve().name)
+    return printable(real_path(path).name)
 
 
 def _dataset_picture(path: str) -> str | None:

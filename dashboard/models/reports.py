@@ -27,7 +27,7 @@ from model.evaluation.metrics import MAX_ERRORS
 from model.reports.rendering import METRICS
 
 _MAX_BYTES = 32 << 20  # the confusion matrix of 2,000 games has 10 MB
-_MAX_PAIRS = 20
+_MAX_PAIRS, _MAX_NAME = 20, 200
 MAX_WORST = MAX_ERRORS  # frames of which an evaluation keeps the pictures
 
 
@@ -101,7 +101,7 @@ def _unknown(metrics: dict[str, Any], is_training: bool) -> dict[str, float | No
 
 
 def _game(game: dict[str, Any]) -> GameOfModel:
-    return GameOfModel(id=str(game["id"]), name=game["name"])
+    return GameOfModel(id=str(game["id"]), name=game["name"][:_MAX_NAME])
 
 
 def _game_report(game: dict[str, Any], ids: dict[str, str], scores: dict[str, float]) -> GameReport:
@@ -111,7 +111,7 @@ def _game_report(game: dict[str, Any], ids: dict[str, str], scores: dict[str, fl
     game_id = str(game["id"]) if "id" in game else ids.get(game["name"]) if known else None
     return GameReport(
         id=game_id,
-        name=game["name"],
+        name=game["name"][:_MAX_NAME],
         known=known,
         frames=counted["frames"],
         streamers=counted.get("streamers", counted.get("streams", 0)),

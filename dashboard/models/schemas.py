@@ -109,7 +109,7 @@ class Report(BaseModel):
     ece: float
     false_unknown: _Fraction = Field(None, description="streams of known games that are called unknown")
     missed_unknown: _Fraction = Field(None, description="streams of other games that are taken for a known one")
-    games: list[GameReport]
+    games: list[GameReport] = Field(max_length=10_000)
     reliability: list[ReliabilityBin] = []
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dashboard.models.comparison import compare, folder_beside
-from dashboard.models.folder import ModelFolder, Stamp, shown_name, utc_time
+from dashboard.models.folder import ModelFolder, Stamp, real_path, shown_name, utc_time
 from dashboard.models.recognition import Recognition, SourceQueue, recognise_frames
 from dashboard.models.schemas import ComparedModels, ModelInfo
 from data import factories
@@ -68,10 +68,10 @@ class ModelService:
                 try:
                     self._recognizer = self._load()
                     self._loaded = folder.path, stamp, time.time()
-                except ModelError:
+                except ModelError as error:
                     if self._recognizer is None:
                         raise
-                    log.warning("the changed model cannot be loaded; the former one stays", exc_info=True)
+                    log.warning("%s The former model stays in use.", error)
             return self._recognizer
 
     def recognise_source(self, source: str, frames: int) -> Recognition:
@@ -117,7 +117,7 @@ class ModelService:
     def info(self, folder: ModelFolder) -> ModelInfo:
         """Return what is known of a model, without loading it."""
         own = self.folder()
-        is_current = folder.path.resolve() == own.path.resolve()
+        is_current = real_path(folder.path) == real_path(own.path)
         loaded = self._loaded if is_current else None
         info = ModelInfo(
             found=folder.holds_model,

@@ -13,7 +13,7 @@ _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _HEADING = re.compile(r"(#{1,4}) (.*)")
 _CELL = re.compile(r"(?<!\\)\|")
 _INLINE = re.compile(
-    r"\\(?P<escaped>[^\w\s])|`(?P<code>[^`\n]+)`|\*(?P<em>[^*\n]+)\*|\[(?P<a>[^\]\n]+)\]\((?P<href>[^)\s]+)\)"
+    r"\\(?P<escaped>[^\w\s])|`(?P<code>[^`\n]+)`|\*(?P<em>[^*\n]+)\*|\[(?P<a>[^][\n]+)\]\((?P<href>[^()[\s]+)\)"
 )
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -27,6 +28,7 @@ MAX_BYTES = 64 << 20
 _MAX_WORKERS = 2
 _MAX_FRAMES = 30
 _CPU_S, _DECODE_S = 30, 60.0  # of the worker, and until it is killed
+_POLL_S = 0.02
 _SCAN, _MAX_SCANS = b"\xff\xda", 100  # each one of a JPEG's scans costs a pass over all of its pixels
 # What the worker may know: no settings, which hold secrets.
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "HOME", "LANG", "TMPDIR")
@@ -63,13 +65,16 @@ class UploadService:
             for process in self._running:
                 process.kill()
 
-    def decode(self, upload: IO[bytes]) -> list[bytes]:
-        """Return the frames of an upload, JPEGs; one of a picture. Raises UndecodableVideo, TooManyUploads."""
+    def decode(self, upload: IO[bytes], gone: threading.Event | None = None) -> list[bytes]:
+        """Return the frames of an upload, JPEGs; one of a picture. Raises UndecodableVideo, TooManyUploads.
+
+        gone: once set, nobody waits for the frames, and the worker is killed.
+        """
         if not self._workers.acquire(timeout=_DECODE_S):
             raise TooManyUploads(_BUSY)
         try:
             with tempfile.TemporaryFile() as output:
-                code = self._run(upload, output)
+                code = self._run(upload, output, gone or threading.Event())
                 output.seek(0)
                 if code == worker.EXIT_UNDECODABLE:
                     reason = printable_line(output.read(1000).decode(errors="replace"))
@@ -80,7 +85,7 @@ class UploadService:
         finally:
             self._workers.release()
 
-    def _run(self, upload: IO[bytes], output: IO[bytes]) -> int:
+    def _run(self, upload: IO[bytes], output: IO[bytes], gone: threading.Event) -> int:
         """Run a worker and return its exit code; one that was killed has a negative one."""
         upload.seek(0)
         with self._lock:
@@ -96,10 +101,11 @@ class UploadService:
                 start_new_session=True,  # Ctrl-C is for the server
             )
             self._running.add(process)
+        end = time.monotonic() + _DECODE_S
         try:
-            return process.wait(_DECODE_S)
-        except subprocess.TimeoutExpired:
-            return -1
+            while (code := process.poll()) is None and time.monotonic() < end and not gone.wait(_POLL_S):
+                pass
+            return -1 if code is None else code
         finally:
             process.kill()
             process.wait()

@@ -15,6 +15,7 @@ import pytest
 
 from config import Settings
 from dashboard.models.reports import read_report
+from dashboard.pages import markdown
 from data.video.images import encode_jpeg
 from model.inference.classifier import Classifier
 from model.inference.onnx_header import read_header
@@ -94,8 +95,13 @@ class TestShipped:
             assert "<script>&" not in page
 
 
-def test_without_a_model_the_api_says_what_to_do(client):
-    """Each part answers; a recognition is refused with the command that builds a model."""
+def test_without_a_model_the_api_says_what_to_do(client, model_path):
+    """Each part answers, also if MODEL_PATH is a link to itself; a recognition is refused with the command to run."""
+    model_path.parent.mkdir()
+    model_path.symlink_to(model_path)
+    assert client.get("/model").status_code == client.get("/api/v1/models").status_code == 200
+    assert "cannot be" in client.get("/api/v1/model").json()["message"]
+    model_path.unlink()
     model = client.get("/api/v1/model").json()
     assert (model["found"], model["classes"], model["loaded"]) == (False, [], False)
     assert "python -m model.create" in model["message"]
@@ -175,6 +181,13 @@ def test_report_of_many_games_is_read_fast(tmp_path):
     start = time.process_time()
     assert len(read_report(tmp_path, "training").confusion.pairs) == 20
     assert time.process_time() - start < 3
+
+
+def test_hostile_card_is_read_in_linear_time():
+    """Brackets without an end cost one pass each, not one for each of them; they stay text."""
+    for text in ("[" * 200_000, "[a](" * 50_000, "[a](b" * 50_000):
+        ((kind, content, _),) = markdown.blocks(text)
+        assert (kind, [span.text for span in content]) == ("p", [text])
 
 
 @pytest.mark.parametrize(

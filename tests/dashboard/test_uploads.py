@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import socket
 import struct
 import subprocess
 import sys
@@ -199,6 +200,19 @@ def test_killed_worker_is_a_refused_upload_and_few_run_at_a_time(monkeypatch):
         errors = [result.exception(timeout=20) for result in results]
     assert {type(error) for error in errors} == {UndecodableVideo, TooManyUploads}
     assert not workers()
+
+
+def test_upload_whose_client_leaves_ends_its_worker(server, monkeypatch):
+    """A closed page costs no more decoding."""
+    monkeypatch.setattr(UploadService, "_command", SlowUploads._command)
+    monkeypatch.setattr(UploadService, "CODE", SlowUploads.CODE, raising=False)
+    address = server.url.removeprefix("http://")
+    host, _, port = address.partition(":")
+    head = f"POST /api/v1/recognitions/upload HTTP/1.1\r\nHost: {address}\r\nContent-Type: image/png\r\n"
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(f"{head}Content-Length: 1\r\n\r\nx".encode())
+        until(workers)
+    until(lambda: not workers())
 
 
 def test_what_a_worker_writes_is_checked():
