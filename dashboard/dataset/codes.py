@@ -19,10 +19,6 @@ class Codes:
             self.texts.append(text)
         return code
 
-    def find(self, text: str) -> int:
-        """Return the text's code; -1 for an unknown text."""
-        return self._codes.get(text, -1)
-
     def ranks(self) -> np.ndarray:
         """Return the place of each code in the order of the texts, int32 (codes,)."""
         texts = self.texts[:]

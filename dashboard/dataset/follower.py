@@ -4,7 +4,7 @@
         connect to the database, unless it is connected, and finish changes of killed processes
         if PostgreSQL's counters have changed, or nothing was compared for a minute:
             read the rows that are new
-            if sums over all rows differ from those of the index: read everything again
+            after an outage, or if sums over all rows differ from those of the index: read everything again
         if check.csv has changed: read it
         join and sort what changed
 
@@ -129,7 +129,7 @@ class CatalogFollower:
     def _disconnect(self, outage: str) -> None:
         if outage != self.outage and outage:
             log.warning("%s", outage)
-        self.catalog, self._compare, self.outage = None, True, outage
+        self.catalog, self._compare, self._activity, self.outage = None, True, (), outage
         self._connection.close()
 
     def _publish(self, index: DatasetIndex) -> None:
@@ -142,8 +142,10 @@ class CatalogFollower:
         activity, now = catalog.activity(), time.monotonic()
         if not compare and activity == self._activity and now - self._compared_at < _COMPARE_S:
             return index
-        index = self._read(catalog, index)
-        if catalog.frame_sums(index.last_id) != index.sums:
+        is_known = bool(self._activity)  # after an outage it may be another database
+        if is_known:
+            index = self._read(catalog, index)
+        if not is_known or catalog.frame_sums(index.last_id) != index.sums:
             # Without the texts that no row has any more, such as the login of a forgotten streamer.
             empty = replace(empty_index(index.version), names=index.names, findings=index.findings)
             index = keep_since(self._read(catalog, empty), self.index)

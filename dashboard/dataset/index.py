@@ -59,13 +59,13 @@ class DatasetIndex:
         versions = int(self.rows["row_version"].sum(dtype=np.int64))
         return _add(FrameSums(len(self.rows), int(self.rows["id"].sum()), versions), self.left_out)
 
-    def matching(self, moves: Iterable[StoredFrame]) -> np.ndarray:
+    def matching(self, frames: Iterable[StoredFrame]) -> np.ndarray:
         """Return the positions of these frames, as far as the files under their paths have the same hashes."""
-        frames = list(moves)
+        frames = list(frames)
         positions = self.find(frame.path for frame in frames)
-        hashes = {frame.path: hash_head(frame.sha256) for frame in frames}
-        same = [self.rows["hash"][place] == hashes[self.frame(place).path] for place in positions]
-        return positions[np.array(same, bool)]
+        heads = {path_key(frame.path): hash_head(frame.sha256) for frame in frames}
+        expected = np.fromiter(map(heads.__getitem__, self.rows["key"][positions].tolist()), np.uint64)
+        return positions[self.rows["hash"][positions] == expected]
 
     def find(self, paths: Iterable[str]) -> np.ndarray:
         """Return the positions of the frames with these paths, in order of the paths; unknown ones are left out."""
@@ -74,15 +74,12 @@ class DatasetIndex:
         places = np.minimum(np.searchsorted(sorted_keys, keys), max(0, len(self.rows) - 1))
         return self.by_key[places[sorted_keys[places] == keys]] if len(self.rows) else np.empty(0, np.intp)
 
-    def login(self, position: int) -> str:
-        """Return the login of a frame's streamer."""
-        return self.logins.texts[self.rows["login"][position]]
-
     def frame(self, position: int) -> StoredFrame:
         """Return a frame, with what the index knows of its details."""
         row = self.rows[position]
         details = FrameDetails(float(row["date"]), self.languages.texts[row["language"]])
-        return StoredFrame(int(row["game"]), self.login(position), int(row["number"]), sha256_of(row), details)
+        login = self.logins.texts[row["login"]]
+        return StoredFrame(int(row["game"]), login, int(row["number"]), sha256_of(row), details)
 
 
 def sha256_of(row: np.void) -> bytes:
