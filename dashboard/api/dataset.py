@@ -130,10 +130,11 @@ def change_frames(services: ServicesDep, request: requests.ChangeRequest) -> Res
         raise Problem(422, "game_id: needed to move frames, and for nothing else.")
     if (request.frames is None) == (request.filter is None):
         raise Problem(422, "Give either frames or filter.")
-    frames = _selected(dataset, request)
+    index = dataset.index
+    positions = _selected(dataset, index, request)
     target = int(request.game_id) if request.game_id else None
     reason = {"move": "moved", "no_game": "no game", "delete": "deleted"}[request.action]
-    return _changed(dataset.move(frames, target, reason))
+    return _changed(dataset.move(index, positions, target, reason))
 
 
 @router.post(
@@ -219,17 +220,15 @@ def _window(index: DatasetIndex, positions: np.ndarray, offset: int | None, **co
     return JSONResponse({"version": index.version, "total": len(positions), "offset": offset, **content})
 
 
-def _selected(dataset: DatasetService, request: requests.ChangeRequest) -> list[StoredFrame]:
-    """Return the frames that a request means: of those that its sender saw, not of later ones."""
-    index = dataset.index
+def _selected(dataset: DatasetService, index: DatasetIndex, request: requests.ChangeRequest) -> np.ndarray:
+    """Return the positions of the frames that a request means: of those that its sender saw, not of later ones."""
     if request.filter is not None:
         positions = dataset.positions(index, FrameQuery(views.to_filter(request.filter)))
     else:
         positions = np.unique(index.find(request.frames or ()))
     if request.version is not None:
         positions = positions[index.rows["since"][positions] <= request.version]
-    positions = np.setdiff1d(positions, index.find(request.except_))
-    return [index.frame(position) for position in positions.tolist()]
+    return np.setdiff1d(positions, index.find(request.except_))
 
 
 def _changed(change: Change) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,8 +30,7 @@ _WAIT_S = 10.0  # that a change waits for another one
 _NEIGHBOURS = 12
 _MAX_PICTURE_BYTES = 64 << 20
 _JPEG_START = b"\xff\xd8\xff"
-MAX_CHANGED = 50_000
-"""Frames in one change: as many take about 20 s."""
+_MAX_CHANGED = 50_000  # frames in one change: as many take about 20 s
 
 
 class DatasetService:
@@ -126,15 +125,20 @@ class DatasetService:
             raise FolderError(f"{path} is another picture by now.")
         return content
 
-    def move(self, frames: Iterable[StoredFrame], target: int | None, reason: str) -> Change:
-        """Move frames to another game, or to the trash. Raises FolderError, CatalogUnavailable, DatasetError."""
-        frames = list(frames)
-        if len(frames) > MAX_CHANGED:
-            raise DatasetError(f"{len(frames):,} frames are too many for one change: choose at most {MAX_CHANGED:,}.")
+    def move(self, index: DatasetIndex, positions: np.ndarray, target: int | None, reason: str) -> Change:
+        """Move the frames at these positions to another game, or to the trash.
+
+        Raises FolderError, CatalogUnavailable, DatasetError.
+        """
+        if len(positions) > _MAX_CHANGED:
+            raise DatasetError(
+                f"{len(positions):,} frames are too many for one change: choose at most {_MAX_CHANGED:,}."
+            )
+        moves = [Move(index.frame(position), target, reason) for position in positions.tolist()]
         names = self._follower.index.names
         where = f"to {names.get(target, f'game {target}')}" if target else "to the trash"
-        summary = f"{reason}: {plural(len(frames), 'frame')} {printable_line(where)}"
-        return self._change(lambda changes: changes.apply([Move(frame, target, reason) for frame in frames], summary))
+        summary = f"{reason}: {plural(len(moves), 'frame')} {printable_line(where)}"
+        return self._change(lambda changes: changes.apply(moves, summary))
 
     def undo(self, change_id: str) -> Change:
         """Undo a change. Raises FolderError, CatalogUnavailable."""
