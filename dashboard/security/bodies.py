@@ -25,7 +25,8 @@ _MAX_DEPTH, _MAX_LISTS = 32, 1000
 _CHUNK_S = 10.0  # between two parts of a body
 _MIN_BYTES_PER_S = 16 << 10  # on average, after _CHUNK_S
 _DRAIN_BYTES, _DRAIN_S = 4 << 20, 2.0  # of a refused body: a client that still sends would not read the response
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# The end is optional: the search for the end of a string without one would begin again at each of its quotes.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _NUL = rb"\u0000"  # PostgreSQL cannot store it
 _HALVES = (rb"\ud", rb"\uD")  # of characters: UTF-8 has none; in pairs they are fine
@@ -43,6 +44,8 @@ def check_headers(asked: Asked) -> Refusal | None:
     """Return why the body is refused before any of it is read; None: it is not."""
     if asked.content_encoding.lower() not in ("", "identity"):  # a small body may decompress to an endless one
         return Refusal(415, "Send the body without Content-Encoding")
+    if asked.content_length and asked.transfer_encoding:  # a proxy may have taken the other one (RFC 9112, 6.1)
+        return Refusal(400, "Send Content-Length or Transfer-Encoding", ((b"connection", b"close"),))
     if asked.content_length.isdecimal() and int(asked.content_length[:20]) > limit_bytes(asked):
         return _too_large(asked)
     if not has_body(asked):
@@ -126,6 +129,8 @@ class BoundedBody:
 
 def check_json(body: bytes) -> Refusal | None:
     """Return why a body of JSON is refused: it is nested too deeply, or holds what is no text; None: it is not."""
+    if b"\0" in body:  # UTF-16 and UTF-32, which parsers take as well, and the rules below do not see through
+        return Refusal(400, "The JSON must be UTF-8")
     if not _is_flat(body):
         return Refusal(400, f"The JSON has more than {_MAX_DEPTH} levels or {_MAX_LISTS} lists and objects")
     if _NUL in body or (any(half in body for half in _HALVES) and not _is_text(body)):

@@ -12,7 +12,9 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-_MAX_CONNECTIONS, _MAX_OF_CLIENT = 256, 64  # of all; of one address of another machine
+from dashboard.security.rates import network_of
+
+_MAX_CONNECTIONS, _MAX_OF_CLIENT = 256, 64  # of all; of one address, or network, of another machine
 _REQUEST_S = 10.0  # until the headers of a request have arrived
 _STALL_S = 30.0  # until a client reads more of a response
 _KEEP_ALIVE_S = 15
@@ -180,4 +182,5 @@ def _is_crowded(protocol: H11Protocol) -> bool:
         return True
     if not address or ipaddress.ip_address(address.partition("%")[0]).is_loopback:  # browsers' tabs and proxies
         return False
-    return sum(bool(other.client) and other.client[0] == address for other in connections) > _MAX_OF_CLIENT
+    network = network_of(address)
+    return sum(bool(other.client) and network_of(other.client[0]) == network for other in connections) > _MAX_OF_CLIENT

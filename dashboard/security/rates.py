@@ -48,12 +48,12 @@ class Attempts:
 
     def wait_s(self, address: str) -> float:
         """Return the seconds until this address may try another token; 0: now."""
-        bucket = self._buckets.get(_network(address))
+        bucket = self._buckets.get(network_of(address))
         return bucket.wait_s() if bucket else 0.0
 
     def count(self, address: str) -> None:
         """Count a wrong token."""
-        network = _network(address)
+        network = network_of(address)
         bucket = self._buckets.setdefault(network, Bucket(10, 1 / 6, self._clock))
         self._buckets.move_to_end(network)
         if len(self._buckets) > _MAX_CLIENTS:
@@ -61,10 +61,12 @@ class Attempts:
         bucket.take()
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """Return what one client can choose freely as one: an IPv6 client has at least 2**64 addresses."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    return address if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
+    if found.version == 4 or found.ipv4_mapped:  # the latter where one socket listens for both
+        return address
+    return str(ipaddress.ip_network((found, 64), strict=False))

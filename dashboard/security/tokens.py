@@ -55,7 +55,11 @@ def signing_key(folder: Path) -> bytes:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            # Whoever may write into DOWNLOAD_PATH could put a key there that they know.
+            if os.fstat(file.fileno()).st_uid not in (0, os.geteuid(), path.parent.parent.stat().st_uid):
+                raise FolderError(f"{path} belongs to another user; remove it")
+            return file.read(1000)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -66,6 +70,8 @@ def _write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, in a folder that only its owner may enter."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.parent.stat().st_mode & 0o077:
+            path.parent.chmod(0o700)
         with atomic_file(path) as temporary:
             temporary.chmod(0o600)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_NOFOLLOW)

@@ -17,6 +17,8 @@ from urllib3.exceptions import HTTPError, NameResolutionError
 
 log = logging.getLogger(__name__)
 
+# Where clouds serve their own machines; older releases of Python call the first one global.
+_OF_CLOUDS = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("168.63.129.16/32"))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052
 
 
@@ -37,6 +39,8 @@ def is_public(address: str) -> bool:
             return all(map(is_public, held))
         if found.is_site_local:
             return False
+    if any(found in network for network in _OF_CLOUDS):
+        return False
     return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
 
 

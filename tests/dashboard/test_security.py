@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import time
@@ -11,10 +12,10 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
 from dashboard.app import create_app
-from dashboard.security import sessions, tokens
+from dashboard.security import bodies, sessions, tokens
 from dashboard.security.policy import Security, cookie_names
 from dashboard.services import make_services
-from data.errors import SettingsError
+from data.errors import FolderError, SettingsError
 from tests.dashboard.conftest import make_settings
 
 TOKEN = "a-token-of-enough-characters"
@@ -96,6 +97,28 @@ def test_new_token_stores_its_hash_for_the_owner_only(tmp_path):
     assert not tokens.is_same(first, content.strip())
     assert stat.S_IMODE((folder / "token").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_folder_that_others_may_enter_is_closed(tmp_path):
+    """It was made by hand, with the usual permissions."""
+    folder = tmp_path / "dataset" / "dashboard"
+    folder.mkdir(mode=0o755, parents=True)
+    Security.create(make_settings(tmp_path), "127.0.0.1", 8000)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("name", ["key", "token"])
+def test_secret_of_another_user_is_refused(tmp_path, name):
+    """Whoever put it there knows it; the user to whom the dataset belongs may."""
+    folder = tmp_path / "dataset" / "dashboard"
+    tokens.new_token(folder)
+    tokens.signing_key(folder)
+    os.chown(folder / name, 12345, -1)
+    with pytest.raises(FolderError, match="belongs to another user"):
+        Security.create(make_settings(tmp_path), "127.0.0.1", 8000)
+    os.chown(tmp_path / "dataset", 12345, -1)
+    Security.create(make_settings(tmp_path), "127.0.0.1", 8000)
 
 
 def test_damaged_token_file_locks_the_server(tmp_path):
@@ -457,6 +480,7 @@ JSON = {"Content-Type": "application/json"}
         (409, JSON, rb'{"token": "\ud83d\ude00"}'),
         (400, JSON, b"[" + b"[]," * 1001 + b"1]"),
         (422, JSON, b"[" + b"[]," * 999 + b"1]"),
+        (400, JSON, '{"token": "x"}'.encode("utf-16")),
         (415, {}, b"{}"),
         (415, {"Content-Type": "text/plain"}, b'{"token": "x"}'),
         (415, {"Content-Type": "application/x-www-form-urlencoded"}, b"token=x"),
@@ -469,6 +493,12 @@ JSON = {"Content-Type": "application/json"}
 def test_body_is_bounded_before_anything_parses_it(client, status, headers, body):
     """Its size, type, nesting and characters; a token would be 409 here, because none is set."""
     assert client.post(SESSION, content=body, headers=headers).status_code == status
+
+
+def test_string_without_an_end_is_read_once():
+    """Its quotes, each of them escaped, could each be the start of another one: hours for a megabyte."""
+    assert bodies.check_json(b"[" * 33 + b'"' + rb"\"" * 500_000)
+    assert not bodies.check_json(b"[" * 32 + b'"' + rb"\"" * 500_000)
 
 
 @pytest.mark.parametrize(

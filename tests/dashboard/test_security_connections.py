@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -130,6 +131,44 @@ def test_operations_beyond_the_limit_are_told_to_try_again(url, monkeypatch):
             assert time.monotonic() < end
         assert int(found.headers["retry-after"]) >= 1
         assert _is_served(url)
+
+
+def test_slow_sign_ins_take_no_place(url, monkeypatch):
+    """Anybody may sign in: whoever begins to and goes no further locks nobody out."""
+    monkeypatch.setitem(middleware._MAX_AT_ONCE, "other", 2)
+    monkeypatch.setattr(bodies, "_CHUNK_S", 60)
+    headers = {"Content-Type": "application/json", "Content-Length": "9"}
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(raw_http.connect(url)).sendall(raw_http.request("POST", SESSION, headers) + b"{")
+        assert _is_served(url)
+
+
+def test_request_with_two_lengths_is_refused_and_ends_the_connection(url):
+    """A proxy may take the other one: what it calls a body would be a request here."""
+    headers = {"Content-Type": "application/json", "Content-Length": "50", "Transfer-Encoding": "chunked"}
+    sent = raw_http.request("POST", SESSION, headers | {"Connection": "keep-alive"})
+    answer = raw_http.exchange(url, sent + b"0\r\n\r\n" + raw_http.request(target=SESSION))
+    assert (answer.status, answer.headers["connection"]) == (400, "close")
+    assert b"HTTP/1.1" not in answer.body
+
+
+@pytest.mark.parametrize(
+    ("addresses", "crowded"),
+    [
+        ([f"2001:db8::{number:x}" for number in range(1, 66)], True),  # a network of one client
+        ([f"2001:db8:0:{number:x}::1" for number in range(1, 66)], False),
+        ([f"::ffff:192.0.2.{number}" for number in range(1, 66)], False),
+        (["192.0.2.1"] * 65, True),
+        (["127.0.0.1"] * 65, False),
+    ],
+)
+def test_connections_of_one_client_are_counted(addresses, crowded):
+    """One client leaves room for others; this machine is many clients."""
+    connections = [SimpleNamespace(client=(address, 1)) for address in addresses]
+    for connection in connections:
+        connection.connections = connections
+    assert protocol._is_crowded(connections[0]) is crowded
 
 
 def test_response_is_not_delayed(url):
