@@ -100,7 +100,8 @@ class CatalogFollower:
     def apply(self, change: Change) -> None:
         """Bring the index up to date with a change of this process."""
         with self._lock:
-            gone = self.index.matching(move.frame for move in change.moves)
+            # What came from the trash may be in the index already, if a round has read it a moment ago.
+            gone = self.index.matching(move.frame for move in change.moves if move.source == move.frame.path)
             index = replace(self.index, rows=np.delete(self.index.rows, gone)) if len(gone) else self.index
             try:
                 index = self._read(self.require_catalog(), index)

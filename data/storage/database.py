@@ -86,6 +86,7 @@ def _make_engine(url: sa.URL, timeout_s: float, *, dry_run: bool) -> sa.Engine:
         "keepalives_idle": 30,
         "keepalives_interval": 10,
         "keepalives_count": 3,
+        "tcp_user_timeout": 60_000,  # milliseconds without an acknowledgement, for which the system waits 15 minutes
         "application_name": "twitchcategory",
         "client_encoding": "UTF8",  # whatever PGCLIENTENCODING and the database say
         "hostaddr": "",  # PGHOSTADDR would go before DB_HOST

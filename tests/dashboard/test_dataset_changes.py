@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 from data.entities import FrameDetails, StoredFrame
 from data.factories import open_catalog
 from data.storage import manifest
+from data.storage.changes import FrameChanges, Move
 from tests.dashboard.datasets import CHESS, GO, HOSTILE, SmallDataset
 from tests.dashboard.test_dataset import API
 
@@ -97,6 +98,23 @@ def test_all_that_match_with_exceptions_leaves_out_what_came_later(small_dataset
     moved = _post(client, "/changes", **request, filter={"game": ["8"]}, **{"except": kept})
     assert moved["moved"] == 27
     assert set(_listed(client, game="8")) == {*kept, "8/ann-10.jpg"}
+
+
+def test_a_round_that_sees_a_change_first_does_no_harm(small_dataset: SmallDataset, client: TestClient):
+    """The rows of a change may be in the index before the change itself is applied to it."""
+    before = _check(small_dataset, client)
+    follower = client.app.state.services.dataset._follower  # type: ignore[attr-defined]
+    changes = FrameChanges(small_dataset.folder, follower.catalog)
+    for work in (
+        lambda: changes.apply([Move(small_dataset.frames[0], None), Move(small_dataset.frames[1], 8)], "test"),
+        changes.undo,
+    ):
+        change = work()
+        follower.compare_next()
+        follower.follow()
+        follower.apply(change)
+        assert _check(small_dataset, client)
+    assert _check(small_dataset, client) == before
 
 
 def _save(small: SmallDataset, frame: StoredFrame) -> None:
