@@ -31,11 +31,11 @@ Trained by `<script>alert(2)</script>` and [a](javascript:alert(3)) and [us](htt
 
 
 @pytest.fixture
-def settings(tmp_path, postgres) -> Settings:
+def settings(tmp_path) -> Settings:
     """Return settings with a small model that tells dark pictures from bright ones, and with a hostile card."""
     model_path = save_model(tmp_path / "models" / "mine", (DARK, BRIGHT))
     (model_path / "model_card.md").write_text(HOSTILE_CARD, encoding="utf-8")
-    return make_settings(tmp_path, **postgres, model_path=model_path)
+    return make_settings(tmp_path, model_path=model_path)
 
 
 DROP = """([node, text]) => {
