@@ -9,6 +9,8 @@ import numpy as np
 from dashboard.dataset.index import DatasetIndex
 from data.entities import Game
 
+_YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800  # epoch seconds
+
 
 @dataclass(frozen=True, slots=True)
 class GameNumbers:
@@ -50,7 +52,7 @@ def summarise_frames(index: DatasetIndex) -> DatasetSummary:
     languages = dict(zip(index.languages.texts, np.bincount(rows["language"]).tolist(), strict=False))
     known = {text: count for text, count in languages.items() if text and count}
     kinds = np.unique(table["kind"][rows["finding"][checked]])
-    dates = rows["date"][np.isfinite(rows["date"])]
+    dates = rows["date"][(rows["date"] >= _YEAR_1) & (rows["date"] < _YEAR_10000)]  # other ones were edited
     return DatasetSummary(
         index.version,
         len(rows),

@@ -222,15 +222,19 @@ def test_hostile_addresses_are_refused(small_dataset: SmallDataset, client: Test
 
 
 def test_rows_that_were_edited_into_invalid_paths_are_left_out(small_dataset: SmallDataset, client: TestClient):
-    """They count as seen, so that the index is not read again in every round."""
+    """They count as seen, so that the index is not read again in every round. Dates beyond the calendar are unknown."""
     dataset = client.app.state.services.dataset  # type: ignore[attr-defined]
     assert len(dataset.index) == 120
+    _execute(small_dataset, "UPDATE frames SET date = '294276-01-01' WHERE path = '7/ann-2.jpg'")
+    _execute(small_dataset, "UPDATE frames SET date = '4713-01-01 BC' WHERE path = '7/ann-3.jpg'")
     _execute(small_dataset, "UPDATE frames SET path = '../' || path WHERE path = '7/ann-1.jpg'")
     _wait_for(dataset, 119)
     version = dataset.index.version
     dataset._follower.compare_next()
     dataset.follow()
     assert dataset.index.version == version
+    state = _get(client, "")
+    assert (state["first"], state["last"]) == ("2026-11-02T12:00:30.000Z", LAST)
 
 
 def test_frame_of_a_removed_row_is_not_found(small_dataset: SmallDataset, client: TestClient):
