@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import socket
 import struct
@@ -127,7 +128,7 @@ def test_hostile_uploads_are_refused_and_the_server_lives(client):
     assert upload(client, b"").status_code == 422
     assert upload(client, png(8_000, 7_500) + bytes(16 << 20)).status_code == 200
     assert process.memory_info().rss - before < 100 << 20
-    assert not [child for child in process.children() if worker.__name__ in child.cmdline()]
+    assert not workers(worker.__name__)
 
 
 PROBE = """
@@ -172,8 +173,13 @@ class SlowUploads(UploadService):
         return [sys.executable, "-c", self.CODE]
 
 
-def workers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if SlowUploads.CODE in child.cmdline()]
+def workers(argument: str = SlowUploads.CODE) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # also a process that has ended and waits for its parent
+            if argument in child.cmdline():
+                found.append(child)
+    return found
 
 
 def until(condition, seconds: float = 20.0):
