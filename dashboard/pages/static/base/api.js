@@ -2,12 +2,11 @@
 
 const ROOT = "/api/v1";
 
-/** An answer of the API that is an error: its status, and what happened. A status of 0: the server was not reached. */
+/** An error of the API. A status of 0: the server was not reached. */
 export class ApiError extends Error {
   constructor(status, detail) {
     super(detail);
-    this.status = status;
-    this.detail = detail;
+    Object.assign(this, { status, detail });
   }
 }
 
@@ -15,25 +14,21 @@ export class ApiError extends Error {
 export function url(path, params = {}) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(params)) {
-    for (const item of Array.isArray(value) ? value : [value]) {
-      if (item !== null && item !== undefined && item !== "") query.append(name, item);
-    }
+    for (const item of [value].flat()) if ((item ?? "") !== "") query.append(name, item);
   }
   return ROOT + path + (query.size ? `?${query}` : "");
 }
 
-/** Read. `options` are those of fetch, such as {signal}. */
+/** Read, send JSON, delete. `options` are those of fetch, such as {signal}. */
 export const get = (path, params, options) => request("GET", url(path, params), undefined, options);
-/** Send JSON. */
 export const post = (path, body, options) => request("POST", url(path), body ?? {}, options);
-/** Delete. */
 export const remove = (path, options) => request("DELETE", url(path), undefined, options);
 
 /** Send a file as the body; `onProgress(fraction)` is called while it is sent. */
-export function upload(path, file, onProgress = () => {}, params = {}) {
+export function upload(path, file, onProgress) {
   return new Promise((resolve, reject) => {
     const sent = new XMLHttpRequest(); // fetch reports no progress
-    sent.open("POST", url(path, params));
+    sent.open("POST", url(path));
     sent.setRequestHeader("X-CSRF-Token", csrfToken());
     sent.setRequestHeader("Content-Type", "application/octet-stream");
     sent.upload.onprogress = ({ loaded }) => onProgress(loaded / (file.size || 1));

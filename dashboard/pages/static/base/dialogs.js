@@ -1,4 +1,4 @@
-/** Dialogs, each in a <dialog> element: Esc closes them, and the focus returns. */
+/** Dialogs: Esc closes them, and the focus returns. */
 
 import { el, replace } from "./dom.js";
 
@@ -38,13 +38,12 @@ function decide(title, content, action, names) {
   });
 }
 
-/** Ask whether to do something; resolve to true or false. `danger` marks what cannot be undone. */
-export const confirm = (text, { action = "OK", danger = false } = {}) =>
-  decide(action, el("p", { text }), action, danger ? "danger" : "primary");
+/** Ask whether to do what cannot be undone; resolve to true or false. */
+export const confirm = (text, action) => decide(action, el("p", { text }), action, "danger");
 
 /** Ask for a line of text; resolve to it, or to null. */
-export async function ask(title, { label = "Name", value = "", action = "OK" } = {}) {
-  const input = el("input", { type: "text", value, maxlength: 200, required: true });
+export async function ask(title, { label, action }) {
+  const input = el("input", { maxlength: 200, required: true });
   const isTaken = await decide(title, el("label", { class: "field" }, el("span", { text: label }), input), action, "primary");
   return (isTaken && input.value.trim()) || null;
 }

@@ -17,7 +17,7 @@ function fill(node, { text = "", dataset, on = {}, aria = {}, style = {}, ...att
   return node;
 }
 
-const isSet = (value) => value !== false && value !== null && value !== undefined;
+const isSet = (value) => (value ?? false) !== false;
 
 /** Replace all children of a node. */
 export const replace = (node, ...children) => node.replaceChildren(...children.flat().filter(isSet));
@@ -35,7 +35,6 @@ export const format = {
   plural: (count, word) => `${NUMBER.format(count)} ${word}${count === 1 ? "" : "s"}`,
   percent: (fraction, digits = 0) => `${(100 * fraction).toFixed(digits)}%`,
   time: (iso) => (iso ? TIME.format(new Date(iso)) : "unknown"),
-  bytes: (size) => (size < 1e6 ? `${(size / 1e3).toFixed(0)} kB` : `${(size / 1e6).toFixed(1)} MB`),
   duration(seconds) {
     const [unit, size] = UNITS.find(([, least]) => seconds >= least) ?? UNITS.at(-1);
     const count = Math.floor(Math.max(0, seconds) / size);

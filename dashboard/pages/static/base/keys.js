@@ -8,7 +8,7 @@ const NAMES = { " ": "Space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑
 
 /**
  * Add shortcuts: [{key, label, run(event), when?(event)}]. `key` is that of KeyboardEvent, or "Shift+…", "Ctrl+…".
- * scope: a dialog in which they work; without one they work while no dialog is open. They end with their dialog.
+ * scope: the dialog in which they work; null: they work while none is open.
  */
 export function bindKeys(added, { scope = null } = {}) {
   bindings.push(...added.map((binding) => ({ ...binding, scope })));

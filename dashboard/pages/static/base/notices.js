@@ -2,8 +2,6 @@
 
 import { byId, el } from "./dom.js";
 
-const SHOWN_MS = 6000;
-const SHOWN_WITH_ACTION_MS = 15000;
 const MAX_SHOWN = 4;
 
 /** Show a message for some seconds, longer under the mouse; errors stay. action: {label, run}. Return what closes it. */
@@ -15,7 +13,8 @@ export function notify(text, { kind = "info", action } = {}) {
   const area = byId("notices");
   area.append(notice);
   while (area.children.length > MAX_SHOWN) area.firstChild.remove();
-  const wait = () => setTimeout(() => (notice.matches(":hover, :focus-within") ? wait() : close()), action ? SHOWN_WITH_ACTION_MS : SHOWN_MS);
+  const shownMs = action ? 15000 : 6000;
+  const wait = () => setTimeout(() => (notice.matches(":hover, :focus-within") ? wait() : close()), shownMs);
   if (kind !== "error") wait();
   return close;
 }

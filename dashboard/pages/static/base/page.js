@@ -1,4 +1,4 @@
-/** What every page has: the theme, which this browser keeps, the list of shortcuts, and signing out. */
+/** What every page has: theme, shortcuts, signing out. */
 
 import { remove } from "./api.js";
 import { byId } from "./dom.js";

@@ -88,7 +88,7 @@ function showHistory(past) {
 }
 
 async function act(question, action, request) {
-  if (await confirm(question, { action, danger: true })) await request().then(refresh, notifyError);
+  if (await confirm(question, action)) await request().then(refresh, notifyError);
 }
 
 function options(form) {

@@ -121,7 +121,7 @@ start.oninput = () => {
 };
 byId("stop").onclick = () => post(`/surveys/${chosen()}/stop`).then(refresh);
 byId("delete").onclick = async () => {
-  if (await confirm("The results of this survey will be deleted.", { action: "Delete", danger: true })) remove(`/surveys/${chosen()}`).then(refresh);
+  if (await confirm("The results of this survey will be deleted.", "Delete")) remove(`/surveys/${chosen()}`).then(refresh);
 };
 head.onclick = ({ target: { dataset: { sort } } }) => {
   if (sort) showResults({ sort, offset: 0, descending: sort === page.sort && !page.descending });
