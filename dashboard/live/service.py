@@ -170,6 +170,7 @@ class WatchService:
 
     def _begin(self, wait_s: float) -> None:
         """Begin the watch of the tiles after `wait_s`; try again until it runs."""
+        told = ""
         while not self._closing.wait(wait_s):
             with self._changing:
                 try:
@@ -177,8 +178,9 @@ class WatchService:
                         self._open()
                     return
                 except Exception as error:  # whatever it is, it may pass
-                    log.warning("the watch cannot begin: %s", error, exc_info=not isinstance(error, ToolkitError))
-                    self._fail_all(str(error), "model")
+                    if str(error) != told:
+                        log.warning("the watch cannot begin: %s", error, exc_info=not isinstance(error, ToolkitError))
+                    self._fail_all(told := str(error), "model")
             wait_s = _RETRY_S
 
     def _open(self) -> Watcher:
