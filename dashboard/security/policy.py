@@ -147,6 +147,7 @@ class Security:
         return _later(wait_s, "Too many requests at once; try again later") if wait_s else None
 
 
+_SCHEME = {"type": "http", "scheme": "bearer", "description": "The token of --new-token, where one is set."}
 _CHALLENGE = ((b"www-authenticate", b'Bearer realm="dashboard"'),)
 
 
@@ -156,10 +157,18 @@ def cookie_names(port: int) -> tuple[str, str]:
 
 
 def install(app: Any, security: Security) -> None:
-    """Put the policy around all that the app answers, its static files and WebSockets included."""
+    """Put the policy around all that the app answers, static files and WebSockets included; describe it in OpenAPI."""
     from dashboard.security.middleware import SecurityMiddleware
 
     app.add_middleware(SecurityMiddleware, check=security.check)
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        description: dict[str, Any] = describe()
+        description["components"]["securitySchemes"] = {"token": _SCHEME}
+        return description | {"security": [{"token": []}, {}]}
+
+    app.openapi = openapi
 
 
 def _cookie_session(sessions: Sessions, asked: Asked) -> Session | None:

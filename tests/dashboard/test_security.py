@@ -158,6 +158,13 @@ def test_bearer_token_is_let_in(locked, path):
     assert locked.get(path, headers={"Authorization": f"bearer {TOKEN}"}).status_code == 200
 
 
+def test_description_tells_of_the_token(locked):
+    """Generated clients ask for it; without a token on the server it is left out."""
+    description = locked.get("/api/v1/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"}).json()
+    assert description["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert description["security"] == [{"token": []}, {}]
+
+
 @pytest.mark.parametrize("path", ["/login", "/static/base/style.css", SESSION])
 def test_login_needs_no_session(locked, path):
     """The login page, its files and its operation are open."""
