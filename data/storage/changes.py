@@ -66,7 +66,9 @@ class FrameChanges:
         self._catalog = catalog
 
     def apply(self, moves: Iterable[Move], summary: str) -> Change:
-        """Move frames; return the change. A frame whose file is gone, or has another hash, is left out.
+        """Move frames; return the change. A frame whose file is gone is left out.
+
+        So is one whose name another frame has by now, by the manifest; a file that was edited moves.
 
         summary: what the change is for. Raises FolderError if a target is a game that games.tsv does not name.
         """
@@ -79,8 +81,8 @@ class FrameChanges:
             planned = []
             for each in described:
                 move, frame = wanted[each], self._with_hash(each)
-                if not frame.sha256 or move.frame.sha256 not in (b"", frame.sha256):
-                    continue  # gone, or its name belongs to another file by now
+                if not frame.sha256 or _is_other(move.frame, each):
+                    continue
                 if move.target is not None and move.target not in names:
                     raise FolderError(f"There is no game {move.target} in games.tsv: add it first.")
                 if move.target == frame.game_id:
@@ -233,6 +235,11 @@ class FrameChanges:
         if changed:
             journal.add_moves(self._root, change_id, changed)
         return result
+
+
+def _is_other(seen: StoredFrame, stored: StoredFrame) -> bool:
+    """Return whether the frame of this name is not the one that was seen, as far as the hashes of both are known."""
+    return bool(seen.sha256 and stored.sha256) and seen.sha256 != stored.sha256
 
 
 def _target_folder(move: FileMove) -> str:

@@ -122,7 +122,9 @@ def test_apply_leaves_out_a_file_that_took_the_frames_name(store: FrameFolder, c
     (new,) = store.save(7, "ann", [b"new"])
     catalog.add_frames([new])
     assert (new, changes.apply([Move(seen, None)], "check").moves) == (seen, ())
-    assert len(changes.apply([Move(StoredFrame.parse(new.path), 8)], "check").moves) == 1  # of an unknown hash
+    (store.root / new.path).write_bytes(b"edited")
+    assert len(changes.apply([Move(new, 8)], "check").moves) == 1
+    assert len(changes.apply([Move(StoredFrame(8, "ann", 1), 7)], "check").moves) == 1  # without a hash
 
 
 def test_apply_to_an_unknown_game_is_refused(store: FrameFolder, catalog: Catalog):
