@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 _FRAMES = 600
-_CHANNELS = 12
+_OFFLINE = "already_over"
+_LIAR, _SHOWN_INSTEAD = "dcss_deep_elf_fire", "bzflag_ctf"  # this channel shows what that one does
 _WATCHED_S = 25  # until each tile has a game and a line of confidences
-_STANDARD = {"dashboard_dataset": "/dataset", "dashboard_live": "/live"}
 _PAGES = ("dataset", "live", "surveys", "model", "jobs")
+_README_SIZE = (1280, 720)
 _SIZES = {"1440": (1440, 900), "390": (390, 844)}
 _BROWSER_SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 
@@ -39,26 +40,23 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="every page in two sizes, dark and light")
     args = parser.parse_args(argv)
     args.images.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as folder, Standin(World.load(CLIPS)) as standin:
+    world = World.load(CLIPS).with_switches([(_LIAR, 0, _SHOWN_INSTEAD)])
+    declared = next(channel.game_id for channel in world.channels if channel.login == _LIAR)
+    with TemporaryDirectory() as folder, Standin(world) as standin:
         environment = os.environ | standin.environment | {"DOWNLOAD_PATH": folder, "MIN_STREAMERS": "1"}
-        make_dataset(Path(folder), environment)
+        run("data.download", "--frames", str(_FRAMES), environment=environment)
+        run("model.check", "--no-effect", environment=environment)
         with running_dashboard(environment) as url:
-            logins = [channel.login for channel in World.load(CLIPS).channels if channel.has_frames][:_CHANNELS]
-            requests.post(f"{url}/api/v1/watch", json={"sources": logins}, timeout=10).raise_for_status()
+            requests.post(f"{url}/api/v1/watch", json={"sources": watched(world)}, timeout=10).raise_for_status()
             time.sleep(_WATCHED_S)
-            take(url, args.images, every=args.all)
+            take(url, args.images, f"/dataset?game={declared}", every=args.all)
     return 0
 
 
-def make_dataset(folder: Path, environment: dict[str, str]) -> None:
-    """Download frames, put the frames of one streamer into a wrong game, and check the dataset."""
-    run("data.download", "--frames", str(_FRAMES), environment=environment)
-    games = sorted(path for path in (folder / "frames").iterdir() if path.name.isdigit())
-    login = next(games[0].glob("*-1.jpg")).name.removesuffix("-1.jpg")
-    for path in games[0].glob(f"{login}-*.jpg"):
-        shutil.move(path, games[1] / path.name)
-    run("data.dbSync", environment=environment)
-    run("model.check", "--no-effect", environment=environment)
+def watched(world: World) -> list[str]:
+    """Return the login of a live channel of each game, that of the liar, and one that is offline."""
+    playing = {channel.game: channel.login for channel in world.channels if channel.igdb_id and channel.has_frames}
+    return [*{*list(playing.values())[:10], _LIAR, _OFFLINE}]
 
 
 def run(module: str, *words: str, environment: dict[str, str]) -> None:
@@ -81,16 +79,16 @@ def running_dashboard(environment: dict[str, str]) -> Iterator[str]:
             process.terminate()
 
 
-def take(url: str, images: Path, *, every: bool) -> None:
-    """Write the pictures: two for the README, or with `every` those of all pages."""
+def take(url: str, images: Path, dataset: str, *, every: bool) -> None:
+    """Write the pictures: two for the README, or with `every` those of all pages. dataset: path of its page."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         executable = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=executable, args=list(_BROWSER_SWITCHES))
         if not every:
-            for name, path in _STANDARD.items():
-                shoot(open_page(browser, url + path, (1440, 900), "light"), images / f"{name}.png")
+            shoot(open_page(browser, url + dataset, _README_SIZE, "light"), images / "dashboard_dataset.png")
+            shoot(open_page(browser, f"{url}/live", _README_SIZE, "dark"), images / "dashboard_live.png")
             return
         for theme in ("light", "dark"):
             for size_name, size in _SIZES.items():
@@ -105,7 +103,7 @@ def open_page(browser: Browser, url: str, size: tuple[int, int], theme: str) -> 
     context = browser.new_context(viewport=viewport, color_scheme=theme)  # type: ignore[arg-type]
     page = context.new_page()
     page.goto(url)
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(6000)
     return page
 
 
