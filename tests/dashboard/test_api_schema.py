@@ -10,5 +10,5 @@ def test_answers_are_those_of_the_description(small_dataset):
     # Nothing listens there: a request for a channel fails at once, and never leaves this machine.
     settings = small_dataset.settings.model_copy(update={"twitch_standin": "http://127.0.0.1:9"})
     with attacks.attacked_server(settings, "") as target:
-        answers = api_schema.check_api(target, examples=2)
-    assert sum(answers.values()) > 90
+        answers = api_schema.check_api(target, examples=1)
+    assert sum(answers.values()) > 45
