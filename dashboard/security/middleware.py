@@ -51,12 +51,12 @@ class SecurityMiddleware:
             return
         asked = Asked.read(scope)
         refusal = self._check(asked)
-        receive = self._until_signed_out(asked, receive) if asked.is_stream else receive
-        if scope["type"] == "http":
-            await self._handle(scope, asked, BoundedBody(asked, receive), Response(asked, send), refusal)
-            return
-        with self._counted(asked, refusal) as refusal:
-            if refusal:
+        with self._counted(asked, refusal) as crowded:
+            refusal = refusal or crowded
+            receive = self._until_signed_out(asked, receive) if asked.is_stream else receive
+            if scope["type"] == "http":
+                await self._handle(scope, asked, BoundedBody(asked, receive), Response(asked, send), refusal)
+            elif refusal:
                 await _refuse_socket(scope, receive, send, refusal)
             else:
                 await self._app(scope, receive, send)
@@ -68,12 +68,7 @@ class SecurityMiddleware:
             if refusal := refusal or check_headers(asked):
                 raise BodyRefused(refusal)
             is_json = has_body(asked) and asked.path != UPLOAD
-            whole = await body.whole() if is_json else body
-            # After the body: slow clients that sign in, who may be anybody, would take the place of all others.
-            with self._counted(asked) as crowded:
-                if crowded:
-                    raise BodyRefused(crowded)
-                await self._app(scope, whole, response.send)
+            await self._app(scope, await body.whole() if is_json else body, response.send)
             if asked.is_stream and body.gone:  # perhaps only for the app, which ended then
                 await response.send({"type": "http.response.body", "body": b""})
         except BodyRefused as error:
@@ -100,12 +95,18 @@ class SecurityMiddleware:
         return receive_or_end
 
     @contextmanager
-    def _counted(self, asked: Asked, refusal: Refusal | None = None) -> Iterator[Refusal | None]:
-        """Count the operation while it runs, unless it is refused; yield a refusal if too many run already."""
+    def _counted(self, asked: Asked, refusal: Refusal | None) -> Iterator[Refusal | None]:
+        """Count the operation while it runs; yield a refusal if too many run already.
+
+        What is open to all takes no place: slow clients, who may be anybody, would take those of all others.
+        """
+        if refusal or asked.is_open:
+            yield None
+            return
         is_recognition = asked.method == "POST" and asked.path.startswith("/api/v1/recognitions")
         kind = "streams" if asked.is_stream else "recognitions" if is_recognition else "other"
-        if refusal or self._running[kind] >= _MAX_AT_ONCE[kind]:
-            yield refusal or Refusal(503, "The server is busy; try again", ((b"retry-after", b"2"),))
+        if self._running[kind] >= _MAX_AT_ONCE[kind]:
+            yield Refusal(503, "The server is busy; try again", ((b"retry-after", b"2"),))
             return
         self._running[kind] += 1
         try:

@@ -26,8 +26,6 @@ from data.errors import SettingsError
 if TYPE_CHECKING:
     from config import Settings
 
-_OPEN_PATHS = frozenset({"/login", "/api/v1/session", "/favicon.ico"})
-_STATIC = "/static/"
 # (path's beginning, burst, operations a second): what costs much for each request. The first one counts.
 _RATES = (
     ("/api/v1/recognitions", 60, 2.0),
@@ -120,8 +118,7 @@ class Security:
 
     def _check_session(self, asked: Asked) -> Refusal | None:
         session = _cookie_session(self.sessions, asked)
-        is_open = asked.path in _OPEN_PATHS or asked.path.startswith(_STATIC)
-        if self.token_required and not is_open and not session:
+        if self.token_required and not asked.is_open and not session:
             if not asked.bearer:
                 return Refusal(401, "Sign in, or send the token: Authorization: Bearer TOKEN", _CHALLENGE)
             return self._refuse_token(asked.bearer, asked.client)

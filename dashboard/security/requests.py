@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 Scope = MutableMapping[str, Any]
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "WEBSOCKET"})
+_OPEN_PATHS = frozenset({"/login", "/api/v1/session", "/favicon.ico"})
 _READ = {
     **{name.encode(): name.replace("-", "_") for name in ("host", "origin", "cookie", "authorization", "referer")},
     **{name.encode(): name.replace("-", "_") for name in ("sec-fetch-site", "sec-fetch-mode", "user-agent")},
@@ -72,6 +73,11 @@ class Asked:
     def is_api(self) -> bool:
         """Whether a program answers, not a page or a file."""
         return self.path.startswith("/api/") or self.path == "/metrics"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody may ask for this: what it takes to sign in."""
+        return self.path in _OPEN_PATHS or self.path.startswith("/static/")
 
     @property
     def is_safe(self) -> bool:

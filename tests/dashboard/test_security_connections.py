@@ -133,15 +133,18 @@ def test_operations_beyond_the_limit_are_told_to_try_again(url, monkeypatch):
         assert _is_served(url)
 
 
-def test_slow_sign_ins_take_no_place(url, monkeypatch):
-    """Anybody may sign in: whoever begins to and goes no further locks nobody out."""
-    monkeypatch.setitem(middleware._MAX_AT_ONCE, "other", 2)
+def test_slow_clients_of_what_is_open_to_all_take_no_place(url, monkeypatch):
+    """Whoever begins to sign in, or to read a file, and goes no further locks nobody out."""
+    monkeypatch.setitem(middleware._MAX_AT_ONCE, "other", 1)
     monkeypatch.setattr(bodies, "_CHUNK_S", 60)
-    headers = {"Content-Type": "application/json", "Content-Length": "9"}
+    monkeypatch.setattr(protocol, "_STALL_S", 60)
+    length = {"Content-Type": "application/json", "Content-Length": "9"}
+    file = raw_http.request(target="/static/base/style.css", headers={"Connection": "keep-alive"})
     with contextlib.ExitStack() as stack:
-        for _ in range(3):
-            stack.enter_context(raw_http.connect(url)).sendall(raw_http.request("POST", SESSION, headers) + b"{")
-        assert _is_served(url)
+        for sent in (raw_http.request("POST", SESSION, length) + b"{", file * 500):
+            stack.enter_context(raw_http.connect(url)).sendall(sent)
+        time.sleep(0.3)
+        assert raw_http.exchange(url, raw_http.request(target="/jobs")).status == 200
 
 
 def test_request_with_two_lengths_is_refused_and_ends_the_connection(url):
