@@ -7,7 +7,6 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,11 +69,15 @@ class Sessions:
         return hmac.digest(self._key, text, "sha256").hex()
 
     def _read_revoked(self) -> dict[str, int]:
-        """Return the revoked sessions that have not expired, by id, and forget the others."""
-        revoked: dict[str, int] = {}
-        with suppress(OSError):
-            for line in self._file.read_text("ascii", "replace").splitlines():
-                identity, _, expires = line.partition(" ")
-                if expires.isdecimal() and len(expires) < 13 and int(expires) > self._clock():
-                    revoked[identity] = int(expires)
-        return revoked
+        """Return the revoked sessions that have not expired, by id, and forget the others. Raises FolderError."""
+        try:
+            lines = self._file.read_text("ascii", "replace").splitlines()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:  # to ignore the file would revive all sessions
+            raise FolderError(f"{self._file} cannot be read: {error.strerror}; change its permissions") from error
+        parts = (line.partition(" ") for line in lines)
+        revoked = {
+            identity: int(expires) for identity, _, expires in parts if expires.isdecimal() and len(expires) < 13
+        }
+        return {name: expires for name, expires in revoked.items() if expires > self._clock()}

@@ -224,6 +224,13 @@ def test_logout_revokes_the_session_for_good(tmp_path):
         assert server.get("/api/v1/health").status_code == 401
 
 
+def test_unreadable_list_of_revoked_sessions_stops_the_server(tmp_path):
+    """Without it, whoever signed out would be signed in again."""
+    (tmp_path / "dataset" / "dashboard" / "revoked").mkdir(parents=True)
+    with pytest.raises(FolderError, match="revoked cannot be read"):
+        Security.create(make_settings(tmp_path), "127.0.0.1", 8000)
+
+
 def test_session_outlives_a_restart_and_ends_with_its_token(tmp_path):
     """The key is stored; another token ends all sessions."""
     name, value = next(iter(_sign_in(_client(tmp_path, dashboard_token=TOKEN)).cookies.items()))
