@@ -271,7 +271,7 @@ def broken_json(target: Target) -> Iterator[bytes]:
         b"\x00" * 99,
     ]
     texts += [b"[" * 33 + b"]" * 33, b'{"frames":[' + b'"x",' * 100_000, b"\xef\xbb\xbf{}", b'{"__proto__":{}}', b"'a'"]
-    texts += [b"[" * 33 + b'"' + rb'\"' * 100_000, '{"token": "\0"}'.encode("utf-16"), "[]".encode("utf-32")]
+    texts += [b"[" * 33 + b'"' + rb"\"" * 100_000, '{"token": "\0"}'.encode("utf-16"), "[]".encode("utf-32")]
     for text in cycle(texts):
         for _, path, _operation in target.operations("POST"):
             yield target.post(path.replace("{", "").replace("}", ""), text)
