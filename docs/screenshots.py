@@ -46,10 +46,14 @@ def main(argv: list[str] | None = None) -> int:
         environment = os.environ | standin.environment | {"DOWNLOAD_PATH": folder, "MIN_STREAMERS": "1"}
         run("data.download", "--frames", str(_FRAMES), environment=environment)
         run("model.check", "--no-effect", environment=environment)
-        with running_dashboard(environment) as url:
+        with running_dashboard(environment) as url, running_browser() as browser:
+            dataset = open_page(browser, f"{url}/dataset?game={declared}", _README_SIZE, "light")
+            shoot(dataset, args.images / "dashboard_dataset.png")  # before the machine is busy with the wall
             requests.post(f"{url}/api/v1/watch", json={"sources": watched(world)}, timeout=10).raise_for_status()
             time.sleep(_WATCHED_S)
-            take(url, args.images, f"/dataset?game={declared}", every=args.all)
+            shoot(open_page(browser, f"{url}/live", _README_SIZE, "dark"), args.images / "dashboard_live.png")
+            if args.all:
+                shoot_all(browser, url, args.images)
     return 0
 
 
@@ -79,22 +83,23 @@ def running_dashboard(environment: dict[str, str]) -> Iterator[str]:
             process.terminate()
 
 
-def take(url: str, images: Path, dataset: str, *, every: bool) -> None:
-    """Write the pictures: two for the README, or with `every` those of all pages. dataset: path of its page."""
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Run a headless Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         executable = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=executable, args=list(_BROWSER_SWITCHES))
-        if not every:
-            shoot(open_page(browser, url + dataset, _README_SIZE, "light"), images / "dashboard_dataset.png")
-            shoot(open_page(browser, f"{url}/live", _README_SIZE, "dark"), images / "dashboard_live.png")
-            return
-        for theme in ("light", "dark"):
-            for size_name, size in _SIZES.items():
-                for name in _PAGES:
-                    page = open_page(browser, f"{url}/{name}", size, theme)
-                    shoot(page, images / f"{name}_{size_name}_{theme}.png")
+        yield playwright.chromium.launch(executable_path=executable, args=list(_BROWSER_SWITCHES))
+
+
+def shoot_all(browser: Browser, url: str, images: Path) -> None:
+    """Write the pictures of all pages."""
+    for theme in ("light", "dark"):
+        for size_name, size in _SIZES.items():
+            for name in _PAGES:
+                page = open_page(browser, f"{url}/{name}", size, theme)
+                shoot(page, images / f"{name}_{size_name}_{theme}.png")
 
 
 def open_page(browser: Browser, url: str, size: tuple[int, int], theme: str) -> Page:

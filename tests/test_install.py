@@ -98,7 +98,7 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     info = f"twitchcategory-{__version__}.dist-info"
     tops = {name.partition("/")[0] for name in names}
-    assert tops == {"config.py", "twitchcategory.py", "data", "model", "recognition", info}
+    assert tops == {"config.py", "twitchcategory.py", "data", "model", "recognition", "dashboard", info}
     tracked = {f"{name.replace('.', '/')}.py" for name in MODULES if (ROOT / f"{name.replace('.', '/')}.py").exists()}
     assert tracked <= names
     assert {
@@ -110,23 +110,23 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     } <= names
     assert {"model/reports/templates/report.html", "data/video/fonts/DejaVuSans.ttf"} <= names
     assert [name for name in names if re.fullmatch(r"model/weights/.*\.h5", name)]
-    assert not [name for name in names if re.search(r"__pycache__|^model/(results|unfinished|model\.tflite)", name)]
+    assert not [name for name in names if re.search(r"__pycache__|^model/(results/(?!metrics\.json$)|unfinished|model\.tflite)", name)]
 
 
 _FILE_SYSTEMS = {"s3fs", "gcsfs"}  # extras of their own, for exports to s3:// and gs://
 
 
 def test_wheel_declares_each_library_that_a_module_imports(wheel, tmp_path):
-    """Whatever the base imports is a dependency, whatever training imports beside it belongs to the extra."""
+    """Whatever the base imports is a dependency, whatever training and the dashboard import beside it to extras."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path, [name for name in archive.namelist() if ".dist-info/" in name])
     (folder,) = tmp_path.iterdir()
     wanted = [Requirement(line) for line in PathDistribution(folder).requires or []]
     base, train = ({_normal(r.name) for r in wanted if bool(r.marker) is extra} for extra in (False, True))
-    # Libraries that others import: SQLAlchemy, Keras, a process of its own, fsspec.
-    others = {"psycopg2-binary", "tensorboard", "tf2onnx", *_FILE_SYSTEMS}
+    # Libraries that others import: SQLAlchemy, Keras, a process of its own, uvicorn, fsspec.
+    others = {"psycopg2-binary", "tensorboard", "tf2onnx", "websockets", *_FILE_SYSTEMS}
     assert base | train == _imported_distributions() | others
-    assert _imported_distributions(*_TRAINING) <= base
+    assert _imported_distributions(*_TRAINING, "dashboard") <= base
 
 
 def test_pins_are_within_the_ranges_of_the_package():
