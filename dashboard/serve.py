@@ -38,7 +38,8 @@ def _new_token(_args: argparse.Namespace, settings: Settings) -> int:
     if settings.dashboard_token.get_secret_value():
         raise SettingsError("--new-token: DASHBOARD_TOKEN is set and takes precedence; remove it first")
     print(new_token(settings.download_path / "dashboard"))
-    print(f"Its hash is stored; the former token is void. Now start {command_line('dashboard.serve')}", file=sys.stderr)
+    start = command_line("dashboard.serve")
+    print(f"Its hash is stored. Start {start} again: from then on the former token is void.", file=sys.stderr)
     return 0
 
 

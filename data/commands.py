@@ -28,7 +28,10 @@ COMMANDS = {
     "serve": ("dashboard.serve", "serve web pages and an API for the dataset, live streams, jobs and the model"),
 }
 # By extra of pyproject.toml: its libraries that a command imports.
-_EXTRAS = {"train": ("tensorflow", "keras", "tf2onnx", "onnx", "h5py", "matplotlib"), "serve": ("fastapi", "uvicorn", "websockets")}
+_EXTRAS = {
+    "train": ("tensorflow", "keras", "tf2onnx", "onnx", "h5py", "matplotlib"),
+    "serve": ("fastapi", "uvicorn", "websockets"),
+}
 
 
 def command_line(module: str) -> str:

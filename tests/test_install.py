@@ -110,7 +110,11 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     } <= names
     assert {"model/reports/templates/report.html", "data/video/fonts/DejaVuSans.ttf"} <= names
     assert [name for name in names if re.fullmatch(r"model/weights/.*\.h5", name)]
-    assert not [name for name in names if re.search(r"__pycache__|^model/(results/(?!metrics\.json$)|unfinished|model\.tflite)", name)]
+    assert not [
+        name
+        for name in names
+        if re.search(r"__pycache__|^model/(results/(?!metrics\.json$)|unfinished|model\.tflite)", name)
+    ]
 
 
 _FILE_SYSTEMS = {"s3fs", "gcsfs"}  # extras of their own, for exports to s3:// and gs://

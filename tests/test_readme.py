@@ -65,7 +65,8 @@ def test_each_command_is_one(command, monkeypatch):
         words = ["python", "-m", SUB_COMMANDS[words[1]][0], *words[2:]]
     assert words[:2] == ["python", "-m"]
     module = importlib.import_module(words[2])
-    if not words[2].startswith(("data.", "model.", "recognition.", "dashboard.")):  # they have no run_command that could be replaced
+    # The others have no run_command that could be replaced.
+    if not words[2].startswith(("data.", "model.", "recognition.", "dashboard.")):
         done = subprocess.run([sys.executable, *words[1:], "--help"], cwd=ROOT, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
         return
@@ -104,11 +105,15 @@ def test_each_module_setting_and_option_that_a_page_names_exists(page: Path):
     quoted = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S))
     names = set(quoted)
     paths = {
-        name for name in names if re.fullmatch(r"(data|model|recognition|dashboard|tests|benchmarks|docs)/[\w/]+\.\w+", name)
+        name
+        for name in names
+        if re.fullmatch(r"(data|model|recognition|dashboard|tests|benchmarks|docs)/[\w/]+\.\w+", name)
     }
     missing = [path for path in paths if not (ROOT / path).exists()]
     modules = {
-        name for name in names if re.fullmatch(r"(data|model|recognition|dashboard|benchmarks|docs|tests)(\.[a-zA-Z_]+)+", name)
+        name
+        for name in names
+        if re.fullmatch(r"(data|model|recognition|dashboard|benchmarks|docs|tests)(\.[a-zA-Z_]+)+", name)
     }
     missing += [name for name in modules - MODEL_FILES if not _module_exists(name)]
     words = {name.partition("=")[0] for name in names}
