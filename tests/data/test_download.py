@@ -66,9 +66,10 @@ def test_streamers_over_quota_are_skipped(start, folder, catalog, world):
     assert "4 streams tried, 0 failed; 2 streamers over quota" in stdout or "2 streams tried, 0 failed; 2" in stdout
 
 
-def test_the_frames_are_balanced_over_the_games(download, folder):
+def test_the_frames_are_balanced_over_the_games(start, folder):
     """No game gets more than two rounds ahead: a fast game may get a second round during a slow one of another game."""
-    download("--frames", "120")
+    process = start("--frames", "120")
+    process.communicate(timeout=120)
     counts = Counter(frame.game_id for frame in folder.frames())
     assert len(counts) == 4
     assert max(counts.values()) - min(counts.values()) <= 30
