@@ -3,20 +3,21 @@
 import { byId, format } from "/static/base/dom.js";
 import { Layout } from "./layout.js";
 
-const MARGIN = 0.35; // of the visible height: tiles above and below
+const MARGIN = 0.6; // of the visible height: tiles above and below
 const LONG_PRESS_MS = 450;
 
 const copyOf = (id) => byId(id).content.firstElementChild.cloneNode(true);
 const [scroller, list, space, headings] = ["grid", "tiles", "space", "headings"].map(byId);
 
 export class Grid {
-  active = 0; // index of the frame that keys act on
+  active = 0; // the frame for keys
   total = 0;
   #tiles = new Map(); // index → its element
   #spare = new Map(); // path → an element to use again
   #layout = new Layout(1, 1, 0, null);
-  #headed = []; // groups whose headings are there
-  #press = 0; // timer of a touch; null after a long press
+  #headed = []; // groups with headings
+  #top0 = NaN; // the latest top
+  #press = 0; // timer; null after a long press
 
   constructor(selection, nameOf, open, select) {
     Object.assign(this, { selection, nameOf, open, select });
@@ -81,17 +82,19 @@ export class Grid {
   }
 
   render() {
-    const { top, height, ...visible } = this.view();
-    const near = [top - height * MARGIN, top + height * (1 + MARGIN)];
+    const { top, height } = this.view();
+    const margin = Math.abs(top - this.#top0) < height && height * MARGIN; // not at once after a jump
+    if (!margin) setTimeout(() => this.render(), 250);
+    this.#top0 = top;
+    const near = [top - margin, top + height + margin];
     const [first, last] = this.#layout.between(...near);
     this.frames.want(first, last, this.total);
     for (const [index, tile] of this.#tiles) {
       if ((index >= first && index < last) || index === this.active) continue;
-      tile.firstElementChild.removeAttribute("src"); // aborts a picture that is on its way
+      tile.firstElementChild.removeAttribute("src"); // aborts its picture
       tile.remove();
       this.#tiles.delete(index);
     }
-    for (let index = visible.first; index < visible.last; index++) this.#show(index); // their pictures come first
     for (let index = first; index < last; index++) this.#show(index);
     if (this.total) this.#show(this.active);
     this.#showHeadings(this.groups ? this.#layout.groupsBetween(...near) : []);
