@@ -1,6 +1,6 @@
-"""Memory of a page in Chromium while it stays open: JavaScript heap, DOM nodes, listeners, the renderer's memory.
+"""A page in Chromium by the DevTools protocol, and its memory while it stays open.
 
-For benchmarks.dashboard_wall: `sample_page` opens a page, waits, and yields one sample for each interval. It speaks the
+`sample_page` opens a page, waits, and yields one sample for each interval. It speaks the
 DevTools protocol itself: Playwright asks for the network's events, and then the renderer keeps the content of answers.
 """
 
@@ -53,7 +53,7 @@ class PageSample:
     delays_ms: list[int]
 
 
-class _DevTools:
+class DevTools:
     """A connection to a page. Events are discarded."""
 
     def __init__(self, socket: Connection) -> None:
@@ -69,15 +69,16 @@ class _DevTools:
                 return answer["result"]
 
     def evaluate(self, script: str) -> Any:
-        """Return the value of a script."""
-        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+        """Return the value of a script, or that of its promise."""
+        options = {"returnByValue": True, "awaitPromise": True}
+        return self.call("Runtime.evaluate", expression=script, **options)["result"].get("value")
 
 
 def sample_page(
     url: str, minutes: float, interval_s: float = 30.0, size: tuple[int, int] = ALL_TILES
 ) -> Iterator[PageSample]:
     """Open a page with a log of changes, as the wall has, and yield a sample every `interval_s`, for `minutes`."""
-    with _open_page(url, size) as (page, process):
+    with open_page(url, size) as (page, process):
         page.call("Performance.enable")
         time.sleep(2)
         page.evaluate(_WATCH_LOG)
@@ -88,7 +89,8 @@ def sample_page(
 
 
 @contextmanager
-def _open_page(url: str, size: tuple[int, int]) -> Iterator[tuple[_DevTools, psutil.Process]]:
+def open_page(url: str, size: tuple[int, int]) -> Iterator[tuple[DevTools, psutil.Process]]:
+    """Open a page in a Chromium of its own; yield the connection to it, and the browser's process."""
     executable = next(filter(None, map(shutil.which, BROWSERS)))
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
@@ -105,7 +107,7 @@ def _open_page(url: str, size: tuple[int, int]) -> Iterator[tuple[_DevTools, psu
         stack.callback(process.terminate)
         port = _read_port(Path(folder) / "DevToolsActivePort")
         [target] = [one for one in httpx.get(f"http://127.0.0.1:{port}/json").json() if one["type"] == "page"]
-        page = _DevTools(stack.enter_context(connect(target["webSocketDebuggerUrl"], max_size=None)))
+        page = DevTools(stack.enter_context(connect(target["webSocketDebuggerUrl"], max_size=None)))
         page.call("Page.navigate", url=url)
         yield page, psutil.Process(process.pid)
 
@@ -119,7 +121,7 @@ def _read_port(file: Path) -> str:
     return file.read_text().split()[0]
 
 
-def _sample(page: _DevTools, process: psutil.Process, minute: float) -> PageSample:
+def _sample(page: DevTools, process: psutil.Process, minute: float) -> PageSample:
     page.call("HeapProfiler.collectGarbage")
     values = {item["name"]: item["value"] for item in page.call("Performance.getMetrics")["metrics"]}
     counts = {field: int(values[name]) for name, field in _METRICS.items()}
