@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import re
+import stat
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -47,8 +48,11 @@ def append(folder: Path, frames: Iterable[StoredFrame]) -> None:
     # Read too: a killed process may have left a line without an end. NOFOLLOW: a link may lead anywhere.
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     path = folder / MANIFEST_FILE
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise FolderError(f"{printable(str(path))} is not a regular file: move it away; data.dbSync writes a new one.")
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise FolderError(
+                f"{printable(str(path))} is not a regular file: move it away; data.dbSync writes a new one."
+            )
     with os.fdopen(os.open(path, flags, 0o666), "rb+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         if size:

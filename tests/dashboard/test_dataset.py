@@ -132,6 +132,7 @@ def test_dataset_without_features_or_with_a_damaged_check_says_what_to_do(
     shutil.rmtree(root / FEATURES_FOLDER)
     check = (root / CHECK_FILE).read_bytes()
     (root / CHECK_FILE).write_bytes(check[:-30])
+    client.app.state.services.dataset.follow()  # type: ignore[attr-defined]
     assert _get(client, "/frames/8/ben/4")["neighbours"] == []
     refused = client.get(f"{API}/frames", params={"sort": "likeness", "like": "8/ben-4.jpg"})
     assert (refused.status_code, "model.check" in refused.json()["detail"]) == (409, True)
