@@ -35,7 +35,7 @@ class AllowedSources:
         self._domains = tuple(entry for entry in entries if entry.startswith("."))
 
     def check(self, source: str) -> str:
-        """Return the source in its canonical form. Raises SettingsError, which says what is allowed."""
+        """Return the source in its canonical form. Raises SettingsError: a sentence for visitors, who set nothing."""
         text = source.strip() if len(source) <= _MAX_CHARACTERS else ""
         if text.isascii() and text.isprintable():
             name = canonical(text)
@@ -43,7 +43,7 @@ class AllowedSources:
                 return name
             if not is_twitch(name) and self._is_listed(name):
                 return name
-        raise SettingsError(f"SOURCE: {self._allowed()}")
+        raise SettingsError(self._allowed())
 
     def _is_listed(self, url: str) -> bool:
         if not _URL.fullmatch(url) or _NOT_IN_URL.search(url):
@@ -59,7 +59,7 @@ class AllowedSources:
 
     def _allowed(self) -> str:
         sites = ", ".join(sorted(self._hosts | {f"*{domain}" for domain in self._domains}))
-        text = "only a Twitch login, or the address of a channel, a recording or a clip on twitch.tv, can be asked for"
+        text = "Only a Twitch login, or the address of a channel, a recording or a clip on twitch.tv, can be asked for"
         return f"{text}, and http(s) addresses on {sites}" if sites else f"{text}; DASHBOARD_SOURCES allows more sites"
 
 

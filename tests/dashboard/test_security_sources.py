@@ -95,7 +95,7 @@ SPELLINGS = [
 @pytest.mark.parametrize("source", [*FILES, *STREAMLINK, *OTHER_HOSTS, *ADDRESSES, *SPELLINGS], ids=ascii)
 def test_any_other_source_is_refused_with_what_is_allowed(source):
     """Files, Streamlink's prefixes and parameters, other hosts, IP addresses and their spellings, look-alikes."""
-    with pytest.raises(SettingsError, match=r"^SOURCE: only a Twitch login.*kick\.com"):
+    with pytest.raises(SettingsError, match=r"^Only a Twitch login.*kick\.com"):
         ALLOWED.check(source)
 
 
