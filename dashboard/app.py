@@ -37,6 +37,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(routes.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     problems.install(app)
+    routes.install(app)
     metrics.install(app, services)
     policy.install(app, services.security)
     return app
