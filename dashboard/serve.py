@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from data import cli
-from data.commands import command_line, require_extra
+from data.commands import require_extra
 
 if TYPE_CHECKING:
     from config import Settings
@@ -38,8 +38,7 @@ def _new_token(_args: argparse.Namespace, settings: Settings) -> int:
     if settings.dashboard_token.get_secret_value():
         raise SettingsError("--new-token: DASHBOARD_TOKEN is set and takes precedence; remove it first")
     print(new_token(settings.download_path / "dashboard"))
-    start = command_line("dashboard.serve")
-    print(f"Its hash is stored. Start {start} again: from then on the former token is void.", file=sys.stderr)
+    print("The former token and its sessions are void; a running server takes this one in seconds.", file=sys.stderr)
     return 0
 
 

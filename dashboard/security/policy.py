@@ -11,8 +11,8 @@ rate      expensive operations come at a bounded rate                       429
 from __future__ import annotations
 
 import hmac
+import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dashboard.security import tokens
@@ -26,6 +26,7 @@ from data.errors import SettingsError
 if TYPE_CHECKING:
     from config import Settings
 
+log = logging.getLogger(__name__)
 # (path's beginning, burst, operations a second): what costs much for each request. The first one counts.
 _RATES = (
     ("/api/v1/recognitions", 60, 2.0),
@@ -45,12 +46,15 @@ class Security:
     """Who may ask for what, from where. `create` builds one; all methods are quick and never wait.
 
     token: the hash of the token; None: no token is asked for.
+    stored, signing_key: where the token may be replaced while the server runs; None: it stays.
     """
 
     sessions: Sessions
     sources: AllowedSources
     hosts: HostNames
     token: bytes | None = None
+    stored: tokens.StoredToken | None = None
+    signing_key: bytes = b""
     _attempts: Attempts = field(default_factory=Attempts)
     _buckets: dict[str, Bucket] = field(
         default_factory=lambda: {path: Bucket(burst, per_s) for path, burst, per_s in _RATES}
@@ -64,19 +68,22 @@ class Security:
         """
         del port  # a Host header may name the port of a proxy
         folder = settings.download_path / "dashboard"
-        token = _find_token(settings.dashboard_token.get_secret_value(), folder)
+        secret = settings.dashboard_token.get_secret_value()
+        stored = None if secret else tokens.StoredToken(folder)
+        token = stored.digest if stored else _digest(secret)
         if token is None and not is_loopback(host):
             raise SettingsError(
                 f"DASHBOARD_TOKEN: --host {host} lets other machines in, which needs a token; "
                 "make one with --new-token, or set DASHBOARD_TOKEN"
             )
-        # Another token ends all sessions.
-        key = hmac.digest(tokens.signing_key(folder), token or b"", "sha256")
+        key = tokens.signing_key(folder)
         return cls(
-            Sessions(key, folder),
+            Sessions(_session_key(key, token), folder),
             AllowedSources(settings.dashboard_sources),
             HostNames.create(host, settings.dashboard_hosts),
             token,
+            stored,
+            key,
         )
 
     @property
@@ -102,12 +109,12 @@ class Security:
 
     def sign_in(self, token: str, client: str) -> tuple[Session, str] | Refusal:
         """Return a new session and its cookie's value, or why there is none."""
-        if refusal := self._refuse_token(token, client):
-            return refusal
-        return self.sessions.issue()
+        sessions = self.sessions  # before the token is checked: a former one opens none of another token
+        return self._refuse_token(token, client) or sessions.issue()
 
     def check(self, asked: Asked) -> Refusal | None:
         """Return why a request is refused; None: it is not."""
+        self._follow_token()
         return (
             check_size(asked)
             or self.hosts.check(asked)
@@ -115,6 +122,13 @@ class Security:
             or self._check_session(asked)
             or self._check_rate(asked)
         )
+
+    def _follow_token(self) -> None:
+        """Take the token that --new-token stored since the last request, and end the sessions of the former one."""
+        if self.stored and self.stored.changed():
+            self.token = self.stored.digest  # first, see sign_in
+            self.sessions = self.sessions.with_key(_session_key(self.signing_key, self.token))
+            log.warning("A new token is in force; the former one and all sessions are void")
 
     def _check_session(self, asked: Asked) -> Refusal | None:
         session = _cookie_session(self.sessions, asked)
@@ -175,9 +189,12 @@ def _cookie_session(sessions: Sessions, asked: Asked) -> Session | None:
     return next(filter(None, map(sessions.verify, values)), None)
 
 
-def _find_token(token: str, folder: Path) -> bytes | None:
-    if not token:
-        return tokens.stored_digest(folder)
+def _session_key(key: bytes, token: bytes | None) -> bytes:
+    """Return the key of the sessions of a token: another token ends all sessions."""
+    return hmac.digest(key, token or b"", "sha256")
+
+
+def _digest(token: str) -> bytes:
     if len(token) < tokens.MIN_CHARACTERS:
         raise SettingsError(f"DASHBOARD_TOKEN must have at least {tokens.MIN_CHARACTERS} characters; see --new-token")
     return tokens.digest(token)

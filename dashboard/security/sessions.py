@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hmac
 import re
 import secrets
@@ -35,6 +36,12 @@ class Sessions:
     def __init__(self, key: bytes, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._key, self._file, self._clock = key, folder / _REVOKED_FILE, clock
         self._revoked = self._read_revoked()
+
+    def with_key(self, key: bytes) -> Sessions:
+        """Return the same with another key, which makes all sessions invalid."""
+        made = copy.copy(self)
+        made._key = key
+        return made
 
     def issue(self) -> tuple[Session, str]:
         """Return a new session, and the value of its cookie."""

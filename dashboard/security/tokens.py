@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import os
 import re
 import secrets
+import time
 from pathlib import Path
 
 from data.atomic import atomic_file
-from data.errors import FolderError, SettingsError
+from data.errors import FolderError, SettingsError, ToolkitError
 
+log = logging.getLogger(__name__)
 MIN_CHARACTERS = 16
 _TOKEN_FILE, _KEY_FILE = "token", "key"
 _HASH = re.compile(rb"[0-9a-f]{64}\n")
 _KEY_BYTES = 32
+LOOK_S = 1.0  # between two looks at the file
 
 
 def digest(token: str) -> bytes:
@@ -44,6 +48,39 @@ def stored_digest(folder: Path) -> bytes | None:
     return content and content[:-1]
 
 
+class StoredToken:
+    """The hash of the token of `new_token`, which follows its file. `digest`: None without a token."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises FolderError, SettingsError, as stored_digest."""
+        self._folder, self._next_look = folder, time.monotonic() + LOOK_S
+        self._identity = _identity(folder / _TOKEN_FILE)  # before the file is read: a later one has another
+        self.digest = stored_digest(folder)
+
+    def changed(self) -> bool:
+        """Return whether there is another token since the last call; look at the file at most once in LOOK_S.
+
+        A file that is gone, damaged or unreadable keeps the last token: it must let nobody in.
+        """
+        if (now := time.monotonic()) < self._next_look:
+            return False
+        self._next_look = now + LOOK_S
+        former, self._identity = self._identity, _identity(self._folder / _TOKEN_FILE)
+        return self._identity != former and self._read()
+
+    def _read(self) -> bool:
+        try:
+            found = stored_digest(self._folder)
+        except ToolkitError as error:
+            log.warning("%s; until then the last token holds", error)
+            return False
+        if found is None:
+            log.warning("%s is gone; the last token holds until the next start", self._folder / _TOKEN_FILE)
+            return False
+        former, self.digest = self.digest, found
+        return found != former
+
+
 def signing_key(folder: Path) -> bytes:
     """Return the key that signs sessions, which outlives restarts; make one if there is none. Raises FolderError."""
     key = _read(folder / _KEY_FILE)
@@ -51,6 +88,15 @@ def signing_key(folder: Path) -> bytes:
         key = secrets.token_bytes(_KEY_BYTES)
         _write_private(folder / _KEY_FILE, key)
     return key
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Return what differs for another content of a file; None: there is no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _read(path: Path) -> bytes | None:

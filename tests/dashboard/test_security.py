@@ -130,6 +130,55 @@ def test_damaged_token_file_locks_the_server(tmp_path):
         Security.create(make_settings(tmp_path), "127.0.0.1", 8000)
 
 
+def test_new_token_is_taken_while_the_server_runs(tmp_path, monkeypatch):
+    """The old token and its sessions end, the new one is let in; DASHBOARD_TOKEN has precedence."""
+    monkeypatch.setattr(tokens, "LOOK_S", 0.0)
+    folder = tmp_path / "dataset" / "dashboard"
+    client, fixed = _client(tmp_path), _client(tmp_path, dashboard_token=TOKEN)
+    assert client.get("/api/v1/openapi.json").status_code == 200
+    first = tokens.new_token(folder)
+    assert client.get("/api/v1/openapi.json").status_code == 401
+    assert _sign_in(client, first).status_code == 200
+    assert client.get("/api/v1/openapi.json").status_code == 200
+    second = tokens.new_token(folder)
+    assert client.get("/api/v1/openapi.json").status_code == 401
+    assert _sign_in(client, first).status_code == 401
+    assert _sign_in(client, second).status_code == 200
+    client.cookies.clear()
+    for token, status in ((first, 401), (second, 200)):
+        headers = {"Authorization": f"Bearer {token}"}
+        assert client.get("/api/v1/openapi.json", headers=headers).status_code == status
+    assert fixed.get("/api/v1/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
+@pytest.mark.parametrize("damage", ["", "x" * 64, None], ids=["empty", "no hash", "gone"])
+def test_token_file_that_is_damaged_later_keeps_the_last_token(tmp_path, monkeypatch, caplog, damage):
+    """It opens nothing and ends no session; the log says so once."""
+    monkeypatch.setattr(tokens, "LOOK_S", 0.0)
+    folder = tmp_path / "dataset" / "dashboard"
+    token = tokens.new_token(folder)
+    client = _client(tmp_path)
+    _sign_in(client, token)
+    (folder / "token").unlink() if damage is None else (folder / "token").write_text(damage)
+    assert [client.get("/api/v1/openapi.json").status_code for _ in range(3)] == [200] * 3
+    assert caplog.text.count("the last token holds") == 1
+    client.cookies.clear()
+    assert client.get("/api/v1/openapi.json").status_code == 401
+    renewed = {"Authorization": f"Bearer {tokens.new_token(folder)}"}
+    assert client.get("/api/v1/openapi.json", headers=renewed).status_code == 200
+
+
+def test_token_file_is_looked_at_rarely(tmp_path, monkeypatch):
+    """Requests in between cost no look at the disk."""
+    monkeypatch.setattr(tokens, "LOOK_S", 3600.0)
+    stored = tokens.StoredToken(tmp_path)
+    tokens.new_token(tmp_path)
+    assert not stored.changed()
+    stored._next_look = 0.0
+    assert stored.changed()
+    assert not stored.changed()
+
+
 # --- Sessions ---------------------------------------------------------------------------------
 
 
@@ -406,6 +455,24 @@ def test_bearer_needs_no_pages_token(locked):
     """No other site can send the header."""
     headers = {"Authorization": f"Bearer {TOKEN}", "User-Agent": "Mozilla/5.0"}
     assert locked.post("/api/v1/nowhere", json={}, headers=headers).status_code == 404
+
+
+# --- Unknown paths ----------------------------------------------------------------------------
+
+
+def test_unknown_path_in_a_browser_is_a_page(client):
+    """It has the navigation; programs, and paths of no page, get a problem as before."""
+    accept = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for path in ("/nope", "/dataset/nope", "/%3Cb%3E"):
+        page = client.get(path, headers=accept)
+        assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
+        assert 'href="/jobs"' in page.text
+        assert "<b>" not in page.text
+        assert "content-security-policy" in page.headers
+    problems = [client.get(path, headers=accept) for path in ("/api/nope", "/api", "/static/nope", "/metrics/nope")]
+    problems += [client.get("/nope"), client.post("/nope", headers=accept)]
+    for problem in problems:
+        assert (problem.status_code, problem.json()["status"]) == (404, 404)
 
 
 # --- Headers of responses ---------------------------------------------------------------------
