@@ -100,7 +100,7 @@ def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
             url = _address(server.stdout)
             heard = _follow(url, list(plan.played))
             time.sleep(_WARM_S)
-            stalled, told = _stall(url), (heard.messages, heard.size)
+            stalled, before = _stall(url), (heard.messages, heard.size)
             usage = {"watch": _Usage(watching), "server": _Usage(server)}
             samples = _look(url, args)
             cores = {name: one.cores() for name, one in usage.items()}
@@ -109,8 +109,8 @@ def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
                 "cores": {**cores, "share": round(cores["server"] - cores["watch"], 4)},
                 "delay_ms": {"stream": _delays(heard.delays_ms), "page": _delays(_on_page(samples))},
                 "messages": {
-                    "per_s": round((heard.messages - told[0]) / seconds, 1),
-                    "kb_s": round((heard.size - told[1]) / 1e3 / seconds, 1),
+                    "per_s": round((heard.messages - before[0]) / seconds, 1),
+                    "kb_s": round((heard.size - before[1]) / 1e3 / seconds, 1),
                 },
                 "switches": _planted.compared(plan, heard.changes),
                 "page": _page(samples),

@@ -66,7 +66,7 @@ async def sign_in(body: Token, request: Request, response: Response, services: S
 
 @router.delete("", summary="Sign out", status_code=204, responses=problems(403, 409))
 def sign_out(request: Request, services: ServicesDep) -> Response:
-    """Make the session invalid for good, also for whoever has a copy of its cookie."""
+    """Make the session invalid for good, also for others who have a copy of its cookie."""
     if session := services.security.session(request):
         services.security.sessions.revoke(session)
     response = Response(status_code=204)

@@ -170,7 +170,7 @@ class WatchService:
 
     def _begin(self, wait_s: float) -> None:
         """Begin the watch of the tiles after `wait_s`; try again until it runs."""
-        told = ""
+        reported = ""
         while not self._closing.wait(wait_s):
             with self._changing:
                 try:
@@ -178,9 +178,9 @@ class WatchService:
                         self._open()
                     return
                 except Exception as error:  # whatever it is, it may pass
-                    if str(error) != told:
+                    if str(error) != reported:
                         log.warning("the watch cannot begin: %s", error, exc_info=not isinstance(error, ToolkitError))
-                    self._fail_all(told := str(error), "model")
+                    self._fail_all(reported := str(error), "model")
             wait_s = _RETRY_S
 
     def _open(self) -> Watcher:

@@ -274,7 +274,7 @@ def test_logout_revokes_the_session_for_good(tmp_path):
 
 
 def test_unreadable_list_of_revoked_sessions_stops_the_server(tmp_path):
-    """Without it, whoever signed out would be signed in again."""
+    """Without it, those who signed out would be signed in again."""
     (tmp_path / "dataset" / "dashboard" / "revoked").mkdir(parents=True)
     with pytest.raises(FolderError, match="revoked cannot be read"):
         Security.create(make_settings(tmp_path), "127.0.0.1", 8000)
