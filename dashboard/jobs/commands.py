@@ -15,7 +15,7 @@ from pydantic import SecretStr
 import config
 from config import Settings
 from dashboard.jobs.options import Kind, Options, TrainOptions
-from data.commands import COMMANDS, PROGRAM
+from data.commands import COMMANDS, command_line
 from data.errors import FolderError
 from data.storage.folder_errors import folder_errors
 from model.inference.classes import CLASSES_FILE
@@ -42,7 +42,7 @@ def make_record(options: Options, changes: dict[str, str], folder: Path) -> dict
         "options": options.model_dump(mode="json"),
         "command": [sys.executable, "-m", module, *options.words(), *files, "-v"],
         "separate": kind == "survey",  # results on stdout, messages on stderr
-        "shown": shlex.join([*map("=".join, changes.items()), PROGRAM, _NAMES[kind], *options.words()]),
+        "shown": shlex.join([*map("=".join, changes.items()), *command_line(module).split(), *options.words()]),
         "grace_s": _GRACE_S[kind],
     }
 

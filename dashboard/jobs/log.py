@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 from data.text import printable, redacted
 
 MAX_WINDOW = 256_000  # bytes
+_TAIL = 16_000  # bytes in which the last error is looked for
+_MAX_MESSAGE = 500  # characters
 
 
 class LogWindow(BaseModel):
@@ -50,3 +52,11 @@ def read_window(path: Path, offset: int | None, limit: int, ended: bool) -> LogW
     lines = data.decode("utf-8", "replace").split("\n")
     text = redacted("\n".join(map(printable, lines)))
     return LogWindow(offset=start, next=start + len(data), size=size, text=text, ended=ended)
+
+
+def last_error(path: Path) -> str:
+    """Return the last error that a log of a command that has ended names, as one line; "" if it names none."""
+    lines = read_window(path, None, _TAIL, ended=True).text.split("\n")
+    # The commands' own messages; otherwise those of argparse and the last lines of tracebacks.
+    errors = [line for line in lines if line.startswith("error: ")] or [line for line in lines if "rror: " in line]
+    return errors[-1].removeprefix("error: ")[:_MAX_MESSAGE] if errors else ""

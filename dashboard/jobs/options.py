@@ -80,7 +80,7 @@ class TrainOptions(_Options):
     model: FolderName | None = None
     """Name of the model's folder, beside MODEL_PATH; none: MODEL_PATH, whose model is replaced at the end."""
     epochs: Annotated[int | None, Field(ge=1, le=10_000)] = None
-    """Maximum number of epochs."""
+    """Maximum number of epochs, of the head's training and of the fine-tuning each."""
     time_limit_min: Annotated[float | None, Field(ge=0, le=100_000)] = None
     """Minutes by which the last epoch must end."""
     architecture: Literal[ARCHITECTURES] | None = None  # type: ignore[valid-type]
@@ -95,8 +95,9 @@ class TrainOptions(_Options):
         return [*self._given("epochs", "architecture", "folds", "resume")]
 
     def variables(self) -> dict[str, str]:
-        """Return the time limit, which is a setting."""
-        return {} if self.time_limit_min is None else {"TIME_LIMIT_MIN": str(self.time_limit_min)}
+        """Return the limits that only settings have."""
+        limits = {"FINE_TUNE_EPOCHS": self.epochs, "TIME_LIMIT_MIN": self.time_limit_min}
+        return {name: str(limit) for name, limit in limits.items() if limit is not None}
 
 
 class CheckOptions(_Options):

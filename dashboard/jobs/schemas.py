@@ -19,6 +19,7 @@ JOB_EXAMPLE: dict[str, JsonValue] = {
     "ended": None,
     "exit_code": None,
     "meaning": "",
+    "message": "",
     "command": "twitchcategory download --frames=500",
     "options": {"games": [], "frames": 500, "minutes": None, "until": None},
     "progress": {"done": 120, "total": 500, "text": "120 of 500 frames in 40 s (3.00 a second)"},
@@ -91,6 +92,8 @@ class Job(BaseModel):
     exit_code: int | None
     meaning: str
     """What the exit code means."""
+    message: str
+    """The last error in the log of a job that failed."""
     command: str
     """The command line, as a person would write it."""
     options: dict[str, Any]

@@ -11,7 +11,7 @@ from pathlib import Path
 from config import Settings
 from dashboard.jobs import commands, runner
 from dashboard.jobs.folders import JobFolders, UnknownJob
-from dashboard.jobs.log import LogWindow, read_window
+from dashboard.jobs.log import LogWindow, last_error, read_window
 from dashboard.jobs.obstacles import obstacle
 from dashboard.jobs.options import Kind, Options
 from dashboard.jobs.schemas import Job, JobProgress, JobRecord, State
@@ -29,7 +29,7 @@ _MEANINGS = {
     0: "success",
     1: "an error, which the log names",
     2: "an invalid setting or option, which the log names",
-    **dict.fromkeys((3, 4, 5, 6, 7), "no stream gave an answer; the log says why"),
+    **dict.fromkeys((3, 4, 5, 6, 7), "no stream gave an answer"),
     8: "no stream shows a game that the model knows",
     130: "interrupted",
 }
@@ -100,6 +100,7 @@ class JobService:
             ended=record.ended,
             exit_code=code,
             meaning=_LOST if state == "lost" else "" if code is None else _MEANINGS.get(code, "ended by force"),
+            message=last_error(self.folder(job_id) / runner.LOG) if state == "failed" else "",
             command=record.shown,
             options=record.options,
             progress=self._progress(job_id, record, ended=state not in _ACTIVE),

@@ -37,7 +37,7 @@ def test_download_is_started_followed_reloaded_and_stopped_on_the_page(page, set
     page.get_by_role("button", name="Start collecting").click()
     shown = page.locator("#shown")
     expect(shown.get_by_role("heading", name="Collecting running")).to_be_visible()
-    expect(shown.get_by_text("twitchcategory download --game=BZFlag")).to_be_visible()
+    expect(shown.get_by_text("python -m data.download --game=BZFlag")).to_be_visible()
     expect(shown.get_by_text(re.compile(r"\d+ frames in \d+ s"))).to_be_visible(timeout=PATIENCE_MS)
     expect(page.get_by_role("button", name="Start collecting")).to_be_disabled()
     page.reload()

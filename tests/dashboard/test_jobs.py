@@ -19,7 +19,7 @@ import pytest
 
 from dashboard.jobs import folders
 from dashboard.jobs.folders import JobFolders, JobRunning
-from dashboard.jobs.log import read_window
+from dashboard.jobs.log import last_error, read_window
 from dashboard.jobs.options import DownloadOptions, TrainOptions
 from dashboard.jobs.service import WORK, JobRefused, JobService
 from tests.dashboard.conftest import make_settings
@@ -115,7 +115,7 @@ def test_download_runs_to_its_end_as_a_job_of_the_api(client, settings):
     answer = client.post("/api/v1/jobs", json={"kind": "download", "options": {"frames": 30}})
     assert answer.status_code == 201
     job = answer.json()
-    assert (job["state"], job["command"]) == ("running", "twitchcategory download --frames=30")
+    assert (job["state"], job["command"]) == ("running", "python -m data.download --frames=30")
     path = f"/api/v1/jobs/{job['id']}"
     wait_until(lambda: client.get(path).json()["state"] != "running")
     job = client.get(path).json()
@@ -164,10 +164,11 @@ def test_two_servers_start_at_once_one_job_which_a_third_one_stops(jobs, tmp_pat
     jobs.delete(job)  # a moment later: it is gone already
 
 
-def test_job_when_its_server_is_killed_goes_on_and_its_result_is_found(job_folders):
+def test_job_when_its_server_is_killed_goes_on_and_its_result_is_found(jobs):
     """A server that starts a job and is killed with -9 a moment later leaves a job that ends by itself."""
-    job = [sys.executable, "-c", "import time; time.sleep(0.3); print('done'); raise SystemExit(3)"]
-    record = json.loads(RECORD) | {"command": job, "separate": False, "grace_s": 1}
+    job_folders = jobs.folders
+    command = [sys.executable, "-c", "import time; time.sleep(0.3); print('error: done'); raise SystemExit(3)"]
+    record = json.loads(RECORD) | {"command": command, "separate": False, "grace_s": 1}
     code = (
         "import os, signal, pathlib, dashboard.jobs.folders as folders\n"
         f"jobs = folders.JobFolders(pathlib.Path({str(job_folders.root)!r}))\n"
@@ -178,7 +179,9 @@ def test_job_when_its_server_is_killed_goes_on_and_its_result_is_found(job_folde
     [job_id] = job_folders.ids(("check",))
     wait_until(lambda: job_folders.record(job_id).ended)
     assert job_folders.record(job_id).exit_code == 3
-    assert log_of(job_folders, job_id) == "done\n"
+    assert log_of(job_folders, job_id) == "error: done\n"
+    job = jobs.job(job_id, WORK)
+    assert (job.state, job.message) == ("failed", "done")
 
 
 def test_job_when_its_runner_is_killed_is_lost_and_its_command_ends(jobs):
@@ -288,6 +291,22 @@ def test_log_shows_no_secret(tmp_path):
     assert read_window(log, None, 1000, ended=True).text == "https://…@host/?token=…\n"
 
 
+def test_last_error_of_a_log_is_one_bounded_printable_line(tmp_path):
+    """It is the command's own message; otherwise that of its options, or the end of a traceback."""
+    log = tmp_path / "log"
+    assert last_error(log) == ""
+    for text, message in (
+        ("error: first\ninfo: x\nerror: a \x1b[1m?token=abc\nKeyError: 1\n", "a \ufffd[1m?token=…"),
+        ("usage: x\nx: error: unknown option", "x: error: unknown option"),
+        ("Traceback:\n  x\nValueError: bad\n\n", "ValueError: bad"),
+        ("info: no errors\n", ""),
+        ("error: " + "x y " * 50_000, ""),  # its beginning is out of sight
+        ("error: " + "x y " * 1000, "x y " * 125),
+    ):
+        log.write_text(text)
+        assert last_error(log) == message
+
+
 HOSTILE = [
     {"kind": "download", "options": {"games": ["@/etc/passwd"]}},
     {"kind": "download", "options": {"games": [" @/etc/passwd"]}},
@@ -352,7 +371,7 @@ def test_what_is_missing_is_said_and_nothing_starts(tmp_path, postgres):
 
 def test_training_into_a_folder_that_holds_no_model_is_refused(tmp_path, monkeypatch):
     """A name beside MODEL_PATH may be new, a model's or an interrupted training's; other files stay as they are."""
-    from dashboard.jobs.commands import changed_settings, make_environment
+    from dashboard.jobs.commands import changed_settings, make_environment, make_record
     from data.errors import FolderError
 
     settings = make_settings(tmp_path, LANGUAGES="en,de", CLIENT_SECRET="secret", DASHBOARD_TOKEN="x" * 40)
@@ -367,5 +386,8 @@ def test_training_into_a_folder_that_holds_no_model_is_refused(tmp_path, monkeyp
     monkeypatch.setenv("model_path", "/elsewhere")  # settings are read whatever their case
     env = make_environment(settings, changed_settings(TrainOptions(model="new", time_limit_min=5), settings))
     assert (env["MODEL_PATH"], env["TIME_LIMIT_MIN"]) == (str(tmp_path / "new"), "5.0")
+    assert make_record(TrainOptions(epochs=3), changed_settings(TrainOptions(epochs=3), settings), tmp_path)[
+        "shown"
+    ] == ("FINE_TUNE_EPOCHS=3 python -m model.create --epochs=3")
     assert (env["LANGUAGES"], env["CLIENT_SECRET"]) == ('["de", "en"]', "secret")
     assert not {"DASHBOARD_TOKEN", "model_path"} & env.keys()

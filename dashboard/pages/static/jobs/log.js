@@ -32,4 +32,4 @@ export async function showLog({ id, ended }) {
   }
 }
 
-follow.addEventListener("click", () => (follow.ariaPressed = follow.ariaPressed !== "true"));
+follow.onclick = () => (follow.ariaPressed = follow.ariaPressed !== "true");

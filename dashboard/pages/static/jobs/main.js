@@ -71,7 +71,7 @@ async function showChosen() {
 /** Return whether an area shows something else so far: what is the same must not lose the focus. */
 const isNew = ({ dataset }, key) => dataset.key !== key && (dataset.key = key);
 
-const outcome = ({ exit_code, meaning }) => (exit_code === null ? meaning : `exit code ${exit_code}: ${meaning}`);
+const outcome = ({ exit_code: code, meaning, message }) => (code === null ? "" : `exit code ${code}: `) + (message || meaning);
 
 function showHistory(past) {
   const area = byId("history");
@@ -102,11 +102,11 @@ function options(form) {
 }
 
 for (const form of forms) {
-  form.addEventListener("submit", (event) => {
+  form.onsubmit = (event) => {
     event.preventDefault();
     post("/jobs", { kind: form.id, options: options(form) }).then(({ id }) => (location.hash = id), notifyError).then(refresh);
-  });
+  };
 }
-window.addEventListener("hashchange", () => showChosen().catch(notifyError));
-document.addEventListener("visibilitychange", () => document.hidden || refresh());
+onhashchange = () => showChosen().catch(notifyError);
+document.onvisibilitychange = () => document.hidden || refresh();
 refresh();

@@ -18,7 +18,7 @@ const { game } = filters.elements;
 const chosen = () => location.hash.slice(1);
 const share = (part, whole) => format.number(part) + (whole ? ` (${format.percent(part / whole)})` : "");
 
-function textsOf({ state, options, progress: { done, total }, started, meaning, exit_code: code }) {
+function textsOf({ state, options, progress: { done, total }, started, meaning, message, exit_code: code }) {
   const { game, top_streams: top, frames, preview, languages } = options;
   const notes = [format.time(started), frames && `${frames} frames each`, preview && "preview images first", ...languages];
   return {
@@ -26,7 +26,7 @@ function textsOf({ state, options, progress: { done, total }, started, meaning, 
     state,
     progress: `${format.number(done)}${total ? ` of ${format.number(total)}` : ""} streams`,
     notes: notes.filter(Boolean).join(" · "),
-    meaning: code && meaning,
+    meaning: code && (message || meaning),
   };
 }
 
