@@ -40,6 +40,28 @@ def test_visitor_signs_in_and_out(page, small_dataset, browser_errors):
     page.wait_for_url("**/login?next=/jobs")
 
 
+def test_navigation_fits_a_telephone_when_signed_in(page, server):
+    """From 320 pixels on all links and tools are in view, none over another, and the button keeps its name."""
+    page.goto("/login?next=/surveys")
+    page.get_by_label("Token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/surveys")
+    page.get_by_role("heading", level=1).wait_for()
+    for width, links in ((390, 6), (360, 6), (320, 5)):
+        page.set_viewport_size({"width": width, "height": 844})
+        spots = page.eval_on_selector_all(
+            "header a, header button", "all => all.map(one => one.getBoundingClientRect()).filter(box => box.width)"
+        )
+        assert len(spots) == links + 2  # the brand where there is room, five pages; sign out, the theme
+        edges = [edge for spot in spots for edge in (spot["left"], spot["right"])]
+        assert edges == sorted(edges), (width, edges)
+        assert edges[0] >= 0, width
+        assert edges[-1] <= width, edges
+        assert axe(page) == []
+    page.get_by_role("button", name="Sign out", exact=True).click()
+    page.wait_for_url("**/login**")
+
+
 def test_login_leads_to_no_other_site(page, server, browser_errors):
     """An address of another site in the link to the login is not followed."""
     browser_errors.allowed.append("status of 401")  # of the page that still loads when its cookie is removed
