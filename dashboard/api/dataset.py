@@ -28,6 +28,7 @@ _GameId = Annotated[requests.GameId, Path(description="id of the game", examples
 _Login = Annotated[requests.Login, Path(description="login of the streamer", examples=["ann"])]
 _Number = Annotated[requests.Number, Path(description="number of the frame", examples=["12"])]
 _ChangeId = Annotated[requests.ChangeId, Path(description="id of the change", examples=["20261126-101500-123456"])]
+_UndoneId = Annotated[requests.ChangeIdOrLast, Path(description="id of the change, or `last`", examples=["last"])]
 _Head = Annotated[requests.HashHead, Query(description="first 16 digits of the file's SHA-256")]
 _Offset = Annotated[int, Query(ge=0, le=10**9, description="place of the first one")]
 
@@ -143,9 +144,12 @@ def change_frames(services: ServicesDep, request: requests.ChangeRequest) -> Res
     summary="Undo a change",
     responses=problems(409, 503),
 )
-def undo_change(services: ServicesDep, change_id: _ChangeId) -> Response:
-    """Move the frames of a change back. The response is the change that does so."""
-    return _changed(services.dataset.undo(change_id))
+def undo_change(services: ServicesDep, change_id: _UndoneId) -> Response:
+    """Move the frames of a change back; `last` is the last one that is not undone, of whoever made it.
+
+    The response is the change that does so.
+    """
+    return _changed(services.dataset.undo(None if change_id == "last" else change_id))
 
 
 @router.get("/changes", response_model=responses.ChangeList, summary="Latest changes", responses=problems(409))

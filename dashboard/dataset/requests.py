@@ -14,6 +14,7 @@ Login = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,25}$")]
 Number = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,17}$")]
 FramePath = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,17}/[a-z0-9_]{1,25}-[1-9][0-9]{0,17}\.jpg$")]
 ChangeId = Annotated[str, StringConstraints(pattern=r"^[0-9]{8}-[0-9]{6}-[0-9]{6}$")]
+ChangeIdOrLast = Annotated[str, StringConstraints(pattern=r"^(last|[0-9]{8}-[0-9]{6}-[0-9]{6})$")]
 HashHead = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{16})?$")]
 _Text = Annotated[str, StringConstraints(max_length=100)]
 _MAX_LISTED = 50_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -135,13 +135,12 @@ class DatasetService:
                 f"{len(positions):,} frames are too many for one change: choose at most {_MAX_CHANGED:,}."
             )
         moves = [Move(index.frame(position), target, reason) for position in positions.tolist()]
-        names = self._follower.index.names
-        where = f"to {names.get(target, f'game {target}')}" if target else "to the trash"
-        summary = f"{reason}: {plural(len(moves), 'frame')} {printable_line(where)}"
+        words = _words([move.frame for move in moves], target, self._follower.index.names)
+        summary = f"{reason}: {plural(len(moves), 'frame')} {printable_line(words)}"
         return self._change(lambda changes: changes.apply(moves, summary))
 
-    def undo(self, change_id: str) -> Change:
-        """Undo a change. Raises FolderError, CatalogUnavailable."""
+    def undo(self, change_id: str | None = None) -> Change:
+        """Undo a change, by default the last one that is not undone. Raises FolderError, CatalogUnavailable."""
         return self._change(lambda changes: changes.undo(change_id))
 
     def add_game(self, name: str) -> Game:
@@ -182,3 +181,15 @@ class DatasetService:
             self._wake.clear()
             if time.monotonic() - self._used_at > _IDLE_S and not self._stop.is_set():
                 self._wake.wait()
+
+
+def _words(frames: Sequence[StoredFrame], target: int | None, names: Mapping[int, str]) -> str:
+    """Return which frames go where: the streamer and the game if all frames share them, and the target."""
+    logins, games = {frame.login for frame in frames}, {frame.game_id for frame in frames}
+    of_streamer = f"of {logins.pop()} " if len(logins) == 1 else ""
+    from_game = f"from {_name(games.pop(), names)} " if len(games) == 1 else ""
+    return f"{of_streamer}{from_game}to {_name(target, names) if target else 'the trash'}"
+
+
+def _name(game_id: int, names: Mapping[int, str]) -> str:
+    return names.get(game_id, f"game {game_id}")

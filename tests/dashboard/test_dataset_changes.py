@@ -47,17 +47,18 @@ def test_moved_frames_are_in_the_other_game_at_once_and_come_back_by_undo(
     before = _check(small_dataset, client)
     chosen = [f"8/ben-{number}.jpg" for number in range(1, 6)]
     change = _post(client, "/changes", action="move", game_id="7", frames=[*chosen, "8/gone-1.jpg"])
-    assert (change["moved"], change["trashed"], change["summary"]) == (5, 0, "moved: 5 frames to Chess")
+    assert (change["moved"], change["trashed"], change["summary"]) == (5, 0, "moved: 5 frames of ben from Go to Chess")
     assert _check(small_dataset, client) == before - set(chosen) | {f"7/ben-{n}.jpg" for n in range(11, 16)}
     assert len(_listed(client, suspect=True, game="8")) == 5
     assert client.get(f"{API}/frames/7/ben/11").json()["suspicion"] is None
-    undo = _post(client, f"/changes/{change['id']}/undo")
+    undo = _post(client, "/changes/last/undo")
     assert (undo["moved"], undo["undoes"]) == (5, change["id"])
     assert _check(small_dataset, client) == before
     assert len(_listed(client, suspect=True, game="8")) == 10
     latest = client.get(f"{API}/changes").json()["changes"]
     assert [(each["id"], each["is_undone"]) for each in latest] == [(undo["id"], False), (change["id"], True)]
-    assert client.post(f"{API}/changes/{change['id']}/undo").status_code == 409
+    for name in (change["id"], "last"):
+        assert client.post(f"{API}/changes/{name}/undo").status_code == 409
 
 
 def test_removed_frames_are_in_the_trash_with_their_reason(small_dataset: SmallDataset, client: TestClient):
