@@ -19,6 +19,7 @@ from dashboard.jobs.schemas import SURVEY_EXAMPLE, Job
 from dashboard.jobs.service import SURVEYS
 from dashboard.jobs.survey_results import Outcome, ResultQuery, Sort
 from dashboard.jobs.tables import csv_table, parquet_table, summarise
+from dashboard.live.tile import page_of
 
 router = APIRouter(tags=["surveys"])
 _FILE: dict[int | str, dict[str, Any]] = {
@@ -26,6 +27,7 @@ _FILE: dict[int | str, dict[str, Any]] = {
 }
 _RESULT_EXAMPLE: dict[str, JsonValue] = {
     "source": "a_chess_player",
+    "url": "https://www.twitch.tv/a_chess_player",
     "time": "2026-11-26T14:00:09.5Z",
     "known": True,
     "game": {"id": "743", "name": "Chess"},
@@ -58,9 +60,13 @@ class NamedGame(BaseModel):
 
 
 class SurveyResult(BaseModel):
-    """What one stream shows, or why that is not known: the keys of docs/events.schema.json, with ids as strings."""
+    """What one stream shows, or why that is not known: the keys of docs/events.schema.json, with ids as strings.
+
+    `url` is the address of the stream's page, "" if it has none.
+    """
 
     source: str
+    url: str
     time: datetime
     known: bool | None = None
     game: NamedGame | None = None
@@ -155,7 +161,7 @@ def read_survey_results(
     )
     results = services.jobs.results(survey.id)
     total, events = results.find(query, filter_.offset, filter_.limit)
-    rows = [SurveyResult.model_validate(_with_text_ids(event)) for event in events]
+    rows = [SurveyResult.model_validate(_for_page(event)) for event in events]
     return SurveyResultList(total=total, all=len(results), offset=filter_.offset, results=rows)
 
 
@@ -194,9 +200,10 @@ def delete_survey(survey: SurveyDep, services: ServicesDep) -> None:
     services.jobs.delete(survey)
 
 
-def _with_text_ids(event: dict[str, Any]) -> dict[str, Any]:
+def _for_page(event: dict[str, Any]) -> dict[str, Any]:
     games = {name: event[name] for name in ("game", "closest", "category") if event.get(name)}
-    return event | {name: game | {"id": str(game["id"])} for name, game in games.items()}
+    ids = {name: game | {"id": str(game["id"])} for name, game in games.items()}
+    return event | ids | {"url": page_of(event["source"])}
 
 
 def _attachment(table: bytes, suffix: str, media_type: str, survey: Job) -> Response:

@@ -12,6 +12,7 @@ _GAME = {"id": "743", "name": "Chess"}
 _TILE = {
     "id": "5f0c2a91d3",
     "source": "some_login",
+    "url": "https://www.twitch.tv/some_login",
     "state": "live",
     "reason": "",
     "message": "",
@@ -64,6 +65,7 @@ class StreamTile(BaseModel):
 
     id: str
     source: str
+    url: str = Field(description='Address of its page; "" if it has none.')
     state: Literal["opening", "live", "offline", "failing", "ended"]
     reason: str = Field(description='Why there are no frames, such as "offline" or "unavailable"; "" if there are.')
     message: str

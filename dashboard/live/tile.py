@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from data.entities import Game
 from data.errors import StreamOffline
 from data.text import printable_line, valid_unicode
+from data.twitch.addresses import twitch_url
 from recognition.events import Event, FrameClassified, GameChanged, VerdictReached
 
 if TYPE_CHECKING:
@@ -31,11 +32,11 @@ class Tile:
     """One channel of the wall. The caller holds a lock."""
 
     # Attributes that clients get as they are. What they get besides stands in `_values`.
-    _PLAIN: ClassVar[tuple[str, ...]] = ("id", "source", "state", "reason", "message", "known", "frames")
+    _PLAIN: ClassVar[tuple[str, ...]] = ("id", "source", "url", "state", "reason", "message", "known", "frames")
 
     def __init__(self, source: str) -> None:
         """Begin with a channel that gave no event. `source`: as its events name it."""
-        self.id, self.source = secrets.token_hex(5), source
+        self.id, self.source, self.url = secrets.token_hex(5), source, page_of(source)
         self.stream: WatchedStream | None = None  # None: it is not watched yet
         self.state, self.reason, self.message = "opening", "", ""
         self.game: Game | None = None
@@ -127,6 +128,11 @@ class Tile:
             "lag_s": self.lag_s,
             "picture": f"/api/v1/watch/{self.id}/picture?n={self.frames}" if self.jpeg else None,
         }
+
+
+def page_of(source: str) -> str:
+    """Return the address of a canonical source's page: on Twitch, or its own https address; "" if it has none."""
+    return twitch_url(source) or (source if source.startswith("https://") else "")
 
 
 def _as_json(game: Game | None) -> dict[str, str] | None:

@@ -67,7 +67,7 @@ def settings(tmp_path: Path, twitch: Standin, tmp_path_factory: pytest.TempPathF
 
 def tile(page: Page, source: str) -> str:
     """Return the selector of a channel's tile."""
-    return f'#tiles > li:has(bdi:text-is("{source}"))'
+    return f'#tiles > li:has(a:text-is("{source}"))'
 
 
 def add(page: Page, *sources: str) -> None:
@@ -84,7 +84,8 @@ def test_wall_with_a_live_a_lying_and_an_offline_channel_follows_them(page: Page
     page.wait_for_selector(f'{tile(page, "liar")}[data-mismatch=true]:has-text("{DARK.name}")')
     assert page.text_content(f"{tile(page, 'liar')} [data-text=category]") == HOSTILE
     page.wait_for_selector(f'{tile(page, "sleeper")}[data-state=offline]:has-text("offline")')
-    assert "<script>" in (page.text_content("#refusals") or "")
+    assert (page.text_content("#refusals") or "").startswith("<script>: Only a Twitch login")
+    assert page.get_attribute(f"{tile(page, 'liar')} a", "href") == "https://www.twitch.tv/liar"
     page.wait_for_function("document.querySelector('#tiles [data-state=live] canvas').address")
     assert "100% at its lowest" in (page.get_attribute(f"{tile(page, 'bright')} svg", "aria-label") or "")
 
@@ -107,7 +108,7 @@ def test_wall_with_a_live_a_lying_and_an_offline_channel_follows_them(page: Page
     page.wait_for_function("document.querySelector('dialog canvas').address")
     assert page.locator("#changes > li").count() >= 2
     page.press("dialog", "ArrowRight")
-    page.wait_for_selector('#large-title:text-is("liar")')
+    page.wait_for_selector('#large-title[href$="/liar"]:text-is("liar")')
     page.press("dialog", "Escape")
     page.click(f"{tile(page, 'sleeper')} [data-do=remove]")
     page.wait_for_selector(tile(page, "sleeper"), state="detached")
@@ -130,6 +131,7 @@ def test_wall_after_a_cut_or_hidden_resumes(page: Page, server: RunningServer, b
     page.wait_for_selector("#connection:text-is('Connected')")
     page.wait_for_selector("#tiles > li")
     assert page.text_content("#tiles strong") == HOSTILE
+    assert page.get_attribute("#tiles a", "href") is None
     assert page.locator("#tiles img").count() == 0
 
     page.evaluate(HIDE, True)
@@ -163,6 +165,7 @@ def test_survey_of_the_top_streams_fills_a_table(page: Page):
     page.click("th button:text-is('Stream')")
     page.wait_for_selector("th[aria-sort=ascending]:has-text('Stream')")
     assert page.locator("#results th").all_text_contents() == ["bright", "dark", "liar", "sleeper"]
+    page.wait_for_selector("#results a[href='https://www.twitch.tv/bright']")
     with page.expect_download() as download:
         page.click("text=CSV")
     lines = download.value.path().read_text().splitlines()

@@ -119,6 +119,7 @@ def test_results_are_filtered_by_game_outcome_mismatch_and_text(client, survey):
     answer = client.get(f"/api/v1/surveys/{survey}/results", params={"limit": 2, "offset": 1}).json()
     assert (answer["total"], answer["all"], answer["offset"], len(answer["results"])) == (7, 7, 1, 2)
     assert answer["results"][0]["game"] == {"id": str(LARGE.id), "name": "<b>Large</b>"}
+    assert answer["results"][0]["url"] == "https://www.twitch.tv/ben"
 
 
 def test_results_are_sorted_and_those_without_a_value_come_last(client, survey):

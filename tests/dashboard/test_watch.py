@@ -25,7 +25,7 @@ from websockets.sync.client import connect
 from config import Settings
 from dashboard.live import service, streams
 from dashboard.live.service import MAX_CHANNELS, WatchService
-from dashboard.live.tile import Tile
+from dashboard.live.tile import Tile, page_of
 from dashboard.security.policy import Security
 from dashboard.security.sources import AllowedSources
 from dashboard.services import open_services
@@ -348,3 +348,11 @@ def test_wall_that_is_full_refuses_more(api, server):
     assert answer["added"] == []
     assert "Remove one" in answer["refused"][0]["message"]
     assert api.post(API, json={"sources": ["x"] * 201}).status_code == 422
+
+
+def test_page_of_a_source_is_an_https_address_or_none():
+    """A file of results may hold any text as a source: none but these becomes a link."""
+    clip = "https://clips.twitch.tv/Slug"
+    pages = {"ann": "https://www.twitch.tv/ann", clip: clip, "https://kick.com/ann": "https://kick.com/ann"}
+    for source in (*pages, "http://kick.com/ann", "javascript:alert(1)", "./a.mp4", "<b>", ""):
+        assert page_of(source) == pages.get(source, "")

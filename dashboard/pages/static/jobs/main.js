@@ -37,9 +37,7 @@ async function refresh() {
 }
 
 function showObstacle(form, text, active) {
-  const banner = form.querySelector(".obstacle");
-  banner.hidden = !text;
-  banner.textContent = text;
+  form.querySelector(".obstacle").textContent = text;
   form.elements[0].disabled = text;
   form.querySelector("button").disabled = text || active;
 }
@@ -95,7 +93,7 @@ function options(form) {
   const values = {};
   for (const { name, type, value, checked } of form.elements) {
     if (type === "checkbox") values[name] = checked === (name !== "no_effect");
-    else if (type === "textarea") values[name] = value.split("\n").filter((line) => line.trim());
+    else if (type === "textarea") values[name] = value.match(/.*\S.*/g) ?? [];
     else if (name && value) values[name] = type === "number" ? Number(value) : value;
   }
   return values;

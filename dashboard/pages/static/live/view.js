@@ -10,12 +10,13 @@ export function copyOf(id, values = {}) {
   return node;
 }
 
-/** Set the texts, and the values of meters. */
+/** Set the texts, the values of meters, and the address of links: values.url. */
 export function fillIn(root, values) {
   for (const node of root.querySelectorAll("[data-text]")) {
     const value = String(values[node.dataset.text] || "");
     const property = node.localName === "meter" ? "value" : "textContent";
     if (node[property] !== value) node[property] = value;
+    if (node.localName === "a") values.url ? (node.href = values.url) : node.removeAttribute("href");
   }
 }
 

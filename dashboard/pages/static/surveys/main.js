@@ -94,9 +94,10 @@ async function showResults(values) {
   }
 }
 
-function rowOf({ source, known, game, closest, confidence, score, frames, category, mismatch, reason, message }) {
+function rowOf({ source, url, known, game, closest, confidence, score, frames, category, mismatch, reason, message }) {
   const row = copyOf("row", {
     source,
+    url,
     game: known ? game.name : reason ? `Failed: ${reason}` : "Unknown",
     note: !known && (message ?? `closest: ${closest.name}`),
     confidence: !reason && format.percent(confidence),
