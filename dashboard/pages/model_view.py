@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import Any
 
 from dashboard.models.comparison import ModelNotFound
@@ -11,6 +12,7 @@ from dashboard.models.schemas import Confusion, ModelInfo
 from dashboard.models.service import ModelService
 from dashboard.pages import markdown
 from data.errors import ModelError
+from data.text import printable
 
 _MAX_CLASSES = 120  # a larger matrix is no help: the pairs say what matters
 _NUMBERS = {
@@ -50,6 +52,7 @@ def values(models: ModelService, name: str, kind: str) -> dict[str, Any]:
         "reports": [found.report for found in reports],
         "report_message": report_message,
         "folder": name,
+        "path": shlex.quote(printable(str(folder.path))),
         "card": markdown.blocks(card) if card else [],
         "models": models.compared().models,
         "percent": _percent,
@@ -127,5 +130,5 @@ def _percent(fraction: float | None) -> str:
 
 
 def _date(time: str) -> str:
-    """Return a time of ISO 8601 without its seconds; its zone is UTC."""
-    return time[:16].replace("T", " ")
+    """Return a time of ISO 8601 in UTC without its seconds."""
+    return f"{time[:16].replace('T', ' ')} UTC"

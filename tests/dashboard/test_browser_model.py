@@ -92,3 +92,4 @@ def test_page_shows_what_the_files_say_and_sorts_tables(new_page, settings):
     assert axe(page) == []
     page.get_by_role("link", name="zz").click()
     assert page.get_by_role("link", name="Show the model in use").is_visible()
+    assert page.get_by_text(f"MODEL_PATH={folder.resolve() / 'zz'}", exact=True).is_visible()

@@ -12,7 +12,7 @@ export function startAsking() {
   const file = byId("file");
   const { source, frames } = byId("source").elements;
   const send = (blob) => blob && ask(blob.name, (onProgress) => upload("/recognitions/upload", blob, onProgress));
-  file.addEventListener("change", () => (send(file.files[0]), (file.value = "")));
+  file.onchange = () => (send(file.files[0]), (file.value = ""));
   for (const name of ["dragover", "dragleave", "drop"]) {
     byId("ask").addEventListener(name, (event) => {
       event.preventDefault();
@@ -20,11 +20,11 @@ export function startAsking() {
       if (name === "drop") send(event.dataTransfer.files[0]);
     });
   }
-  document.addEventListener("paste", (event) => send(event.clipboardData.files[0]));
-  byId("source").addEventListener("submit", (event) => {
+  document.onpaste = ({ clipboardData }) => send(clipboardData.files[0]);
+  byId("source").onsubmit = (event) => {
     event.preventDefault();
     ask(source.value, () => post("/recognitions", { source: source.value.trim(), frames: Number(frames.value) }));
-  });
+  };
   bindKeys([
     { key: "o", label: "open a picture or a clip", run: () => file.click() },
     { key: "/", label: "ask about an address", run: () => source.focus() },

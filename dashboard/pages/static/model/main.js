@@ -5,7 +5,7 @@ import { startAsking } from "./ask.js";
 startAsking();
 for (const cell of document.querySelectorAll("[data-value]")) cell.style.setProperty("--value", cell.dataset.value);
 for (const table of document.querySelectorAll(".sortable")) {
-  for (const head of table.tHead.rows[0].cells) head.firstChild.addEventListener("click", () => sortBy(table, head));
+  for (const head of table.tHead.rows[0].cells) head.firstChild.onclick = () => sortBy(table, head);
 }
 
 function sortBy(table, head) {
