@@ -77,8 +77,10 @@ def test_range_of_100_frames_when_moved_and_undone_goes_and_returns(page: Page, 
     page.keyboard.press("Enter")
     expect(page.locator("#notices")).to_contain_text("70 frames moved to Go. 30 were gone, or there already.")
     assert of_game(small_dataset.paths(), GO.id) == 100
+    page.reload()
+    expect(tile(page, 1)).to_be_visible()
     page.keyboard.press("u")
-    expect(page.locator("#notices")).to_contain_text("Undone")
+    expect(page.locator("#notices")).to_contain_text("Undone “moved: 100 frames to Go”: 70 frames.")
     assert small_dataset.paths() == before
 
 
@@ -113,6 +115,8 @@ def test_suspects_when_all_that_match_are_marked_go_to_the_trash_and_return(
     expect(page.locator("#trash li")).to_have_count(1)
     page.get_by_role("button", name=re.compile("^Undo: deleted: 1")).click()
     expect(page.locator("#trash-count")).to_have_text("The trash is empty.")
+    expect(page.locator("#changes li").last).to_have_text(re.compile("undone$"))
+    expect(page.locator("#changes button")).to_have_count(0)
     page.keyboard.press("Escape")
     expect(page.locator("#count")).to_have_text("10 of 120 frames")
     page.get_by_role("button", name="Remove the filters").click()
@@ -125,13 +129,20 @@ def test_frame_when_opened_shows_what_is_known_and_takes_the_keys(
 ) -> None:
     """A frame large: provenance, neighbours, the model's answer; hostile texts are texts; a new game by its name."""
     browser_errors.allowed.append("status of (409|424|503)")  # there is no model
-    open_dataset(page, "?login=cat&game=1000000000001")
+    open_dataset(page, "?login=cat&game=1000000000001&sort=likeness")
+    expect(page.locator("#sort")).to_have_value("stream")
+    page.keyboard.press("/")
+    expect(page.locator("[name=q]")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator("[name=q]")).not_to_be_focused()
     tile(page, 1).focus()
     page.keyboard.press("Enter")
     frame = page.get_by_role("dialog", name="cat")
     expect(frame).to_contain_text(HOSTILE.name)
     expect(frame.get_by_text("<script>alert(1)</script>")).to_be_visible()
     expect(frame.locator(".neighbour").first).to_be_visible()
+    link = frame.get_by_role("link", name="https://www.twitch.tv/cat")
+    expect(link).to_have_attribute("rel", "noopener noreferrer")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#frame-place")).to_have_text("2 of 10")
     expect(page).to_have_url(re.compile("frame=1000000000001%2Fcat-2.jpg"))
@@ -145,10 +156,12 @@ def test_frame_when_opened_shows_what_is_known_and_takes_the_keys(
     expect(page.locator("#frame-place")).to_have_text("2 of 9")
     assert f"{HOSTILE.id}/cat-2.jpg" not in small_dataset.paths()
     page.keyboard.press("u")
-    expect(page.locator("#notices")).to_contain_text("Undone")
-    page.keyboard.press("l")
-    expect(page.locator("#sort")).to_have_value("likeness")
-    expect(tile(page, 1)).to_have_attribute("aria-label", re.compile("cat, frame"))
+    expect(page.locator("#frame-place")).to_have_text("3 of 10")
+    page.keyboard.press("Escape")
+    expect(tile(page, 3)).to_be_focused()
+    page.get_by_label("Sort by").select_option("likeness")
+    expect(page).to_have_url(re.compile("sort=likeness&like=1000000000001%2Fcat-3.jpg"))
+    expect(tile(page, 1)).to_have_attribute("aria-label", re.compile("cat, frame 3"))
     page.go_back()
     expect(page.locator("#sort")).to_have_value("stream")
     assert f"{HOSTILE.id}/cat-2.jpg" in small_dataset.paths()
@@ -177,6 +190,7 @@ def test_two_people_when_they_change_the_same_frames_get_one_result(
     expect(other.locator("#notices")).to_contain_text("0 frames marked as no game. 10 were gone, or there already.")
     one.keyboard.press("u")
     expect(one.locator("#count")).to_have_text("120 frames")
+    expect(one.locator("#notices")).not_to_contain_text("frames deleted.")
     poll(other)
     expect(other.locator("#count")).to_have_text("120 frames")
     assert len(small_dataset.paths()) == 120

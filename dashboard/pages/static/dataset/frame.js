@@ -7,17 +7,25 @@ const operation = (path) => `/dataset/frames/${path.replace(".jpg", "").replace(
 const toAnswer = ({ name, confidence }) => el("div", { class: "answer" }, el("span", { class: "name clip", text: name }),
   el("span", { class: "share" }, el("span", { style: { width: format.percent(confidence) } })), el("span", { class: "number", text: format.percent(confidence, 1) }));
 
+/** Open a dialog with the notices in it: what lies outside is inert. */
+export function showModal(dialog, onOpen) {
+  if (dialog.open) return;
+  dialog.showModal();
+  dialog.append(byId("notices"));
+  dialog.onclose = () => document.body.append(byId("notices"));
+  onOpen?.(dialog);
+}
+
 export class FrameView {
   path = "";
   index = -1; // -1: not in the grid
 
   /** onPath(path): "" when closed. */
   constructor(grid, nameOf, onOpen, onPath) {
-    Object.assign(this, { grid, nameOf, onOpen, onPath });
-    this.dialog = byId("frame");
+    Object.assign(this, { grid, nameOf, onOpen, onPath, dialog: byId("frame") });
     this.dialog.addEventListener("close", () => {
-      document.body.append(byId("notices"));
       onPath((this.path = ""));
+      if (this.index >= 0) grid.activate(this.index);
     });
   }
 
@@ -29,10 +37,13 @@ export class FrameView {
     this.#open(frames.at(this.index));
   }
 
-  async openPath(path) {
-    this.index = (await this.grid.frames.find(path)).index;
-    if (this.index >= 0) this.openIndex(this.index);
-    else this.#open(await get(operation(path)));
+  /** isOpen: the frame is shown, in a grid that has changed. */
+  async openPath(path, isOpen) {
+    const { frames } = this.grid;
+    const { index } = await frames.find(path);
+    if (isOpen && (index < 0 || path !== this.path)) return;
+    this.index = index;
+    this.#open(isOpen ? { path } : frames.at(index) ?? (await get(operation(path))));
   }
 
   async ask() {
@@ -50,12 +61,8 @@ export class FrameView {
 
   #open(frame) {
     if (!frame) return;
-    if (!this.dialog.open) {
-      this.dialog.showModal();
-      this.dialog.append(byId("notices")); // what lies outside a modal dialog is inert
-      this.onOpen();
-    }
-    byId("frame-place").textContent = this.index < 0 ? "" : `${format.number(this.index + 1)} of ${format.number(this.grid.total)}`;
+    showModal(this.dialog, this.onOpen);
+    byId("frame-place").textContent = this.index < 0 ? "" : [this.index + 1, this.grid.total].map(format.number).join(" of ");
     if (this.path === frame.path) return;
     this.onPath((this.path = frame.path));
     Object.assign(byId("frame-picture"), { src: frame.picture, alt: `Frame ${frame.number} of ${frame.login}` });
@@ -72,19 +79,18 @@ export class FrameView {
     if (frame.neighbours_pending) setTimeout(() => this.#load(path), 2000);
   }
 
-  #describe({ suspicion, suspect, suggested, date, neighbours, ...facts }) {
+  #describe({ suspicion, suspect, suggested, date, neighbours, origin, ...facts }) {
     facts.suspicion = suspicion === null ? "not checked" : format.percent(suspicion) + (suspect ? ", suspect" : "");
     facts.suggested = suggested && this.nameOf(suggested);
     facts.date = date && format.time(date);
+    facts.origin = el("a", { href: /^https:/.test(origin) && origin, target: "_blank", rel: "noopener noreferrer", text: origin });
     for (const fact of this.dialog.querySelectorAll("[data-fact]")) {
-      fact.textContent = facts[fact.dataset.fact] ?? "";
+      replace(fact, facts[fact.dataset.fact]);
       fact.parentElement.hidden = !fact.textContent;
     }
     byId("frame-alike").hidden = !neighbours.length;
-    replace(byId("frame-neighbours"), neighbours.map(({ path, picture, similarity, game_id: game }) => {
-      const title = `${this.nameOf(game)}, ${format.percent(similarity)} alike`;
-      return el("button", { class: "neighbour", title, "aria-label": title, dataset: { command: "open", path } },
-        el("img", { src: picture, alt: "" }), format.percent(similarity));
-    }));
+    replace(byId("frame-neighbours"), neighbours.map(({ path, picture: src, similarity, game_id: game }) => (
+      el("button", { class: "neighbour", title: this.nameOf(game), dataset: { command: "open", path } },
+        el("img", { src, alt: "" }), `${format.percent(similarity)} alike`))));
   }
 }

@@ -4,7 +4,6 @@ import { byId, format } from "/static/base/dom.js";
 import { Layout } from "./layout.js";
 
 const MARGIN = 0.6; // of the visible height: tiles above and below
-const LONG_PRESS_MS = 450;
 
 const copyOf = (id) => byId(id).content.firstElementChild.cloneNode(true);
 const [scroller, list, space, headings] = ["grid", "tiles", "space", "headings"].map(byId);
@@ -21,12 +20,15 @@ export class Grid {
 
   constructor(selection, nameOf, open, select) {
     Object.assign(this, { selection, nameOf, open, select });
-    scroller.addEventListener("scroll", () => this.frames && this.render(), { passive: true });
+    scroller.onscroll = () => this.render();
     new ResizeObserver(() => this.resize(this.tile)).observe(scroller);
     list.onclick = (event) => this.#click(event);
     list.ondblclick = () => open(this.active);
     list.oncontextmenu = ({ pointerType }) => pointerType !== "touch"; // a long press selects
-    list.onpointerdown = (event) => this.#pointerDown(event);
+    list.onpointerdown = ({ pointerType, target }) => (this.#press = pointerType === "touch" ? setTimeout(() => {
+      this.#press = null;
+      this.#choose(target.closest(".tile").index, "toggle");
+    }, 450) : 0);
     list.onpointerup = list.onpointercancel = () => clearTimeout(this.#press);
   }
 
@@ -82,6 +84,7 @@ export class Grid {
   }
 
   render() {
+    if (!this.frames) return;
     const { top, height } = this.view();
     const margin = Math.abs(top - this.#top0) < height && height * MARGIN; // not at once after a jump
     if (!margin) setTimeout(() => this.render(), 250);
@@ -147,13 +150,6 @@ export class Grid {
     parts[4].ariaLabel = `Select the stream of ${login}`;
     Object.assign(box.style, { top: `${top}px`, height: `${height}px` });
     return Object.assign(box, { group });
-  }
-
-  #pointerDown({ pointerType, target }) {
-    this.#press = pointerType === "touch" ? setTimeout(() => {
-      this.#press = null;
-      this.#choose(target.closest(".tile").index, "toggle");
-    }, LONG_PRESS_MS) : 0;
   }
 
   #click({ target, pointerType, ctrlKey, metaKey, shiftKey }) {

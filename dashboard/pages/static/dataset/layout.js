@@ -43,8 +43,8 @@ export class Layout {
   neighbour(index, key, page) {
     const row = search(this.rows, "start", index);
     const { start, y } = this.rows[row];
-    const atY = (there) => search(this.rows, "y", there);
-    const rows = { ArrowUp: row - 1, ArrowDown: row + 1, PageUp: atY(y - page), PageDown: atY(y + page) };
+    const [PageUp, PageDown] = [y - page, y + page].map((there) => search(this.rows, "y", there));
+    const rows = { ArrowUp: row - 1, ArrowDown: row + 1, PageUp, PageDown };
     if (!(key in rows)) return { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: this.total - 1 }[key];
     const target = this.rows[rows[key]];
     return target ? target.start + Math.min(index - start, target.count - 1) : index;

@@ -5,7 +5,7 @@ import { ask } from "/static/base/dialogs.js";
 import { byId, format } from "/static/base/dom.js";
 import { bindKeys } from "/static/base/keys.js";
 import { notifyError } from "/static/base/notices.js";
-import { change as changeFrames, openHistory, setReload, undo } from "./actions.js";
+import { change as changeFrames, hooks, openHistory, undo } from "./actions.js";
 import { FrameView } from "./frame.js";
 import { Frames } from "./frames.js";
 import { Grid } from "./grid.js";
@@ -13,21 +13,16 @@ import { Panel } from "./panel.js";
 import { readAddress, toFilter, withoutFilter, writeAddress } from "./query.js";
 import { Selection } from "./selection.js";
 
-const POLL_MS = 4000;
-const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End"];
-
 let [query, openAtFirst] = readAddress();
-let version = 0;
-let loads = 0;
+let [version, loads, ranges] = [0, 0, 0];
 let latest;
-let ranges = 0;
 
 const selection = new Selection(showSelection);
 const panel = new Panel(setQuery);
 const grid = new Grid(selection, panel.nameOf, (index) => view.openIndex(index), select);
-const view = new FrameView(grid, panel.nameOf, () => bindKeys(keysOf(view.dialog), { scope: view.dialog }),
+const view = new FrameView(grid, panel.nameOf, (scope) => bindKeys(keysOf(scope), { scope }),
   (path) => writeAddress(query, path, false));
-setReload(() => load(true));
+hooks.reload = () => load(true);
 
 /** isStaying: where the user is. former: the query to go back to if the server refuses this one. */
 const load = (isStaying, former) => (latest = show(isStaying, former, ++loads));
@@ -45,12 +40,12 @@ async function show(isStaying, former, current) {
     showState(summary, page.total);
     grid.show(next, page.total, answer?.groups, top, grid.frames?.indexOf(path));
     showSelection();
+    if (view.path) view.openPath(view.path, true);
   } catch (error) {
     if (!former || !grid.frames) return showBanner(error);
     notifyError(error);
     writeAddress((query = former), view.path, false);
     panel.show(panel.summary, query);
-    set("sort", { value: query.sort });
   } finally {
     if (grid.frames !== next) next.close();
   }
@@ -64,7 +59,7 @@ function anchors() {
 
 function onPage(answer) {
   if (version && answer.version !== version) poll();
-  else if (grid.frames) grid.render();
+  else grid.render();
 }
 
 async function poll() {
@@ -96,7 +91,6 @@ function showState({ message, frames: all }, total) {
   set("grid", { hidden: !total, className: `grid ${query.sort}` });
   set("count", { textContent: (total === all ? "" : `${format.number(total)} of `) + format.plural(all, "frame") });
   set("clear", { hidden: !Object.keys(toFilter(query)).length });
-  set("sort", { value: query.sort }).lastElementChild.hidden = !query.like;
   set("descending", { ariaPressed: Boolean(query.descending) });
 }
 
@@ -106,7 +100,7 @@ function showSelection() {
   set("actions", { hidden: !count });
   set("selected", { textContent: `${format.number(count)} selected` });
   set("select-all", { hidden: count >= grid.total });
-  if (grid.frames) grid.render();
+  grid.render();
 }
 
 /** mode: "set", "toggle" or "range". */
@@ -138,10 +132,11 @@ async function goTo() {
   if (place >= 0) grid.activate(Math.round(text.endsWith("%") ? (place / 100) * (grid.total - 1) : place - 1));
 }
 
-function showLike() {
-  const like = view.path || grid.frame?.path;
+function sortBy(sort) {
+  const like = sort === "likeness" ? view.path || grid.frame?.path : "";
   view.dialog.close();
-  if (like) setQuery({ ...query, sort: "likeness", descending: "", like });
+  if (like === undefined) set("sort", { value: query.sort });
+  else setQuery({ ...query, sort, like, descending: sort === "suspicion" || "" });
 }
 
 async function step(key, isRange) {
@@ -166,7 +161,7 @@ const COMMANDS = {
   group: (button) => selectGroup(button.closest(".group").group),
   none: () => (selection.set([]), toggleSide(false)),
   goto: goTo,
-  like: showLike,
+  like: () => sortBy("likeness"),
   history: openHistory,
   clear: () => setQuery(withoutFilter(query)),
   side: () => toggleSide(),
@@ -175,7 +170,7 @@ const COMMANDS = {
   beside: ({ value }) => view.openIndex(view.index + Number(value)),
   zoom: ({ value }) => resize(grid.tile + Number(value)),
   search: () => (toggleSide(true), byId("filters").q.focus()),
-  descending: () => setQuery({ ...query, descending: query.descending ? "" : "true" }),
+  descending: () => setQuery({ ...query, descending: !query.descending || "" }),
 };
 
 const keysOf = (area) => [...area.querySelectorAll("[data-key]")].flatMap((button) => button.dataset.key.split(" ").map((key, at) => (
@@ -183,7 +178,8 @@ const keysOf = (area) => [...area.querySelectorAll("[data-key]")].flatMap((butto
 
 const when = ({ target }) => grid.total > 0 && target.matches("body, main, .tile");
 bindKeys([
-  ...ARROWS.flatMap((key) => [{ key, run: () => step(key, false), when }, { key: `Shift+${key}`, run: () => step(key, true), when }]),
+  ..."ArrowLeft ArrowRight ArrowUp ArrowDown PageUp PageDown Home End".split(" ").flatMap((key) => (
+    ["", "Shift+"].map((shift) => ({ key: shift + key, run: () => step(key, shift), when })))),
   { key: "Arrows", label: "move in the grid; with Shift: select" },
   { key: "Enter", label: "open the frame", run: () => view.openIndex(grid.active), when },
   { key: " ", label: "select the frame, or not", run: () => select(grid.active, "toggle"), when },
@@ -194,7 +190,7 @@ onclick = ({ target }) => {
   if (button) COMMANDS[button.dataset.command](button);
 };
 oninput = ({ target: { id, value } }) => {
-  if (id === "sort") setQuery({ ...query, sort: value, descending: value === "suspicion" ? "true" : "", like: "" });
+  if (id === "sort") sortBy(value);
   if (id === "tile-size") resize(value);
 };
 document.onvisibilitychange = poll;
@@ -204,7 +200,7 @@ onunhandledrejection = (event) => {
   notifyError(event.reason);
 };
 onpopstate = () => setQuery(readAddress()[0], false);
-setInterval(poll, POLL_MS);
+setInterval(poll, 4000);
 
 resize(localStorage.tile ?? (innerWidth < 640 ? 104 : 148));
 await load(false);

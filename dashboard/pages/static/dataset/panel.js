@@ -12,8 +12,9 @@ export class Panel {
 
   constructor(onQuery) {
     this.onQuery = onQuery;
-    form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("input", ({ target }) => this.#input(target));
+    form.onsubmit = () => false;
+    form.oninput = ({ target }) => this.#input(target);
+    form.onkeydown = ({ key, target }) => key !== "Escape" || target.type !== "search" || !!target.blur();
   }
 
   show(summary, query) {
@@ -26,6 +27,7 @@ export class Panel {
       if (form[name] !== document.activeElement) form[name].value = [query[name]].flat()[0] ?? "";
     }
     form.suspect.checked = query.suspect;
+    byId("sort").value = query.sort;
     byId("facts").textContent = `${format.plural(frames, "frame")} of ${format.plural(games.length, "game")}. `
       + (checked ? `Checked ${format.time(checked)}.` : "Not checked yet.");
     this.#showGames();

@@ -6,9 +6,11 @@ const FILTER = [...LISTS, ...WORDS.slice(0, 4)];
 
 /** Return the query of the page's address, and the path of the frame that is open there. */
 export function readAddress(values = new URLSearchParams(location.search)) {
-  const query = { sort: "stream" };
+  const query = {};
   for (const name of LISTS) query[name] = values.getAll(name);
-  for (const name of WORDS) query[name] = values.get(name) || (query[name] ?? "");
+  for (const name of WORDS) query[name] = values.get(name) ?? "";
+  if (query.sort !== "likeness") query.like = "";
+  if (!query.like && !/^(time|streamer|suspicion)$/.test(query.sort)) query.sort = "stream";
   return [query, values.get("frame")];
 }
 
