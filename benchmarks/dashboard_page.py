@@ -149,6 +149,7 @@ def _filter(page: DevTools, at: int) -> float:
 
 def _move(page: Page) -> tuple[float, float]:
     """Move frames to another game by keys, undo it; return the milliseconds of both, from the key to the notice."""
+    page.evaluate(_SETTLED, {"top": 0, "start": None})
     page.locator('.tile[aria-posinset="1"]').click()
     page.keyboard.press("g")
     page.get_by_label("Its place").fill(str(_MOVED))

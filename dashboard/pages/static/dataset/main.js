@@ -202,6 +202,6 @@ onunhandledrejection = (event) => {
 onpopstate = () => setQuery(readAddress()[0], false);
 setInterval(poll, 4000);
 
-resize(localStorage.tile ?? (innerWidth < 640 ? 104 : 148));
+resize(localStorage.tile ?? (innerWidth < 640 ? 104 : 180));
 await load(false);
 if (openAtFirst) view.openPath(openAtFirst);
