@@ -7,7 +7,6 @@ DevTools protocol itself: Playwright asks for the network's events, and then the
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import tempfile
 import time
@@ -22,10 +21,9 @@ import psutil
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from tests.dashboard.conftest import BROWSERS
+from tests.dashboard.browser import SWITCHES, find_browser
 
 ALL_TILES = (1440, 4000)  # pixels at which 50 tiles are visible, and load their frames
-_SWITCHES = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 _METRICS = {"Nodes": "nodes", "JSEventListeners": "listeners", "Documents": "documents"}
 _START_S = 30
 # Milliseconds from each change's time to its entry in the log of the wall.
@@ -91,13 +89,15 @@ def sample_page(
 @contextmanager
 def open_page(url: str, size: tuple[int, int]) -> Iterator[tuple[DevTools, psutil.Process]]:
     """Open a page in a Chromium of its own; yield the connection to it, and the browser's process."""
-    executable = next(filter(None, map(shutil.which, BROWSERS)))
+    if not (executable := find_browser()):
+        raise FileNotFoundError("no browser: install chromium")
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         window = f"--window-size={size[0]},{size[1]}"
         command = [
             executable,
-            *_SWITCHES,
+            "--headless=new",
+            *SWITCHES,
             window,
             "--remote-debugging-port=0",
             f"--user-data-dir={folder}",

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import random
-import shutil
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING
 from benchmarks._browser_memory import DevTools, open_page
 from benchmarks._dashboard_dataset import make_dataset
 from config import Settings
+from tests.dashboard.browser import SWITCHES, find_browser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -98,9 +98,8 @@ def _server(folder: Path) -> Iterator[str]:
 def _chromium() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
-    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        yield playwright.chromium.launch(executable_path=find_browser(), args=list(SWITCHES))
 
 
 def _measure(url: str, jumps: int) -> Iterator[tuple[str, list[float]]]:

@@ -51,8 +51,8 @@ _MAX_SHARE = 0.05
 
 
 @dataclass
-class Heard:
-    """What a program heard on the stream of events."""
+class Received:
+    """What a program received on the stream of events."""
 
     delays_ms: list[float] = field(default_factory=list)
     changes: list[dict[str, Any]] = field(default_factory=list)
@@ -98,21 +98,21 @@ def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         variables |= {"DOWNLOAD_PATH": str(folder / "data")}
         with _running(["dashboard.serve", "--port", "0"], variables, stdout=subprocess.PIPE) as server:
             url = _address(server.stdout)
-            heard = _follow(url, list(plan.played))
+            received = _follow(url, list(plan.played))
             time.sleep(_WARM_S)
-            stalled, before = _stall(url), (heard.messages, heard.size)
+            stalled, before = _stall(url), (received.messages, received.size)
             usage = {"watch": _Usage(watching), "server": _Usage(server)}
             samples = _look(url, args)
             cores = {name: one.cores() for name, one in usage.items()}
             seconds = 60 * args.minutes
             return {
                 "cores": {**cores, "share": round(cores["server"] - cores["watch"], 4)},
-                "delay_ms": {"stream": _delays(heard.delays_ms), "page": _delays(_on_page(samples))},
+                "delay_ms": {"stream": _delays(received.delays_ms), "page": _delays(_on_page(samples))},
                 "messages": {
-                    "per_s": round((heard.messages - before[0]) / seconds, 1),
-                    "kb_s": round((heard.size - before[1]) / 1e3 / seconds, 1),
+                    "per_s": round((received.messages - before[0]) / seconds, 1),
+                    "kb_s": round((received.size - before[1]) / 1e3 / seconds, 1),
                 },
-                "switches": _planted.compared(plan, heard.changes),
+                "switches": _planted.compared(plan, received.changes),
                 "page": _page(samples),
                 "stalled": {"cut_off": _is_cut_off(stalled)},
                 "memory_mb": {name: one.memory_mb() for name, one in usage.items()},
@@ -138,16 +138,16 @@ class _Usage:
         return [round(size / 1e6) for size in (self._memory, self._process.memory_info().rss)]
 
 
-def _follow(url: str, sources: list[str]) -> Heard:
+def _follow(url: str, sources: list[str]) -> Received:
     """Put the channels on the wall and follow its events in a thread."""
-    heard = Heard()
+    received = Received()
     with httpx.Client(base_url=url, timeout=60) as api:
         after = api.get(_API).json()["last_event_id"]
         answer = api.post(_API, json={"sources": sources}).raise_for_status().json()
     if answer["refused"]:
         raise RuntimeError(f"refused: {answer['refused'][:3]}")
-    threading.Thread(target=_listen, args=(url, after, heard), daemon=True).start()
-    return heard
+    threading.Thread(target=_receive, args=(url, after, received), daemon=True).start()
+    return received
 
 
 def _address(output: IO[str] | None) -> str:
@@ -156,20 +156,20 @@ def _address(output: IO[str] | None) -> str:
     return output.readline().split()[-1].rstrip("/")
 
 
-def _listen(url: str, after: str, heard: Heard) -> None:
+def _receive(url: str, after: str, received: Received) -> None:
     """Follow the stream of events until the server ends."""
     try:
         with httpx.stream("GET", f"{url}{_API}/events", params={"after": after}, timeout=60) as response:
             for line in response.iter_lines():
-                heard.size += len(line) + 1
+                received.size += len(line) + 1
                 if not line.startswith("data: "):
                     continue
-                heard.messages += 1
+                received.messages += 1
                 event = json.loads(line[6:])["event"]
                 if event and event["event"] == "change":
                     at = datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
-                    heard.delays_ms.append(1e3 * (time.time() - at))
-                    heard.changes.append(event)
+                    received.delays_ms.append(1e3 * (time.time() - at))
+                    received.changes.append(event)
     except httpx.HTTPError:
         return
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from tests.dashboard.browser import SWITCHES, find_browser
 from tests.standin import CLIPS, Standin, World
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _WATCHED_S = 25  # until each tile has a game and a line of confidences
 _PAGES = ("dataset", "live", "surveys", "model", "jobs")
 _README_SIZE = (1280, 720)
 _SIZES = {"1440": (1440, 900), "390": (390, 844)}
-_BROWSER_SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -89,8 +88,7 @@ def running_browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        executable = shutil.which("chromium") or shutil.which("google-chrome")
-        yield playwright.chromium.launch(executable_path=executable, args=list(_BROWSER_SWITCHES))
+        yield playwright.chromium.launch(executable_path=find_browser(), args=list(SWITCHES))
 
 
 def shoot_all(browser: Browser, url: str, images: Path) -> None:

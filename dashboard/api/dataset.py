@@ -145,7 +145,7 @@ def change_frames(services: ServicesDep, request: requests.ChangeRequest) -> Res
     responses=problems(409, 503),
 )
 def undo_change(services: ServicesDep, change_id: _UndoneId) -> Response:
-    """Move the frames of a change back; `last` is the last one that is not undone, of whoever made it.
+    """Move the frames of a change back; `last` is the last one that is not undone, also if another visitor made it.
 
     The response is the change that does so.
     """

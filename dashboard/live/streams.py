@@ -67,11 +67,11 @@ async def serve_socket(socket: WebSocket, log: EventLog, seen: str) -> None:
     await socket.accept()
     async with anyio.create_task_group() as tasks:
 
-        async def until_heard() -> None:
+        async def until_a_message() -> None:
             await socket.receive()
             tasks.cancel_scope.cancel()
 
-        tasks.start_soon(until_heard)
+        tasks.start_soon(until_a_message)
         with suppress(TimeoutError):
             async for messages in new_messages(log, seen):
                 for one in messages:

@@ -102,7 +102,7 @@ def _identity(path: Path) -> tuple[int, ...] | None:
 def _read(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
-            # Whoever may write into DOWNLOAD_PATH could put a key there that they know.
+            # A user who may write into DOWNLOAD_PATH could put a known key there.
             if os.fstat(file.fileno()).st_uid not in (0, os.geteuid(), path.parent.parent.stat().st_uid):
                 raise FolderError(f"{path} belongs to another user; remove it")
             return file.read(1000)

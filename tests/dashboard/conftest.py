@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import socket
 import threading
 import time
@@ -25,16 +24,12 @@ from dashboard.services import Services, open_services
 from data.factories import connect_database
 from data.storage.catalog import Catalog
 from tests.dashboard import datasets
+from tests.dashboard.browser import BROWSERS, SWITCHES, find_browser
 from tests.dashboard.datasets import SmallDataset
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_SWITCHES = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 _START_S = 20
 
 
@@ -131,11 +126,10 @@ def browser() -> Iterator[Browser]:
     Meanwhile this thread has a running event loop, which would break tests of other packages.
     """
     sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not executable:
+    if not (executable := find_browser()):
         pytest.skip(f"no browser: install one of {', '.join(BROWSERS)} (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=list(_SWITCHES))
+        browser = playwright.chromium.launch(executable_path=executable, args=list(SWITCHES))
         yield browser
         browser.close()
 

@@ -170,7 +170,7 @@ def test_frame_when_opened_shows_what_is_known_and_takes_the_keys(
 def test_two_people_when_they_change_the_same_frames_get_one_result(
     new_page: Callable[..., Page], small_dataset: SmallDataset
 ) -> None:
-    """The second one is told that the frames were gone; the pages keep their place, selection and focus."""
+    """A notice tells the second one that the frames were gone; the pages keep their place, selection and focus."""
     one, other = open_dataset(new_page()), open_dataset(new_page())
     for page in (one, other):
         tile(page, 11).click()

@@ -110,7 +110,7 @@ def test_folder_that_others_may_enter_is_closed(tmp_path):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 @pytest.mark.parametrize("name", ["key", "token"])
 def test_secret_of_another_user_is_refused(tmp_path, name):
-    """Whoever put it there knows it; the user to whom the dataset belongs may."""
+    """The one who put it there knows it; the user to whom the dataset belongs may."""
     folder = tmp_path / "dataset" / "dashboard"
     tokens.new_token(folder)
     tokens.signing_key(folder)
@@ -610,7 +610,7 @@ def test_upload_of_a_forms_type_is_refused(client, kind):
 
 
 def test_expensive_operations_come_at_a_bounded_rate(tmp_path):
-    """A flood is told when to try again."""
+    """The answer to a flood says when to try again."""
     client = _client(tmp_path)
     answers = [client.post("/api/v1/jobs/nowhere", json={}) for _ in range(40)]
     assert {answer.status_code for answer in answers[:25]} <= {404, 405}

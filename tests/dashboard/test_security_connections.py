@@ -108,7 +108,7 @@ def test_client_that_reads_nothing_is_cut_off(url):
 
 
 def test_connections_beyond_the_limit_are_closed(url, monkeypatch):
-    """Whoever holds many idle connections cannot open more; when they are gone, all is as before."""
+    """A client that holds many idle connections cannot open more; when they are gone, all is as before."""
     monkeypatch.setattr(protocol, "_MAX_CONNECTIONS", 5)
     monkeypatch.setattr(protocol, "_REQUEST_S", 60)
     with contextlib.ExitStack() as stack:
@@ -135,7 +135,7 @@ def test_operations_beyond_the_limit_are_told_to_try_again(url, monkeypatch):
 
 
 def test_slow_clients_of_what_is_open_to_all_take_no_place(url, monkeypatch):
-    """Whoever begins to sign in, or to read a file, and goes no further locks nobody out."""
+    """A client that begins to sign in, or to read a file, and goes no further locks nobody out."""
     monkeypatch.setitem(middleware._MAX_AT_ONCE, "other", 1)
     monkeypatch.setattr(bodies, "_CHUNK_S", 60)
     monkeypatch.setattr(protocol, "_STALL_S", 60)

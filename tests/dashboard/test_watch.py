@@ -206,7 +206,7 @@ def test_socket_gives_the_events_of_the_stream(api, server):
 
 
 def test_channels_when_removed_leave_and_others_go_on(api, server):
-    """The tile, its picture and its polls are gone, everybody is told, and the other channel gives frames."""
+    """The tile, its picture and its polls are gone, every client learns it, and the other channel gives frames."""
     added = add(api, "bright", "liar")["added"]
     tiles = wait_for(api, lambda all: all["bright"]["frames"] and all["liar"]["frames"])
     before = api.get(API).json()["last_event_id"]
