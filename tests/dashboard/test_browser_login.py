@@ -17,7 +17,7 @@ def settings(settings):
     return settings.model_copy(update={"dashboard_token": SecretStr(TOKEN)})
 
 
-def test_visitor_signs_in_and_out(page, small_dataset, browser_errors):
+def test_visitor_signs_in_and_out(page, server, small_dataset, browser_errors):
     """A page leads to the login and the login back to it; after signing out the page is closed again."""
     browser_errors.allowed.append(r"status of 401")
     page.goto("/jobs?a=1")
@@ -28,7 +28,7 @@ def test_visitor_signs_in_and_out(page, small_dataset, browser_errors):
     page.get_by_role("alert").get_by_text("The token is wrong").wait_for()
     page.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/jobs?a=1")
+    page.wait_for_url(f"{server.url}/jobs?a=1")
     page.get_by_role("heading", level=1).wait_for()
     cookie = next(cookie for cookie in page.context.cookies() if cookie["name"].startswith("twitchcategory-"))
     assert cookie["httpOnly"]
@@ -45,7 +45,7 @@ def test_navigation_fits_a_telephone_when_signed_in(page, server):
     page.goto("/login?next=/surveys")
     page.get_by_label("Token").fill(TOKEN)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/surveys")
+    page.wait_for_url(f"{server.url}/surveys")
     page.get_by_role("heading", level=1).wait_for()
     for width, links in ((390, 6), (360, 6), (320, 5)):
         page.set_viewport_size({"width": width, "height": 844})
