@@ -176,7 +176,13 @@ class Settings(BaseModel):
 
     # --- Recognition ----------------------------------------------------------------------------
     webhook_secret: SecretStr = SecretStr("")
-    """Secret that signs --webhook requests by HMAC-SHA256. Empty: no signature."""
+    """Secret that signs the requests of webhooks by HMAC-SHA256. Empty: no signature."""
+    alerts: SecretStr = SecretStr("")
+    """URLs that a watch sends its alerts to, beside those of --alert; separated by spaces. They may hold secrets."""
+    outbox_path: fields.FilePath = Path("outbox.sqlite")
+    """File of the alerts that are not delivered yet."""
+    audit_path: fields.FilePath = Path("audits")
+    """Folder of the reports of audits."""
     metrics_host: fields.Host = "127.0.0.1"
     """Local address or host name that --metrics listens on; 0.0.0.0: all addresses."""
 

@@ -25,12 +25,14 @@ COMMANDS = {
     "evaluate": ("model.evaluate", "evaluate the model on images whose games are known"),
     "export-model": ("model.export", "convert the model to other formats"),
     "recognize": ("recognition.recognize", "recognise the games that streams, videos and pictures show"),
+    "audit": ("recognition.audit", "find streams that show another game than their streamers declare"),
     "serve": ("dashboard.serve", "serve web pages and an API for the dataset, live streams, jobs and the model"),
 }
 # By extra of pyproject.toml: its libraries that a command imports.
 _EXTRAS = {
     "train": ("tensorflow", "keras", "tf2onnx", "onnx", "h5py", "matplotlib"),
     "serve": ("fastapi", "uvicorn", "websockets"),
+    "alerts": ("apprise", "paho"),
 }
 
 

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from config import Settings
 
 # Options by the mode that they need; the default mode is single.
-_WATCH_ONLY = ("wait", "every", "minutes", "webhook", "metrics")
+_WATCH_ONLY = ("wait", "every", "minutes", "webhook", "alert", "outbox", "metrics")
 _SURVEY_ONLY = ("game", "top_streams", "preview", "parallel")  # any of them selects survey mode
 _SINGLE_ONLY = ("save",)
-_NOT_WITH_WATCH = ("frames", "sure", *_SINGLE_ONLY, *_SURVEY_ONLY)
+_CHAPTERS_ONLY = ("chapters_file", "look_every")
+_NOT_WITH_WATCH = ("frames", "sure", "chapters", *_SINGLE_ONLY, *_SURVEY_ONLY)
+_NOT_WITH_CHAPTERS = ("frames", "sure", "csv", "parquet", "category", *_SINGLE_ONLY, *_SURVEY_ONLY)
 _FILES = ("csv", "parquet")  # files that any mode writes
 _STDOUT = "-"
 
@@ -47,6 +49,8 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     with signals_deferred(), startup.collection_paused():
         if args.watch:
             from recognition.modes.watch import run
+        elif args.chapters:
+            from recognition.modes.chapters import run
         elif _first_given(args, _SURVEY_ONLY):
             from recognition.modes.survey import run
         else:
@@ -75,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--from", dest="sources_file", type=_text, metavar="FILE", help="read more sources from FILE, one per line")
     _add_recognition(parser.add_argument_group("recognition").add_argument)
     _add_watch(parser.add_argument_group("watching, needs --watch").add_argument)
+    _add_chapters(parser.add_argument_group("chapters of recordings, needs --chapters").add_argument)
     _add_survey(parser.add_argument_group("surveys of many streams, not with --watch").add_argument)
     return parser
 
@@ -107,7 +112,27 @@ def _add_watch(add: Callable[..., Any]) -> None:
     add("--every", type=_EVERY, metavar="S", help="classify a frame every S seconds (default: of each segment)")
     add("--minutes", type=_MINUTES, metavar="M", help="stop after M minutes (default: never)")
     add("--webhook", type=_text, metavar="URL", help="POST each change to URL as JSON")
+    add(
+        "--alert",
+        action="append",
+        type=_text,
+        metavar="URL",
+        help="send alerts to URL: discord://, slack://, tgram://, ntfy://, mqtt://, https:// and others; repeatable",
+    )
+    add("--outbox", type=_text, metavar="FILE", help="keep alerts in FILE until they are delivered (OUTBOX_PATH)")
     add("--metrics", type=_PORT, metavar="PORT", help="serve Prometheus metrics at PORT; 0: a free port")
+
+
+def _add_chapters(add: Callable[..., Any]) -> None:
+    add("--chapters", action="store_true", default=None, help="print when which game is played in a recording")
+    add(
+        "--chapters-file",
+        action="append",
+        type=_text,
+        metavar="FILE",
+        help="also write the chapters to FILE; its suffix chooses the form: .ffmetadata, .vtt, .txt (YouTube), .json",
+    )
+    add("--look-every", type=_EVERY, metavar="S", help="first look at a frame every S seconds (default: 30)")
 
 
 def _add_survey(add: Callable[..., Any]) -> None:
@@ -123,17 +148,27 @@ def _add_survey(add: Callable[..., Any]) -> None:
 
 def _usage_error(args: argparse.Namespace) -> str:
     """Return what is wrong with the combination of options, "" if nothing is."""
-    if not args.watch and (watch := _first_given(args, _WATCH_ONLY)):
-        return f"{watch} needs --watch"
-    if args.watch and (other := _first_given(args, _NOT_WITH_WATCH)):
-        return f"{other} cannot be used with --watch"
-    if (survey := _first_given(args, _SURVEY_ONLY)) and (single := _first_given(args, _SINGLE_ONLY)):
-        return f"{single} cannot be used with {survey}"
+    if error := _mode_error(args):
+        return error
     if args.sure is not None and args.frames is None:
         return "--sure needs --frames"
     if not (args.source or args.sources_file or args.game or args.top_streams):
         return "the following arguments are required: source"
     return _file_error(args)
+
+
+def _mode_error(args: argparse.Namespace) -> str:
+    """Return which option does not fit the mode, "" if all do."""
+    for mode, own, others in (
+        ("watch", _WATCH_ONLY, _NOT_WITH_WATCH),
+        ("chapters", _CHAPTERS_ONLY, _NOT_WITH_CHAPTERS),
+    ):
+        is_chosen = bool(getattr(args, mode))
+        if name := _first_given(args, others if is_chosen else own):
+            return f"{name} cannot be used with --{mode}" if is_chosen else f"{name} needs --{mode}"
+    if (survey := _first_given(args, _SURVEY_ONLY)) and (single := _first_given(args, _SINGLE_ONLY)):
+        return f"{single} cannot be used with {survey}"
+    return ""
 
 
 def _file_error(args: argparse.Namespace) -> str:

@@ -24,6 +24,7 @@ COMMANDS = [
     "model.export",
     "model.check",
     "recognition.recognize",
+    "recognition.audit",
     "dashboard.serve",
 ]
 
@@ -98,6 +99,11 @@ ALLOWED: dict[str, set[str]] = {
     "recognition.recognize": {"config", "data.cli", "recognition.modes", "recognition.engine.signals"},
     "recognition.modes": {"config", "data.cli", "recognition.recognizer", "recognition.outputs"}
     | {"recognition.sources", "recognition.events", "recognition.decision", "recognition.categories"},
+    "recognition.audit": {"config", "data.cli", "recognition.auditing", "recognition.engine.signals"},
+    "recognition.auditing": {"config", "data.cli", "data.factories", "data.storage", "data.twitch", "data.http"}
+    | {f"recognition.{room}" for room in ("recognizer", "reports", "sources", "events", "decision", "modes")}
+    | {"model.evaluation.game_metrics", "model.inference"},
+    "recognition.reports": {"data.storage.pseudonyms", "model.evaluation.game_metrics", "recognition.decision"},
     "recognition.recognizer": {"config", "data.factories", "data.http", "data.capture", "data.twitch", "data.video"}
     | {"recognition.engine", "recognition.decision", "recognition.events"}
     | {"recognition.sources", "recognition.categories", "recognition.model_loading"},
@@ -148,9 +154,12 @@ OWNERS = {
     "keras": {"model.training", "model.networks", "model.artifacts"},
     "onnxruntime": {"model.inference", "model.artifacts"},
     "matplotlib": {"model.reports.plots"},
-    "jinja2": {"model.reports.rendering", "dashboard.pages"},
-    "arro3": {"recognition.outputs", "data.exchange"},
+    "jinja2": {"model.reports.rendering", "recognition.reports", "dashboard.pages"},
+    "arro3": {"recognition.outputs", "recognition.reports", "data.exchange"},
     "fsspec": {"data.exchange"},
+    "apprise": {"recognition.outputs.targets"},
+    "paho": {"recognition.outputs.targets"},
+    "sqlite3": {"recognition.outputs.outbox"},
     "prometheus_client": {"recognition.outputs", "dashboard.api.metrics"},
     "fastapi": {"dashboard"},
     "starlette": {"dashboard"},
