@@ -1,0 +1,112 @@
+"""Outcomes: what an audit found out about one stream, and the categories whose answers are reliable enough to count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from data.entities import Game
+
+if TYPE_CHECKING:
+    from model.evaluation.game_metrics import GameMetrics
+    from recognition.decision.verdict import Verdict
+
+DEFAULT_MIN_PRECISION = 0.9
+
+
+class Outcome(str, Enum):
+    """The category that a streamer declares, compared with the picture."""
+
+    MATCH = "match"
+    OTHER_GAME = "other game"  # another game of the model: the only outcome that is a mismatch
+    NO_GAME = "no game"  # a menu, an intermission, somebody who talks, a desktop
+    UNKNOWN = "unknown"  # a game that the model does not know, or an answer that is not reliable
+    NOT_CONFIRMED = "not confirmed"  # another game at the first look only; counts as unknown
+    FAILED = "failed"  # no frame; in no denominator
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedStream:
+    """One stream of an audit.
+
+    category: what the streamer declares; None: nothing.
+    viewers: at the time of the listing.
+    stratum: name of the stream's stratum; "" without sampling.
+    weight: live streams of the stratum for each one that was looked at, at least 1; 1 without sampling.
+    shown: the game in the picture, the closest one of an unknown picture; None without a verdict.
+    screen: the kind of screen of a stream that shows no game, else "".
+    confidence: of `shown`, 0 to 1.
+    frames: classified, over all looks.
+    looks: 1 or 2.
+    reason: why a look failed, one line; may be empty.
+    jpeg: the frame that speaks most for `shown`; b"" if none was kept.
+    """
+
+    login: str
+    category: Game | None
+    viewers: int
+    language: str
+    stratum: str
+    weight: float
+    outcome: Outcome
+    shown: Game | None
+    screen: str
+    confidence: float
+    frames: int
+    looks: int
+    at: datetime
+    reason: str = ""
+    jpeg: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The model's reliability by class, and the bound from which on a class counts.
+
+    games: metrics of the model's classes on validation streams, by game id; empty for a model without such metrics.
+    min_precision: least precision by stream of a class that counts, 0 to 1.
+    """
+
+    games: Mapping[int, GameMetrics]
+    min_precision: float = DEFAULT_MIN_PRECISION
+
+    def metrics(self, category: Game | None) -> GameMetrics | None:
+        """Return the metrics of the class that is this category; None without such a class."""
+        if category is None:
+            return None
+        found = self.games.get(category.id)  # of an own id only the name counts
+        if found and found.game.is_same(category):
+            return found
+        return next((metrics for metrics in self.games.values() if metrics.game.is_same(category)), None)
+
+    def judges(self, category: Game | None) -> bool:
+        """Return whether the category is a class of the model whose precision reaches the bound."""
+        return self.why_not(category) == ""
+
+    def why_not(self, category: Game | None) -> str:
+        """Return why streams of this category are not judged; "" if they are."""
+        if category is None:
+            return "no category"
+        metrics = self.metrics(category)
+        if metrics is None:
+            return "not a game of the model"
+        if metrics.precision is None:
+            return "precision not measured"
+        return "" if metrics.precision >= self.min_precision else "precision too low"
+
+
+def outcome_of(verdict: Verdict, category: Game | None, judged: Judgement) -> Outcome:
+    """Return what one look at a stream says; a mismatch counts only if a second look says the same.
+
+    Only streams whose category `judged` judges count in a report: without a category, a known game is UNKNOWN.
+    """
+    if not verdict.known:
+        return Outcome.NO_GAME if verdict.screen else Outcome.UNKNOWN
+    if category is None:
+        return Outcome.UNKNOWN
+    if verdict.game.is_same(category):
+        return Outcome.MATCH
+    return Outcome.OTHER_GAME if judged.judges(verdict.game) else Outcome.UNKNOWN
