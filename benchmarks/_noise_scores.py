@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._noise_plan import CLEAN, COPY, INTERMISSION, MENU, RELABELLED, Planting
-from model.cleaning import linear_head
+from model.inference import linear_head
 from model.cleaning.findings import DUPLICATE, OTHER_GAME, CheckResult
 from model.cleaning.space import fit_whitening, group_means
 from model.cleaning.streams import Judges, Streams

@@ -47,6 +47,7 @@ class VerdictReached:
     category: the category that the streamer has set; None if it was not requested or is not known.
     stopped_early: whether the verdict was certain before all requested frames had come.
     from_preview: whether only the channel's preview image was classified.
+    jpeg: the frame that speaks most for the verdict's game, as JPEG, img_size x img_size pixels; not in the JSON.
     """
 
     source: str
@@ -55,6 +56,7 @@ class VerdictReached:
     category: Game | None = None
     stopped_early: bool = False
     from_preview: bool = False
+    jpeg: bytes = field(default=b"", repr=False)
 
     @property
     def mismatch(self) -> bool | None:
@@ -72,6 +74,7 @@ class GameChanged:
     number: number of the frame that decided the change.
     confidence: mean probability of the new answer, 0 to 1.
     category: the category that the streamer has set; None if it was not requested or is not known.
+    jpeg: the frame that decided, as JPEG, img_size x img_size pixels; not in the JSON.
     """
 
     source: str
@@ -82,6 +85,7 @@ class GameChanged:
     number: int
     confidence: float
     category: Game | None = None
+    jpeg: bytes = field(default=b"", repr=False)
 
     @property
     def mismatch(self) -> bool | None:
@@ -139,6 +143,7 @@ def _as_json(event: Event) -> dict[str, Any]:
             "score": round(max(0.0, verdict.score if verdict.known else verdict.unknown_score), _DIGITS),
             "frames": verdict.frames,
             "unknown_frames": verdict.unknown_frames,
+            "screen": verdict.screen or None,
             "early": event.stopped_early,
             "preview": event.from_preview,
             "category": _game(event.category),

@@ -24,7 +24,7 @@ from dashboard.models.schemas import (
 from data.errors import ModelError
 from data.readers import read_regular_file
 from model.evaluation.metrics import MAX_ERRORS
-from model.reports.rendering import METRICS
+from model.inference.location import METRICS
 
 _MAX_BYTES = 32 << 20  # the confusion matrix of 2,000 games has 10 MB
 _MAX_PAIRS, _MAX_NAME = 20, 200

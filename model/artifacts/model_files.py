@@ -27,11 +27,11 @@ from data.text import printable_line
 from model.inference.calibration import Calibration
 from model.inference.classes import CLASSES_FILE, write_classes
 from model.inference.classifier import CLASSES_KEY, INT8_FILE, ONNX_FILE, OUTPUTS, Classifier
+from model.inference.location import RESULTS_FOLDER
 from model.networks import hdf5_files, network
 
 H5_FILE = "model.h5"
 MODEL_CARD = "model_card.md"
-RESULTS_FOLDER = "results"
 MODEL_FILES = (H5_FILE, ONNX_FILE, CLASSES_FILE)
 EXPORTED_FILES = (INT8_FILE, "model.tflite")  # written by model.export
 _PLOTS = ("curves.png", "confusion.png")

@@ -23,8 +23,8 @@ import numpy as np
 
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
-from model.cleaning import linear_head
 from model.cleaning.findings import DUPLICATE, CheckResult
+from model.inference import linear_head
 
 # Folds: each leaves out streamers whom the second check lacks. With three streams a game, 5 folds hide the gain and 20
 # hardly do; in a large dataset each game keeps its streams, and 20 checks take long.

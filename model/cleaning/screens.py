@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.cleaning import linear_head
 from model.cleaning.findings import GAMEPLAY, OTHER_GAME
 from model.cleaning.space import group_means, unit_rows
 from model.cleaning.streams import Streams
+from model.inference import linear_head
 
 # Limits of closeness: fractions of the usual closeness of the dataset, which is the median of all frames. Chosen on
 # planted menus and intermissions in 44 streams of 14 free games, seeds below 100.

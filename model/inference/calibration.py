@@ -18,6 +18,7 @@ import numpy as np
 from data.errors import ModelError
 from model.inference.feature_similarity import FeatureSimilarity
 from model.inference.probabilities import softmax
+from model.inference.screens import ScreenHead
 
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
 _BISECTIONS = 40  # log(20 / 0.05) / 2**40 is below 1e-11
@@ -30,6 +31,7 @@ LOGIT_SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 FEATURE_SIMILARITY = "feature_similarity"
 _STREAM_THRESHOLD = "unknown_stream_threshold"  # metadata key
+_SCREENS = "screens"  # metadata key
 _STORED_SIMILARITY = "likeness"  # the metadata key of its arrays, and the score's name in older models
 
 
@@ -40,16 +42,18 @@ class ScoredLogits:
     logits: np.ndarray  # divided by the temperature, float64 (n, classes)
     scores: np.ndarray  # high for known games, float64 (n,)
     known: np.ndarray  # whether the score reaches the threshold, bool (n,)
+    screens: np.ndarray | None = None  # margins of SCREEN_KINDS over gameplay, float64 (n, kinds); None: no such head
 
     @classmethod
     def joined(cls, parts: Sequence[ScoredLogits]) -> ScoredLogits:
         """Concatenate predictions, at least one."""
-        fields = "logits", "scores", "known"
+        fields = ["logits", "scores", "known", *([] if any(part.screens is None for part in parts) else ["screens"])]
         return cls(*(np.concatenate([getattr(part, field) for part in parts]) for field in fields))
 
-    def take(self, rows: Sequence[int] | np.ndarray) -> ScoredLogits:
+    def take(self, rows: Sequence[int] | np.ndarray | slice) -> ScoredLogits:
         """Return the predictions of the frames at these rows."""
-        return ScoredLogits(self.logits[rows], self.scores[rows], self.known[rows])
+        screens = None if self.screens is None else self.screens[rows]
+        return ScoredLogits(self.logits[rows], self.scores[rows], self.known[rows], screens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,13 @@ class Calibration:
     similarity: FeatureSimilarity | None = None  # needed by FEATURE_SIMILARITY only
     # Streams of a lower `stream_confidence` are unknown, 0 to 1. None, as in older models: if most frames are unknown.
     stream_threshold: float | None = None
+    screens: ScreenHead | None = None  # None in older models, and in models without training frames
+
+    @property
+    def feature_widths(self) -> set[int]:
+        """Return the numbers of features that its parts expect; a valid calibration has one, or none."""
+        widths = [self.similarity.means.shape[1]] if self.similarity else []
+        return {*widths, *([len(self.screens.weights)] if self.screens else [])}
 
     def scale(self, logits: np.ndarray) -> np.ndarray:
         """Return `logits` (n, classes) over the temperature, float64; their softmax is the printed confidence."""
@@ -72,7 +83,8 @@ class Calibration:
         """Score frames by the network's two outputs: `logits` (n, classes) and `features` (n, d)."""
         scaled = self.scale(logits)
         scores = self.similarity.scores(features) if self.similarity else LOGIT_SCORES[self.score_name](scaled)
-        return ScoredLogits(scaled, scores, scores >= self.threshold)
+        screens = self.screens.margins(features) if self.screens else None
+        return ScoredLogits(scaled, scores, scores >= self.threshold, screens)
 
     def knows_stream(self, scored: ScoredLogits) -> bool:
         """Return whether the frames of one stream, at least one, show a known game, as recognition decides."""
@@ -94,6 +106,8 @@ class Calibration:
             metadata[_STREAM_THRESHOLD] = repr(self.stream_threshold)
         if self.similarity:
             metadata[_STORED_SIMILARITY] = self.similarity.to_text()
+        if self.screens:
+            metadata[_SCREENS] = self.screens.to_text()
         return metadata
 
     @classmethod
@@ -112,6 +126,7 @@ class Calibration:
                 unknown_fraction=float(metadata.get("unknown_share", default.unknown_fraction)),
                 similarity=FeatureSimilarity.from_text(stored) if stored is not None else None,
                 stream_threshold=float(metadata[_STREAM_THRESHOLD]) if _STREAM_THRESHOLD in metadata else None,
+                screens=ScreenHead.from_text(metadata[_SCREENS]) if _SCREENS in metadata else None,
             )
         except ValueError as error:
             raise ModelError(f"The model's calibration cannot be read: {error}. Train the model again.") from error

@@ -66,9 +66,10 @@ class Classifier:
         session, metadata = _open_session(onnx, path, threads or available_cores())
         calibration = Calibration.from_metadata(metadata)
         # The width of the logits and, where the calibration needs them, of the features.
-        expected = [len(classes), *([calibration.similarity.means.shape[1]] if calibration.similarity else [])]
-        widths = [output.shape[1] for output in session.get_outputs()[: len(expected)]]
-        if metadata.get(CLASSES_KEY) != ",".join(str(game.id) for game in classes) or widths != expected:
+        needed = calibration.feature_widths
+        widths = [output.shape[1] for output in session.get_outputs()]
+        fits = widths[:1] == [len(classes)] and needed <= set(widths[1:2]) and len(needed) < 2
+        if metadata.get(CLASSES_KEY) != ",".join(str(game.id) for game in classes) or not fits:
             raise ModelError(
                 f"{path} and {CLASSES_FILE} do not match. A save may have been interrupted. {_TRAIN_AGAIN}"
             )

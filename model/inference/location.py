@@ -7,6 +7,7 @@ from pathlib import Path
 from model.inference.classes import CLASSES_FILE
 from model.inference.classifier import ONNX_FILE
 
+RESULTS_FOLDER, METRICS = "results", "metrics.json"  # the training's metrics: a file in a folder of MODEL_PATH
 _FILES = ("model.h5", ONNX_FILE, CLASSES_FILE)
 SHIPPED = Path(__file__).resolve().parents[1]  # this package, `model`: also the name of MODEL_PATH's default
 

@@ -12,6 +12,7 @@ from data.video.images import encode_jpeg
 from model.datasets import image_files
 from model.evaluation.folder_evaluation import FolderEvaluation
 from model.evaluation.metrics import MAX_ERRORS
+from model.inference.location import METRICS
 from model.reports import rendering
 from model.reports.rendering import percent
 
@@ -42,7 +43,7 @@ def write(
         pngs={name: base64.b64encode(png).decode() for name, png in pngs.items()},
     )
     (folder / REPORT).write_text(page, encoding="utf-8")
-    return [REPORT, rendering.METRICS, *(f"{name}.png" for name in pngs)]
+    return [REPORT, METRICS, *(f"{name}.png" for name in pngs)]
 
 
 def _write_worst(folder: Path, evaluation: FolderEvaluation) -> None:

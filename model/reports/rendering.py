@@ -9,7 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-METRICS = "metrics.json"
+from model.inference.location import METRICS
+
 WORST = "worst-{}.jpg"  # by number from 1: the frames of `worst` in metrics.json
 
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.entities import Game
+from model.inference.calibration import ScoredLogits
 from model.inference.probabilities import softmax
+from model.inference.screens import SCREEN_KINDS
 from recognition.decision.early_stopping import probability_of_change
 
 _MAX_PREDICTIONS = 100  # a stream is watched for hours: older predictions are only counted
@@ -63,6 +65,8 @@ class Verdict:
     is_confident: whether the confidence reaches the stream threshold and `min_confidence`.
     dropped, dropped_unknown: frames before `predictions`, and the unknown ones among them.
     by_majority: whether the stream is also unknown if most frames are: the rule of models without a stream threshold.
+    screen: the kind of screen, one of SCREEN_KINDS, that the stream shows instead of gameplay by the mean margin of all
+        frames; "" for gameplay, and if the model has no screen head.
     """
 
     game: Game
@@ -74,6 +78,7 @@ class Verdict:
     dropped: int = 0
     dropped_unknown: int = 0
     by_majority: bool = True
+    screen: str = ""
 
     @property
     def frames(self) -> int:
@@ -133,14 +138,16 @@ class VerdictAccumulator:
         self._classes = tuple(classes)
         self._top = top
         self._sum = np.zeros(len(self._classes))  # (classes,)
+        self._screens = np.zeros(len(SCREEN_KINDS))  # sums of the margins, (kinds,)
         self._dropped = self._dropped_unknown = 0
         self._predictions: deque[Prediction] = deque()
 
-    def add_frame(self, logits: np.ndarray, known: bool = True) -> Prediction:
+    def add_frame(self, logits: np.ndarray, known: bool = True, screens: np.ndarray | None = None) -> Prediction:
         """Add a frame and return its prediction.
 
         logits: float (classes,), divided by the temperature.
         known: whether the frame is in distribution.
+        screens: margins of SCREEN_KINDS over gameplay, float (kinds,); None: the model has no screen head.
         Raises ValueError for another shape.
         """
         if logits.shape != self._sum.shape:
@@ -150,16 +157,28 @@ class VerdictAccumulator:
         best = ranking[0]
         prediction = Prediction(best.game, best.confidence, known and best.confidence >= self._min_confidence, ranking)
         self._sum += probabilities
+        if screens is not None:
+            self._screens += screens
         self._predictions.append(prediction)
         if len(self._predictions) > _MAX_PREDICTIONS:
             self._dropped_unknown += not self._predictions.popleft().known
             self._dropped += 1
         return prediction
 
+    def add_scored(self, scored: ScoredLogits) -> Prediction:
+        """Add the first frame of `scored`, as the classifier returns it; return its prediction."""
+        screens = None if scored.screens is None else scored.screens[0]
+        return self.add_frame(scored.logits[0], bool(scored.known[0]), screens)
+
     @property
     def is_empty(self) -> bool:
         """Return whether no frame was added."""
         return not self._predictions
+
+    @property
+    def leader(self) -> Game:
+        """Return the game with the largest sum so far."""
+        return self._classes[int(self._sum.argmax())]
 
     def verdict(self) -> Verdict:
         """Return the verdict of the frames so far. Raises ValueError before the first frame."""
@@ -170,8 +189,9 @@ class VerdictAccumulator:
         best, score = ranking[0], float(self._sum.max())
         is_confident = best.confidence >= self._min_stream_confidence
         dropped = self._dropped, self._dropped_unknown
+        screen = SCREEN_KINDS[int(self._screens.argmax())] if self._screens.max() > 0 else ""
         return Verdict(
-            best.game, score, best.confidence, predictions, ranking, is_confident, *dropped, self._by_majority
+            best.game, score, best.confidence, predictions, ranking, is_confident, *dropped, self._by_majority, screen
         )
 
     def probability_of_change(self, total: int) -> float:

@@ -120,8 +120,7 @@ class Batcher:
                     request.result.set_exception(error)
                 continue
             for index, request in enumerate(batch):
-                row = slice(index, index + 1)  # keeps the batch dimension
-                request.result.set_result(ScoredLogits(scored.logits[row], scored.scores[row], scored.known[row]))
+                request.result.set_result(scored.take(slice(index, index + 1)))  # a slice keeps the batch dimension
 
     def _next_batch(self) -> list[_Request]:
         """Wait for the first request and take those that are pending, in order; empty after `close`."""

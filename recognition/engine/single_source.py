@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 from data.entities import Frame
 from data.errors import StreamError, UndecodableVideo, translate_unexpected
 from recognition.decision.verdict import VerdictAccumulator
+from recognition.engine.best_frame import BestFrame
 from recognition.engine.signals import signals_deferred
 from recognition.events import FrameClassified, VerdictReached, now
 
@@ -45,7 +46,7 @@ def classify_source(
     certainty: below 1, stop when the verdict of all `max_frames` frames will be the same with this probability.
     Raises what `load_classifier` raises, and a StreamError before the first frame. A later one ends the frames.
     """
-    stopped_early = False
+    stopped_early, best = False, BestFrame()
     with ExitStack() as stack:
         with signals_deferred():  # numpy and ONNX Runtime start threads, which must not take signals
             fetched = stack.enter_context(prefetch(frames))
@@ -56,7 +57,8 @@ def classify_source(
         for frame in _until_error(source, fetched):
             with translate_unexpected(source):
                 scored = classifier.predict(decode_jpeg(frame.jpeg)[None])  # (1, H, W, 3)
-                prediction = accumulator.add_frame(scored.logits[0], bool(scored.known[0]))
+                prediction = accumulator.add_scored(scored)
+            best.add(frame.jpeg, prediction, accumulator.leader)
             yield FrameClassified(source, now(), frame.number, prediction, frame.jpeg)
             if certainty < 1 and frame.number < max_frames:
                 stopped_early = accumulator.probability_of_change(max_frames) <= 1 - certainty
@@ -64,7 +66,7 @@ def classify_source(
                     break
         if accumulator.is_empty:
             raise UndecodableVideo(f"{source}: no picture could be decoded")
-        yield VerdictReached(source, now(), accumulator.verdict(), stopped_early=stopped_early)
+        yield VerdictReached(source, now(), accumulator.verdict(), stopped_early=stopped_early, jpeg=best.jpeg)
 
 
 def _until_error(source: str, frames: Iterable[Frame]) -> Iterator[Frame]:

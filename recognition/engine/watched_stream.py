@@ -39,6 +39,7 @@ from model.inference.probabilities import softmax
 from recognition.decision.change_detector import ChangeDetector
 from recognition.decision.verdict import VerdictAccumulator
 from recognition.engine.batching import ImageClassifier
+from recognition.engine.best_frame import BestFrame
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, now
 
 _INITIAL_FRAMES = 4  # of the live window: one more than the change detector needs for its first answer
@@ -115,7 +116,7 @@ class WatchedStream:
     def _reset(self) -> None:
         """Forget the frames of the previous stream."""
         self._accumulator, self._detector = self._new_accumulator(), ChangeDetector(self._classifier.classes)
-        self._has_frames = False
+        self._best, self._has_frames = BestFrame(), False
 
     def _poll_follower(self, follower: Follower, emit: Emit, stop: threading.Event) -> None:
         # The frames of the first poll are of any age: their lag says nothing about this program.
@@ -142,7 +143,8 @@ class WatchedStream:
         """
         scored = self._classifier.predict(decode_jpeg(frame.jpeg)[None])  # (1, H, W, 3)
         logits = scored.logits[0]  # (classes,)
-        prediction = self._accumulator.add_frame(logits, bool(scored.known[0]))
+        prediction = self._accumulator.add_scored(scored)
+        self._best.add(frame.jpeg, prediction, self._accumulator.leader)
         self._number, self._has_frames, self._reported_reason, self._backoff = self._number + 1, True, "", None
         lag_s = None if created_at is None else max(0.0, time.time() - created_at)
         missed, self._reported_missed = missed - self._reported_missed, missed
@@ -150,8 +152,9 @@ class WatchedStream:
         before = self._detector.game
         # A frame of one colour says nothing about the game, however confident the model is.
         if self._detector.add_frame(softmax(logits), prediction.known and not is_flat(frame.jpeg)):
-            game, confidence = self._detector.game, self._detector.confidence
-            emit(GameChanged(self.source, now(), before, game, game is not None, self._number, confidence))
+            game, number, confidence = self._detector.game, self._number, self._detector.confidence
+            known = game is not None
+            emit(GameChanged(self.source, now(), before, game, known, number, confidence, jpeg=frame.jpeg))
 
     def _on_error(self, error: StreamError, emit: Emit) -> float:
         """End the source, or try again where that may help; return the pause before the next poll."""
@@ -188,7 +191,7 @@ class WatchedStream:
         """Emit the stream's verdict and forget its frames; return whether there were any."""
         has_frames = self._has_frames
         if has_frames:
-            emit(VerdictReached(self.source, now(), self._accumulator.verdict()))
+            emit(VerdictReached(self.source, now(), self._accumulator.verdict(), jpeg=self._best.jpeg))
             self._reset()
         return has_frames
 

@@ -9,9 +9,9 @@ import pytest
 
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError
-from model.cleaning import linear_head
 from model.cleaning.effect import Effect, cleaning_effect
 from model.cleaning.findings import DUPLICATE, OTHER_GAME, CheckResult, FrameFinding
+from model.inference import linear_head
 
 GAMES = [Game(7, "Chess"), Game(8, "Go"), Game(9, "Shogi")]
 CLEAN, WRONG, FRAMES = 6, 3, 5  # streamers of a game, those with the next game's label, frames of each
