@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks._noise_plan import CLEAN, COPY, INTERMISSION, MENU, RELABELLED, Planting
-from model.inference import linear_head
 from model.cleaning.findings import DUPLICATE, OTHER_GAME, CheckResult
 from model.cleaning.space import fit_whitening, group_means
 from model.cleaning.streams import Judges, Streams
+from model.inference import linear_head
 
 _FOLDS = 5
 Counts = tuple[int, int, int]
