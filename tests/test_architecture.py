@@ -111,6 +111,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"data.capture", "data.filters", "data.video", "data.twitch", "model.inference"},
     "recognition.outputs": {"recognition.events", "recognition.decision", "data.video", "data.http"},
     "recognition.outputs.factory": {"config", "data.http", "recognition.outputs"},
+    "recognition.outputs.targets": {"recognition.outputs", "recognition.sources", "data.http", "config"},
     "recognition.decision": {"model.inference"},
     "recognition.events": {"recognition.decision"},
     "recognition.categories": {"data.twitch", "recognition.sources", "recognition.events"},
