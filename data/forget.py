@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from data.storage.frame_folder import FrameFolder
 
 _EPILOG = """\
-The command removes frames, also those in the trash, lines of manifests, rows, moves in journals, features, and findings
-of the last check. It keeps a hash of the login in frames/forgotten.txt, from which nobody can compute the login without
-the secret in frames/.key. Downloads, imports and dbSync compare logins with these hashes, and leave out the streamer,
-also under the pseudonym in exports of this dataset. --allow removes the hash; it does not restore frames.
+The command removes frames, also those in the trash, lines of manifests, rows, moves in journals, features, findings of
+the last check, and streams of audits. It keeps a hash of the login in frames/forgotten.txt, from which nobody can
+compute the login without the secret in frames/.key. Downloads, imports, audits and dbSync compare logins with these
+hashes, and leave out the streamer, also under the pseudonym in exports of this dataset. --allow removes the hash; it
+does not restore frames.
 
 The command cannot reach:
-- Exports, pages of checks, models and backups made before. The command prints the pseudonym that exports have.
+- Exports, pages of checks, reports of audits, models and backups made before. The command prints the pseudonym that
+  exports have.
 - Titles of other streams that mention the streamer.
 - PostgreSQL keeps deleted bytes in its files for a while. VACUUM leaves them there; VACUUM FULL cleans the tables, but
   not the write-ahead log. To be sure with the embedded server: delete DOWNLOAD_PATH/postgres when no command runs, then
@@ -65,7 +67,8 @@ def _login(text: str) -> str:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store, open_existing_catalog
-    from data.storage.erasure import Eraser
+    from data.storage.audits import AuditStore
+    from data.storage.erasure import Erased, Eraser
 
     store = make_frame_store(settings)
     logins = tuple(dict.fromkeys(args.logins))
@@ -75,7 +78,9 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
             names = _names(store.root, logins)
-            print(f"Would remove {Eraser(store, catalog).find(lambda frame: frame.login in names).counts()}.")
+            found = Eraser(store, catalog).find(lambda frame: frame.login in names).counts()
+            found += Erased(audited=AuditStore(catalog.transactions).count(names) if catalog else 0)
+            print(f"Would remove {found}.")
             return 0
         print(f"Removed {forget(store, catalog, logins)}.")
     print("\n".join(_promises(store.root, logins)))
@@ -84,6 +89,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
 def forget(store: FrameFolder, catalog: Catalog | None, logins: Sequence[str]) -> Erased:
     """Remove the logins from the dataset for good; return what was removed. Raises FolderError, CatalogUnavailable."""
+    from data.storage.audits import AuditStore
     from data.storage.erasure import Erased, Eraser
     from data.storage.pseudonyms import Forgotten
 
@@ -102,6 +108,7 @@ def forget(store: FrameFolder, catalog: Catalog | None, logins: Sequence[str]) -
         total += found
     if catalog:
         catalog.remove_original_rows(names)
+        total += Erased(audited=AuditStore(catalog.transactions).remove(names))
     store.remove_stale_files(store.scan())
     eraser.check_readable()
     return total

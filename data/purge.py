@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 _UNIT_S = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _EPILOG = """\
 The command also removes the frames' rows, lines of manifests, features, findings of the last check, and moves in
-journals. Games stay, also those without a frame left. A frame whose time is in the future stays.
+journals; and of audits the streams that were last looked at before. Games stay, also those without a frame left. A
+frame whose time is in the future stays.
 """
 
 
@@ -54,13 +55,16 @@ def _age_s(text: str) -> float:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store, open_existing_catalog
+    from data.storage.audits import AuditStore
+    from data.storage.erasure import Erased
 
     store = make_frame_store(settings)
     before = time.time() - args.older_than
     with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
             found = find_older(store, catalog, before)
-            removed = found.counts()
+            old = AuditStore(catalog.transactions).count_older(before) if catalog else 0
+            removed = found.counts() + Erased(audited=old)
         else:
             found, removed = purge(store, catalog, before)
     verb = "Would remove" if args.dry_run else "Removed"
@@ -98,13 +102,16 @@ def purge(store: FrameFolder, catalog: Catalog | None, before: float) -> tuple[D
 
     Raises FolderError, CatalogUnavailable.
     """
-    from data.storage.erasure import Eraser
+    from data.storage.audits import AuditStore
+    from data.storage.erasure import Erased, Eraser
 
     eraser = Eraser(store, catalog)
     with eraser.locked():
         found = find_older(store, catalog, before)
         gone = {*found.frames, *found.rows.values()}
         removed = eraser.erase(found, gone.__contains__, _is_useless(store.root, before))
+    if catalog:
+        removed += Erased(audited=AuditStore(catalog.transactions).remove_older(before))
     eraser.check_readable()
     return found, removed
 

@@ -1,33 +1,25 @@
 """Repository of games and frames: the catalog's rows in PostgreSQL. One call is one transaction.
 
-When the connection is lost, as at a restart of the server, the call waits for the server and repeats its transaction.
-The lost response may have been that of a successful commit; therefore every call is idempotent.
+When the connection is lost, as at a restart of the server, the call waits for the server and repeats its transaction
+(data.storage.transactions); therefore every call is idempotent.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import sqlalchemy as sa
 
-from data.backoff import Backoff
 from data.entities import Game, StoredFrame
-from data.errors import CatalogConnectionLost
 from data.storage import schema, statements
-from data.storage.database import translate_errors
 from data.storage.statements import FrameRow, FrameSums
+from data.storage.transactions import Transactions
 
-_T = TypeVar("_T")
-_MAX_PAUSE_S = 5.0  # between two attempts to reach the server
 _BATCH = 20_000  # rows per statement, which takes a few megabytes
 _FRAMES_LOCK = 7_487_011  # an arbitrary number, the same in every command
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +78,12 @@ class Catalog:
         self, engine: sa.Engine, reconnect_s: float = 0.0, sleep: Callable[[float], object] = time.sleep
     ) -> None:
         self.lock_timeout_s = 0.0  # of `apply`: seconds to wait for other programs' locks of the tables; 0: no limit
-        self._engine = engine
-        self._reconnect_s = reconnect_s
-        self._sleep = sleep
+        self.transactions = Transactions(engine, reconnect_s, sleep)
 
     def add_games(self, games: Iterable[Game]) -> None:
         """Insert games, or rename existing ones."""
         games = list(games)  # a repeated transaction needs them again, and an iterator would be empty then
-        self._in_transaction(lambda connection: statements.upsert_games(connection, games))
+        self.transactions.run(lambda connection: statements.upsert_games(connection, games))
 
     def games(self) -> list[GameSummary]:
         """Return every game, by id."""
@@ -116,19 +106,19 @@ class Catalog:
                 for row in rows
             ]
 
-        return self._in_transaction(work)
+        return self.transactions.run(work)
 
     def game_frames(self) -> dict[Game, int]:
         """Return the number of frames of every game, by id."""
         query = sa.select(schema.games).order_by(schema.games.c.id)
-        rows = self._in_transaction(lambda connection: connection.execute(query).all())
+        rows = self.transactions.run(lambda connection: connection.execute(query).all())
         return {Game(row.id, row.name): row.frames for row in rows}
 
     def streamer_frames(self, game_id: int) -> dict[str, int]:
         """Return a game's number of frames by login, for each streamer who has any."""
         login = schema.frames.c.user_login
         query = sa.select(login, sa.func.count()).where(schema.frames.c.game_id == game_id).group_by(login)
-        return self._in_transaction(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
+        return self.transactions.run(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
 
     def add_frames(self, frames: Sequence[StoredFrame]) -> list[StoredFrame]:
         """Insert rows for saved files and update the games' counts; skip a frame that has a row.
@@ -148,7 +138,7 @@ class Catalog:
             )
             return [frame for frame in frames if frame.path in identical]
 
-        return self._in_transaction(work)
+        return self.transactions.run(work)
 
     def remove_frames(self, frames: Iterable[StoredFrame]) -> None:
         """Remove the rows of frames and recount; a frame without a row is no error."""
@@ -166,7 +156,7 @@ class Catalog:
             deletions = (sa.text(statements.REMOVE_ORIGINAL.format(table)) for table in tables)
             return sum(connection.execute(deletion, {"logins": names}).rowcount for deletion in deletions)
 
-        return self._in_transaction(work)
+        return self.transactions.run(work)
 
     def snapshot(self) -> CatalogSnapshot:
         """Return all rows at one moment."""
@@ -180,27 +170,27 @@ class Catalog:
             counted = Counter(frame.game_id for frame in frames.values())
             return CatalogSnapshot(frames, games, frozenset(key for key in stated if stated[key] != counted[key]))
 
-        return self._in_transaction(work)
+        return self.transactions.run(work)
 
     def frame_rows(self, after: int = 0, limit: int = _BATCH) -> list[FrameRow]:
         """Return the frames' rows with ids above `after`, by id, at most `limit`: all rows in a few calls."""
         values = {"after": after, "limit": limit}
-        return self._in_transaction(
+        return self.transactions.run(
             lambda connection: [FrameRow(*row) for row in connection.execute(statements.FRAME_ROWS, values)]
         )
 
     def frame_sums(self, last: int) -> FrameSums:
         """Return sums over the frames' rows with ids up to `last`: 100,000 rows take 0.03 s."""
         query = statements.FRAME_SUMS
-        return self._in_transaction(lambda connection: FrameSums(*connection.execute(query, {"last": last}).one()))
+        return self.transactions.run(lambda connection: FrameSums(*connection.execute(query, {"last": last}).one()))
 
     def activity(self) -> tuple[int, ...]:
         """Return PostgreSQL's counters of the tables, which differ within seconds after rows have changed."""
-        return self._in_transaction(lambda connection: tuple(connection.execute(statements.ACTIVITY).one()))
+        return self.transactions.run(lambda connection: tuple(connection.execute(statements.ACTIVITY).one()))
 
     def frame(self, path: str) -> StoredFrame | None:
         """Return a frame with what its row says; None without a row."""
-        row = self._in_transaction(lambda connection: connection.execute(statements.FRAME, {"path": path}).first())
+        row = self.transactions.run(lambda connection: connection.execute(statements.FRAME, {"path": path}).first())
         return statements.to_frame(row) if row else None
 
     def apply(self, changes: CatalogChanges) -> None:
@@ -223,20 +213,4 @@ class Catalog:
                 )
             connection.exec_driver_sql(schema.RECOUNT)
 
-        self._in_transaction(work)
-
-    def _in_transaction(self, work: Callable[[sa.Connection], _T]) -> _T:
-        """Return the result of `work` in one transaction; repeat it for up to `reconnect_s` in an outage."""
-        backoff: Backoff | None = None
-        while True:
-            try:
-                with translate_errors(), self._engine.begin() as connection:
-                    return work(connection)
-            except CatalogConnectionLost:
-                backoff = backoff or Backoff(self._reconnect_s, max_s=_MAX_PAUSE_S)  # begins with the outage
-                if (pause_s := backoff.next_pause_s()) is None:
-                    raise
-                if backoff.attempts == 1:
-                    log.warning("PostgreSQL went away; waiting up to %.0f s for it", self._reconnect_s)
-                if self._sleep(pause_s):  # true: the run's stop event was set during the pause
-                    raise
+        self.transactions.run(work)

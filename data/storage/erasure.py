@@ -43,6 +43,7 @@ _NOUNS = (  # of the fields of Erased, for one and for more
     ("feature vector", "feature vectors"),
     ("finding of the last check", "findings of the last check"),
     ("move in a journal", "moves in journals"),
+    ("audited stream", "audited streams"),
 )
 
 
@@ -56,6 +57,7 @@ class Erased:
     features: int = 0
     findings: int = 0
     moves: int = 0
+    audited: int = 0
 
     def __add__(self, other: Erased) -> Erased:
         return Erased(*(own + theirs for own, theirs in zip(astuple(self), astuple(other), strict=True)))
