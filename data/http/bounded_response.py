@@ -18,6 +18,8 @@ from typing import Any, BinaryIO
 
 from urllib3.exceptions import ConnectTimeoutError
 
+from data.http import traffic
+
 _CHUNK_BYTES = 1 << 16
 _MAX_LINE_BYTES = 4 << 20  # of all headers, sizes of chunks and trailers together
 _MAX_BYTES = 320 << 20  # on the wire; a clip has up to 256 MB
@@ -44,6 +46,7 @@ def with_bounded_responses(connection: Any) -> Any:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self.fp: Any = BoundedReader(self.fp, _deadline.get())
+            traffic.COUNTER.add(1, 0)
 
         def begin(self) -> None:
             super().begin()
@@ -86,6 +89,7 @@ class BoundedReader:
         if time.monotonic() > self._deadline:
             raise DeadlineExceeded("the response did not arrive in time")
         data: bytes = self._file.read1(min(size, _CHUNK_BYTES) if size >= 0 else _CHUNK_BYTES)
+        traffic.COUNTER.add(0, len(data))
         self.bytes_left -= len(data)
         if self.bytes_left < 0:
             raise http.client.HTTPException("the response is too large")

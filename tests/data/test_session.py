@@ -17,6 +17,7 @@ from streamlink import Streamlink
 
 from data.http.loopback import loopback_url
 from data.http.session import ResponseTooLarge, ResponseTooSlow, configure_session, new_session, read_body
+from data.http.traffic import COUNTER
 from tests.scripted_server import Reply, ScriptedServer
 from tests.standin import Fault, faults
 
@@ -313,3 +314,18 @@ def test_pause_within_the_body_raises_a_timeout():
     """A body that pauses for longer than the session's timeout ends there."""
     with pytest.raises(requests.Timeout):
         body(Reply(body=b"xx", byte_pause_s=3), deadline_s=20)
+
+
+# --- traffic --------------------------------------------------------------------------------------
+
+
+def test_traffic_counts_responses_and_what_was_received_of_them():
+    """Each response counts, a redirect too; the bytes are those on the wire, headers included, not those unpacked."""
+    body = gzip.compress(bytes(1_000_000))
+    replies = [Reply(302, headers={"Location": "/next"}), Reply(body=body, headers={"Content-Encoding": "gzip"})]
+    before = COUNTER.total()
+    with ScriptedServer(replies) as server, new_session(5) as session:
+        assert len(session.get(server.url).content) == 1_000_000
+    difference = COUNTER.total() - before
+    assert difference.requests == 2
+    assert len(body) < difference.bytes < len(body) + 2000
