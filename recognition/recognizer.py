@@ -10,12 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from data import factories, startup
-from data.entities import Frame, Stream
+from data.entities import Stream
+from data.errors import translate_unexpected
 from recognition.categories import CategoryLookup, CategoryPoller
+from recognition.decision.segmentation import Chapter
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.background import in_background
 from recognition.engine.signals import signals_deferred
-from recognition.engine.single_source import classify_source
+from recognition.engine.single_source import FrameProvider, classify_source
 from recognition.events import Event, FrameClassified, SourceFailed, VerdictReached
 from recognition.model_loading import load_classifier
 from recognition.sources import normalise, unique
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
     from data.twitch.helix import Helix
     from recognition.engine.batching import Batcher, ImageClassifier, OnBatch
     from recognition.engine.watcher import Watcher
-
-# (source, max_frames, ad_wait_s, spread_first) → frames, as data.capture.grabber.Grabber.frames gives them
-FrameProvider = Callable[[str, int, float, bool], Iterator[Frame]]
 
 
 class Recognizer:
@@ -52,8 +51,7 @@ class Recognizer:
 
         with Recognizer.load(top=3) as recognizer:
             print(recognizer.recognize("some_login").game.name)
-            for result in recognizer.survey(["some_login", "other_login"]):
-                print(result)
+            print(*recognizer.survey(["some_login", "other_login"]))
     """
 
     def __init__(
@@ -79,10 +77,10 @@ class Recognizer:
     def load(
         cls, settings: Settings | None = None, *, top: int = 1, min_confidence: float = 0.0, threads: int = 0
     ) -> Recognizer:
-        """Build a recogniser from `settings`; by default those of the environment, `.env` and config.py.
+        """Build a recogniser; default settings: the environment, `.env` and config.py. Raises SettingsError.
 
         With `threads=1`, each core runs an inference of its own: the best choice for many streams. Another thread loads
-        the model from now on; `classifier` raises its errors. Raises SettingsError.
+        the model from now on; `classifier` raises its errors.
         """
         with signals_deferred(), startup.collection_paused():  # these imports load C libraries and start threads
             from config import load
@@ -143,11 +141,7 @@ class Recognizer:
     def with_classifier(
         self, classifier: ImageClassifier, frames: FrameProvider | None = None, default_min_confidence: float = 0.0
     ) -> Recognizer:
-        """Return a copy that uses this classifier, which the caller closes.
-
-        frames: gives a source's frames instead of the grabber.
-        default_min_confidence: the minimum confidence if this recogniser has none.
-        """
+        """Return a copy with this classifier, which the caller closes, another source of frames, and a default."""
         other = copy.copy(self)  # shallow: it shares the connections
         other._classifier, other._frames = classifier, frames or self._frames
         other._min_confidence = self._min_confidence or default_min_confidence
@@ -167,9 +161,8 @@ class Recognizer:
     ) -> Iterator[FrameClassified | VerdictReached]:
         """Yield the frames of `source` as they are classified, then its verdict.
 
-        max_frames: default FRAMES_PER_STREAM.
-        certainty: below 1, frames come from all parts of the source, not in temporal order; they end when the verdict
-            of all `max_frames` frames will be the same with this probability.
+        max_frames: default FRAMES_PER_STREAM. certainty: below 1, frames come from all parts of the source, not in
+            temporal order; they end when the verdict of all frames will be the same with this probability.
         Raises ModelError, and a StreamError if there is no frame. A later StreamError only ends the frames.
         """
         source, count = normalise(source), max_frames or self.settings.frames_per_stream
@@ -177,6 +170,16 @@ class Recognizer:
         yield from classify_source(
             source, frames, lambda: self.classifier, self.new_accumulator, max_frames=count, certainty=certainty
         )
+
+    def chapters(self, source: str, look_every_s: float = 30.0, precision_s: float = 1.0) -> list[Chapter]:
+        """Return when which game is played in a VOD, a clip or a video file. Raises ModelError, StreamError.
+
+        look_every_s: between the first looks; a shorter visit to a game may be missed. precision_s: of the cuts.
+        """
+        from recognition.engine.chapter_search import ChapterSearch
+
+        with translate_unexpected(source), self.grabber.open_recording(normalise(source)) as reader:
+            return ChapterSearch(reader, self.classifier, self.new_accumulator, look_every_s, precision_s).chapters()
 
     def survey(
         self,
@@ -191,8 +194,7 @@ class Recognizer:
 
         sources: drawn lazily; a Stream is an item of a Helix listing. max_frames, certainty: as in `events`.
         preview: classify a login's preview image first, and the stream only if that leaves it unknown.
-        parallel: streams at a time; default PARALLEL_STREAMS.
-        Raises ModelError; at the end, the DirectoryError that `sources` raised.
+        parallel: streams at a time; default PARALLEL_STREAMS. Raises ModelError; last, a DirectoryError of sources.
         """
         from recognition.engine.survey import PREVIEW_CONFIDENCE, Survey, WorkSlots, preview_first
 
@@ -217,12 +219,10 @@ class Recognizer:
     ) -> Generator[Event, None, None]:
         """Follow streams concurrently, each to its end: yield frames, changes of game, verdicts and failures.
 
-        Each stream gives one frame per FRAME_INTERVAL_S seconds; 0: one per segment.
-
+        Each stream gives one frame per FRAME_INTERVAL_S seconds; 0: one per segment. Raises ModelError.
         wait: wait for streams that are not live yet or have ended.
         stop: once set, the watch ends with the verdicts so far.
         on_batch: called by worker threads after each inference, with its images and seconds.
-        Raises ModelError.
         """
         with self.open_watch(sources, wait=wait, stop=stop, on_batch=on_batch) as watcher:
             yield from watcher.events()

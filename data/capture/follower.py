@@ -92,7 +92,7 @@ class FrameExtractor:
     def _decode(self, rendition: Rendition, segment: Segment) -> Sequence[bytes]:
         """Return the segment's frames; none if it fails."""
         try:
-            with translate_unexpected(self.name), _requests_errors():
+            with translate_unexpected(self.name), requests_errors():
                 return self._decode_segment(rendition, segment, self._schedule.offsets(segment))
         except StreamError as error:
             self._failure = error
@@ -101,7 +101,8 @@ class FrameExtractor:
 
 
 @contextmanager
-def _requests_errors() -> Iterator[None]:
+def requests_errors() -> Iterator[None]:
+    """Raise StreamUnavailable for the errors of requests."""
     try:
         yield
     except requests.RequestException as error:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -14,13 +15,15 @@ from data.capture.follower import FileFollower, Follower, FrameExtractor, LiveFo
 from data.capture.pictures import PictureFiles
 from data.capture.source_resolver import SourceResolver, VideoFile
 from data.entities import Frame
-from data.errors import OnlyAds, StreamOffline, StreamUnavailable, UndecodableVideo, translate_unexpected
+from data.errors import OnlyAds, StreamOffline, translate_unexpected
 from data.hls.live_stream import LiveStream
 from data.hls.playlist import Segment, SegmentTracker
 from data.hls.rendition import Rendition
+from data.twitch.addresses import without_start
 from data.video.sampling import bit_reversed, evenly_spaced
 
 if TYPE_CHECKING:
+    from data.capture.recording_reader import OpenRecording
     from data.video.decoder import Decoder
 
 _MIN_FRAMES = 5  # wait for the end of ads only while there are fewer frames than this
@@ -149,6 +152,13 @@ class Grabber:
             extractor = FrameExtractor(found.name, self._decode_segment, self._interval_s)
             return LiveFollower(live, extractor, initial_frames, max_backlog, self._interval_s)
 
+    def open_recording(self, source: str) -> AbstractContextManager[OpenRecording]:
+        """Open random access to a recording: a VOD, a clip or a file. Raises StreamError, also for a channel."""
+        from data.capture.recording_reader import open_recording
+
+        found = self._resolver.open(without_start(source))
+        return open_recording(source, found, self._img_size, self._jpeg_quality, self._closed.is_set)
+
     def _live_segments(
         self, rendition: Rendition, max_frames: int, ad_wait_s: float, spread_first: bool, sleep: Sleep
     ) -> Iterator[tuple[Rendition, Segment]]:
@@ -219,18 +229,13 @@ class Grabber:
     def _video_jpegs(self, file: VideoFile, max_frames: int | None, spread_first: bool) -> Iterator[bytes]:
         from data.video.recording import sample_recording
 
-        try:
-            with file.open() as video:
-                yield from sample_recording(
-                    video,
-                    self._interval_s,
-                    max_frames,
-                    self._img_size,
-                    self._jpeg_quality,
-                    spread_first=spread_first,
-                    stopped=self._closed.is_set,
-                )
-        except UndecodableVideo as error:
-            raise UndecodableVideo(f"{file.name}: {error}") from error
-        except (OSError, StreamUnavailable) as error:
-            raise StreamUnavailable(f"{file.name}: {error}") from error
+        with file.reading() as video:
+            yield from sample_recording(
+                video,
+                self._interval_s,
+                max_frames,
+                self._img_size,
+                self._jpeg_quality,
+                spread_first=spread_first,
+                stopped=self._closed.is_set,
+            )

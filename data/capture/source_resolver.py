@@ -47,6 +47,17 @@ class VideoFile:
     name: str
     open: Callable[[], IO[bytes]]
 
+    @contextmanager
+    def reading(self) -> Iterator[IO[bytes]]:
+        """Open the file for a block. Raises UndecodableVideo and StreamUnavailable, which name the file."""
+        try:
+            with self.open() as file:
+                yield file
+        except UndecodableVideo as error:
+            raise UndecodableVideo(f"{self.name}: {error}") from error
+        except (OSError, StreamUnavailable) as error:
+            raise StreamUnavailable(f"{self.name}: {error}") from error
+
 
 class SourceResolver:
     """Finds the streams of sources. Several threads may share a resolver; `close` ends it.

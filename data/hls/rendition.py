@@ -106,15 +106,21 @@ class Rendition:
 
         This and `read` raise StreamUnavailable, and the errors of data.http.session.iter_body.
         """
-        init = self._init_section(segment.init) if segment.init else b""
+        init = self.init_section(segment)
         initial_bytes = _SEGMENT_BYTES if whole else self._initial_bytes
         with self._open_range(segment.byte_range, initial_bytes=initial_bytes) as file:
             yield ChainedReader(init, file)
             if not whole:
                 self._initial_bytes = max(self._initial_bytes, int(file.bytes_read * _HEADROOM))
 
-    def _init_section(self, byte_range: ByteRange) -> bytes:
-        """Return the init section, which fragments need for decoding; fetch it again only when it changes."""
+    def open_bytes(self, byte_range: ByteRange) -> RangeReader:
+        """Open a part of a segment, of which the caller may not read all. `read` raises as `open_segment` does."""
+        return self._open_range(byte_range, initial_bytes=self._initial_bytes)
+
+    def init_section(self, segment: Segment) -> bytes:
+        """Return the init section, which fMP4 needs for decoding; fetch it again only when it changes."""
+        if (byte_range := segment.init) is None:
+            return b""
         if self._init is None or self._init[0] != byte_range:
             size = _INIT_BYTES if byte_range.end is None else byte_range.end - byte_range.start
             with self._open_range(byte_range, initial_bytes=size, limit_bytes=_INIT_BYTES) as file:

@@ -59,6 +59,12 @@ def twitch_url(source: str) -> str:
     return f"https://www.twitch.tv/{source}" if is_login(source) else source if _MEDIA.match(source) else ""
 
 
+def without_start(source: str) -> str:
+    """Return a source without the time at which a recording of Twitch shall begin."""
+    name = canonical(source)
+    return name.partition("?t=")[0] if twitch_url(name) else source
+
+
 def is_url(source: str) -> bool:
     """Return whether a canonical source is a URL that Streamlink may support."""
     if not (match := _URL.fullmatch(source)):

@@ -16,6 +16,7 @@ from data.video.container import decode, open_segment, read_packets
 from data.video.groups import FramePicker, decode_packets
 from data.video.images import encode_jpeg
 from data.video.picture import resize_frame
+from data.video.seeking import frame_shown_at, packet_time
 
 _MAX_DECODE_S = 30.0  # for one segment: two seconds of 4K at 60 frames a second take about 5 s of CPU
 _MAX_FRAME_S = 1.0  # a segment's last frame is shown up to its end, but for no longer than this
@@ -79,6 +80,26 @@ def frames_at(segment: Readable, offsets_s: Iterable[float], img_size: int, jpeg
                 return
             is_first = False
             yield encode_jpeg(resize_frame(found.frame, img_size), jpeg_quality)
+
+
+def frame_at(
+    segment: Readable, offset_s: float, after_s: float, img_size: int, jpeg_quality: int
+) -> tuple[float, bytes, int]:
+    """Return a frame that is shown after `after_s` and at `offset_s` at the latest, in seconds from the first frame.
+
+    Also return its offset and how many frames were decoded. Hardly more is read than up to that frame. Raises
+    UndecodableVideo; errors of `segment.read` pass through. The other arguments are those of `first_frame`.
+    """
+    with open_segment(segment) as (container, stream):
+        packets = _in_time(read_packets(container, stream))
+        first = next((packet for packet in packets if packet.is_keyframe), None)
+        start_s = packet_time(first, stream) if first else None
+        if first is None or start_s is None:
+            raise UndecodableVideo("the segment holds no key frame")
+        shown = frame_shown_at(chain([first], packets), stream, start_s + offset_s, start_s + after_s)
+        if shown is None:
+            raise UndecodableVideo(f"the segment shows nothing {offset_s:.1f} s after its start")
+        return shown.at_s - start_s, encode_jpeg(resize_frame(shown.frame, img_size), jpeg_quality), shown.decoded
 
 
 def _in_time(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:

@@ -19,7 +19,7 @@ _JUMP_S = 2.0  # it counts as so much playing time
 _TICK_S = 0.001  # times are rounded to ticks of the stream's time base
 _DEFAULT_STEP_S = 0.04  # between two frames, if the stream states no frame rate
 _MAX_PACKETS, _MAX_BYTES = 3000, 64 << 20  # of a group in memory; a longer one comes in parts
-_CHAINED_CODECS = {"gif", "apng"}  # each frame changes the one before it, whatever the container says
+CHAINED_CODECS = {"gif", "apng"}  # each frame changes the one before it, whatever the container says
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def read_groups(packets: Iterable[av.Packet], stream: av.VideoStream) -> Iterato
     group: list[av.Packet] = []
     start_s, continues, size = 0.0, False, 0
     for packet in packets:
-        new = not group if stream.codec_context.name in _CHAINED_CODECS else packet.is_keyframe
+        new = not group if stream.codec_context.name in CHAINED_CODECS else packet.is_keyframe
         full = len(group) >= _MAX_PACKETS or size >= _MAX_BYTES
         if group and (new or full):
             seconds = _length_s(group, packet, stream)

@@ -11,7 +11,6 @@ recordings that were cut off, in raw streams, after packet loss, and where the s
 from __future__ import annotations
 
 import io
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
@@ -26,16 +25,11 @@ from data.video.groups import MAX_GAP_S, FramePicker, decode_group, frame_step_s
 from data.video.images import encode_jpeg
 from data.video.picture import resize_frame
 from data.video.sampling import sample_times
+from data.video.seeking import SEEK_BACK_S, last_timestamp, seek_packets
 
 _READ_ALL_BYTES = 64 << 20  # all packets of a smaller file take about half a second
 _FIRST_ROUND = 4  # frames that `spread_first` yields before one more pass takes all others
-# A seek may end behind the key frame that it should find, as in MPEG-TS, which has no index. Then it is repeated for
-# a time that is earlier by these seconds.
-_SEEK_BACK_S = (0, 2, 4, 8, 16, 32, 64)
-_END_S = 1e7  # four months: behind the end of any recording
 _TICK_S = 0.001
-
-log = logging.getLogger(__name__)
 
 _Encode = Callable[[av.VideoFrame], bytes]
 _Stopped = Callable[[], bool]
@@ -66,7 +60,7 @@ def sample_recording(
         jpegs = _spread(file, max_frames, encode, stopped, spread_first=spread_first, read_all_bytes=read_all_bytes)
     else:
         times = sample_times(0.0, interval_s, max_frames)
-        jpegs = (jpeg for _, _, jpeg in _read(file, times, encode, stopped))
+        jpegs = (jpeg for _, _, jpeg in read_at(file, times, encode, stopped))
     try:
         if (first := next(jpegs, None)) is None:
             raise UndecodableVideo("no picture of the video can be decoded")
@@ -85,7 +79,7 @@ def _spread(
     if is_large:
         jpegs = _seek_spread(file, max_frames, encode, stopped, spread_first)
     else:  # the first frame at once, before the length is known
-        jpegs = (jpeg for _, _, jpeg in _read(file, [0.0], encode, stopped))
+        jpegs = (jpeg for _, _, jpeg in read_at(file, [0.0], encode, stopped))
     count = 0
     for jpeg in jpegs:
         count += 1
@@ -93,12 +87,12 @@ def _spread(
             yield jpeg
     if count == max_frames or not (count or is_large):
         return
-    length_s, frames = _length(file, stopped)
+    length_s, frames = measure_length(file, stopped)
     times = [*sample_times(length_s, 0.0, min(max_frames, frames), spread_first=spread_first)] if frames else []
     seen = {0.0} if count else set()  # the times of frames: one that is shown for long may be that of several times
     size = _FIRST_ROUND if spread_first else 1
     for part in filter(None, (times[count:size], times[max(count, size) :])):
-        found = _read(file, sorted(part), encode, stopped)
+        found = read_at(file, sorted(part), encode, stopped)
         ordered = _in_order(found, part) if spread_first else found
         for _, at_s, jpeg in ordered:
             if at_s not in seen:
@@ -114,7 +108,7 @@ def _in_order(
     yield from (by_time[time_s] for time_s in times if time_s in by_time)
 
 
-def _length(file: IO[bytes], stopped: _Stopped) -> tuple[float, int]:
+def measure_length(file: IO[bytes], stopped: _Stopped) -> tuple[float, int]:
     """Return the length of a video in seconds, and the number of its frames. Nothing is decoded."""
     seconds, frames = 0.0, 0
     with open_recording(file, stopped) as (container, stream):
@@ -123,7 +117,7 @@ def _length(file: IO[bytes], stopped: _Stopped) -> tuple[float, int]:
     return seconds, frames
 
 
-def _read(
+def read_at(
     file: IO[bytes], times: Iterable[float], encode: _Encode, stopped: _Stopped
 ) -> Iterator[tuple[float, float, bytes]]:
     """Yield (wanted time, time of the frame, JPEG) for ascending times; no frame twice.
@@ -164,7 +158,7 @@ def _seek_spread(
         if start is None or start.frame.pts is None:
             return
         start_s = float(start.frame.pts * stream.time_base)
-        length_s = _last_time(container, stream) - start_s + frame_step_s(stream)
+        length_s = last_timestamp(container, stream) - start_s + frame_step_s(stream)
         if length_s <= 0:
             return
         for time_s in sample_times(length_s, 0.0, min(max_frames, int(length_s * 100) + 1), spread_first=spread_first):
@@ -176,16 +170,10 @@ def _seek_spread(
             seen.add(ticks)
 
 
-def _last_time(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """Seek to the end and return the last timestamp there, in seconds; -inf if there is none."""
-    packets = _seek(container, stream, _END_S)
-    return max((float(packet.pts * stream.time_base) for packet in packets if packet.pts is not None), default=-inf)
-
-
 def _frame_at(container: av.container.InputContainer, stream: av.VideoStream, time_s: float) -> av.VideoFrame | None:
     """Seek to a timestamp and return the frame there; None if it is not found."""
-    for back_s in _SEEK_BACK_S:
-        packets = _seek(container, stream, time_s - back_s)
+    for back_s in SEEK_BACK_S:
+        packets = seek_packets(container, stream, time_s - back_s)
         key = next((packet for packet in packets if packet.is_keyframe), None)
         if key is None or key.pts is None or key.pts * stream.time_base > time_s + _TICK_S:
             continue
@@ -198,13 +186,3 @@ def _frame_at(container: av.container.InputContainer, stream: av.VideoStream, ti
                 return found.frame if found and abs(found.time_s - offset_s) < MAX_GAP_S else None
         return None
     return None
-
-
-def _seek(container: av.container.InputContainer, stream: av.VideoStream, time_s: float) -> Iterator[av.Packet]:
-    """Yield the packets from about `time_s` on; none if the container cannot seek."""
-    try:
-        container.seek(int(time_s / stream.time_base), stream=stream)
-    except Exception:
-        log.debug("seek failed", exc_info=True)
-    else:
-        yield from read_packets(container, stream)

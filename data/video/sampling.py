@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
+from math import inf
 from typing import TypeVar
 
 _T = TypeVar("_T")
 
 _DEFAULT_INTERVAL_S = 2.0  # the length of Twitch's segments, of which each gives one frame
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRequest:
+    """A wish for a frame of a recording at `time_s`, or for any later than `after_s` that takes less work.
+
+    Times are seconds from the recording's start.
+    """
+
+    time_s: float
+    after_s: float = -inf
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFrame:
+    """A frame of a recording: its time in seconds from the start, and the frame as JPEG."""
+
+    time_s: float
+    jpeg: bytes
 
 
 def evenly_spaced(items: Sequence[_T], max_items: int) -> list[_T]:

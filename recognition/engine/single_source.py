@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
+# (source, max_frames, ad_wait_s, spread_first) → frames, as data.capture.grabber.Grabber.frames gives them
+FrameProvider = Callable[[str, int, float, bool], Iterator[Frame]]
+
 
 def classify_source(
     source: str,
