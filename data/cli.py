@@ -6,10 +6,11 @@ import argparse
 import io
 import logging
 import os
+import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -68,6 +69,21 @@ def bounded_number(kind: Callable[[str], float], least: float, most: float, desc
             if least <= (number := kind(text)) <= most:
                 return number
         raise argparse.ArgumentTypeError(f"invalid value {text!r}: must be {description}")
+
+    return parse
+
+
+def duration(units: Mapping[str, float], description: str) -> Callable[[str], float]:
+    """Return a parser of an option's duration in seconds: a whole number and the name of one of `units`, such as 30d.
+
+    units: seconds by name. description: of a valid value, for the error message.
+    """
+
+    def parse(text: str) -> float:
+        match = re.fullmatch(f"([1-9][0-9]{{0,5}})({'|'.join(units)})", text.strip().lower(), re.ASCII)
+        if not match:
+            raise argparse.ArgumentTypeError(f"invalid value {text!r}: write {description}")
+        return int(match[1]) * units[match[2]]
 
     return parse
 

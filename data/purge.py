@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from data.storage.frame_folder import FrameFolder
     from data.storage.journal import Change, FileMove
 
-_UNIT_S = {"h": 3600, "d": 86400, "w": 7 * 86400}
+_AGE = cli.duration({"h": 3600, "d": 86400, "w": 7 * 86400}, "a whole number and h, d or w, such as 30d")
 _EPILOG = """\
 The command also removes the frames' rows, lines of manifests, features, findings of the last check, and moves in
 journals; and of audits the streams that were last looked at before. Games stay, also those without a frame left. A
@@ -39,18 +38,10 @@ def main(argv: list[str] | None = None) -> int:
     """Parse the arguments, run the command, and return the exit code."""
     parser = cli.make_parser("data.purge", "Remove frames that are older than a given age.", _EPILOG)
     parser.add_argument(
-        "--older-than", required=True, type=_age_s, metavar="AGE", help="a number of hours, days or weeks: 36h, 30d, 8w"
+        "--older-than", required=True, type=_AGE, metavar="AGE", help="a number of hours, days or weeks: 36h, 30d, 8w"
     )
     parser.add_argument("--dry-run", action="store_true", help="change nothing; print what a run would remove")
     return cli.run_command(parser.parse_args(argv), _work)
-
-
-def _age_s(text: str) -> float:
-    """Return the seconds of an age such as 30d. Raises ArgumentTypeError."""
-    match = re.fullmatch("([1-9][0-9]{0,5})([hdw])", text.strip().lower(), re.ASCII)
-    if not match:
-        raise argparse.ArgumentTypeError(f"invalid age {text!r}: write a whole number and h, d or w, such as 30d")
-    return int(match[1]) * _UNIT_S[match[2]]
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:

@@ -101,7 +101,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"recognition.sources", "recognition.events", "recognition.decision", "recognition.categories"},
     "recognition.audit": {"config", "data.cli", "recognition.auditing", "recognition.engine.signals"},
     "recognition.auditing": {"config", "data.cli", "data.factories", "data.storage", "data.twitch", "data.http"}
-    | {f"recognition.{room}" for room in ("recognizer", "reports", "sources", "events", "decision", "modes")}
+    | {f"recognition.{room}" for room in ("recognizer", "reports", "sources", "events", "decision", "modes", "outputs")}
     | {"model.evaluation.game_metrics", "model.inference"},
     "recognition.reports": {"data.storage.pseudonyms", "model.evaluation.game_metrics", "recognition.decision"},
     "recognition.recognizer": {"config", "data.factories", "data.http", "data.capture", "data.twitch", "data.video"}

@@ -11,92 +11,27 @@ they mean is the business of recognition.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from data.entities import Game
 from data.errors import CatalogUnavailable
+from data.storage.audit_rows import AuditCost, AuditRecord, AuditRow, to_columns, to_record, to_row
 from data.storage.audit_tables import COMMENT, audit_streams, audits, metadata
 from data.storage.database import translate_errors
 from data.storage.statements import to_array
 from data.storage.transactions import Transactions
-from data.text import printable_line
 
 _BATCH = 2000  # rows of one insertion
 _TABLES_LOCK, _RUN_LOCK = 7_487_012, 7_487_013  # arbitrary numbers, the same in every command
-_MAX_REASON = 500  # characters
 _THEIRS = "login = ANY(CAST(:value AS text[]))"
 _OLDER = "coalesce(at, (SELECT started FROM audits WHERE id = audit_id)) < to_timestamp(:value)"
 _DELETE = "WITH gone AS (DELETE FROM audit_streams WHERE {} RETURNING 1) SELECT count(*) FROM gone"
-# Fields of AuditRow that are columns of the same name.
-_SAME = (
-    "login",
-    "viewers",
-    "language",
-    "stratum",
-    "weight",
-    "outcome",
-    "screen",
-    "confidence",
-    "frames",
-    "looks",
-    "at",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """A stream of an audit. category, shown: None for none. outcome: "" until it has been looked at."""
-
-    login: str
-    category: Game | None
-    viewers: int
-    language: str
-    stratum: str
-    weight: float
-    outcome: str = ""
-    shown: Game | None = None
-    screen: str = ""
-    confidence: float = 0.0
-    frames: int = 0
-    looks: int = 0
-    at: datetime | None = None
-    reason: str = ""
-    jpeg: bytes = field(default=b"", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditCost:
-    """What an audit has cost so far: wall-clock and CPU seconds, frames, HTTP requests and bytes received."""
-
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    frames: int = 0
-    requests: int = 0
-    bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
-    """An audit. scope: what it covers, the same text for audits that can be compared. model: hash of the model.
-
-    listed: number of live streams, not judged ones included. not_judged: (category, streams, viewers) of those.
-    """
-
-    id: int
-    scope: str
-    model: str
-    started: datetime
-    listed: int
-    not_judged: tuple[tuple[str, int, int], ...] = ()
-    cost: AuditCost = AuditCost()
-    summary: dict[str, Any] | None = None
 
 
 class AuditStore:
@@ -134,7 +69,7 @@ class AuditStore:
         def work(connection: sa.Connection) -> None:
             connection.execute(insert(audits).values(values).on_conflict_do_nothing())
             for start in range(0, len(rows), _BATCH):
-                batch = [{"audit_id": audit_id} | _columns(row) for row in rows[start : start + _BATCH]]
+                batch = [{"audit_id": audit_id} | to_columns(row) for row in rows[start : start + _BATCH]]
                 connection.execute(insert(audit_streams).on_conflict_do_nothing(), batch)
 
         self._transactions.run(work)  # the id is known before: a repetition makes no second audit
@@ -144,13 +79,13 @@ class AuditStore:
         """Return the audits of this scope and model that began after `since` and have not ended, newest first."""
         query = sa.select(audits).where(audits.c.scope == scope, audits.c.model == model, audits.c.started > since)
         query = query.where(audits.c.ended.is_(None)).order_by(audits.c.id.desc())
-        return self._transactions.run(lambda connection: list(map(_record, connection.execute(query))))
+        return self._transactions.run(lambda connection: list(map(to_record, connection.execute(query))))
 
     def history(self, scope: str, limit: int) -> list[AuditRecord]:
         """Return the latest finished audits of this scope, at most `limit`, oldest first."""
         query = sa.select(audits).where(audits.c.scope == scope, audits.c.ended.is_not(None))
         query = query.order_by(audits.c.started.desc()).limit(limit)
-        return self._transactions.run(lambda connection: list(map(_record, connection.execute(query))))[::-1]
+        return self._transactions.run(lambda connection: list(map(to_record, connection.execute(query))))[::-1]
 
     @contextmanager
     def claimed(self, audit_id: int) -> Iterator[bool]:
@@ -167,14 +102,14 @@ class AuditStore:
         """Return the streams of an audit, in no order; pictures only on demand: there may be thousands."""
         columns = [column for column in audit_streams.c if with_pictures or column.name != "jpeg"]
         query = sa.select(*columns).where(audit_streams.c.audit_id == audit_id)
-        return self._transactions.run(lambda connection: list(map(_row, connection.execute(query).mappings())))
+        return self._transactions.run(lambda connection: list(map(to_row, connection.execute(query).mappings())))
 
     def save(self, audit_id: int, row: AuditRow, cost: AuditCost) -> None:
         """Replace the row of a stream, if there still is one, and the cost so far."""
 
         def work(connection: sa.Connection) -> None:
             theirs = audit_streams.c.audit_id == audit_id, audit_streams.c.login == row.login
-            connection.execute(sa.update(audit_streams).where(*theirs).values(_columns(row)))
+            connection.execute(sa.update(audit_streams).where(*theirs).values(to_columns(row)))
             connection.execute(sa.update(audits).where(audits.c.id == audit_id).values(asdict(cost)))
 
         self._transactions.run(work)
@@ -218,35 +153,3 @@ class AuditStore:
             return int(connection.execute(sa.text(statement), {"value": value}).scalar_one())
 
         return self._transactions.run(work)
-
-
-def _columns(row: AuditRow) -> dict[str, Any]:
-    """Return the values of a row by the names of the columns."""
-    values = {name: getattr(row, name) for name in _SAME}
-    for name, game in (("category", row.category), ("shown", row.shown)):
-        values |= {f"{name}_id": game.id if game else None, name: game.name if game else None}
-    return values | {"reason": printable_line(row.reason)[:_MAX_REASON], "jpeg": row.jpeg or None}
-
-
-def _row(columns: Mapping[str, Any]) -> AuditRow:
-    games = {
-        name: None if columns[f"{name}_id"] is None else Game(columns[f"{name}_id"], columns[name] or "")
-        for name in ("category", "shown")
-    }
-    values = {name: columns[name] for name in _SAME}
-    return AuditRow(**values, **games, reason=columns["reason"], jpeg=bytes(columns.get("jpeg") or b""))
-
-
-def _record(row: sa.Row[Any]) -> AuditRecord:
-    cost = AuditCost(row.seconds, row.cpu_seconds, row.frames, row.requests, row.bytes)
-    not_judged = tuple((str(name), int(streams), int(viewers)) for name, streams, viewers in _json(row.not_judged, []))
-    summary = _json(row.summary or "null", None)
-    return AuditRecord(row.id, row.scope, row.model, row.started, row.listed, not_judged, cost, summary)
-
-
-def _json(text: str, otherwise: Any) -> Any:
-    """Return the value of a JSON text; another one if somebody has damaged it."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return otherwise

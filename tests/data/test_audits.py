@@ -12,7 +12,8 @@ from sqlalchemy import Engine, text
 
 from data.entities import Game
 from data.errors import CatalogUnavailable
-from data.storage.audits import AuditCost, AuditRecord, AuditRow, AuditStore
+from data.storage.audit_rows import AuditCost, AuditRecord, AuditRow
+from data.storage.audits import AuditStore
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import Run

@@ -1,0 +1,32 @@
+"""Cost meter: what an audit costs, earlier runs of the same audit included."""
+
+from __future__ import annotations
+
+import time
+
+from data.http.traffic import COUNTER
+from data.storage.audit_rows import AuditCost
+
+
+class Meter:
+    """Measures this process from now on. `before`: the cost of earlier runs."""
+
+    def __init__(self, before: AuditCost | None = None) -> None:
+        self._before = before or AuditCost()
+        self._clock, self._cpu, self._traffic = time.monotonic(), time.process_time(), COUNTER.total()
+        self._frames = 0
+
+    def add_frames(self, count: int) -> None:
+        """Count classified frames."""
+        self._frames += count
+
+    def cost(self) -> AuditCost:
+        """Return the cost so far."""
+        before, traffic = self._before, COUNTER.total() - self._traffic
+        return AuditCost(
+            before.seconds + time.monotonic() - self._clock,
+            before.cpu_seconds + time.process_time() - self._cpu,
+            before.frames + self._frames,
+            before.requests + traffic.requests,
+            before.bytes + traffic.bytes,
+        )

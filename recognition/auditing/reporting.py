@@ -1,0 +1,98 @@
+"""Report of an audit: from its rows to the files in a new folder, the stored summary, and lines on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from data.commands import PROGRAM
+from data.storage.audit_rows import AuditRecord, AuditRow
+from data.storage.audits import AuditStore
+from data.text import printable
+from recognition.auditing.meter import Meter
+from recognition.events import now
+from recognition.reports.audit_report import AuditAbout, make_report
+from recognition.reports.files import write_report
+from recognition.reports.outcomes import AuditedStream, Judgement, Outcome
+
+_PICTURES = 60  # in a report, and kept in the database
+_HISTORY = 200  # earlier audits in the trend
+
+
+@dataclass(frozen=True, slots=True)
+class ReportWriter:
+    """Writes reports.
+
+    store: holds the rows. judgement: which categories count. folder: gets a folder for each report. scope: what is
+    audited, for people. model: its name. name: what stands for a login.
+    """
+
+    store: AuditStore
+    judgement: Judgement
+    folder: Path
+    scope: str
+    model: str
+    name: Callable[[str], str]
+
+    def write(self, record: AuditRecord, meter: Meter) -> None:
+        """Write the report of an audit, print its summary, and note the end. Raises FolderError, CatalogUnavailable."""
+        self.store.keep_pictures(record.id, Outcome.OTHER_GAME.value, _PICTURES)
+        rows = [row for row in self.store.rows(record.id, with_pictures=True) if row.outcome]
+        earlier = self.store.history(record.scope, _HISTORY)
+        history = [(past.started, past.summary) for past in earlier if past.summary and past.id != record.id]
+        ended, cost = now(), meter.cost()
+        about = AuditAbout(
+            id=record.id,
+            scope=self.scope,
+            started=record.started,
+            ended=ended,
+            model=self.model,
+            model_hash=record.model,
+            listed=record.listed,
+            sampled=len(rows),
+            not_judged=record.not_judged,
+            seconds=cost.seconds,
+            cpu_seconds=cost.cpu_seconds,
+            frames=cost.frames,
+            requests=cost.requests,
+            bytes=cost.bytes,
+            version=_version(),
+        )
+        report = make_report([audited_stream(row) for row in rows], self.judgement, about, history)
+        folder = self.folder / f"{record.started:%Y-%m-%d-%H%M%S}-{record.id}"
+        write_report(folder, report, self.name)
+        self.store.finish(record.id, ended, report.summary())
+        lines = [*report.lines(), f"Report: {folder / 'report.html'}"]
+        sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+        sys.stdout.flush()  # with --every the next lines come much later
+
+
+def audited_stream(row: AuditRow) -> AuditedStream:
+    """Return a stored row as the report takes it."""
+    return AuditedStream(
+        login=row.login,
+        category=row.category,
+        viewers=row.viewers,
+        language=row.language,
+        stratum=row.stratum,
+        weight=row.weight,
+        outcome=Outcome(row.outcome),
+        shown=row.shown,
+        screen=row.screen,
+        confidence=row.confidence,
+        frames=row.frames,
+        looks=row.looks,
+        at=row.at or now(),
+        reason=row.reason,
+        jpeg=row.jpeg,
+    )
+
+
+def _version() -> str:
+    try:
+        return version(PROGRAM)
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return ""

@@ -1,0 +1,179 @@
+"""Audit run: begin an audit or go on with one, look at its streams, write its report.
+
+take the latest audit of this scope and model that was ended by a kill or an outage
+otherwise list the streams, draw the sample, store both
+look at the streams that have no outcome yet            (recognition.auditing.looks)
+    store each answer at once
+write the report, note the end
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from data.entities import Stream
+from data.errors import StreamOffline
+from data.storage.audit_rows import AuditRecord, AuditRow
+from data.storage.audits import AuditStore
+from recognition.auditing.looks import Looks, Result
+from recognition.auditing.meter import Meter
+from recognition.auditing.sampling import census, stratified_sample
+from recognition.auditing.selection import Population, Scope, find_streams
+from recognition.events import VerdictReached, now
+from recognition.reports.outcomes import Judgement, Outcome
+
+if TYPE_CHECKING:
+    from data.twitch.helix import Helix
+    from recognition.recognizer import Recognizer
+
+_CONTINUED = timedelta(hours=24)  # an older audit would look at streams that are over
+_SEED_BITS = 32
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LookOptions:
+    """How streams are looked at: max_frames, certainty and preview as in Recognizer.survey.
+
+    again_s: seconds from the first look to the second.
+    """
+
+    max_frames: int
+    certainty: float
+    preview: bool
+    again_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRequest:
+    """What to audit. named: logins. seed: of the sample; None: a random one. new: continue no earlier audit."""
+
+    scope: Scope
+    named: tuple[str, ...]
+    model: str  # its SHA-256
+    seed: int | None
+    new: bool
+
+
+class Auditor:
+    """Makes audits with one model. Not thread-safe.
+
+    Args:
+        recognizer: looks at streams.
+        helix: lists streams.
+        store: keeps the audits.
+        judgement: which categories count.
+        options: how streams are looked at.
+        is_excluded: whether a login must not be looked at.
+        progress: gets the number of looks ahead; its context manager yields what is called with each result.
+    """
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        helix: Helix,
+        store: AuditStore,
+        judgement: Judgement,
+        options: LookOptions,
+        *,
+        is_excluded: Callable[[str], bool],
+        progress: Callable[[int], AbstractContextManager[Callable[[Result], None]]],
+    ) -> None:
+        self._recognizer, self._helix, self._store = recognizer, helix, store
+        self._judgement, self._options = judgement, options
+        self._is_excluded, self._progress = is_excluded, progress
+
+    def run(self, request: AuditRequest, write_report: Callable[[AuditRecord, Meter], object]) -> None:
+        """Make one audit, or finish an earlier one, to its report.
+
+        Raises DirectoryError, CatalogUnavailable, FolderError, ModelError; StreamOffline if no stream is live.
+        """
+        with ExitStack() as stack:
+            record = (None if request.new else self._unfinished(request, stack)) or self._begin(request, stack)
+            meter = Meter(record.cost)
+            rows = self._store.rows(record.id)
+            ahead = sum(not row.outcome for row in rows)
+            on_result = stack.enter_context(self._progress(ahead)) if ahead else _ignore
+            looks = Looks(
+                partial(self._survey, meter, on_result),
+                self._helix.streams_by_login,
+                self._judgement,
+                again_s=self._options.again_s,
+                wait=self._recognizer.stop.wait,
+            )
+            try:
+                for row in looks.run(rows):
+                    self._store.save(record.id, row, meter.cost())
+            except KeyboardInterrupt:
+                log.warning("The same command goes on with this audit within 24 hours.")
+                raise
+            write_report(record, meter)
+
+    def _unfinished(self, request: AuditRequest, stack: ExitStack) -> AuditRecord | None:
+        """Return the latest audit to go on with, claimed; None without one."""
+        for record in self._store.unfinished(request.scope.key(), request.model, now() - _CONTINUED):
+            if stack.enter_context(self._store.claimed(record.id)):
+                log.warning(
+                    "continuing the audit of %s; --new begins another one", f"{record.started:%Y-%m-%d %H:%M} UTC"
+                )
+                return record
+        return None
+
+    def _begin(self, request: AuditRequest, stack: ExitStack) -> AuditRecord:
+        """List the streams, draw the sample, and store a new audit, claimed."""
+        meter, started = Meter(), now()
+        population = find_streams(self._helix, request.scope, request.named, self._is_excluded, self._judgement)
+        if not population.listed and not population.absent:
+            raise StreamOffline("no live stream matches these options")
+        rows = planned_rows(population, request.scope.sample, request.seed)
+        key, model = request.scope.key(), request.model
+        new = AuditRecord(0, key, model, started, population.listed, population.not_judged, meter.cost())
+        record = self._store.begin(new, rows)
+        stack.enter_context(self._store.claimed(record.id))
+        return record
+
+    def _survey(
+        self, meter: Meter, on_result: Callable[[Result], None], streams: Iterable[Stream], preview: bool
+    ) -> Iterator[Result]:
+        """Yield one result for each stream; count the frames."""
+        options = self._options
+        results = self._recognizer.survey(
+            streams, options.max_frames, options.certainty, preview=preview and options.preview
+        )
+        with closing(results):
+            for result in results:
+                if isinstance(result, VerdictReached):
+                    meter.add_frames(result.verdict.frames)
+                on_result(result)
+                yield result
+
+
+def _ignore(_: Result) -> None:
+    """Do nothing with a result."""
+
+
+def planned_rows(population: Population, sample: int | None, seed: int | None) -> Sequence[AuditRow]:
+    """Return the rows of a new audit: the streams to look at, and the named channels that are not live, as failed."""
+    drawn = secrets.randbits(_SEED_BITS) if seed is None else seed
+    planned = stratified_sample(population.judged, sample, drawn) if sample else census(population.judged)
+    rows = [
+        AuditRow(
+            item.stream.login,
+            item.stream.category,
+            item.stream.viewers,
+            item.stream.language,
+            item.stratum,
+            item.weight,
+        )
+        for item in planned
+    ]
+    absent = AuditRow("", None, 0, "", "", 1.0, outcome=Outcome.FAILED.value, at=now(), reason=StreamOffline.reason)
+    return [*rows, *(replace(absent, login=login) for login in population.absent)]
