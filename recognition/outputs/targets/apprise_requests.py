@@ -26,7 +26,7 @@ from data.http.session import read_body
 from recognition.outputs.targets.base import DeliveryError
 
 RETRY_STATUSES = frozenset({408, 425, 429})  # besides those from 500 on: RFC 9110, 8470, 6585
-_MAX_RETRY_AFTER_S = 3600.0
+MAX_RETRY_AFTER_S = 3600.0
 _MAX_BODY_BYTES = 1 << 20
 _ERROR_CODE = re.compile(r"[a-z_]{1,40}")
 _RETRY_CODES = frozenset({"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"})
@@ -173,7 +173,7 @@ def _retry_after_s(response: requests.Response) -> float | None:
     with suppress(TypeError, ValueError, OverflowError):
         value: Any = response.headers.get("Retry-After", in_body)
         seconds = float(value) if _is_number(value) else (parsedate_to_datetime(value) - _now()).total_seconds()
-        return min(max(seconds, 0.0), _MAX_RETRY_AFTER_S)
+        return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
     return None
 
 

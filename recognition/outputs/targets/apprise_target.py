@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from apprise import Apprise, AppriseAsset, AppriseAttachment, NotifyBase, NotifyFormat, NotifyType
@@ -46,7 +45,7 @@ class AppriseTarget:
         self._plugin = _make_plugin(url)
         self._plugin.throttle = self._throttle
         self._sets_click = getattr(self._plugin, "click", "") is None  # of ntfy: what a touch opens
-        self.name = _safe_name(self._plugin, url)
+        self.name = _safe_name(self._plugin)
         self.key = hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()
         # What the receiver accepted of the last alert: a retry sends only the rest of it.
         self._alert_id, self._accepted, self._memo = "", set[Any](), dict[Any, Any]()
@@ -104,7 +103,9 @@ class AppriseTarget:
     def _throttle(self, _: Any = None, wait: float | None = None) -> None:
         """Do not sleep: where Apprise would sleep until a limit of Discord ends, the caller waits instead."""
         if wait and wait > 0:
-            raise DeliveryError("limits the rate", retryable=True, retry_after_s=wait)
+            raise DeliveryError(
+                "limits the rate", retryable=True, retry_after_s=min(wait, apprise_requests.MAX_RETRY_AFTER_S)
+            )
 
 
 class _Discord(NotifyDiscord):
@@ -149,8 +150,8 @@ def _make_plugin(url: str) -> Any:
     return plugin
 
 
-def _safe_name(plugin: Any, url: str) -> str:
+def _safe_name(plugin: Any) -> str:
     """Return the scheme, and the host where it is one: a URL of Discord has a secret in its place."""
-    scheme = printable(urlsplit(url).scheme)
+    scheme = plugin.url(privacy=True).partition("://")[0]
     host = plugin.host if getattr(plugin, "mode", "") == "private" else ""  # of ntfy
     return f"{scheme}://{printable(host)}" if host else scheme

@@ -83,9 +83,10 @@ def inert(text: str) -> str:
     return _ACTIVE.sub(rf"\g<0>{_BREAK}", line if len(line) <= _MAX_LENGTH else f"{line[: _MAX_LENGTH - 1]}…")
 
 
-def discord_text(text: str) -> str:
-    """Return a text with a backslash before each character that Discord's Markdown would obey."""
-    return _DISCORD_MARKUP.sub(r"\\\1", text)
+def discord_text(text: str, limit: int = 1024) -> str:
+    """Return a text of at most `limit` characters, with a backslash before each that Discord's Markdown would obey."""
+    escaped = _DISCORD_MARKUP.sub(r"\\\1", text)
+    return escaped if len(escaped) <= limit else escaped[: limit - 1].rstrip("\\") + "…"
 
 
 def _source_name(source: str) -> str:

@@ -130,7 +130,7 @@ class MqttTarget:
                 raise DeliveryError(reason, retryable=True)
 
     def _publish(self, topic: str, payload: bytes, retain: bool) -> int:
-        """Publish a message and return its number. Do not hold the lock: paho's thread takes it while it has its own."""
+        """Publish a message and return its number. Without the lock: paho's thread takes it too, holding its own."""
         return self._client.publish(topic, payload, _QOS, retain).mid
 
     def _messages(self, alert: Alert) -> list[tuple[str, bytes, bool]]:
