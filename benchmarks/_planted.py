@@ -5,11 +5,17 @@ from __future__ import annotations
 import csv
 import dataclasses
 import random
-from collections.abc import Sequence
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.standin import CLIPS, World
 from tests.standin.media import TRANSCODES, Media, default_cache
@@ -18,6 +24,7 @@ from tests.standin.world import Channel
 _APART_S = (40, 120)  # seconds from one switch of a channel to the next
 _STEADY = 5  # every fifth channel never switches
 _SLOW_S = 10.0
+_REPOSITORY = Path(__file__).parent.parent
 _MARGIN_S = 30  # without a switch at the beginning and at the end
 
 
@@ -77,6 +84,20 @@ def _write(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> No
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerows([head, *rows])
+
+
+@contextmanager
+def running_standin(folder: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
+    """Run the stand-in as a process; yield it and the settings that lead to it."""
+    command = [sys.executable, "-m", "tests.standin", "--clips", str(folder)]
+    process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        lines = [process.stdout.readline() for _ in range(4)]
+        yield psutil.Process(process.pid), dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
 
 
 def compared(plan: Plan, changes: Sequence[dict[str, Any]]) -> dict[str, Any]:

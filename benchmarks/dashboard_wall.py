@@ -41,7 +41,7 @@ import httpx2 as httpx
 import psutil
 
 from benchmarks import _planted
-from benchmarks.watch import _twitch
+from benchmarks._planted import running_standin
 
 _REPOSITORY = Path(__file__).parent.parent
 _WARM_S = 20.0  # the cost of opening all streams is not counted
@@ -94,7 +94,7 @@ def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     _planted.write(plan, folder)
     (folder / "logins").write_text("\n".join(plan.played))
     command = ["recognition.recognize", "--watch", "--wait", "--category", "--json", "--from", str(folder / "logins")]
-    with _twitch(folder) as (_, variables), _running(command, variables, stdout=subprocess.DEVNULL) as watching:
+    with running_standin(folder) as (_, variables), _running(command, variables, stdout=subprocess.DEVNULL) as watching:
         variables |= {"DOWNLOAD_PATH": str(folder / "data")}
         with _running(["dashboard.serve", "--port", "0"], variables, stdout=subprocess.PIPE) as server:
             url = _address(server.stdout)

@@ -33,7 +33,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     (folder / "logins").write_text("\n".join(plan.played))
     command = [sys.executable, "-m", "recognition.recognize", "--watch", "--json", "--from", str(folder / "logins")]
     command += ["--metrics", str(port := _free_port()), *(["--every", str(args.every)] if args.every else [])]
-    with (folder / "events").open("w") as events, _twitch(folder) as (twitch, variables):
+    with (folder / "events").open("w") as events, _planted.running_standin(folder) as (twitch, variables):
         environment = {**os.environ, **variables}
         watching = subprocess.Popen(command, cwd=_REPOSITORY, stdout=events, env=environment)
         try:
@@ -107,20 +106,6 @@ def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     frames = [event for event in told if event["event"] == "frame"]
     costs = {**_cost(samples), **_frames(frames), "failures": failures, **metrics}
     return {**costs, "switches": _planted.compared(plan, changes)}
-
-
-@contextmanager
-def _twitch(folder: Path) -> Iterator[tuple[psutil.Process, dict[str, str]]]:
-    """Run the stand-in as a process; yield it and the settings that lead to it."""
-    command = [sys.executable, "-m", "tests.standin", "--clips", str(folder)]
-    process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout
-        lines = [process.stdout.readline() for _ in range(4)]
-        yield psutil.Process(process.pid), dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
 
 
 def _sampled(watching: subprocess.Popen[bytes], twitch: psutil.Process, seconds: float) -> Iterator[Sample]:
