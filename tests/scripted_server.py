@@ -28,10 +28,10 @@ class Reply:
 
 
 class LoopbackServer:
-    """An HTTP server on a free port of the loopback address, with a thread for each connection."""
+    """An HTTP server on the loopback address, at a free port unless one is given, with a thread for each connection."""
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler], port: int = 0) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"

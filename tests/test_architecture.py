@@ -103,13 +103,14 @@ ALLOWED: dict[str, set[str]] = {
     "recognition.auditing": {"config", "data.cli", "data.factories", "data.storage", "data.twitch", "data.http"}
     | {f"recognition.{room}" for room in ("recognizer", "reports", "sources", "events", "decision", "modes", "outputs")}
     | {"model.evaluation.game_metrics", "model.inference"},
-    "recognition.reports": {"data.storage.pseudonyms", "model.evaluation.game_metrics", "recognition.decision"},
+    "recognition.reports": {"model.evaluation.game_metrics", "recognition.decision", "recognition.outputs"},
     "recognition.recognizer": {"config", "data.factories", "data.http", "data.capture", "data.twitch", "data.video"}
     | {"recognition.engine", "recognition.decision", "recognition.events"}
     | {"recognition.sources", "recognition.categories", "recognition.model_loading"},
     "recognition.engine": {"recognition.decision", "recognition.events", "recognition.sources"}
     | {"data.capture", "data.filters", "data.video", "data.twitch", "model.inference"},
     "recognition.outputs": {"recognition.events", "recognition.decision", "data.video", "data.http"},
+    "recognition.outputs.outbox": {"recognition.outputs", "recognition.events", "recognition.sources"},
     "recognition.outputs.factory": {"config", "data.http", "recognition.outputs"},
     "recognition.outputs.targets": {"recognition.outputs", "recognition.sources", "data.http", "config"},
     "recognition.decision": {"model.inference"},
@@ -156,7 +157,7 @@ OWNERS = {
     "onnxruntime": {"model.inference", "model.artifacts"},
     "matplotlib": {"model.reports.plots"},
     "jinja2": {"model.reports.rendering", "recognition.reports", "dashboard.pages"},
-    "arro3": {"recognition.outputs", "recognition.reports", "data.exchange"},
+    "arro3": {"recognition.outputs", "data.exchange"},
     "fsspec": {"data.exchange"},
     "apprise": {"recognition.outputs.targets"},
     "paho": {"recognition.outputs.targets"},

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence)
         stack.enter_context(recognizer)
         categories = recognizer.category_lookup(sources) if args.category else None
-        output = stack.enter_context(closing(FanOut(create_outputs(args, settings, stack, len(sources)))))
+        output = stack.enter_context(closing(FanOut(create_outputs(args, settings, len(sources)))))
         events = chain.from_iterable(_events(recognizer, source, args) for source in sources)
         exit_code = emit_all(events, output, categories)
     return output.exit_code or exit_code

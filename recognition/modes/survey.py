@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         stack.enter_context(recognizer)
         sources, total = _resolve_sources(args, recognizer)
         stack.callback(_print_summary, stats, args.quiet)
-        output = stack.enter_context(closing(FanOut(create_outputs(args, settings, stack, total, stats))))
+        output = stack.enter_context(closing(FanOut(create_outputs(args, settings, total, stats))))
         results = recognizer.survey(sources, args.frames, required_certainty(args), preview=bool(args.preview))
         for result in stack.enter_context(closing(results)):
             stats.add(result)

@@ -35,8 +35,10 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         # One thread for each inference: many streams keep the cores busy side by side.
         recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence, threads=1)
         stack.enter_context(recognizer)
-        output = stack.enter_context(closing(FanOut(create_outputs(args, settings, stack, len(sources)))))
         categories = recognizer.category_poller(sources) if args.category else None
+        category_of = categories.get if categories else None
+        outputs = create_outputs(args, settings, len(sources), sources=sources, category_of=category_of, stop=stop)
+        output = stack.enter_context(closing(FanOut(outputs)))
         events = recognizer.watch(sources, wait=bool(args.wait), stop=stop, on_batch=output.on_batch)
         exit_code = emit_all(stack.enter_context(closing(events)), output, categories)
     return output.exit_code or exit_code

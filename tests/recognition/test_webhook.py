@@ -1,132 +1,95 @@
-"""Webhook output, against a real HTTP server: requests, signature, retries, refusals, queue and close."""
+"""Webhook target, against a real HTTP server: requests, signature, and what counts as accepted."""
 
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hashlib
 import hmac
 import json
 import logging
-import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime, timezone
+from email.utils import format_datetime
 
 import pytest
 
 from data.entities import Game
-from data.errors import SettingsError, StreamOffline
+from data.errors import SettingsError
 from data.http.session import new_session
-from recognition.events import GameChanged, SourceFailed, as_json, now
-from recognition.outputs.webhook import Webhook, signing_key, standard_signature
+from recognition.events import GameChanged, as_json, now
+from recognition.outputs.targets.base import Alert, DeliveryError
+from recognition.outputs.webhook import Webhook, host_of, retry_after_s, signing_key, standard_signature
 from tests.scripted_server import Reply, ScriptedServer
 
 OK = Reply(204)
 
 
-def change(number: int = 1) -> GameChanged:
-    """Return a change at this frame number."""
-    return GameChanged("someone", now(), None, Game(7, "Bleu pâle"), True, number, 0.9)
+def change(source: str = "someone") -> Alert:
+    """Return the alert of a change."""
+    event = GameChanged(source, now(), None, Game(7, "Bleu p\u00e2le"), True, 1, 0.9)
+    return Alert("5f" * 16, "change", source, event.at, event=as_json(event))
 
 
 @contextmanager
-def opened(url: str, **options: Any) -> Iterator[Webhook]:
+def opened(url: str, secret: str = "") -> Iterator[Webhook]:
     """Yield a webhook with short timeouts and close it."""
-    with new_session(0.5, deadline_s=1.0) as session:
-        webhook = Webhook(url, session, **options)
-        yield webhook
-        webhook.close()
+    webhook = Webhook(url, new_session(0.5, deadline_s=1.0), secret=secret)
+    yield webhook
+    webhook.close()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Poll the condition until it holds; fail after `seconds`."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def test_change_is_posted_as_json():
-    """A change is posted as the object that --json prints; a failure is not posted."""
-    event = change()
-    with ScriptedServer([OK]) as server, opened(f"{server.url}/path?key=1") as webhook:
-        webhook.emit(SourceFailed("someone", now(), StreamOffline("x")))
-        webhook.emit(event)
-        wait_until(lambda: webhook.delivered)
-    [(_, path, query, headers)] = server.requests
+def test_alert_is_posted_as_json():
+    """The body is the object that --json prints; the id is the alert's, at each attempt."""
+    alert = change()
+    with ScriptedServer([OK, OK]) as server, opened(f"{server.url}/path?key=1") as webhook:
+        webhook.deliver(alert)
+        webhook.deliver(alert)
+    (_, path, query, headers), (*_, again) = server.requests
     assert (path, query, headers["Content-Type"]) == ("/path", {"key": ["1"]}, "application/json")
-    assert json.loads(server.bodies[0]) == as_json(event)
+    assert server.bodies[0] == json.dumps(alert.event, ensure_ascii=False).encode()
     assert "X-TwitchCategory-Signature" not in headers
+    ids = {name: (headers[name], again[name]) for name in ("webhook-id", "X-TwitchCategory-Delivery")}
+    assert set(ids.values()) == {(alert.id, alert.id)}
 
 
-def test_change_when_a_secret_is_set_is_signed():
+def test_alert_when_a_secret_is_set_is_signed():
     """The signature header is the HMAC-SHA256 of the body with the secret as key."""
-    with ScriptedServer([OK]) as server, opened(server.url, secret="s3cret") as webhook:
-        webhook.emit(change())
-        wait_until(lambda: webhook.delivered)
+    with ScriptedServer([OK]) as server, opened(server.url, "s3cret") as webhook:
+        webhook.deliver(change())
     expected = hmac.new(b"s3cret", server.bodies[0], hashlib.sha256).hexdigest()
     assert server.requests[0][3]["X-TwitchCategory-Signature"] == f"sha256={expected}"
 
 
-@pytest.mark.parametrize("first", [Reply(503), Reply(429), Reply(silence_s=0.8)])
-def test_delivery_when_the_error_may_pass_is_retried(first):
-    """After an error status or a missing response, the same delivery is repeated before the next one."""
-    with ScriptedServer([first, OK, OK]) as server, opened(server.url) as webhook:
-        webhook.emit(change(1))
-        webhook.emit(change(2))
-        wait_until(lambda: webhook.delivered == 2)
-    assert [json.loads(body)["number"] for body in server.bodies] == [1, 1, 2]
-    first_id, second_id, third_id = (headers["X-TwitchCategory-Delivery"] for *_, headers in server.requests)
-    assert first_id == second_id != third_id
-    assert all(headers["webhook-id"] == headers["X-TwitchCategory-Delivery"] for *_, headers in server.requests)
-    assert webhook.dropped == 0
+_REFUSALS = [
+    (Reply(503), "responded with status 503", True, None),
+    (Reply(429, headers={"Retry-After": "7"}), "responded with status 429", True, 7.0),
+    (Reply(silence_s=0.8), "does not respond (ReadTimeout)", True, None),
+    (Reply(404), "responded with status 404", False, None),
+    (Reply(302, headers={"Location": "http://127.0.0.1:1/"}), "responded with status 302", False, None),
+]
 
 
-@pytest.mark.parametrize("refusal", [Reply(404), Reply(400), Reply(302, headers={"Location": "http://127.0.0.1:1/"})])
-def test_delivery_when_refused_is_dropped(refusal, caplog):
-    """A client error is not retried and a redirect not followed; the log names the host, never the secret path."""
-    with caplog.at_level(logging.WARNING), ScriptedServer([refusal, OK]) as server:
-        with opened(f"{server.url}/s3cret") as webhook:
-            webhook.emit(change(1))
-            webhook.emit(change(2))
-            wait_until(lambda: webhook.delivered)
-        assert (webhook.delivered, webhook.dropped, server.left) == (1, 1, 0)
-    assert f"responded with status {refusal.status}: a change is dropped" in caplog.text
-    assert "1 change not delivered to 127.0.0.1, 1 delivered" in caplog.text
-    assert "s3cret" not in caplog.text
+@pytest.mark.parametrize(("reply", "reason", "retryable", "retry_after"), _REFUSALS, ids=range(len(_REFUSALS)))
+def test_alert_when_not_accepted_raises_why(reply, reason, retryable, retry_after):
+    """The error says whether the same request may succeed soon, and holds nothing of the path."""
+    with ScriptedServer([reply, OK]) as server, opened(f"{server.url}/s3cret") as webhook:
+        with pytest.raises(DeliveryError) as raised:
+            webhook.deliver(change())
+        assert server.left == 1
+    error = raised.value
+    assert (error.reason, error.retryable, error.retry_after_s) == (reason, retryable, retry_after)
 
 
-def test_emit_when_the_server_is_down_never_blocks():
-    """A thousand changes are queued and older ones dropped; neither `emit` nor `close` waits for the server."""
-    with opened("http://127.0.0.1:9/", close_timeout_s=0.5) as webhook:
-        start = time.monotonic()
-        for number in range(1500):
-            webhook.emit(change(number))
-        assert time.monotonic() - start < 20
-        webhook.close()
-        assert time.monotonic() - start < 30
-    assert (webhook.delivered, webhook.dropped >= 499) == (0, True)
-
-
-def test_delivery_when_retries_take_too_long_is_dropped():
-    """After `retry_for_s` seconds a change is dropped and the next one is delivered."""
-    with ScriptedServer([Reply(503), Reply(503), OK]) as server, opened(server.url, retry_for_s=1.5) as webhook:
-        webhook.emit(change(1))
-        webhook.emit(change(2))
-        wait_until(lambda: webhook.delivered)
-    assert [json.loads(body)["number"] for body in server.bodies] == [1, 1, 2]
-    assert webhook.dropped == 1
-
-
-def test_close_delivers_pending_changes():
-    """`close` waits until the changes emitted just before it are delivered."""
-    with ScriptedServer([OK] * 20) as server:
-        with opened(server.url) as webhook:
-            for number in range(20):
-                webhook.emit(change(number))
-        assert (webhook.delivered, server.left) == (20, 0)
+def test_retry_after_is_seconds_or_a_date():
+    """Both forms of RFC 9110 are read; anything else counts as no header."""
+    assert retry_after_s("120") == 120
+    date = format_datetime(datetime.fromtimestamp(time.time() + 100, timezone.utc), usegmt=True)
+    assert 90 < (retry_after_s(date) or 0) <= 100
+    assert retry_after_s("Thu, 01 Jan 1970 00:00:00 GMT") == 0
+    for invalid in ("", "-1", "soon", "9" * 5000, "Fri, 99 Foo 2026", "Fri, 01 Jan 99999 00:00:00 GMT"):
+        assert retry_after_s(invalid) in (None, 999_999_999)
 
 
 @pytest.mark.parametrize(
@@ -147,11 +110,13 @@ def test_close_delivers_pending_changes():
     ],
 )
 def test_url_when_invalid_raises_at_once(url):
-    """An invalid URL is one line of the constructor, not of the first change, and holds no password."""
-    with new_session(1) as session, pytest.raises(SettingsError, match="--webhook: invalid URL") as raised:
+    """An invalid URL is one line at the start, not of the first alert, and holds no password."""
+    with new_session(1) as session, pytest.raises(SettingsError, match="--alert: invalid URL") as raised:
         Webhook(url, session)
     assert str(raised.value).isprintable()
     assert "pw" not in str(raised.value)
+    with pytest.raises(SettingsError, match=r"^--webhook: invalid URL"):
+        host_of(url, "--webhook")
 
 
 @pytest.mark.parametrize(
@@ -159,24 +124,22 @@ def test_url_when_invalid_raises_at_once(url):
     [Reply(200, b"x" * 3_000_000), Reply(200, b"half", promised=100), Reply(201, b"x" * 90, byte_pause_s=0.2)],
     ids=["large", "truncated", "trickle"],
 )
-def test_response_of_a_success_is_delivered_whatever_its_body(reply):
-    """A status from 200 to 299 counts as delivered: a change is not posted again for the sake of the body."""
+def test_response_of_a_success_is_accepted_whatever_its_body(reply):
+    """A status from 200 to 299 counts as accepted: an alert is not posted again for the sake of the body."""
     with ScriptedServer([reply, OK]) as server, opened(server.url) as webhook:
-        webhook.emit(change(1))
-        webhook.emit(change(2))
-        wait_until(lambda: webhook.delivered == 2)
-    assert [json.loads(body)["number"] for body in server.bodies] == [1, 2]
+        webhook.deliver(change())
+        webhook.deliver(change())
+    assert len(server.bodies) == 2
 
 
 @pytest.mark.parametrize("location", ["http://[", "\xff\xfe", "http://a:99999/x", "//", "http://\xe2\x84\x80/", ""])
 def test_redirect_when_its_location_is_invalid_is_refused(location):
-    """Whatever a redirect's address and body are, the thread lives: the change is dropped, the next one delivered."""
+    """Whatever a redirect's address and body are, the alert is refused and the next one accepted."""
     redirect = Reply(302, b"x" * 1_000_000, headers={"Location": location})
     with ScriptedServer([redirect, OK]) as server, opened(server.url) as webhook:
-        webhook.emit(change(1))
-        webhook.emit(change(2))
-        wait_until(lambda: webhook.delivered)
-    assert (webhook.delivered, webhook.dropped) == (1, 1)
+        with pytest.raises(DeliveryError, match="302"):
+            webhook.deliver(change())
+        webhook.deliver(change())
 
 
 def test_signature_of_the_published_example_is_the_published_one():
@@ -191,9 +154,8 @@ def test_signature_of_the_published_example_is_the_published_one():
 def test_request_is_signed_with_its_time(secret):
     """A receiver verifies id, time and body with the secret; the time is that of the attempt, in epoch seconds."""
     start = int(time.time())
-    with ScriptedServer([OK]) as server, opened(server.url, secret=secret) as webhook:
-        webhook.emit(change())
-        wait_until(lambda: webhook.delivered)
+    with ScriptedServer([OK]) as server, opened(server.url, secret) as webhook:
+        webhook.deliver(change())
     [(*_, headers)] = server.requests
     assert start <= int(headers["webhook-timestamp"]) <= time.time()
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + server.bodies[0]
@@ -212,32 +174,18 @@ def test_secret_when_not_base64_names_the_setting(secret):
 def test_log_at_debug_level_never_holds_the_path(caplog):
     """At -vv, urllib3 logs each request and each retry: not those of the webhook."""
     with caplog.at_level(logging.DEBUG), ScriptedServer([Reply(503), OK]) as server:
-        with opened(f"{server.url}/s3cret/path?key=s3cret") as webhook:
-            webhook.emit(change())
-            wait_until(lambda: webhook.delivered)
-        with opened("http://127.0.0.1:9/s3cret/path", close_timeout_s=0.2) as webhook:
-            webhook.emit(change())
-            wait_until(lambda: "does not respond" in caplog.text)
+        with opened(f"{server.url}/s3cret/path?key=s3cret") as webhook, pytest.raises(DeliveryError):
+            webhook.deliver(change())
+        with opened("http://127.0.0.1:9/s3cret/path") as webhook, pytest.raises(DeliveryError, match="not respond"):
+            webhook.deliver(change())
         with new_session(1) as session:
             session.get(f"{server.url}/other")
     assert "s3cret" not in caplog.text
     assert "/other" in caplog.text
 
 
-def test_change_of_a_source_that_is_not_utf8_is_delivered():
+def test_alert_of_a_source_that_is_not_utf8_is_posted():
     """A file's name that is not UTF-8 has replacement characters in the posted JSON."""
     with ScriptedServer([OK]) as server, opened(server.url) as webhook:
-        webhook.emit(dataclasses.replace(change(), source="caf\udce9.mp4"))
-        wait_until(lambda: webhook.delivered)
+        webhook.deliver(change("caf\udce9.mp4"))
     assert json.loads(server.bodies[0].decode("utf-8"))["source"] == "caf\ufffd.mp4"
-
-
-def test_close_when_the_server_is_silent_returns_after_its_timeout(caplog):
-    """A server that accepts the connection and says nothing does not delay the end; its change is counted as lost."""
-    with socket.create_server(("127.0.0.1", 0)) as silent, new_session(60) as session:
-        webhook = Webhook(f"http://127.0.0.1:{silent.getsockname()[1]}/", session, close_timeout_s=0.2)
-        webhook.emit(change())
-        start = time.monotonic()
-        webhook.close()
-        assert time.monotonic() - start < 20
-    assert "1 change not delivered to 127.0.0.1, 0 delivered" in caplog.text

@@ -1,0 +1,1 @@
+"""Outbox: alerts on the disk until their receivers have accepted them (transactional outbox)."""

@@ -1,0 +1,211 @@
+"""Store of the outbox: a SQLite file with the alerts that are not delivered yet, and what was reported of each source.
+
+Write-ahead log with synchronous=FULL: what a method wrote is on the disk when it returns, whatever kills the process.
+The file is locked as long as it is open; the kernel frees the lock of a killed process.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from data.entities import Game
+from data.errors import FolderError
+from recognition.outputs.outbox.rules import Reported
+from recognition.outputs.outbox.sqlite_file import is_sound, open_file
+from recognition.outputs.targets.base import Alert
+
+MAX_WAITING = 100_000  # deliveries; then the oldest alert is dropped
+_MAX_WAITING_PICTURES = 10_000  # about 150 MB; further alerts are stored without a picture
+_REPORTED_FOR_S = 48 * 3600.0  # Twitch ends each stream after 48 hours
+_SCHEMA = """
+create table if not exists alerts (number integer primary key autoincrement, created real, body text, jpeg blob);
+create table if not exists deliveries (target text, refusals integer, alert integer,
+    primary key (target, refusals, alert)) without rowid;
+create index if not exists deliveries_of_alert on deliveries (alert);
+create table if not exists reported (source blob primary key, at real, body text) without rowid;
+"""
+
+News = tuple[Alert, Iterable[str]]  # an alert, the keys of its targets
+StoreError = sqlite3.Error  # of any method: the disk is full, or the file is damaged
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An alert on its way to one target.
+
+    number: of the alert in the store. refusals: how often the target refused it. age_s: since it was stored.
+    """
+
+    number: int
+    refusals: int
+    age_s: float
+    alert: Alert
+
+
+class OutboxStore:
+    """The file. All methods are thread-safe and raise StoreError if the file cannot be read or written."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        option: str = "--outbox",
+        max_waiting: int = MAX_WAITING,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open or create the file. A damaged one is kept under another name, and a new one begins.
+
+        option: names the path in messages.
+        wall_clock: returns epoch seconds; read once.
+        Raises FolderError if the file cannot be used, or another process uses it.
+        """
+        self.path, self._option = path, option
+        self.dropped = 0  # deliveries, because too many waited
+        self._max_waiting = max_waiting
+        self._lock = threading.Lock()
+        # A wall clock that jumps must not make alerts old: the time that passes is the monotonic clock's.
+        self._epoch_s = wall_clock() - time.monotonic()
+        self._connection = open_file(path, _SCHEMA, option)
+        try:
+            with self._lock, self._connection:
+                self._execute("delete from reported where at < ?", self._now() - _REPORTED_FOR_S)
+        except StoreError as error:
+            self._connection.close()
+            raise FolderError(f"{option}: cannot write {path}: {error}; free space or choose another file") from error
+
+    def reported(self) -> dict[str, Reported]:
+        """Return what was reported by source. Entries that cannot be read are left out."""
+        found = {}
+        for source, body in self._select("select source, body from reported"):
+            with suppress(ValueError, TypeError, KeyError, AttributeError):
+                data = json.loads(body)
+                pair = tuple(map(int, data["mismatch"])) if data["mismatch"] else None
+                entry = Reported(_to_game(data["game"]), pair)  # type: ignore[arg-type]
+                found[source.decode("utf-8", "surrogatepass")] = entry
+        return found
+
+    def add(self, news: Iterable[News], reported: Mapping[str, Reported | None]) -> None:
+        """Store alerts and what is reported from now on, None for nothing, in one transaction."""
+        with self._lock, self._connection:
+            for alert, targets in news:
+                self._insert(alert, targets)
+            for source, entry in reported.items():
+                key = source.encode("utf-8", "surrogatepass")
+                self._execute("delete from reported where source = ?", key)
+                if entry:
+                    body = json.dumps({"game": _from_game(entry.game), "mismatch": entry.mismatch})
+                    self._execute("insert into reported values (?, ?, ?)", key, self._now(), body)
+
+    def next(self, target: str) -> Delivery | None:
+        """Return the target's oldest delivery of those that it refused least often; None if none waits."""
+        statement = (
+            "select number, refusals, created, body, jpeg from deliveries join alerts on number = alert"
+            " where target = ? order by refusals, alert limit 1"
+        )
+        while rows := self._select(statement, target):
+            number, refusals, created, body, jpeg = rows[0]
+            try:
+                return Delivery(number, refusals, self._now() - created, _to_alert(body, jpeg))
+            except (ValueError, TypeError, KeyError, AttributeError):  # somebody edited the file
+                self.remove(target, number)
+        return None
+
+    def remove(self, target: str, number: int) -> None:
+        """Note that the target has the alert, or never gets it."""
+        with self._lock, self._connection:
+            self._execute("delete from deliveries where target = ? and alert = ?", target, number)
+            self._remove_unused(number)
+
+    def count_refusal(self, target: str, number: int) -> None:
+        """Note that the target refused the alert: those that it refused less often go first."""
+        with self._lock, self._connection:
+            self._execute(
+                "update deliveries set refusals = refusals + 1 where target = ? and alert = ?", target, number
+            )
+
+    def waiting(self) -> dict[str, int]:
+        """Return the number of waiting alerts by target."""
+        return dict(self._select("select target, count(*) from deliveries group by target"))
+
+    def remove_older(self, seconds: float, targets: Iterable[str]) -> None:
+        """Remove deliveries of this age to targets that are not among `targets`."""
+        kept = json.dumps([*targets])
+        with self._lock, self._connection:
+            self._execute(
+                "delete from deliveries where alert in (select number from alerts where created < ?)"
+                " and target not in (select value from json_each(?))",
+                self._now() - seconds,
+                kept,
+            )
+            self._execute("delete from alerts where number not in (select alert from deliveries)")
+
+    def repair(self, error: StoreError) -> None:
+        """If the file is damaged, as `error` may say, go on with a new one. Raises FolderError if there can be none."""
+        if type(error) is not sqlite3.DatabaseError:  # its subclasses stand for a full disk, a closed file and others
+            return
+        with self._lock:
+            if not is_sound(self._connection):  # or another thread was faster
+                self._connection.close()
+                self._connection = open_file(self.path, _SCHEMA, self._option)
+
+    def close(self) -> None:
+        """Close the file, which frees its lock."""
+        with self._lock, suppress(StoreError):
+            self._connection.close()
+
+    def _insert(self, alert: Alert, targets: Iterable[str]) -> None:
+        [(waiting,)] = self._execute("select count(*) from deliveries")
+        jpeg = alert.jpeg if waiting < _MAX_WAITING_PICTURES else b""
+        number = self._execute(
+            "insert into alerts (created, body, jpeg) values (?, ?, ?)", self._now(), _from_alert(alert), jpeg
+        ).lastrowid
+        for target in targets:
+            waiting += self._execute("insert into deliveries values (?, 0, ?)", target, number).rowcount
+        while waiting > self._max_waiting:
+            [(oldest,)] = self._execute("select min(alert) from deliveries")
+            dropped = self._execute("delete from deliveries where alert = ?", oldest).rowcount
+            self._remove_unused(oldest)
+            waiting, self.dropped = waiting - dropped, self.dropped + dropped
+
+    def _remove_unused(self, number: int) -> None:
+        self._execute("delete from alerts where number = ? and number not in (select alert from deliveries)", number)
+
+    def _now(self) -> float:
+        return self._epoch_s + time.monotonic()
+
+    def _execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        return self._connection.execute(statement, values)
+
+    def _select(self, statement: str, *values: Any) -> list[Any]:
+        with self._lock, closing(self._execute(statement, *values)) as cursor:
+            return cursor.fetchall()
+
+
+def _from_game(game: Game | None) -> list[Any] | None:
+    return [game.id, game.name] if game else None
+
+
+def _to_game(value: Any) -> Game | None:
+    return Game(int(value[0]), str(value[1])) if value else None
+
+
+def _from_alert(alert: Alert) -> str:
+    values = {field.name: getattr(alert, field.name) for field in fields(Alert) if field.name != "jpeg"}
+    games = {name: _from_game(values[name]) for name in ("before", "game", "category")}
+    return json.dumps({**values, **games, "at": alert.at.isoformat(), "event": dict(alert.event)})
+
+
+def _to_alert(body: str, jpeg: bytes) -> Alert:
+    """Return an alert from its row. Raises ValueError, TypeError, KeyError or AttributeError for an invalid one."""
+    values = json.loads(body)
+    games = {name: _to_game(values[name]) for name in ("before", "game", "category")}
+    return Alert(**{**values, **games, "at": datetime.fromisoformat(values["at"]), "jpeg": bytes(jpeg)})
