@@ -52,7 +52,7 @@ class Plan:
 def planned(count: int, start: float, seconds: float, seed: int) -> Plan:
     """Return a plan of `count` channels that play held-out clips and switch within `seconds` after `start`."""
     world, chance = World.load(CLIPS), random.Random(seed)
-    sources = [channel for channel in world.channels if channel.login in world.held_out]
+    sources = [channel for channel in world.channels if channel.login in world.held_out][:count]
     channels, played = [], {}
     for index in range(count):
         login, source = f"channel_{index:03}", sources[index % len(sources)]

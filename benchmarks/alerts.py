@@ -3,8 +3,8 @@
     python -m benchmarks.alerts --minutes 6 [--channels 20] [--seed N] [--stop term|kill|both]
 
 A watch, with the model in MODEL_PATH, sends alerts to a webhook, Discord, Slack, Telegram, ntfy and an MQTT broker:
-real servers on loopback, behind the services' own host names. The receivers are down when the watch starts, and again while
-the watch itself is stopped, by SIGTERM or by SIGKILL, and started again. Prints one JSON object for each way:
+real servers on loopback, behind the services' own host names. The receivers are down when the watch starts, and again
+while the watch itself is stopped, by SIGTERM or by SIGKILL, and started again. Prints one JSON object for each way:
 
     alerts      different alerts that any receiver got, by id
     receivers   by receiver: received, lost (another receiver has them), doubled (the same id again)

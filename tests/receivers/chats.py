@@ -63,7 +63,7 @@ class Chats:
         self.requests: list[tuple[str, str]] = []  # host and path of each
         self.replies: deque[Reply] = deque()  # sent instead of a service's own response, in their order
         self.port = port
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
         self.start()
 
     @property
@@ -100,6 +100,8 @@ class Chats:
 
 
 class _Server(ThreadingHTTPServer):
+    """Remembers its connections, so that it can break them."""
+
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
@@ -113,16 +115,17 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     chats: Chats
 
     def setup(self) -> None:
         super().setup()
-        self.server.connections.add(self.connection)  # type: ignore[attr-defined]
+        self.server.connections.add(self.connection)
 
     def finish(self) -> None:
-        self.server.connections.discard(self.connection)  # type: ignore[attr-defined]
+        self.server.connections.discard(self.connection)
         with suppress(OSError):
             super().finish()
 
@@ -130,12 +133,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Open TLS for the host and handle its requests here."""
         self.send_response(200)
         self.end_headers()
-        connections = self.server.connections  # type: ignore[attr-defined]
+        connections = self.server.connections
         connections.discard(self.connection)
         self.connection = _tls_context().wrap_socket(self.connection, server_side=True)
         connections.add(self.connection)
         self.rfile = self.connection.makefile("rb", -1)
-        self.wfile = self.connection.makefile("wb", 0)  # type: ignore[assignment]
+        self.wfile = self.connection.makefile("wb", 0)
         self.handle()
         self.close_connection = True
 
@@ -186,12 +189,12 @@ def _parse(content_type: str, body: bytes) -> tuple[dict[str, Any], list[bytes]]
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
     fields: dict[str, Any] = {}
     files: list[bytes] = []
-    for part in message.iter_parts():  # type: ignore[attr-defined]
-        content = part.get_payload(decode=True)
+    for part in message.iter_parts():
+        content: Any = part.get_payload(decode=True)
         if part.get_filename():
             files.append(content)
         else:
-            fields[part.get_param("name", header="content-disposition")] = content.decode()
+            fields[str(part.get_param("name", header="content-disposition"))] = content.decode()
     return fields | json.loads(fields.get("payload_json", "{}")), files
 
 

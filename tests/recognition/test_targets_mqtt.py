@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import Template
 
 from config import Settings
 from data.entities import Game
@@ -91,6 +92,17 @@ def test_discovery_describes_three_entities(broker):
     assert config["availability"] == [{"topic": "twitchcategory/status"}]
     assert len({entity["unique_id"] for entity in components.values()}) == 3
     assert config["device"]["configuration_url"] == "https://www.twitch.tv/someone"
+
+
+@pytest.mark.parametrize(("mismatch", "state"), [(True, "ON"), (False, "OFF"), (None, "None")])
+def test_templates_of_the_discovery_read_the_state(broker, mismatch, state):
+    """Home Assistant's templates are Jinja; "None" is its word for unknown."""
+    with opened(broker) as target:
+        target.deliver(alert(mismatch=mismatch, game=None if mismatch is None else Game(1, "Go")))
+    components = last(broker, "homeassistant/device/twitchcategory/someone/config")["components"]
+    values = {"value_json": last(broker, "twitchcategory/someone/state")}
+    assert Template(components["mismatch"]["value_template"]).render(values) == state
+    assert Template(components["game"]["value_template"]).render(values) == ("None" if mismatch is None else "Go")
 
 
 def test_prefix_and_discovery_come_from_the_url(broker):
