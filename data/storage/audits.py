@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 
 from data.errors import CatalogUnavailable
 from data.storage.audit_rows import AuditCost, AuditRecord, AuditRow, to_columns, to_record, to_row
@@ -90,13 +91,16 @@ class AuditStore:
     @contextmanager
     def claimed(self, audit_id: int) -> Iterator[bool]:
         """Yield whether no other process works on this audit; keep others off it in the block."""
-        engine = self._transactions.engine.execution_options(isolation_level="AUTOCOMMIT")  # it idles for hours
+        engine = self._transactions.engine.execution_options(isolation_level="AUTOCOMMIT")  # no transaction for hours
         with translate_errors(), engine.connect() as connection:
-            lock = sa.func.pg_try_advisory_lock(_RUN_LOCK, sa.cast(audit_id % 2**31, sa.Integer))
+            place = _RUN_LOCK, audit_id % 2**31
+            free = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(*place))).scalar())
             try:
-                yield bool(connection.execute(sa.select(lock)).scalar())
+                yield free
             finally:
-                connection.invalidate()  # not back to the pool: the server frees the lock when the connection ends
+                if free:
+                    with suppress(SQLAlchemyError):  # a lost connection has freed it
+                        connection.execute(sa.select(sa.func.pg_advisory_unlock(*place)))
 
     def rows(self, audit_id: int, *, with_pictures: bool = False) -> list[AuditRow]:
         """Return the streams of an audit, in no order; pictures only on demand: there may be thousands."""
@@ -108,6 +112,7 @@ class AuditStore:
         """Replace the row of a stream, if there still is one, and the cost so far."""
 
         def work(connection: sa.Connection) -> None:
+            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")  # after a power cut a look is repeated
             theirs = audit_streams.c.audit_id == audit_id, audit_streams.c.login == row.login
             connection.execute(sa.update(audit_streams).where(*theirs).values(to_columns(row)))
             connection.execute(sa.update(audits).where(audits.c.id == audit_id).values(asdict(cost)))
@@ -119,7 +124,8 @@ class AuditStore:
         theirs = audit_streams.c.audit_id == audit_id
         kept = sa.select(audit_streams.c.login).where(theirs, audit_streams.c.outcome == outcome)
         kept = kept.order_by(audit_streams.c.confidence.desc(), audit_streams.c.login).limit(count)
-        deletion = sa.update(audit_streams).where(theirs, audit_streams.c.login.not_in(kept)).values(jpeg=None)
+        others = audit_streams.c.jpeg.is_not(None), audit_streams.c.login.not_in(kept)
+        deletion = sa.update(audit_streams).where(theirs, *others).values(jpeg=None)
         self._transactions.run(lambda connection: connection.execute(deletion))
 
     def finish(self, audit_id: int, ended: datetime, summary: dict[str, Any]) -> None:

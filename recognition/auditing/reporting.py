@@ -17,6 +17,7 @@ from recognition.events import now
 from recognition.reports.audit_report import AuditAbout, make_report
 from recognition.reports.files import write_report
 from recognition.reports.outcomes import AuditedStream, Judgement, Outcome
+from recognition.reports.text import report_lines
 
 _PICTURES = 60  # in a report, and kept in the database
 _HISTORY = 200  # earlier audits in the trend
@@ -65,7 +66,7 @@ class ReportWriter:
         folder = self.folder / f"{record.started:%Y-%m-%d-%H%M%S}-{record.id}"
         write_report(folder, report, self.name)
         self.store.finish(record.id, ended, report.summary())
-        lines = [*report.lines(), f"Report: {folder / 'report.html'}"]
+        lines = [*report_lines(report), f"Report: {folder / 'report.html'}"]
         sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
         sys.stdout.flush()  # with --every the next lines come much later
 
