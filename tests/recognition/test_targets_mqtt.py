@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import queue
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +16,8 @@ from typing import Any
 
 import pytest
 from jinja2 import Template
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
 
 from config import Settings
 from data.entities import Game
@@ -121,6 +126,27 @@ def test_status_is_online_until_close(broker):
     with opened(broker):
         wait_until(broker, "twitchcategory/status", b"online")
     wait_until(broker, "twitchcategory/status", b"offline")
+
+
+def test_last_will_says_offline_when_the_watch_dies(broker):
+    """The broker publishes the will of a process that was killed."""
+    code = (
+        "from recognition.outputs.targets.mqtt import MqttTarget as T; import sys, time; T(sys.argv[1]); time.sleep(60)"
+    )
+    watching = subprocess.Popen([sys.executable, "-c", code, f"mqtt://{broker.address}"])
+    wait_until(broker, "twitchcategory/status", b"online")
+    reader = Client(CallbackAPIVersion.VERSION2)
+    states: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    reader.on_message = lambda *arguments: states.put(arguments[2].payload)
+    reader.connect("127.0.0.1", broker.port)
+    reader.loop_start()
+    reader.subscribe("twitchcategory/status", 1)
+    assert states.get(timeout=20) == b"online"
+    watching.kill()
+    watching.wait()
+    assert states.get(timeout=20) == b"offline"
+    reader.disconnect()
+    reader.loop_stop()
 
 
 def test_end_of_a_stream_clears_the_game(broker):
