@@ -46,13 +46,22 @@ def create_outputs(
     sources, category_of, stop: of a watch: what it watches, its current categories, what is set to end it.
     Raises FolderError if a file cannot be written, SettingsError if a URL or port cannot be used.
     """
-    # Each module is imported on demand: together they load six libraries, and most runs need none of them.
+    # Each module is imported on demand: together they load many libraries, and most runs need none of them.
     if args.watch:
         yield from _outbox(args, settings, category_of, stop or threading.Event())
     if args.metrics is not None:
         from recognition.outputs.prometheus import PrometheusMetrics
 
         yield PrometheusMetrics(args.metrics, settings.metrics_host)
+    yield from _files(args)
+    if args.watch and not args.json and sys.stdout.isatty() and str(STDOUT) not in (args.csv, args.parquet):
+        yield _live_table(sources, category_of)
+    else:
+        yield from _console(args, total, stats)
+
+
+def _files(args: argparse.Namespace) -> Iterator[Output]:
+    """Yield what writes files."""
     if args.save:
         from recognition.outputs.annotated_images import AnnotatedImages
 
@@ -65,10 +74,6 @@ def create_outputs(
         from recognition.outputs.parquet_file import ParquetFile
 
         yield ParquetFile(Path(args.parquet))
-    if args.watch and not args.json and sys.stdout.isatty() and str(STDOUT) not in (args.csv, args.parquet):
-        yield _live_table(sources, category_of)
-    else:
-        yield from _console(args, total, stats)
 
 
 def _outbox(
