@@ -96,6 +96,13 @@ def test_slack_bot_gets_the_picture_as_a_file(server, opened):
     assert server.received[1].picture == picture()
 
 
+@pytest.mark.parametrize("mode", ["?format=markdown", "?mdv=v2&FORMAT=markdown"])
+def test_format_of_the_url_changes_nothing(server, opened, mode):
+    """Names are escaped for our form; another one, which a URL of Apprise may ask for, would obey their markup."""
+    opened(chats.TELEGRAM + mode).deliver(alert(game=Game(1, "[x](tg://user?id=1)")))
+    assert server.received[0].payload["parse_mode"] == "HTML"
+
+
 def test_part_that_was_accepted_is_not_sent_again(server, opened):
     """When Slack takes the message and fails at the picture, the retry sends the picture only."""
     target, delivered = opened(chats.SLACK_BOT), alert(jpeg=picture())

@@ -7,6 +7,7 @@ after the message; webhooks of Slack take no pictures.
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,6 +28,7 @@ from recognition.outputs.targets.message import Message, compose, discord_text
 
 _APP = "TwitchCategory"
 _PICTURE = "frame.jpg"
+_FORMAT = re.compile(r"([?&])format=[^&]*", re.IGNORECASE)  # of a URL: names are escaped for our own form only
 _TYPES = {MISMATCH: NotifyType.WARNING, FAILURE: NotifyType.FAILURE, MATCH: NotifyType.SUCCESS}
 
 
@@ -139,7 +141,7 @@ def _make_plugin(url: str) -> Any:
     # No picture of Apprise's own pages, no storage, no name of it in messages.
     asset = AppriseAsset(app_id=_APP, app_desc=_APP, image_url_mask="", image_path_mask=False, allow_templates=False)
     apprise_requests.install()  # before the URL is parsed: Apprise logs the parts of an invalid one
-    plugin = Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
+    plugin = Apprise.instantiate(_FORMAT.sub(r"\1", url), asset=asset, suppress_exceptions=True)
     if not isinstance(plugin, NotifyBase):
         scheme = printable(url.partition(":")[0][:40])
         advice = "see https://github.com/caronc/apprise/wiki for the form of each service"
