@@ -10,7 +10,7 @@ import hashlib
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import requests
@@ -141,7 +141,9 @@ def _make_plugin(url: str) -> Any:
     # No picture of Apprise's own pages, no storage, no name of it in messages.
     asset = AppriseAsset(app_id=_APP, app_desc=_APP, image_url_mask="", image_path_mask=False, allow_templates=False)
     apprise_requests.install()  # before the URL is parsed: Apprise logs the parts of an invalid one
-    plugin = Apprise.instantiate(_FORMAT.sub(r"\1", url), asset=asset, suppress_exceptions=True)
+    plugin = None
+    with suppress(Exception):  # Apprise raises TypeError and others for some invalid URLs
+        plugin = Apprise.instantiate(_FORMAT.sub(r"\1", url).rstrip("?&"), asset=asset)
     if not isinstance(plugin, NotifyBase):
         scheme = printable(url.partition(":")[0][:40])
         advice = "see https://github.com/caronc/apprise/wiki for the form of each service"
