@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from data.storage.pseudonyms import Pseudonyms
 from model.evaluation.game_metrics import GameMetrics, read_game_metrics
 from model.inference.classifier import ONNX_FILE, read_onnx, sha256
 from model.inference.location import find_model
-from recognition.auditing.looks import Result
+from recognition.auditing.progress import show_progress
 from recognition.auditing.reporting import ReportWriter
 from recognition.auditing.run import Auditor, AuditRequest, LookOptions
 from recognition.auditing.selection import Scope
@@ -56,7 +55,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             judgement,
             _look_options(args, settings),
             is_excluded=factories.make_exclusion(settings),
-            progress=partial(_progress, quiet=args.quiet),
+            show_progress=partial(show_progress, quiet=args.quiet),
         )
         name = (lambda login: login) if args.logins else pseudonyms.of
         folder = Path(args.out) if args.out else settings.audit_path
@@ -131,27 +130,3 @@ def _login(source: str) -> str:
 def _look_options(args: argparse.Namespace, settings: Settings) -> LookOptions:
     certainty = DEFAULT_CERTAINTY if args.sure is None else args.sure
     return LookOptions(args.frames or settings.frames_per_stream, certainty, args.preview, 60 * args.again)
-
-
-@contextmanager
-def _progress(total: int, *, quiet: bool) -> Iterator[Callable[[Result], None]]:
-    """Show the progress in a line on stderr, if that is a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    from recognition.outputs.survey_summary import SurveyStats
-    from recognition.outputs.terminal_table import ProgressLine
-
-    stats = SurveyStats()
-    line = ProgressLine(Console(stderr=True, highlight=False), stats, total)
-
-    def show(result: Result) -> None:
-        stats.add(result)
-        line.emit(result)
-
-    try:
-        yield show
-    finally:
-        line.close()

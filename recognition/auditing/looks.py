@@ -3,7 +3,7 @@
 while streams are left:
     second looks that are due                            at streams that showed another game a while ago
     else first looks, until second looks are overdue
-    else wait for the next second look
+    else wait until all second looks are due
 
 Each look asks Helix for the category of that moment first, 100 streams at a time: a listing that is hours old would
 make mismatches of streamers who have changed game and category since.
@@ -71,8 +71,8 @@ class Looks:
                 yield from self._look(due, preview=False)
             elif self._first:
                 yield from self._look(self._first_rows(), preview=True)
-            else:
-                self._wait((min(map(self._due, self._second.values())) - time).total_seconds())
+            else:  # for the last one: all of them at a time take less than one after the other
+                self._wait((max(map(self._due, self._second.values())) - time).total_seconds())
 
     def _due(self, row: AuditRow) -> datetime:
         return (row.at or self._clock()) + self._again

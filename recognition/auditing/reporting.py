@@ -66,7 +66,8 @@ class ReportWriter:
         folder = self.folder / f"{record.started:%Y-%m-%d-%H%M%S}-{record.id}"
         write_report(folder, report, self.name)
         self.store.finish(record.id, ended, report.summary())
-        lines = [*report_lines(report), f"Report: {folder / 'report.html'}"]
+        title = f"{record.started:%Y-%m-%d %H:%M} UTC, {self.scope}:"
+        lines = [title, *report_lines(report), f"Report: {folder / 'report.html'}"]
         sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
         sys.stdout.flush()  # with --every the next lines come much later
 

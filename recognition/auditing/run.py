@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from data.entities import Stream
 from data.errors import StreamOffline
@@ -63,6 +63,16 @@ class AuditRequest:
     new: bool
 
 
+class Progress(Protocol):
+    """What shows how far the looks are."""
+
+    def add(self, result: Result) -> None:
+        """Show one more result."""
+
+    def note(self, text: str) -> None:
+        """Show a sentence."""
+
+
 class Auditor:
     """Makes audits with one model. Not thread-safe.
 
@@ -73,7 +83,7 @@ class Auditor:
         judgement: which categories count.
         options: how streams are looked at.
         is_excluded: whether a login must not be looked at.
-        progress: gets the number of looks ahead; its context manager yields what is called with each result.
+        show_progress: gets the number of streams ahead; its context manager yields what is told of the looks.
     """
 
     def __init__(
@@ -85,11 +95,11 @@ class Auditor:
         options: LookOptions,
         *,
         is_excluded: Callable[[str], bool],
-        progress: Callable[[int], AbstractContextManager[Callable[[Result], None]]],
+        show_progress: Callable[[int], AbstractContextManager[Progress]],
     ) -> None:
         self._recognizer, self._helix, self._store = recognizer, helix, store
         self._judgement, self._options = judgement, options
-        self._is_excluded, self._progress = is_excluded, progress
+        self._is_excluded, self._show_progress = is_excluded, show_progress
 
     def run(self, request: AuditRequest, write_report: Callable[[AuditRecord, Meter], object]) -> None:
         """Make one audit, or finish an earlier one, to its report.
@@ -100,14 +110,13 @@ class Auditor:
             record = (None if request.new else self._unfinished(request, stack)) or self._begin(request, stack)
             meter = Meter(record.cost)
             rows = self._store.rows(record.id)
-            ahead = sum(not row.outcome for row in rows)
-            on_result = stack.enter_context(self._progress(ahead)) if ahead else _ignore
+            progress = stack.enter_context(self._show_progress(sum(not row.outcome for row in rows)))
             looks = Looks(
-                partial(self._survey, meter, on_result),
+                partial(self._survey, meter, progress),
                 self._helix.streams_by_login,
                 self._judgement,
                 again_s=self._options.again_s,
-                wait=self._recognizer.stop.wait,
+                wait=partial(self._wait, progress),
             )
             try:
                 for row in looks.run(rows):
@@ -140,9 +149,7 @@ class Auditor:
         stack.enter_context(self._store.claimed(record.id))
         return record
 
-    def _survey(
-        self, meter: Meter, on_result: Callable[[Result], None], streams: Iterable[Stream], preview: bool
-    ) -> Iterator[Result]:
+    def _survey(self, meter: Meter, progress: Progress, streams: Iterable[Stream], preview: bool) -> Iterator[Result]:
         """Yield one result for each stream; count the frames."""
         options = self._options
         results = self._recognizer.survey(
@@ -152,12 +159,13 @@ class Auditor:
             for result in results:
                 if isinstance(result, VerdictReached):
                     meter.add_frames(result.verdict.frames)
-                on_result(result)
+                progress.add(result)
                 yield result
 
-
-def _ignore(_: Result) -> None:
-    """Do nothing with a result."""
+    def _wait(self, progress: Progress, seconds: float) -> None:
+        """Wait for the second looks."""
+        progress.note(f"Streams that showed another game are looked at again in {seconds:.0f} s.")
+        self._recognizer.stop.wait(seconds)
 
 
 def planned_rows(population: Population, sample: int | None, seed: int | None) -> Sequence[AuditRow]:
