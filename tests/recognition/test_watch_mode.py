@@ -24,6 +24,7 @@ from recognition.engine.watcher import MAX_THREADS
 from recognition.events import FrameClassified, GameChanged
 from recognition.modes.watch import MAX_CONNECTIONS
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize
+from tests.recognition.receiver import Receiver, wait_until
 from tests.recognition.schema import valid
 from tests.scripted_server import Reply, ScriptedServer
 from tests.standin import Clock, Fault, Standin, World
@@ -74,7 +75,7 @@ def seconds_of(event: dict[str, Any]) -> float:
     return datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
 
 
-def test_watch_reports_switch_end_ads_and_broken_segments(channels, model_path):
+def test_watch_reports_switch_end_ads_and_broken_segments(channels, model_path, tmp_path):
     """Watch channels for half a minute that switch, end, lose their URLs, show ads and send broken segments.
 
     Each JSON line is valid. The only planted switch is emitted within ten seconds of its first frame, and posted. No
@@ -91,6 +92,7 @@ def test_watch_reports_switch_end_ads_and_broken_segments(channels, model_path):
         Standin(switching, lifetime_s=LIVES_S, clock=clock) as twitch,
     ):
         options = ["--json", "--minutes", "0.3", "--webhook", f"{hook.url}/changes", "--metrics", str(port)]
+        options += ["--outbox", str(tmp_path / "outbox.sqlite")]
         watching = start_watch(twitch, model_path, *options, *logins)
         time.sleep(15)
         metrics = metrics_of(port)
@@ -137,7 +139,7 @@ def test_watch_when_servers_fail_briefly_continues(channels, model_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_watch_with_verdicts(twitch, model_path, number):
+def test_signal_ends_watch_with_verdicts(twitch, model_path, tmp_path, number):
     """Changes are printed with time and source; after a signal, each stream's verdict is printed at once.
 
     A webhook whose server accepts connections and says nothing delays nothing.
@@ -145,7 +147,8 @@ def test_signal_ends_watch_with_verdicts(twitch, model_path, number):
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         start_watch(
-            twitch, model_path, "live", "dark", "--webhook", f"http://127.0.0.1:{silent.getsockname()[1]}/"
+            *(twitch, model_path, "live", "dark", "--outbox", str(tmp_path / "outbox.sqlite")),
+            *("--webhook", f"http://127.0.0.1:{silent.getsockname()[1]}/"),
         ) as watching,
     ):
         assert watching.stdout
@@ -156,7 +159,7 @@ def test_signal_ends_watch_with_verdicts(twitch, model_path, number):
         assert watching.wait(30) == 0
         assert time.monotonic() - start < 20
         lines += watching.stdout.readlines()
-        assert watching.stderr.read() == "warning: 2 changes not delivered to 127.0.0.1, 0 delivered\n"
+        assert watching.stderr.read() == "warning: 2 alerts not delivered to 127.0.0.1; the next watch delivers them\n"
     at = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
     printed = sorted(re.sub(at, "TIME", line).rstrip() for line in lines)
     assert re.sub(r"score of \d+\.0", "score of N", "\n".join(printed)).splitlines() == [
@@ -165,6 +168,32 @@ def test_signal_ends_watch_with_verdicts(twitch, model_path, number):
         f"TIME live: {BRIGHT.name} with a score of N",
         f"TIME live: Now {BRIGHT.name} (100.0%, frame 3)",
     ]
+
+
+def test_watch_when_killed_loses_no_change_and_repeats_none(channels, model_path, tmp_path):
+    """A change that the receiver refuses before a SIGKILL arrives after it, with its id; its game is not sent again.
+
+    A watch that SIGTERM ends says nothing of streams that go on. One whose stream has ended meanwhile says so.
+    """
+    options = ("live", "--outbox", str(tmp_path / "outbox.sqlite"), "--alert")
+    with Receiver(lambda _: Reply(503)) as hook, Standin(channels, lifetime_s=LIVES_S) as twitch:
+        target = f"{hook.url}?kinds=start,change,end"
+        with start_watch(twitch, model_path, *options, target) as watching:
+            wait_until(lambda: hook.attempts)
+            watching.kill()
+        hook.reply = lambda _: Reply(204)
+        with start_watch(twitch, model_path, *options, target) as watching:
+            assert watching.stdout
+            assert "Now" in watching.stdout.readline()
+            wait_until(lambda: hook.accepted)
+            watching.terminate()
+            assert watching.wait(30) == 0
+        gone = World((dataclasses.replace(channels.channel("live"), behaviour="offline"),))
+        with Standin(gone, lifetime_s=LIVES_S) as later:
+            changes = {"OUTBOX_PATH": options[2], "ALERTS": target}
+            assert recognize(later, model_path, "--watch", "live", **changes).returncode == 3
+        assert [json.loads(hook.bodies[delivery])["event"] for delivery in hook.accepted] == ["change", "failure"]
+        assert {*hook.attempts} == {*hook.accepted}
 
 
 def test_wait_option_when_offline_watches_until_the_time_is_over(channels, model_path):
@@ -210,7 +239,8 @@ def test_file_when_watched_ends_with_its_verdict(twitch, model_path, world, tmp_
     """
     file, table = str(world.channel("etr_bumpy_ride").file), tmp_path / "answers.csv"
     with ScriptedServer([Reply(503), Reply(204)]) as hook:
-        options = ("--wait", "--csv", str(table), "--webhook", f"{hook.url}/s3cret?key=s3cret", "-vv")
+        outbox = str(tmp_path / "outbox.sqlite")
+        options = ("--wait", "--csv", str(table), "--alert", f"{hook.url}/s3cret?key=s3cret", "--outbox", outbox, "-vv")
         done = recognize(twitch, model_path, "--watch", *options, file)
         assert hook.requests[0][1] == "/s3cret"
     lines = [line.partition(f"{file}: ")[2] for line in done.stdout.splitlines()]
