@@ -242,6 +242,13 @@ def test_url_when_invalid_raises_without_its_secret(url):
     assert "Secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["ntfy://topic\ud800", "mqtt://host/a b", "discord://1/\n2", "mqtt://a..b"])
+def test_factory_refuses_urls_that_no_target_can_use(tmp_path: Path, url: str):
+    """A URL with a space, a line end or half a character is an invalid setting, as is an invalid host."""
+    with pytest.raises(SettingsError, match="--alert"):
+        make_target(url, Settings(_env_file=None, download_path=tmp_path))
+
+
 @pytest.mark.parametrize(
     ("url", "name"),
     [

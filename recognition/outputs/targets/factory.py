@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from config import Settings
 from data.commands import require_extra
+from data.errors import SettingsError
 from data.http.session import new_session
 from recognition.outputs.targets.base import Target
 
@@ -20,6 +21,8 @@ def make_target(url: str, settings: Settings) -> Target:
 
     Raises SettingsError for an invalid URL, ExtraMissing if a library is not installed.
     """
+    if not url.isprintable() or " " in url:  # a lone surrogate is not printable either
+        raise SettingsError("--alert: invalid URL with a space or an unprintable character; encode it, as %20")
     scheme, host = "", ""
     with suppress(ValueError):  # of an invalid address; the targets say what is wrong
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""

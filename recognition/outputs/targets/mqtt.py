@@ -193,6 +193,7 @@ def _topics(url: str) -> tuple[str, str]:
     try:
         address = urlsplit(url)
         hostname, _ = address.hostname, address.port  # reading the port checks it
+        (hostname or "").encode("idna")  # raises UnicodeError for a host that no server can have
         prefix = unquote(address.path.strip("/")) or "twitchcategory"
         discovery = parse_qs(address.query, keep_blank_values=True).get("discovery", ["homeassistant"])[-1].strip("/")
         valid = hostname and all(map(_TOPIC.fullmatch, filter(None, (prefix, discovery))))
