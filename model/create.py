@@ -23,6 +23,7 @@ from data.entities import Game, StoredFrame
 from data.interruption import at_forced_end
 from data.text import plural
 from model.datasets.listing import classes_of
+from model.inference.location import RESULTS_FOLDER
 from model.networks.backbones import ARCHITECTURES, require_architecture
 from model.terminal.progress import Progress, make_progress
 
@@ -158,7 +159,9 @@ def _evaluate_and_save(result: TrainingResult, context: TrainingContext, started
         unknown_fraction=settings.unknown_fraction,
         score=settings.unknown_score,
     )
-    calibration = validation.with_similarity(calibration, result.model, context.subset(split.training))
+    training_set = context.subset(split.training)
+    calibration = validation.with_similarity(calibration, result.model, training_set)
+    calibration = validation.with_screens(calibration, result.model, training_set, context.overlays, result.predictions)
     if settings.augment and settings.augment_screens:
         calibration = validation.reject_blank_screens(calibration, result.model)
     metrics = training_report.metrics(
@@ -168,6 +171,7 @@ def _evaluate_and_save(result: TrainingResult, context: TrainingContext, started
         training=result.history,
         evaluation=evaluation,
         calibration=calibration,
+        predictions=result.predictions,
         seconds=time.monotonic() - started,
     )
     if result.folds:
@@ -191,7 +195,7 @@ def _save(result: TrainingResult, context: TrainingContext, calibration: Calibra
     with model_files.replace_atomically(context.settings.model_path) as staging:
         model_files.write(result.model, context.dataset.classes, staging, calibration)
         model_files.verify(result.model, staging, images)
-        training_report.write(staging / model_files.RESULTS_FOLDER, metrics, context.settings.visualize_results)
+        training_report.write(staging / RESULTS_FOLDER, metrics, context.settings.visualize_results)
         model_card.write(staging / model_files.MODEL_CARD, metrics, model_files.MODEL_FILES)
 
 

@@ -6,6 +6,7 @@ OpenCV decodes the frames on TensorFlow's threads: training sees the pixels that
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -96,6 +97,14 @@ class ImageDataset:
         """Return the first `count` images, or all, uint8 (count, img_size, img_size, 3)."""
         few = replace(self, frames=self.frames[:count], batch_size=count)
         return next(few.batches().as_numpy_iterator())[0]
+
+    def sample_of_each_class(self, most: int) -> ImageDataset:
+        """Return the dataset with at most `most` frames of each class, from all of its streamers."""
+        chosen: list[StoredFrame] = []
+        for game in self.classes:
+            frames = sorted((f for f in self.frames if f.game_id == game.id), key=lambda f: (f.login, f.number))
+            chosen += frames[:: math.ceil(len(frames) / most) or 1]
+        return replace(self, frames=chosen)
 
     def with_cache(self, limits: CacheLimits, progress: Progress = no_progress) -> ImageDataset:
         """Return this dataset with all frames decoded into a cache, if `limits` allow it."""

@@ -29,6 +29,10 @@ class ScreenHead:
         """Return how far each kind exceeds gameplay, float64 (n, kinds), of `features` (n, d); above 0: it does."""
         return features.astype(np.float64) @ self.weights + self.bias
 
+    def shifted(self, by: float) -> ScreenHead:
+        """Return the head with `by` added to each margin."""
+        return ScreenHead(self.weights, (self.bias + by).astype(np.float32))
+
     def to_text(self) -> str:
         """Return the arrays as base64 text, for a model's metadata."""
         file = io.BytesIO()

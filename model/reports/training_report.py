@@ -9,16 +9,21 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from data.entities import Game, StoredFrame
 from model.datasets.split import Split
 from model.evaluation.metrics import Evaluation
+from model.evaluation.stream_answers import StreamAnswers, answer_streams
 from model.inference.calibration import Calibration
+from model.inference.screens import SCREEN_KINDS
 from model.reports import plots, rendering
 from model.training.plan import TrainingHistory
+
+if TYPE_CHECKING:
+    from model.training.validation import ValidationPredictions
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "tf2onnx")
 
@@ -31,15 +36,17 @@ def metrics(
     training: TrainingHistory,
     evaluation: Evaluation,
     calibration: Calibration,
+    predictions: ValidationPredictions,
     seconds: float,
 ) -> dict[str, Any]:
     """Return the content of metrics.json: all metrics, and what is needed to reproduce them.
 
     settings: those that the metrics depend on, without secrets.
-    evaluation, calibration: those of the validation frames.
+    evaluation, calibration, predictions: those of the validation frames.
     seconds: duration of the whole command.
     """
     validation = split.validation
+    answers = answer_streams(predictions.scored(calibration), validation, classes, calibration)
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
@@ -48,13 +55,14 @@ def metrics(
         **evaluation.overall_metrics(),
         "temperature": calibration.temperature,
         "unknown": _unknown_metrics(calibration, evaluation),
+        "screens": _screen_metrics(predictions, answers),
         "best_epoch": training.best_epoch,
         "epochs": len(training.history["loss"]),
         "history": training.history,
         "seconds": {"training": round(training.seconds, 2), "total": round(seconds, 2)},
         "training": _side_summary(split.training),
         "validation": {"streams": evaluation.streams, **_side_summary(validation), "logins": _logins(validation)},
-        "games": _game_metrics(classes, evaluation, split),
+        "games": _game_metrics(classes, evaluation, split, answers),
         "reliability": [asdict(bin) for bin in evaluation.bins],
         "confusion": evaluation.confusion.tolist(),
         "worst": [error.to_json(validation[error.row].path) for error in evaluation.errors],
@@ -79,8 +87,18 @@ def _logins(frames: Sequence[StoredFrame]) -> list[str]:
     return sorted({frame.login for frame in frames})
 
 
-def _game_metrics(classes: Sequence[Game], evaluation: Evaluation, split: Split) -> list[dict[str, Any]]:
-    """Return frames, streamers and accuracies of each class; an accuracy is null without validation frames."""
+def _screen_metrics(predictions: ValidationPredictions, answers: StreamAnswers) -> dict[str, Any] | None:
+    """Return how often the screen head is wrong about gameplay, and right about drawn screens; None without it."""
+    if predictions.drawn is None:
+        return None
+    detected = (predictions.drawn > predictions.screen_threshold).mean(axis=0).tolist()
+    return {"false_no_game": answers.false_no_game, "detected": dict(zip(SCREEN_KINDS, detected, strict=True))}
+
+
+def _game_metrics(
+    classes: Sequence[Game], evaluation: Evaluation, split: Split, answers: StreamAnswers
+) -> list[dict[str, Any]]:
+    """Return frames, streamers, answers and accuracies of each class; an accuracy is null without validation frames."""
     recalls = zip(classes, evaluation.recall_per_game, evaluation.stream_recall_per_game, strict=True)
     return [
         {
@@ -88,10 +106,11 @@ def _game_metrics(classes: Sequence[Game], evaluation: Evaluation, split: Split)
             "name": game.name,
             "accuracy_by_frame": _finite_or_none(frame_recall),
             "accuracy_by_stream": _finite_or_none(stream_recall),
+            **answers.of_game(label),
             "training": _side_summary([frame for frame in split.training if frame.game_id == game.id]),
             "validation": _side_summary([frame for frame in split.validation if frame.game_id == game.id]),
         }
-        for game, frame_recall, stream_recall in recalls
+        for label, (game, frame_recall, stream_recall) in enumerate(recalls)
     ]
 
 

@@ -82,10 +82,13 @@ def precompute_features(context: TrainingContext, model: keras.Model, folds: Seq
 
 def _predict(context: TrainingContext, model: keras.Model, split: Split, fold: int) -> ValidationPredictions:
     """Predict the validation frames with `model`, and streams of unknown games with a second head."""
-    needs_similarity = context.settings.unknown_score == FEATURE_SIMILARITY
-    training_set = context.subset(split.training) if needs_similarity else None
     predictions = validation.predict_validation(
-        _final(context, model), context.subset(split.validation), context.overlays, training_set, context.progress
+        _final(context, model),
+        context.subset(split.validation),
+        context.overlays,
+        context.subset(split.training),
+        context.progress,
+        similar=context.settings.unknown_score == FEATURE_SIMILARITY,
     )
     return replace(predictions, left_out=left_out.predict_left_out(context, split, fold))
 

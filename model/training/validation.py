@@ -15,14 +15,16 @@ from model.augmentation.pipeline import Augmentation
 from model.datasets.image_dataset import ImageDataset
 from model.evaluation import metrics
 from model.evaluation.metrics import Evaluation
+from model.evaluation.stream_answers import sampled_streams
 from model.inference import calibration, feature_similarity
-from model.inference.calibration import FEATURE_SIMILARITY, Calibration
+from model.inference.calibration import FEATURE_SIMILARITY, LOGIT_SCORES, Calibration, ScoredLogits
 from model.inference.feature_similarity import FeatureSimilarity
+from model.inference.screens import ScreenHead
 from model.networks import network
 from model.terminal.progress import Advance, Progress, no_progress
+from model.training import screen_head
 from model.training.callbacks import BatchProgress
 
-_STREAM_FRAMES = 15  # frames of a stream that are judged together at most, about as many as recognition takes
 _BLANK_SCREENS = 9  # brightnesses from black to white
 _ROUNDING = 0.2  # of a score by another runtime or 8-bit integers
 _MAX_SIMILARITY_FRAMES = 200  # of each game, from all its streamers: predicting them is short compared to an epoch
@@ -50,6 +52,8 @@ class ValidationPredictions:
     similarity_scores: np.ndarray  # of the features to those of training frames, float64 (n,); zeros if not computed
     augmented: ValidationPredictions | None = None  # for the same frames with overlays
     left_out: LeftOutStreams = NO_STREAMS
+    screens: np.ndarray | None = None  # margins of a screen head, not calibrated, float64 (n, kinds)
+    drawn: np.ndarray | None = None  # largest margins of drawn screens, not calibrated, float64 (m, kinds)
 
     @classmethod
     def joined(cls, parts: Sequence[ValidationPredictions], rows: np.ndarray) -> ValidationPredictions:
@@ -61,7 +65,33 @@ class ValidationPredictions:
             np.concatenate([part.left_out.known for part in parts]),
             np.concatenate([part.left_out.unknown for part in parts]),
         )
-        return cls(logits, similarity_scores, cls.joined(augmented, rows) if augmented else None, left_out)
+        screens, drawn = (_joined([getattr(part, name) for part in parts]) for name in ("screens", "drawn"))
+        return cls(
+            logits,
+            similarity_scores,
+            cls.joined(augmented, rows) if augmented else None,
+            left_out,
+            None if screens is None else screens[rows],
+            drawn,
+        )
+
+    @property
+    def screen_threshold(self) -> float:
+        """Return the margin above which a frame shows a screen; nan without a screen head."""
+        margins = [part.screens for part in (self, self.augmented) if part and part.screens is not None]
+        return screen_head.threshold(margins) if margins else math.nan
+
+    def scored(self, calibration: Calibration) -> ScoredLogits:
+        """Return the frames' predictions with this calibration, as the models that gave these would return them."""
+        screens = None if self.screens is None else self.screens - self.screen_threshold
+        logits, logit_score = calibration.scale(self.logits), LOGIT_SCORES.get(calibration.score_name)
+        scores = logit_score(logits) if logit_score else self.similarity_scores
+        return ScoredLogits(logits, scores, scores >= calibration.threshold, screens)
+
+
+def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if len(present) == len(parts) else None
 
 
 def predict_validation(
@@ -70,27 +100,36 @@ def predict_validation(
     augmentation: Augmentation,
     training_set: ImageDataset | None = None,
     progress: Progress = no_progress,
+    *,
+    similar: bool = True,
 ) -> ValidationPredictions:
     """Predict the frames of `dataset`, in their order, and again with `augmentation` if it does anything.
 
-    `model`: in float32. `training_set`: what the model trained on, to compute similarities.
+    `model`: in float32. `training_set`: what the model trained on, for a screen head and, if `similar`, similarities.
     """
     with_features = network.add_feature_output(model)  # once: Keras traces a model in its first prediction
-    similarity = _fit_similarity(with_features, training_set) if training_set else None
+    similarity = _fit_similarity(with_features, training_set) if training_set and similar else None
+    head = screen_head.fit(with_features, training_set, augmentation) if training_set else None
     inputs = [dataset.batches()]
     if augmentation:
         inputs.append(dataset.augmented_batches(np.arange(len(dataset.frames)), augmentation))
     with progress("validation", len(inputs) * math.ceil(len(dataset.frames) / dataset.batch_size)) as advance:
-        plain, *augmented = (_predict(with_features, batches, similarity, advance) for batches in inputs)
-    return replace(plain, augmented=augmented[0]) if augmented else plain
+        plain, *augmented = (_predict(with_features, batches, similarity, head, advance) for batches in inputs)
+    drawn = screen_head.measure(with_features, head) if head else None
+    return replace(plain, drawn=drawn, augmented=augmented[0] if augmented else None)
 
 
 def _predict(
-    with_features: keras.Model, batches: Any, similarity: FeatureSimilarity | None, advance: Advance
+    with_features: keras.Model,
+    batches: Any,
+    similarity: FeatureSimilarity | None,
+    head: ScreenHead | None,
+    advance: Advance,
 ) -> ValidationPredictions:
     counter = BatchProgress(advance)
     logits, features = with_features.predict(batches, verbose=0, callbacks=[counter])  # (n, classes), (n, d)
-    return ValidationPredictions(logits, similarity.scores(features) if similarity else np.zeros(len(logits)))
+    scores = similarity.scores(features) if similarity else np.zeros(len(logits))
+    return ValidationPredictions(logits, scores, screens=head.margins(features) if head else None)
 
 
 def calibrate_and_evaluate(
@@ -125,9 +164,7 @@ def calibrate_and_evaluate(
 
 def stream_confidences(logits: np.ndarray, frames: Sequence[StoredFrame]) -> np.ndarray:
     """Return the confidence of each stream, float64 (streams,), from the scaled `logits` (n, classes) of its frames."""
-    # With more frames, the mean probability scatters less than in recognition.
-    steps = [(own, math.ceil(len(own) / _STREAM_FRAMES)) for own in metrics.rows_by_stream(frames).values()]
-    return np.array([calibration.stream_confidence(logits[own[::step]]) for own, step in steps])
+    return np.array([calibration.stream_confidence(logits[own]) for own in sampled_streams(frames).values()])
 
 
 def reject_blank_screens(fitted: Calibration, model: keras.Model) -> Calibration:
@@ -151,12 +188,22 @@ def with_similarity(fitted: Calibration, model: keras.Model, training_set: Image
     return replace(fitted, similarity=_fit_similarity(network.add_feature_output(model), training_set))
 
 
+def with_screens(
+    fitted: Calibration,
+    model: keras.Model,
+    training_set: ImageDataset,
+    augmentation: Augmentation,
+    predictions: ValidationPredictions,
+) -> Calibration:
+    """Add the screen head of `model`, in float32 and trained on `training_set`, calibrated by `predictions`."""
+    if predictions.screens is None:
+        return fitted
+    head = screen_head.fit(network.add_feature_output(model), training_set, augmentation)
+    return replace(fitted, screens=head.shifted(-predictions.screen_threshold))
+
+
 def _fit_similarity(with_features: keras.Model, training_set: ImageDataset) -> FeatureSimilarity:
     """Fit the statistics of each game's features to some of its training frames."""
-    chosen: list[StoredFrame] = []
-    for game in training_set.classes:
-        frames = sorted((f for f in training_set.frames if f.game_id == game.id), key=lambda f: (f.login, f.number))
-        chosen += frames[:: math.ceil(len(frames) / _MAX_SIMILARITY_FRAMES)]
-    subset = replace(training_set, frames=chosen)
+    subset = training_set.sample_of_each_class(_MAX_SIMILARITY_FRAMES)
     _logits, features = with_features.predict(subset.batches(), verbose=0)  # (n, classes), (n, d)
     return feature_similarity.fit(features, subset.labels, len(subset.classes))

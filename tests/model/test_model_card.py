@@ -17,6 +17,7 @@ def metrics(**changes: Any) -> dict[str, Any]:
     games = [
         {"id": 1, "name": name, "training": SIDE, "validation": SIDE}
         | {"accuracy_by_frame": 0.5, "accuracy_by_stream": stream_accuracy}
+        | {"precision_by_stream": stream_accuracy, "called_streams": 7 if stream_accuracy else 0}
         for name, stream_accuracy in (("A|B*", None), ("$C", 1.0))
     ]  # fmt: skip
     return {
@@ -24,15 +25,15 @@ def metrics(**changes: Any) -> dict[str, Any]:
         "settings": {"architecture": "cnn", "img_size": 240, "refit": True}, "training": SIDE,
         "validation": SIDE | {"streams": 4}, "accuracy_by_frame": 0.5, "accuracy_by_stream": 0.75,
         "top3_by_frame": 1.0, "games": games,
-        "unknown": {"score": "max_logit", "threshold": 1.25, "share": 0.05, "by_stream": None},
+        "unknown": {"score": "max_logit", "threshold": 1.25, "share": 0.05, "by_stream": None}, "screens": None,
     } | changes  # fmt: skip
 
 
 def test_table_cells_with_markup_in_names_are_escaped():
     """A bar in a game's name does not end the cell; a missing accuracy is a dash."""
     card = model_card.render(metrics(), [("model.h5", "ab" * 32)])
-    assert r"| A\|B\* | 50.0% | — | 2 | no |" in card
-    assert r"| \$C | 50.0% | 100.0% | 2 | no |" in card
+    assert r"| A\|B\* | 50.0% | — | 2 | 0 | — | no |" in card
+    assert r"| \$C | 50.0% | 100.0% | 2 | 7 | 100.0% | no |" in card
 
 
 def test_limits_with_and_without_threshold():
@@ -55,6 +56,17 @@ def test_both_errors_by_stream_are_stated():
     streams |= {"unknown_streams": 8, "missed_unknown": 0.125, "auroc": 0.9}
     card = model_card.render(metrics(unknown=unknown), [])
     assert "Of 8 streams of games that a head had not seen, 12.5% are taken for a known game" in card
+
+
+def test_precision_and_screens_are_stated():
+    """Precision stands beside the streams that it is of, and the errors of the screen head below the limits."""
+    screens = {"false_no_game": 0.0227, "detected": {"menu": 0.9, "talking": 1.0}}
+    card = model_card.render(metrics(screens=screens), [])
+    assert r"| \$C | 50.0% | 100.0% | 2 | 7 | 100.0% |" in card
+    assert r"| A\|B\* | 50.0% | — | 2 | 0 | — |" in card
+    assert "2.3% of the validation streams are" in card
+    assert "it finds 90.0% (menu), 100.0% (talking);" in card
+    assert "called no game" not in model_card.render(metrics(), [])
 
 
 def test_head_is_hugging_face_metadata():

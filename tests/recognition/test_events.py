@@ -36,6 +36,7 @@ EVENTS: dict[str, Event] = {
     "a verdict with its category": VerdictReached(
         "https://example.com/a.m3u8", AT, verdict(), CHESS, stopped_early=True
     ),
+    "a screen without a game": VerdictReached("x", AT, replace(verdict(known=False), screen="talking"), jpeg=b"jpeg"),
     "the beginning": GameChanged("x", AT, None, TETRIS, True, 3, 0.9),
     "change": GameChanged("x", AT, TETRIS, BIG, True, 80, 1.0),
     "a change to unknown": GameChanged("x", AT, TETRIS, None, False, 90, 0.3),
@@ -125,3 +126,9 @@ def test_confidence_that_is_no_number_is_zero():
     assert (event["confidence"], event["top"][0]["confidence"]) == (0, 0)
     broken = replace(verdict(), score=float("nan"), confidence=float("nan"))
     assert valid(as_json(VerdictReached("x", AT, broken)))["score"] == 0
+
+
+def test_screen_is_null_for_gameplay_and_pictures_are_left_out():
+    """The JSON names the kind of screen; the frame's picture is in the event only."""
+    event = as_json(EVENTS["a screen without a game"])
+    assert (event["screen"], as_json(EVENTS["verdict"])["screen"], "jpeg" in event) == ("talking", None, False)

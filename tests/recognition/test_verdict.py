@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from data.entities import Game
+from model.inference.calibration import ScoredLogits
 from model.inference.probabilities import softmax
 from recognition.decision.verdict import VerdictAccumulator
+from recognition.engine.best_frame import BestFrame
 
 VALORANT, CHESS, TETRIS = Game(516575, "VALORANT"), Game(743, "Chess"), Game(9, "Tetris")
 
@@ -132,3 +134,40 @@ def test_stream_without_a_known_frame_is_unknown_whatever_its_confidence():
     accumulator.add_frame(np.array([5.0, 0.0]), known=True)
     assert accumulator.verdict().known
     assert accumulator.probability_of_change(15) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("margins", "screen"),
+    [
+        ([None, None], ""),
+        ([[-1.0, -0.2, -0.5, -0.9]] * 3, ""),
+        ([[0.4, -0.2, -0.5, -0.9], [-0.5, 0.1, -0.5, -0.9]], ""),
+        ([[0.4, -0.2, 0.6, -0.9], [0.1, 0.1, -0.5, -0.9]], "menu"),
+        ([[-1.0, -1.0, 0.3, -1.0]] * 120, "talking"),
+    ],
+)
+def test_screen_is_the_kind_with_the_largest_mean_margin_above_zero(margins, screen):
+    """One frame of a menu makes no stream of menus; a model without a screen head never names a screen."""
+    accumulator = VerdictAccumulator([CHESS, VALORANT])
+    for margin in margins:
+        accumulator.add_frame(CERTAIN, screens=None if margin is None else np.array(margin))
+    assert accumulator.verdict().screen == screen
+
+
+def test_add_scored_adds_the_frame_with_its_screens():
+    """A classifier's result is added whole: logits, whether it is known, and margins."""
+    accumulator = VerdictAccumulator([CHESS, VALORANT])
+    scored = ScoredLogits(CERTAIN[None], np.zeros(1), np.zeros(1, bool), np.array([[-1.0, -1.0, -1.0, 0.2]]))
+    assert not accumulator.add_scored(scored).known
+    assert (accumulator.leader, accumulator.verdict().screen) == (VALORANT, "desktop")
+
+
+def test_best_frame_is_the_most_confident_one_of_the_winner():
+    """Frames of other games do not replace it; when another game leads, its own best frame does."""
+    accumulator, best, shown = VerdictAccumulator([CHESS, VALORANT]), BestFrame(), []
+    for number, logits in enumerate(([0.5, 0.0], [2.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 9.0])):
+        best.add(b"abcde"[number : number + 1], accumulator.add_frame(np.array(logits)), accumulator.leader)
+        shown.append(best.jpeg)
+    assert shown == [b"a", b"b", b"b", b"b", b"b"]
+    best.add(b"f", accumulator.add_frame(np.array([0, 8.0])), accumulator.leader)
+    assert (best.jpeg, accumulator.verdict().game) == (b"f", VALORANT)
