@@ -24,7 +24,7 @@ from data.errors import SettingsError
 from data.text import printable
 from recognition.outputs.targets import apprise_requests
 from recognition.outputs.targets.base import FAILURE, MATCH, MISMATCH, Alert, DeliveryError
-from recognition.outputs.targets.message import Message, compose, discord_text
+from recognition.outputs.targets.message import AlertMessage, compose, discord_text
 
 _APP = "TwitchCategory"
 _PICTURE = "frame.jpg"
@@ -81,7 +81,7 @@ class AppriseTarget:
         if not accepted:
             raise exchange.error()
 
-    def _arguments(self, alert: Alert, message: Message, jpeg: bytes) -> dict[str, Any]:
+    def _arguments(self, alert: Alert, message: AlertMessage, jpeg: bytes) -> dict[str, Any]:
         if self._sets_click:
             self._plugin.click = message.link or None
         if isinstance(self._plugin, _Discord):
@@ -113,7 +113,7 @@ class AppriseTarget:
 class _Discord(NotifyDiscord):
     """A webhook of Discord: one embed that holds the picture, in one request, without any mention."""
 
-    message: Message
+    message: AlertMessage
     at = ""  # RFC 3339
 
     def send(self, *_: Any, notify_type: Any = None, attach: Any = None, **__: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Message form: the title, facts and link of an alert, in texts that a chat shows but never obeys.
+"""AlertMessage form: the title, facts and link of an alert, in texts that a chat shows but never obeys.
 
 Names of games and sources come from the network. Each becomes one short line of printable characters, in which a
 zero-width space breaks what chats turn into mentions, links, tags and commands, also without markup.
@@ -33,7 +33,7 @@ _TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class AlertMessage:
     """An alert in words. No text has markup; all are safe to send as plain text.
 
     facts: pairs of a label and its text, such as ("Confidence", "97 %").
@@ -55,12 +55,12 @@ class Message:
         return "<br>".join(lines)
 
 
-def compose(alert: Alert) -> Message:
+def compose(alert: Alert) -> AlertMessage:
     """Return the alert in words."""
     login = twitch_login(alert.source)
     names = {"source": inert(login or _source_name(alert.source))}
     names |= {"game": _name(alert.game) or "no known game", "category": _name(alert.category)}
-    return Message(
+    return AlertMessage(
         title=_TITLES[alert.kind].format(**names),
         facts=tuple((label, text) for label, text in _facts(alert).items() if text),
         link=f"https://www.twitch.tv/{login}" if login else "",
