@@ -1,4 +1,4 @@
-"""AlertMessage form: the title, facts and link of an alert, in texts that a chat shows but never obeys.
+"""Message form: the title, facts and link of an alert, in texts that a chat shows but never obeys.
 
 Names of games and sources come from the network. Each becomes one short line of printable characters, in which a
 zero-width space breaks what chats turn into mentions, links, tags and commands, also without markup.
