@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,7 @@ class ParquetFile(Output):
             if self._target and not has_results and self._target.exists():
                 return
             # Into memory first: an error of the disk is then Python's, not a panic inside the library.
-            content = io.BytesIO()
-            write_parquet(Table.from_batches(self._batches), content, compression=_COMPRESSION)
-            self._write(content.getvalue())
+            self._write(_content(self._batches))
 
     def _write(self, content: bytes) -> None:
         if self._target:
@@ -85,9 +84,23 @@ class ParquetFile(Output):
 
     def _flush(self) -> None:
         if self._rows or not self._batches:  # an empty first batch carries the schema of a file without rows
-            columns = {name: _column(kind, [row[name] for row in self._rows]) for name, kind in COLUMNS.items()}
-            self._batches.append(RecordBatch.from_pydict(columns))
+            self._batches.append(_batch(COLUMNS, self._rows))
             self._rows = []
+
+
+def parquet_bytes(columns: Mapping[str, type], rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return a Parquet file with these rows. columns: str, int, float, bool or datetime, the latter as ISO 8601."""
+    return _content([_batch(columns, rows)])
+
+
+def _batch(columns: Mapping[str, type], rows: Sequence[Mapping[str, Any]]) -> RecordBatch:
+    return RecordBatch.from_pydict({name: _column(kind, [row[name] for row in rows]) for name, kind in columns.items()})
+
+
+def _content(batches: Sequence[RecordBatch]) -> bytes:
+    content = io.BytesIO()
+    write_parquet(Table.from_batches(batches), content, compression=_COMPRESSION)
+    return content.getvalue()
 
 
 def _column(kind: type, values: list[Any]) -> Array:

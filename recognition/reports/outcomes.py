@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from model.evaluation.game_metrics import GameMetrics
     from recognition.decision.verdict import Verdict
 
-DEFAULT_MIN_PRECISION = 0.9
-
 
 class Outcome(str, Enum):
     """The category that a streamer declares, compared with the picture."""
@@ -71,7 +69,7 @@ class Judgement:
     """
 
     games: Mapping[int, GameMetrics]
-    min_precision: float = DEFAULT_MIN_PRECISION
+    min_precision: float
 
     def metrics(self, category: Game | None) -> GameMetrics | None:
         """Return the metrics of the class that is this category; None without such a class."""
@@ -95,7 +93,7 @@ class Judgement:
             return "not a game of the model"
         if metrics.precision is None:
             return "precision not measured"
-        return "" if metrics.precision >= self.min_precision else "precision too low"
+        return "" if metrics.precision >= self.min_precision else "precision below the bound"
 
 
 def outcome_of(verdict: Verdict, category: Game | None, judged: Judgement) -> Outcome:

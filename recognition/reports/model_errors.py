@@ -1,0 +1,44 @@
+"""Model errors: how often the model misses or mistakes a game, on validation streams of the audited categories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from data.entities import Game
+from recognition.reports.outcomes import Judgement
+from recognition.reports.shares import ErrorRates, weighted_share
+
+_MOST = 100_000  # validation streams with one answer that count: a damaged file costs no memory
+
+
+def error_rates(weights: Mapping[Game, float], judgement: Judgement, unconfirmed: float = 0.0) -> ErrorRates | None:
+    """Return the model's error rates on the validation streams of these categories; None without such streams.
+
+    The validation streams of a category have its weight together. Their answers are those to one look: a second one,
+    which takes back mistakes, has taken back at least the `unconfirmed` share of the streams, so that false mismatches
+    are so much rarer. It is assumed to take back no true one.
+    """
+    hits, others, each, strata = [], [], [], []
+    for number, (category, weight) in enumerate(weights.items()):
+        metrics = judgement.metrics(category)
+        if metrics is None:
+            continue
+        counts = np.array([metrics.right, metrics.other_game, metrics.no_game + metrics.unknown])
+        answers = np.repeat(np.arange(3), np.minimum(counts, _MOST))
+        hits.append(answers == 0)
+        others.append(answers != 1)
+        each.append(np.full(len(answers), weight / max(len(answers), 1)))
+        strata.append(np.full(len(answers), number))
+    if not each or sum(map(np.sum, each)) <= 0:
+        return None
+    sensitivity, specificity = (
+        weighted_share(np.concatenate(side), np.concatenate(each), np.concatenate(strata)) for side in (hits, others)
+    )
+    return ErrorRates(
+        sensitivity.value,
+        min(sensitivity.low_n, sensitivity.high_n),
+        min(specificity.value + unconfirmed, 1.0),
+        min(specificity.low_n, specificity.high_n),
+    )
