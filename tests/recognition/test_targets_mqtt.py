@@ -256,6 +256,7 @@ def test_factory_refuses_urls_that_no_target_can_use(tmp_path: Path, url: str):
         ("mqtt://127.0.0.1:1", "mqtt://127.0.0.1"),
         ("discord://123456789012345678/Secret", "discord"),
         ("https://discord.com/api/webhooks/123456789012345678/Secret", "discord"),
+        ("https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/Slack0Secret0TIiajkdnlazk", "slack"),
     ],
 )
 def test_factory_makes_the_target_of_each_scheme(tmp_path: Path, url: str, name: str):

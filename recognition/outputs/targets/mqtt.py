@@ -46,7 +46,7 @@ class MqttTarget:
     def __init__(self, url: str, *, timeout_s: float = 10.0, deadline_s: float = 30.0) -> None:
         """Connect in the background. Raises SettingsError for an invalid URL.
 
-        url: mqtt:// or mqtts://[user:password@]host[:port][/prefix][?discovery=PREFIX]; an empty one: no discovery.
+        url: mqtt:// or mqtts://[user:password@]host[:port][/prefix][?discovery=PREFIX]; without a value: no discovery.
         timeout_s: for a connection. deadline_s: longest time of one delivery.
         """
         address = urlsplit(url)
