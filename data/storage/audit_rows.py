@@ -97,16 +97,19 @@ def to_row(columns: sa.RowMapping) -> AuditRow:
 
 
 def to_record(row: sa.Row[Any]) -> AuditRecord:
-    """Return the audit of a row."""
+    """Return the audit of a row. JSON that somebody has damaged counts as none."""
     cost = AuditCost(row.seconds, row.cpu_seconds, row.frames, row.requests, row.bytes)
-    not_judged = tuple((str(name), int(streams), int(viewers)) for name, streams, viewers in _json(row.not_judged, []))
-    summary = _json(row.summary or "null", None)
-    return AuditRecord(row.id, row.scope, row.model, row.started, row.listed, not_judged, cost, summary)
+    summary = _json(row.summary or "null")
+    try:
+        counts = tuple((str(name), int(streams), int(viewers)) for name, streams, viewers in _json(row.not_judged))
+    except (TypeError, ValueError):
+        counts = ()
+    summary = summary if isinstance(summary, dict) else None
+    return AuditRecord(row.id, row.scope, row.model, row.started, row.listed, counts, cost, summary)
 
 
-def _json(text: str, otherwise: Any) -> Any:
-    """Return the value of a JSON text; another one if somebody has damaged it."""
+def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        return otherwise
+        return None

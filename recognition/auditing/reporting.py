@@ -81,7 +81,7 @@ def audited_stream(row: AuditRow) -> AuditedStream:
         language=row.language,
         stratum=row.stratum,
         weight=row.weight,
-        outcome=Outcome(row.outcome),
+        outcome=next((known for known in Outcome if known.value == row.outcome), Outcome.FAILED),
         shown=row.shown,
         screen=row.screen,
         confidence=row.confidence,

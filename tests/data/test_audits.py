@@ -71,17 +71,18 @@ def test_unfinished_finds_only_young_audits_of_this_scope_and_model(store: Audit
     assert [record.id for record in found] == ids[::-1]
 
 
-def test_history_has_the_latest_finished_audits_oldest_first(store: AuditStore):
+def test_history_has_the_latest_finished_audits_oldest_first(store: AuditStore, empty: Engine):
     """Audits of the same scope, whatever the model, with their summaries; a damaged summary is none."""
     for day in range(4):
         record = store.begin(replace(RECORD, started=NOW + timedelta(days=day), model=f"m{day}"), [])
         store.finish(record.id, NOW, {"day": day})
     store.begin(RECORD, [])
     assert [record.summary for record in store.history(RECORD.scope, 3)] == [{"day": 1}, {"day": 2}, {"day": 3}]
-    store._transactions.run(
-        lambda connection: connection.exec_driver_sql("UPDATE audits SET summary = '[', not_judged = '{'")
-    )
-    assert [(record.summary, record.not_judged) for record in store.history(RECORD.scope, 1)] == [(None, ())]
+    for summary, not_judged in (("[", "{"), ("7", "[1]"), ('["a"]', '[["a", "b", 1]]')):
+        damage = f"UPDATE audits SET summary = '{summary}', not_judged = '{not_judged}'"
+        with empty.begin() as connection:
+            connection.execute(text(damage))
+        assert [(record.summary, record.not_judged) for record in store.history(RECORD.scope, 1)] == [(None, ())]
 
 
 def test_keep_pictures_leaves_those_of_the_most_certain(store: AuditStore):

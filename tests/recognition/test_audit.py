@@ -211,21 +211,24 @@ def test_killed_audit_goes_on_without_a_second_look_at_what_it_has_seen(world, j
     assert len(killed.reports()) == 1
 
 
-def test_interrupted_audit_says_how_to_go_on(audit):
-    """SIGTERM while it waits for the second look: exit code 130, no report; the same command finishes it."""
-    with audit.start("--top", "100", "--again", "60") as process:
+def test_interrupted_audit_is_left_alone_while_it_runs_and_goes_on_afterwards(audit):
+    """While one waits for second looks, the same command makes another audit; after SIGTERM it goes on with the first."""
+    arguments = ("--top", "100", "--again")
+    with audit.start(*arguments, "60") as process:
         end = time.monotonic() + 60
         while _answered(audit) < 4:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < end
             time.sleep(0.05)
+        assert "continuing" not in audit.run(*arguments, "0").stderr
         process.send_signal(signal.SIGTERM)
         _, stderr = process.communicate()
     assert (process.returncode, "Traceback" in stderr) == (130, False)
     assert "The same command goes on with this audit" in stderr
-    assert not audit.reports()
-    assert audit.run("--top", "100", "--again", "0").returncode == 0
-    assert Counter((row.outcome, row.looks) for row in audit.rows())["other game", 2] == 1
+    assert len(audit.reports()) == 1
+    assert "continuing" in audit.run(*arguments, "0").stderr
+    assert len(audit.reports()) == 2
+    assert Counter((row.outcome, row.looks) for row in audit.rows())["other game", 2] == 2
 
 
 def test_repeat_goes_on_after_an_outage_and_keeps_the_rhythm():
