@@ -72,7 +72,7 @@ def _add_streams(group: argparse._ArgumentGroup) -> None:
 def _add_looks(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--frames", **_N, help="look at up to N frames of a stream (default: FRAMES_PER_STREAM)")
-    add("--sure", **_P, help="end a look when more frames change the answer with probability 1-P (default: 0.99)")
+    add("--sure", **_P, help="end a look when the answer is that of all N frames with probability P (default: 0.99)")
     add("--preview", action="store_true", help="look at the preview image first, at the stream if that is uncertain")
     add("--parallel", type=_PARALLEL, metavar="N", help="look at N streams at a time (default: PARALLEL_STREAMS)")
     again = "look again at a mismatch after MINUTES before it counts (default: 10)"

@@ -212,7 +212,7 @@ def test_killed_audit_goes_on_without_a_second_look_at_what_it_has_seen(world, j
 
 
 def test_interrupted_audit_is_left_alone_while_it_runs_and_goes_on_afterwards(audit):
-    """While one waits for second looks, the same command makes another audit; after SIGTERM it goes on with the first."""
+    """While one waits for second looks, the same command makes another audit; after SIGTERM it continues the first."""
     arguments = ("--top", "100", "--again")
     with audit.start(*arguments, "60") as process:
         end = time.monotonic() + 60
