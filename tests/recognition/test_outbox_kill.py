@@ -21,7 +21,7 @@ KILLS = 6
 
 def sources_by_id(receiver: Receiver) -> dict[str, str]:
     """Return the source of each alert that the receiver got."""
-    return {delivery: json.loads(body)["source"] for delivery, body in receiver.bodies.items()}
+    return {delivery: json.loads(body)["source"] for delivery, body in [*receiver.bodies.items()]}
 
 
 def deliver_rest(file: Path, *receivers: Receiver) -> None:

@@ -14,6 +14,7 @@ from data.text import printable
 _APPLICATION_ID = 0x54436F62  # of our files, at byte 68: https://www.sqlite.org/fileformat.html
 _LOCK_WAIT_S = 2.0  # a watch that ends may still hold the file
 _MAGIC = b"SQLite format 3\0"
+_LOG_PAGES = 64  # of 4 KiB: the log's space is used again soon, also on a disk that is full by now
 _SIDE_FILES = ("", "-wal", "-shm")
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ def _opened(path: Path, schema: str) -> sqlite3.Connection:
         connection.execute(f"pragma application_id={_APPLICATION_ID}")
         connection.execute("pragma journal_mode=wal")
         connection.execute("pragma synchronous=full")
+        connection.execute(f"pragma wal_autocheckpoint={_LOG_PAGES}")
         if not is_sound(connection):
             raise sqlite3.DatabaseError("its pages are inconsistent")
         connection.executescript(schema)

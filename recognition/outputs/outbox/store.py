@@ -33,6 +33,7 @@ create table if not exists deliveries (target text, refusals integer, alert inte
 create index if not exists deliveries_of_alert on deliveries (alert);
 create table if not exists reported (source blob primary key, at real, body text) without rowid;
 """
+_IS_UNUSED = "not exists (select 1 from deliveries where alert = number)"  # of an alert
 
 News = tuple[Alert, Iterable[str]]  # an alert, the keys of its targets
 StoreError = sqlite3.Error  # of any method: the disk is full, or the file is damaged
@@ -146,7 +147,7 @@ class OutboxStore:
                 self._now() - seconds,
                 kept,
             )
-            self._execute("delete from alerts where number not in (select alert from deliveries)")
+            self._execute(f"delete from alerts where {_IS_UNUSED}")
 
     def repair(self, error: StoreError) -> None:
         """If the file is damaged, as `error` may say, go on with a new one. Raises FolderError if there can be none."""
@@ -177,7 +178,7 @@ class OutboxStore:
             waiting, self.dropped = waiting - dropped, self.dropped + dropped
 
     def _remove_unused(self, number: int) -> None:
-        self._execute("delete from alerts where number = ? and number not in (select alert from deliveries)", number)
+        self._execute(f"delete from alerts where number = ? and {_IS_UNUSED}", number)
 
     def _now(self) -> float:
         return self._epoch_s + time.monotonic()
