@@ -124,7 +124,7 @@ def test_url_when_invalid_raises_at_once(url):
     [Reply(200, b"x" * 3_000_000), Reply(200, b"half", promised=100), Reply(201, b"x" * 90, byte_pause_s=0.2)],
     ids=["large", "truncated", "trickle"],
 )
-def test_response_of_a_success_is_accepted_whatever_its_body(reply):
+def test_response_of_a_success_is_delivered_whatever_its_body(reply):
     """A status from 200 to 299 counts as accepted: an alert is not posted again for the sake of the body."""
     with ScriptedServer([reply, OK]) as server, opened(server.url) as webhook:
         webhook.deliver(change())
@@ -184,7 +184,7 @@ def test_log_at_debug_level_never_holds_the_path(caplog):
     assert "/other" in caplog.text
 
 
-def test_alert_of_a_source_that_is_not_utf8_is_posted():
+def test_change_of_a_source_that_is_not_utf8_is_delivered():
     """A file's name that is not UTF-8 has replacement characters in the posted JSON."""
     with ScriptedServer([OK]) as server, opened(server.url) as webhook:
         webhook.deliver(change("caf\udce9.mp4"))
