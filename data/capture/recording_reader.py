@@ -11,7 +11,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Protocol
 
@@ -27,12 +27,13 @@ from data.errors import (
     translate_unexpected,
 )
 from data.hls.playlist import Segment
-from data.hls.rendition import Rendition
+from data.hls.rendition import HttpStatusError, Rendition
 from data.readers import ChainedReader, Readable
 from data.video.sampling import FrameRequest, RecordedFrame
 
 _MAX_FAILING_S = 60.0  # without a frame: each of thousands of segments may take the deadline
 _MAX_KEPT_BYTES = 32 << 20  # of segments that were read in part
+_BEYOND_THE_END = 416  # RFC 9110, 15.5.17
 _TICK_S = 0.01  # the start of a segment, as durations are rounded
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class PlaylistRecording:
         if not any(segment.usable for segment in self._segments):
             raise OnlyAds(f"{rendition.name} has no segments with video")
         self._decoder = Decoder()
-        self._kept: dict[int, bytearray] = {}  # the first bytes of segments, by index
+        self._kept: dict[int, _Beginning] = {}  # the first bytes of segments, by index
 
     def frames(self, requests: Sequence[FrameRequest]) -> Iterator[tuple[FrameRequest, RecordedFrame]]:
         """Yield the frames of requests, as OpenRecording says."""
@@ -137,30 +138,48 @@ class PlaylistRecording:
     def _open_kept(self, index: int) -> Iterator[Readable]:
         """Open a segment as a file; bytes that were read before are not requested again."""
         segment = self._segments[index]
-        while self._kept and sum(map(len, self._kept.values())) > _MAX_KEPT_BYTES:
+        while sum(len(kept.content) for kept in self._kept.values()) > _MAX_KEPT_BYTES:
             del self._kept[next(iter(self._kept))]  # the oldest
-        kept = self._kept.setdefault(index, bytearray())
-        media = replace(segment.byte_range, start=segment.byte_range.start + len(kept))
-        if media.start == media.end:
-            yield ChainedReader(self._rendition.init_section(segment), _KeepingReader(kept, None))
-            return
-        with self._rendition.open_bytes(media) as rest:
-            yield ChainedReader(self._rendition.init_section(segment), _KeepingReader(kept, rest))
+        kept = self._kept.setdefault(index, _Beginning())
+        media = replace(segment.byte_range, start=segment.byte_range.start + len(kept.content))
+        kept.ended = kept.ended or media.start == media.end
+        init = self._rendition.init_section(segment)
+        with self._rendition.open_bytes(media) as rest:  # requests nothing before it is read
+            yield ChainedReader(init, _KeepingReader(kept, rest))
+            kept.content.extend(rest.read_requested())
+
+
+@dataclass
+class _Beginning:
+    """The first bytes of a segment; `ended`: there are no more."""
+
+    content: bytearray = field(default_factory=bytearray)
+    ended: bool = False
 
 
 class _KeepingReader:
     """Reads the bytes that were kept, then those of `rest`, which it keeps."""
 
-    def __init__(self, kept: bytearray, rest: Readable | None) -> None:
+    def __init__(self, kept: _Beginning, rest: Readable) -> None:
         self._kept, self._rest, self._position = kept, rest, 0
 
     def read(self, size: int, /) -> bytes:
         """Return 1 to `size` bytes; b"" only at the end of the file."""
-        if self._position >= len(self._kept) and self._rest:
-            self._kept.extend(self._rest.read(size))
-        part = bytes(self._kept[self._position : self._position + size])
+        if self._position >= len(self._kept.content) and not self._kept.ended:
+            self._read_on(size)
+        part = bytes(self._kept.content[self._position : self._position + size])
         self._position += len(part)
         return part
+
+    def _read_on(self, size: int) -> None:
+        try:
+            part = self._rest.read(size)
+        except HttpStatusError as error:
+            if error.status != _BEYOND_THE_END or not self._kept.content:
+                raise
+            part = b""
+        self._kept.ended = not part
+        self._kept.content.extend(part)
 
 
 def _readable(segment: Segment) -> Segment:

@@ -66,6 +66,14 @@ class RangeReader:
         self.bytes_read += len(part)
         return part
 
+    def read_requested(self) -> bytes:
+        """Return the rest of the bytes that were requested, and that arrive whether they are read or not."""
+        rest, self._buffer = self._buffer, b""
+        if self._response is not None and self._response.status_code == 206:
+            rest += b"".join(self._body)
+        self.bytes_read += len(rest)
+        return rest
+
     def __enter__(self) -> RangeReader:
         return self
 

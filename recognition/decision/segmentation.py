@@ -26,7 +26,7 @@ _MAX_COST = 4.0  # of a look: one frame in 55 may show what the model is sure it
 CHANGE_COST = 5.0  # above _MAX_COST: one look at an end makes no chapter; below twice that: two looks there do
 _UNKNOWN_COST = 1.0  # that a frame which resembles no game belongs to a game: a menu, a loading screen, a bad frame
 _SCREEN_COST = 2.0  # the same for a frame in which the screen head sees no gameplay
-_CLOSEST_BONUS = 0.5  # of it, for the closest game of such a frame
+_CLOSEST_BONUS = 0.25  # of it, for the closest game of such a frame
 _MIN_CERTAINTY = 0.95  # that a cut lies in the gap between two looks
 _MIN_GAP_S = 0.1
 
@@ -114,9 +114,10 @@ class CutSearch:
 
     @property
     def cut_s(self) -> float:
-        """Return the most probable time of the cut, the middle of its gap."""
-        start_s, end_s, _ = max(self._gaps(), key=lambda gap: gap[2])
-        return (start_s + end_s) / 2
+        """Return the median of the cut's distribution, in seconds."""
+        gaps = self._gaps()
+        reached = np.cumsum([0.0, *(gap[2] for gap in gaps)])
+        return float(np.interp(reached[-1] / 2, reached, [gaps[0][0], *(gap[1] for gap in gaps)]))
 
     @property
     def next_look(self) -> tuple[float, float] | None:

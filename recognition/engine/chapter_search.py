@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _MIN_EVERY_S = 0.1
 _MAX_LOOKS = 20_000  # of the first round: a week, every 30 s
 _BESIDE = 0.25  # of the interval: how far from a doubtful look another one is taken, on both sides
+_DOUBT_ROUNDS = 2  # a look that was beside a doubtful one may be doubtful, too
 _NEIGHBOURS = 3  # looks on each side of a cut that its search knows from the beginning
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ class ChapterSearch:
     ) -> None:
         self._reader, self._classifier, self._new_accumulator = reader, classifier, new_accumulator
         self._every_s, self._precision_s = max(look_every_s, _MIN_EVERY_S), precision_s
+        self.classes = classifier.classes
         self.looks: list[Look] = []  # all, in no order
 
     def chapters(self) -> list[Chapter]:
@@ -88,16 +90,18 @@ class ChapterSearch:
         count = min(_MAX_LOOKS, max(1, ceil(self._reader.duration_s / self._every_s)))
         step_s = self._reader.duration_s / count
         # In the middle of each interval: the very first frame of a recording is often black.
-        looks = self._take(FrameRequest((index + 0.5) * step_s) for index in range(count))
+        looks = self.take(FrameRequest((index + 0.5) * step_s, index * step_s) for index in range(count))
         if not looks:
             raise UndecodableVideo("no picture of the recording can be decoded")
-        looks += self._take(self._doubts(looks, _BESIDE * step_s))
+        for _ in range(_DOUBT_ROUNDS):
+            if doubts := self._doubts(looks, _BESIDE * step_s):
+                looks += self.take(doubts)
         segments = self._joined(self._segments(looks))
         times = [0.0, *self._cuts(segments), self._reader.duration_s]
         log.info("%s, %s", plural(len(self.looks), "look"), plural(len(segments), "chapter"))
         return [_chapter(segment.verdict, *span) for segment, span in zip(segments, pairwise(times), strict=True)]
 
-    def _take(self, requests: Iterable[FrameRequest]) -> list[Look]:
+    def take(self, requests: Iterable[FrameRequest]) -> list[Look]:
         """Return the looks at those frames that are found."""
         return list(self._requested(requests).values())
 
@@ -116,14 +120,19 @@ class ChapterSearch:
         return Look(time_s, scored, look_costs(scored.logits, scored.known, scored.screens)[0])
 
     def _doubts(self, looks: Sequence[Look], beside_s: float) -> list[FrameRequest]:
-        """Return requests for frames beside the looks that contradict their segment, or are alone in it."""
+        """Return requests for frames beside the looks that contradict their segment, or are alone in it.
+
+        A place that has another look nearby is left out.
+        """
         times: set[float] = set()
         for segment in self._segments(looks):
             for look in segment.looks:
                 is_contrary = look.scored.known[0] and int(look.costs.argmin()) != segment.first_state
                 if is_contrary or len(segment.looks) == 1:
                     times |= {look.time_s - beside_s, look.time_s + beside_s}
-        return [FrameRequest(t, t - beside_s / 2) for t in times if 0 <= t < self._reader.duration_s]
+        near = beside_s / 2
+        wanted = [t for t in times if 0 <= t < self._reader.duration_s]
+        return [FrameRequest(t, t - near) for t in wanted if all(abs(t - look.time_s) >= near for look in looks)]
 
     def _segments(self, looks: Sequence[Look]) -> list[_Segment]:
         """Return the cheapest segmentation of looks, which may be in any order."""

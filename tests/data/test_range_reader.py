@@ -188,3 +188,16 @@ def test_chained_reader_returns_the_start_then_the_file():
         b"e",
         b"",
     ]
+
+
+def test_read_requested_returns_what_was_requested_and_not_read():
+    """After a short read, the rest of the first 1,000 bytes; no other request."""
+    with ScriptedServer([part(0, 999)]) as server, new_session(2, server.url) as session:
+
+        def request(url, headers):
+            return session.get(url, headers=headers, stream=True)
+
+        with RangeReader(request, WHOLE, initial_bytes=1000, deadline_s=5, limit_bytes=1 << 20) as file:
+            assert file.read(300) + file.read_requested() == FILE[:1000]
+            assert file.bytes_read == 1000
+    assert len(server.requests) == 1

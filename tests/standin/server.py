@@ -25,6 +25,8 @@ from tests.standin.preview import HOST as PREVIEW_HOST
 from tests.standin.preview import Previews
 from tests.standin.transcode import FAST, Rendition
 from tests.standin.video import Video
+from tests.standin.vods import HOST as VOD_HOST
+from tests.standin.vods import Vods
 from tests.standin.world import World
 
 SOURCE = Rendition(1280, 720, 30, 3_400_000)
@@ -60,6 +62,7 @@ class Standin:
         random_faults: the faults by chance.
         paging: how Helix pages, one of tests.standin.api.PAGING.
         clock: the time by which streams, ads, previews and rate limits pass; None: the machine's.
+        vods: folder of the recordings, as in tests.standin.vods; None: there are none.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Standin:
         random_faults: RandomFaults | None = None,
         paging: str = "",
         clock: Clock | None = None,
+        vods: Path | None = None,
     ) -> None:
         self.world = world
         self.clock = clock or Clock()
@@ -86,13 +90,15 @@ class Standin:
         self._faults = Faults(faults, random_faults, self.clock)
         self._lock = threading.Lock()
         self._api = Api(world, self.clock, paging)
+        recordings = Vods(vods)
         video = Video(world, self.transcoder, self.clock, source, preroll_s=preroll_s, lifetime_s=lifetime_s)
         self._routes: dict[tuple[str, str], Callable[[Request], Response | None]] = {
             ("POST", "id.twitch.tv"): self._api.token,
             ("GET", "api.twitch.tv"): self._api.helix,
-            ("POST", "gql.twitch.tv"): video.gql,
-            ("GET", "usher.ttvnw.net"): video.usher,
+            ("POST", "gql.twitch.tv"): lambda request: recordings.gql(request) or video.gql(request),
+            ("GET", "usher.ttvnw.net"): lambda request: recordings.usher(request) or video.usher(request),
             ("GET", MEDIA_HOST): lambda request: _byte_range(request, video.media(request)),
+            ("GET", VOD_HOST): lambda request: _byte_range(request, recordings.media(request)),
             ("GET", PREVIEW_HOST): Previews(world, self.clock).respond,
         }
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self), bind_and_activate=False)
