@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from data import cli
 from data.errors import CategoryNotFound, DirectoryUnavailable, SettingsError, ToolkitError
 from data.text import printable
+from data.threads import thread_beside
 
 if TYPE_CHECKING:
     from config import Settings
@@ -172,16 +173,10 @@ def _run_with_display(
                 lines = [display.status(), *report()]
                 sys.stderr.write("\n".join(map(printable, lines)) + "\n")  # a live display prints it above itself
 
-    reporter = threading.Thread(target=print_reports, name="report", daemon=True)
     console = Console(stderr=True)
     live = Live(display, console=console, refresh_per_second=2, transient=True, redirect_stdout=False)
-    with live if console.is_terminal else ExitStack():
-        reporter.start()
-        try:
-            collector.run()
-        finally:
-            stop.set()  # ends the reporter, also after an error
-            reporter.join()
+    with live if console.is_terminal else ExitStack(), thread_beside(print_reports, stop, "report"):
+        collector.run()
 
 
 @contextmanager
@@ -197,13 +192,8 @@ def _progress_kept(display: ProgressDisplay, path: Path, stop: StopEvent) -> Ite
             is_last = stop.wait(1)
             file.write(display.status(), *display.steps())
 
-    thread = threading.Thread(target=write, name="progress", daemon=True)
-    thread.start()
-    try:
+    with thread_beside(write, stop, "progress"):
         yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _report_lines(store: FrameStore, catalog: Catalog) -> list[str]:

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from data.threads import thread_beside
+
 _M_ARENA_MAX = -8  # from malloc.h, for mallopt(3)
 
 
@@ -29,10 +31,5 @@ def trim_periodically(every_s: float = 10.0) -> Iterator[None]:
         while not stop.wait(every_s):
             malloc_trim(0)
 
-    thread = threading.Thread(target=trim, name="memory", daemon=True)
-    thread.start()
-    try:
+    with thread_beside(trim, stop, "memory"):
         yield
-    finally:
-        stop.set()
-        thread.join()

@@ -34,6 +34,7 @@ GROUND = {
     "data.errors",
     "data.readers",
     "data.memory",
+    "data.threads",
     "data.atomic",
     "data.text",
     "data.backoff",
