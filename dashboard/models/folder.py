@@ -6,6 +6,7 @@ import math
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
@@ -102,11 +103,11 @@ class ModelFolder:
     def report(self, kind: ReportKind) -> ReportFile | None:
         """Return a report, None if there is none. Raises ModelError: it cannot be read."""
         found = read_report(self._results if kind == "training" else self._evaluation, kind)
-        if found and found.sha256:
-            # An evaluation may be of the 8-bit model.
-            hashes = [_sha256(str(self.path / name), self.stamp()) for name in (ONNX_FILE, INT8_FILE)]
-            found.report.is_current = found.sha256 in hashes
-        return found
+        if not found or not found.sha256:
+            return found
+        # An evaluation may be of the 8-bit model.
+        hashes = [_sha256(str(self.path / name), self.stamp()) for name in (ONNX_FILE, INT8_FILE)]
+        return replace(found, report=found.report.model_copy(update={"is_current": found.sha256 in hashes}))
 
     def reports(self) -> tuple[list[ReportFile], str]:
         """Return the reports that can be read, and a message about the others; empty if there is none to say."""
@@ -121,10 +122,12 @@ class ModelFolder:
 
     def worst(self, report: ReportFile, name: str = "") -> WorstFrames:
         """Return the worst frames of a report with their pictures' addresses. `name`: by which a visitor named it."""
-        frames, query = report.worst[:MAX_WORST], f"?{urlencode({'folder': name})}" if name else ""
-        for number, frame in enumerate(frames, 1):
-            is_evaluation = report.report.kind == "evaluation"
-            frame.picture = f"{_API}/model/worst/{number}{query}" if is_evaluation else _dataset_picture(frame.path)
+        query = f"?{urlencode({'folder': name})}" if name else ""
+        is_evaluation = report.report.kind == "evaluation"
+        frames = []
+        for number, frame in enumerate(report.worst[:MAX_WORST], 1):
+            picture = f"{_API}/model/worst/{number}{query}" if is_evaluation else _dataset_picture(frame.path)
+            frames.append(frame.model_copy(update={"picture": picture}))
         is_perfect = report.report.accuracy_by_frame == 1
         return WorstFrames(kind=report.report.kind, frames=frames, message="" if frames or is_perfect else _OLD_REPORT)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import nlargest
 from operator import itemgetter
 from pathlib import Path
@@ -43,16 +44,25 @@ class ReportFile:
 
 
 def read_report(folder: Path, kind: ReportKind) -> ReportFile | None:
-    """Return the report in a results folder, None if there is none. Raises ModelError for an unreadable one."""
+    """Return the report in a results folder, None if there is none. Raises ModelError for an unreadable one.
+
+    Nobody may change it: the requests of one page share it.
+    """
     path = folder / METRICS
     try:
-        metrics = json.loads(read_regular_file(path, _MAX_BYTES), parse_constant=lambda _: None)
-        json.dumps(metrics, ensure_ascii=False).encode()  # half a character, which no answer can hold, is an error
-        return _parse(metrics, kind)
+        status = path.stat()
+        return _read(path, kind, (status.st_ino, status.st_mtime_ns, status.st_size))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError, ArithmeticError) as error:
         raise ModelError(f"{path} cannot be read. Make it again: {_COMMANDS[kind]}") from error
+
+
+@lru_cache(maxsize=2)  # the two of one model: a large one takes a second to parse and tens of megabytes to keep
+def _read(path: Path, kind: ReportKind, _stamp: tuple[int, int, int]) -> ReportFile:
+    metrics = json.loads(read_regular_file(path, _MAX_BYTES), parse_constant=lambda _: None)
+    json.dumps(metrics, ensure_ascii=False).encode()  # half a character, which no answer can hold, is an error
+    return _parse(metrics, kind)
 
 
 _COMMANDS = {"training": "python -m model.create", "evaluation": "python -m model.evaluate"}

@@ -183,6 +183,16 @@ def test_report_of_many_games_is_read_fast(tmp_path):
     assert time.process_time() - start < 1
 
 
+def test_report_is_parsed_once_until_it_changes(tmp_path):
+    """The requests of one page share it; a file that was written again is read again."""
+    path = shutil.copy(SHIPPED / "results" / "metrics.json", tmp_path)
+    first = read_report(tmp_path, "training")
+    assert read_report(tmp_path, "training") is first
+    text = Path(path).read_text(encoding="utf-8")
+    Path(path).write_text(text.replace('"accuracy_by_frame": 0', '"accuracy_by_frame": 1', 1), encoding="utf-8")
+    assert read_report(tmp_path, "training") is not first
+
+
 def test_hostile_card_is_read_in_linear_time():
     """Brackets without an end cost one pass each, not one for each of them; they stay text."""
     for text in ("[" * 200_000, "[a](" * 50_000, "[a](b" * 50_000):
