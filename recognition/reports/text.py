@@ -67,7 +67,8 @@ def headline(report: AuditReport) -> str:
         return "No stream could be judged."
     share = report.by_streams.mismatch
     return (
-        f"{percent(share.value)} of the live streams show another game than their category says "
+        f"{percent(share.value)} of the live streams in {categories(len(report.categories))} show another game than "
+        "their category says "
         f"(95 % interval {interval(share)})."
     )
 
@@ -80,11 +81,25 @@ def viewers_sentence(report: AuditReport) -> str:
 
 def basis_sentence(report: AuditReport) -> str:
     """Return what the answer rests on, as a sentence."""
-    categories = len(report.categories)
-    streams = f"{plural(report.judged, 'stream')} in {categories:,} {'category' if categories == 1 else 'categories'}"
+    streams = plural(report.judged, "stream")
     if report.population > report.judged + sum(count for _, count in report.failures):
-        return f"It rests on the pictures of {streams}, a sample of {report.population:,} live streams."
+        return f"It rests on the pictures of {streams}, a sample of the {report.population:,} live ones there."
     return f"It rests on the pictures of {streams}."
+
+
+def reliability_sentence(report: AuditReport) -> str:
+    """Return which categories are counted, as a sentence."""
+    if not report.min_precision:
+        return "All games of the model are counted, however often it errs."
+    return (
+        "Only games that the model names reliably are counted: "
+        f"at least {100 * report.min_precision:g} % of the streams that it calls so show this game."
+    )
+
+
+def categories(count: int) -> str:
+    """Return the count with its noun: "1 category", "2 categories"."""
+    return f"{count:,} {'category' if count == 1 else 'categories'}"
 
 
 def correction_sentence(shares: Shares) -> str:
@@ -128,7 +143,7 @@ def _lines(report: AuditReport) -> Iterator[str]:
 def _rest(report: AuditReport) -> Iterator[str]:
     if report.not_judged:
         count = sum(row[2] for row in report.not_judged)
-        yield f"Not judged: {plural(count, 'stream')} in {len(report.not_judged):,} other categories"
+        yield f"Not judged: {plural(count, 'stream')} of {categories(len(report.not_judged))}"
     if report.failures:
         yield "Failed: " + ", ".join(f"{count:,} {name_of(reason)}" for reason, count in report.failures[:_LISTED])
     about = report.about

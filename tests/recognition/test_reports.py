@@ -154,7 +154,9 @@ def test_make_report_with_damaged_history_keeps_the_valid_audits() -> None:
 def test_report_lines_say_the_answer_first() -> None:
     """The first line has the share and its interval; the others what it rests on and what it cost."""
     lines = text.report_lines(_report((Outcome.MATCH, 90), (Outcome.OTHER_GAME, 10), (Outcome.FAILED, 2)))
-    assert re.fullmatch(r"10\.0 % of the live streams show another game .*\(95 % interval .* %\)\.", lines[0])
+    assert re.fullmatch(
+        r"10\.0 % of the live streams in 1 category show another game .*\(95 % interval .* %\)\.", lines[0]
+    )
     assert "Most in another game: Chess 10 of 100" in lines
     assert lines[-1] == "Cost: 20.0 min, 5.0 min of processor time, 500 frames, 600 requests, 200.0 MB"
     assert text.report_lines(_report((Outcome.FAILED, 2)))[0] == "No stream could be judged."
