@@ -6,7 +6,7 @@ it cannot, or finds other frames there     → read it from its start for each c
 
 from __future__ import annotations
 
-import logging
+import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
@@ -17,14 +17,13 @@ from data.video.container import open_recording, read_packets
 from data.video.groups import CHAINED_CODECS, frame_step_s
 from data.video.images import encode_jpeg
 from data.video.picture import resize_frame
-from data.video.recording import measure_length, read_at
+from data.video.recording import READ_ALL_BYTES, measure_length, read_at
 from data.video.sampling import FrameRequest, RecordedFrame
 from data.video.seeking import SEEK_BACK_S, ShownFrame, frame_shown_at, last_timestamp, packet_time, seek_packets
 
 _PROBES = 8  # places where a file is tried
+_MAX_EXCESS = 1.1  # of the length that is counted over that by timestamps
 _MAX_FAILED_PROBES = 1  # a damaged place; more of them: its timestamps or its index are wrong
-
-log = logging.getLogger(__name__)
 
 
 class FileRecording:
@@ -43,9 +42,12 @@ class FileRecording:
         self._start_s = 0.0
         self.duration_s = self._measured()
         self._can_seek = self.duration_s > 0 and self._finds_probes()
-        if not self._can_seek:
-            log.info("the recording cannot seek; it is read from its start")
-            self.duration_s = measure_length(file, stopped)[0]
+        is_small = file.seek(0, io.SEEK_END) <= READ_ALL_BYTES
+        if is_small or not self._can_seek:
+            counted_s = measure_length(file, stopped)[0]
+            # Of joined files, whose timestamps begin again, seeks find a part only.
+            self._can_seek = self._can_seek and counted_s < _MAX_EXCESS * self.duration_s + 1
+            self.duration_s = self.duration_s if self._can_seek else counted_s
         if self.duration_s <= 0:
             raise UndecodableVideo("no picture of the video can be decoded")
 

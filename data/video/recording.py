@@ -27,7 +27,7 @@ from data.video.picture import resize_frame
 from data.video.sampling import sample_times
 from data.video.seeking import SEEK_BACK_S, last_timestamp, seek_packets
 
-_READ_ALL_BYTES = 64 << 20  # all packets of a smaller file take about half a second
+READ_ALL_BYTES = 64 << 20  # all packets of a smaller file take about half a second
 _FIRST_ROUND = 4  # frames that `spread_first` yields before one more pass takes all others
 _TICK_S = 0.001
 
@@ -44,7 +44,7 @@ def sample_recording(
     *,
     spread_first: bool,
     stopped: _Stopped = lambda: False,
-    read_all_bytes: int = _READ_ALL_BYTES,
+    read_all_bytes: int = READ_ALL_BYTES,
 ) -> Iterator[bytes]:
     """Yield frames of a recording as JPEGs, at the times of `data.video.sampling.sample_times`, no frame twice.
 

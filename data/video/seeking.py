@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from itertools import chain
 from math import inf, nan
 from typing import NamedTuple
 
@@ -55,12 +55,12 @@ def frame_shown_at(
     packets: Iterable[av.Packet], stream: av.VideoStream, time_s: float, after_s: float
 ) -> ShownFrame | None:
     """Return a frame that is shown after `after_s` and at `time_s` at the latest: the last key frame there, else the
-    one that a player shows at `time_s`. None if the packets do not begin at a key frame before that time, or are
-    damaged there.
+    one that a player shows at `time_s`. None if the packets do not begin at a key frame before that time, are damaged
+    there, or are too many.
     """
     group: list[av.Packet] = []  # from the last key frame on
-    for packet in islice(packets, _MAX_PACKETS):
-        if (at_s := packet_time(packet, stream)) is None:
+    for number, packet in enumerate(packets):
+        if (at_s := packet_time(packet, stream)) is None or number > _MAX_PACKETS or len(group) > _MAX_GROUP:
             return None
         if packet.is_keyframe and at_s <= time_s + _TICK_S:
             group = []
@@ -70,7 +70,7 @@ def frame_shown_at(
             return None
         group.append(packet)
         # Packets come in the order of decoding, and no frame is shown before it is decoded.
-        if (at_s if packet.dts is None else float(packet.dts * stream.time_base)) > time_s or len(group) > _MAX_GROUP:
+        if (at_s if packet.dts is None else float(packet.dts * stream.time_base)) > time_s:
             break
     if group and (packet_time(group[0], stream) or 0.0) > after_s and (shown := _decode(group[:1], stream, time_s)):
         return shown

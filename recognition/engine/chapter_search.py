@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from math import ceil
+from math import ceil, inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -130,9 +130,12 @@ class ChapterSearch:
                 is_contrary = look.scored.known[0] and int(look.costs.argmin()) != segment.first_state
                 if is_contrary or len(segment.looks) == 1:
                     times |= {look.time_s - beside_s, look.time_s + beside_s}
-        near = beside_s / 2
-        wanted = [t for t in times if 0 <= t < self._reader.duration_s]
-        return [FrameRequest(t, t - near) for t in wanted if all(abs(t - look.time_s) >= near for look in looks)]
+        near_s = beside_s / 2
+        wanted = np.array([t for t in times if 0 <= t < self._reader.duration_s])  # (n,)
+        taken = np.array(sorted([-inf, inf, *(look.time_s for look in looks)]))
+        after = np.searchsorted(taken, wanted)
+        is_free = np.minimum(wanted - taken[after - 1], taken[after] - wanted) >= near_s
+        return [FrameRequest(float(t), float(t) - near_s) for t in wanted[is_free]]
 
     def _segments(self, looks: Sequence[Look]) -> list[_Segment]:
         """Return the cheapest segmentation of looks, which may be in any order."""

@@ -97,6 +97,13 @@ def test_packet_loss_costs_hardly_any_time():
     assert all(abs(at - shown) < 0.7 for at, shown in times)
 
 
+def test_joined_files_are_read_in_order():
+    """Timestamps start again at 0 in the middle, as after `cat a.ts b.ts`: the whole is as long as both."""
+    video = opened(recording("mpegts", 10.0) * 2)
+    assert video.duration_s == pytest.approx(20, abs=0.3)
+    assert [shown for _, shown in found(video, [2.0, 8.0, 12.0, 18.0])] == pytest.approx([2, 8, 2, 8], abs=0.5)
+
+
 def test_growing_file_is_read_up_to_its_length_at_the_beginning():
     """What a recorder adds while chapters are sought does not count."""
     content = recording("mpegts")
