@@ -12,7 +12,7 @@ make mismatches of streamers who have changed game and category since.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -56,7 +56,7 @@ class Looks:
         self._first: deque[AuditRow] = deque()
         self._second: dict[str, AuditRow] = {}  # by login, the oldest first look first
 
-    def run(self, rows: Iterable[AuditRow]) -> Iterator[AuditRow]:
+    def run(self, rows: Iterable[AuditRow]) -> Generator[AuditRow, None, None]:
         """Look at the streams that need a look; yield each row that a look has changed. Raises DirectoryError.
 
         Rows that a former run has yielded are not looked at twice.

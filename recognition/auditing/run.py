@@ -109,8 +109,13 @@ class Auditor:
         with ExitStack() as stack:
             record = (None if request.new else self._unfinished(request, stack)) or self._begin(request, stack)
             meter = Meter(record.cost)
-            rows = self._store.rows(record.id)
-            progress = stack.enter_context(self._show_progress(sum(not row.outcome for row in rows)))
+            self._look(record, meter)
+            write_report(record, meter)
+
+    def _look(self, record: AuditRecord, meter: Meter) -> None:
+        """Make the looks that are left; store each answer at once."""
+        rows = self._store.rows(record.id)
+        with self._show_progress(sum(not row.outcome for row in rows)) as progress:
             looks = Looks(
                 partial(self._survey, meter, progress),
                 self._helix.streams_by_login,
@@ -119,12 +124,12 @@ class Auditor:
                 wait=partial(self._wait, progress),
             )
             try:
-                for row in looks.run(rows):
-                    self._store.save(record.id, row, meter.cost())
+                with closing(looks.run(rows)) as changed:
+                    for row in changed:
+                        self._store.save(record.id, row, meter.cost())
             except KeyboardInterrupt:
                 log.warning("The same command goes on with this audit within 24 hours.")
                 raise
-            write_report(record, meter)
 
     def _unfinished(self, request: AuditRequest, stack: ExitStack) -> AuditRecord | None:
         """Return the latest audit to go on with, claimed; None without one."""
