@@ -4,7 +4,8 @@
 
 A watch, with the model in MODEL_PATH, sends alerts to a webhook, Discord, Slack, Telegram, ntfy and an MQTT broker:
 real servers on loopback, behind the services' own host names. The receivers are down when the watch starts, and again
-while the watch itself is stopped, by SIGTERM or by SIGKILL, and started again. Prints one JSON object for each way:
+while the watch itself is stopped, by SIGTERM or by SIGKILL, and started again. Later it is stopped once more, while
+alerts are on their way. Prints one JSON object for each way:
 
     alerts      different alerts that any receiver got, by id
     receivers   by receiver: received, lost (another receiver has them), doubled (the same id again)
@@ -41,6 +42,7 @@ from tests.receivers.chats import Chats
 _REPOSITORY = Path(__file__).parent.parent
 _DOWN_UNTIL_S = 15  # of the receivers, from the start on
 _DOWN_BEFORE_S, _DOWN_AFTER_S = 6, 12  # seconds before and after the watch is stopped
+_IN_FLIGHT_AFTER, _IN_FLIGHT_BEFORE_S = 0.7, 25  # fraction of the run; seconds before its end: the last restart
 _SETTLE_S = 90
 _STOPS = {"term": signal.SIGTERM, "kill": signal.SIGKILL}
 
@@ -143,11 +145,16 @@ def _run(folder: Path, receivers: Receivers, args: argparse.Namespace, stop: sig
 def _with_restarts(
     start: Callable[[], subprocess.Popen[bytes]], receivers: Receivers, seconds: float, stop: signal.Signals
 ) -> subprocess.Popen[bytes]:
-    """Start the watch without receivers, then stop both ends in the middle; return the second watch."""
+    """Start the watch without receivers, stop both ends in the middle, the watch at an alert; return the last watch."""
     began = time.monotonic()
 
     def wait_until(moment: float) -> None:
         time.sleep(max(0.0, began + moment - time.monotonic()))
+
+    def restart() -> subprocess.Popen[bytes]:
+        watching.send_signal(stop)
+        watching.wait(60)
+        return start()
 
     receivers.stop()
     watching = start()
@@ -156,12 +163,14 @@ def _with_restarts(
     wait_until(seconds / 2 - _DOWN_BEFORE_S)
     receivers.stop()
     wait_until(seconds / 2)
-    watching.send_signal(stop)
-    watching.wait(60)
-    watching = start()
+    watching = restart()
     wait_until(seconds / 2 + _DOWN_AFTER_S)
     receivers.start()
-    return watching
+    wait_until(seconds * _IN_FLIGHT_AFTER)
+    seen = len(receivers.web.received)
+    while len(receivers.web.received) == seen and time.monotonic() < began + seconds - _IN_FLIGHT_BEFORE_S:
+        time.sleep(0.0005)
+    return restart()
 
 
 def _settle(receivers: Receivers, end: float) -> None:
