@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel, ConfigDict
 
 from dashboard.api.dependencies import ServicesDep
-from dashboard.api.problems import Problem, problems
-from dashboard.jobs.folders import UnknownJob
-from dashboard.jobs.log import MAX_WINDOW, LogWindow
+from dashboard.api.problems import problems
+from dashboard.api.processes import add_process_routes, find_process
 from dashboard.jobs.options import JobOrder
 from dashboard.jobs.schemas import JOB_EXAMPLE, Job
 from dashboard.jobs.service import WORK
 
 router = APIRouter(tags=["jobs"])
-
-Offset = Annotated[int | None, Query(ge=0, le=2**53, description="First byte; without it, the last ones.")]
-Limit = Annotated[int, Query(ge=1, le=MAX_WINDOW, description="Bytes at most.")]
 
 
 class Jobs(BaseModel):
@@ -35,10 +31,7 @@ class Jobs(BaseModel):
 
 def get_job(job_id: Annotated[str, Path(description="Id of a job.")], services: ServicesDep) -> Job:
     """Return the job that the path names."""
-    try:
-        return services.jobs.job(job_id, WORK)
-    except UnknownJob as error:
-        raise Problem(404, str(error)) from error
+    return find_process(services, job_id, WORK, "job")
 
 
 JobDep = Annotated[Job, Depends(get_job)]
@@ -63,20 +56,10 @@ def show_job(job: JobDep) -> Job:
     return job
 
 
-@router.get("/jobs/{job_id}/log", summary="Read a job's log", responses=problems(404, 422))
-def read_job_log(job: JobDep, services: ServicesDep, offset: Offset = None, limit: Limit = 64_000) -> LogWindow:
-    """Return a part of the log. To follow it, ask again with `next` as the offset."""
-    return services.jobs.log(job, offset, limit)
-
-
-@router.post("/jobs/{job_id}/stop", status_code=202, summary="Stop a job", responses=problems(404, 409))
-def stop_job(job: JobDep, services: ServicesDep) -> Job:
-    """Ask the command to stop, as Ctrl-C does; after its time is up it is ended by force. Frames and epochs stay."""
-    services.jobs.stop(job)
-    return services.jobs.job(job.id, WORK)
-
-
-@router.delete("/jobs/{job_id}", status_code=204, summary="Delete a job", responses=problems(404, 409))
-def delete_job(job: JobDep, services: ServicesDep) -> None:
-    """Delete the log of a job that has ended. What it made, such as frames and models, stays."""
-    services.jobs.delete(job)
+read_job_log, stop_job, delete_job = add_process_routes(
+    router,
+    "job",
+    get_job,
+    stop="Ask the command to stop, as Ctrl-C does; after its time is up it is ended by force. Frames and epochs stay.",
+    delete="Delete the log of a job that has ended. What it made, such as frames and models, stays.",
+)

@@ -10,10 +10,8 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from dashboard.api.dependencies import ServicesDep
-from dashboard.api.jobs import Limit, Offset
 from dashboard.api.problems import Problem, problems
-from dashboard.jobs.folders import UnknownJob
-from dashboard.jobs.log import LogWindow
+from dashboard.api.processes import add_process_routes, find_process
 from dashboard.jobs.options import SurveyOptions
 from dashboard.jobs.schemas import SURVEY_EXAMPLE, Job
 from dashboard.jobs.service import SURVEYS
@@ -119,10 +117,7 @@ class ResultFilter(BaseModel):
 
 def get_survey(survey_id: Annotated[str, Path(description="Id of a survey.")], services: ServicesDep) -> Job:
     """Return the survey that the path names."""
-    try:
-        return services.jobs.job(survey_id, SURVEYS)
-    except UnknownJob as error:
-        raise Problem(404, "There is no such survey.") from error
+    return find_process(services, survey_id, SURVEYS, "survey")
 
 
 SurveyDep = Annotated[Job, Depends(get_survey)]
@@ -179,25 +174,13 @@ def download_survey_parquet(survey: SurveyDep, services: ServicesDep) -> Respons
     return _attachment(table, ".parquet", "application/vnd.apache.parquet", survey)
 
 
-@router.get("/surveys/{survey_id}/log", summary="Read a survey's log", responses=problems(404, 422))
-def read_survey_log(
-    survey: SurveyDep, services: ServicesDep, offset: Offset = None, limit: Limit = 64_000
-) -> LogWindow:
-    """Return a part of the log. To follow it, ask again with `next` as the offset."""
-    return services.jobs.log(survey, offset, limit)
-
-
-@router.post("/surveys/{survey_id}/stop", status_code=202, summary="Stop a survey", responses=problems(404, 409))
-def stop_survey(survey: SurveyDep, services: ServicesDep) -> Job:
-    """Ask the survey to stop, as Ctrl-C does. Its results so far stay."""
-    services.jobs.stop(survey)
-    return services.jobs.job(survey.id, SURVEYS)
-
-
-@router.delete("/surveys/{survey_id}", status_code=204, summary="Delete a survey", responses=problems(404, 409))
-def delete_survey(survey: SurveyDep, services: ServicesDep) -> None:
-    """Delete a survey that has ended, with its results."""
-    services.jobs.delete(survey)
+read_survey_log, stop_survey, delete_survey = add_process_routes(
+    router,
+    "survey",
+    get_survey,
+    stop="Ask the survey to stop, as Ctrl-C does. Its results so far stay.",
+    delete="Delete a survey that has ended, with its results.",
+)
 
 
 def _for_page(event: dict[str, Any]) -> dict[str, Any]:
