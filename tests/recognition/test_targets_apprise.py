@@ -61,7 +61,7 @@ def test_alert_with_picture_is_one_message(server, opened, service):
     opened(URLS[service]).deliver(alert(7, jpeg=picture()))
     [received] = server.received
     assert (received.service, received.id, received.picture) == (service, f"{7:032x}", picture())
-    assert "someone shows VALORANT" in received.text
+    assert "someone now shows VALORANT" in received.text
     assert "Chess" in received.text
 
 

@@ -19,11 +19,11 @@ HOSTILE = "<@everyone> @here <!channel> https://evil.example <b>x</b> \x1b[31m\n
     [
         (START, {}, "someone shows VALORANT"),
         (START, {"game": None, "known": False}, "someone shows no known game"),
-        (CHANGE, {}, "someone shows VALORANT"),
+        (CHANGE, {}, "someone now shows VALORANT"),
         (UNKNOWN, {"game": None, "known": False}, "someone shows no known game any more"),
         (MISMATCH, {"category": CHESS, "mismatch": True}, "someone shows VALORANT, not Chess"),
         (MATCH, {}, "someone shows VALORANT, as its category says"),
-        (END, {}, "someone has ended"),
+        (END, {}, "someone: the stream has ended"),
         (FAILURE, {"message": "no such channel"}, "someone gives no answer"),
     ],
 )
@@ -51,7 +51,10 @@ def test_text_of_a_change_has_the_facts_and_the_channel():
 def test_source_that_is_no_channel_shows_no_secret(source):
     """Of an address only host and last part are sent, of a path its name; neither has a link."""
     message = compose(alert(source=source))
-    assert message.title.replace("\u200b", "") in ("host.example index.m3u8 shows VALORANT", "a.mp4 shows VALORANT")
+    assert message.title.replace("\u200b", "") in (
+        "host.example index.m3u8 now shows VALORANT",
+        "a.mp4 now shows VALORANT",
+    )
     assert message.link == ""
 
 
@@ -70,6 +73,11 @@ def test_hostile_names_are_inert():
 def test_usual_names_are_unchanged(name):
     """Names of games that a chat would leave alone stay as they are."""
     assert inert(name) == name
+
+
+def test_end_names_the_last_game_only():
+    """Of a stream that has ended, category and confidence say nothing any more."""
+    assert [label for label, _ in compose(alert(kind=END)).facts] == ["Last game", "Time"]
 
 
 def test_html_escapes_names():

@@ -20,14 +20,15 @@ _MAX_LENGTH = 100  # characters of one foreign text: a Discord title may have 25
 # @name, #tag, $TAG, <@id>, ://, evil.com and /command. Names such as S.T.A.L.K.E.R. stay.
 _ACTIVE = re.compile(r"[@#$](?=[\w&!])|<(?=[@!#])|:(?=//)|(?<=\w)\.(?=\w\w)|(?<!\S)/(?=\w)")
 _BREAK = "\u200b"
+_DIFFERS = " (differs from the picture)"
 _DISCORD_MARKUP = re.compile(r"([\\*_~`|>\[\]()#<:@-])")
 _TITLES = {
     START: "{source} shows {game}",
-    CHANGE: "{source} shows {game}",
+    CHANGE: "{source} now shows {game}",
     UNKNOWN: "{source} shows no known game any more",
     MISMATCH: "{source} shows {game}, not {category}",
     MATCH: "{source} shows {game}, as its category says",
-    END: "{source} has ended",
+    END: "{source}: the stream has ended",
     FAILURE: "{source} gives no answer",
 }
 
@@ -68,10 +69,12 @@ def compose(alert: Alert) -> AlertMessage:
 
 
 def _facts(alert: Alert) -> dict[str, str]:
+    is_over = alert.kind in (END, FAILURE)
     return {
         "Before": _name(alert.before) if alert.kind in (CHANGE, UNKNOWN) else "",
-        "Category": _name(alert.category) + (" (differs from the picture)" if alert.mismatch else ""),
-        "Confidence": f"{100 * min(max(alert.confidence, 0.0), 1.0):.0f} %" if alert.known else "",
+        "Last game": _name(alert.before or alert.game) if alert.kind == END else "",
+        "Category": "" if is_over else _name(alert.category) + (_DIFFERS if alert.mismatch else ""),
+        "Confidence": f"{100 * min(max(alert.confidence, 0.0), 1.0):.0f} %" if alert.known and not is_over else "",
         "Reason": inert(alert.message),
         "Time": f"{alert.at.astimezone():%Y-%m-%d %H:%M:%S}",
     }
