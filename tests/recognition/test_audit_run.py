@@ -1,0 +1,121 @@
+"""Runs of an audit with a real database and scripted streams: order of events, cost, outages of Helix."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from data.errors import DirectoryUnavailable
+from data.factories import connect_database
+from data.storage.audit_rows import AuditRecord
+from data.storage.audits import AuditStore
+from data.storage.catalog import Catalog
+from recognition.auditing.meter import Meter
+from recognition.auditing.progress import LoggedProgress
+from recognition.auditing.run import Auditor, AuditRequest, LookOptions
+from recognition.auditing.selection import Scope
+from tests.data.conftest import settings
+from tests.recognition.test_audit_looks import CHESS, JUDGEMENT, TETRIS, Twitch
+
+OPTIONS = LookOptions(15, 0.99, True, 0.0)
+REQUEST = AuditRequest(Scope(), (), "model", None, new=False)
+
+
+class Scripted(Twitch):
+    """The streams of a Twitch, behind the methods of a recogniser and of Helix; `down` makes Helix fail."""
+
+    down = False
+
+    def streams_by_login(self, logins: Any) -> Any:
+        if self.down:
+            raise DirectoryUnavailable("down")
+        return super().streams_by_login(logins)
+
+    def iter_streams(self) -> Iterator[Any]:
+        return iter(super().streams_by_login(self.shows).values())
+
+    @property
+    def recognizer(self) -> Any:
+        def survey(streams: Any, max_frames: int, certainty: float, *, preview: bool) -> Iterator[Any]:
+            assert (max_frames, certainty) == (15, 0.99)
+            yield from self.survey(streams, preview)
+
+        return SimpleNamespace(survey=survey, stop=threading.Event())
+
+
+@pytest.fixture
+def store(postgres) -> Iterator[AuditStore]:
+    """Yield an empty store."""
+    drop = text("DROP TABLE IF EXISTS audit_streams, audits")
+    with connect_database(settings(**postgres)) as engine:
+        with engine.begin() as connection:
+            connection.execute(drop)
+        store = AuditStore(Catalog(engine).transactions)
+        store.prepare()
+        yield store
+        with engine.begin() as connection:
+            connection.execute(drop)
+
+
+class Run:
+    """An auditor, and what has happened in order."""
+
+    def __init__(self, twitch: Scripted, store: AuditStore) -> None:
+        self.events: list[str] = []
+        self.costs: list[int] = []
+        self.records: list[int] = []
+        arguments = (twitch.recognizer, twitch, store, JUDGEMENT, OPTIONS)
+        self._auditor = Auditor(
+            *arguments,  # type: ignore[arg-type]
+            is_excluded=lambda login: login == "excluded",
+            show_progress=self._show,
+        )
+
+    @contextmanager
+    def _show(self, total: int) -> Iterator[LoggedProgress]:
+        self.events.append(f"begin {total}")
+        yield LoggedProgress()
+        self.events.append("end")
+
+    def __call__(self, request: AuditRequest = REQUEST) -> None:
+        self._auditor.run(request, self._write)
+
+    def _write(self, record: AuditRecord, meter: Meter) -> None:
+        self.events.append("report")
+        self.costs.append(meter.cost().frames)
+        self.records.append(record.id)
+
+
+def test_report_comes_after_the_progress_has_gone(store):
+    """A progress line takes over stdout: what is printed before its end would land on the terminal only."""
+    run = Run(Scripted({"a": [CHESS], "b": [TETRIS], "excluded": [CHESS]}), store)
+    run()
+    assert run.events == ["begin 2", "end", "report"]
+    assert run.costs == [3]
+    assert {(row.login, row.outcome, row.looks) for row in store.rows(run.records[0])} == {
+        ("a", "match", 1),
+        ("b", "other game", 2),
+    }
+
+
+def test_run_after_an_outage_of_helix_continues_and_keeps_the_cost(store):
+    """The listing was stored before Helix failed: the next run looks at the same streams, and the cost adds up."""
+    twitch = Scripted({f"s{n}": [CHESS] for n in range(5)})
+    run = Run(twitch, store)
+    twitch.down = True
+    with pytest.raises(DirectoryUnavailable):
+        run()
+    twitch.down, twitch.shows = False, {**twitch.shows, "later": [CHESS]}
+    run()
+    assert (run.costs, len(twitch.looks)) == ([5], 5)
+    store.finish(run.records[0], twitch.now, {})
+    run()
+    run(AuditRequest(REQUEST.scope, (), "model", None, new=True))
+    assert len(set(run.records)) == 3
+    assert [len(store.rows(number)) for number in run.records] == [5, 6, 6]
