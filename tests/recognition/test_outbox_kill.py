@@ -16,7 +16,7 @@ from tests.recognition.outbox_process import emit, started
 from tests.recognition.receiver import Receiver, wait_until
 from tests.scripted_server import Reply
 
-KILLS = 6
+KILLS = 4
 
 
 def sources_by_id(receiver: Receiver) -> dict[str, str]:

@@ -79,6 +79,8 @@ class OutboxStore:
         try:
             with self._lock, self._connection:
                 self._execute("delete from reported where at < ?", self._now() - _REPORTED_FOR_S)
+                rows = self._execute("select seq from sqlite_sequence").fetchall()
+                self._last_number = int(rows[0][0]) if rows else 0
         except StoreError as error:
             self._connection.close()
             raise FolderError(f"{option}: cannot write {path}: {error}; free space or choose another file") from error
@@ -157,6 +159,9 @@ class OutboxStore:
             if not is_sound(self._connection):  # or another thread was faster
                 self._connection.close()
                 self._connection = open_file(self.path, _SCHEMA, self._option)
+                # A number of the old file, whose note is still to be made, must not mean another alert.
+                with self._connection:
+                    self._execute("insert into sqlite_sequence values ('alerts', ?)", self._last_number)
 
     def close(self) -> None:
         """Close the file, which frees its lock."""
@@ -166,9 +171,9 @@ class OutboxStore:
     def _insert(self, alert: Alert, targets: Iterable[str]) -> None:
         [(waiting,)] = self._execute("select count(*) from deliveries")
         jpeg = alert.jpeg if waiting < _MAX_WAITING_PICTURES else b""
-        number = self._execute(
-            "insert into alerts (created, body, jpeg) values (?, ?, ?)", self._now(), _from_alert(alert), jpeg
-        ).lastrowid
+        statement = "insert into alerts (created, body, jpeg) values (?, ?, ?)"
+        number = self._execute(statement, self._now(), _from_alert(alert), jpeg).lastrowid
+        self._last_number = number or 0
         for target in targets:
             waiting += self._execute("insert into deliveries values (?, 0, ?)", target, number).rowcount
         while waiting > self._max_waiting:
