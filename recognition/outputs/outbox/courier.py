@@ -116,7 +116,7 @@ class Courier:
         self._store_failed = True
         try:
             self._store.repair(error)
-        except FolderError as fault:
+        except (FolderError, StoreError) as fault:
             log.error("%s", fault)
 
     def _wait_s(self) -> float:
