@@ -19,11 +19,12 @@ from recognition.reports.trend import chart_points
 
 MAX_PICTURES = 60
 _MAX_ROWS = 500  # of a table: more make a page slow; the other files contain all
+_FIRST_ROWS = 25  # categories that are open; the others unfold
 _JPEG = b"\xff\xd8\xff"
 _CHART = (440, 130)  # width and height of the chart's area, pixels
 _MEANINGS = {
     Outcome.MATCH: "The picture shows the game of the category.",
-    Outcome.OTHER_GAME: "The picture shows another game that the model knows, at two looks. Only this is a mismatch.",
+    Outcome.OTHER_GAME: "The picture shows another game that the model knows. Only this is a mismatch.",
     Outcome.NO_GAME: "A menu, an intermission, somebody who talks, a desktop.",
     Outcome.UNKNOWN: "The model cannot tell: a game that it does not know, or an answer that is not reliable.",
 }
@@ -70,6 +71,8 @@ def render_page(report: AuditReport, name: Callable[[str], str]) -> str:
         outcomes=[(outcome, outcome.value.replace(" ", "-"), _MEANINGS[outcome]) for outcome in SHARED],
         other=Outcome.OTHER_GAME,
         mismatches=list(_mismatches(report.mismatches, name)),
+        twice=all(stream.looks > 1 for stream in report.mismatches),
+        first_rows=_FIRST_ROWS,
         max_rows=_MAX_ROWS,
         reasons=_reasons(report),
         points=points,
