@@ -23,7 +23,6 @@ from data.entities import Game, StoredFrame
 from data.interruption import at_forced_end
 from data.text import plural
 from model.datasets.listing import classes_of
-from model.inference.location import RESULTS_FOLDER
 from model.networks.backbones import ARCHITECTURES, require_architecture
 from model.terminal.progress import Progress, make_progress
 
@@ -189,6 +188,7 @@ def _evaluate_and_save(result: TrainingResult, context: TrainingContext, started
 def _save(result: TrainingResult, context: TrainingContext, calibration: Calibration, metrics: dict[str, Any]) -> None:
     """Write all files, verify them, and let them replace the old ones."""
     from model.artifacts import model_files
+    from model.inference.location import RESULTS_FOLDER
     from model.reports import model_card, training_report
 
     images = context.subset(result.split.validation).first_images(_VERIFIED_FRAMES)

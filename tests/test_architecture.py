@@ -86,7 +86,7 @@ ALLOWED: dict[str, set[str]] = {
     "model.cleaning": {"data.storage", "model.inference"},
     "model.training.frame_features": {"config", "data.storage", "data.video", "model.cleaning", "model.training"}
     | {f"model.{room}" for room in ("augmentation", "datasets", "networks", "terminal")},
-    "model.training": {"config"}
+    "model.training": {"config", "data.video.images"}
     | {f"model.{room}" for room in ("datasets", "networks", "augmentation", "evaluation", "inference", "terminal")},
     "model.reports": {f"model.{room}" for room in ("training", "datasets", "evaluation", "inference", "cleaning")}
     | {"data.storage", "data.video"},

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from model.augmentation import drawing, overlays
+from model.augmentation.portraits import draw_portrait
 from model.augmentation.synthetic_negatives import draw_desktop
 
 _SHAPE = (240, 240, 3)
@@ -19,10 +20,13 @@ _PHRASES = ("STARTING SOON", "BE RIGHT BACK", "BRB", "STREAM OFFLINE", "THANKS F
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX)
 
 
-def draw_screens(kind: str, count: int, seed: int) -> np.ndarray:
-    """Return `count` screens of `kind`, a key of SCREENS, uint8 RGB (count, 240, 240, 3)."""
-    number = list(SCREENS).index(kind)
-    return np.stack([SCREENS[kind](np.random.default_rng((seed, number, index))) for index in range(count)])
+def draw_screens(kind: str, count: int, seed: int, *, realistic: bool = False) -> np.ndarray:
+    """Return `count` screens of `kind`, a key of SCREENS, uint8 RGB (count, 240, 240, 3).
+
+    realistic: people as cameras show them, instead of flat ones.
+    """
+    number, draw = list(SCREENS).index(kind), draw_portrait if realistic and kind == "talking" else SCREENS[kind]
+    return np.stack([draw(np.random.default_rng((seed, number, index))) for index in range(count)])
 
 
 def _menu(rng: np.random.Generator) -> np.ndarray:

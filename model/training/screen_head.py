@@ -51,7 +51,8 @@ def threshold(margins: Sequence[np.ndarray]) -> float:
 
 def _drawn_features(with_features: Any, kind: str, count: int, seed: int) -> np.ndarray:
     size = with_features.input_shape[1]
-    return _features(with_features, np.stack([resize_image(image, size) for image in draw_screens(kind, count, seed)]))
+    images = draw_screens(kind, count, seed, realistic=True)
+    return _features(with_features, np.stack([resize_image(image, size) for image in images]))
 
 
 def _features(with_features: Any, images: Any) -> np.ndarray:

@@ -52,6 +52,14 @@ def test_recognize_frames_and_events_agree():
     assert kinds == [FrameClassified, FrameClassified, VerdictReached]
 
 
+def test_verdict_has_a_frame_of_the_winner():
+    """The picture of the verdict shows the game that it names, wherever that was in the stream."""
+    red, blue = (frame.jpeg for frame in frames(RED, BLUE))
+    *_, verdict = recognizer(frames(BLUE, RED, RED, BLUE, RED), ColourClassifier()).events("x")
+    assert isinstance(verdict, VerdictReached)
+    assert verdict.jpeg == red != blue
+
+
 def test_max_frames_overrides_the_setting():
     """`max_frames` replaces FRAMES_PER_STREAM, which is 15."""
     assert len(recognizer(frames(*[RED] * 20), ColourClassifier()).recognize("x").predictions) == 15

@@ -79,6 +79,15 @@ def test_live_stream_gives_frames_changes_and_a_verdict_at_its_end():
     assert opener.opened == [("one", 4, 2)]
 
 
+def test_change_and_verdict_have_their_pictures():
+    """A change carries the frame that decided it, a verdict the winner's best frame."""
+    harness = Harness(FakeOpener(FakeFollower(frames_of(RED, RED, RED), frames_of(RED), frames_of(BLUE, BLUE, BLUE))))
+    harness.poll(8)
+    red, blue = frames_of(RED, BLUE)
+    pictures = [event.jpeg for event in harness.events if isinstance(event, (GameChanged, VerdictReached))]
+    assert pictures == [red.jpeg, blue.jpeg, red.jpeg]
+
+
 def test_frames_have_lag_and_missed_segments():
     """Frames of the first poll and of recordings have no lag; missed segments are counted since the previous frame."""
     live = FakeFollower(frames_of(RED, RED, first=time.time() - 9), frames_of(RED, RED, first=time.time() - 5))
