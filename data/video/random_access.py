@@ -23,6 +23,7 @@ from data.video.seeking import SEEK_BACK_S, ShownFrame, frame_shown_at, last_tim
 
 _PROBES = 8  # places where a file is tried
 _MAX_EXCESS = 1.1  # of the length that is counted over that by timestamps
+_MAX_STILL = 30  # times the length that is counted: a slide that is shown for a minute counts as two seconds
 _MAX_FAILED_PROBES = 1  # a damaged place; more of them: its timestamps or its index are wrong
 
 
@@ -45,8 +46,9 @@ class FileRecording:
         is_small = file.seek(0, io.SEEK_END) <= READ_ALL_BYTES
         if is_small or not self._can_seek:
             counted_s = measure_length(file, stopped)[0]
-            # Of joined files, whose timestamps begin again, seeks find a part only.
-            self._can_seek = self._can_seek and counted_s < _MAX_EXCESS * self.duration_s + 1
+            # Of joined files, whose timestamps begin again, seeks find a part only. Damage makes years of seconds.
+            is_likely = counted_s / _MAX_EXCESS - 1 < self.duration_s < counted_s * _MAX_STILL
+            self._can_seek = self._can_seek and is_likely
             self.duration_s = self.duration_s if self._can_seek else counted_s
         if self.duration_s <= 0:
             raise UndecodableVideo("no picture of the video can be decoded")

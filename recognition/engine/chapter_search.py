@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from recognition.engine.batching import ImageClassifier
 
 _MIN_EVERY_S = 0.1
-_MAX_LOOKS = 20_000  # of the first round: a week, every 30 s
+_MAX_LOOKS = 6000  # of the first round: two days, the longest VOD of Twitch, every 30 s
 _BESIDE = 0.25  # of the interval: how far from a doubtful look another one is taken, on both sides
 _DOUBT_ROUNDS = 2  # a look that was beside a doubtful one may be doubtful, too
 _NEIGHBOURS = 3  # looks on each side of a cut that its search knows from the beginning

@@ -342,7 +342,7 @@ def test_recording_without_any_frame_is_undecodable():
 def test_recording_of_a_year_costs_a_bounded_number_of_looks():
     """The looks are further apart then; so are those of an interval of zero."""
     painted = PaintedRecording(86400.0 * 365, lambda _: RED)
-    painted.frames = lambda requests: iter([] if len(requests) > 20_000 else [(r, _RED) for r in requests[:5]])
+    painted.frames = lambda requests: iter([] if len(requests) > 6000 else [(r, _RED) for r in requests[:5]])
     assert names(search(painted)) == ["Red"]
     assert names(search(painted, look_every_s=0.0)) == ["Red"]
 
