@@ -163,6 +163,9 @@ def postgres(shared: Path, worker_id: str) -> Iterator[dict[str, str]]:
         address = URL.create("postgresql+psycopg2", "postgres", host=str(socket), database="postgres")
         engine = create_engine(address, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         with engine.connect() as connection:
+            # These rows need not survive a power cut, and the disk is the slowest part of a small transaction.
+            connection.execute(text("ALTER SYSTEM SET fsync = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
             connection.execute(text(f'CREATE DATABASE "{worker_id}"'))
         yield values | {"DB_NAME": worker_id, "DB_PASSWORD": ""}
 

@@ -12,6 +12,9 @@ import pytest
 
 from model.inference.classifier import Classifier
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, ROOT, create, environment, figures, paint_everything
+from tests.model.tiny_backbone import tiny_backbone, tiny_weights
+
+__all__ = ["tiny_backbone", "tiny_weights"]  # fixtures
 
 
 def test_run_prints_results_and_progress(trained):
@@ -85,16 +88,13 @@ def test_the_same_seed_gives_the_same_model(trained, tmp_path):
     assert not (tmp_path / "results" / "curves.png").exists()
 
 
-def test_defaults_train_the_head_on_shipped_features_and_fine_tuning_follows(trained, tmp_path):
-    """The shipped backbone computes features of originals, three views and synthetic negatives once.
-
-    FINE_TUNE=upper trains the upper blocks on augmented images afterwards, and all is saved.
-    """
-    settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "3", "FINE_TUNE": "upper", "FINE_TUNE_EPOCHS": "1"}
-    run = create(trained.dataset.download_path, tmp_path, VISUALIZE_RESULTS="false", **settings)
+def test_head_trains_on_shipped_features(trained, tmp_path):
+    """The shipped backbone computes features of originals, three views and synthetic negatives once; all is saved."""
+    settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "3", "FINE_TUNE": "none", "VISUALIZE_RESULTS": "false"}
+    run = create(trained.dataset.download_path, tmp_path, **settings)
     assert run.returncode == 0, run.stderr
     told = figures(tmp_path)
-    assert (told["settings"]["architecture"], told["epochs"]) == ("efficientnet_lite0", 3 + 1)
+    assert (told["settings"]["architecture"], told["epochs"]) == ("efficientnet_lite0", 3)
     computed = [line.rpartition(", ")[2] for line in run.stderr.splitlines() if line.startswith("backbone")]
     views = [f"view {view} of 3" for view in (1, 2, 3)]
     assert sorted(computed) == ["originals", "originals", "synthetic negatives", *views]
@@ -103,6 +103,16 @@ def test_defaults_train_the_head_on_shipped_features_and_fine_tuning_follows(tra
     # Of three games, a second head does not know the first one, which four streamers play.
     assert told["unknown"]["by_stream"]["unknown_streams"] == 4
     assert told["unknown"]["stream_threshold"] == classifier.calibration.stream_threshold > 0
+
+
+def test_fine_tuning_follows_the_head(trained, tiny_backbone, tiny_weights, tmp_path):
+    """FINE_TUNE=upper trains the upper blocks on augmented images after the head, and the whole model is saved."""
+    settings = {"ARCHITECTURE": tiny_backbone, "AUGMENT": "", "EPOCHS": "2", "VISUALIZE_RESULTS": "false"}
+    settings |= {"FINE_TUNE": "upper", "FINE_TUNE_EPOCHS": "1", "INITIAL_WEIGHTS": tiny_weights}
+    run = create(trained.dataset.download_path, tmp_path / "model", **settings)
+    assert run.returncode == 0, run.stderr
+    assert figures(tmp_path / "model")["epochs"] == 2 + 1
+    assert Classifier.load(tmp_path / "model").classes == GAMES
 
 
 def test_folds_validate_each_streamer_once(trained, tmp_path):

@@ -38,9 +38,8 @@ def exported(trained, tmp_path_factory):
     (folder / ONNX_FILE).unlink()
     for game in GAMES:
         shutil.copytree(trained.dataset.root / str(game.id), root / "mine" / game.name.lower())
-    command = [sys.executable, "-m", "model.export", "--calibrate-on", str(root / "mine")]
     env = environment(root / "nowhere", folder)
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
+    done = run_command("model.export", "--calibrate-on", str(root / "mine"), env=env)
     assert done.returncode == 0, done.stderr
     return folder, done
 

@@ -19,7 +19,7 @@ from model.training.hardware import Hardware
 from tests.model.conftest import ROOT, create, environment, figures
 
 # Dropout draws for each process by itself: without it two and one compute the same.
-SETTINGS = {"EPOCHS": "4", "BATCH_SIZE": "12", "DROPOUT": "0", "VISUALIZE_RESULTS": "false", "AUGMENT": "true"}
+SETTINGS = {"EPOCHS": "2", "BATCH_SIZE": "12", "DROPOUT": "0", "VISUALIZE_RESULTS": "false", "AUGMENT": "true"}
 SETTINGS |= {"TIME_LIMIT_MIN": "60"}  # which processes have to agree on
 SETTINGS |= {"AUGMENT_WEBCAM": "0", "AUGMENT_CENTER": "0"}  # they show the next picture of a process's own part
 

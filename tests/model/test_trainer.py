@@ -19,9 +19,9 @@ from model.training.plan import TrainerSettings
 from model.training.trainer import Trainer
 from tests.model.conftest import BLUE, RED, SIZE, Painted
 from tests.model.tiny_backbone import NAME as TINY
-from tests.model.tiny_backbone import tiny_backbone
+from tests.model.tiny_backbone import tiny_backbone, tiny_weights
 
-__all__ = ["tiny_backbone"]  # a fixture
+__all__ = ["tiny_backbone", "tiny_weights"]  # fixtures
 
 GAMES = (RED, BLUE)
 
@@ -94,24 +94,9 @@ def test_training_without_patience_keeps_the_last_epoch():
     assert saves == [1, 2, 3]
 
 
-def test_same_seed_gives_the_same_history(painted):
-    """Weights, order of the frames and dropout depend on the seed."""
-    both_sets = make_sets(painted)
-    runs = [Trainer(fresh(), *both_sets, trainer_settings(3, 3, 1e-3, 1), log=print).train().history for _ in range(2)]
-    assert runs[0] == runs[1]
-
-
-@pytest.fixture
-def weights(tiny_backbone, tmp_path) -> str:
-    """Return a file of random weights of the tiny backbone."""
-    path = tmp_path / "b.weights.h5"
-    fresh(TINY).get_layer("backbone").save_weights(path)
-    return str(path)
-
-
-def test_cached_features_train_the_whole_model(painted, weights):
+def test_cached_features_train_the_whole_model(painted, tiny_weights):
     """The metrics on cached features equal those of the whole model on the images."""
-    model = fresh(TINY, initial_weights=weights)
+    model = fresh(TINY, initial_weights=tiny_weights)
     training_set, validation_set = make_sets(painted)
     lines: list[str] = []
     trainer = Trainer(model, training_set, validation_set, trainer_settings(4, 4, 1e-2, 1), log=lines.append)
@@ -147,12 +132,12 @@ def test_diverged_training_names_the_setting(painted):
         Trainer(fresh(), *make_sets(painted), trainer_settings(2, 2, 1e30, 1), log=no_log).train()
 
 
-def test_fine_tuning_after_the_head_keeps_only_improvements(painted, weights, tmp_path):
+def test_fine_tuning_after_the_head_keeps_only_improvements(painted, tiny_weights, tmp_path):
     """The head trains first, then upper layers too; a second stage that is worse leaves no trace."""
     alike = make_sets(Painted(tmp_path / "alike"), meaningless=True)  # there, large steps give large losses
     kept = {}
     for name, rate, (training_set, validation_set) in (("good", 1e-4, make_sets(painted)), ("bad", 1.0, alike)):
-        model = fresh(TINY, initial_weights=weights)
+        model = fresh(TINY, initial_weights=tiny_weights)
         upper = model.get_layer("backbone").get_layer("block_4")
         before = keras.ops.convert_to_numpy(upper.kernel).copy()
         fine_tuning = {"fine_tune": "block_4", "fine_tune_epochs": 2, "fine_tune_learning_rate": rate}
@@ -225,10 +210,10 @@ def test_checkpoint_of_another_network_is_refused_before_training(painted, tmp_p
             Trainer(fresh(), *sets, settings, log=no_log, checkpoints=store).train()
 
 
-def test_time_limit_ends_the_training_after_the_first_epoch(painted, weights):
+def test_time_limit_ends_the_training_after_the_first_epoch(painted, tiny_weights):
     """With a limit shorter than an epoch there is no second epoch, nor another stage."""
     settings = trainer_settings(50, 50, 1e-3, 1, time_limit_min=1e-6, fine_tune="upper")
-    model = fresh(TINY, initial_weights=weights)
+    model = fresh(TINY, initial_weights=tiny_weights)
     training = Trainer(model, *make_sets(painted), settings, log=no_log).train()
     assert len(training.history["loss"]) == training.best_epoch == 1
     assert training.best_epochs == (1, 0)

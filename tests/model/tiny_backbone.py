@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import pytest
 from keras import layers
 
-from model.networks import backbones, efficientnet_lite
+from model.networks import backbones, efficientnet_lite, network
 
 NAME = "tiny"
 
@@ -31,3 +33,12 @@ def tiny_backbone(monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setitem(backbones.BACKBONES, NAME, description)
     monkeypatch.setattr(backbones, "ARCHITECTURES", (*backbones.ARCHITECTURES, NAME))
     return NAME
+
+
+@pytest.fixture
+def tiny_weights(tiny_backbone: str, tmp_path: Path) -> str:
+    """Return a file of random weights of the tiny backbone."""
+    keras.utils.set_random_seed(1)
+    path = tmp_path / "b.weights.h5"
+    network.build(tiny_backbone, 32, 2, dropout=0.0, initial_weights="none").get_layer("backbone").save_weights(path)
+    return str(path)
