@@ -66,7 +66,7 @@ def test_alert_with_picture_is_one_message(server, opened, service):
 
 
 def test_discord_embed_has_the_picture_and_mentions_nobody(server, opened):
-    """The embed shows the uploaded picture, and Discord is told to parse no mention."""
+    """The embed shows the uploaded picture, and Discord must parse no mention."""
     opened(chats.DISCORD).deliver(alert(game=Game(1, "@everyone <@1> [x](https://evil.example)"), jpeg=picture()))
     payload = server.received[0].payload
     [embed] = payload["embeds"]
