@@ -118,6 +118,7 @@ def _audit(channels: Sequence[Planted], folder: Path, args: argparse.Namespace, 
         done = subprocess.run(command, cwd=_REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
+    print(done.stdout, file=sys.stderr)  # the story so far: all of it takes a quarter of an hour
     [report] = set(out.glob("*/report.json")) - before
     streams = {stream.login: stream for stream in _read(report.with_name("streams.parquet"))}
     return Audited(json.loads(report.read_text(encoding="utf-8")), streams)

@@ -32,12 +32,13 @@ Cell = tuple[str, str]  # text, style
 
 
 class RowLayout:
-    """The columns of a terminal of `width` cells."""
+    """The columns of a terminal of `width` cells. key: what a row looks like depends on it."""
 
     def __init__(self, width: int, with_category: bool) -> None:
         self._width = width
         names = [name for name in _ORDER if width >= (_NARROW | _WIDE)[name][1]]
         self.names = tuple(name for name in names if with_category or name != "Category")
+        self.key = (width, self.names)
         rest = (
             width - 1 - _GAP * (len(self.names) - 1) - sum(_NARROW[name][0] for name in self.names if name in _NARROW)
         )
@@ -62,11 +63,6 @@ class RowLayout:
         """Return the segments of a line that is no row; it leaves room for the ^C that the terminal writes there."""
         return [Segment(_fitted(text, max(1, self._width - 1 - len("^C"))).rstrip(), _STYLES[style])]
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, RowLayout) and (self._width, self.names) == (other._width, other.names)
-
-    __hash__ = None  # type: ignore[assignment]
-
 
 class ChannelRow:
     """The row of a channel, which it holds. Not thread-safe."""
@@ -85,7 +81,7 @@ class ChannelRow:
         """Return the row's segments."""
         channel = self.channel
         confidence = "" if channel.confidence is None or not channel.answered else f"{channel.confidence:.0%}"
-        key = (layout, *self._answer(), confidence, channel.category, channel.since, datetime.now().day)
+        key = (*layout.key, *self._answer(), confidence, channel.category, channel.since, datetime.now().day)
         if self._drawn is None or self._drawn[0] != key:
             self._drawn = key, layout.row(self._cells(layout, confidence))
         return self._drawn[1]
