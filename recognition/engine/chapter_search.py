@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from math import ceil, inf
 from typing import TYPE_CHECKING
 
@@ -97,9 +97,11 @@ class ChapterSearch:
             if doubts := self._doubts(looks, _BESIDE * step_s):
                 looks += self.take(doubts)
         segments = self._joined(self._segments(looks))
-        times = [0.0, *self._cuts(segments), self._reader.duration_s]
-        log.info("%s, %s", plural(len(self.looks), "look"), plural(len(segments), "chapter"))
-        return [_chapter(segment.verdict, *span) for segment, span in zip(segments, pairwise(times), strict=True)]
+        # Noise may order the cuts of a short segment wrongly: then it is none.
+        times = accumulate([0.0, *self._cuts(segments), self._reader.duration_s], max)
+        log.info("%s, %s", plural(len(self.looks), "look"), plural(len(segments), "segment"))
+        spans = zip(segments, pairwise(times), strict=True)
+        return [_chapter(segment.verdict, *span) for segment, span in spans if span[0] < span[1]]
 
     def take(self, requests: Iterable[FrameRequest]) -> list[Look]:
         """Return the looks at those frames that are found."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -333,6 +334,17 @@ def test_menu_of_five_minutes_is_a_chapter_if_the_model_tells_menus():
     menus = ScreenHead(np.eye(1, 4).repeat(3, axis=0), np.array([-13.0, -1.0, -1.0, -1.0]))  # menu: the sum above 13
     assert names(search(PaintedRecording(HOUR_S, colour_at), menus)) == ["Red", "Menu", "Red"]
     assert names(search(PaintedRecording(HOUR_S, colour_at))) == ["Red"]
+
+
+def test_noise_gives_chapters_in_order():
+    """Frames of random colours: whatever is found has no gap, no overlap and no empty chapter."""
+    rng = random.Random(1)
+    for _ in range(3):
+        found = search(PaintedRecording(1200.0, lambda _: rng.choice([RED, GREEN, BLUE, BLACK])))
+        times = [0.0, *(chapter.end_s for chapter in found)]
+        assert [chapter.start_s for chapter in found] == times[:-1]
+        assert times == sorted(set(times))
+        assert times[-1] == 1200.0
 
 
 def test_damage_is_passed_over():
