@@ -18,10 +18,10 @@ from model.inference import linear_head
 from model.inference.screens import SCREEN_KINDS, ScreenHead
 
 _SEED, _OTHER_SEED = 501, 7501  # of the screens to fit to, and of those to measure with
-_DRAWN, _MEASURED = 60, 20  # screens of each kind; more to fit to change nothing on held-out ones
+_DRAWN, _MEASURED = 64, 32  # screens of each kind; more to fit to change nothing on held-out ones
 _MAX_FRAMES = 4000  # of gameplay to fit to, evenly from all games
 _FALSE_SCREENS = 0.01  # fraction of gameplay frames
-_BATCH = 32
+_BATCH = 16  # divides both, and is the default of BATCH_SIZE: Keras traces a network again for each other size
 
 
 def fit(with_features: Any, training_set: ImageDataset, augmentation: Augmentation) -> ScreenHead:
@@ -31,17 +31,17 @@ def fit(with_features: Any, training_set: ImageDataset, augmentation: Augmentati
     """
     frames = training_set.sample_of_each_class(max(1, _MAX_FRAMES // len(training_set.classes)))
     gameplay = _features(with_features, frames.augmented_batches(np.arange(len(frames.frames)), augmentation))
-    features = [gameplay, *(_drawn_features(with_features, kind, _DRAWN, _SEED) for kind in SCREEN_KINDS)]
-    labels = np.repeat(np.arange(len(features)), [len(part) for part in features])
-    head = linear_head.fit(np.concatenate(features), labels, len(features))
+    drawn = _drawn_features(with_features, _DRAWN, _SEED)
+    labels = np.repeat(np.arange(1 + len(SCREEN_KINDS)), [len(gameplay), *[_DRAWN] * len(SCREEN_KINDS)])
+    head = linear_head.fit(np.concatenate([gameplay, drawn]), labels, 1 + len(SCREEN_KINDS))
     weights, bias = head.weights, head.bias - head.mean @ head.weights  # column 0: gameplay
     return ScreenHead((weights[:, 1:] - weights[:, :1]).astype(np.float32), (bias[1:] - bias[0]).astype(np.float32))
 
 
 def measure(with_features: Any, head: ScreenHead) -> np.ndarray:
     """Return the largest margin of each drawn screen of another seed, float64 (screens, kinds): a column for each."""
-    drawn = (_drawn_features(with_features, kind, _MEASURED, _OTHER_SEED) for kind in SCREEN_KINDS)
-    return np.stack([head.margins(features).max(axis=1) for features in drawn], axis=1)
+    margins = head.margins(_drawn_features(with_features, _MEASURED, _OTHER_SEED))
+    return margins.max(axis=1).reshape(len(SCREEN_KINDS), _MEASURED).T
 
 
 def threshold(margins: Sequence[np.ndarray]) -> float:
@@ -49,9 +49,10 @@ def threshold(margins: Sequence[np.ndarray]) -> float:
     return float(np.quantile(np.concatenate(margins).max(axis=1), 1 - _FALSE_SCREENS, method="higher"))
 
 
-def _drawn_features(with_features: Any, kind: str, count: int, seed: int) -> np.ndarray:
+def _drawn_features(with_features: Any, count: int, seed: int) -> np.ndarray:
+    """Return the features of `count` screens of each kind, one kind after the other, float32 (kinds · count, d)."""
     size = with_features.input_shape[1]
-    images = draw_screens(kind, count, seed, realistic=True)
+    images = [image for kind in SCREEN_KINDS for image in draw_screens(kind, count, seed, realistic=True)]
     return _features(with_features, np.stack([resize_image(image, size) for image in images]))
 
 
