@@ -7,11 +7,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from data.entities import Game, Stream
 from data.text import plural
+from recognition.reports.outcomes import OTHER_CATEGORIES
 
 if TYPE_CHECKING:
     from data.twitch.helix import Helix
@@ -83,8 +85,9 @@ def find_streams(
     for stream in _listing(helix, scope) if scope.listed else ():
         if not is_excluded(stream.login):
             found.setdefault(stream.login, stream)
-    judged = tuple(stream for stream in found.values() if judgement.judges(stream.category))
-    others = (stream for stream in found.values() if not judgement.judges(stream.category))
+    judges = cache(judgement.judges)  # 100,000 streams have a few thousand categories
+    judged = tuple(stream for stream in found.values() if judges(stream.category))
+    others = (stream for stream in found.values() if not judges(stream.category))
     return Population(judged, _counted(others), tuple(login for login in logins if login not in live))
 
 
@@ -104,5 +107,5 @@ def _counted(streams: Iterable[Stream]) -> tuple[tuple[str, int, int], ...]:
         viewers[stream.game_name] += stream.viewers
     rows = [(name, count, viewers[name]) for name, count in counts.most_common()]
     rest = rows[_MAX_NOT_JUDGED:]
-    others = [(f"{len(rest):,} other categories", sum(row[1] for row in rest), sum(row[2] for row in rest))]
-    return (*rows[:_MAX_NOT_JUDGED], *(others if rest else ()))
+    others = (OTHER_CATEGORIES, sum(row[1] for row in rest), sum(row[2] for row in rest))
+    return (*rows[:_MAX_NOT_JUDGED], *([others] if rest else []))

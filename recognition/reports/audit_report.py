@@ -13,13 +13,12 @@ import numpy as np
 
 from data.entities import Game
 from recognition.reports.model_errors import error_rates
-from recognition.reports.outcomes import AuditedStream, Judgement, Outcome
+from recognition.reports.outcomes import OTHER_CATEGORIES, AuditedStream, Judgement, Outcome
 from recognition.reports.shares import ErrorRates, Share, corrected_share, weighted_share
 from recognition.reports.trend import Observation, read_history
 
 SCHEMA = 1
 SHARED = (Outcome.MATCH, Outcome.OTHER_GAME, Outcome.NO_GAME, Outcome.UNKNOWN)  # their shares sum to 1
-OTHERS = "others"  # in AuditAbout.not_judged: the sum of all categories that are not named there
 _MAX_VIEWERS = 10**9  # and weight: a damaged row costs no report
 
 
@@ -234,6 +233,6 @@ def _not_judged(
 
 def _why_not(name: str, game: Game | None, judgement: Judgement) -> str:
     """Return why a category of this name, perhaps the `game` of the model, is not judged."""
-    if name == OTHERS:
+    if name == OTHER_CATEGORIES:
         return "small categories"
     return judgement.why_not(game or Game(0, name)) if name else judgement.why_not(None)

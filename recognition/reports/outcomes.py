@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from recognition.decision.verdict import Verdict
 
 
+OTHER_CATEGORIES = "others"  # in counts of categories: the sum of all that are not named there
+
+
 class Outcome(str, Enum):
     """The category that a streamer declares, compared with the picture."""
 

@@ -64,10 +64,10 @@ def wilson(share: float, low_n: float, high_n: float) -> Share:
 def _low_limit(share: float, n: float) -> float:
     centre = share + _Z**2 / (2 * n)
     half = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-    # The score limit is too high for few hits: there, the 5 % limit of a Poisson distribution is taken.
+    # The score limit is too high for few hits of many: there, the 5 % limit of a Poisson distribution is taken.
     poisson = float(np.interp(share * n, range(len(_POISSON_LIMITS)), _POISSON_LIMITS)) / n
     score = (centre - half) / (1 + _Z**2 / n)
-    return min(score, poisson) if share * n < len(_POISSON_LIMITS) - 1 else score
+    return min(score, poisson) if share < 0.5 and share * n < len(_POISSON_LIMITS) - 1 else score
 
 
 def weighted_share(hits: np.ndarray, weights: np.ndarray, strata: np.ndarray) -> Share:

@@ -20,6 +20,13 @@ def test_wilson_without_weights_is_the_published_interval() -> None:
     assert (none.low, none.high) == pytest.approx((0.0, 0.1611), abs=1e-4)
 
 
+@pytest.mark.parametrize(("hits", "count", "low", "high"), [(0, 5, 0.0, 0.4345), (9, 10, 0.5958, 0.9949)])
+def test_wilson_of_a_large_share_of_few_has_the_plain_limit(hits: int, count: int, low: float, high: float) -> None:
+    """The limit for few hits of many is not for the 5 of 5 that are none, nor for 9 of 10."""
+    share = wilson(hits / count, count, count)
+    assert (share.low, share.high) == pytest.approx((low, high), abs=1e-4)
+
+
 def test_wilson_with_one_hit_has_the_limit_of_brown_and_others() -> None:
     """Near 0 the lower limit is that of a Poisson distribution: 0.051 / n for one hit; near 1 likewise."""
     one, all_but_one = wilson(0.01, 100, 100), wilson(0.99, 100, 100)
