@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -60,21 +60,23 @@ class AuditStore:
 
         self._transactions.run(work)
 
-    def begin(self, record: AuditRecord, rows: Sequence[AuditRow]) -> AuditRecord:
-        """Store an audit, whose `id` is not used, and its streams; return it with its id."""
+    def new_id(self) -> int:
+        """Return an id that no audit has had."""
         sequence = sa.text("SELECT nextval(pg_get_serial_sequence('audits', 'id'))")
-        audit_id = self._transactions.run(lambda connection: int(connection.execute(sequence).scalar_one()))
-        values = {"id": audit_id, "scope": record.scope, "model": record.model, "started": record.started}
+        return self._transactions.run(lambda connection: int(connection.execute(sequence).scalar_one()))
+
+    def begin(self, record: AuditRecord, rows: Sequence[AuditRow]) -> None:
+        """Store an audit with an id of `new_id`, and its streams. It can be claimed before, while nobody finds it."""
+        values = {"id": record.id, "scope": record.scope, "model": record.model, "started": record.started}
         values |= {"listed": record.listed, "not_judged": json.dumps(record.not_judged)}
 
         def work(connection: sa.Connection) -> None:
             connection.execute(insert(audits).values(values).on_conflict_do_nothing())
             for start in range(0, len(rows), _BATCH):
-                batch = [{"audit_id": audit_id} | to_columns(row) for row in rows[start : start + _BATCH]]
+                batch = [{"audit_id": record.id} | to_columns(row) for row in rows[start : start + _BATCH]]
                 connection.execute(insert(audit_streams).on_conflict_do_nothing(), batch)
 
         self._transactions.run(work)  # the id is known before: a repetition makes no second audit
-        return replace(record, id=audit_id)
 
     def unfinished(self, scope: str, model: str, since: datetime) -> list[AuditRecord]:
         """Return the audits of this scope and model that began after `since` and have not ended, newest first."""

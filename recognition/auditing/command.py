@@ -26,6 +26,7 @@ from recognition.auditing.selection import Scope
 from recognition.modes.single import DEFAULT_CERTAINTY
 from recognition.modes.survey import survey_settings
 from recognition.recognizer import Recognizer
+from recognition.reports.files import prepare_folder
 from recognition.reports.outcomes import Judgement
 from recognition.sources import read_sources, twitch_login
 
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         recognizer = stack.enter_context(Recognizer.load(settings, threads=1))
         pseudonyms = Pseudonyms(settings.download_path / "frames")
         request = _request(args, settings, pseudonyms)
+        folder = Path(args.out) if args.out else settings.audit_path
+        prepare_folder(folder)  # an audit may take hours: an unwritable folder must be reported before it begins
         helix = recognizer.open_helix()
         judgement = make_judgement(settings, recognizer.classifier.classes, args.min_precision)
         catalog = stack.enter_context(factories.open_catalog(settings, recognizer.stop.wait))
@@ -58,7 +61,6 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             show_progress=partial(show_progress, quiet=args.quiet),
         )
         name = (lambda login: login) if args.logins else pseudonyms.of
-        folder = Path(args.out) if args.out else settings.audit_path
         writer = ReportWriter(store, judgement, folder, str(request.scope), find_model(settings.model_path).name, name)
         audit = partial(auditor.run, request, writer.write)
         if args.every:

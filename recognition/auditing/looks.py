@@ -67,12 +67,16 @@ class Looks:
         self._second = {row.login: row for row in preliminary}
         while self._first or self._second:
             time = self._clock()
-            if due := [row for row in self._second.values() if self._due(row) <= time]:
+            if due := [row for row in self._second.values() if self._is_due(row, time)]:
                 yield from self._look(due, preview=False)
             elif self._first:
                 yield from self._look(self._first_rows(), preview=True)
             else:  # for the last one: all of them at a time take less than one after the other
                 self._wait((max(map(self._due, self._second.values())) - time).total_seconds())
+
+    def _is_due(self, row: AuditRow, time: datetime) -> bool:
+        # A clock that was set back makes no look wait for longer than twice the pause.
+        return self._due(row) <= time or self._due(row) > time + 2 * self._again
 
     def _due(self, row: AuditRow) -> datetime:
         return (row.at or self._clock()) + self._again

@@ -114,7 +114,7 @@ class Auditor:
 
     def _look(self, record: AuditRecord, meter: Meter) -> None:
         """Make the looks that are left; store each answer at once."""
-        rows = self._store.rows(record.id)
+        rows = self._allowed_rows(record)
         with self._show_progress(sum(not row.outcome for row in rows)) as progress:
             looks = Looks(
                 partial(self._survey, meter, progress),
@@ -130,6 +130,14 @@ class Auditor:
             except KeyboardInterrupt:
                 log.warning("The same command goes on with this audit within 24 hours.")
                 raise
+
+    def _allowed_rows(self, record: AuditRecord) -> list[AuditRow]:
+        """Return the rows of an audit; delete those of streamers who were excluded since the listing."""
+        rows = self._store.rows(record.id)
+        excluded = {row.login for row in rows if self._is_excluded(row.login)}
+        if excluded:
+            self._store.remove(excluded)
+        return [row for row in rows if row.login not in excluded]
 
     def _unfinished(self, request: AuditRequest, stack: ExitStack) -> AuditRecord | None:
         """Return the latest audit to go on with, claimed; None without one."""
@@ -149,9 +157,10 @@ class Auditor:
             raise StreamOffline("no live stream matches these options")
         rows = planned_rows(population, request.scope.sample, request.seed)
         key, model = request.scope.key(), request.model
-        new = AuditRecord(0, key, model, started, population.listed, population.not_judged, meter.cost())
-        record = self._store.begin(new, rows)
-        stack.enter_context(self._store.claimed(record.id))
+        number = self._store.new_id()
+        stack.enter_context(self._store.claimed(number))  # before another process can find it
+        record = AuditRecord(number, key, model, started, population.listed, population.not_judged, meter.cost())
+        self._store.begin(record, rows)
         return record
 
     def _survey(self, meter: Meter, progress: Progress, streams: Iterable[Stream], preview: bool) -> Iterator[Result]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from data.atomic import atomic_file
+from data.atomic import atomic_file, temporary_files
 from recognition.outputs.base import folder_errors
 from recognition.outputs.parquet_file import parquet_bytes
 from recognition.reports.audit_report import AuditReport
@@ -36,6 +36,14 @@ _COLUMNS = {
     "at": datetime,
     "reason": str,
 }
+
+
+def prepare_folder(folder: Path) -> None:
+    """Create the folder of all reports. Raises FolderError if nothing can be written into it."""
+    with folder_errors("--out", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary_files(folder, [b""]):
+            pass
 
 
 def write_report(folder: Path, report: AuditReport, name: Callable[[str], str]) -> None:

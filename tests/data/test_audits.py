@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -27,6 +27,13 @@ def _row(login: str, **values: object) -> AuditRow:
     return replace(AuditRow(login, CHESS, 10**15, "en", "1. Chess, 10 to 99 viewers", 2.5), **values)  # type: ignore[arg-type]
 
 
+def _begin(store: AuditStore, record: AuditRecord, rows: Sequence[AuditRow]) -> AuditRecord:
+    """Store a new audit like this one; return it with its id."""
+    record = replace(record, id=store.new_id())
+    store.begin(record, rows)
+    return record
+
+
 @pytest.fixture
 def empty(engine: Engine) -> Iterator[Engine]:
     """Yield an engine without tables of audits; remove them at the end."""
@@ -48,7 +55,7 @@ def store(empty: Engine) -> AuditStore:
 
 def test_save_replaces_the_row_and_never_adds_one(store: AuditStore):
     """A look that is saved twice is there once; every value comes back; a row that is gone stays away."""
-    record = store.begin(RECORD, [_row("ann"), _row("bob"), _row("eve", category=None)])
+    record = _begin(store, RECORD, [_row("ann"), _row("bob"), _row("eve", category=None)])
     seen = _row("ann", outcome="other game", shown=GO, confidence=0.75, frames=4, looks=1, at=NOW, jpeg=b"\0jpeg")
     for _ in range(2):
         store.save(record.id, seen, AuditCost(1.5, 0.5, 4, 30, 2**40))
@@ -62,11 +69,11 @@ def test_save_replaces_the_row_and_never_adds_one(store: AuditStore):
 
 def test_unfinished_finds_only_young_audits_of_this_scope_and_model(store: AuditStore):
     """An audit of another scope or model, an old one and a finished one are not continued; the newest comes first."""
-    ids = [store.begin(RECORD, []).id for _ in range(2)]
-    store.begin(replace(RECORD, model="other"), [])
-    store.begin(replace(RECORD, scope="other"), [])
-    store.begin(replace(RECORD, started=NOW - timedelta(days=2)), [])
-    store.finish(store.begin(RECORD, []).id, NOW, {"share": 0.5})
+    ids = [_begin(store, RECORD, []).id for _ in range(2)]
+    _begin(store, replace(RECORD, model="other"), [])
+    _begin(store, replace(RECORD, scope="other"), [])
+    _begin(store, replace(RECORD, started=NOW - timedelta(days=2)), [])
+    store.finish(_begin(store, RECORD, []).id, NOW, {"share": 0.5})
     found = store.unfinished(RECORD.scope, "hash", NOW - timedelta(days=1))
     assert [record.id for record in found] == ids[::-1]
 
@@ -74,9 +81,9 @@ def test_unfinished_finds_only_young_audits_of_this_scope_and_model(store: Audit
 def test_history_has_the_latest_finished_audits_oldest_first(store: AuditStore, empty: Engine):
     """Audits of the same scope, whatever the model, with their summaries; a damaged summary is none."""
     for day in range(4):
-        record = store.begin(replace(RECORD, started=NOW + timedelta(days=day), model=f"m{day}"), [])
+        record = _begin(store, replace(RECORD, started=NOW + timedelta(days=day), model=f"m{day}"), [])
         store.finish(record.id, NOW, {"day": day})
-    store.begin(RECORD, [])
+    _begin(store, RECORD, [])
     assert [record.summary for record in store.history(RECORD.scope, 3)] == [{"day": 1}, {"day": 2}, {"day": 3}]
     for summary, not_judged in (("[", "{"), ("7", "[1]"), ('["a"]', '[["a", "b", 1]]')):
         damage = f"UPDATE audits SET summary = '{summary}', not_judged = '{not_judged}'"
@@ -88,7 +95,7 @@ def test_history_has_the_latest_finished_audits_oldest_first(store: AuditStore, 
 def test_keep_pictures_leaves_those_of_the_most_certain(store: AuditStore):
     """Of the streams with this outcome the most certain keep theirs, all other pictures go."""
     streams = [_row(f"s{n}", outcome="other game", confidence=n / 10, jpeg=b"x") for n in range(5)]
-    record = store.begin(RECORD, [*streams, _row("match", outcome="match", confidence=1.0, jpeg=b"x")])
+    record = _begin(store, RECORD, [*streams, _row("match", outcome="match", confidence=1.0, jpeg=b"x")])
     store.keep_pictures(record.id, "other game", 2)
     assert {row.login for row in store.rows(record.id, with_pictures=True) if row.jpeg} == {"s3", "s4"}
 
@@ -115,7 +122,7 @@ def test_prepare_refuses_a_foreign_table(empty: Engine):
 def test_forget_removes_audited_logins(store: AuditStore, folder: FrameFolder, run: Run):
     """data.forget deletes the streamer's rows of all audits, and their pictures; other rows and the audits stay."""
     for _ in range(2):
-        record = store.begin(RECORD, [_row("ann", jpeg=b"x"), _row("bob")])
+        record = _begin(store, RECORD, [_row("ann", jpeg=b"x"), _row("bob")])
     assert run("data.forget", "--dry-run", "ann").stdout == "Would remove 2 audited streams.\n"
     assert run("data.forget", "ann").stdout.startswith("Removed 2 audited streams.\n")
     assert [row.login for row in store.rows(record.id)] == ["bob"]
@@ -126,7 +133,7 @@ def test_purge_removes_old_rows_and_keeps_the_summaries(store: AuditStore, folde
     """data.purge deletes rows by their last look, or the start of their audit; the trend stays."""
     started = datetime.now(timezone.utc) - timedelta(days=9)
     rows = [_row("new", at=datetime.now(timezone.utc)), _row("old", at=started), _row("pending")]
-    record = store.begin(replace(RECORD, started=started), rows)
+    record = _begin(store, replace(RECORD, started=started), rows)
     store.finish(record.id, started, {"share": 0.5})
     assert run("data.purge", "--older-than", "8d", "--dry-run").stdout.startswith("Would remove 2 audited streams from")
     assert run("data.purge", "--older-than", "8d").stdout.startswith("Removed 2 audited streams from")

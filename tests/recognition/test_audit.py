@@ -168,14 +168,16 @@ def test_named_channels_that_are_not_live_are_failed_and_forgotten_ones_are_left
         (["--language", "xx"], 3, "no live stream matches"),
         (["/tmp/video.mp4"], 2, "is no channel of Twitch"),
         (["--top", "1", "--min-precision", "0.99"], 1, "lower --min-precision"),
+        (["--top", "1", "--out", "/proc/none/here"], 1, "--out: cannot write /proc/none/here"),
     ],
 )
 def test_audit_when_it_cannot_succeed_prints_the_reason(audit, arguments, code, message):
-    """Wrong options, no live stream, no precise game: an exit code and one line."""
+    """Wrong options, no live stream, no precise game, no place for reports: an exit code, one line, and no look."""
     done = audit.run(*arguments)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)
     assert message in done.stderr
     assert not audit.reports()
+    assert not audit.rows()
 
 
 def _answered(audit: Audit) -> int:

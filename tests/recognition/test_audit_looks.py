@@ -144,6 +144,16 @@ def test_continued_audit_looks_only_at_what_is_left():
     assert found[0].frames == 4
 
 
+def test_second_look_after_the_clock_was_set_back_comes_within_twice_the_pause():
+    """A first look that lies a year ahead by its time does not keep the audit waiting for a year."""
+    for ahead_s in (AGAIN_S / 2, 365 * 86_400):
+        twitch = Twitch({"a": [TETRIS]})
+        at = START + timedelta(seconds=ahead_s)
+        [last] = twitch.audit([row("a", outcome="other game", shown=TETRIS, looks=1, at=at)])
+        assert last.looks == 2
+        assert (twitch.now - START).total_seconds() <= 2 * AGAIN_S
+
+
 def test_directory_error_ends_the_looks_after_the_answers_before_it():
     """What was answered before Helix failed is yielded; the error says why the audit ends."""
     twitch, found = Twitch({f"s{n}": [CHESS] for n in range(150)}), []

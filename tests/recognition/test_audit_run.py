@@ -70,10 +70,11 @@ class Run:
         self.events: list[str] = []
         self.costs: list[int] = []
         self.records: list[int] = []
+        self.excluded = {"excluded"}
         arguments = (twitch.recognizer, twitch, store, JUDGEMENT, OPTIONS)
         self._auditor = Auditor(
             *arguments,  # type: ignore[arg-type]
-            is_excluded=lambda login: login == "excluded",
+            is_excluded=lambda login: login in self.excluded,
             show_progress=self._show,
         )
 
@@ -119,3 +120,34 @@ def test_run_after_an_outage_of_helix_continues_and_keeps_the_cost(store):
     run(AuditRequest(REQUEST.scope, (), "model", None, new=True))
     assert len(set(run.records)) == 3
     assert [len(store.rows(number)) for number in run.records] == [5, 6, 6]
+
+
+def test_streamer_who_is_excluded_after_the_listing_is_not_looked_at(store):
+    """Forgotten between the listing and its storage, or during an outage: the row is deleted before the next look."""
+    twitch = Scripted({"stays": [CHESS], "leaves": [CHESS]})
+    run, twitch.down = Run(twitch, store), True
+    with pytest.raises(DirectoryUnavailable):
+        run()
+    twitch.down = False
+    run.excluded.add("leaves")
+    run()
+    assert [row.login for row in store.rows(run.records[0])] == ["stays"]
+    assert [look[0] for look in twitch.looks] == ["stays"]
+
+
+class Contested(AuditStore):
+    """A store where another process tries to take each audit as soon as it can be found."""
+
+    taken = False
+
+    def begin(self, record: AuditRecord, rows: Any) -> None:
+        super().begin(record, rows)
+        with self.claimed(record.id) as self.taken:
+            pass
+
+
+def test_new_audit_is_claimed_before_another_process_can_find_it(store):
+    """Two commands that start together never work on the same audit."""
+    contested = Contested(store._transactions)
+    Run(Scripted({"a": [CHESS]}), contested)()
+    assert contested.taken is False
