@@ -85,11 +85,10 @@ class Courier:
         self._closing_at = time.monotonic()
         self._wake.set()
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread's end; return whether it has ended. Then close the target."""
-        self._thread.join(max(0.0, timeout_s))
+    def join(self, deadline: float) -> None:
+        """Wait for the thread's end until `deadline` (time.monotonic()). Then close the target."""
+        self._thread.join(max(0.0, deadline - time.monotonic()))
         self.target.close()
-        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while True:

@@ -25,6 +25,7 @@ from recognition.outputs.targets.base import Target
 
 _MAX_UNSAVED = 1000  # events; about 20 MB of pictures
 _CLOSE_TIMEOUT_S = 2.0  # less than data.interruption leaves to the outputs after a signal
+_TARGET_CLOSE_S = 0.3  # then, for targets whose delivery was not over
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +105,12 @@ class Outbox(Output):
         self._save_or_log()
         for courier in self._couriers:
             courier.close()
-        for courier in self._couriers:
-            courier.join(deadline - time.monotonic())
+        # Side by side: a broker that does not answer delays its own end by a second.
+        closers = [threading.Thread(target=c.join, args=(deadline,), daemon=True) for c in self._couriers]
+        for closer in closers:
+            closer.start()
+        for closer in closers:
+            closer.join(max(0.0, deadline + _TARGET_CLOSE_S - time.monotonic()))
         self._log_rest()
         self._store.close()
 

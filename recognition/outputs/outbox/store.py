@@ -10,8 +10,8 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -75,9 +75,10 @@ class OutboxStore:
         self._lock = threading.Lock()
         # A wall clock that jumps must not make alerts old: the time that passes is the monotonic clock's.
         self._epoch_s = wall_clock() - time.monotonic()
+        self._count: int | None = None  # of deliveries; None: count again
         self._connection = open_file(path, _SCHEMA, option)
         try:
-            with self._lock, self._connection:
+            with self._transaction():
                 self._execute("delete from reported where at < ?", self._now() - _REPORTED_FOR_S)
                 rows = self._execute("select seq from sqlite_sequence").fetchall()
                 self._last_number = int(rows[0][0]) if rows else 0
@@ -98,7 +99,7 @@ class OutboxStore:
 
     def add(self, news: Iterable[News], reported: Mapping[str, Reported | None]) -> None:
         """Store alerts and what is reported from now on, None for nothing, in one transaction."""
-        with self._lock, self._connection:
+        with self._transaction():
             for alert, targets in news:
                 self._insert(alert, targets)
             for source, entry in reported.items():
@@ -124,13 +125,13 @@ class OutboxStore:
 
     def remove(self, target: str, number: int) -> None:
         """Note that the target has the alert, or never gets it."""
-        with self._lock, self._connection:
-            self._execute("delete from deliveries where target = ? and alert = ?", target, number)
+        with self._transaction():
+            self._delete_deliveries("target = ? and alert = ?", target, number)
             self._remove_unused(number)
 
     def count_refusal(self, target: str, number: int) -> None:
         """Note that the target refused the alert: those that it refused less often go first."""
-        with self._lock, self._connection:
+        with self._transaction():
             self._execute(
                 "update deliveries set refusals = refusals + 1 where target = ? and alert = ?", target, number
             )
@@ -142,9 +143,9 @@ class OutboxStore:
     def remove_older(self, seconds: float, targets: Iterable[str]) -> None:
         """Remove deliveries of this age to targets that are not among `targets`."""
         kept = json.dumps([*targets])
-        with self._lock, self._connection:
-            self._execute(
-                "delete from deliveries where alert in (select number from alerts where created < ?)"
+        with self._transaction():
+            self._delete_deliveries(
+                "alert in (select number from alerts where created < ?)"
                 " and target not in (select value from json_each(?))",
                 self._now() - seconds,
                 kept,
@@ -158,6 +159,7 @@ class OutboxStore:
         with self._lock:
             if not is_sound(self._connection):  # or another thread was faster
                 self._connection.close()
+                self._count = None
                 self._connection = open_file(self.path, _SCHEMA, self._option)
                 # A number of the old file, whose note is still to be made, must not mean another alert.
                 with self._connection:
@@ -169,21 +171,38 @@ class OutboxStore:
             self._connection.close()
 
     def _insert(self, alert: Alert, targets: Iterable[str]) -> None:
-        [(waiting,)] = self._execute("select count(*) from deliveries")
-        jpeg = alert.jpeg if waiting < _MAX_WAITING_PICTURES else b""
+        if self._count is None:
+            [(self._count,)] = self._execute("select count(*) from deliveries")
+        jpeg = alert.jpeg if self._count < _MAX_WAITING_PICTURES else b""
         statement = "insert into alerts (created, body, jpeg) values (?, ?, ?)"
         number = self._execute(statement, self._now(), _from_alert(alert), jpeg).lastrowid
         self._last_number = number or 0
         for target in targets:
-            waiting += self._execute("insert into deliveries values (?, 0, ?)", target, number).rowcount
-        while waiting > self._max_waiting:
+            self._count += self._execute("insert into deliveries values (?, 0, ?)", target, number).rowcount
+        while self._count > self._max_waiting:
             [(oldest,)] = self._execute("select min(alert) from deliveries")
-            dropped = self._execute("delete from deliveries where alert = ?", oldest).rowcount
+            self.dropped += self._delete_deliveries("alert = ?", oldest)
             self._remove_unused(oldest)
-            waiting, self.dropped = waiting - dropped, self.dropped + dropped
+
+    def _delete_deliveries(self, condition: str, *values: Any) -> int:
+        """Delete the deliveries that a condition in SQL describes; return their number."""
+        deleted = self._execute(f"delete from deliveries where {condition}", *values).rowcount
+        self._count = None if self._count is None else self._count - deleted
+        return deleted
 
     def _remove_unused(self, number: int) -> None:
         self._execute(f"delete from alerts where number = ? and {_IS_UNUSED}", number)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Hold the lock, and commit at the end of the block or roll back."""
+        with self._lock:
+            try:
+                with self._connection:
+                    yield
+            except BaseException:
+                self._count = None
+                raise
 
     def _now(self) -> float:
         return self._epoch_s + time.monotonic()
