@@ -105,7 +105,9 @@ def planted(found: Material, count: int, seed: int, corrected_at: float | None =
 
 
 def _planted(found: Material, kind: str, login: str, chance: random.Random, corrected_at: float | None) -> Planted:
-    own = chance.choice(found.known)
+    own, clip = chance.choice(found.known), chance.randrange(_CLIPS_OF_A_KIND)
+    if kind == "menu":
+        own = found.known[clip % len(found.known)]  # a drawn menu lies over a picture of its own game
     other = chance.choice([channel for channel in found.known if channel.game_id != own.game_id])
     viewers = min(20_000, 1 + int(chance.lognormvariate(4, 2)))  # most streams have few, few have most
     channel = dataclasses.replace(
@@ -120,7 +122,8 @@ def _planted(found: Material, kind: str, login: str, chance: random.Random, corr
     elif kind == UNKNOWN and found.unknown:
         channel = dataclasses.replace(channel, file=chance.choice(found.unknown).file)
     elif kind in SCREENS:
-        channel = dataclasses.replace(channel, file=chance.choice(found.screens[kind]))
+        files = found.screens[kind]
+        channel = dataclasses.replace(channel, file=files[clip % len(files)])
     elif kind == NOT_JUDGED:
         channel = _not_judged(found, channel, chance)
     else:
@@ -141,7 +144,7 @@ Scene = Callable[[float], np.ndarray]  # seconds → uint8 RGB (height, width, 3
 
 
 def _drawn(clips: Sequence[Path]) -> Iterator[tuple[str, Scene]]:
-    """Yield drawn scenes of all kinds; a menu lies over a frame of one of the clips."""
+    """Yield drawn scenes of all kinds; menu i lies over a frame of clip i."""
     for index, clip in zip(range(_CLIPS_OF_A_KIND), cycle(clips)):
         with av.open(str(clip)) as video:
             frame = next(video.decode(video=0)).to_ndarray(width=240, height=240, format="rgb24")  # (240, 240, 3)
