@@ -5,7 +5,7 @@
 FOLDER has recordings of one game each, and index.tsv with the columns game_id and file. Each joined recording has seven
 parts of 40 s to 5 min. Only the last recording of each game is used, which a model of the others has not seen; --all
 takes all of them. The model is that in MODEL_PATH. The last joined recording is a VOD of the stand-in, in segments of
-ten seconds; then its playlist is repeated up to six hours.
+ten seconds; then the segments of each of its parts are repeated, so that it has six hours.
 
 Prints a JSON object for each recording and one for all: `chapters` is Recognizer.chapters, `plain` a look every two
 seconds, where each known look that differs from the one before begins a chapter.
@@ -120,9 +120,9 @@ class _Benchmark:
         return ours, plain
 
     def run_six_hours(self, parts: Sequence[_joined.Part]) -> None:
-        """Print what is found in the VOD whose playlist is repeated."""
+        """Print what is found in the VOD when its segments are repeated."""
         playlist, target = (self._folder / number / PLAYLIST for number in "12")
-        cuts = _repeat(playlist, target, self._cuts(parts), self._games[parts[0].file])
+        cuts = _stretch(playlist, target, self._cuts(parts))
         _print("six hours", cuts=len(cuts), chapters=self._measured(_VOD.format(2), cuts).summary())
 
     def _cuts(self, parts: Sequence[_joined.Part]) -> list[Cut]:
@@ -182,17 +182,30 @@ def _compared(cuts: Sequence[Cut], found: Sequence[Cut], cost: dict[str, float])
     return Result(errors, len(cuts) - len(errors), len(left), cost)
 
 
-def _repeat(playlist: Path, target: Path, cuts: Sequence[Cut], first: int) -> list[Cut]:
-    """Write a playlist that repeats the segments of another one up to six hours; return its cuts."""
+def _stretch(playlist: Path, target: Path, cuts: Sequence[Cut]) -> list[Cut]:
+    """Write a playlist of six hours, which repeats the segments within each part of another one; return its cuts."""
     lines = playlist.read_text(encoding="utf-8").splitlines()
-    start = next(index for index, line in enumerate(lines) if line.startswith("#EXTINF"))
-    segments = [line if line.startswith("#") else f"../../1/360p30/{line}" for line in lines[start:-1]]
-    length_s = sum(float(line[8:].partition(",")[0]) for line in segments if line.startswith("#EXTINF"))
-    times = int(_SIX_HOURS_S // length_s)
+    first = next(index for index, line in enumerate(lines) if line.startswith("#EXTINF"))
+    entries = list(zip(lines[first:-1:2], lines[first + 1 : -1 : 2], strict=True))
+    lengths = [float(head[8:].partition(",")[0]) for head, _ in entries]
+    times = int(_SIX_HOURS_S // sum(lengths))
+    stretched, left = lines[:first], list(cuts)
+    part: list[str] = []
+    moved: list[Cut] = []
+    at_s = start_s = part_s = 0.0  # in the new playlist, in the old one, of the part
+    for (head, file), length_s in zip(entries, lengths, strict=True):
+        entry = [head, f"../../1/360p30/{file}"]
+        if left and start_s + length_s > left[0][0]:  # the segment with the cut
+            at_s += times * part_s
+            moved.append((at_s + left[0][0] - start_s, left.pop(0)[1]))
+            stretched += [*(part * times), *entry]
+            at_s, part, part_s = at_s + length_s, [], 0.0
+        else:
+            part, part_s = part + entry, part_s + length_s
+        start_s += length_s
     target.parent.mkdir()
-    target.write_text("\n".join([*lines[:start], *(segments * times), lines[-1], ""]), encoding="utf-8")
-    again: list[Cut] = [] if cuts[-1][1] == first else [(0.0, first)]
-    return [(at_s + turn * length_s, game) for turn in range(times) for at_s, game in [*again, *cuts]][len(again) :]
+    target.write_text("\n".join([*stretched, *(part * times), lines[-1], ""]), encoding="utf-8")
+    return moved
 
 
 def _print(name: str, **values: Any) -> None:
