@@ -109,7 +109,7 @@ def _planted(found: Material, kind: str, login: str, chance: random.Random, corr
     if kind == "menu":
         own = found.known[clip % len(found.known)]  # a drawn menu lies over a picture of its own game
     other = chance.choice([channel for channel in found.known if channel.game_id != own.game_id])
-    viewers = min(20_000, 1 + int(chance.lognormvariate(4, 2)))  # most streams have few, few have most
+    viewers = min(5_000, 1 + int(chance.lognormvariate(4, 2)))  # most streams have few, few have most
     channel = dataclasses.replace(
         own, login=login, user_name=login, viewers=viewers, language=chance.choice(_LANGUAGES), behaviour="live"
     )
@@ -117,7 +117,7 @@ def _planted(found: Material, kind: str, login: str, chance: random.Random, corr
         channel = dataclasses.replace(channel, file=other.file)
     elif kind == CHANGED:
         switch = Switch(corrected_at or 0.0, own.game_id, own.game, own.file)
-        viewers = chance.randint(30_000, 40_000)
+        viewers = chance.randint(5_001, 6_000)
         channel = dataclasses.replace(channel, file=other.file, viewers=viewers, switches=(switch,))
     elif kind == UNKNOWN and found.unknown:
         channel = dataclasses.replace(channel, file=chance.choice(found.unknown).file)
