@@ -21,7 +21,7 @@ from data.entities import Stream
 from data.errors import StreamOffline
 from data.storage.audit_rows import AuditRow
 from recognition.events import SourceFailed, VerdictReached, now
-from recognition.reports.outcomes import Judgement, Outcome, outcome_of
+from recognition.reports.outcomes import SECOND_LOOK, Judgement, Outcome, outcome_of
 
 _PAGE = 100  # logins of one request: https://dev.twitch.tv/docs/api/reference/#get-streams
 
@@ -104,7 +104,7 @@ class Looks:
                         in_flight[row.login] = row
                         yield stream
                     else:
-                        skipped.append(self._without_answer(row, "category changed" if stream else _OFFLINE))
+                        skipped.append(self._without_answer(row, _CHANGED if stream else _OFFLINE))
 
         for result in self._survey(streams(), preview):
             yield from _drain(skipped)
@@ -143,10 +143,10 @@ class Looks:
         """Return the row after a look that gave no answer: the stream has failed, or a mismatch is not confirmed."""
         outcome = Outcome.NOT_CONFIRMED if self._second.pop(row.login, None) else Outcome.FAILED
         looked = replace(row, outcome=outcome.value, looks=row.looks + 1, at=self._clock(), reason=reason, jpeg=b"")
-        return looked if outcome is Outcome.FAILED else replace(looked, reason=f"second look: {reason}")
+        return looked if outcome is Outcome.FAILED else replace(looked, reason=f"no second look: {reason}")
 
 
-_OFFLINE = StreamOffline.reason
+_OFFLINE, _CHANGED = StreamOffline.reason, "category changed"
 
 
 def _is_preliminary(row: AuditRow) -> bool:
@@ -159,14 +159,15 @@ def _confirmed(first: AuditRow, second: AuditRow) -> AuditRow:
     is_other = second.outcome == Outcome.OTHER_GAME.value
     if is_other and second.shown and first.shown and second.shown.is_same(first.shown):
         return second
-    seen = f"another game, {second.shown.name}" if is_other and second.shown else second.outcome
+    seen = SECOND_LOOK + (f"another game, {second.shown.name}" if is_other and second.shown else second.outcome)
+    is_same_category = first.category and second.category and first.category.is_same(second.category)
     return replace(
         first,
         outcome=Outcome.NOT_CONFIRMED.value,
         frames=second.frames,
         looks=second.looks,
         at=second.at,
-        reason=f"second look: {seen}",
+        reason=seen if is_same_category else f"no second look: {_CHANGED}",
         jpeg=b"",
     )
 

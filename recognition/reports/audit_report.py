@@ -182,8 +182,8 @@ def _shares(streams: Sequence[AuditedStream], weights: np.ndarray, strata: np.nd
     for stream, weight in zip(streams, weights, strict=True):
         if stream.category:
             by_category[stream.category] += weight
-    unconfirmed = np.array([stream.outcome == Outcome.NOT_CONFIRMED for stream in streams], bool)
-    rates = error_rates(by_category, judgement, weighted_share(unconfirmed, weights, strata).value)
+    taken_back = np.array([stream.taken_back for stream in streams], bool)
+    rates = error_rates(by_category, judgement, weighted_share(taken_back, weights, strata).value)
     return Shares(outcomes, rates, corrected_share(outcomes[Outcome.OTHER_GAME], rates) if rates else None)
 
 

@@ -13,12 +13,12 @@ from recognition.reports.shares import ErrorRates, weighted_share
 _MOST = 100_000  # validation streams with one answer that count: a damaged file costs no memory
 
 
-def error_rates(weights: Mapping[Game, float], judgement: Judgement, unconfirmed: float = 0.0) -> ErrorRates | None:
+def error_rates(weights: Mapping[Game, float], judgement: Judgement, taken_back: float = 0.0) -> ErrorRates | None:
     """Return the model's error rates on the validation streams of these categories; None without such streams.
 
-    The validation streams of a category have its weight together. Their answers are those to one look: a second one,
-    which takes back mistakes, has taken back at least the `unconfirmed` share of the streams, so that false mismatches
-    are so much rarer. It is assumed to take back no true one.
+    The validation streams of a category have its weight together. Their answers are those to one look.
+    taken_back: share of the live streams whose mismatch the second look has taken back. False mismatches are rarer by
+    it; it is assumed that no true one is taken back.
     """
     hits, others, each, strata = [], [], [], []
     for number, (category, weight) in enumerate(weights.items()):
@@ -39,6 +39,6 @@ def error_rates(weights: Mapping[Game, float], judgement: Judgement, unconfirmed
     return ErrorRates(
         sensitivity.value,
         min(sensitivity.low_n, sensitivity.high_n),
-        min(specificity.value + unconfirmed, 1.0),
+        min(specificity.value + taken_back, 1.0),
         min(specificity.low_n, specificity.high_n),
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recognition.decision.verdict import Verdict
 
 
+SECOND_LOOK = "second look: "  # begins the reason of a mismatch that the second look has taken back
 OTHER_CATEGORIES = "others"  # in counts of categories: the sum of all that are not named there
 
 
@@ -42,7 +43,7 @@ class AuditedStream:
     confidence: of `shown`, 0 to 1.
     frames: classified, over all looks.
     looks: 1 or 2.
-    reason: why a look failed, one line; may be empty.
+    reason: why a look failed, or what the second one has seen, one line; may be empty.
     jpeg: the frame that speaks most for `shown`; b"" if none was kept.
     """
 
@@ -61,6 +62,11 @@ class AuditedStream:
     at: datetime
     reason: str = ""
     jpeg: bytes = b""
+
+    @property
+    def taken_back(self) -> bool:
+        """Return whether the second look says that the first one was wrong, and not only that it cannot be repeated."""
+        return self.outcome == Outcome.NOT_CONFIRMED and self.reason.startswith(SECOND_LOOK)
 
 
 @dataclass(frozen=True, slots=True)

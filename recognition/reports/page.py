@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from data.entities import is_login
 from data.text import plural
@@ -46,6 +47,26 @@ class Mismatch:
 
 def render_page(report: AuditReport, name: Callable[[str], str]) -> str:
     """Return the page. name: what stands for a login in it."""
+    points, top = chart_points(report.history, *_CHART)
+    return _template().render(
+        report=report,
+        about=report.about,
+        text=text,
+        outcomes=[(outcome, outcome.value.replace(" ", "-"), _MEANINGS[outcome]) for outcome in SHARED],
+        other=Outcome.OTHER_GAME,
+        mismatches=list(_mismatches(report.mismatches, name)),
+        twice=all(stream.looks > 1 for stream in report.mismatches),
+        first_rows=_FIRST_ROWS,
+        max_rows=_MAX_ROWS,
+        reasons=_reasons(report),
+        points=points,
+        chart=(*_CHART, top),
+    )
+
+
+@cache
+def _template() -> Template:
+    """Return the compiled page."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -63,21 +84,7 @@ def render_page(report: AuditReport, name: Callable[[str], str]) -> str:
         "plural": plural,
         "unbroken": _unbroken,
     }
-    points, top = chart_points(report.history, *_CHART)
-    return environment.get_template("audit.html").render(
-        report=report,
-        about=report.about,
-        text=text,
-        outcomes=[(outcome, outcome.value.replace(" ", "-"), _MEANINGS[outcome]) for outcome in SHARED],
-        other=Outcome.OTHER_GAME,
-        mismatches=list(_mismatches(report.mismatches, name)),
-        twice=all(stream.looks > 1 for stream in report.mismatches),
-        first_rows=_FIRST_ROWS,
-        max_rows=_MAX_ROWS,
-        reasons=_reasons(report),
-        points=points,
-        chart=(*_CHART, top),
-    )
+    return environment.get_template("audit.html")
 
 
 def _unbroken(sentence: str) -> str:

@@ -85,13 +85,25 @@ def test_match_and_unknown_need_one_look_and_a_mismatch_two():
 
 @pytest.mark.parametrize(
     ("second", "reason"),
-    [(CHESS, "match"), (GO, "another game, Go"), (TALK, "unknown"), (None, "only ads")],
+    [
+        (CHESS, "second look: match"),
+        (GO, "second look: another game, Go"),
+        (TALK, "second look: unknown"),
+        (None, "no second look: only ads"),
+    ],
 )
 def test_mismatch_when_the_second_look_differs_is_not_confirmed(second, reason):
     """The category's game, a third game, an unknown picture or no frame: none of them confirms the first look."""
     *_, last = Twitch({"a": [TETRIS, second]}).audit([row("a")])
     assert (last.outcome, last.shown, last.looks, last.jpeg) == ("not confirmed", TETRIS, 2, b"")
-    assert last.reason == f"second look: {reason}"
+    assert last.reason == reason
+
+
+def test_mismatch_whose_streamer_corrects_the_category_is_not_confirmed_and_no_mistake():
+    """The first look was right then: the reason tells it from a mistake that the second look takes back."""
+    twitch = Twitch({"a": [TETRIS]}, {"a": TETRIS})
+    [last] = twitch.audit([row("a", outcome="other game", shown=TETRIS, looks=1, at=START)])
+    assert (last.outcome, last.reason) == ("not confirmed", "no second look: category changed")
 
 
 def test_stream_that_ends_or_leaves_the_judged_categories_has_no_look():
@@ -103,7 +115,7 @@ def test_stream_that_ends_or_leaves_the_judged_categories_has_no_look():
     }
     assert not twitch.looks
     [last] = twitch.audit([row("ended", outcome="other game", shown=TETRIS, looks=1, at=START)])
-    assert (last.outcome, last.reason, last.looks) == ("not confirmed", "second look: offline", 2)
+    assert (last.outcome, last.reason, last.looks) == ("not confirmed", "no second look: offline", 2)
 
 
 def test_category_is_that_of_the_moment_of_the_look():

@@ -111,10 +111,11 @@ def test_make_report_corrects_by_the_mistakes_of_the_validation() -> None:
     assert corrected is not None
     assert corrected.value == pytest.approx((0.1 - 0.04) / (0.96 - 0.04))
     assert corrected.low <= 0.0652 <= corrected.high
-    unconfirmed = [*streams[:96], *(audited(n, Outcome.NOT_CONFIRMED) for n in range(96, 100))]
-    corrected = make_report(unconfirmed, judged, about()).by_streams.corrected
-    assert corrected is not None
-    assert corrected.value == pytest.approx(0.1 / 0.96)
+    for reason, specificity in (("second look: match", 1.0), ("no second look: offline", 0.96)):
+        unconfirmed = [dataclasses.replace(audited(n, Outcome.NOT_CONFIRMED), reason=reason) for n in range(96, 100)]
+        corrected = make_report([*streams[:96], *unconfirmed], judged, about()).by_streams.corrected
+        assert corrected is not None
+        assert corrected.value == pytest.approx((0.1 + specificity - 1) / (0.96 + specificity - 1))
     assert make_report(streams, judged, about()).categories[0].by_mistake == pytest.approx(4)
 
 
