@@ -27,6 +27,7 @@ _MAX_COUNT, _MAX_PARALLEL = 1_000_000, 256
 # Arguments of add_argument for a count and for a probability.
 _N = {"type": cli.bounded_number(int, 1, _MAX_COUNT, "a whole number, at least 1, at most 1000000"), "metavar": "N"}
 _P = {"type": cli.bounded_number(float, 0, 1, "a number from 0 to 1"), "metavar": "P"}
+_CHAPTERS = "print when which game is played in a recording; YouTube takes at least 3 chapters of 10 s or more"
 # More frames than a video has would only be looked for; longer times exceed what a timer takes.
 _EVERY = cli.bounded_number(float, 0.01, 1e7, "a number above 0, at least 0.01, at most 10000000")
 _MINUTES = cli.bounded_number(float, 1e-6, 1e7, "a number above 0, at most 10000000")
@@ -124,7 +125,7 @@ def _add_watch(add: Callable[..., Any]) -> None:
 
 
 def _add_chapters(add: Callable[..., Any]) -> None:
-    add("--chapters", action="store_true", default=None, help="print when which game is played in a recording")
+    add("--chapters", action="store_true", default=None, help=_CHAPTERS)
     add(
         "--chapters-file",
         action="append",
@@ -177,8 +178,8 @@ def _file_error(args: argparse.Namespace) -> str:
         return f"--json cannot be used with --{table} -: both write to stdout"
     inputs = filter(os.path.isfile, (*args.source, args.sources_file or ""))  # no error for names that are too long
     taken = set(map(os.path.realpath, inputs))
-    for name in _FILES:
-        path = getattr(args, name)
+    written = [(name, getattr(args, name)) for name in _FILES]
+    for name, path in [*written, *(("chapters-file", path) for path in args.chapters_file or ())]:
         key = path if path in (None, _STDOUT) else os.path.realpath(path)
         if key in taken:
             return f"--{name} {path} would overwrite another file of this command"
