@@ -25,15 +25,17 @@ if TYPE_CHECKING:
     from data.storage.frame_folder import FrameFolder
 
 _EPILOG = """\
-The command removes frames, also those in the trash, lines of manifests, rows, moves in journals, features, findings of
-the last check, and streams of audits. It keeps a hash of the login in frames/forgotten.txt, from which nobody can
-compute the login without the secret in frames/.key. Downloads, imports, audits and dbSync compare logins with these
-hashes, and leave out the streamer, also under the pseudonym in exports of this dataset. --allow removes the hash; it
-does not restore frames.
+The command removes frames, also those in the trash, lines of manifests, rows, moves in journals, features, findings
+of the last check, streams of audits, and alerts in the outbox (OUTBOX_PATH). It keeps a hash of the login in
+frames/forgotten.txt, from which nobody can compute the login without the secret in frames/.key. Downloads, imports,
+audits and dbSync compare logins with these hashes, and leave out the streamer, also under the pseudonym in exports of
+this dataset. --allow removes the hash; it does not restore frames.
 
 The command cannot reach:
 - Exports, pages of checks, reports of audits, models and backups made before. The command prints the pseudonym that
   exports have.
+- Outboxes that --outbox names, and damaged ones (outbox.sqlite.damaged-...): delete these files. A watch that is
+  asked for the streamer later stores alerts again.
 - Titles of other streams that mention the streamer.
 - PostgreSQL keeps deleted bytes in its files for a while. VACUUM leaves them there; VACUUM FULL cleans the tables, but
   not the write-ahead log. To be sure with the embedded server: delete DOWNLOAD_PATH/postgres when no command runs, then
@@ -69,6 +71,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store, open_existing_catalog
     from data.storage.audits import AuditStore
     from data.storage.erasure import Erased, Eraser
+    from data.storage.outbox_rows import erase_alerts
 
     store = make_frame_store(settings)
     logins = tuple(dict.fromkeys(args.logins))
@@ -80,9 +83,12 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
             names = _names(store.root, logins)
             found = Eraser(store, catalog).find(lambda frame: frame.login in names).counts()
             found += Erased(audited=AuditStore(catalog.transactions).count(names) if catalog else 0)
+            found += Erased(alerts=erase_alerts(settings.outbox_path, names, dry_run=True))
             print(f"Would remove {found}.")
             return 0
-        print(f"Removed {forget(store, catalog, logins)}.")
+        removed = forget(store, catalog, logins)
+    removed += Erased(alerts=erase_alerts(settings.outbox_path, _names(store.root, logins)))
+    print(f"Removed {removed}.")
     print("\n".join(_promises(store.root, logins)))
     return 0
 

@@ -162,7 +162,7 @@ OWNERS = {
     "fsspec": {"data.exchange"},
     "apprise": {"recognition.outputs.targets"},
     "paho": {"recognition.outputs.targets"},
-    "sqlite3": {"recognition.outputs.outbox"},
+    "sqlite3": {"recognition.outputs.outbox", "data.storage"},
     "prometheus_client": {"recognition.outputs", "dashboard.api.metrics"},
     "fastapi": {"dashboard"},
     "starlette": {"dashboard"},
