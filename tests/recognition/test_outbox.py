@@ -199,9 +199,10 @@ def test_filters_and_several_targets_with_one_address(file):
 
 @contextmanager
 def full_disk(file: Path) -> Iterator[None]:
-    """Let no file of this process grow beyond the size of the outbox's log: each write there fails."""
+    """Let no file of this process grow beyond the size of the outbox's log, if there is one: each write there fails."""
     usual = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (file.with_name(f"{file.name}-wal").stat().st_size, usual[1]))
+    log = file.with_name(f"{file.name}-wal")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size if log.exists() else 0, usual[1]))
     try:
         yield
     finally:
@@ -221,6 +222,20 @@ def test_disk_when_full_keeps_alerts_in_memory_until_there_is_space(file, caplog
         outbox.emit(first_answer("after"))
         wait_until(lambda: outbox.delivered == 4)
         assert sources(receiver) == ["before", "a", "b", "after"]
+    assert caplog.text.count("alerts wait in memory") == 1
+
+
+def test_disk_that_is_full_at_the_start_delays_alerts_and_not_the_watch(file, caplog):
+    """The outbox makes its file when there is space; until then alerts wait in memory."""
+    with Receiver() as receiver:
+        with full_disk(file), opened(file, webhook(receiver.url)) as outbox:
+            outbox.emit(first_answer("a"))
+            time.sleep(0.1)
+            assert not receiver.attempts
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            outbox.emit(first_answer("b"))
+            wait_until(lambda: outbox.delivered == 2)
+        assert sources(receiver) == ["a", "b"]
     assert caplog.text.count("alerts wait in memory") == 1
 
 

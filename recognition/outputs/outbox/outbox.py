@@ -55,7 +55,7 @@ class Outbox(Output):
         self._lock = threading.Lock()  # guards `_unsaved`
         self._save_failed = self._closed = False
         self._unsaved_dropped = 0
-        self._rules = AlertRules(store.reported(), **rules)
+        self._rules = AlertRules(self._reported(), **rules)
         self._couriers = []
         used: Counter[str] = Counter()
         for target, wanted in targets:
@@ -114,6 +114,13 @@ class Outbox(Output):
         self._log_rest()
         self._store.close()
 
+    def _reported(self) -> dict[str, Reported]:
+        try:
+            return self._store.reported()
+        except StoreError as error:
+            self._on_save_error(error)
+            return {}
+
     def _keys(self, alert: Any) -> list[str]:
         return [courier.key for courier in self._couriers if courier.accepts(alert)]
 
@@ -126,15 +133,18 @@ class Outbox(Output):
                 self._unsaved.popleft()
                 if self._store.dropped > dropped == 0:
                     log.warning("%s: too many alerts wait; the oldest are dropped", self._store.path)
-            self._save_failed = False
+                self._save_failed = False
 
     def _save_or_log(self) -> None:
         try:
             self._save()
         except StoreError as error:
-            if not self._save_failed:
-                log.warning("%s: %s; alerts wait in memory", self._store.path, error)
-            self._save_failed = True
+            self._on_save_error(error)
+
+    def _on_save_error(self, error: StoreError) -> None:
+        if not self._save_failed:
+            log.warning("%s: %s; alerts wait in memory", self._store.path, error)
+        self._save_failed = True
 
     def _waiting(self) -> Mapping[str, int]:
         try:
@@ -148,7 +158,7 @@ class Outbox(Output):
         try:
             self._store.remove_older(give_up_after_s, keys)
         except StoreError as error:
-            log.warning("%s: %s", self._store.path, error)
+            self._on_save_error(error)
         for key, count in self._waiting().items():
             name = next((courier.target.name for courier in self._couriers if courier.key == key), "")
             owner = f"for {name}" if name else "for a target that is not named now"

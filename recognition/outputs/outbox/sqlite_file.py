@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 def open_file(path: Path, schema: str, option: str) -> sqlite3.Connection:
     """Open or create our file and lock it. Move a damaged one aside, with a warning, and create a new one.
 
-    option: names the path in messages. Raises FolderError if the file is not ours, in use, or cannot be written.
+    option: names the path in messages. Raises FolderError if the file is not ours, in use, or cannot be written,
+    sqlite3.OperationalError if the disk is full or fails.
     """
     shown = printable(str(path))
     try:
@@ -37,6 +38,8 @@ def open_file(path: Path, schema: str, option: str) -> sqlite3.Connection:
             log.warning("%s is damaged (%s): it is now %s, its alerts are lost", shown, error, printable(str(aside)))
             return _opened(path, schema)
     except sqlite3.Error as error:
+        if "disk" in str(error):  # "database or disk is full", "disk I/O error"
+            raise
         if "locked" in str(error):
             reason, advice = "another watch uses it", "choose another file"
         else:
@@ -77,8 +80,9 @@ def _opened(path: Path, schema: str) -> sqlite3.Connection:
         [(tables,)] = connection.execute("select count(*) from sqlite_master").fetchall()
         if application != _APPLICATION_ID and tables:
             raise ValueError("it is a database of another program")
-        connection.execute("pragma auto_vacuum=full")
-        connection.execute(f"pragma application_id={_APPLICATION_ID}")
+        if application != _APPLICATION_ID:  # these write, and an old file is opened also on a full disk
+            connection.execute("pragma auto_vacuum=full")
+            connection.execute(f"pragma application_id={_APPLICATION_ID}")
         connection.execute("pragma journal_mode=wal")
         connection.execute("pragma synchronous=full")
         connection.execute(f"pragma wal_autocheckpoint={_LOG_PAGES}")

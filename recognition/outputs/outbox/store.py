@@ -65,9 +65,9 @@ class OutboxStore:
     ) -> None:
         """Open or create the file. A damaged one is kept under another name, and a new one begins.
 
-        option: names the path in messages.
-        wall_clock: returns epoch seconds; read once.
-        Raises FolderError if the file cannot be used, or another process uses it.
+        option: names the path in messages. wall_clock: returns epoch seconds; read once.
+        Raises FolderError if the file cannot be used, or another process uses it. If the disk is full, each use of
+        the store raises StoreError until there is space: a watch starts all the same.
         """
         self.path, self._option = path, option
         self.dropped = 0  # deliveries, because too many waited
@@ -76,15 +76,11 @@ class OutboxStore:
         # A wall clock that jumps must not make alerts old: the time that passes is the monotonic clock's.
         self._epoch_s = wall_clock() - time.monotonic()
         self._count: int | None = None  # of deliveries; None: count again
-        self._connection = open_file(path, _SCHEMA, option)
-        try:
-            with self._transaction():
-                self._execute("delete from reported where at < ?", self._now() - _REPORTED_FOR_S)
-                rows = self._execute("select seq from sqlite_sequence").fetchall()
-                self._last_number = int(rows[0][0]) if rows else 0
-        except StoreError as error:
-            self._connection.close()
-            raise FolderError(f"{option}: cannot write {path}: {error}; free space or choose another file") from error
+        self._last_number = 0
+        self._connection: sqlite3.Connection | None = None
+        self._closed = False
+        with suppress(StoreError):
+            self._open()
 
     def reported(self) -> dict[str, Reported]:
         """Return what was reported by source. Entries that cannot be read are left out."""
@@ -93,8 +89,7 @@ class OutboxStore:
             with suppress(ValueError, TypeError, KeyError, AttributeError):
                 data = json.loads(body)
                 pair = tuple(map(int, data["mismatch"])) if data["mismatch"] else None
-                entry = Reported(_to_game(data["game"]), pair)  # type: ignore[arg-type]
-                found[source.decode("utf-8", "surrogatepass")] = entry
+                found[source.decode("utf-8", "surrogatepass")] = Reported(_to_game(data["game"]), pair)  # type: ignore[arg-type]
         return found
 
     def add(self, news: Iterable[News], reported: Mapping[str, Reported | None]) -> None:
@@ -131,10 +126,9 @@ class OutboxStore:
 
     def count_refusal(self, target: str, number: int) -> None:
         """Note that the target refused the alert: those that it refused less often go first."""
+        statement = "update deliveries set refusals = refusals + 1 where target = ? and alert = ?"
         with self._transaction():
-            self._execute(
-                "update deliveries set refusals = refusals + 1 where target = ? and alert = ?", target, number
-            )
+            self._execute(statement, target, number)
 
     def waiting(self) -> dict[str, int]:
         """Return the number of waiting alerts by target."""
@@ -157,25 +151,45 @@ class OutboxStore:
         if type(error) is not sqlite3.DatabaseError:  # its subclasses stand for a full disk, a closed file and others
             return
         with self._lock:
-            if not is_sound(self._connection):  # or another thread was faster
+            if self._connection and not is_sound(self._connection):  # or another thread was faster
                 self._connection.close()
-                self._count = None
-                self._connection = open_file(self.path, _SCHEMA, self._option)
-                # A number of the old file, whose note is still to be made, must not mean another alert.
-                with self._connection:
-                    self._execute("insert into sqlite_sequence values ('alerts', ?)", self._last_number)
+                self._connection = None
+                self._open()
 
     def close(self) -> None:
         """Close the file, which frees its lock."""
         with self._lock, suppress(StoreError):
-            self._connection.close()
+            self._closed = True
+            if self._connection:
+                self._connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        """Open the file if it is not open. Raises StoreError if the disk is full, FolderError for other reasons."""
+        if self._connection is None and not self._closed:
+            # A number of a damaged file, whose note is still to be made, must not mean another alert.
+            script = f"""{_SCHEMA}
+                delete from reported where at < {self._now() - _REPORTED_FOR_S};
+                insert into sqlite_sequence select 'alerts', {self._last_number}
+                    where not exists (select 1 from sqlite_sequence);"""
+            self._connection, self._count = open_file(self.path, script, self._option), None
+            [(self._last_number,)] = self._connection.execute("select cast(max(seq) as integer) from sqlite_sequence")
+        if self._connection is None:
+            raise sqlite3.ProgrammingError("the store is closed")
+        return self._connection
+
+    def _opened(self) -> sqlite3.Connection:
+        """Return the open file. Raises StoreError."""
+        try:
+            return self._open()
+        except FolderError as error:
+            raise sqlite3.OperationalError(str(error)) from error
 
     def _insert(self, alert: Alert, targets: Iterable[str]) -> None:
         if self._count is None:
             [(self._count,)] = self._execute("select count(*) from deliveries")
         jpeg = alert.jpeg if self._count < _MAX_WAITING_PICTURES else b""
-        statement = "insert into alerts (created, body, jpeg) values (?, ?, ?)"
-        number = self._execute(statement, self._now(), _from_alert(alert), jpeg).lastrowid
+        values = self._now(), _from_alert(alert), jpeg
+        number = self._execute("insert into alerts (created, body, jpeg) values (?, ?, ?)", *values).lastrowid
         self._last_number = number or 0
         for target in targets:
             self._count += self._execute("insert into deliveries values (?, 0, ?)", target, number).rowcount
@@ -198,7 +212,7 @@ class OutboxStore:
         """Hold the lock, and commit at the end of the block or roll back."""
         with self._lock:
             try:
-                with self._connection:
+                with self._opened():
                     yield
             except BaseException:
                 self._count = None
@@ -208,7 +222,7 @@ class OutboxStore:
         return self._epoch_s + time.monotonic()
 
     def _execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        return self._connection.execute(statement, values)
+        return self._opened().execute(statement, values)
 
     def _select(self, statement: str, *values: Any) -> list[Any]:
         with self._lock, closing(self._execute(statement, *values)) as cursor:
