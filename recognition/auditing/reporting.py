@@ -53,7 +53,7 @@ class ReportWriter:
             model=self.model,
             model_hash=record.model,
             listed=record.listed,
-            sampled=len(rows),
+            sampled=sum(row.looks > 0 for row in rows),  # named channels that are not live have no look
             not_judged=record.not_judged,
             seconds=cost.seconds,
             cpu_seconds=cost.cpu_seconds,

@@ -197,5 +197,5 @@ def planned_rows(population: Population, sample: int | None, seed: int | None) -
         )
         for item in planned
     ]
-    absent = AuditRow("", None, 0, "", "", 1.0, outcome=Outcome.FAILED.value, at=now(), reason=StreamOffline.reason)
+    absent = AuditRow("", None, 0, "", "", 0.0, outcome=Outcome.FAILED.value, at=now(), reason=StreamOffline.reason)
     return [*rows, *(replace(absent, login=login) for login in population.absent)]

@@ -37,7 +37,7 @@ class AuditedStream:
     category: what the streamer declares; None: nothing.
     viewers: at the time of the listing.
     stratum: name of the stream's stratum; "" without sampling.
-    weight: live streams of the stratum for each one that was looked at, at least 1; 1 without sampling.
+    weight: live streams of the stratum for each one that was looked at, at least 1; 1 without sampling; 0 if not live.
     shown: the game in the picture, the closest one of an unknown picture; None without a verdict.
     screen: the kind of screen of a stream that shows no game, else "".
     confidence: of `shown`, 0 to 1.

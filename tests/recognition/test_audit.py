@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -10,19 +11,20 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from data.entities import Game
 from data.errors import DirectoryUnavailable, ModelError, StreamOffline
 from data.factories import connect_database
 from data.storage.audit_rows import AuditRow
 from data.storage.audits import AuditStore
-from data.storage.catalog import Catalog
 from data.storage.pseudonyms import Pseudonyms
+from data.storage.transactions import Transactions
 from recognition.auditing.command import make_judgement, repeat
 from tests.data.conftest import settings
 from tests.in_process import run_command
@@ -70,12 +72,11 @@ def _small_world(world: World) -> World:
 class Audit:
     """Runs the command on a stand-in with a database, and reads what it has stored."""
 
-    def __init__(self, twitch: Standin, model: Path, database: dict[str, str], folder: Path) -> None:
-        self.twitch, self.folder = twitch, folder
+    def __init__(self, twitch: Standin, model: Path, database: dict[str, str], folder: Path, engine: Engine) -> None:
+        self.twitch, self.folder, self._engine = twitch, folder, engine
         fixed = {"FRAMES_PER_STREAM": "2", "AD_WAIT_S": "0", "AUDIT_PATH": str(folder / "audits")}
         fixed |= {"DOWNLOAD_PATH": str(folder / "dataset"), **twitch.environment, **database}
         self.env = environment(twitch, model, **fixed)
-        self._settings = settings(**database)
 
     def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         return run_command("recognition.audit", *arguments, env=self.env | changes)
@@ -87,12 +88,22 @@ class Audit:
 
     def rows(self) -> list[AuditRow]:
         """Return the rows of all audits."""
-        with connect_database(self._settings, "read") as engine:
-            store = AuditStore(Catalog(engine).transactions)
-            with engine.begin() as connection:
-                has = connection.execute(text("SELECT to_regclass('audits') IS NOT NULL")).scalar()
-                ids = connection.execute(text("SELECT id FROM audits ORDER BY id")).scalars().all() if has else []
-            return [row for number in ids for row in store.rows(number, with_pictures=True)]
+        with self._engine.begin() as connection:
+            has = connection.execute(text("SELECT to_regclass('audits') IS NOT NULL")).scalar()
+            ids = connection.execute(text("SELECT id FROM audits ORDER BY id")).scalars().all() if has else []
+        store = AuditStore(Transactions(self._engine))
+        return [row for number in ids for row in store.rows(number, with_pictures=True)]
+
+    def answered(self) -> int:
+        """Return the number of streams that have an answer."""
+        return sum(bool(row.outcome) for row in self.rows())
+
+    def wait_for_answers(self, count: int) -> None:
+        """Wait until so many streams have an answer."""
+        end = time.monotonic() + 60
+        while self.answered() < count:
+            assert time.monotonic() < end
+            time.sleep(0.1)
 
     def reports(self) -> list[Path]:
         return sorted((self.folder / "audits").glob("*/report.html"))
@@ -107,13 +118,21 @@ def small_twitch(world) -> Iterator[Standin]:
 
 
 @pytest.fixture
-def audit(small_twitch, judged_model, postgres, tmp_path) -> Iterator[Audit]:
+def engine(postgres) -> Iterator[Engine]:
+    """Yield an engine on a database without tables of audits; remove them at the end."""
+    drop = text("DROP TABLE IF EXISTS audit_streams, audits")
+    with connect_database(settings(**postgres)) as engine:
+        with engine.begin() as connection:
+            connection.execute(drop)
+        yield engine
+        with engine.begin() as connection:
+            connection.execute(drop)
+
+
+@pytest.fixture
+def audit(small_twitch, judged_model, postgres, tmp_path, engine) -> Audit:
     """Return the command with an empty database."""
-    with connect_database(settings(**postgres)) as engine, engine.begin() as connection:
-        connection.execute(text("DROP TABLE IF EXISTS audit_streams, audits"))
-    yield Audit(small_twitch, judged_model, postgres, tmp_path)
-    with connect_database(settings(**postgres)) as engine, engine.begin() as connection:
-        connection.execute(text("DROP TABLE IF EXISTS audit_streams, audits"))
+    return Audit(small_twitch, judged_model, postgres, tmp_path, engine)
 
 
 def test_audit_finds_the_liar_and_names_nobody(audit):
@@ -156,6 +175,9 @@ def test_named_channels_that_are_not_live_are_failed_and_forgotten_ones_are_left
     done = audit.run(LIAR, "nobody_here", "etr_bumpy_ride", "--again", "0", EXCLUDE_STREAMERS="etr_bumpy_ride")
     assert done.returncode == 0, done.stderr
     assert {(row.login, row.outcome) for row in audit.rows()} == {(LIAR, "other game"), ("nobody_here", "failed")}
+    [report] = audit.reports()
+    counts = json.loads(report.with_name("report.json").read_text(encoding="utf-8"))["counts"]
+    assert [counts[key] for key in ("listed", "sampled", "population", "failed")] == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -180,57 +202,51 @@ def test_audit_when_it_cannot_succeed_prints_the_reason(audit, arguments, code, 
     assert not audit.rows()
 
 
-def _answered(audit: Audit) -> int:
-    return sum(bool(row.outcome) for row in audit.rows())
-
-
-def test_killed_audit_goes_on_without_a_second_look_at_what_it_has_seen(world, judged_model, postgres, tmp_path, audit):
+def test_killed_audit_goes_on_without_a_second_look_at_what_it_has_seen(
+    world, judged_model, postgres, tmp_path, engine
+):
     """After kill -9 the same command finishes: each stream has one row, and only those in flight are asked twice."""
-    many = World(tuple(replace(_usual(world, DARK), login=f"dark_{number}") for number in range(40)))
+    many = World(tuple(replace(_usual(world, DARK), login=f"dark_{number}") for number in range(30)))
     arguments = ("--top", "100", "--parallel", "2", "--again", "0")
     with Standin(many) as twitch:
-        killed = Audit(twitch, judged_model, postgres, tmp_path)
+        killed = Audit(twitch, judged_model, postgres, tmp_path, engine)
         with killed.start(*arguments) as process:
-            end = time.monotonic() + 60
-            while _answered(killed) < 8:
-                assert process.poll() is None, process.communicate()[1]
-                assert time.monotonic() < end
-                time.sleep(0.05)
+            killed.wait_for_answers(8)
             process.send_signal(signal.SIGKILL)
             process.communicate()
-        before = _answered(killed)
-        assert 8 <= before < 40
+        before = killed.answered()
+        assert 8 <= before < 30
         done = killed.run(*arguments)
         assert "continuing the audit" in done.stderr
         sessions = Counter(r.path.rpartition("/")[2] for r in twitch.requests if r.host == "usher.ttvnw.net")
     assert done.returncode == 0, done.stderr
     rows = killed.rows()
-    assert Counter(row.login for row in rows) == {f"dark_{number}": 1 for number in range(40)}
+    assert Counter(row.login for row in rows) == {f"dark_{number}": 1 for number in range(30)}
     assert {row.outcome for row in rows} == {"match"}
-    assert len(sessions) == 40
+    assert len(sessions) == 30
     assert sum(count > 1 for count in sessions.values()) <= 18  # as many as a survey of 2 has in flight, or not stored
     assert max(sessions.values()) <= 2
     assert len(killed.reports()) == 1
 
 
-def test_interrupted_audit_is_left_alone_while_it_runs_and_goes_on_afterwards(audit):
-    """While one waits for second looks, the same command makes another audit; after SIGTERM it continues the first."""
+def test_interrupted_audit_says_so_and_goes_on_afterwards(audit):
+    """SIGTERM while it waits for second looks: exit code 130 and no report; the same command makes the rest."""
     arguments = ("--top", "100", "--again")
-    with audit.start(*arguments, "60") as process:
-        end = time.monotonic() + 60
-        while _answered(audit) < 4:
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        assert "continuing" not in audit.run(*arguments, "0").stderr
-        process.send_signal(signal.SIGTERM)
-        _, stderr = process.communicate()
-    assert (process.returncode, "Traceback" in stderr) == (130, False)
-    assert "The same command goes on with this audit" in stderr
-    assert len(audit.reports()) == 1
+    with ThreadPoolExecutor(1) as pool:
+
+        def interrupt() -> None:
+            audit.wait_for_answers(4)  # the signal would end the tests before the command runs
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        interrupted = pool.submit(interrupt)
+        done = audit.run(*arguments, "60")
+        interrupted.result()
+    assert (done.returncode, "Traceback" in done.stderr) == (130, False)
+    assert "The same command goes on with this audit" in done.stderr
+    assert not audit.reports()
     assert "continuing" in audit.run(*arguments, "0").stderr
-    assert len(audit.reports()) == 2
-    assert Counter((row.outcome, row.looks) for row in audit.rows())["other game", 2] == 2
+    assert len(audit.reports()) == 1
+    assert Counter((row.outcome, row.looks) for row in audit.rows())["other game", 2] == 1
 
 
 def test_repeat_goes_on_after_an_outage_and_keeps_the_rhythm():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from recognition.auditing.meter import Meter
 from recognition.auditing.progress import LoggedProgress
 from recognition.auditing.run import Auditor, AuditRequest, LookOptions
 from recognition.auditing.selection import Scope
+from recognition.events import now
 from tests.data.conftest import settings
 from tests.recognition.test_audit_looks import CHESS, JUDGEMENT, TETRIS, Twitch
 
@@ -151,3 +153,18 @@ def test_new_audit_is_claimed_before_another_process_can_find_it(store):
     contested = Contested(store._transactions)
     Run(Scripted({"a": [CHESS]}), contested)()
     assert contested.taken is False
+
+
+def test_unfinished_audit_of_a_running_process_is_left_alone(store):
+    """While another process has its claim, the same request begins an audit of its own, and continues it afterwards."""
+    twitch = Scripted({"a": [CHESS]})
+    run, twitch.down = Run(twitch, store), True
+    with pytest.raises(DirectoryUnavailable):
+        run()
+    twitch.down = False
+    [unfinished] = store.unfinished(REQUEST.scope.key(), "model", now() - timedelta(hours=1))
+    with store.claimed(unfinished.id):
+        run()
+    store.finish(run.records[0], now(), {})
+    run()
+    assert run.records[0] != unfinished.id == run.records[1]

@@ -67,7 +67,7 @@ def test_named_channels_join_the_listing_once_without_excluded_streamers():
     assert population.absent == ("gone",)
     assert _logins(_find(Scope(named="x", listed=False), "g5")) == ["g5"]
     [row] = planned_rows(Population((), (), ("gone",)), None, None)
-    assert (row.login, row.outcome, row.reason) == ("gone", "failed", "offline")
+    assert (row.login, row.outcome, row.reason, row.weight) == ("gone", "failed", "offline", 0.0)
 
 
 def test_many_other_categories_are_summed():
