@@ -110,10 +110,8 @@ def outcome_of(verdict: Verdict, category: Game | None, judged: Judgement) -> Ou
 
     Only streams whose category `judged` judges count in a report: without a category, a known game is UNKNOWN.
     """
-    if not verdict.known:
-        return Outcome.NO_GAME if verdict.screen else Outcome.UNKNOWN
-    if category is None:
-        return Outcome.UNKNOWN
-    if verdict.game.is_same(category):
+    if verdict.known and category and verdict.game.is_same(category):
         return Outcome.MATCH
-    return Outcome.OTHER_GAME if judged.judges(verdict.game) else Outcome.UNKNOWN
+    if verdict.screen:  # also of a known game: a menu over its blurred picture is no mismatch
+        return Outcome.NO_GAME
+    return Outcome.OTHER_GAME if verdict.known and category and judged.judges(verdict.game) else Outcome.UNKNOWN

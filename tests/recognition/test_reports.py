@@ -52,11 +52,13 @@ def _pseudonym(login: str) -> str:
         (_verdict(TETRIS), CHESS, Outcome.UNKNOWN),  # a class of low precision proves nothing
         (_verdict(CHESS, known=False), CHESS, Outcome.UNKNOWN),
         (_verdict(CHESS, known=False, screen="talking"), CHESS, Outcome.NO_GAME),
+        (_verdict(CHESS, screen="menu"), CHESS, Outcome.MATCH),
+        (_verdict(VALORANT, screen="menu"), CHESS, Outcome.NO_GAME),
         (_verdict(VALORANT), None, Outcome.UNKNOWN),
     ],
 )
 def test_outcome_of_a_verdict(verdict: Verdict, category: Game | None, expected: Outcome) -> None:
-    """Only a known game of sufficient precision that is not the category's is another game."""
+    """Only a known game of sufficient precision, not the category's and not behind a menu, is another game."""
     assert outcome_of(verdict, category, judgement()) == expected
 
 
