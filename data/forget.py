@@ -10,6 +10,7 @@ until nothing is found
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -72,22 +73,24 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.storage.audits import AuditStore
     from data.storage.erasure import Erased, Eraser
     from data.storage.outbox_rows import erase_alerts
+    from data.twitch.addresses import canonical
 
     store = make_frame_store(settings)
     logins = tuple(dict.fromkeys(args.logins))
     if args.allow:
         print("\n".join(allow(store.root, logins)))
         return 0
+    names = _names(store.root, logins)
+    erase = functools.partial(erase_alerts, settings.outbox_path, lambda source: canonical(source) in names)
     with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
-            names = _names(store.root, logins)
             found = Eraser(store, catalog).find(lambda frame: frame.login in names).counts()
             found += Erased(audited=AuditStore(catalog.transactions).count(names) if catalog else 0)
-            found += Erased(alerts=erase_alerts(settings.outbox_path, names, dry_run=True))
+            found += Erased(alerts=erase(dry_run=True))
             print(f"Would remove {found}.")
             return 0
         removed = forget(store, catalog, logins)
-    removed += Erased(alerts=erase_alerts(settings.outbox_path, _names(store.root, logins)))
+    removed += Erased(alerts=erase())
     print(f"Removed {removed}.")
     print("\n".join(_promises(store.root, logins)))
     return 0

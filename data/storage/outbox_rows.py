@@ -7,28 +7,27 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from data.errors import FolderError
 from data.text import printable
-from data.twitch.addresses import canonical
 
 _LOCK_WAIT_S = 0.5
 
 
-def erase_alerts(path: Path, logins: Collection[str], *, dry_run: bool = False) -> int:
-    """Remove the alerts of the logins, and what was reported of them; return how many. Raises FolderError.
+def erase_alerts(path: Path, is_theirs: Callable[[str], bool], *, dry_run: bool = False) -> int:
+    """Remove the alerts of some sources, and what was reported of them; return how many. Raises FolderError.
 
-    dry_run: only count.
+    is_theirs: whether to remove those of this source. dry_run: only count.
     """
     try:
         if not path.exists():
             return 0
         with closing(sqlite3.connect(path, timeout=_LOCK_WAIT_S)) as connection:
-            return _erase(connection, logins, dry_run)
+            return _erase(connection, is_theirs, dry_run)
     except sqlite3.Error as error:
         in_use = "a watch uses it; end the watch, and repeat the command"
         reason = in_use if "locked" in str(error) else str(error)
@@ -37,11 +36,10 @@ def erase_alerts(path: Path, logins: Collection[str], *, dry_run: bool = False) 
         raise FolderError(f"Cannot remove alerts from {printable(str(path))}: {error}") from error
 
 
-def _erase(connection: sqlite3.Connection, logins: Collection[str], dry_run: bool) -> int:
-    alerts = [
-        (number,) for number, body in connection.execute("select number, body from alerts") if _login(body) in logins
-    ]
-    sources = [(key,) for (key,) in connection.execute("select source from reported") if _canonical(key) in logins]
+def _erase(connection: sqlite3.Connection, is_theirs: Callable[[str], bool], dry_run: bool) -> int:
+    rows = connection.execute("select number, body from alerts")
+    alerts = [(number,) for number, body in rows if is_theirs(_source(body))]
+    sources = [(key,) for (key,) in connection.execute("select source from reported") if is_theirs(_text(key))]
     if dry_run or not (alerts or sources):
         return len(alerts) + len(sources)
     with connection:
@@ -53,13 +51,13 @@ def _erase(connection: sqlite3.Connection, logins: Collection[str], dry_run: boo
     return len(alerts) + len(sources)
 
 
-def _login(body: Any) -> str:
-    """Return the login in the JSON of an alert; "" if somebody edited it."""
+def _source(body: Any) -> str:
+    """Return the source in the JSON of an alert; "" if somebody edited it."""
     try:
-        return canonical(str(json.loads(body)["source"]))
+        return str(json.loads(body)["source"])
     except (ValueError, TypeError, KeyError, RecursionError):
         return ""
 
 
-def _canonical(key: Any) -> str:
-    return canonical(key.decode("utf-8", "replace")) if isinstance(key, bytes) else ""
+def _text(key: Any) -> str:
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else ""
