@@ -47,7 +47,7 @@ class Mismatch:
 
 def render_page(report: AuditReport, name: Callable[[str], str]) -> str:
     """Return the page. name: what stands for a login in it."""
-    points, top = chart_points(report.history, *_CHART)
+    points, top = chart_points([past for past in report.history if past.judged], *_CHART)
     return _template().render(
         report=report,
         about=report.about,

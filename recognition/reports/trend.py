@@ -66,7 +66,8 @@ def chart_points(observations: Sequence[Observation], width: float, height: floa
     """Return the points by time from left to right, and the share at the upper edge, at most 1."""
     top = min(1.0, 1.15 * max((o.by_streams.high for o in observations), default=1.0) or 1.0)
     times = [o.at.timestamp() for o in observations]
-    first, span = min(times), max(max(times) - min(times), 1.0)
+    first = min(times, default=0.0)
+    span = max(max(times, default=0.0) - first, 1.0)
 
     def y(share: float) -> float:
         return round(height * (1 - share / top), 1)

@@ -251,3 +251,11 @@ def test_page_without_a_judged_stream_says_so() -> None:
     """A failed audit has a report, too."""
     assert "No stream could be judged" in _written_page(_report((Outcome.FAILED, 3)))
     assert "No stream could be judged" in _written_page(_report())
+
+
+def test_trend_leaves_out_audits_without_a_judged_stream() -> None:
+    """Such an audit, as in an outage, says nothing: its interval of 0 to 100 % would flatten all others."""
+    history = [(START, _report((Outcome.MATCH, 50)).summary()), (START, _report((Outcome.FAILED, 3)).summary())]
+    page = _written_page(make_report([audited(1, Outcome.MATCH)], judgement(), about(), history))
+    assert page.count("<circle") == 2
+    assert "in 2 audits of the same scope" in page
