@@ -17,10 +17,9 @@ from recognition.events import now
 from recognition.reports.audit_report import AuditAbout, make_report
 from recognition.reports.files import write_report
 from recognition.reports.outcomes import AuditedStream, Judgement, Outcome
+from recognition.reports.page import MAX_PICTURES
 from recognition.reports.text import report_lines
-
-_PICTURES = 60  # in a report, and kept in the database
-_HISTORY = 200  # earlier audits in the trend
+from recognition.reports.trend import MAX_POINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,9 @@ class ReportWriter:
 
     def write(self, record: AuditRecord, meter: Meter) -> None:
         """Write the report of an audit, print its summary, and note the end. Raises FolderError, CatalogUnavailable."""
-        self.store.keep_pictures(record.id, Outcome.OTHER_GAME.value, _PICTURES)
+        self.store.keep_pictures(record.id, Outcome.OTHER_GAME.value, MAX_PICTURES)
         rows = [row for row in self.store.rows(record.id, with_pictures=True) if row.outcome]
-        earlier = self.store.history(record.scope, _HISTORY)
+        earlier = self.store.history(record.scope, MAX_POINTS)
         history = [(past.started, past.summary) for past in earlier if past.summary and past.id != record.id]
         ended, cost = now(), meter.cost()
         about = AuditAbout(

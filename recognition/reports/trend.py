@@ -9,7 +9,7 @@ from typing import Any
 
 from recognition.reports.shares import Share
 
-_MAX_POINTS = 200
+MAX_POINTS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def read_history(history: Iterable[tuple[datetime, Mapping[str, Any]]]) -> list[
             found.append(Observation(at, int(summary["judged"]), by_streams, by_viewers, bool(summary["corrected"])))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             continue
-    return found[-_MAX_POINTS:]
+    return found[-MAX_POINTS:]
 
 
 def _share(stored: Mapping[str, Any]) -> Share:
