@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
@@ -32,40 +32,30 @@ def add_process_routes(
 ) -> tuple[Callable[..., LogWindow], Callable[..., Job], Callable[..., None]]:
     """Add the operations to a router and return them: read the log, stop, delete.
 
-    Args:
-        router: the router of the jobs or the surveys.
-        noun: job or survey: part of the paths, names and summaries.
-        find: the dependency that returns the one which the path names.
-        stop: description of the second operation.
-        delete: description of the third.
+    `noun`, job or survey, is part of paths, names and summaries. `find` is the dependency that returns the one which
+    the path names. `stop` and `delete` describe the operations.
     """
-    path, found, responses = f"/{noun}s/{{{noun}_id}}", Depends(find), problems(404, 409)
+    path, found, errors = f"/{noun}s/{{{noun}_id}}", Depends(find), problems(404, 409)
+    read: dict[str, Any] = {
+        "name": f"read_{noun}_log",
+        "summary": f"Read a {noun}'s log",
+        "responses": problems(404, 422),
+    }
+    texts = {
+        name: {"name": f"{name}_{noun}", "summary": f"{name.capitalize()} a {noun}"} for name in ("stop", "delete")
+    }
 
-    @router.get(f"{path}/log", name=f"read_{noun}_log", summary=f"Read a {noun}'s log", responses=problems(404, 422))
+    @router.get(f"{path}/log", **read)
     def read_log(services: ServicesDep, job: Job = found, offset: Offset = None, limit: Limit = 64_000) -> LogWindow:
         """Return a part of the log. To follow it, ask again with `next` as the offset."""
         return services.jobs.log(job, offset, limit)
 
-    @router.post(
-        f"{path}/stop",
-        status_code=202,
-        name=f"stop_{noun}",
-        summary=f"Stop a {noun}",
-        description=stop,
-        responses=responses,
-    )
+    @router.post(f"{path}/stop", status_code=202, description=stop, responses=errors, **texts["stop"])
     def stop_process(services: ServicesDep, job: Job = found) -> Job:
         services.jobs.stop(job)
         return services.jobs.job(job.id, (job.kind,))
 
-    @router.delete(
-        path,
-        status_code=204,
-        name=f"delete_{noun}",
-        summary=f"Delete a {noun}",
-        description=delete,
-        responses=responses,
-    )
+    @router.delete(path, status_code=204, description=delete, responses=errors, **texts["delete"])
     def delete_process(services: ServicesDep, job: Job = found) -> None:
         services.jobs.delete(job)
 
