@@ -41,7 +41,7 @@ def add_process_routes(
         "summary": f"Read a {noun}'s log",
         "responses": problems(404, 422),
     }
-    texts = {
+    texts: dict[str, dict[str, Any]] = {
         name: {"name": f"{name}_{noun}", "summary": f"{name.capitalize()} a {noun}"} for name in ("stop", "delete")
     }
 
