@@ -97,6 +97,8 @@ class AuditStore:
         with translate_errors(), engine.connect() as connection:
             place = _RUN_LOCK, audit_id % 2**31
             free = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(*place))).scalar())
+            if not free:
+                connection.close()
             try:
                 yield free
             finally:

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from data.entities import Stream
-from data.errors import StreamOffline
+from data.errors import StreamOffline, ToolkitError
 from data.storage.audit_rows import AuditRecord, AuditRow
 from data.storage.audits import AuditStore
 from recognition.auditing.looks import Looks, Result
@@ -127,7 +127,7 @@ class Auditor:
                 with closing(looks.run(rows)) as changed:
                     for row in changed:
                         self._store.save(record.id, row, meter.cost())
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, ToolkitError):
                 log.warning("The same command goes on with this audit within 24 hours.")
                 raise
 

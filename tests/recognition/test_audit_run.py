@@ -107,13 +107,14 @@ def test_report_comes_after_the_progress_has_gone(store):
     }
 
 
-def test_run_after_an_outage_of_helix_continues_and_keeps_the_cost(store):
+def test_run_after_an_outage_of_helix_continues_and_keeps_the_cost(store, caplog):
     """The listing was stored before Helix failed: the next run looks at the same streams, and the cost adds up."""
     twitch = Scripted({f"s{n}": [CHESS] for n in range(5)})
     run = Run(twitch, store)
     twitch.down = True
     with pytest.raises(DirectoryUnavailable):
         run()
+    assert "The same command goes on with this audit" in caplog.text
     twitch.down, twitch.shows = False, {**twitch.shows, "later": [CHESS]}
     run()
     assert (run.costs, len(twitch.looks)) == ([5], 5)
