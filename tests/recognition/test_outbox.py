@@ -9,7 +9,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from recognition.outputs.outbox.filters import Filter, split_filter
 from recognition.outputs.outbox.outbox import Outbox
 from recognition.outputs.outbox.store import OutboxStore
 from recognition.outputs.targets.base import Alert
+from recognition.outputs.targets.mqtt import MqttTarget
 from recognition.outputs.webhook import Webhook
+from tests.recognition.alerts import alert
 from tests.recognition.receiver import Receiver, answering, wait_until
 from tests.scripted_server import Reply
 
@@ -157,6 +159,24 @@ def test_receiver_that_hangs_delays_neither_others_nor_the_close(file, caplog):
     assert OutboxStore(file).waiting() == {hanging[0].key: 3}
 
 
+def test_brokers_that_acknowledge_nothing_delay_the_close_by_one_of_them(file):
+    """Each takes a second to close; together they take no longer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"mqtt://127.0.0.1:{server.getsockname()[1]}"
+        targets = [(MqttTarget(f"{url}/{number}"), Filter()) for number in range(8)]
+        connections = [server.accept()[0] for _ in targets]
+        for connection in connections:
+            connection.recv(1000)
+            connection.sendall(b"\x20\x02\x00\x00")  # CONNACK of MQTT 3.1.1; nothing after it
+        with opened(file, *targets, close_timeout_s=0.1) as outbox:
+            outbox.emit(first_answer())
+            began = time.monotonic()
+            outbox.close()
+            assert time.monotonic() - began < 4
+        for connection in connections:
+            connection.close()
+
+
 def test_alert_that_nobody_accepts_is_dropped_in_the_end(file, caplog):
     """After `give_up_after_s` seconds an alert is dropped with a warning, and the next one is tried."""
     with Receiver(answering(503, 2)) as receiver, opened(file, webhook(receiver.url), give_up_after_s=0.2) as outbox:
@@ -167,6 +187,22 @@ def test_alert_that_nobody_accepts_is_dropped_in_the_end(file, caplog):
         assert sources(receiver) == ["b"]
     assert "an alert of " in caplog.text
     assert "1 alert dropped" in caplog.text
+
+
+def test_alert_that_one_receiver_always_refuses_is_dropped_although_others_are_accepted(file, caplog):
+    """Its own refusals count: a target that accepts the rest would keep it for ever, and warn each time."""
+    with Receiver(answering(410, times=1)) as receiver:
+        target = webhook(receiver.url)
+        with closing(OutboxStore(file, wall_clock=lambda: time.time() - 8 * 86400)) as store:
+            store.add([(alert(source="poison"), [target[0].key])], {})
+            for _ in range(20):
+                store.count_refusal(target[0].key, 1)
+        with opened(file, target) as outbox:
+            wait_until(lambda: outbox.dropped == 1)
+            outbox.emit(first_answer("a"))
+            wait_until(lambda: outbox.delivered == 1)
+    assert "410" not in caplog.text
+    assert caplog.text.count("is dropped") == 1
 
 
 def test_quiet_hours_hold_alerts_back_and_lose_none(file):

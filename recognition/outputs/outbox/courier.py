@@ -5,7 +5,7 @@ until the outbox closes:
     take the oldest alert of those that the target refused least often
     accepted      note it: the alert never comes again
     failed        the same alert again after 1 s, 2 s, … 60 s, or when the target says (Retry-After)
-    refused       (404 and such) the next alert; the refused one again after 10 s, 20 s, … 1 h
+    refused       (404 and such) the next alert; the refused one again after 10 s, 20 s, … 1 h, whatever others do
     for 7 days    drop the alert
 at the close: one attempt for each alert that waits, without pauses, as long as there is time
 """
@@ -26,7 +26,9 @@ from recognition.outputs.outbox.store import Delivery, OutboxStore, StoreError
 from recognition.outputs.targets.base import KINDS, Alert, DeliveryError, Target
 
 GIVE_UP_AFTER_S = 7 * 86400.0
-_MIN_FAILING_S = 3600.0  # in this process, before an alert is dropped: its age may be a wrong clock's
+# Before an alert is dropped, since its age may be a wrong clock's: failures in this process, or refusals of the alert.
+_MIN_FAILING_S, _MIN_REFUSALS = 3600.0, 20
+_REFUSED_PAUSE_S, _MAX_REFUSED_PAUSE_S = 10.0, 3600.0
 _IDLE_S = 30.0  # between two looks at the clock in quiet hours; a new alert wakes the thread
 _STORE_RETRY_S = 5.0  # after an error of the disk
 _MAX_RETRY_AFTER_S = 3600.0
@@ -65,7 +67,7 @@ class Courier:
         self._next_attempt = self._next_refused = 0.0  # time.monotonic()
         self._failing_since: float | None = None
         self._asked_to_wait = self._store_failed = False
-        self._retry, self._slow_retry = _backoffs()
+        self._retry = _new_backoff()
         self._thread = threading.Thread(target=self._work, name="alerts", daemon=True)
 
     def accepts(self, alert: Alert) -> bool:
@@ -142,7 +144,7 @@ class Courier:
         if self._failing_since is not None:
             log.info("%s accepts alerts again", self.target.name)
         self._failing_since, self._asked_to_wait = None, False
-        self._retry, self._slow_retry = _backoffs()
+        self._retry = _new_backoff()
         self._note_accepted()
         return 0.0
 
@@ -155,7 +157,8 @@ class Courier:
     def _on_failure(self, delivery: Delivery, error: DeliveryError) -> float:
         now = time.monotonic()
         consequence = "retrying" if error.retryable else "refused alerts are tried again later"
-        level = logging.WARNING if self._failing_since is None else logging.INFO
+        is_news = self._failing_since is None and not delivery.refusals
+        level = logging.WARNING if is_news else logging.INFO
         log.log(level, "%s %s; %s", self.target.name, error.reason, consequence)
         self._failing_since = now if self._failing_since is None else self._failing_since
         pause_s = self._retry.next_pause_s() or 0.0  # never None: the budget has no end
@@ -163,19 +166,23 @@ class Courier:
         if error.retry_after_s is not None:
             pause_s = max(pause_s, min(error.retry_after_s, _MAX_RETRY_AFTER_S))
         self._next_attempt = now + pause_s
-        if delivery.age_s > self._give_up_after_s and now - self._failing_since >= self._min_failing_s():
+        if self._is_over(delivery, now - self._failing_since):
             self._store.remove(self.key, delivery.number)
             self.dropped += 1
             log.warning("%s: an alert of %s is dropped", self.target.name, delivery.alert.at)
         elif not error.retryable:
-            self._next_refused = now + (self._slow_retry.next_pause_s() or 0.0)
+            # By the alert's own refusals: those that are accepted meanwhile say nothing about it.
+            slow_pause_s = _REFUSED_PAUSE_S * 2.0 ** min(delivery.refusals, 20)
+            self._next_refused = now + min(slow_pause_s, _MAX_REFUSED_PAUSE_S)
             self._store.count_refusal(self.key, delivery.number)
         return pause_s
 
-    def _min_failing_s(self) -> float:
-        return min(_MIN_FAILING_S, self._give_up_after_s)
+    def _is_over(self, delivery: Delivery, failing_s: float) -> bool:
+        """Return whether to drop an alert that failed again. `failing_s`: since the first failure after a success."""
+        is_proven = failing_s >= min(_MIN_FAILING_S, self._give_up_after_s) or delivery.refusals >= _MIN_REFUSALS
+        return delivery.age_s > self._give_up_after_s and is_proven
 
 
-def _backoffs() -> tuple[Backoff, Backoff]:
-    """Return the pauses after a failure, and those before a refused alert is tried again."""
-    return Backoff(math.inf, first_s=1, max_s=60, jitter=0.2), Backoff(math.inf, first_s=10, max_s=3600, jitter=0.2)
+def _new_backoff() -> Backoff:
+    """Return the pauses after a failure."""
+    return Backoff(math.inf, first_s=1, max_s=60, jitter=0.2)
