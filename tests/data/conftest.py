@@ -76,7 +76,8 @@ def run(server: dict[str, str], folder: FrameFolder) -> Run:
     """Return a function that runs `python -m <args>` on `folder`; keyword arguments change its environment."""
 
     def run(*args: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        env = environment(**({"DOWNLOAD_PATH": str(folder.root.parent)} | server | changes))
+        dataset = {"DOWNLOAD_PATH": str(folder.root.parent), "OUTBOX_PATH": str(folder.root.parent / "outbox.sqlite")}
+        env = environment(**(dataset | server | changes))
         return run_command(*args, env=env)
 
     return run

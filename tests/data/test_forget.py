@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,11 @@ from data.storage.changes import FrameChanges, Move
 from data.storage.features import FeatureStore
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten, Pseudonyms
+from recognition.outputs.outbox.rules import Reported
+from recognition.outputs.outbox.store import OutboxStore
 from tests.data.conftest import Run, wait_for_frames
 from tests.data.kill_harness import run_and_kill_at_line
+from tests.recognition.alerts import alert
 
 ANN, BOB = "ann_zebrafish", "bob"
 
@@ -65,10 +69,15 @@ def _state(folder: FrameFolder, catalog: Catalog) -> tuple[set[str], set[str], i
 def test_forget_removes_the_streamer_everywhere_and_nobody_else(folder: FrameFolder, catalog: Catalog, run: Run):
     """No file below the folder holds a byte of the login, no row has it, and the other streamer has lost nothing."""
     _fill(folder, catalog)
+    with closing(OutboxStore(folder.root.parent / "outbox.sqlite")) as store:
+        store.add([(alert(source=login), ["target"]) for login in (ANN, BOB)], {ANN: Reported(Game(7, "Chess"))})
+    assert (
+        run("data.forget", "--dry-run", ANN).stdout == "Would remove 5 frames, 1 file in the trash, 5 rows, 2 alerts.\n"
+    )
     done = run("data.forget", f"https://www.twitch.tv/{ANN.upper()}")
     pseudonym = Pseudonyms(folder.root).of(ANN)
     assert done.stdout.splitlines() == [
-        "Removed 5 frames, 1 file in the trash, 5 rows, 6 findings of the last check, 2 moves in journals.",
+        "Removed 5 frames, 1 file in the trash, 5 rows, 6 findings of the last check, 2 moves in journals, 2 alerts.",
         f"{ANN} is not collected or imported any more. In exports of this dataset it is {pseudonym}: "
         "ask everyone who has one to delete these frames.",
     ]
