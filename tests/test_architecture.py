@@ -104,7 +104,8 @@ ALLOWED: dict[str, set[str]] = {
     "recognition.auditing": {"config", "data.cli", "data.factories", "data.storage", "data.twitch", "data.http"}
     | {f"recognition.{room}" for room in ("recognizer", "reports", "sources", "events", "decision", "modes", "outputs")}
     | {"model.evaluation.game_metrics", "model.inference"},
-    "recognition.reports": {"model.evaluation.game_metrics", "recognition.decision", "recognition.outputs"},
+    "recognition.reports": {"model.evaluation.game_metrics", "model.inference.calibration", "recognition.decision"}
+    | {"recognition.outputs"},
     "recognition.recognizer": {"config", "data.factories", "data.http", "data.capture", "data.twitch", "data.video"}
     | {"recognition.engine", "recognition.decision", "recognition.events"}
     | {"recognition.sources", "recognition.categories", "recognition.model_loading"},

@@ -22,11 +22,12 @@ class GameMetrics:
 
     game: Game
     precision: float | None  # fraction of the `called` streams that show this game, 0 to 1; None without any
-    called: int  # streams of all games that are called this game
-    right: int  # streams of this game, by their answer
-    other_game: int
+    called: int  # streams of all games that are surely called this game (model.inference.calibration.is_sure)
+    right: int  # streams of this game by their answer; those of a sure answer count again in `sure`
+    other_game: int  # only sure answers
     no_game: int
     unknown: int
+    sure: int
 
 
 def read_game_metrics(model_path: Path) -> dict[int, GameMetrics] | None:
@@ -37,7 +38,7 @@ def read_game_metrics(model_path: Path) -> dict[int, GameMetrics] | None:
     path = model_path / RESULTS_FOLDER / METRICS
     try:
         games = json.loads(read_regular_file(path, _MAX_BYTES))["games"]
-        if not games or "streams_by_answer" not in games[0]:
+        if not games or "sure" not in games[0].get("streams_by_answer", ()):
             return None
         return {metrics.game.id: metrics for metrics in map(_game_metrics, games)}
     except FileNotFoundError:
@@ -49,9 +50,12 @@ def read_game_metrics(model_path: Path) -> dict[int, GameMetrics] | None:
 def _game_metrics(stored: dict[str, Any]) -> GameMetrics:
     """Return a game's entry. Raises ValueError, TypeError or KeyError: invalid values."""
     answers = stored["streams_by_answer"]
-    counts = [stored["called_streams"], *(answers[key] for key in ("right", "other_game", "no_game", "unknown"))]
+    counts = [
+        stored["called_streams"],
+        *(answers[key] for key in ("right", "other_game", "no_game", "unknown", "sure")),
+    ]
     precision = stored["precision_by_stream"]
-    if not all(type(count) is int and count >= 0 for count in [stored["id"], *counts]):
+    if not all(type(count) is int and 0 <= count < 2**63 for count in [stored["id"], *counts]):
         raise ValueError("invalid count")
     if precision is not None and not 0 <= precision <= 1:
         raise ValueError("invalid precision")

@@ -30,6 +30,10 @@ LOGIT_SCORES: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "max_probability": lambda logits: softmax(logits).max(axis=-1),  # the confidence, 0 to 1
 }
 FEATURE_SIMILARITY = "feature_similarity"
+# A sure answer for a stream, which may contradict its streamer. On streams of games that a model does not know, one of
+# the two is usually missing; recordings of known games have both.
+SURE_CONFIDENCE = 0.95  # least mean probability of the game
+SURE_KNOWN = 0.75  # least fraction of known frames
 _STREAM_THRESHOLD = "unknown_stream_threshold"  # metadata key
 _SCREENS = "screens"  # metadata key
 _STORED_SIMILARITY = "likeness"  # the metadata key of its arrays, and the score's name in older models
@@ -167,6 +171,11 @@ def fit(
 def stream_confidence(logits: np.ndarray) -> float:
     """Return the winner's mean probability, 0 to 1, over a stream's frames: scaled `logits` (n, classes), n above 0."""
     return float(softmax(logits).mean(axis=0).max())
+
+
+def is_sure(confidence: float, unknown_fraction: float) -> bool:
+    """Return whether a known stream's answer is sure: its confidence and its fraction of unknown frames, 0 to 1."""
+    return confidence >= SURE_CONFIDENCE and unknown_fraction <= 1 - SURE_KNOWN
 
 
 def fit_stream_threshold(known: np.ndarray, unknown: np.ndarray, max_fraction: float) -> float:

@@ -98,7 +98,7 @@ def make_judgement(settings: Settings, classes: tuple[Game, ...], min_precision:
             "or let all its games count: --min-precision 0"
         )
     judgement = Judgement(
-        metrics or {game.id: GameMetrics(game, 0.0, 0, 0, 0, 0, 0) for game in classes}, min_precision
+        metrics or {game.id: GameMetrics(game, 0.0, 0, 0, 0, 0, 0, 0) for game in classes}, min_precision
     )
     if not any(map(judgement.judges, classes)):
         raise ModelError(f"No game of the model in {folder} has the precision {min_precision}; lower --min-precision")

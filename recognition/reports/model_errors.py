@@ -25,7 +25,8 @@ def error_rates(weights: Mapping[Game, float], judgement: Judgement, taken_back:
         metrics = judgement.metrics(category)
         if metrics is None:
             continue
-        counts = np.array([metrics.right, metrics.other_game, metrics.no_game + metrics.unknown])
+        rest = max(metrics.right - metrics.sure, 0) + metrics.no_game + metrics.unknown
+        counts = np.array([metrics.sure, metrics.other_game, rest])
         answers = np.repeat(np.arange(3), np.minimum(counts, _MOST))
         hits.append(answers == 0)
         others.append(answers != 1)

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from data.entities import Game
+from model.inference.calibration import is_sure
 
 if TYPE_CHECKING:
     from model.evaluation.game_metrics import GameMetrics
@@ -108,10 +109,12 @@ class Judgement:
 def outcome_of(verdict: Verdict, category: Game | None, judged: Judgement) -> Outcome:
     """Return what one look at a stream says; a mismatch counts only if a second look says the same.
 
+    Only a sure answer contradicts a streamer: a game that the model does not know may look like one that it knows.
     Only streams whose category `judged` judges count in a report: without a category, a known game is UNKNOWN.
     """
     if verdict.known and category and verdict.game.is_same(category):
         return Outcome.MATCH
     if verdict.screen:  # also of a known game: a menu over its blurred picture is no mismatch
         return Outcome.NO_GAME
-    return Outcome.OTHER_GAME if verdict.known and category and judged.judges(verdict.game) else Outcome.UNKNOWN
+    sure = verdict.known and is_sure(verdict.confidence, verdict.unknown_frames / verdict.frames)
+    return Outcome.OTHER_GAME if sure and category and judged.judges(verdict.game) else Outcome.UNKNOWN

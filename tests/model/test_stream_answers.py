@@ -21,8 +21,11 @@ GAMEPLAY, MENU = [-1.0] * 4, [0.5, -1.0, -1.0, -1.0]
 # game, login, logits and screen margins of each of its frames
 STREAMS = [
     (CHESS, "right", [9.0, 0.0], GAMEPLAY),
-    (CHESS, "wrong", [0.0, 9.0], MENU),  # a known game is no screen
+    (CHESS, "wrong", [0.0, 9.0], GAMEPLAY),
+    (CHESS, "wrong_menu", [0.0, 9.0], MENU),  # a screen contradicts no streamer
     (CHESS, "menu", [0.1, 0.0], MENU),
+    (CHESS, "less_sure", [2.5, 0.0], MENU),  # 92 %: known, and the right game is no screen
+    (CHESS, "wrong_less_sure", [0.0, 2.5], GAMEPLAY),
     (TETRIS, "unsure", [0.0, 0.1], GAMEPLAY),
     (TETRIS, "right", [0.0, 9.0], GAMEPLAY),
 ]
@@ -37,16 +40,22 @@ def scored(count: int) -> tuple[ScoredLogits, list[StoredFrame]]:
 
 @pytest.mark.parametrize("count", [1, 15, 100])
 def test_streams_are_counted_by_their_answer(count):
-    """Precision is of the streams that are called a game; an unknown stream is no game if it shows a screen."""
+    """Precision is of the streams that are surely called a game; a screen that is not the right game is no game."""
     answers = answer_streams(*scored(count), [CHESS, TETRIS], CALIBRATION)
     assert answers.of_game(0) == {
         "precision_by_stream": 1.0,
         "called_streams": 1,
-        "streams_by_answer": {"right": 1, "other_game": 1, "no_game": 1, "unknown": 0},
+        "streams_by_answer": {"right": 2, "other_game": 1, "no_game": 2, "unknown": 1, "sure": 1},
     }
     assert answers.of_game(1)["precision_by_stream"] == 0.5
-    assert answers.of_game(1)["streams_by_answer"] == {"right": 1, "other_game": 0, "no_game": 0, "unknown": 1}
-    assert answers.false_no_game == 0.2
+    assert answers.of_game(1)["streams_by_answer"] == {
+        "right": 1,
+        "other_game": 0,
+        "no_game": 0,
+        "unknown": 1,
+        "sure": 1,
+    }
+    assert answers.false_no_game == 2 / 8
 
 
 def test_game_that_is_never_called_has_no_precision():
@@ -57,7 +66,9 @@ def test_game_that_is_never_called_has_no_precision():
     none_known = replace(predictions, known=np.zeros(len(frames), bool), screens=None)
     answers = answer_streams(none_known, frames, [CHESS, TETRIS], CALIBRATION)
     assert answers.of_game(0)["precision_by_stream"] is None
-    assert answers.of_game(0)["streams_by_answer"] == {"right": 0, "other_game": 0, "no_game": 0, "unknown": 3}
+    assert answers.of_game(0)["streams_by_answer"] == {
+        "right": 0, "other_game": 0, "no_game": 0, "unknown": 6, "sure": 0,
+    }  # fmt: skip
 
 
 def test_trained_model_states_the_metrics_of_each_game(trained):
@@ -72,12 +83,12 @@ def test_trained_model_states_the_metrics_of_each_game(trained):
         read = metrics[entry["id"]]
         counts = (read.right, read.other_game, read.no_game, read.unknown)
         assert sum(counts) == entry["validation"]["streamers"]
-    assert sum(read.right + read.other_game for read in metrics.values()) == sum(r.called for r in metrics.values())
+    assert sum(read.sure + read.other_game for read in metrics.values()) == sum(r.called for r in metrics.values())
 
 
 ENTRY = {
     "id": 743, "name": "Chess", "precision_by_stream": 0.5, "called_streams": 2,
-    "streams_by_answer": {"right": 1, "other_game": 2, "no_game": 3, "unknown": 4},
+    "streams_by_answer": {"right": 1, "other_game": 2, "no_game": 3, "unknown": 4, "sure": 1},
 }  # fmt: skip
 
 
@@ -89,7 +100,7 @@ def write(model_path, text: str) -> None:
 def test_game_metrics_are_read(tmp_path):
     """Each entry becomes a GameMetrics; half a character in a name becomes U+FFFD."""
     write(tmp_path, json.dumps({"games": [ENTRY | {"name": "Ch\ud800ess"}]}))
-    assert read_game_metrics(tmp_path) == {743: GameMetrics(Game(743, "Ch\ufffdess"), 0.5, 2, 1, 2, 3, 4)}
+    assert read_game_metrics(tmp_path) == {743: GameMetrics(Game(743, "Ch\ufffdess"), 0.5, 2, 1, 2, 3, 4, 1)}
 
 
 def test_older_model_has_no_game_metrics(tmp_path):
@@ -110,7 +121,7 @@ def test_older_model_has_no_game_metrics(tmp_path):
         json.dumps({"games": [ENTRY | {"id": True}]}),
         json.dumps({"games": [ENTRY | {"name": None}]}),
         json.dumps({"games": [ENTRY, {"id": 9}]}),
-        json.dumps({"games": [ENTRY | {"streams_by_answer": []}]}),
+        json.dumps({"games": [ENTRY | {"streams_by_answer": 3}]}),
     ],
     ids=range(14),
 )  # fmt: skip

@@ -16,7 +16,7 @@ CHESS, VALORANT, TETRIS = Game(1, "Chess"), Game(2, "VALORANT"), Game(3, "Tetris
 
 def metrics(game: Game, precision: float | None = 1.0, right: int = 50, other_game: int = 0) -> GameMetrics:
     """Return metrics of a class of the model."""
-    return GameMetrics(game, precision, 50, right, other_game, 0, 0)
+    return GameMetrics(game, precision, 50, right, other_game, 0, 0, right)
 
 
 def judgement() -> Judgement:

@@ -20,7 +20,7 @@ from recognition.reports.outcomes import Judgement
 
 CHESS, TETRIS, GO = Game(1, "Chess"), Game(2, "Tetris"), Game(3, "Go")
 TALK = Game(509658, "Just Chatting")
-JUDGEMENT = Judgement({game.id: GameMetrics(game, 0.95, 20, 19, 1, 0, 0) for game in (CHESS, TETRIS, GO)}, 0.9)
+JUDGEMENT = Judgement({game.id: GameMetrics(game, 0.95, 20, 19, 1, 0, 0, 19) for game in (CHESS, TETRIS, GO)}, 0.9)
 START = datetime(2026, 5, 4, tzinfo=timezone.utc)
 AGAIN_S = 600.0
 

@@ -13,7 +13,7 @@ from recognition.auditing.selection import Population, Scope, find_streams
 from recognition.reports.outcomes import Judgement
 
 CHESS, GO, TALK = Game(1, "Chess"), Game(2, "Go"), Game(509658, "Just Chatting")
-JUDGEMENT = Judgement({game.id: GameMetrics(game, 0.95, 20, 19, 1, 0, 0) for game in (CHESS, GO)}, 0.9)
+JUDGEMENT = Judgement({game.id: GameMetrics(game, 0.95, 20, 19, 1, 0, 0, 19) for game in (CHESS, GO)}, 0.9)
 
 
 def _stream(login: str, game: Game | None, viewers: int) -> Stream:

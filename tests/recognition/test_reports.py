@@ -29,8 +29,13 @@ JPEG = b"\xff\xd8\xff" + bytes(50)
 HOSTILE = '<img src=x onerror="alert(1)">\u202e\x1b[31m\n{{ 7*7 }}\ud800' + "w" * 5000
 
 
-def _verdict(game: Game, known: bool = True, screen: str = "") -> Verdict:
-    return Verdict(game, 0.9, 0.9, (Prediction(game, 0.9, known),), is_confident=known, screen=screen)
+def _verdict(
+    game: Game, known: bool = True, screen: str = "", *, confidence: float = 0.96, unknown_frames: int = 0
+) -> Verdict:
+    frames = [Prediction(game, confidence, known and number >= unknown_frames) for number in range(10)]
+    return Verdict(
+        game, 10 * confidence, confidence, tuple(frames), is_confident=known, by_majority=False, screen=screen
+    )
 
 
 def _report(*outcomes: tuple[Outcome, int], **changes: Any) -> AuditReport:
@@ -55,6 +60,10 @@ def _pseudonym(login: str) -> str:
         (_verdict(CHESS, screen="menu"), CHESS, Outcome.MATCH),
         (_verdict(VALORANT, screen="menu"), CHESS, Outcome.NO_GAME),
         (_verdict(VALORANT), None, Outcome.UNKNOWN),
+        (_verdict(CHESS, confidence=0.8, unknown_frames=5), CHESS, Outcome.MATCH),
+        (_verdict(VALORANT, confidence=0.94), CHESS, Outcome.UNKNOWN),  # not sure enough to contradict a streamer
+        (_verdict(VALORANT, unknown_frames=2), CHESS, Outcome.OTHER_GAME),
+        (_verdict(VALORANT, unknown_frames=3), CHESS, Outcome.UNKNOWN),
     ],
 )
 def test_outcome_of_a_verdict(verdict: Verdict, category: Game | None, expected: Outcome) -> None:
