@@ -14,7 +14,6 @@ import json
 import logging
 import time
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import requests
@@ -22,11 +21,9 @@ import requests
 from data.errors import SettingsError
 from data.text import printable
 from recognition.outputs.targets.base import CHANGE, START, UNKNOWN, Alert, DeliveryError
-
-_RETRY_STATUSES = frozenset({408, 425, 429})  # besides those from 500 on: RFC 9110, 8470, 6585
+from recognition.outputs.targets.http_refusal import URL_LOGGERS, refusal, retry_after_s
 
 _ENCODED_SECRET = "whsec_"  # in front of a key in base64
-_URL_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")  # their messages at -vv hold the path
 
 
 class Webhook:
@@ -47,7 +44,7 @@ class Webhook:
         session.get_redirect_target = lambda _: None  # type: ignore[method-assign, assignment]
         self._secret, self._key = secret.encode(errors="surrogateescape"), signing_key(secret)
         self._filter = _HidePath(url)
-        for name in _URL_LOGGERS:
+        for name in URL_LOGGERS:
             logging.getLogger(name).addFilter(self._filter)
 
     def deliver(self, alert: Alert) -> None:
@@ -63,8 +60,7 @@ class Webhook:
         except Exception as error:  # noqa: BLE001 - whatever a server sends
             raise DeliveryError(f"does not respond ({type(error).__name__})", retryable=True) from None
         if not 200 <= status < 300:
-            retryable = status >= 500 or status in _RETRY_STATUSES
-            raise DeliveryError(f"responded with status {status}", retryable, retry_after_s(retry_after))
+            raise refusal(status, retry_after_s(retry_after))
 
     def close(self) -> None:
         """Close the session. A delivery that is going on ends at the session's deadline."""
@@ -80,15 +76,6 @@ class Webhook:
             old_signature = hmac.new(self._secret, body, hashlib.sha256).hexdigest()
             headers["X-TwitchCategory-Signature"] = f"sha256={old_signature}"
         return headers
-
-
-def retry_after_s(value: str) -> float | None:
-    """Return the seconds that a header Retry-After (RFC 9110, section 10.2.3) asks to wait; None if it is invalid."""
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    with suppress(ValueError, TypeError, OverflowError):
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    return None
 
 
 def standard_signature(key: bytes, delivery: str, timestamp: str, body: bytes) -> str:

@@ -20,7 +20,8 @@ from data.errors import SettingsError
 from data.http.session import new_session
 from recognition.events import GameChanged, as_json, now
 from recognition.outputs.targets.base import Alert, DeliveryError
-from recognition.outputs.webhook import Webhook, host_of, retry_after_s, signing_key, standard_signature
+from recognition.outputs.targets.http_refusal import retry_after_s
+from recognition.outputs.webhook import Webhook, host_of, signing_key, standard_signature
 from tests.scripted_server import Reply, ScriptedServer
 
 OK = Reply(204)

@@ -16,21 +16,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import requests
 
 from data.http.session import read_body
 from recognition.outputs.targets.base import DeliveryError
+from recognition.outputs.targets.http_refusal import URL_LOGGERS, refusal, retry_after_s
 
-RETRY_STATUSES = frozenset({408, 425, 429})  # besides those from 500 on: RFC 9110, 8470, 6585
-MAX_RETRY_AFTER_S = 3600.0
 _MAX_BODY_BYTES = 1 << 20
 _ERROR_CODE = re.compile(r"[a-z_]{1,40}")
 _RETRY_CODES = frozenset({"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable"})
-_URL_LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry")  # their messages hold paths, which are secret
 
 
 class Exchange:
@@ -80,8 +76,7 @@ class Exchange:
         if 200 <= status < 300:  # a service may still see an error in the body, as Slack's do
             self._error = _refused(f"refused the alert (status {status}{_error_code(response)})", response)
             return
-        retryable = status >= 500 or status in RETRY_STATUSES
-        self._error = DeliveryError(f"responded with status {status}", retryable, _retry_after_s(response))
+        self._error = refusal(status, _pause_s(response))
         if status == 429:
             raise self._error  # a service would sleep, or send the next part of its message
 
@@ -133,7 +128,7 @@ def install() -> None:
         if name.startswith("apprise.") and vars(module).get("requests") is requests:
             vars(module)["requests"] = _REQUESTS
     logging.getLogger("apprise").disabled = True
-    for name in _URL_LOGGERS:
+    for name in URL_LOGGERS:
         logging.getLogger(name).addFilter(_HIDE_REQUESTS)  # a second time this does nothing
 
 
@@ -149,7 +144,7 @@ def active(exchange: Exchange) -> Iterator[None]:
 
 def _refused(reason: str, response: requests.Response) -> DeliveryError:
     code = _error_code(response).removeprefix(", ")
-    return DeliveryError(reason, code in _RETRY_CODES or not code, _retry_after_s(response))
+    return DeliveryError(reason, code in _RETRY_CODES or not code, _pause_s(response))
 
 
 def _error_code(response: requests.Response) -> str:
@@ -165,23 +160,13 @@ def _json_object(response: requests.Response) -> dict[str, Any]:
     return {}
 
 
-def _retry_after_s(response: requests.Response) -> float | None:
-    """Return the seconds that a response asks to wait, 0 to 3600: Retry-After, or Discord's and Telegram's JSON."""
+def _pause_s(response: requests.Response) -> float | None:
+    """Return the seconds that a response asks to wait: Retry-After, or Discord's and Telegram's JSON."""
+    if (in_header := retry_after_s(response.headers.get("Retry-After", ""))) is not None:
+        return in_header
     body = _json_object(response)
     parameters = body.get("parameters")
-    in_body = (parameters if isinstance(parameters, dict) else body).get("retry_after")
+    value = (parameters if isinstance(parameters, dict) else body).get("retry_after")
     with suppress(TypeError, ValueError, OverflowError):
-        value: Any = response.headers.get("Retry-After", in_body)
-        seconds = float(value) if _is_number(value) else (parsedate_to_datetime(value) - _now()).total_seconds()
-        return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+        return max(0.0, seconds) if math.isfinite(seconds := float(value)) else None  # type: ignore[arg-type]
     return None
-
-
-def _is_number(value: Any) -> bool:
-    with suppress(TypeError, ValueError, OverflowError):
-        return math.isfinite(float(value))
-    return False
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -105,9 +105,7 @@ class AppriseTarget:
     def _throttle(self, _: Any = None, wait: float | None = None) -> None:
         """Do not sleep: where Apprise would sleep until a limit of Discord ends, the caller waits instead."""
         if wait and wait > 0:
-            raise DeliveryError(
-                "limits the rate", retryable=True, retry_after_s=min(wait, apprise_requests.MAX_RETRY_AFTER_S)
-            )
+            raise DeliveryError("limits the rate", retryable=True, retry_after_s=wait)
 
 
 class _Discord(NotifyDiscord):
