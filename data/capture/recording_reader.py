@@ -144,9 +144,13 @@ class PlaylistRecording:
         media = replace(segment.byte_range, start=segment.byte_range.start + len(kept.content))
         kept.ended = kept.ended or media.start == media.end
         init = self._rendition.init_section(segment)
-        with self._rendition.open_bytes(media) as rest:  # requests nothing before it is read
-            yield ChainedReader(init, _KeepingReader(kept, rest))
-            kept.content.extend(rest.read_requested())
+        try:
+            with self._rendition.open_bytes(media) as rest:  # requests nothing before it is read
+                yield ChainedReader(init, _KeepingReader(kept, rest))
+                kept.content.extend(rest.read_requested())
+        except HttpStatusError:
+            if not kept.ended:  # else it only said that all bytes are kept
+                raise
 
 
 @dataclass
