@@ -13,7 +13,7 @@ from data import factories, startup
 from data.entities import Stream
 from data.errors import translate_unexpected
 from recognition.categories import CategoryLookup, CategoryPoller
-from recognition.decision.segmentation import Chapter
+from recognition.decision.segmentation import Chapter, OnLook
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.background import in_background
 from recognition.engine.signals import signals_deferred
@@ -171,15 +171,18 @@ class Recognizer:
             source, frames, lambda: self.classifier, self.new_accumulator, max_frames=count, certainty=certainty
         )
 
-    def chapters(self, source: str, look_every_s: float = 30.0, precision_s: float = 1.0) -> list[Chapter]:
+    def chapters(
+        self, source: str, look_every_s: float = 30.0, precision_s: float = 1.0, on_look: OnLook | None = None
+    ) -> list[Chapter]:
         """Return when which game is played in a VOD, a clip or a video file. Raises ModelError, StreamError.
 
-        look_every_s: between the first looks; a shorter visit to a game may be missed. precision_s: of the cuts.
+        look_every_s: a shorter visit may be missed. precision_s: of the cuts. on_look: reports looks done and planned.
         """
         from recognition.engine.chapter_search import ChapterSearch
 
         with translate_unexpected(source), self.grabber.open_recording(normalise(source)) as reader:
-            return ChapterSearch(reader, self.classifier, self.new_accumulator, look_every_s, precision_s).chapters()
+            search = ChapterSearch(reader, self.classifier, self.new_accumulator, look_every_s, precision_s)
+            return search.chapters(on_look)
 
     def survey(
         self,
@@ -220,8 +223,7 @@ class Recognizer:
         """Follow streams concurrently, each to its end: yield frames, changes of game, verdicts and failures.
 
         Each stream gives one frame per FRAME_INTERVAL_S seconds; 0: one per segment. Raises ModelError.
-        wait: wait for streams that are not live yet or have ended.
-        stop: once set, the watch ends with the verdicts so far.
+        wait: for streams that are not live yet or have ended. stop: once set, the watch ends with the verdicts so far.
         on_batch: called by worker threads after each inference, with its images and seconds.
         """
         with self.open_watch(sources, wait=wait, stop=stop, on_batch=on_batch) as watcher:

@@ -10,7 +10,7 @@ one side, of limited strength, so a wrong look is outvoted by later ones and an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from math import log
@@ -29,6 +29,8 @@ _SCREEN_COST = 2.0  # the same for a frame in which the screen head sees no game
 _CLOSEST_BONUS = 0.25  # of it, for the closest game of such a frame
 _MIN_CERTAINTY = 0.95  # that a cut lies in the gap between two looks
 _MIN_GAP_S = 0.1
+
+OnLook = Callable[[int, int], object]  # (looks that are done, looks that are planned so far)
 
 
 @dataclass(frozen=True, slots=True)

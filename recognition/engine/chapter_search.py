@@ -23,7 +23,7 @@ from data.text import plural
 from data.video.images import decode_jpeg
 from data.video.sampling import FrameRequest, RecordedFrame
 from model.inference.calibration import ScoredLogits
-from recognition.decision.segmentation import Chapter, CutSearch, cheapest_states, look_costs
+from recognition.decision.segmentation import Chapter, CutSearch, OnLook, cheapest_states, look_costs
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.single_source import prefetch
 
@@ -35,6 +35,8 @@ _MIN_EVERY_S = 0.1
 _MAX_LOOKS = 6000  # of the first round: two days, the longest VOD of Twitch, every 30 s
 _BESIDE = 0.25  # of the interval: how far from a doubtful look another one is taken, on both sides
 _DOUBT_ROUNDS = 2  # a look that was beside a doubtful one may be doubtful, too
+_MAX_MISSING = 0.1  # of the first looks, without a warning
+_TICK_S = 0.001  # of a chapter's times: files have no shorter chapters
 _NEIGHBOURS = 3  # looks on each side of a cut that its search knows from the beginning
 
 log = logging.getLogger(__name__)
@@ -84,24 +86,30 @@ class ChapterSearch:
         self._every_s, self._precision_s = max(look_every_s, _MIN_EVERY_S), precision_s
         self.classes = classifier.classes
         self.looks: list[Look] = []  # all, in no order
+        self._on_look: OnLook | None = None
+        self._wanted = 0  # requests so far
 
-    def chapters(self) -> list[Chapter]:
-        """Return the chapters, which cover the recording without gaps. Raises StreamError, UndecodableVideo."""
+    def chapters(self, on_look: OnLook | None = None) -> list[Chapter]:
+        """Return the chapters, which cover the recording without gaps. Raises StreamError, UndecodableVideo.
+
+        on_look: called after each look with how many requests are done, and how many there are so far.
+        """
+        self._on_look = on_look
         count = min(_MAX_LOOKS, max(1, ceil(self._reader.duration_s / self._every_s)))
         step_s = self._reader.duration_s / count
         # In the middle of each interval: the very first frame of a recording is often black.
         looks = self.take(FrameRequest((index + 0.5) * step_s, index * step_s) for index in range(count))
         if not looks:
             raise UndecodableVideo("no picture of the recording can be decoded")
+        if (missing := count - len(looks)) > _MAX_MISSING * count:
+            log.warning("%d of the %s found no picture; chapters may be missing", missing, plural(count, "look"))
         for _ in range(_DOUBT_ROUNDS):
             if doubts := self._doubts(looks, _BESIDE * step_s):
                 looks += self.take(doubts)
         segments = self._joined(self._segments(looks))
-        # Noise may order the cuts of a short segment wrongly: then it is none.
-        times = accumulate([0.0, *self._cuts(segments), self._reader.duration_s], max)
+        cuts = self._cuts(segments)
         log.info("%s, %s", plural(len(self.looks), "look"), plural(len(segments), "segment"))
-        spans = zip(segments, pairwise(times), strict=True)
-        return [_chapter(segment.verdict, *span) for segment, span in spans if span[0] < span[1]]
+        return self._timed(segments, cuts)
 
     def take(self, requests: Iterable[FrameRequest]) -> list[Look]:
         """Return the looks at those frames that are found."""
@@ -110,8 +118,14 @@ class ChapterSearch:
     def _requested(self, requests: Iterable[FrameRequest]) -> dict[FrameRequest, Look]:
         """Return the looks at those frames that are found. The next frame is fetched while one is classified."""
         in_order = sorted(requests, key=lambda request: request.time_s)
+        before, number = self._wanted, {request: number for number, request in enumerate(in_order, 1)}
+        self._wanted += len(in_order)
+        looks: dict[FrameRequest, Look] = {}
         with prefetch(self._reader.frames(in_order)) as found:
-            looks = {request: self._look(request, frame) for request, frame in found}
+            for request, frame in found:
+                looks[request] = self._look(request, frame)
+                if self._on_look:
+                    self._on_look(before + number[request], self._wanted)
         self.looks.extend(looks.values())
         return looks
 
@@ -159,6 +173,16 @@ class ChapterSearch:
             self._segment([look for part in group for look in part.looks], group[0].first_state, group[-1].last_state)
             for group in groups
         ]
+
+    def _timed(self, segments: Sequence[_Segment], cuts: Sequence[float]) -> list[Chapter]:
+        """Return the segments as chapters."""
+        ends = (max(_TICK_S, round(time_s, 3)) for time_s in (*cuts, self._reader.duration_s))
+        spans = zip(segments, pairwise(accumulate(ends, max, initial=0.0)), strict=True)
+        # Noise may order the cuts of a short segment wrongly: then it is none, and those beside it may be one chapter.
+        left = [(segment, span) for segment, span in spans if span[0] < span[1]]
+        groups = [list(group) for _, group in groupby(left, key=lambda pair: pair[0].shown)]
+        joined = self._joined([segment for segment, _ in left])
+        return [_chapter(one.verdict, g[0][1][0], g[-1][1][1]) for one, g in zip(joined, groups, strict=True)]
 
     def _cuts(self, segments: Sequence[_Segment]) -> list[float]:
         """Return the times of the cuts between the segments. Each round takes one look for each cut."""

@@ -22,7 +22,7 @@ def check_replaceable(path: Path) -> None:
         with path.open("rb") as file:
             start = file.read(1000)
         if b"\0" in start and not start.startswith(b"PAR1"):
-            raise FileExistsError(errno.EEXIST, "the file there is not a table")
+            raise FileExistsError(errno.EEXIST, "the file there is a binary file")
 
 
 class Output:

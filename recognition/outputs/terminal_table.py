@@ -17,16 +17,19 @@ _COLUMNS = {"Source": 5, "Shows": 6, "Confidence": None, "Frames": None, "Catego
 _MISMATCH_MARK = "≠ "
 
 
+def make_progress(console: Console, *, has_bar: bool) -> Progress:
+    """Return a line with a description, and with a bar before it; the line is gone when it stops."""
+    bar = [BarColumn(), MofNCompleteColumn()] if has_bar else []
+    return Progress(*bar, TextColumn("{task.description}"), console=console, refresh_per_second=4, transient=True)
+
+
 class ProgressLine(Output):
     """Show the survey's status in one line that is updated in place, with a bar if the number of sources is known."""
 
     def __init__(self, console: Console, stats: SurveyStats, total: int | None) -> None:
         """`stats`: the caller adds each result to them before it is emitted here. `total`: number of sources."""
         self._stats = stats
-        bar = [BarColumn(), MofNCompleteColumn()] if total else []
-        self._progress = Progress(
-            *bar, TextColumn("{task.description}"), console=console, refresh_per_second=4, transient=True
-        )
+        self._progress = make_progress(console, has_bar=bool(total))
         self._task = self._progress.add_task(stats.status(), total=total)
         self._progress.start()
 

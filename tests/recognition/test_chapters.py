@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,18 @@ def test_end_of_a_segment_is_read_again_from_what_was_kept(tmp_path):
     assert {request.status for request in standin.requests} <= {200, 206, 416}
 
 
+def test_end_of_a_segment_that_is_kept_whole_is_a_frame(tmp_path):
+    """Its length was not stated yet, so the server is asked for more once: its 416 says that there is none."""
+    with (
+        vod_server(vod(tmp_path)) as standin,
+        grabber(standin.url) as open_grabber,
+        open_grabber.open_recording(VOD) as opened,
+    ):
+        found = [frame.time_s for time_s in (3.5, 4.78) for _, frame in opened.frames([FrameRequest(time_s, time_s)])]
+    assert found == pytest.approx([3.5, 4.7], abs=0.05)
+    assert standin.requests[-1].status == 416
+
+
 # --- the search -----------------------------------------------------------------------------------
 
 
@@ -337,7 +350,7 @@ def test_menu_of_five_minutes_is_a_chapter_if_the_model_tells_menus():
 
 
 def test_noise_gives_chapters_in_order():
-    """Frames of random colours: whatever is found has no gap, no overlap and no empty chapter."""
+    """Frames of random colours: whatever is found has no gap, no overlap, no empty chapter and no two of the same."""
     rng = random.Random(1)
     for _ in range(3):
         found = search(PaintedRecording(1200.0, lambda _: rng.choice([RED, GREEN, BLUE, BLACK])))
@@ -345,15 +358,32 @@ def test_noise_gives_chapters_in_order():
         assert [chapter.start_s for chapter in found] == times[:-1]
         assert times == sorted(set(times))
         assert times[-1] == 1200.0
+        assert all(before.title != after.title for before, after in pairwise(found))
 
 
-def test_damage_is_passed_over():
+def test_damage_is_passed_over(caplog):
     """A third of all places cannot be decoded, with the cut in one of them."""
     found = search(
         PaintedRecording(HOUR_S, lambda time_s: None if time_s % 30 < 10 else RED if time_s < 1805 else GREEN)
     )
     assert names(found) == ["Red", "Green"]
     assert found[1].start_s == pytest.approx(1805, abs=6)
+    assert not caplog.messages
+
+
+def test_recording_that_breaks_off_is_warned_of(caplog):
+    """Its server fails from the middle on: the chapters there are a guess."""
+    search(PaintedRecording(HOUR_S, lambda time_s: RED if time_s < HOUR_S / 2 else None))
+    assert caplog.messages == ["60 of the 120 looks found no picture; chapters may be missing"]
+
+
+def test_looks_are_counted_while_they_are_taken():
+    """Each look is reported, with the number that is planned so far, which grows by those that locate the cut."""
+    counts: list[tuple[int, int]] = []
+    painted = PaintedRecording(HOUR_S, lambda time_s: RED if time_s < 1805 else GREEN)
+    search(painted, on_look=lambda *count: counts.append(count))
+    assert [done for done, _ in counts] == [*range(1, len(painted.times) + 1)]
+    assert (counts[0], counts[-1]) == ((1, 120), (len(painted.times),) * 2)
 
 
 def test_recording_without_any_frame_is_undecodable():

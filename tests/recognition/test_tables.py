@@ -241,7 +241,7 @@ def test_file_that_is_not_a_table_is_never_replaced(tmp_path, output):
     video.write_bytes(content := segment(flat(RED), container="mp4"))
     link.symlink_to(video)
     for path in (video, link):
-        with pytest.raises(FolderError, match=r"cannot write .*not a table"):
+        with pytest.raises(FolderError, match=r"cannot write .*binary file"):
             output(path)
     assert video.read_bytes() == content
     for earlier in (ParquetFile, CsvFile):
