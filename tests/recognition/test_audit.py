@@ -40,7 +40,7 @@ def judged_model(model_path, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("judged") / "model"
     shutil.copytree(model_path, folder)
     (folder / "results").mkdir()
-    answers = {"right": 19, "other_game": 1, "no_game": 0, "unknown": 0}
+    answers = {"right": 19, "other_game": 1, "no_game": 0, "unknown": 0, "sure": 19}
     games = [
         {
             "id": game.id,
