@@ -1,4 +1,7 @@
-"""COMMAND: take pictures of the dashboard's pages, with a dataset and live channels of the stand-in for Twitch."""
+"""COMMAND: take pictures of the dashboard's pages, with a dataset and live channels of the stand-in for Twitch.
+
+With --report, take only that of an audit's report.html, such as benchmarks.audit --out leaves.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,7 @@ _LIAR, _SHOWN_INSTEAD = "dcss_deep_elf_fire", "bzflag_ctf"  # this channel shows
 _WATCHED_S = 25  # until each tile has a game and a line of confidences
 _PAGES = ("dataset", "live", "surveys", "model", "jobs")
 _README_SIZE = (1280, 720)
+_REPORT_SIZE = (1280, 1100)
 _SIZES = {"1440": (1440, 900), "390": (390, 844)}
 
 
@@ -37,8 +41,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m docs.screenshots", description=__doc__)
     parser.add_argument("--images", type=Path, default=ROOT / "images", help="folder of the pictures")
     parser.add_argument("--all", action="store_true", help="every page in two sizes, dark and light")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="report.html of an audit")
     args = parser.parse_args(argv)
     args.images.mkdir(parents=True, exist_ok=True)
+    if args.report:
+        with running_browser() as browser:
+            shoot(open_page(browser, args.report.resolve().as_uri(), _REPORT_SIZE, "light"), args.images / "audit.png")
+        return 0
     world = World.load(CLIPS).with_switches([(_LIAR, 0, _SHOWN_INSTEAD)])
     declared = next(channel.game_id for channel in world.channels if channel.login == _LIAR)
     with TemporaryDirectory() as folder, Standin(world) as standin:
