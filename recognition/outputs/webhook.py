@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import time
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from data.text import printable
 from recognition.outputs.targets.base import CHANGE, START, UNKNOWN, Alert, DeliveryError
 from recognition.outputs.targets.http_refusal import URL_LOGGERS, refusal, retry_after_s
 
+_UNTIL_PATH = re.compile(r"[^/?#]*(?://[^/?#]*)?")  # scheme and host, or what is in their place
 _ENCODED_SECRET = "whsec_"  # in front of a key in base64
 
 
@@ -107,7 +109,7 @@ def host_of(url: str, option: str = "--alert") -> str:
         host, port = "", None
     is_graphic = url.isprintable() and " " not in url
     if not (host and port != 0 and is_graphic and parts.scheme in ("http", "https") and "@" not in parts.netloc):
-        shown = "…" if "@" in url else printable(url.partition("?")[0])  # no password, no key in a query
+        shown = "…" if "@" in url else printable(_UNTIL_PATH.findall(url)[0])  # no secret
         advice = "give one that begins with http:// or https://, without spaces and user name"
         raise SettingsError(f"{option}: invalid URL {shown!r}; {advice}")
     return host

@@ -235,7 +235,16 @@ def test_logs_and_errors_hold_no_secret(server, opened, caplog, service):
 
 @pytest.mark.parametrize(
     "url",
-    ["discord://Secret", "nosuch://Secret/token", "slack://Secret", "tgram://Secret", "tgram://Secret:x/?", "", "://"],
+    [
+        "discord://Secret",
+        "xoxb-Secret/#games",
+        "nosuch://Secret/token",
+        "slack://Secret",
+        "tgram://Secret",
+        "tgram://Secret:x/?",
+        "",
+        "://",
+    ],
 )
 def test_url_when_invalid_raises_without_its_secret(caplog, url):
     """The error names the option and the scheme only."""

@@ -106,7 +106,16 @@ def test_retry_after_is_seconds_or_a_date():
             "",
         ),
         *("http://[::1", "http://[::1]:x/", "http://[x]/", "http://host:99999/", "http://host:0/", "http://host:-1/"),
-        *("http://ho st/", "http://host/a b", "http://host/\x1b[31m", "http://user:pw@host/", "http://" + "a" * 99),
+        *(
+            "http://ho st/",
+            "http://host/a b",
+            "http://host/\x1b[31m",
+            "http://user:pw@host/",
+            "http://host:0/pw",
+            "example.com/pw",
+            "ftp://host/pw?pw#pw",
+            "http://" + "a" * 99,
+        ),
         *("http://.", "http://\u2100/", "http://host/\udcff"),
     ],
 )

@@ -28,6 +28,7 @@ from recognition.outputs.targets.message import AlertMessage, compose, discord_t
 
 _APP = "TwitchCategory"
 _PICTURE = "frame.jpg"
+_SCHEME = re.compile(r"([A-Za-z0-9+.-]{1,20})://")
 _FORMAT = re.compile(r"([?&])format=[^&]*", re.IGNORECASE)  # of a URL: names are escaped for our own form only
 _TYPES = {MISMATCH: NotifyType.WARNING, FAILURE: NotifyType.FAILURE, MATCH: NotifyType.SUCCESS}
 
@@ -143,9 +144,10 @@ def _make_plugin(url: str) -> Any:
     with suppress(Exception):  # Apprise raises TypeError and others for some invalid URLs
         plugin = Apprise.instantiate(_FORMAT.sub(r"\1", url).rstrip("?&"), asset=asset)
     if not isinstance(plugin, NotifyBase):
-        scheme = printable(url.partition(":")[0][:40])
+        scheme = _SCHEME.match(url)  # without one, all of the URL may be a secret
+        shown = f"of the scheme {scheme[1]!r}" if scheme else "without a scheme such as discord://"
         advice = "see https://github.com/caronc/apprise/wiki for the form of each service"
-        raise SettingsError(f"--alert: no service takes this URL of the scheme {scheme!r}; {advice}")
+        raise SettingsError(f"--alert: no service takes this URL {shown}; {advice}")
     apprise_requests.install()  # also for the modules that the first URL loaded
     if isinstance(plugin, NotifyDiscord):
         return _Discord(**(NotifyDiscord.parse_url(plugin.url()) or {}), asset=asset)
