@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import sqlalchemy as sa
@@ -105,7 +105,8 @@ def to_record(row: sa.Row[Any]) -> AuditRecord:
     except (TypeError, ValueError):
         counts = ()
     summary = summary if isinstance(summary, dict) else None
-    return AuditRecord(row.id, row.scope, row.model, row.started, row.listed, counts, cost, summary)
+    started = row.started.astimezone(timezone.utc)  # the server's time zone is that of somebody else
+    return AuditRecord(row.id, row.scope, row.model, started, row.listed, counts, cost, summary)
 
 
 def _json(text: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from data.entities import Game
 from data.errors import CatalogUnavailable
@@ -90,6 +90,15 @@ def test_history_has_the_latest_finished_audits_oldest_first(store: AuditStore, 
         with empty.begin() as connection:
             connection.execute(text(damage))
         assert [(record.summary, record.not_judged) for record in store.history(RECORD.scope, 1)] == [(None, ())]
+
+
+def test_times_are_utc_whatever_the_time_zone_of_the_server(store: AuditStore, empty: Engine):
+    """Reports and messages print the start of a continued audit as UTC."""
+    _begin(store, RECORD, [])
+    abroad = create_engine(empty.url, connect_args={"options": "-c timezone=Asia/Kolkata"})
+    [found] = AuditStore(Catalog(abroad).transactions).unfinished(RECORD.scope, "hash", NOW - timedelta(hours=1))
+    abroad.dispose()
+    assert found.started.isoformat() == NOW.isoformat()
 
 
 def test_keep_pictures_leaves_those_of_the_most_certain(store: AuditStore):
