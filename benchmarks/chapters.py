@@ -1,11 +1,12 @@
 """Chapters benchmark: recordings joined from others, with known cuts; what --chapters finds, and what it costs.
 
-    python -m benchmarks.chapters FOLDER [--recordings N] [--seed N] [--all]
+    python -m benchmarks.chapters FOLDER [--recordings N] [--seed N] [--all] [--many-cuts]
 
 FOLDER has recordings of one game each, and index.tsv with the columns game_id and file. Each joined recording has seven
 parts of 40 s to 5 min. Only the last recording of each game is used, which a model of the others has not seen; --all
 takes all of them. The model is that in MODEL_PATH. The last joined recording is a VOD of the stand-in, in segments of
-ten seconds; then the segments of each of its parts are repeated, so that it has six hours.
+ten seconds; then the segments of each of its parts are repeated, so that it has six hours. With --many-cuts the whole
+is repeated instead, so that a cut comes every three minutes.
 
 Prints a JSON object for each recording and one for all: `chapters` is Recognizer.chapters, `plain` a look every two
 seconds, where each known look that differs from the one before begins a chapter.
@@ -27,10 +28,11 @@ import statistics
 import sys
 import tempfile
 import time
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--recordings", type=int, default=10, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the parts (%(default)s)")
     parser.add_argument("--all", action="store_true", help="take all recordings of a game, not the last one only")
+    parser.add_argument("--many-cuts", action="store_true", help="six hours with a cut every three minutes")
     args = parser.parse_args(argv)
     if not args.folder:
         print("chapters: skipped; name the folder of the recordings", file=sys.stderr)
@@ -95,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         plans = [_joined.plan(files, _PARTS, args.seed + number) for number in range(args.recordings)]
         results = [bench.run(f"{number}.mp4", parts) for number, parts in enumerate(plans[:-1])]
         results.append(bench.run("vod", plans[-1]))
-        bench.run_six_hours(plans[-1])
+        bench.run_six_hours(plans[-1], many_cuts=args.many_cuts)
     ours, plain = (sum((pair[index] for pair in results), Result([], 0, 0)) for index in (0, 1))
     _print("all", chapters=ours.summary(), plain=plain.summary())
     return int(bool(ours.missed or ours.invented or statistics.median(ours.errors) > _MAX_ERROR_S))
@@ -119,10 +122,11 @@ class _Benchmark:
         _print(name, cuts=len(cuts), minutes=minutes, chapters=ours.summary(), plain=plain.summary())
         return ours, plain
 
-    def run_six_hours(self, parts: Sequence[_joined.Part]) -> None:
+    def run_six_hours(self, parts: Sequence[_joined.Part], *, many_cuts: bool) -> None:
         """Print what is found in the VOD when its segments are repeated."""
         playlist, target = (self._folder / number / PLAYLIST for number in "12")
-        cuts = _stretch(playlist, target, self._cuts(parts))
+        first = self._games[parts[0].file] if many_cuts else None
+        cuts = _lengthen(playlist, target, self._cuts(parts), first)
         _print("six hours", cuts=len(cuts), chapters=self._measured(_VOD.format(2), cuts).summary())
 
     def _cuts(self, parts: Sequence[_joined.Part]) -> list[Cut]:
@@ -182,30 +186,38 @@ def _compared(cuts: Sequence[Cut], found: Sequence[Cut], cost: dict[str, float])
     return Result(errors, len(cuts) - len(errors), len(left), cost)
 
 
-def _stretch(playlist: Path, target: Path, cuts: Sequence[Cut]) -> list[Cut]:
-    """Write a playlist of six hours, which repeats the segments within each part of another one; return its cuts."""
+def _lengthen(playlist: Path, target: Path, cuts: Sequence[Cut], first: int | None) -> list[Cut]:
+    """Write a playlist of six hours of the segments of another one; return its cuts.
+
+    first: the game at the start, to repeat the whole; None: repeat the segments within each part.
+    """
     lines = playlist.read_text(encoding="utf-8").splitlines()
-    first = next(index for index, line in enumerate(lines) if line.startswith("#EXTINF"))
-    entries = list(zip(lines[first:-1:2], lines[first + 1 : -1 : 2], strict=True))
+    begin = next(index for index, line in enumerate(lines) if line.startswith("#EXTINF"))
+    entries = list(zip(lines[begin:-1:2], lines[begin + 1 : -1 : 2], strict=True))
     lengths = [float(head[8:].partition(",")[0]) for head, _ in entries]
-    times = int(_SIX_HOURS_S // sum(lengths))
-    stretched, left = lines[:first], list(cuts)
-    part: list[str] = []
+    starts = [*accumulate(lengths, initial=0.0)]
+    cut_at = {bisect_right(starts, at_s) - 1: (at_s, game) for at_s, game in cuts}  # by the segment that it lies in
+    order = _order(len(entries), int(_SIX_HOURS_S // starts[-1]), [] if first else sorted(cut_at))
     moved: list[Cut] = []
-    at_s = start_s = part_s = 0.0  # in the new playlist, in the old one, of the part
-    for (head, file), length_s in zip(entries, lengths, strict=True):
-        entry = [head, f"../../1/360p30/{file}"]
-        if left and start_s + length_s > left[0][0]:  # the segment with the cut
-            at_s += times * part_s
-            moved.append((at_s + left[0][0] - start_s, left.pop(0)[1]))
-            stretched += [*(part * times), *entry]
-            at_s, part, part_s = at_s + length_s, [], 0.0
-        else:
-            part, part_s = part + entry, part_s + length_s
-        start_s += length_s
+    for index, at_s in zip(order, accumulate((lengths[index] for index in order), initial=0.0), strict=False):
+        if first and not index and moved and moved[-1][1] != first:
+            moved.append((at_s, first))
+        if index in cut_at:
+            moved.append((at_s + cut_at[index][0] - starts[index], cut_at[index][1]))
     target.parent.mkdir()
-    target.write_text("\n".join([*stretched, *(part * times), lines[-1], ""]), encoding="utf-8")
+    text = [line for index in order for line in (entries[index][0], f"../../1/360p30/{entries[index][1]}")]
+    target.write_text("\n".join([*lines[:begin], *text, lines[-1], ""]), encoding="utf-8")
     return moved
+
+
+def _order(segments: int, times: int, once: Sequence[int]) -> list[int]:
+    """Return the indices of segments: those in `once` are taken once, each run between them is repeated."""
+    order: list[int] = []
+    start = 0
+    for index in once:
+        order += [*range(start, index)] * times + [index]
+        start = index + 1
+    return order + [*range(start, segments)] * times
 
 
 def _print(name: str, **values: Any) -> None:
