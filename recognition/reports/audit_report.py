@@ -15,7 +15,7 @@ from data.entities import Game
 from recognition.reports.model_errors import error_rates
 from recognition.reports.outcomes import OTHER_CATEGORIES, AuditedStream, Judgement, Outcome
 from recognition.reports.shares import ErrorRates, Share, corrected_share, weighted_share
-from recognition.reports.trend import Observation, read_history
+from recognition.reports.trend import HASH, Observation, read_history
 
 SCHEMA = 1
 SHARED = (Outcome.MATCH, Outcome.OTHER_GAME, Outcome.NO_GAME, Outcome.UNKNOWN)  # their shares sum to 1
@@ -134,9 +134,9 @@ def make_report(
     by_streams, by_viewers = (_shares(judged, w, strata, judgement) for w in (weights, viewers))
     mismatches = (stream for stream in judged if stream.outcome == Outcome.OTHER_GAME)
     failed = [stream for stream in every if stream.outcome == Outcome.FAILED]
-    present = Observation(
-        about.started, len(judged), by_streams.mismatch, by_viewers.mismatch, by_streams.corrected is not None
-    )
+    shares = by_streams.mismatch, by_viewers.mismatch
+    is_corrected, model = by_streams.corrected is not None, about.model_hash[:HASH]
+    present = Observation(about.started, len(judged), *shares, is_corrected, model)
     return AuditReport(
         about=about,
         min_precision=judgement.min_precision,

@@ -60,6 +60,7 @@ def render_page(report: AuditReport, name: Callable[[str], str]) -> str:
         max_rows=_MAX_ROWS,
         reasons=_reasons(report),
         points=points,
+        models=len({point.observation.model for point in points}),
         chart=(*_CHART, top),
     )
 

@@ -7,16 +7,19 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from data.text import printable_line
 from recognition.reports.shares import Share
 
 MAX_POINTS = 200
+HASH = 12  # characters of a model's hash that tell models apart
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """The share of streams that show another game, in one audit.
 
-    judged: streams that were looked at. corrected: whether the shares are without the model's errors.
+    judged: streams that were looked at. corrected: whether the shares are without the model's errors. model: begin of
+    its hash; "" if unknown.
     """
 
     at: datetime
@@ -24,11 +27,12 @@ class Observation:
     by_streams: Share
     by_viewers: Share
     corrected: bool
+    model: str = ""
 
     def to_summary(self) -> dict[str, Any]:
         """Return JSON values from which `read_history` makes this observation."""
         shares = {"by_streams": asdict(self.by_streams), "by_viewers": asdict(self.by_viewers)}
-        return {"judged": self.judged, "corrected": self.corrected, **shares}
+        return {"judged": self.judged, "corrected": self.corrected, "model": self.model, **shares}
 
 
 def read_history(history: Iterable[tuple[datetime, Mapping[str, Any]]]) -> list[Observation]:
@@ -37,7 +41,9 @@ def read_history(history: Iterable[tuple[datetime, Mapping[str, Any]]]) -> list[
     for at, summary in history:
         try:
             by_streams, by_viewers = _share(summary["by_streams"]), _share(summary["by_viewers"])
-            found.append(Observation(at, int(summary["judged"]), by_streams, by_viewers, bool(summary["corrected"])))
+            model = printable_line(str(summary.get("model", "")))[:HASH]
+            judged, corrected = int(summary["judged"]), bool(summary["corrected"])
+            found.append(Observation(at, judged, by_streams, by_viewers, corrected, model))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             continue
     return found[-MAX_POINTS:]

@@ -267,4 +267,13 @@ def test_trend_leaves_out_audits_without_a_judged_stream() -> None:
     history = [(START, _report((Outcome.MATCH, 50)).summary()), (START, _report((Outcome.FAILED, 3)).summary())]
     page = _written_page(make_report([audited(1, Outcome.MATCH)], judgement(), about(), history))
     assert page.count("<circle") == 2
-    assert "in 2 audits of the same scope" in page
+    assert "in 2 audits of the same scope. Bars" in page
+
+
+def test_trend_of_several_models_says_so() -> None:
+    """A jump may come from the model: each point names its own; a summary without one is of an unknown model."""
+    summary = _report((Outcome.MATCH, 50)).summary()
+    history = [(START, {**summary, "model": "<b>" + "f" * 80}), (START, {**summary, "model": ""})]
+    page = _written_page(make_report([audited(1, Outcome.MATCH)], judgement(), about(), history))
+    assert "in 3 audits of the same scope, by 3 models." in page
+    assert ("model unknown<" in page, f"model &lt;b&gt;{'f' * 9}<" in page) == (True, True)
