@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +211,21 @@ def test_close_during_a_delivery_ends_it(broker):
         assert time.monotonic() - began < 20
         timer.join()
     del broker
+
+
+def test_broker_that_sends_a_huge_packet_is_left():
+    """A packet of 256 MiB is not read: the connection ends after its length."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = MqttTarget(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        connection = server.accept()[0]
+        with connection:
+            connection.settimeout(20)
+            connection.recv(1000)
+            connection.sendall(b"\x20\x02\x00\x00" + b"\x30\xff\xff\xff\x7f" + bytes(1000))
+            with suppress(ConnectionResetError):
+                while connection.recv(1000):
+                    pass
+        target.close()
 
 
 def test_broker_that_is_down_is_retryable_and_names_no_secret():

@@ -36,6 +36,17 @@ _TOPIC = re.compile(r"[^/+#\s\0$][^+#\0]{0,99}")
 _QOS = 1
 _CLOSE_S = 1.0
 _MIN_RECONNECT_S, _MAX_RECONNECT_S = 1, 60
+_MAX_READ_BYTES = 1 << 16
+
+
+class _BoundedClient(Client):
+    """A client that loses the connection to a broker that announces a large packet: paho would read 256 MiB of it."""
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        # We subscribe to nothing: what a broker sends us has a few bytes.
+        if bufsize > _MAX_READ_BYTES:
+            raise ConnectionError("the broker sends too much")
+        return super()._sock_recv(bufsize)
 
 
 class MqttTarget:
@@ -92,7 +103,7 @@ class MqttTarget:
 
     def _new_client(self, url: str, timeout_s: float) -> Client:
         address = urlsplit(url)
-        client = Client(CallbackAPIVersion.VERSION2)  # a random id: two watches must not displace each other
+        client = _BoundedClient(CallbackAPIVersion.VERSION2)  # a random id: two watches must not displace each other
         client.connect_timeout = timeout_s
         client.reconnect_delay_set(_MIN_RECONNECT_S, _MAX_RECONNECT_S)
         client.will_set(f"{self._prefix}/status", b"offline", _QOS, retain=True)
