@@ -19,7 +19,7 @@ from data.video.images import encode_jpeg
 from data.video.picture import resize_frame
 from data.video.recording import READ_ALL_BYTES, measure_length, read_at
 from data.video.sampling import FrameRequest, RecordedFrame
-from data.video.seeking import SEEK_BACK_S, ShownFrame, frame_shown_at, last_timestamp, packet_time, seek_packets
+from data.video.seeking import ShownFrame, last_timestamp, packet_time, seek_frame
 
 _PROBES = 8  # places where a file is tried
 _MAX_EXCESS = 1.1  # of the length that is counted over that by timestamps
@@ -72,12 +72,9 @@ class FileRecording:
         self, container: av.container.InputContainer, stream: av.VideoStream, request: FrameRequest
     ) -> ShownFrame | None:
         time_s = self._start_s + max(0.0, min(request.time_s, self.duration_s))
-        for back_s in SEEK_BACK_S:
-            packets = seek_packets(container, stream, time_s - back_s)
-            if found := frame_shown_at(packets, stream, time_s, self._start_s + request.after_s):
-                self.decoded_frames += found.decoded
-                return found
-        return None
+        found = seek_frame(container, stream, time_s, self._start_s + request.after_s)
+        self.decoded_frames += found.decoded if found else 0
+        return found
 
     def _measured(self) -> float:
         """Return the length by the first and the last timestamp, in seconds; 0 if it cannot be told."""

@@ -25,7 +25,7 @@ from data.video.groups import MAX_GAP_S, FramePicker, decode_group, frame_step_s
 from data.video.images import encode_jpeg
 from data.video.picture import resize_frame
 from data.video.sampling import sample_times
-from data.video.seeking import SEEK_BACK_S, last_timestamp, seek_packets
+from data.video.seeking import ShownFrame, last_timestamp, seek_frame
 
 READ_ALL_BYTES = 64 << 20  # all packets of a smaller file take about half a second
 _FIRST_ROUND = 4  # frames that `spread_first` yields before one more pass takes all others
@@ -162,27 +162,11 @@ def _seek_spread(
         if length_s <= 0:
             return
         for time_s in sample_times(length_s, 0.0, min(max_frames, int(length_s * 100) + 1), spread_first=spread_first):
-            frame = start.frame if not time_s else _frame_at(container, stream, start_s + time_s)
-            if frame is None:
+            at_s = start_s + time_s
+            found = seek_frame(container, stream, at_s, at_s) if time_s else ShownFrame(at_s, start.frame, 1)
+            if found is None or at_s - found.at_s > MAX_GAP_S:
                 return
+            frame = found.frame
             ticks = frame.pts, frame.dts
             yield None if ticks in seen else encode(frame)
             seen.add(ticks)
-
-
-def _frame_at(container: av.container.InputContainer, stream: av.VideoStream, time_s: float) -> av.VideoFrame | None:
-    """Seek to a timestamp and return the frame there; None if it is not found."""
-    for back_s in SEEK_BACK_S:
-        packets = seek_packets(container, stream, time_s - back_s)
-        key = next((packet for packet in packets if packet.is_keyframe), None)
-        if key is None or key.pts is None or key.pts * stream.time_base > time_s + _TICK_S:
-            continue
-        for group in read_groups(chain([key], packets), stream):
-            if group.unfinished or group.packets[0].pts is None:
-                return None
-            offset_s = time_s - float(group.packets[0].pts * stream.time_base)
-            if offset_s < group.seconds - _TICK_S:
-                found = FramePicker(decode_group(group, stream)).frame_at(offset_s)
-                return found.frame if found and abs(found.time_s - offset_s) < MAX_GAP_S else None
-        return None
-    return None

@@ -17,7 +17,7 @@ from data.video.container import decode, read_packets
 
 # A seek may end behind the key frame that it should find, as in MPEG-TS, which has no index. Then it is repeated for
 # a time that is earlier by these seconds.
-SEEK_BACK_S = (0, 2, 4, 8, 16, 32, 64)
+_SEEK_BACK_S = (0, 2, 4, 8, 16, 32, 64)
 _END_S = 1e7  # four months: behind the end of any recording
 _NEAR_S = 10.0  # key frames are hardly ever further apart: an earlier one is not the last one before a time
 _MAX_PACKETS = 20_000  # that are read for one frame: five minutes of video
@@ -49,6 +49,17 @@ def seek_packets(container: av.container.InputContainer, stream: av.VideoStream,
         log.debug("seek failed", exc_info=True)
     else:
         yield from read_packets(container, stream)
+
+
+def seek_frame(
+    container: av.container.InputContainer, stream: av.VideoStream, time_s: float, after_s: float
+) -> ShownFrame | None:
+    """Seek, and return what `frame_shown_at` finds; None if there is no frame where its timestamp should be."""
+    found = (
+        frame_shown_at(seek_packets(container, stream, time_s - back_s), stream, time_s, after_s)
+        for back_s in _SEEK_BACK_S
+    )
+    return next(filter(None, found), None)
 
 
 def frame_shown_at(
