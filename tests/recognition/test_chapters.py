@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,8 +29,10 @@ from model.inference.screens import ScreenHead
 from recognition import Recognizer
 from recognition.decision.segmentation import Chapter
 from tests.data.hls_server import grabber
-from tests.recognition.commands import BRIGHT, DARK, recognize
+from tests.pseudo_terminal import PseudoTerminal
+from tests.recognition.commands import BRIGHT, DARK, command, environment, recognize
 from tests.recognition.fakes import ColourClassifier
+from tests.recognition.test_tables import limited_disk
 from tests.sample_images import BLUE, GREEN, RED, flat
 from tests.sample_videos import lossy, recording, sound
 from tests.standin import Standin, World
@@ -147,6 +150,30 @@ def test_chapters_file_that_does_not_fit_is_refused_at_once(standin, model_path,
         assert (done.returncode, done.stdout) == (code, "")
         assert done.stderr.startswith("error: --chapters-file:")
     assert not [*tmp_path.iterdir()]
+
+
+def test_full_disk_costs_the_file_only(standin, model_path, tmp_path):
+    """The list is printed, the earlier file stays, no other is left, and one line names the option."""
+    (tmp_path / "a.mp4").write_bytes(recording())
+    (tmp_path / "a.json").write_text("old")
+    words = ["-q", "--chapters", "a.mp4", "--look-every", "4", "--chapters-file", "a.json"]
+    with limited_disk(250):
+        done = recognize(standin, model_path, *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, f"0:00 {DARK.name}")
+    assert done.stderr.startswith("error: --chapters-file: cannot write a.json: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "a.mp4"]
+    assert (tmp_path / "a.json").read_text() == "old"
+
+
+def test_terminal_shows_looks_and_then_the_list_alone(standin, model_path, tmp_path):
+    """The line with the number of looks disappears."""
+    (tmp_path / "a.mp4").write_bytes(recording())
+    words = command("--chapters", str(tmp_path / "a.mp4"), "--look-every", "4")
+    with PseudoTerminal(words, environment(standin, model_path), 80, 24) as terminal:
+        lines = [line for line in terminal.finish() if line and not line.startswith("warning: YouTube")]
+    assert re.search(rb"[0-9]+/[0-9]+.* looks", terminal.written)
+    assert lines[:2] == [f"0:00 {DARK.name}", f"0:08 {BRIGHT.name}"]
+    assert terminal.process.returncode == 0
 
 
 # --- VODs -----------------------------------------------------------------------------------------
