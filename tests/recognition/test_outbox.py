@@ -19,6 +19,7 @@ import pytest
 from data.entities import Game
 from data.http.session import new_session
 from recognition.events import GameChanged, as_json, now
+from recognition.outputs.outbox import courier
 from recognition.outputs.outbox.filters import Filter, split_filter
 from recognition.outputs.outbox.outbox import Outbox
 from recognition.outputs.outbox.store import OutboxStore
@@ -30,6 +31,12 @@ from tests.recognition.receiver import Receiver, answering, wait_until
 from tests.scripted_server import Reply
 
 GAME = Game(7, "Bleu pâle")
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch) -> None:
+    """Let the first pause after a failure be a tenth of the usual one."""
+    monkeypatch.setattr(courier, "_RETRY_S", 0.1)
 
 
 @pytest.fixture
@@ -179,7 +186,7 @@ def test_brokers_that_acknowledge_nothing_delay_the_close_by_one_of_them(file):
 
 def test_alert_that_nobody_accepts_is_dropped_in_the_end(file, caplog):
     """After `give_up_after_s` seconds an alert is dropped with a warning, and the next one is tried."""
-    with Receiver(answering(503, 2)) as receiver, opened(file, webhook(receiver.url), give_up_after_s=0.2) as outbox:
+    with Receiver(answering(503, 2)) as receiver, opened(file, webhook(receiver.url), give_up_after_s=0.05) as outbox:
         outbox.emit(first_answer("a"))
         wait_until(lambda: outbox.dropped)
         outbox.emit(first_answer("b"))

@@ -28,6 +28,7 @@ from recognition.outputs.targets.base import KINDS, Alert, DeliveryError, Target
 GIVE_UP_AFTER_S = 7 * 86400.0
 # Before an alert is dropped, since its age may be a wrong clock's: failures in this process, or refusals of the alert.
 _MIN_FAILING_S, _MIN_REFUSALS = 3600.0, 20
+_RETRY_S, _MAX_RETRY_S = 1.0, 60.0
 _REFUSED_PAUSE_S, _MAX_REFUSED_PAUSE_S = 10.0, 3600.0
 _IDLE_S = 30.0  # between two looks at the clock in quiet hours; a new alert wakes the thread
 _STORE_RETRY_S = 5.0  # after an error of the disk
@@ -185,4 +186,4 @@ class Courier:
 
 def _new_backoff() -> Backoff:
     """Return the pauses after a failure."""
-    return Backoff(math.inf, first_s=1, max_s=60, jitter=0.2)
+    return Backoff(math.inf, first_s=_RETRY_S, max_s=_MAX_RETRY_S, jitter=0.2)
