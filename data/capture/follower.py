@@ -85,9 +85,7 @@ class FrameExtractor:
     def raise_if_empty(self) -> None:
         """Raise the last failure, as an error of the stream, if all segments failed."""
         if self._failure and not self._count:
-            types = (UndecodableVideo, UnexpectedStreamError)
-            error_type = next((kind for kind in types if isinstance(self._failure, kind)), StreamUnavailable)
-            raise error_type(f"{self.name}: no segment could be decoded ({self._failure})") from self._failure
+            raise all_failed(self.name, self._failure) from self._failure
 
     def _decode(self, rendition: Rendition, segment: Segment) -> Sequence[bytes]:
         """Return the segment's frames; none if it fails."""
@@ -98,6 +96,13 @@ class FrameExtractor:
             self._failure = error
         log.info("%s: segment %s skipped: %s", self.name, segment.number, self._failure)
         return ()
+
+
+def all_failed(name: str, failure: StreamError) -> StreamError:
+    """Return the failure of the last segment as an error of the stream, of which all segments failed."""
+    types = (UndecodableVideo, UnexpectedStreamError)
+    error_type = next((kind for kind in types if isinstance(failure, kind)), StreamUnavailable)
+    return error_type(f"{name}: no segment could be decoded ({failure})")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Protocol
 
-from data.capture.follower import requests_errors
+from data.capture.follower import all_failed, requests_errors
 from data.capture.pictures import PictureFiles
 from data.capture.source_resolver import VideoFile
 from data.errors import (
@@ -69,11 +69,7 @@ def open_recording(
     if isinstance(found, PictureFiles):
         raise UndecodableVideo(f"{source}: pictures have no times; name a video")
     if isinstance(found, Rendition):
-        reader = PlaylistRecording(found, img_size, jpeg_quality)
-        try:
-            yield reader
-        except UndecodableVideo as error:
-            raise UndecodableVideo(f"{source}: {error}") from error
+        yield PlaylistRecording(found, img_size, jpeg_quality)
     else:
         with found.reading() as file:
             yield FileRecording(file, img_size, jpeg_quality, stopped)
@@ -97,10 +93,11 @@ class PlaylistRecording:
             raise OnlyAds(f"{rendition.name} has no segments with video")
         self._decoder = Decoder()
         self._kept: dict[int, _Beginning] = {}  # the first bytes of segments, by index
+        self._failure: StreamError | None = None  # the latest
+        self._failing_since: float | None = None  # without a frame, in one call of `frames` or in several
 
     def frames(self, requests: Sequence[FrameRequest]) -> Iterator[tuple[FrameRequest, RecordedFrame]]:
-        """Yield the frames of requests, as OpenRecording says."""
-        failing_since: float | None = None
+        """Yield the frames of requests, as OpenRecording says. Raises StreamError if there was none up to now."""
         for request in requests:
             started = time.monotonic()
             try:
@@ -108,12 +105,14 @@ class PlaylistRecording:
                     frame = self._frame(request)
             except StreamError as error:
                 log.info("%s: nothing at %.1f s: %s", self._rendition.name, request.time_s, error)
-                failing_since = failing_since or started
-                if time.monotonic() - failing_since > _MAX_FAILING_S:
+                self._failure, self._failing_since = error, self._failing_since or started
+                if time.monotonic() - self._failing_since > _MAX_FAILING_S:
                     raise StreamUnavailable(f"{self._rendition.name}: its segments fail ({error})") from error
             else:
-                failing_since = None
+                self._failing_since = None
                 yield request, frame
+        if self._failure and not self.decoded_frames:
+            raise all_failed(self._rendition.name, self._failure) from self._failure
 
     def _frame(self, request: FrameRequest) -> RecordedFrame:
         from data.video.decoder import first_frame, frame_at

@@ -216,14 +216,14 @@ def test_missing_segments_cost_their_own_time_only(model_path, tmp_path):
 
 
 def test_vod_without_any_segment_fails(model_path, tmp_path):
-    """All are gone: exit code 6, and a line that names the VOD."""
+    """All are gone: exit code 7, and a line that names the VOD and says why."""
     folder = vod(tmp_path)
     for file in (folder / "1").glob("*.ts"):
         file.unlink()
     with vod_server(folder) as standin:
         done = recognize(standin, model_path, "--chapters", VOD)
-    assert done.returncode == 6
-    assert done.stderr == f"error: {VOD}: no picture of the recording can be decoded\n"
+    assert done.returncode == 7
+    assert done.stderr == f"error: {VOD}: no segment could be decoded (the video server returned HTTP 404)\n"
 
 
 def test_vod_is_read_in_ranges_and_not_twice(model_path, tmp_path):
