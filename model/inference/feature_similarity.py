@@ -8,16 +8,13 @@ Related: Lee et al., NeurIPS 2018 (Mahalanobis distance); Techapanurak et al., A
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
 from data.errors import ModelError
+from model.inference.stored_arrays import arrays_from_text, arrays_to_text
 
-_MAX_BYTES = 256 << 20  # thirty times what 500 games take
 _MAX_DIRECTIONS = 128  # with their own variance; all others have one variance together
 
 
@@ -46,22 +43,13 @@ class FeatureSimilarity:
 
     def to_text(self) -> str:
         """Return the arrays as base64 text, for a model's metadata."""
-        file = io.BytesIO()
-        # The array names are part of the stored format.
-        np.savez_compressed(
-            file, means=self.means, axes=self.axes, variances=self.variances, rest=self.residual_variance
-        )
-        return base64.b64encode(file.getvalue()).decode()
+        return arrays_to_text(means=self.means, axes=self.axes, variances=self.variances, rest=self.residual_variance)
 
     @classmethod
     def from_text(cls, text: str) -> FeatureSimilarity:
         """Read what `to_text` returned. Raises ModelError for any other text."""
         try:
-            with NpzFile(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False) as arrays:
-                # A damaged file can claim any size, and a compressed one can have it.
-                if sum(entry.file_size for entry in arrays.zip.infolist()) > _MAX_BYTES:
-                    raise ValueError(f"more than {_MAX_BYTES} bytes")
-                similarity = cls(*(arrays[name] for name in ("means", "axes", "variances", "rest")))
+            similarity = cls(*arrays_from_text(text, ("means", "axes", "variances", "rest")))
             similarity._check()
             return similarity
         except Exception as error:  # zipfile, zlib and numpy raise some ten classes for damaged bytes

@@ -5,17 +5,14 @@ A linear classifier on the network's features, fitted to drawn screens and to tr
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 
 from data.errors import ModelError
+from model.inference.stored_arrays import arrays_from_text, arrays_to_text
 
 SCREEN_KINDS = ("menu", "intermission", "talking", "desktop")
-_MAX_BYTES = 64 << 20  # a thousand times what 1,280 features take
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,19 +32,13 @@ class ScreenHead:
 
     def to_text(self) -> str:
         """Return the arrays as base64 text, for a model's metadata."""
-        file = io.BytesIO()
-        np.savez_compressed(file, weights=self.weights, bias=self.bias)  # the names are part of the stored format
-        return base64.b64encode(file.getvalue()).decode()
+        return arrays_to_text(weights=self.weights, bias=self.bias)
 
     @classmethod
     def from_text(cls, text: str) -> ScreenHead:
         """Read what `to_text` returned. Raises ModelError for any other text."""
         try:
-            with NpzFile(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False) as arrays:
-                # A damaged file can claim any size, and a compressed one can have it.
-                if sum(entry.file_size for entry in arrays.zip.infolist()) > _MAX_BYTES:
-                    raise ValueError(f"more than {_MAX_BYTES} bytes")
-                head = cls(arrays["weights"], arrays["bias"])
+            head = cls(*arrays_from_text(text, ("weights", "bias")))
             head._check()
             return head
         except Exception as error:  # zipfile, zlib and numpy raise some ten classes for damaged bytes

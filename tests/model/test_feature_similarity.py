@@ -10,7 +10,7 @@ import pytest
 
 from data.errors import ModelError
 from model.evaluation.metrics import auroc
-from model.inference import feature_similarity
+from model.inference import feature_similarity, stored_arrays
 from model.inference.feature_similarity import FeatureSimilarity
 
 CLASSES, WIDTH = 4, 40
@@ -99,7 +99,7 @@ def as_text(arrays: dict[str, np.ndarray]) -> bytes:
 @pytest.mark.parametrize("changes", BAD.values(), ids=BAD)
 def test_arrays_that_do_not_fit_raise_model_error(monkeypatch, changes):
     """They would fail in the first prediction, or fill the memory."""
-    monkeypatch.setattr(feature_similarity, "_MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(stored_arrays, "_MAX_BYTES", 1 << 20)
     assert FeatureSimilarity.from_text(base64.b64encode(as_text(GOOD)).decode()).means.shape == (3, 4)
     with pytest.raises(ModelError, match="feature similarity cannot be read"):
         FeatureSimilarity.from_text(base64.b64encode(as_text(GOOD | changes)).decode())
