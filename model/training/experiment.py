@@ -42,6 +42,7 @@ def train_with_holdout(
     if refit:
         context.log("retraining on all frames:")
         trainer.refit(history.best_epochs)
+        predictions = replace(predictions, head=None)  # of the model before
     return TrainingResult(_final(context, model), history, split, predictions)
 
 

@@ -54,6 +54,7 @@ class ValidationPredictions:
     left_out: LeftOutStreams = NO_STREAMS
     screens: np.ndarray | None = None  # margins of a screen head, not calibrated, float64 (n, kinds)
     drawn: np.ndarray | None = None  # largest margins of drawn screens, not calibrated, float64 (m, kinds)
+    head: ScreenHead | None = None  # that gave the margins, not calibrated; None of several networks
 
     @classmethod
     def joined(cls, parts: Sequence[ValidationPredictions], rows: np.ndarray) -> ValidationPredictions:
@@ -115,8 +116,8 @@ def predict_validation(
         inputs.append(dataset.augmented_batches(np.arange(len(dataset.frames)), augmentation))
     with progress("validation", len(inputs) * math.ceil(len(dataset.frames) / dataset.batch_size)) as advance:
         plain, *augmented = (_predict(with_features, batches, similarity, head, advance) for batches in inputs)
-    drawn = screen_head.measure(with_features, head) if head else None
-    return replace(plain, drawn=drawn, augmented=augmented[0] if augmented else None)
+    drawn = screen_head.measure(with_features, head, training_set) if head and training_set else None
+    return replace(plain, drawn=drawn, head=head, augmented=augmented[0] if augmented else None)
 
 
 def _predict(
@@ -195,10 +196,13 @@ def with_screens(
     augmentation: Augmentation,
     predictions: ValidationPredictions,
 ) -> Calibration:
-    """Add the screen head of `model`, in float32 and trained on `training_set`, calibrated by `predictions`."""
+    """Add the screen head of `model`, in float32 and trained on `training_set`, calibrated by `predictions`.
+
+    That of the predictions if they have one: they are the model's own.
+    """
     if predictions.screens is None:
         return fitted
-    head = screen_head.fit(network.add_feature_output(model), training_set, augmentation)
+    head = predictions.head or screen_head.fit(network.add_feature_output(model), training_set, augmentation)
     return replace(fitted, screens=head.shifted(-predictions.screen_threshold))
 
 

@@ -107,7 +107,9 @@ def test_fitted_head_tells_other_drawings_from_other_frames(tmp_path):
     head = screen_head.fit(_Means(), images, Augmentation())
     others = np.stack([picture(game, 9_000 + seed) for game in GAMES for seed in range(20)])
     gameplay = head.margins(_Means().predict(others)[1]).max(axis=1)
-    assert auroc(screen_head.measure(_Means(), head).ravel(), gameplay) > 0.7
+    measured = screen_head.measure(_Means(), head, images)
+    assert auroc(measured.ravel(), gameplay) > 0.7
+    assert measured.shape == (8, 4)  # of a small dataset; 32 of each kind from 200 frames on
 
 
 def test_trained_model_has_a_head(trained):
