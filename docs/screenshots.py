@@ -32,7 +32,7 @@ _LIAR, _SHOWN_INSTEAD = "dcss_deep_elf_fire", "bzflag_ctf"  # this channel shows
 _WATCHED_S = 25  # until each tile has a game and a line of confidences
 _PAGES = ("dataset", "live", "surveys", "model", "jobs")
 _README_SIZE = (1280, 720)
-_REPORT_SIZE = (1280, 1100)
+_REPORT_SIZE = (1280, 2100)
 _SIZES = {"1440": (1440, 900), "390": (390, 844)}
 
 

@@ -39,7 +39,7 @@ def _verdict(
 
 
 def _report(*outcomes: tuple[Outcome, int], **changes: Any) -> AuditReport:
-    """Return the report of so many streams of each outcome, all in the category Chess."""
+    """Return the report of as many streams of each outcome, all in the category Chess."""
     every = [outcome for outcome, count in outcomes for _ in range(count)]
     return make_report([audited(n, outcome, **changes) for n, outcome in enumerate(every)], judgement(), about())
 
