@@ -147,7 +147,7 @@ class LiveTable(Output):
         self._live.refresh()
 
     def _shown(self, lines: int) -> list[ChannelRow]:
-        """Return the rows for this number of lines: all in their order, or those that differ, then the latest to change."""
+        """Return at most `lines` rows: all in their order, or those that differ, then the latest to change."""
         if len(self._rows) <= lines:
             return list(self._rows.values())
         places = {source: place for place, source in enumerate(reversed(self._latest))}
