@@ -129,14 +129,15 @@ class Trained:
 def trained(make_once) -> Trained:
     """Return the three colours and a model of them, trained once in a run by a process of the command.
 
-    One of the files is not an image. All workers use the folder: tests that write to a model copy it first.
+    --resume may stand in a script that is started again and again: there is no training run to resume. One of the
+    files is not an image. All workers use the folder: tests that write to a model copy it first.
     """
 
     def train(place: Path) -> None:
         dataset = paint_everything(Painted(place / "dataset"))
         (dataset.root / "9" / "red_ann-99.jpg").write_bytes(b"no image")
         env = environment(dataset.download_path, place / "model", EPOCHS="8")
-        command = [sys.executable, "-m", "model.create"]
+        command = [sys.executable, "-m", "model.create", "--resume"]
         done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
         (place / "run.json").write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
 
