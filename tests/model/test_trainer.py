@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data.errors import ModelError
 from model.augmentation.pipeline import Augmentation
@@ -24,6 +27,16 @@ from tests.model.tiny_backbone import tiny_backbone, tiny_weights
 __all__ = ["tiny_backbone", "tiny_weights"]  # fixtures
 
 GAMES = (RED, BLUE)
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Run the few steps of a test without a graph, which takes longer; tests of the command have graphs."""
+    tf.config.run_functions_eagerly(True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Even though the `tf.config", category=UserWarning)  # of tf.data
+        yield
+    tf.config.run_functions_eagerly(False)
 
 
 def make_sets(painted: Painted, *, meaningless: bool = False) -> tuple[ImageDataset, ImageDataset]:
@@ -94,6 +107,7 @@ def test_training_without_patience_keeps_the_last_epoch():
     assert saves == [1, 2, 3]
 
 
+@pytest.mark.usefixtures("eager")
 def test_cached_features_train_the_whole_model(painted, tiny_weights):
     """The metrics on cached features equal those of the whole model on the images."""
     model = fresh(TINY, initial_weights=tiny_weights)
@@ -107,6 +121,7 @@ def test_cached_features_train_the_whole_model(painted, tiny_weights):
     assert accuracy == pytest.approx(training.history["val_accuracy"][training.best_epoch - 1])
 
 
+@pytest.mark.usefixtures("eager")
 def test_refit_trains_on_the_validation_frames_too(painted):
     """What only the validation frames show is known after refitting, not before."""
     training_set = ImageDataset(painted.root, painted.paint(RED, "a", 8) + painted.paint(BLUE, "b", 8), GAMES, SIZE)
@@ -126,12 +141,14 @@ def test_refit_trains_on_the_validation_frames_too(painted):
     assert model.evaluate(validation_set.batches(), verbose=0)[1] == 1.0
 
 
+@pytest.mark.usefixtures("eager")
 def test_diverged_training_names_the_setting(painted):
     """A loss that is not finite is never the best epoch."""
     with pytest.raises(ModelError, match="LEARNING_RATE"):
         Trainer(fresh(), *make_sets(painted), trainer_settings(2, 2, 1e30, 1), log=no_log).train()
 
 
+@pytest.mark.usefixtures("eager")
 def test_fine_tuning_after_the_head_keeps_only_improvements(painted, tiny_weights, tmp_path):
     """The head trains first, then upper layers too; a second stage that is worse leaves no trace."""
     alike = make_sets(Painted(tmp_path / "alike"), meaningless=True)  # there, large steps give large losses
@@ -151,6 +168,7 @@ def test_fine_tuning_after_the_head_keeps_only_improvements(painted, tiny_weight
     assert kept["bad"] == (0, True)
 
 
+@pytest.mark.usefixtures("eager")
 def test_resumed_training_equals_an_uninterrupted_one(painted, tmp_path):
     """Stopped after the second of four epochs: weights, optimizer, dropout seeds and order go on bit for bit."""
     training_set, validation_set = make_sets(painted)
@@ -190,6 +208,7 @@ def test_resumed_training_equals_an_uninterrupted_one(painted, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(*(t.model.get_weights() for t in (whole, again)), strict=True))
 
 
+@pytest.mark.usefixtures("eager")
 def test_checkpoint_of_another_network_is_refused_before_training(painted, tmp_path):
     """Other shapes and another number of stages are named, not found after hours."""
     store = CheckpointStore(tmp_path / "unfinished")
@@ -210,6 +229,7 @@ def test_checkpoint_of_another_network_is_refused_before_training(painted, tmp_p
             Trainer(fresh(), *sets, settings, log=no_log, checkpoints=store).train()
 
 
+@pytest.mark.usefixtures("eager")
 def test_time_limit_ends_the_training_after_the_first_epoch(painted, tiny_weights):
     """With a limit shorter than an epoch there is no second epoch, nor another stage."""
     settings = trainer_settings(50, 50, 1e-3, 1, time_limit_min=1e-6, fine_tune="upper")
