@@ -111,6 +111,26 @@ def test_mismatch_is_reported_when_it_lasts_and_once_for_each_pair():
     assert kinds(AlertRules({}, mismatch_after_s=0), change(CHESS, category)) == ["start", "mismatch"]
 
 
+def test_alerts_say_whether_a_mismatch_was_reported():
+    """A change with a new mismatch does not say so before the two minutes are over; a return to a reported one does."""
+    time_s, category = 0.0, CHESS
+    rules = AlertRules({}, category_of=lambda _: category, clock=lambda: time_s)
+    alerts = [*rules.alerts_of(change(CHESS, category)), *rules.alerts_of(change(VALORANT, category))]
+    time_s = 120.0
+    alerts += rules.alerts_of(frame())
+    alerts += [*rules.alerts_of(change(None, category)), *rules.alerts_of(change(VALORANT, category))]
+    category = VALORANT
+    alerts += rules.alerts_of(frame())
+    assert [(alert.kind, alert.mismatch, alert.mismatch_reported) for alert in alerts] == [
+        ("start", False, False),
+        ("change", True, False),
+        ("mismatch", True, True),
+        ("unknown", None, True),
+        ("change", True, True),
+        ("match", False, False),
+    ]
+
+
 def test_mismatch_when_the_game_is_unknown_says_nothing():
     """Without a game or a category there is nothing to compare: a reported mismatch stays open."""
     rules = AlertRules({}, mismatch_after_s=0, category_of=lambda _: CHATTING)

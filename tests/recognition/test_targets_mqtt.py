@@ -99,11 +99,19 @@ def test_discovery_describes_three_entities(broker):
     assert config["device"]["configuration_url"] == "https://www.twitch.tv/someone"
 
 
+def test_state_when_the_mismatch_is_not_reported_yet_has_none(broker):
+    """A mismatch that ends within two minutes ends without an alert: the retained state must not keep it."""
+    with opened(broker) as target:
+        target.deliver(alert(mismatch=True))
+    assert last(broker, "twitchcategory/someone/state")["mismatch"] is False
+
+
 @pytest.mark.parametrize(("mismatch", "state"), [(True, "ON"), (False, "OFF"), (None, "None")])
 def test_templates_of_the_discovery_read_the_state(broker, mismatch, state):
     """Home Assistant's templates are Jinja; "None" is its word for unknown."""
     with opened(broker) as target:
-        target.deliver(alert(mismatch=mismatch, game=None if mismatch is None else Game(1, "Go")))
+        game = None if mismatch is None else Game(1, "Go")
+        target.deliver(alert(mismatch=mismatch, mismatch_reported=True, game=game))
     components = last(broker, "homeassistant/device/twitchcategory/someone/config")["components"]
     values = {"value_json": last(broker, "twitchcategory/someone/state")}
     assert Template(components["mismatch"]["value_template"]).render(values) == state

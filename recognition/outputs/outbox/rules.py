@@ -82,7 +82,7 @@ class AlertRules:
             return self._compare(event)
         event = replace(event, before=last.game if last else event.before)
         self.reported[event.source] = Reported(event.after, last.mismatch if last else None)
-        return [_of_change(kind, event), *self._compare(event)]
+        return [self._alert(kind, event), *self._compare(event)]
 
     def _on_frame(self, event: FrameClassified) -> list[Alert]:
         change = self._changes.get(event.source)
@@ -99,7 +99,7 @@ class AlertRules:
             if event.mismatch is None or not last.mismatch:
                 return []
             self.reported[source] = replace(last, mismatch=None)
-            return [_of_change(MATCH, event)]
+            return [self._alert(MATCH, event)]
         assert event.after
         assert event.category
         pair, now = (event.after.id, event.category.id), self._clock()
@@ -108,7 +108,22 @@ class AlertRules:
         if last.mismatch == pair or now - self._differs[source][1] < self._mismatch_after_s:
             return []
         self.reported[source] = replace(last, mismatch=pair)
-        return [_of_change(MISMATCH, event)]
+        return [self._alert(MISMATCH, event)]
+
+    def _alert(self, kind: str, event: GameChanged) -> Alert:
+        """Return an alert of a source that is live; `reported` holds what it leads to."""
+        return _alert(
+            kind,
+            event,
+            before=event.before,
+            game=event.after,
+            known=event.known,
+            confidence=event.confidence,
+            category=event.category,
+            mismatch=event.mismatch,
+            mismatch_reported=self.reported[event.source].mismatch is not None,
+            jpeg=event.jpeg,
+        )
 
     def _on_end(self, event: VerdictReached) -> list[Alert]:
         verdict = event.verdict
@@ -143,20 +158,6 @@ class AlertRules:
 
 def _id(game: Game | None) -> int | None:
     return game.id if game else None  # a model of another day may spell the name differently
-
-
-def _of_change(kind: str, event: GameChanged) -> Alert:
-    return _alert(
-        kind,
-        event,
-        before=event.before,
-        game=event.after,
-        known=event.known,
-        confidence=event.confidence,
-        category=event.category,
-        mismatch=event.mismatch,
-        jpeg=event.jpeg,
-    )
 
 
 def _alert(kind: str, event: Event, **values: Any) -> Alert:

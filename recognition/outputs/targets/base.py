@@ -34,6 +34,7 @@ class Alert:
     confidence: probability of the answer, 0 to 1.
     category: the category that the streamer has set; None if it was not requested or is not known.
     mismatch: whether `category` and `game` differ; None if one of them is None.
+    mismatch_reported: whether a `mismatch` of the source was reported, with this alert or before, and is not over.
     message: what failed; empty for the other kinds.
     event: the event as docs/events.schema.json specifies it.
     jpeg: the frame that decided; empty if there is none.
@@ -49,6 +50,7 @@ class Alert:
     confidence: float = 0.0
     category: Game | None = None
     mismatch: bool | None = None
+    mismatch_reported: bool = False
     message: str = ""
     event: Mapping[str, Any] = field(default_factory=dict)
     jpeg: bytes = field(default=b"", repr=False)

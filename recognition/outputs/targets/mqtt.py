@@ -181,7 +181,8 @@ def _state(alert: Alert) -> dict[str, Any]:
         "confidence": round(alert.confidence, 4) if game else None,
         "before": _name(alert.before),
         "category": _name(alert.category),
-        "mismatch": alert.mismatch if is_live else None,
+        # A mismatch of less than two minutes may end without an alert: the retained state would keep it.
+        "mismatch": alert.mismatch and alert.mismatch_reported if is_live else None,
         "live": is_live,
         "kind": alert.kind,
         "message": printable_line(alert.message)[:200],
