@@ -94,8 +94,8 @@ def make_judgement(settings: Settings, classes: tuple[Game, ...], min_precision:
     metrics = read_game_metrics(folder)
     if metrics is None and min_precision > 0:
         raise ModelError(
-            f"The model in {folder} has no precision of its games by stream. Train it again (python -m model.create), "
-            "or let all its games count: --min-precision 0"
+            f"The model in {folder} comes without the precision of each game by stream, by which an audit chooses its "
+            "categories; train it again (python -m model.create), or let all its games count: --min-precision 0"
         )
     judgement = Judgement(
         metrics or {game.id: GameMetrics(game, 0.0, 0, 0, 0, 0, 0, 0) for game in classes}, min_precision
