@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections import Counter
@@ -175,11 +176,13 @@ def _module_name(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-MODULES = {
-    _module_name(path): ast.parse(path.read_text(encoding="utf-8"))
-    for package in ("data", "model", "recognition", "dashboard")
-    for path in sorted((ROOT / package).rglob("*.py"))
-} | {name: ast.parse((ROOT / f"{name}.py").read_text(encoding="utf-8")) for name in ("config", "twitchcategory")}
+@functools.cache
+def modules() -> dict[str, ast.Module]:
+    """Return all modules by name. Not at import, which every worker of a run does."""
+    packages = ("data", "model", "recognition", "dashboard")
+    paths = [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+    paths += [ROOT / "config.py", ROOT / "twitchcategory.py"]
+    return {_module_name(path): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def imports(tree: ast.Module) -> set[str]:
@@ -196,7 +199,7 @@ def imports(tree: ast.Module) -> set[str]:
 
 def _imported_modules(name: str) -> set[str]:
     """Return the project's modules that the module `name` imports. An import of `a.b.c` counts as a.b.c, not as a."""
-    found = imports(MODULES[name]) & MODULES.keys() - {name}
+    found = imports(modules()[name]) & modules().keys() - {name}
     return {module for module in found if not any(other.startswith(f"{module}.") for other in found)}
 
 
@@ -217,7 +220,7 @@ def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunction
 def test_rooms_import_only_what_the_map_allows():
     """Each import between the project's modules follows ALLOWED; the ground imports the ground only."""
     offenders = []
-    for name in MODULES:
+    for name in modules():
         room = _room(name)
         allowed = GROUND if name in GROUND else GROUND | {room} | ALLOWED.get(room, set())
         offenders += [f"{name} imports {other}" for other in _imported_modules(name) if not _is_in(other, allowed)]
@@ -226,12 +229,12 @@ def test_rooms_import_only_what_the_map_allows():
 
 def test_every_place_of_the_map_exists():
     """A room that was renamed or removed leaves the map."""
-    assert not [place for place in {*ALLOWED, *GROUND} if place not in MODULES]
+    assert not [place for place in {*ALLOWED, *GROUND} if place not in modules()]
 
 
 def test_imports_have_no_circle():
     """No module imports itself through others, imports in functions and for types only included."""
-    graph = {name: _imported_modules(name) for name in MODULES}
+    graph = {name: _imported_modules(name) for name in modules()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -242,7 +245,7 @@ def test_each_heavy_library_is_imported_by_its_owner_only():
     """A module outside of the owner's rooms never imports the library."""
     offenders = [
         f"{name} imports {library}"
-        for name, tree in MODULES.items()
+        for name, tree in modules().items()
         for library in {module.partition(".")[0] for module in imports(tree)} & OWNERS.keys()
         if not _is_in(name, OWNERS[library])
     ]
@@ -252,7 +255,7 @@ def test_each_heavy_library_is_imported_by_its_owner_only():
 def test_modules_are_small_and_importing_one_runs_nothing():
     """Functions have at most 40 lines, modules 250; at the top level stand definitions, constants and imports only."""
     offenders = []
-    for name, tree in MODULES.items():
+    for name, tree in modules().items():
         lines = max((node.end_lineno or 0 for node in tree.body), default=0)
         offenders += [f"{name}: {lines} lines"] if lines > 250 and name != "config" else []
         offenders += [
@@ -269,7 +272,7 @@ def test_modules_are_small_and_importing_one_runs_nothing():
 
 def test_each_class_name_stands_for_one_class():
     """No two public classes of the product share a name."""
-    classes = [n.name for tree in MODULES.values() for n in tree.body if isinstance(n, ast.ClassDef)]
+    classes = [n.name for tree in modules().values() for n in tree.body if isinstance(n, ast.ClassDef)]
     assert not [name for name, count in Counter(classes).items() if count > 1 and not name.startswith("_")]
 
 

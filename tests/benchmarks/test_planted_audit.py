@@ -9,7 +9,8 @@ from benchmarks._planted_audit import CHANGED, MATCH, NOT_JUDGED, OTHER, SCREENS
 from recognition.reports.outcomes import Outcome
 from tests.standin import CLIPS, World
 
-_GAMES = [channel for channel in World.load(CLIPS).channels if channel.login in World.load(CLIPS).held_out]
+_WORLD = World.load(CLIPS)
+_GAMES = [channel for channel in _WORLD.channels if channel.login in _WORLD.held_out]
 _FOUND = Material(tuple(_GAMES[:10]), tuple(_GAMES[10:]), {kind: [Path(f"{kind}.mp4")] for kind in SCREENS})
 
 

@@ -132,11 +132,18 @@ def test_growing_file_is_read_up_to_its_length_at_the_beginning():
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"no video\n" * 99, sound("mp4"), sound("mpegts"), recording()[:3000]],
+    "make_content",
+    [
+        lambda: b"",
+        lambda: b"no video\n" * 99,
+        lambda: sound("mp4"),
+        lambda: sound("mpegts"),
+        lambda: recording()[:3000],
+    ],
     ids=["empty", "text", "sound only", "sound only, mpeg-ts", "no index"],
 )
-def test_file_without_pictures_is_undecodable(content):
+def test_file_without_pictures_is_undecodable(make_content):
     """The error says what the file is."""
+    content = make_content()
     with pytest.raises(UndecodableVideo):
         opened(content)

@@ -99,19 +99,19 @@ def test_chapters_of_a_file_are_printed_and_written(standin, model_path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "video",
+    "make_video",  # each worker of a run imports this module, and one runs its tests
     [
-        recording("mpegts"),
-        recording("flv"),  # cannot seek
-        recording("matroska", options={"live": "1"}),
-        recording("matroska", times=[*range(8), *(8 + n / 10 for n in range(120))]),
-        lossy(recording("mpegts", size=(320, 240)), 0.01, 2),
+        lambda: recording("mpegts"),
+        lambda: recording("flv"),  # cannot seek
+        lambda: recording("matroska", options={"live": "1"}),
+        lambda: recording("matroska", times=[*range(8), *(8 + n / 10 for n in range(120))]),
+        lambda: lossy(recording("mpegts", size=(320, 240)), 0.01, 2),
     ],
     ids=["mpeg-ts", "flv", "no length", "variable rate", "packet loss"],
 )
-def test_cut_is_found_in_any_file(standin, model_path, tmp_path, video):
+def test_cut_is_found_in_any_file(standin, model_path, tmp_path, make_video):
     """Whatever the container has of an index, and whatever was lost."""
-    (tmp_path / "a.video").write_bytes(video)
+    (tmp_path / "a.video").write_bytes(make_video())
     assert_dark_then_bright(chapters(standin, model_path, "a.video", cwd=tmp_path))
 
 
