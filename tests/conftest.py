@@ -47,15 +47,8 @@ _ORDER = (
     *("test_faults", "test_api_schema", "test_outage", "test_survival", "test_download", "test_embedded_postgres"),
     *("test_fuzzing", "test_install", "test_terminal", "test_grabber", "test_watch", "test_dataset_outages"),
     *("test_readme", "test_export_places", "test_add", "test_survey", "test_forget", "test_signals", "test_recording"),
-    *(
-        "test_frame_filter",
-        "test_source_resolver",
-        "test_video",
-        "test_chapters",
-        "test_targets_apprise",
-        "test_server",
-    ),
-    *("test_watcher", "test_uploads"),
+    *("test_frame_filter", "test_source_resolver", "test_video", "test_chapters", "test_targets_apprise"),
+    *("test_server", "test_watcher", "test_uploads"),
 )
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
