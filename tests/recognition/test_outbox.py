@@ -133,7 +133,7 @@ def test_refused_alert_delays_no_other_and_comes_again(file, caplog):
         assert receiver.accepted[2] == receiver.attempts[0]
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings[0] == "127.0.0.1 responded with status 410; refused alerts are tried again later"
-    assert warnings[1] == "1 alert not delivered to 127.0.0.1; the next watch delivers them"
+    assert warnings[1] == "1 alert not delivered to 127.0.0.1; the next watch delivers it"
     assert len(warnings) == 2
 
 

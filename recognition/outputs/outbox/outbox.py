@@ -168,8 +168,8 @@ class Outbox(Output):
         waiting = self._waiting()
         for courier in self._couriers:
             if count := waiting.get(courier.key, 0):
-                left = plural(count, "alert")
-                log.warning("%s not delivered to %s; the next watch delivers them", left, courier.target.name)
+                left, it = plural(count, "alert"), "it" if count == 1 else "them"
+                log.warning("%s not delivered to %s; the next watch delivers %s", left, courier.target.name, it)
         if self._unsaved:
             log.error("%s: the alerts of %s are lost", self._store.path, plural(len(self._unsaved), "event"))
         if self.dropped:
