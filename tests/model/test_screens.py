@@ -17,7 +17,8 @@ from model.evaluation.metrics import auroc
 from model.inference.calibration import Calibration, ScoredLogits
 from model.inference.classifier import Classifier
 from model.inference.screens import SCREEN_KINDS, ScreenHead
-from model.training import screen_head
+from model.training import screen_head, validation
+from model.training.validation import ValidationPredictions
 from tests.model.conftest import GAMES, SIZE, Painted, picture
 
 HEAD = ScreenHead(np.eye(4, dtype=np.float32)[:3], np.array([0, 0, 0, -1], np.float32))
@@ -110,6 +111,16 @@ def test_fitted_head_tells_other_drawings_from_other_frames(tmp_path):
     measured = screen_head.measure(_Means(), head, images)
     assert auroc(measured.ravel(), gameplay) > 0.7
     assert measured.shape == (8, 4)  # of a small dataset; 32 of each kind from 200 frames on
+
+
+def test_head_of_the_predictions_is_saved_and_that_of_joined_ones_is_not():
+    """A model that was trained once keeps the head that gave its margins; folds join those of several networks."""
+    features = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    one = ValidationPredictions(np.zeros((5, 2)), np.zeros(5), screens=HEAD.margins(features), head=HEAD)
+    saved = validation.with_screens(Calibration(), None, None, Augmentation(), one).screens
+    assert saved
+    assert saved.margins(features).max() == pytest.approx(0, abs=1e-6)
+    assert ValidationPredictions.joined([one, one], np.arange(10)).head is None
 
 
 def test_trained_model_has_a_head(trained):
