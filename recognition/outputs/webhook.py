@@ -1,8 +1,9 @@
 """Webhook target: POST each alert's event as JSON.
 
 The headers are those of Standard Webhooks (https://www.standardwebhooks.com): webhook-id, webhook-timestamp (of the
-attempt, epoch seconds), and with a secret, webhook-signature. X-TwitchCategory-Delivery repeats the id, and
-X-TwitchCategory-Signature is `sha256=` and the body's HMAC-SHA256 (RFC 2104) in hexadecimal digits.
+attempt, epoch seconds), and with a secret, webhook-signature. X-TwitchCategory-Delivery repeats the id,
+X-TwitchCategory-Kind is the kind of the alert, and X-TwitchCategory-Signature is `sha256=` and the body's HMAC-SHA256
+(RFC 2104) in hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Webhook:
             # A redirect would lead the signed body to a host that the user did not name. The status is the answer: the
             # body of the response is never read, however large or slow.
             with self._session.post(
-                self._url, body, headers=self._headers(alert.id, body), stream=True, allow_redirects=False
+                self._url, body, headers=self._headers(alert, body), stream=True, allow_redirects=False
             ) as response:
                 status, retry_after = response.status_code, response.headers.get("Retry-After", "")
         except Exception as error:  # noqa: BLE001 - whatever a server sends
@@ -68,10 +69,11 @@ class Webhook:
         """Close the session. A delivery that is going on ends at the session's deadline."""
         self._session.close()
 
-    def _headers(self, delivery: str, body: bytes) -> dict[str, str]:
+    def _headers(self, alert: Alert, body: bytes) -> dict[str, str]:
         """Return the headers of one attempt, whose time is signed: an old request cannot be sent again by others."""
-        timestamp = str(int(time.time()))
+        delivery, timestamp = alert.id, str(int(time.time()))
         headers = {"Content-Type": "application/json", "X-TwitchCategory-Delivery": delivery}
+        headers["X-TwitchCategory-Kind"] = alert.kind
         headers |= {"webhook-id": delivery, "webhook-timestamp": timestamp}
         if self._secret:
             headers["webhook-signature"] = standard_signature(self._key, delivery, timestamp, body)

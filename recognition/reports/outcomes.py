@@ -101,9 +101,9 @@ class Judgement:
         metrics = self.metrics(category)
         if metrics is None:
             return "not a game of the model"
-        if metrics.precision is None:
+        if metrics.precision is None and self.min_precision:
             return "precision not measured"
-        return "" if metrics.precision >= self.min_precision else "precision below the bound"
+        return "" if (metrics.precision or 0.0) >= self.min_precision else "precision below the bound"
 
 
 def outcome_of(verdict: Verdict, category: Game | None, judged: Judgement) -> Outcome:

@@ -16,7 +16,7 @@ _LISTED = 3  # categories in the lines for a terminal
 
 def percent(fraction: float) -> str:
     """Return a fraction as per cent with two significant digits or one decimal: 0.52 %, 2.1 %, 33.3 %, 0 %."""
-    value = 100 * fraction
+    value = round(100 * fraction, 6)  # sums of weights leave a rest in the last digits
     if value in {0, 100}:
         return f"{value:.0f} %"
     return f"{value:.2f} %" if value < 1 else f"{value:.1f} %"

@@ -51,6 +51,7 @@ def test_alert_is_posted_as_json():
     assert (path, query, headers["Content-Type"]) == ("/path", {"key": ["1"]}, "application/json")
     assert server.bodies[0] == json.dumps(alert.event, ensure_ascii=False).encode()
     assert "X-TwitchCategory-Signature" not in headers
+    assert headers["X-TwitchCategory-Kind"] == alert.kind == "change"
     ids = {name: (headers[name], again[name]) for name in ("webhook-id", "X-TwitchCategory-Delivery")}
     assert set(ids.values()) == {(alert.id, alert.id)}
 
