@@ -83,7 +83,7 @@ def test_judgement_judges_precise_classes_only() -> None:
     assert judged.why_not(Game(4, "X")) == "precision not measured"
     assert judged.why_not(Game(99, "Just Chatting")) == "not a game of the model"
     assert judged.why_not(None) == "no category"
-    assert replace(judged, min_precision=0.0).judges(Game(4, "X"))
+    assert Judgement(judged.games, 0.0).judges(Game(4, "X"))
 
 
 def test_make_report_counts_unconfirmed_as_unknown_and_failed_not_at_all() -> None:
