@@ -24,7 +24,7 @@ from tests.in_process import run_command
 from tests.recognition.commands import BRIGHT, DARK, save_model
 from tests.sample_images import flat
 from tests.standin import Standin
-from tests.test_architecture import MODULES, imports
+from tests.test_architecture import imports, modules
 from twitchcategory import __version__
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,7 +99,7 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     info = f"twitchcategory-{__version__}.dist-info"
     tops = {name.partition("/")[0] for name in names}
     assert tops == {"config.py", "twitchcategory.py", "data", "model", "recognition", "dashboard", info}
-    tracked = {f"{name.replace('.', '/')}.py" for name in MODULES if (ROOT / f"{name.replace('.', '/')}.py").exists()}
+    tracked = {f"{name.replace('.', '/')}.py" for name in modules() if (ROOT / f"{name.replace('.', '/')}.py").exists()}
     assert tracked <= names
     assert {
         "model/model.onnx",
@@ -150,8 +150,8 @@ def _normal(name: str) -> str:
 
 def _imported_distributions(*without: str) -> set[str]:
     """Return the distributions that the project's modules import, except for the modules in `without`."""
-    known, own = packages_distributions(), {name.partition(".")[0] for name in MODULES}
-    trees: list[ast.Module] = [tree for name, tree in MODULES.items() if not without or not name.startswith(without)]
+    known, own = packages_distributions(), {name.partition(".")[0] for name in modules()}
+    trees: list[ast.Module] = [tree for name, tree in modules().items() if not without or not name.startswith(without)]
     tops = {module.partition(".")[0] for tree in trees for module in imports(tree)} - own - sys.stdlib_module_names
     return {_normal(name) for top in tops for name in known.get(top, ())}
 

@@ -83,7 +83,8 @@ def test_wall_with_a_live_a_lying_and_an_offline_channel_follows_them(page: Page
     page.wait_for_selector(f'{tile(page, "bright")}:has-text("{BRIGHT.name}"):has-text("As declared")')
     page.wait_for_selector(f'{tile(page, "liar")}[data-mismatch=true]:has-text("{DARK.name}")')
     assert page.text_content(f"{tile(page, 'liar')} [data-text=category]") == HOSTILE
-    page.wait_for_selector(f'{tile(page, "sleeper")}[data-state=offline]:has-text("offline")')
+    offline = f'{tile(page, "sleeper")}[data-state=offline]:has-text("offline")'
+    page.wait_for_selector(offline, timeout=45_000)  # beside other workers' imports this took more than 15 s
     assert (page.text_content("#refusals") or "").startswith("<script>: Only a Twitch login")
     assert page.get_attribute(f"{tile(page, 'liar')} a", "href") == "https://www.twitch.tv/liar"
     page.wait_for_function("document.querySelector('#tiles [data-state=live] canvas').address")

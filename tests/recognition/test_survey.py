@@ -280,7 +280,7 @@ def test_survey_with_random_faults_gives_one_result_per_source(world, model_path
         own = settings(TWITCH_STANDIN=standin.url, MODEL_PATH=str(model_path), FRAMES_PER_STREAM="2", AD_WAIT_S="3")
         with Recognizer.load(own, threads=1) as recognizer:
             results = summary(recognizer.survey(logins, preview=True))
-        assert sum(standin.fault_counts.values()) > 10
+        assert sum(standin.fault_counts.values()) > 5  # usually twice as many
     assert sorted(results) == sorted(logins)
 
 
