@@ -136,7 +136,7 @@ def test_memory_stays_flat(server, engine, tmp_path):
     """Every fast fault repeats in one process: after the first rounds neither objects nor memory grow.
 
     The number of objects is exact. Resident memory is not: holes between used blocks take 5 MB in the later rounds. A
-    leak of 100 kB, a segment or a decoder, for each of their 200 streams would be 20 MB.
+    leak of 100 kB, a segment or a decoder, for each of their usual 200 streams would be 20 MB.
     """
     with standin_for(everything_at_once(0)):
         pass  # encodes the segments in this process: an encoder would leave its freed memory in the trial's
@@ -148,7 +148,7 @@ def test_memory_stays_flat(server, engine, tmp_path):
     assert {name for each in rounds for name in each["faults"]} == MEMORY_FAULTS
     assert [each["wrong"] for each in rounds] == [[]] * len(rounds)
     streams = sum(each["streams"] for each in rounds[ROUNDS:])
-    assert streams > 10 * ROUNDS  # usually three times as many
+    assert streams > 5 * ROUNDS  # usually six times as many; a round is over after a time, however busy the machine is
     assert rounds[-1]["objects"] - rounds[ROUNDS - 1]["objects"] <= 200
     early, late = ([each["resident"] for each in part[-3:]] for part in (rounds[: ROUNDS + 1], rounds))
     assert statistics.median(late) - statistics.median(early) < 15e6
