@@ -77,7 +77,7 @@ class FileRecording:
         return found
 
     def _measured(self) -> float:
-        """Return the length by the first and the last timestamp, in seconds; 0 if it cannot be told."""
+        """Return the length by the first and the last timestamp, in seconds; 0 if it is not known."""
         with open_recording(self._file, self._stopped) as (container, stream):
             first = next((packet for packet in read_packets(container, stream) if packet.is_keyframe), None)
             start_s = packet_time(first, stream) if first else None

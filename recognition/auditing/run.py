@@ -83,7 +83,7 @@ class Auditor:
         judgement: which categories count.
         options: how streams are looked at.
         is_excluded: whether a login must not be looked at.
-        show_progress: gets the number of streams ahead; its context manager yields what is told of the looks.
+        show_progress: gets the number of streams ahead; its context manager yields what the looks report to.
     """
 
     def __init__(
