@@ -242,6 +242,8 @@ def test_logs_and_errors_hold_no_secret(server, opened, caplog, service):
         "slack://Secret",
         "tgram://Secret",
         "tgram://Secret:x/?",
+        "ntfy://",
+        "ntfy://?priority=Secret",
         "",
         "://",
     ],

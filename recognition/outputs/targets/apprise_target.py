@@ -143,10 +143,11 @@ def _make_plugin(url: str) -> Any:
     plugin = None
     with suppress(Exception):  # Apprise raises TypeError and others for some invalid URLs
         plugin = Apprise.instantiate(_FORMAT.sub(r"\1", url).rstrip("?&"), asset=asset)
-    if not isinstance(plugin, NotifyBase):
+    has_nobody = any(getattr(plugin, name, None) == [] for name in ("topics", "targets"))  # such as ntfy://
+    if not isinstance(plugin, NotifyBase) or has_nobody:
         scheme = _SCHEME.match(url)  # without one, all of the URL may be a secret
         shown = f"of the scheme {scheme[1]!r}" if scheme else "without a scheme such as discord://"
-        advice = "see https://github.com/caronc/apprise/wiki for the form of each service"
+        advice = "see docs/alerts.md, and https://github.com/caronc/apprise/wiki for the form of each service"
         raise SettingsError(f"--alert: no service takes this URL {shown}; {advice}")
     apprise_requests.install()  # also for the modules that the first URL loaded
     if isinstance(plugin, NotifyDiscord):
