@@ -94,8 +94,9 @@ class JobFolders:
 
     def ids(self, kinds: tuple[str, ...]) -> list[str]:
         """Return the ids of the jobs of these kinds, the newest first. Raises FolderError."""
-        with folder_errors(self.root):
-            names = os.listdir(self.root) if self.root.exists() else []  # noqa: PTH208 - names, not paths
+        names: list[str] = []
+        with folder_errors(self.root), suppress(FileNotFoundError):
+            names = os.listdir(self.root)  # noqa: PTH208 - names, not paths
         return sorted((name for name in names if _ID.fullmatch(name) and name.endswith(kinds)), reverse=True)
 
     def record(self, job_id: str) -> JobRecord:

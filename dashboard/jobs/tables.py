@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,8 +17,9 @@ _MAX_GAMES = 100
 def csv_table(folder: Path) -> bytes:
     """Return the table that the survey writes line by line; it is empty before the first result. Raises FolderError."""
     path = folder / TABLE
-    with folder_errors(path):
-        return path.read_bytes() if path.exists() else b""
+    with folder_errors(path), suppress(FileNotFoundError):
+        return path.read_bytes()
+    return b""
 
 
 def parquet_table(folder: Path, results: SurveyResults) -> bytes:

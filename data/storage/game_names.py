@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from data.atomic import atomic_file, folder_lock
@@ -21,10 +22,11 @@ _MAX_BYTES = 64 << 20
 
 def read(root: Path) -> dict[int, str]:
     """Return the names by id; invalid lines are skipped."""
-    path = root / NAMES_FILE
-    with folder_errors(path):
-        content = read_regular_file(path, _MAX_BYTES) if path.is_file() else b""
-        text = content.decode("utf-8-sig", "replace")  # some editors put a byte order mark first
+    path, content = root / NAMES_FILE, b""
+    with folder_errors(path), suppress(FileNotFoundError):  # also of a file that is removed just now
+        if path.is_file():
+            content = read_regular_file(path, _MAX_BYTES)
+    text = content.decode("utf-8-sig", "replace")  # some editors put a byte order mark first
     pairs = (line.partition("\t") for line in text.split("\n"))
     names = ((game_id, printable_line(name)) for game_id, _, name in pairs if GAME_FOLDER.fullmatch(game_id))
     return {int(game_id): name for game_id, name in names if name}
