@@ -104,7 +104,7 @@ ALLOWED: dict[str, set[str]] = {
     "recognition.audit": {"config", "data.cli", "recognition.auditing", "recognition.engine.signals"},
     "recognition.auditing": {"config", "data.cli", "data.factories", "data.storage", "data.twitch", "data.http"}
     | {f"recognition.{room}" for room in ("recognizer", "reports", "sources", "events", "decision", "modes", "outputs")}
-    | {"model.evaluation.game_metrics", "model.inference"},
+    | {"model.evaluation.game_metrics", "model.inference", "twitchcategory"},
     "recognition.reports": {"model.evaluation.game_metrics", "model.inference.calibration", "recognition.decision"}
     | {"recognition.outputs"},
     "recognition.recognizer": {"config", "data.factories", "data.http", "data.capture", "data.twitch", "data.video"}

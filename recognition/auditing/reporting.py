@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from data.commands import PROGRAM
 from data.storage.audit_rows import AuditRecord, AuditRow
 from data.storage.audits import AuditStore
 from data.text import printable
@@ -20,6 +18,7 @@ from recognition.reports.outcomes import AuditedStream, Judgement, Outcome
 from recognition.reports.page import MAX_PICTURES
 from recognition.reports.text import report_lines
 from recognition.reports.trend import MAX_POINTS
+from twitchcategory import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class ReportWriter:
         rows = [row for row in self.store.rows(record.id, with_pictures=True) if row.outcome]
         earlier = self.store.history(record.scope, MAX_POINTS)
         history = [(past.started, past.summary) for past in earlier if past.summary and past.id != record.id]
-        ended, cost = now(), meter.cost()
+        ended = now()
         about = AuditAbout(
             id=record.id,
             scope=self.scope,
@@ -54,12 +53,8 @@ class ReportWriter:
             listed=record.listed,
             sampled=sum(row.looks > 0 for row in rows),  # named channels that are not live have no look
             not_judged=record.not_judged,
-            seconds=cost.seconds,
-            cpu_seconds=cost.cpu_seconds,
-            frames=cost.frames,
-            requests=cost.requests,
-            bytes=cost.bytes,
-            version=_version(),
+            version=__version__,
+            **asdict(meter.cost()),
         )
         report = make_report([audited_stream(row) for row in rows], self.judgement, about, history)
         folder = self.folder / f"{record.started:%Y-%m-%d-%H%M%S}-{record.id}"
@@ -73,27 +68,6 @@ class ReportWriter:
 
 def audited_stream(row: AuditRow) -> AuditedStream:
     """Return a stored row as the report takes it."""
-    return AuditedStream(
-        login=row.login,
-        category=row.category,
-        viewers=row.viewers,
-        language=row.language,
-        stratum=row.stratum,
-        weight=row.weight,
-        outcome=next((known for known in Outcome if known.value == row.outcome), Outcome.FAILED),
-        shown=row.shown,
-        screen=row.screen,
-        confidence=row.confidence,
-        frames=row.frames,
-        looks=row.looks,
-        at=row.at or now(),
-        reason=row.reason,
-        jpeg=row.jpeg,
-    )
-
-
-def _version() -> str:
-    try:
-        return version(PROGRAM)
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return ""
+    same = {field.name: getattr(row, field.name) for field in fields(row)}
+    outcome = next((known for known in Outcome if known.value == row.outcome), Outcome.FAILED)
+    return AuditedStream(**same | {"outcome": outcome, "at": row.at or now()})

@@ -30,35 +30,35 @@ def test_run_prints_results_and_progress(trained):
     assert second.startswith("Epoch ")
     assert re.fullmatch(r"Expected calibration error \d+\.\d% \(temperature \d+\.\d\d\)\.", calibrated)
     assert third.startswith(f"{trained.path}: model.h5, model.onnx, classes.txt")
-    told = trained.run.stderr.splitlines()
-    assert "red_ann-99.jpg cannot be decoded" in told[0]
-    assert told[1].startswith("3 games; training: 36 frames of ")
-    assert told[2].startswith("There is no training run to resume")
-    assert all(line.startswith("epoch ") for line in told[3:])
+    printed = trained.run.stderr.splitlines()
+    assert "red_ann-99.jpg cannot be decoded" in printed[0]
+    assert printed[1].startswith("3 games; training: 36 frames of ")
+    assert printed[2].startswith("There is no training run to resume")
+    assert all(line.startswith("epoch ") for line in printed[3:])
 
 
 def test_metrics_json_makes_the_run_reproducible(trained):
     """Who validated, all metrics, and the settings; no secret, and no login on both sides."""
-    told = figures(trained.path)
-    assert told["validation"]["frames"] == sum(map(sum, told["confusion"]))
-    wrong = told["validation"]["frames"] - sum(row[label] for label, row in enumerate(told["confusion"]))
-    assert len(told["worst"]) == min(wrong, 18)
-    assert told["training"]["frames"] + told["validation"]["frames"] == 48
-    assert told["training"]["streamers"] + told["validation"]["streamers"] == 11
-    assert len(told["validation"]["logins"]) == told["validation"]["streamers"]
-    assert [game["name"] for game in told["games"]] == [game.name for game in GAMES]
-    assert told["accuracy_by_frame"] == told["accuracy_by_stream"] == 1.0
-    assert told["temperature"] > 0
-    assert told["unknown"]["share"] == 0.1
-    assert told["top3_by_frame"] == 1.0
-    assert 0 <= told["ece"] <= 1
-    assert sum(step["frames"] for step in told["reliability"]) == told["validation"]["frames"]
-    assert [game["accuracy_by_stream"] for game in told["games"]] == [1.0] * 3
-    assert {len(values) for values in told["history"].values()} == {told["epochs"]}
-    assert 1 <= told["best_epoch"] <= told["epochs"] <= 8
-    assert told["settings"]["epochs"] == 8
-    assert told["versions"]["keras"]
-    assert "token" not in json.dumps(told)
+    written = figures(trained.path)
+    assert written["validation"]["frames"] == sum(map(sum, written["confusion"]))
+    wrong = written["validation"]["frames"] - sum(row[label] for label, row in enumerate(written["confusion"]))
+    assert len(written["worst"]) == min(wrong, 18)
+    assert written["training"]["frames"] + written["validation"]["frames"] == 48
+    assert written["training"]["streamers"] + written["validation"]["streamers"] == 11
+    assert len(written["validation"]["logins"]) == written["validation"]["streamers"]
+    assert [game["name"] for game in written["games"]] == [game.name for game in GAMES]
+    assert written["accuracy_by_frame"] == written["accuracy_by_stream"] == 1.0
+    assert written["temperature"] > 0
+    assert written["unknown"]["share"] == 0.1
+    assert written["top3_by_frame"] == 1.0
+    assert 0 <= written["ece"] <= 1
+    assert sum(step["frames"] for step in written["reliability"]) == written["validation"]["frames"]
+    assert [game["accuracy_by_stream"] for game in written["games"]] == [1.0] * 3
+    assert {len(values) for values in written["history"].values()} == {written["epochs"]}
+    assert 1 <= written["best_epoch"] <= written["epochs"] <= 8
+    assert written["settings"]["epochs"] == 8
+    assert written["versions"]["keras"]
+    assert "token" not in json.dumps(written)
     assert {path.name for path in (trained.path / "results").iterdir()} == {
         "curves.png", "confusion.png", "metrics.json"
     }  # fmt: skip
@@ -83,16 +83,16 @@ def test_head_trains_on_shipped_features(trained, tmp_path):
     settings = {"ARCHITECTURE": "", "AUGMENT": "", "EPOCHS": "3", "FINE_TUNE": "none", "VISUALIZE_RESULTS": "false"}
     run = create(trained.dataset.download_path, tmp_path, **settings)
     assert run.returncode == 0, run.stderr
-    told = figures(tmp_path)
-    assert (told["settings"]["architecture"], told["epochs"]) == ("efficientnet_lite0", 3)
+    written = figures(tmp_path)
+    assert (written["settings"]["architecture"], written["epochs"]) == ("efficientnet_lite0", 3)
     computed = [line.rpartition(", ")[2] for line in run.stderr.splitlines() if line.startswith("backbone")]
     views = [f"view {view} of 3" for view in (1, 2, 3)]
     assert sorted(computed) == ["originals", "originals", "synthetic negatives", *views]
     classifier = Classifier.load(tmp_path)
     assert classifier.classes == GAMES
     # Of three games, a second head does not know the first one, which four streamers play.
-    assert told["unknown"]["by_stream"]["unknown_streams"] == 4
-    assert told["unknown"]["stream_threshold"] == classifier.calibration.stream_threshold > 0
+    assert written["unknown"]["by_stream"]["unknown_streams"] == 4
+    assert written["unknown"]["stream_threshold"] == classifier.calibration.stream_threshold > 0
 
 
 def test_fine_tuning_follows_the_head(trained, tiny_backbone, tiny_weights, tmp_path):
@@ -116,14 +116,14 @@ def test_folds_validate_each_streamer_once(trained, tmp_path):
     assert not (tmp_path / "results" / "curves.png").exists()
     assert run.stdout.startswith("Cross-validation, 2 folds: ")
     assert "16 of 16" in run.stdout.splitlines()[-1]
-    told = figures(tmp_path)
-    assert sum(map(sum, told["confusion"])) == told["training"]["frames"] == 48
-    assert len(told["validation"]["logins"]) == 11
+    written = figures(tmp_path)
+    assert sum(map(sum, written["confusion"])) == written["training"]["frames"] == 48
+    assert len(written["validation"]["logins"]) == 11
     for side in ("by_frame", "by_stream"):
-        each = told["cross_validation"][side]
+        each = written["cross_validation"][side]
         assert len(each["folds"]) == 2
         assert each["mean"] == pytest.approx(sum(each["folds"]) / 2)
-    assert told["accuracy_by_frame"] > 0.9
+    assert written["accuracy_by_frame"] > 0.9
     assert Classifier.load(tmp_path).classes == GAMES
 
 

@@ -99,7 +99,7 @@ class Audit:
         return sum(bool(row.outcome) for row in self.rows())
 
     def wait_for_answers(self, count: int) -> None:
-        """Wait until so many streams have an answer."""
+        """Wait until this number of streams has an answer."""
         end = time.monotonic() + 60
         while self.answered() < count:
             assert time.monotonic() < end
