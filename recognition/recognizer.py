@@ -13,7 +13,7 @@ from data import factories, startup
 from data.entities import Stream
 from data.errors import translate_unexpected
 from recognition.categories import CategoryLookup, CategoryPoller
-from recognition.decision.segmentation import Chapter, OnLook
+from recognition.decision.segmentation import LOOK_EVERY_S, Chapter, OnLook
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.background import in_background
 from recognition.engine.signals import signals_deferred
@@ -172,7 +172,7 @@ class Recognizer:
         )
 
     def chapters(
-        self, source: str, look_every_s: float = 30.0, precision_s: float = 1.0, on_look: OnLook | None = None
+        self, source: str, look_every_s: float = LOOK_EVERY_S, precision_s: float = 1.0, on_look: OnLook | None = None
     ) -> list[Chapter]:
         """Return when which game is played in a VOD, a clip or a video file. Raises ModelError, StreamError.
 

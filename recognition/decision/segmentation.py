@@ -22,6 +22,7 @@ from data.entities import Game
 from data.text import valid_unicode
 from model.inference.probabilities import softmax
 
+LOOK_EVERY_S = 30.0  # default interval of the first looks
 _MAX_COST = 4.0  # of a look: one frame in 55 may show what the model is sure it does not show
 CHANGE_COST = 5.0  # above _MAX_COST: one look at an end makes no chapter; below twice that: two looks there do
 _UNKNOWN_COST = 1.0  # that a frame which resembles no game belongs to a game: a menu, a loading screen, a bad frame

@@ -13,7 +13,7 @@ from pathlib import Path
 from config import Settings
 from data.errors import SettingsError, StreamError
 from data.text import printable
-from recognition.decision.segmentation import Chapter, OnLook
+from recognition.decision.segmentation import LOOK_EVERY_S, Chapter, OnLook
 from recognition.events import SourceFailed, as_json, now
 from recognition.modes.single import EXIT_UNKNOWN, combine_exit_codes
 from recognition.outputs.chapter_files import (
@@ -25,8 +25,6 @@ from recognition.outputs.chapter_files import (
 )
 from recognition.recognizer import Recognizer
 from recognition.sources import read_sources
-
-LOOK_EVERY_S = 30.0
 
 log = logging.getLogger(__name__)
 
