@@ -121,6 +121,8 @@ class Settings(BaseModel):
     # --- Dataset --------------------------------------------------------------------------------
     download_path: fields.FilePath = Path("dataset")
     """Dataset folder: frames/ holds the images, postgres/ the embedded database."""
+    store_url: fields.StoreUrl = ""
+    """Address of the frames for fsspec, such as s3://bucket/set/frames. Empty: the folder frames in download_path."""
     img_size: ChangesModel[int] = Field(240, ge=32, le=1080)
     """Height and width of a frame, pixels."""
     jpeg_quality: int = Field(95, ge=1, le=100)
@@ -155,6 +157,10 @@ class Settings(BaseModel):
     """Seconds to skip a game after none of its streams gave a frame."""
     info_interval_s: fields.Seconds = Field(300.0, gt=0)
     """Seconds between two reports on the dataset during a download."""
+
+    # --- Cluster ---------------------------------------------------------------------------------
+    ray_address: fields.RayAddress = ""
+    """Ray cluster that commands run on: host:port, auto, or local to start one. Empty: threads of this process."""
 
     # --- Network --------------------------------------------------------------------------------
     quality: fields.Name = "auto"

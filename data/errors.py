@@ -20,6 +20,8 @@
     │   └── CatalogConnectionLost     it was reachable before        → wait for its restart, repeat the call
     ├── DatasetError                  too little to train on         → exit 1; the line says what is missing
     ├── ModelError                    missing or inconsistent files  → exit 1; the line says how to build a model
+    ├── ClusterError                  the cluster cannot be used     → exit 1; the line says what to fix
+    │   └── WorkerLost                a worker of the cluster died   → the task goes to another worker
     └── ExtraMissing                  an extra is not installed      → exit 1; the line says how to install it
 
 Who catches what: the download loop `StreamError`, its pause `DirectoryUnavailable`, the commands `ToolkitError`.
@@ -172,6 +174,14 @@ class DatasetError(ToolkitError):
 
 class ModelError(ToolkitError):
     """The model's files are missing, unreadable or inconsistent."""
+
+
+class ClusterError(ToolkitError):
+    """The Ray cluster cannot be reached, is open to everybody, or its nodes do not fit this machine."""
+
+
+class WorkerLost(ClusterError):
+    """A worker died, or the network lost it; so did each other one that got the same task."""
 
 
 class ExtraMissing(ToolkitError):

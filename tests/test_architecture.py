@@ -55,7 +55,16 @@ ALLOWED: dict[str, set[str]] = {
     "data.cli": {"config"},
     "data.factories": {"config", "data.capture", "data.filters", "data.settings", "data.twitch", "data.storage"},
     "data.download": _WIRING
-    | {"data.collection", "data.storage", "data.capture", "data.http", "data.twitch", "data.settings", "data.info"}
+    | {
+        "data.collection",
+        "data.pool",
+        "data.storage",
+        "data.capture",
+        "data.http",
+        "data.twitch",
+        "data.settings",
+        "data.info",
+    }
     | {"data.dataset_report"},
     "data.info": _WIRING | {"data.storage", "data.contact_sheet", "data.dataset_report"},
     "data.dataset_report": {"data.storage"},
@@ -66,9 +75,10 @@ ALLOWED: dict[str, set[str]] = {
     "data.forget": _WIRING | {"data.storage", "data.twitch.addresses"},
     "data.purge": _WIRING | {"data.storage"},
     "data.capture": {"data.hls", "data.twitch", "data.video", "data.http"},
-    "data.collection": set(),
+    "data.collection": {"data.pool.pool", "data.pool.threads"},
     "data.storage": set(),
     "data.exchange": {"data.storage", "data.capture", "data.twitch"},
+    "data.pool": {"config"},
     "data.filters": {"data.video"},
     "data.hls": {"data.http"},
     "data.http": set(),
@@ -76,7 +86,7 @@ ALLOWED: dict[str, set[str]] = {
     "data.video": set(),
     "model.create": _WIRING
     | {f"model.{room}" for room in ("training", "reports", "artifacts", "evaluation", "datasets", "inference")}
-    | {"model.networks.backbones", "model.terminal", "data.storage"},
+    | {"model.networks.backbones", "model.terminal", "data.storage", "data.pool"},
     "model.evaluate": _WIRING
     | {"data.storage", "model.evaluation", "model.reports", "model.inference", "model.terminal"},
     "model.export": _WIRING
@@ -98,10 +108,31 @@ ALLOWED: dict[str, set[str]] = {
     "model.augmentation": set(),
     "model.inference": set(),
     "model.terminal": set(),
-    "recognition.recognize": {"config", "data.cli", "recognition.modes", "recognition.engine.signals"},
-    "recognition.modes": {"config", "data.cli", "recognition.recognizer", "recognition.outputs"}
+    "recognition.recognize": {
+        "config",
+        "data.cli",
+        "data.pool.options",
+        "recognition.modes",
+        "recognition.engine.signals",
+    },
+    "recognition.modes": {
+        "config",
+        "data.cli",
+        "data.factories",
+        "data.pool",
+        "data.storage",
+        "recognition.cluster",
+        "recognition.recognizer",
+        "recognition.outputs",
+    }
     | {"recognition.sources", "recognition.events", "recognition.decision", "recognition.categories"},
-    "recognition.audit": {"config", "data.cli", "recognition.auditing", "recognition.engine.signals"},
+    "recognition.audit": {
+        "config",
+        "data.cli",
+        "data.pool.options",
+        "recognition.auditing",
+        "recognition.engine.signals",
+    },
     "recognition.auditing": {"config", "data.cli", "data.factories", "data.storage", "data.twitch", "data.http"}
     | {f"recognition.{room}" for room in ("recognizer", "reports", "sources", "events", "decision", "modes", "outputs")}
     | {"model.evaluation.game_metrics", "model.inference", "twitchcategory"},
@@ -110,7 +141,13 @@ ALLOWED: dict[str, set[str]] = {
     "recognition.recognizer": {"config", "data.factories", "data.http", "data.capture", "data.twitch", "data.video"}
     | {"recognition.engine", "recognition.decision", "recognition.events"}
     | {"recognition.sources", "recognition.categories", "recognition.model_loading"},
-    "recognition.engine": {"recognition.decision", "recognition.events", "recognition.sources"}
+    "recognition.engine": {
+        "data.pool.pool",
+        "data.pool.threads",
+        "recognition.decision",
+        "recognition.events",
+        "recognition.sources",
+    }
     | {"data.capture", "data.filters", "data.video", "data.twitch", "model.inference"},
     "recognition.outputs": {"recognition.events", "recognition.decision", "data.video", "data.http"},
     "recognition.outputs.outbox": {"recognition.outputs", "recognition.events", "recognition.sources"},
@@ -161,7 +198,8 @@ OWNERS = {
     "matplotlib": {"model.reports.plots"},
     "jinja2": {"model.reports.rendering", "recognition.reports", "dashboard.pages"},
     "arro3": {"recognition.outputs", "data.exchange"},
-    "fsspec": {"data.exchange"},
+    "fsspec": {"data.exchange", "data.storage.object_files"},
+    "ray": {"data.pool"},
     "apprise": {"recognition.outputs.targets"},
     "paho": {"recognition.outputs.targets"},
     "sqlite3": {"recognition.outputs.outbox", "data.storage"},

@@ -117,7 +117,7 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     ]
 
 
-_FILE_SYSTEMS = {"s3fs", "gcsfs"}  # extras of their own, for exports to s3:// and gs://
+_OPTIONAL = {"s3fs", "gcsfs", "ray"}  # extras of their own, for s3://, gs:// and clusters
 
 
 def test_wheel_declares_each_library_that_a_module_imports(wheel, tmp_path):
@@ -128,9 +128,9 @@ def test_wheel_declares_each_library_that_a_module_imports(wheel, tmp_path):
     wanted = [Requirement(line) for line in PathDistribution(folder).requires or []]
     base, train = ({_normal(r.name) for r in wanted if bool(r.marker) is extra} for extra in (False, True))
     # Libraries that others import: SQLAlchemy, Keras, a process of its own, uvicorn, fsspec.
-    others = {"psycopg2-binary", "tensorboard", "tf2onnx", "websockets", *_FILE_SYSTEMS}
+    others = {"psycopg2-binary", "tensorboard", "tf2onnx", "websockets", *_OPTIONAL}
     assert base | train == _imported_distributions() | others
-    assert _imported_distributions(*_TRAINING, "dashboard", "recognition.outputs.targets") <= base
+    assert _imported_distributions(*_TRAINING, "dashboard", "recognition.outputs.targets", "data.pool") <= base
 
 
 def test_pins_are_within_the_ranges_of_the_package():
@@ -139,7 +139,7 @@ def test_pins_are_within_the_ranges_of_the_package():
     pins = {_normal(name): version for name, version in pins.items()}
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("[project.scripts]")[0]
     ranges = [Requirement(line) for line in re.findall(r'"([\w-]+>=[^"]+)"', text.partition("[project]")[2])]
-    named = {_normal(each.name): each for each in ranges if each.name not in {"hatchling", *_FILE_SYSTEMS}}
+    named = {_normal(each.name): each for each in ranges if each.name not in {"hatchling", *_OPTIONAL}}
     assert named.keys() == pins.keys()
     assert not [name for name, each in named.items() if not each.specifier.contains(pins[name])]
 

@@ -16,6 +16,8 @@ _MAX_PATH_BYTES, _MAX_NAME_BYTES = 4000, 255  # Linux allows 4095; files in a fo
 # What a user may copy with a token: Twitch's own "oauth:", or the header that it stands in.
 _TOKEN_PREFIX = re.compile(r"(?:(?:authorization|bearer|oauth)(?:\s*[:\s]\s*|$))*", re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[!-~]{0,1000}")  # visible ASCII
+_STORE_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f]+")
+_RAY_ADDRESS = re.compile(r"local|auto|(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 
 
 class Form(str):
@@ -71,6 +73,8 @@ def _clean_credential(value: Any) -> Any:
 
 
 def _expand_path(path: Path) -> Path:
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):
+        raise ValueError("an address")
     whole, *names = (len(text.encode()) for text in (str(path), *path.parts))  # UnicodeEncodeError is a ValueError
     if "\0" in str(path) or whole > _MAX_PATH_BYTES or max(names, default=0) > _MAX_NAME_BYTES:
         raise ValueError("invalid path")
@@ -96,6 +100,20 @@ def _check_server(text: str) -> str:
             raise ValueError("invalid folder")
         return text.strip()
     return ",".join(map(_check_host, text.split(",")))
+
+
+def _check_store_url(text: str) -> str:
+    text = text.strip().rstrip("/")
+    if text and not _STORE_URL.fullmatch(text):
+        raise ValueError("invalid address")
+    return text
+
+
+def _check_ray_address(text: str) -> str:
+    text = text.strip()
+    if text and not _RAY_ADDRESS.fullmatch(text):
+        raise ValueError("invalid address")
+    return text
 
 
 def _check_interval(seconds: float) -> float:
@@ -126,10 +144,12 @@ Identifier = Annotated[str, BeforeValidator(_clean_credential), _CREDENTIAL]
 Token = Annotated[SecretStr, BeforeValidator(_clean_credential), _CREDENTIAL]
 _PATH = Form(
     f"a path of at most {_MAX_PATH_BYTES} bytes, {_MAX_NAME_BYTES} in each name, without NUL; "
-    "~ stands for a home folder that exists"
+    "~ stands for a home folder that exists. The address of an object store belongs into STORE_URL"
 )
 FilePath = Annotated[Path, AfterValidator(_expand_path), _PATH]
 OptionalPath = Annotated[str, AfterValidator(lambda text: text and str(_expand_path(Path(text)))), _PATH]
+StoreUrl = Annotated[str, AfterValidator(_check_store_url), Form("an address such as s3://bucket/folder, or empty")]
+RayAddress = Annotated[str, AfterValidator(_check_ray_address), Form("host:port, auto, local, or empty")]
 Host = Annotated[str, AfterValidator(_check_host), Form("a host name or an IP address")]
 Server = Annotated[str, AfterValidator(_check_server), Form("a host name, an IP address or the folder of a socket")]
 Name = Annotated[str, AfterValidator(str.strip)]

@@ -1,0 +1,1 @@
+"""Pools: where tasks run, in threads of this process or on the nodes of a Ray cluster."""
