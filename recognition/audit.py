@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from data import cli, startup
+from data.pool.options import add_ray_option, with_ray_option
 from recognition.engine.signals import signals_deferred
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     with signals_deferred(), startup.collection_paused():  # NumPy and ONNX Runtime start threads at their import
         from recognition.auditing.command import run
-    return run(args, settings)
+    return run(args, with_ray_option(settings, args.ray))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +78,7 @@ def _add_looks(group: argparse._ArgumentGroup) -> None:
     add("--parallel", type=_PARALLEL, metavar="N", help="look at N streams at a time (default: PARALLEL_STREAMS)")
     again = "look again at a mismatch after MINUTES before it counts (default: 10)"
     add("--again", type=_MINUTES, default=10.0, metavar="MINUTES", help=again)
+    add_ray_option(group)
 
 
 def _add_results(group: argparse._ArgumentGroup) -> None:

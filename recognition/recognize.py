@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from data import cli, startup
+from data.pool.options import add_ray_option, with_ray_option
 from recognition.engine.signals import signals_deferred
 
 if TYPE_CHECKING:
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 
 # Options by the mode that they need; the default mode is single.
 _WATCH_ONLY = ("wait", "every", "minutes", "webhook", "alert", "outbox", "metrics")
-_SURVEY_ONLY = ("game", "top_streams", "preview", "parallel")  # any of them selects survey mode
+_SURVEY_ONLY = ("game", "top_streams", "preview", "parallel", "window")  # any of them selects survey mode
+_CLUSTER = ("ray",)  # selects survey mode, too, where no other mode is chosen
 _SINGLE_ONLY = ("save",)
 _CHAPTERS_ONLY = ("chapters_file", "look_every")
 _NOT_WITH_WATCH = ("frames", "sure", "chapters", *_SINGLE_ONLY, *_SURVEY_ONLY)
-_NOT_WITH_CHAPTERS = ("frames", "sure", "csv", "parquet", "category", *_SINGLE_ONLY, *_SURVEY_ONLY)
+_NOT_WITH_CHAPTERS = ("frames", "sure", "csv", "parquet", "category", *_SINGLE_ONLY, *_SURVEY_ONLY, *_CLUSTER)
 _FILES = ("csv", "parquet")  # files that any mode writes
 _STDOUT = "-"
 
@@ -32,6 +34,7 @@ _CHAPTERS = "print when which game is played in a recording; YouTube takes at le
 _EVERY = cli.bounded_number(float, 0.01, 1e7, "a number above 0, at least 0.01, at most 10000000")
 _MINUTES = cli.bounded_number(float, 1e-6, 1e7, "a number above 0, at most 10000000")
 _PORT = cli.bounded_number(int, 0, 65535, "a port from 0 to 65535")
+_WINDOW = cli.duration({"s": 1, "m": 60, "h": 3600, "d": 86400}, "a whole number and s, m, h or d, such as 1h")
 _THREADS = cli.bounded_number(int, 1, _MAX_PARALLEL, f"a whole number from 1 to {_MAX_PARALLEL}")
 
 
@@ -52,11 +55,11 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
             from recognition.modes.watch import run
         elif args.chapters:
             from recognition.modes.chapters import run
-        elif _first_given(args, _SURVEY_ONLY):
+        elif _first_given(args, _SURVEY_ONLY + _CLUSTER):
             from recognition.modes.survey import run
         else:
             from recognition.modes.single import run
-    return run(args, settings)
+    return run(args, with_ray_option(settings, args.ray))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_watch(parser.add_argument_group("watching, needs --watch").add_argument)
     _add_chapters(parser.add_argument_group("chapters of recordings, needs --chapters").add_argument)
     _add_survey(parser.add_argument_group("surveys of many streams, not with --watch").add_argument)
+    _add_cluster(parser.add_argument_group("cluster, for --watch and surveys"))
     return parser
 
 
@@ -147,6 +151,12 @@ def _add_survey(add: Callable[..., Any]) -> None:
     add("--parallel", type=_THREADS, metavar="N", help="recognise N streams at a time (default: PARALLEL_STREAMS)")
 
 
+def _add_cluster(group: argparse._ArgumentGroup) -> None:
+    add_ray_option(group)
+    window = "go on with a survey on a cluster that began within DURATION and was interrupted (default: 1h)"
+    group.add_argument("--window", type=_WINDOW, metavar="DURATION", help=window)
+
+
 def _usage_error(args: argparse.Namespace) -> str:
     """Return what is wrong with the combination of options, "" if nothing is."""
     if error := _mode_error(args):
@@ -167,8 +177,11 @@ def _mode_error(args: argparse.Namespace) -> str:
         is_chosen = bool(getattr(args, mode))
         if name := _first_given(args, others if is_chosen else own):
             return f"{name} cannot be used with --{mode}" if is_chosen else f"{name} needs --{mode}"
-    if (survey := _first_given(args, _SURVEY_ONLY)) and (single := _first_given(args, _SINGLE_ONLY)):
+    if (survey := _first_given(args, _SURVEY_ONLY + _CLUSTER)) and (single := _first_given(args, _SINGLE_ONLY)):
         return f"{single} cannot be used with {survey}"
+    is_single = not (args.watch or args.sources_file or args.source[1:] or _STDOUT in args.source)
+    if args.ray and is_single and not _first_given(args, _SURVEY_ONLY):
+        return "--ray needs --watch or more than one source"
     return ""
 
 

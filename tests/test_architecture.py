@@ -78,7 +78,7 @@ ALLOWED: dict[str, set[str]] = {
     "data.collection": {"data.pool.pool", "data.pool.threads"},
     "data.storage": set(),
     "data.exchange": {"data.storage", "data.capture", "data.twitch"},
-    "data.pool": {"config"},
+    "data.pool": {"config", "data.settings.fields"},
     "data.filters": {"data.video"},
     "data.hls": {"data.http"},
     "data.http": set(),

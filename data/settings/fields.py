@@ -109,7 +109,8 @@ def _check_store_url(text: str) -> str:
     return text
 
 
-def _check_ray_address(text: str) -> str:
+def check_ray_address(text: str) -> str:
+    """Return the address of a cluster. Raises ValueError for an invalid one."""
     text = text.strip()
     if text and not _RAY_ADDRESS.fullmatch(text):
         raise ValueError("invalid address")
@@ -149,7 +150,7 @@ _PATH = Form(
 FilePath = Annotated[Path, AfterValidator(_expand_path), _PATH]
 OptionalPath = Annotated[str, AfterValidator(lambda text: text and str(_expand_path(Path(text)))), _PATH]
 StoreUrl = Annotated[str, AfterValidator(_check_store_url), Form("an address such as s3://bucket/folder, or empty")]
-RayAddress = Annotated[str, AfterValidator(_check_ray_address), Form("host:port, auto, local, or empty")]
+RayAddress = Annotated[str, AfterValidator(check_ray_address), Form("host:port, auto, local, or empty")]
 Host = Annotated[str, AfterValidator(_check_host), Form("a host name or an IP address")]
 Server = Annotated[str, AfterValidator(_check_server), Form("a host name, an IP address or the folder of a socket")]
 Name = Annotated[str, AfterValidator(str.strip)]
