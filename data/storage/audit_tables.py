@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-COMMENT = "twitchcategory audits 1"  # on the table audits; the number is the version of both tables
-
 metadata = sa.MetaData()
 
 audits = sa.Table(
@@ -25,7 +23,7 @@ audits = sa.Table(
     sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("summary", sa.Text),  # JSON, without logins
     sa.Index("audits_started_idx", "started"),
-    comment=COMMENT,
+    comment="twitchcategory audits 1",  # the number is the version of both tables
 )
 
 audit_streams = sa.Table(
