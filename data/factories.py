@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from data.storage.claims import Claims
     from data.storage.database import Access, Database
     from data.storage.frame_folder import FrameFolder
+    from data.storage.mirror import Mirror
+    from data.storage.mirror import Progress as MirrorProgress
+    from data.storage.object_frames import ObjectFrames
     from data.twitch.helix import Helix
     from data.twitch.previews import PreviewClient
 
@@ -39,11 +44,44 @@ def make_helix(settings: Settings, session: requests.Session, sleep: Callable[[f
     )
 
 
-def make_frame_store(settings: Settings) -> FrameFolder:
-    """Return the store of the dataset's frames: the folder DOWNLOAD_PATH/frames. Nothing is created before a write."""
+def make_frame_store(settings: Settings) -> FrameFolder | ObjectFrames:
+    """Return the store of the dataset's frames: that at STORE_URL, by default the folder DOWNLOAD_PATH/frames.
+
+    Nothing is created before a write. Raises FolderError: an invalid address; ExtraMissing.
+    """
     from data.storage.frame_folder import FrameFolder
 
-    return FrameFolder(settings.download_path / "frames")
+    protocol, separator, rest = settings.store_url.partition("://")
+    if not separator:
+        return FrameFolder(settings.download_path / "frames")
+    if protocol in ("file", "local"):
+        return FrameFolder(Path(rest))
+    from data.storage.object_files import ObjectFiles
+    from data.storage.object_frames import ObjectFrames
+
+    return ObjectFrames(ObjectFiles(settings.store_url), make_mirror(settings).features_folder)
+
+
+def make_mirror(settings: Settings) -> Mirror:
+    """Return this machine's copy of the object store at STORE_URL. Nothing is created before its first update."""
+    from data.storage.mirror import Mirror
+
+    name = hashlib.sha256(settings.store_url.encode()).hexdigest()[:16]
+    return Mirror(settings.download_path / "mirror" / name)
+
+
+def local_frames(settings: Settings, store: FrameFolder | ObjectFrames, progress: MirrorProgress) -> FrameFolder:
+    """Return a folder with all frames of `store` as files, to read: the store itself, or its mirror after an update.
+
+    progress: shows in a block what the update does. Raises FolderError.
+    """
+    from data.storage.frame_folder import FrameFolder
+
+    if isinstance(store, FrameFolder):
+        return store
+    mirror = make_mirror(settings)
+    mirror.update(store, progress)
+    return mirror.frames
 
 
 def make_exclusion(settings: Settings) -> Callable[[str], bool]:

@@ -107,22 +107,24 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import make_frame_store
+    from data.factories import local_frames, make_frame_store
     from data.storage.folder_scan import CHECK_FILE
     from data.storage.pseudonyms import Pseudonyms
     from model.cleaning.check_file import AS_STORED, LoginNames, to_csv
     from model.reports import check_page, check_tables
+    from model.terminal.progress import make_progress
 
     store = make_frame_store(settings)
-    result, effect, effect_lines = _find(args, settings, store)
-    game_names = store.game_names()
+    folder = local_frames(settings, store, make_progress(args.quiet, args.progress))
+    result, effect, effect_lines = _find(args, settings, folder, store.location)
+    game_names = folder.game_names()
     store.save_report(CHECK_FILE, to_csv(result).encode())
     names = AS_STORED if args.logins else LoginNames(Pseudonyms(Path(store.location)).of)
     trust = check_tables.trust_lines(result)
     if args.csv:
         _write(args.csv, to_csv(result, names))
     if args.html:
-        _write(args.html, check_page.render(result, [*trust, *effect_lines], game_names, store.read, names))
+        _write(args.html, check_page.render(result, [*trust, *effect_lines], game_names, folder.read, names))
     if args.json:
         print(check_tables.as_json(result, effect, store.location, game_names, names))
         return 0
@@ -133,9 +135,12 @@ def _check(args: argparse.Namespace, settings: Settings) -> int:
 
 
 def _find(
-    args: argparse.Namespace, settings: Settings, store: FrameStore
+    args: argparse.Namespace, settings: Settings, folder: FrameStore, location: str
 ) -> tuple[CheckResult, Effect | None, list[str]]:
-    """Return the findings, and the effect of cleaning with its lines for people."""
+    """Return the findings, and the effect of cleaning with its lines for people.
+
+    folder: has the frames as files. location: of the dataset, for messages.
+    """
     from model.cleaning.check import require_comparable
     from model.cleaning.effect import cleaning_effect
     from model.datasets.listing import classes_of
@@ -143,11 +148,11 @@ def _find(
     from model.terminal.progress import make_progress
     from model.training import frame_features
 
-    frames = list(store.frames())
-    classes_of(frames, store.game_names(), store.location)  # too small a dataset must not wait for its features
+    frames = list(folder.frames())
+    classes_of(frames, folder.game_names(), location)  # too small a dataset must not wait for its features
     require_comparable(frames)
-    inputs = frame_features.collect(settings, store, frames, cli.log.info, make_progress(args.quiet, args.progress))
-    games = classes_of(inputs.frames, store.game_names(), store.location)
+    inputs = frame_features.collect(settings, folder, frames, cli.log.info, make_progress(args.quiet, args.progress))
+    games = classes_of(inputs.frames, folder.game_names(), location)
     result = inputs.check(games)
     if args.no_effect:
         return result, None, []

@@ -14,7 +14,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import cli
@@ -55,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _create(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import make_frame_store
+    from data.factories import local_frames, make_frame_store
     from model.training.hardware import set_up, tensorflow_errors
 
     require_extra("train", "Training")
@@ -64,8 +63,9 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     settings = settings.model_copy(update=overrides)
     require_architecture(settings.architecture)
     store = make_frame_store(settings)
-    frames = list(store.frames())
-    classes = classes_of(frames, store.game_names(), store.location)
+    folder = local_frames(settings, store, make_progress(args.quiet, args.progress))
+    frames = list(folder.frames())
+    classes = classes_of(frames, folder.game_names(), store.location)
     precision, gpus = settings.mixed_precision, settings.all_gpus
     # This imports TensorFlow, which takes seconds.
     hardware = set_up(settings.seed, mixed_precision=precision, all_gpus=gpus, show=args.verbose > 1)
@@ -74,7 +74,7 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     # After set_up, which configures TensorFlow before anything else uses it.
     from model.datasets import image_dataset
 
-    root = Path(store.location)
+    root = folder.root
     frames = image_dataset.decodable_frames(root, frames, settings.img_size, progress)
     splits = _make_splits(frames, classes, args.folds, settings, log)
     dataset = image_dataset.ImageDataset(root, frames, classes, settings.img_size)

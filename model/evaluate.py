@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     from data.errors import ModelError
+    from data.factories import local_frames, make_frame_store
     from data.storage.frame_folder import FrameFolder
     from data.text import printable
     from model.evaluation import folder_evaluation, image_folder
@@ -41,13 +42,15 @@ def _evaluate(args: argparse.Namespace, settings: Settings) -> int:
     found = find_model(settings.model_path)
     model = found / model_file(found, settings.int8 == "true")
     classifier = Classifier.load(found, file=model.name)
-    root: Path = args.folder or settings.download_path / "frames"
-    images = image_folder.list_images(root, classifier.classes, FrameFolder(root).game_names())
-    evaluation = folder_evaluation.evaluate_folder(classifier, images, make_progress(args.quiet))
+    progress = make_progress(args.quiet)
+    store = FrameFolder(args.folder) if args.folder else make_frame_store(settings)
+    folder = local_frames(settings, store, progress)
+    images = image_folder.list_images(folder.root, classifier.classes, folder.game_names())
+    evaluation = folder_evaluation.evaluate_folder(classifier, images, progress)
     # The first four keys tell which model and images a report is of, and when it was made.
     metrics = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "folder": printable(str(root)),  # its name need not be UTF-8
+        "folder": printable(store.location),  # its name need not be UTF-8
         "model": printable(str(model)),
         "sha256": model_card.sha256(model),
     } | evaluation.metrics()

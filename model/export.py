@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _export(args: argparse.Namespace, settings: Settings) -> int:
+    from data.factories import local_frames, make_frame_store
     from model.inference.classes import CLASSES_FILE, read_classes
     from model.inference.location import find_model
     from model.terminal.native_log import filtered_stderr, quiet_tensorflow
@@ -78,13 +79,14 @@ def _export(args: argparse.Namespace, settings: Settings) -> int:
     require_extra("train", "Converting a model")
     source = find_model(settings.model_path)
     games = read_classes(source / CLASSES_FILE)
-    images = _list_images(args.calibrate_on or settings.download_path / "frames", games)  # before TensorFlow's seconds
+    progress = make_progress(args.quiet)
+    root = args.calibrate_on or local_frames(settings, make_frame_store(settings), progress).root
+    images = _list_images(root, games)  # before TensorFlow's seconds
     show = args.verbose > 1
     quiet_tensorflow(show)
     with nullcontext() if show else filtered_stderr():
         from model.artifacts import conversion, model_files
     model = conversion.load(source / model_files.H5_FILE, len(games))
-    progress = make_progress(args.quiet)
     samples = _read_samples(images, model.input_shape[1], progress)
     _convert(model, games, (source, settings.model_path), samples, progress)
     return 0
