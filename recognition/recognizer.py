@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from data import factories, startup
 from data.entities import Stream
 from data.errors import translate_unexpected
-from recognition.categories import CategoryLookup, CategoryPoller
+from recognition.connections import Connections
 from recognition.decision.segmentation import LOOK_EVERY_S, Chapter, OnLook
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.background import in_background
@@ -25,12 +25,13 @@ from recognition.sources import normalise, unique
 if TYPE_CHECKING:
     from config import Settings
     from data.capture.grabber import Grabber
-    from data.twitch.helix import Helix
+    from data.pool.pool import Pool
     from recognition.engine.batching import Batcher, ImageClassifier, OnBatch
+    from recognition.engine.survey import SurveyTask, SurveyWorker
     from recognition.engine.watcher import Watcher
 
 
-class Recognizer:
+class Recognizer(Connections):
     """Recognises the game of live streams, recordings and video files. Thread-safe; `load` builds one.
 
     Args:
@@ -41,6 +42,7 @@ class Recognizer:
         top: how many games each ranking holds.
         min_confidence: answers of a lower confidence are unknown, 0 to 1.
         threads: threads of one inference; 0: one per core.
+        inferences: inferences at a time of a survey or watch; 0: as many as use all cores.
 
     Raises:
         SettingsError: (`load`) a setting is invalid.
@@ -64,18 +66,24 @@ class Recognizer:
         top: int = 1,
         min_confidence: float = 0.0,
         threads: int = 0,
+        inferences: int = 0,
     ) -> None:
-        self.settings, self.grabber, self.stop = settings, grabber, stop
+        super().__init__(settings, grabber, stop)
         self._frames: FrameProvider = grabber.frames
         self._load_model, self._threads, self._top, self._min_confidence = load_model, threads, top, min_confidence
         self._classifier: ImageClassifier | None = None
+        self._inferences = inferences
         self._lock = threading.Lock()  # guards `_classifier`
-        self._closing = ExitStack()  # the grabber, and the sessions of `open_helix`
-        self._closing.callback(grabber.close)
 
     @classmethod
     def load(
-        cls, settings: Settings | None = None, *, top: int = 1, min_confidence: float = 0.0, threads: int = 0
+        cls,
+        settings: Settings | None = None,
+        *,
+        top: int = 1,
+        min_confidence: float = 0.0,
+        threads: int = 0,
+        inferences: int = 0,
     ) -> Recognizer:
         """Build a recogniser; default settings: the environment, `.env` and config.py. Raises SettingsError.
 
@@ -89,18 +97,8 @@ class Recognizer:
             load_model = in_background(partial(load_classifier, own, threads))  # ONNX Runtime releases the GIL
             stop = threading.Event()  # ad waits run in worker threads, which Ctrl-C does not interrupt
             grabber = factories.make_grabber(own, stop.wait)
-        return cls(own, grabber, load_model, stop=stop, top=top, min_confidence=min_confidence, threads=threads)
-
-    def close(self) -> None:
-        """End all waits and close the connections. A second call does nothing."""
-        self.stop.set()
-        self._closing.close()
-
-    def __enter__(self) -> Recognizer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        options = partial(cls, top=top, min_confidence=min_confidence, threads=threads, inferences=inferences)
+        return options(own, grabber, load_model, stop=stop)
 
     @property
     def classifier(self) -> ImageClassifier:
@@ -118,25 +116,7 @@ class Recognizer:
         """Return a classifier for many threads; the caller closes it. Raises ModelError."""
         from recognition.engine.batching import Batcher, worker_count
 
-        return Batcher(self.classifier, workers=worker_count(self._threads), on_batch=on_batch)
-
-    def open_helix(self) -> Helix:
-        """Open a new client of the Twitch API; `close` closes it. Raises SettingsError for missing credentials."""
-        from data.http.session import new_session
-
-        own = self.settings
-        session = new_session(own.timeout_s, own.twitch_standin, deadline_s=own.deadline_s)
-        return factories.make_helix(own, self._closing.enter_context(session), self.stop.wait)
-
-    def category_lookup(self, sources: Iterable[str]) -> CategoryLookup:
-        """Start to request the declared categories of these sources, once. Raises as `open_helix` does."""
-        with signals_deferred():
-            return CategoryLookup(self.open_helix(), sources)
-
-    def category_poller(self, sources: Iterable[str]) -> CategoryPoller:
-        """Start to request these categories every minute until `close`. Raises as `open_helix` does."""
-        with signals_deferred():
-            return CategoryPoller(self.open_helix(), sources, self.stop)
+        return Batcher(self.classifier, workers=self._inferences or worker_count(self._threads), on_batch=on_batch)
 
     def with_classifier(
         self, classifier: ImageClassifier, frames: FrameProvider | None = None, default_min_confidence: float = 0.0
@@ -192,25 +172,34 @@ class Recognizer:
         *,
         preview: bool = False,
         parallel: int | None = None,
+        pool: Pool[SurveyTask, VerdictReached | SourceFailed] | None = None,
     ) -> Generator[VerdictReached | SourceFailed, None, None]:
         """Recognise many sources concurrently; yield one result each, in the order in which they finish.
 
         sources: drawn lazily; a Stream is an item of a Helix listing. max_frames, certainty: as in `events`.
         preview: classify a login's preview image first, and the stream only if that leaves it unknown.
-        parallel: streams at a time; default PARALLEL_STREAMS. Raises ModelError; last, a DirectoryError of sources.
+        parallel: streams at a time; default PARALLEL_STREAMS. pool: does the work instead of threads.
+        Raises ModelError; last, a DirectoryError of sources.
         """
-        from recognition.engine.survey import PREVIEW_CONFIDENCE, Survey, WorkSlots, preview_first
+        from recognition.engine.survey import SurveyTask, results
 
-        with ExitStack() as stack:
-            classifier = stack.enter_context(self._batcher())
+        tasks = (SurveyTask(source, max_frames, certainty, preview) for source in sources)
+        if pool is not None:
+            yield from results(pool, tasks, retry=True)
+            return
+        with self.open_survey(parallel) as worker, worker.pool() as own:
+            yield from results(own, tasks)
+
+    @contextmanager
+    def open_survey(self, parallel: int | None = None) -> Iterator[SurveyWorker]:
+        """Yield what recognises the sources of a survey in threads; parallel: as there. Raises ModelError."""
+        from recognition.engine.survey import PREVIEW_CONFIDENCE, SurveyWorker, WorkSlots
+
+        with self._batcher() as classifier, factories.make_preview_client(self.settings) as client:
             slots = WorkSlots(parallel or self.settings.parallel_streams, self.stop.wait)
             stream = self.with_classifier(classifier, partial(self.grabber.frames, sleep=slots.wait))
-            recognise = partial(stream.events, max_frames=max_frames, certainty=certainty)
-            if preview:
-                client = stack.enter_context(factories.make_preview_client(self.settings))
-                image = self.with_classifier(classifier, lambda s, *_: map(client.fetch, [s]), PREVIEW_CONFIDENCE)
-                recognise = partial(preview_first, image.events, recognise)
-            yield from Survey(recognise, slots).results(sources)
+            image = self.with_classifier(classifier, lambda s, *_: map(client.fetch, [s]), PREVIEW_CONFIDENCE)
+            yield SurveyWorker(stream.events, image.events, slots)
 
     def watch(
         self,

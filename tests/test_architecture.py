@@ -76,6 +76,8 @@ ALLOWED: dict[str, set[str]] = {
     "data.purge": _WIRING | {"data.storage"},
     "data.capture": {"data.hls", "data.twitch", "data.video", "data.http"},
     "data.collection": {"data.pool.pool", "data.pool.threads"},
+    "data.collection.factories": _WIRING | {"data.collection", "data.pool", "data.storage"},
+    "data.collection.cluster_grabs": _WIRING | {"data.collection", "data.settings"},
     "data.storage": set(),
     "data.exchange": {"data.storage", "data.capture", "data.twitch"},
     "data.pool": {"config", "data.settings.fields"},
@@ -138,9 +140,11 @@ ALLOWED: dict[str, set[str]] = {
     | {"model.evaluation.game_metrics", "model.inference", "twitchcategory"},
     "recognition.reports": {"model.evaluation.game_metrics", "model.inference.calibration", "recognition.decision"}
     | {"recognition.outputs"},
-    "recognition.recognizer": {"config", "data.factories", "data.http", "data.capture", "data.twitch", "data.video"}
-    | {"recognition.engine", "recognition.decision", "recognition.events"}
-    | {"recognition.sources", "recognition.categories", "recognition.model_loading"},
+    "recognition.recognizer": {"config", "data.factories", "data.capture", "data.video", "data.pool.pool"}
+    | {"recognition.engine", "recognition.decision", "recognition.events", "recognition.sources"}
+    | {"recognition.connections", "recognition.model_loading"},
+    "recognition.connections": {"config", "data.factories", "data.capture", "data.http", "data.twitch"}
+    | {"recognition.categories", "recognition.engine.signals"},
     "recognition.engine": {
         "data.pool.pool",
         "data.pool.threads",
@@ -155,6 +159,7 @@ ALLOWED: dict[str, set[str]] = {
     "recognition.outputs.targets": {"recognition.outputs", "recognition.sources", "data.http", "config"},
     "recognition.decision": {"model.inference"},
     "recognition.events": {"recognition.decision"},
+    "recognition.stored_results": {"recognition.decision", "recognition.events"},
     "recognition.categories": {"data.twitch", "recognition.sources", "recognition.events"},
     "recognition.sources": {"data.twitch.addresses"},
     "recognition.model_loading": {"config", "model.inference"},

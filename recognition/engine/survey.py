@@ -1,27 +1,37 @@
 """Survey: classify many sources concurrently, one result each.
 
-    for each source, as soon as fewer than a maximum are in flight:
-        start a thread's task:
+    for each source, as soon as the pool has a free slot:
+        submit a task to the pool of threads or nodes:
             take a work slot                        (given up while the stream shows an ad)
             take frames and classify them           (recognition.engine.single_source)
             the result is a verdict or a failure
         yield the results that are finished
     yield the remaining results
 
-All threads share one batcher. The number of sources is unlimited, because only those in flight are in memory. A source
-that fails does not affect the others.
+All threads of a process share one batcher. The number of sources is unlimited, because only those in flight are in
+memory. A source that fails does not affect the others.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, suppress
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 
 from data.entities import Stream
-from data.errors import DirectoryError, StreamError, translate_unexpected
+from data.errors import (
+    DirectoryError,
+    StopRequested,
+    StreamError,
+    StreamUnavailable,
+    UnexpectedStreamError,
+    WorkerLost,
+    translate_unexpected,
+)
+from data.pool.pool import Finished, Pool
+from data.pool.threads import ThreadPool
 from recognition.events import FrameClassified, SourceFailed, VerdictReached, now
 from recognition.sources import twitch_login
 
@@ -30,7 +40,22 @@ _MAX_THREADS = 256
 PREVIEW_CONFIDENCE = 0.9  # minimum confidence of a verdict from a preview image, unless the user sets another one
 
 Result = VerdictReached | SourceFailed
-_Recognise = Callable[[str], Iterator[FrameClassified | VerdictReached]]
+_Events = Iterator[FrameClassified | VerdictReached]
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyTask:
+    """A source to recognise; a Stream is an item of a Helix listing. The other fields are as in Recognizer.survey."""
+
+    source: str | Stream
+    max_frames: int | None = None
+    certainty: float = 1.0
+    preview: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return the source as text."""
+        return self.source.login if isinstance(self.source, Stream) else self.source
 
 
 class WorkSlots:
@@ -57,66 +82,104 @@ class WorkSlots:
             self._free.acquire()
 
 
-class Survey:
-    """Classifies sources concurrently, in threads of its own."""
+class SurveyWorker:
+    """Recognises the source of a task. Any number of threads may call it; as many as there are slots work at once."""
 
-    def __init__(self, recognise: _Recognise, slots: WorkSlots) -> None:
-        """Start nothing yet. Each source takes one of the slots.
-
-        recognise: yields one source's frames, then its verdict; thread-safe; raises StreamError.
-        """
-        self._recognise = recognise
+    def __init__(
+        self,
+        recognise: Callable[[str, int | None, float], _Events],
+        recognise_preview: Callable[[str], _Events],
+        slots: WorkSlots,
+    ) -> None:
+        """recognise: yields a source's frames, then its verdict; thread-safe; raises StreamError. So the other one."""
+        self._recognise, self._recognise_preview = recognise, recognise_preview
         self._slots = slots
-        self._threads = min(_THREADS_PER_SLOT * slots.count, max(slots.count, _MAX_THREADS))
-        self._max_pending = self._threads + slots.count
         self._stop = threading.Event()
 
-    def results(self, sources: Iterable[str | Stream]) -> Generator[Result, None, None]:
-        """Yield one result for each source, in the order in which they finish.
-
-        Sources are drawn lazily. A Stream has the category that Helix lists; its result gets it. A DirectoryError of
-        `sources` is raised after the results of the sources before it. Closing the generator stops all sources at
-        their next frame.
-        """
-        in_flight: set[Future[Result]] = set()
-        failure: DirectoryError | None = None
-        with ExitStack() as stack:
-            pool = ThreadPoolExecutor(self._threads, thread_name_prefix="survey")
-            stack.callback(
-                pool.shutdown, wait=False, cancel_futures=True
-            )  # the recogniser's `close` ends waits for ads
-            stack.callback(self._stop.set)
-            try:
-                for source in sources:
-                    in_flight.add(pool.submit(self._result, source))
-                    if len(in_flight) >= self._max_pending:
-                        done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
-                        yield from (future.result() for future in done)
-            except DirectoryError as error:  # the listing failed: finish what is in flight first
-                failure = error
-            while in_flight:
-                done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        if failure:
-            raise failure
-
-    def _result(self, source: str | Stream) -> Result:
-        name, category = (source.login, source.category) if isinstance(source, Stream) else (source, None)
+    def __call__(self, task: SurveyTask) -> Result:
+        """Return the result of a source. Raises ModelError, and StopRequested after `stop`."""
+        name = task.name
         with self._slots:
             try:
                 with translate_unexpected(name):
-                    events = self._recognise(name)
+                    events = self._events(task)
                     while not self._stop.is_set():
                         if isinstance(event := next(events), VerdictReached):
-                            return replace(event, category=category)
+                            return replace(event, category=getattr(task.source, "category", None))
             except StreamError as error:
                 return SourceFailed(name, now(), error)
-        raise CancelledError  # the survey was closed before the verdict
+        raise StopRequested
+
+    def stop(self) -> None:
+        """End all sources at their next frame."""
+        self._stop.set()
+
+    def pool(self) -> ThreadPool[SurveyTask, Result]:
+        """Return a pool whose threads do tasks with this worker."""
+        slots = self._slots.count
+        threads = min(_THREADS_PER_SLOT * slots, max(slots, _MAX_THREADS))
+        # Without grace: the recogniser's `close` ends waits for ads, and a thread that reads may take its time.
+        return ThreadPool(self, threads, queued=slots, stop=self.stop, grace_s=0)
+
+    def _events(self, task: SurveyTask) -> _Events:
+        recognise = partial(self._recognise, max_frames=task.max_frames, certainty=task.certainty)
+        return preview_first(self._recognise_preview, recognise, task.name) if task.preview else recognise(task.name)
+
+
+def results(
+    pool: Pool[SurveyTask, Result], tasks: Iterable[SurveyTask], *, retry: bool = False
+) -> Generator[Result, None, None]:
+    """Yield one result for each task, in the order in which they finish.
+
+    Tasks are drawn lazily. A DirectoryError of `tasks` is raised after the results of the tasks before it.
+    retry: once more after a failure that may be that of the node; not of the stream.
+    """
+    retried: set[SurveyTask] | None = set() if retry else None
+    failure: DirectoryError | None = None
+    try:
+        for task in tasks:
+            pool.submit(task)
+            yield from _results(pool, 0, retried)
+            while not pool.free_slots:
+                yield from _results(pool, None, retried)
+    except DirectoryError as error:  # the listing failed: finish what is in flight first
+        failure = error
+    while pool:
+        yield from _results(pool, None, retried)
+    if failure:
+        raise failure
+
+
+def _results(
+    pool: Pool[SurveyTask, Result], timeout_s: float | None, retried: set[SurveyTask] | None
+) -> Iterator[Result]:
+    """Wait until tasks have ended; submit some once more, yield the results of the others."""
+    for ended in pool.finished(timeout_s):
+        result = _result_of(ended)
+        # A node whose network is down fails: another one may do better.
+        is_doubtful = isinstance(result, SourceFailed) and isinstance(
+            result.error, StreamUnavailable | UnexpectedStreamError
+        )
+        if is_doubtful and retried is not None and ended.error is None and ended.task not in retried:
+            retried.add(ended.task)
+            pool.submit(ended.task)
+        else:
+            yield result
+
+
+def _result_of(ended: Finished[SurveyTask, Result]) -> Result:
+    """Return the result of a task. Raises its error if that concerns all tasks."""
+    if isinstance(ended.error, WorkerLost):
+        name = ended.task.name
+        return SourceFailed(name, now(), UnexpectedStreamError(f"{name}: {ended.error}"))
+    if ended.error or ended.result is None:
+        raise ended.error or AssertionError("a task ended without a result")
+    return ended.result
 
 
 def preview_first(
-    recognise_preview: _Recognise, recognise: _Recognise, source: str
-) -> Iterator[FrameClassified | VerdictReached]:
+    recognise_preview: Callable[[str], _Events], recognise: Callable[[str], _Events], source: str
+) -> _Events:
     """Yield the verdict of a login's preview image if it is known, else the events of the stream itself.
 
     The image must be a known frame too: one frame is little evidence for a stream.

@@ -18,7 +18,8 @@ from model.inference.calibration import ScoredLogits
 from model.inference.classifier import Classifier
 from recognition import Recognizer
 from recognition.decision.verdict import Prediction, VerdictAccumulator
-from recognition.engine.survey import Survey, WorkSlots
+from recognition.engine.survey import SurveyTask, SurveyWorker, WorkSlots
+from recognition.engine.survey import results as survey_results
 from recognition.events import FrameClassified, SourceFailed, VerdictReached, now
 from tests.data.conftest import settings
 from tests.recognition.commands import BRIGHT, DARK
@@ -49,14 +50,24 @@ def stream(login: str, game: Game | None) -> Stream:
     return Stream(login, game.id if game else 0, "", "en", 1, game.name if game else "")
 
 
-def survey(recognise: Callable[[str], Iterator[FrameClassified | VerdictReached]], parallel: int = PARALLEL) -> Survey:
-    return Survey(recognise, WorkSlots(parallel, time.sleep))
+def survey(
+    recognise: Callable[[str], Iterator[FrameClassified | VerdictReached]], slots: WorkSlots | int = PARALLEL
+) -> Callable[[Iterable[str | Stream]], Iterator[VerdictReached | SourceFailed]]:
+    """Return what yields one result for each of its sources, from threads."""
+    slots = slots if isinstance(slots, WorkSlots) else WorkSlots(slots, time.sleep)
+
+    def results_of(sources: Iterable[str | Stream]) -> Iterator[VerdictReached | SourceFailed]:
+        worker = SurveyWorker(lambda source, **_: recognise(source), recognise, slots)
+        with worker.pool() as pool:
+            yield from survey_results(pool, map(SurveyTask, sources))
+
+    return results_of
 
 
 def test_each_source_has_its_result():
     """Two hundred sources, of which a third fails immediately and a third after a frame: one result each."""
     names = [f"{name}{number}" for name in ("fine", "offline", "broken") for number in range(67)]
-    results = list(survey(recognise).results(names))
+    results = list(survey(recognise)(names))
     assert sorted(result.source for result in results) == sorted(names)
     answered = {result.source for result in results if isinstance(result, VerdictReached)}
     assert answered == {name for name in names if name.startswith("fine")}
@@ -67,7 +78,7 @@ def test_each_source_has_its_result():
 def test_result_has_the_category_of_a_listed_stream():
     """The category of the listing is added to the result, with a mismatch if the ids differ; it may be missing."""
     listed = [stream("one", GAMES[0]), stream("two", GAMES[1]), stream("three", None), "four"]
-    found = {r.source: r for r in survey(recognise).results(listed) if isinstance(r, VerdictReached)}
+    found = {r.source: r for r in survey(recognise)(listed) if isinstance(r, VerdictReached)}
     assert {name: (r.category, r.mismatch) for name, r in found.items()} == {
         "one": (GAMES[0], False),
         "two": (GAMES[1], True),
@@ -98,7 +109,7 @@ def test_slots_limit_concurrent_sources_and_sources_are_drawn_lazily():
             assert drawn - done <= 9 * PARALLEL
             yield f"n{number}"
 
-    for _ in survey(counted).results(names()):
+    for _ in survey(counted)(names()):
         done += 1
     assert (most, done) == (PARALLEL, 200)
 
@@ -120,7 +131,7 @@ def test_waiting_source_gives_up_its_slot():
         yield verdict_of(source)
 
     start = time.monotonic()
-    assert len(list(Survey(patient, slots).results(f"n{number}" for number in range(16)))) == 16
+    assert len(list(survey(patient, slots)(f"n{number}" for number in range(16)))) == 16
     assert most == 2
     assert time.monotonic() - start < 12  # one after the other they would take sixteen
 
@@ -132,7 +143,7 @@ def test_listing_error_is_raised_after_the_results():
         yield from ("one", "two")
         raise DirectoryUnavailable("down")
 
-    results = survey(recognise).results(names())
+    results = survey(recognise)(names())
     assert {next(results).source, next(results).source} == {"one", "two"}
     with pytest.raises(DirectoryUnavailable, match="down"):
         next(results)
@@ -147,7 +158,7 @@ def test_unexpected_error_costs_its_source_only(error):
             raise error
         yield from recognise(source)
 
-    results = {result.source: result for result in survey(faulty).results(["one", "bad", "two"])}
+    results = {result.source: result for result in survey(faulty)(["one", "bad", "two"])}
     assert [type(results[name]) for name in ("one", "bad", "two")] == [VerdictReached, SourceFailed, VerdictReached]
     bad = results["bad"]
     assert isinstance(bad, SourceFailed)
@@ -162,7 +173,7 @@ def test_model_error_ends_the_survey():
         raise ModelError("no model")
 
     with pytest.raises(ModelError):
-        list(survey(faulty).results(["one", "two"]))
+        list(survey(faulty)(["one", "two"]))
 
 
 def test_closing_the_results_ends_sources_in_flight():
@@ -181,7 +192,7 @@ def test_closing_the_results_ends_sources_in_flight():
         finally:
             ended.release()
 
-    results = survey(endless, 2).results(["first", "second", "third", "fourth", "fifth"])
+    results = survey(endless, 2)(["first", "second", "third", "fourth", "fifth"])
     assert next(results).source == "first"
     results.close()
     running = len(started) - 1
