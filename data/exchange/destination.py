@@ -6,11 +6,10 @@ and `data.exchange.remote_store`.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
-from data.errors import FolderError, ToolkitError
+from data.errors import FolderError
 from data.text import printable
 
 MANIFEST_FILE = "export.json"  # the last file of an export
@@ -45,17 +44,3 @@ def check_own(found: Set[str], shown: str) -> None:
     """Check the names of the first level. Raises FolderError if one is no export's."""
     if others := found - _OWN_NAMES:
         raise FolderError(f"{shown} holds other files, such as {printable(min(others))}: export to a new folder.")
-
-
-@contextlib.contextmanager
-def translate_errors(shown: str) -> Iterator[None]:
-    """Translate what a file system raises in the block into a FolderError that names the place."""
-    try:
-        yield
-    except (ToolkitError, ImportError):
-        raise
-    except Exception as error:  # a library's for a remote store, which need not be OSErrors
-        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise FolderError(
-            f"{shown}: {printable(cause)}: check the address, the credentials, the permissions and the free space."
-        ) from error

@@ -18,16 +18,17 @@ from typing import IO
 
 from data.entities import StoredFrame, is_game_id
 from data.errors import DatasetError
-from data.exchange.destination import MANIFEST_FILE, translate_errors
+from data.exchange.destination import MANIFEST_FILE
 from data.exchange.export_records import MAX_PICTURE_BYTES, READERS, DamagedFile, Record, translate_damage
 from data.exchange.import_stats import ImportStats
 from data.exchange.importer import Picture
 from data.exchange.logins import safe_login
 from data.exchange.places import LINK_OUT, leads_out
 from data.readers import open_regular_file
-from data.storage.folder_scan import NAMES_FILE
+from data.storage.layout import NAMES_FILE
 from data.storage.frame_folder import FrameFolder
 from data.storage.manifest import parse_details, to_iso
+from data.storage.object_address import open_file_system, translate_errors
 from data.text import printable, printable_line
 
 _MAX_NUMBER = 10**17
@@ -68,8 +69,6 @@ def _read_inside(root: Path, name: str) -> bytes:
 
 
 def _remote_opener(address: str) -> Callable[[str], IO[bytes]]:
-    from data.exchange.remote_store import open_file_system
-
     file_system, base = open_file_system(address)
     return lambda name: file_system.open(f"{base.rstrip('/')}/{name}", "rb")
 

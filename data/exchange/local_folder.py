@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from data.errors import FolderError
-from data.exchange.destination import check_own, check_replaceable, translate_errors
+from data.exchange.destination import check_own, check_replaceable
+from data.storage.object_address import translate_errors
 from data.text import printable
 
 _THREADS = 4

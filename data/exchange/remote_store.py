@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from data.commands import install_command
-from data.errors import ExtraMissing
-from data.exchange.destination import INCOMPLETE_FILE, MANIFEST_FILE, check_replaceable, translate_errors
+from data.exchange.destination import INCOMPLETE_FILE, MANIFEST_FILE, check_replaceable
+from data.storage.object_address import open_file_system, translate_errors
 from data.text import printable
 
 _REQUESTS = 16  # at the same time, to delete files
@@ -85,17 +84,3 @@ def new_place(address: str, *, overwrite: bool) -> Iterator[RemoteStore]:
     store.begin(overwrite=overwrite)
     yield store
     store.finish()
-
-
-def open_file_system(address: str) -> tuple[Any, str]:
-    """Return the fsspec file system of an address, and the path in it. Raises FolderError, ExtraMissing."""
-    import fsspec
-
-    protocol = address.partition("://")[0]
-    try:
-        with translate_errors(printable(address)):
-            return fsspec.core.url_to_fs(address)
-    except ImportError as error:
-        extra = {"gcs": "gs"}.get(protocol, protocol)
-        cure = f"Install: {install_command(extra)}" if extra in ("s3", "gs") else f"Install it: {error}"
-        raise ExtraMissing(f"{printable(protocol)}:// needs a library that is not installed here. {cure}") from error

@@ -28,6 +28,7 @@ from data.export import export_dataset, open_destination
 from data.storage.frame_folder import FrameFolder
 from tests.data.conftest import REPOSITORY, Run, environment
 from tests.data.exports import make_dataset, manifest
+from tests.s3_server import BUCKET, s3_server
 
 FORMATS = ["parquet", "webdataset", "imagefolder", "fiftyone"]
 KILLS = 4
@@ -56,7 +57,7 @@ def errors(out: Path) -> list[str]:
 
 def write_half(address: str) -> None:
     """Begin an export, and fail."""
-    with open_destination(address, Path("/frames"), overwrite=True) as destination:
+    with open_destination(address, "/frames", overwrite=True) as destination:
         destination.write({"data/train-00000-of-00099.tar": b"half"})
         raise RuntimeError
 
@@ -254,22 +255,8 @@ def test_store_without_its_library_names_what_to_install(dataset: FrameFolder):
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """Yield the address of a bucket on a real S3 server (moto's) on the loopback address."""
-    pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    variables = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        fsspec.filesystem("s3").mkdir("bucket")
-        yield "s3://bucket"
-    server.stop()
+    with s3_server():
+        yield f"s3://{BUCKET}"
 
 
 @pytest.mark.parametrize("kind", ["parquet", "imagefolder"])

@@ -1,0 +1,50 @@
+"""Addresses that fsspec knows, such as s3:// and gs://: the file system of one, and its errors as FolderErrors."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from data.commands import install_command
+from data.errors import ExtraMissing, FolderError, ToolkitError
+from data.text import printable
+
+_PASSWORD = re.compile(r"//[^/\s@]*@")
+
+
+def open_file_system(address: str, **options: Any) -> tuple[Any, str]:
+    """Return the fsspec file system of an address, and the path in it. Raises FolderError, ExtraMissing.
+
+    options: of the file system, as fsspec names them.
+    """
+    import fsspec
+
+    protocol = address.partition("://")[0]
+    try:
+        with translate_errors(shown_address(address)):
+            return fsspec.core.url_to_fs(address, **options)
+    except ImportError as error:
+        extra = {"gcs": "gs"}.get(protocol, protocol)
+        cure = f"Install: {install_command(extra)}" if extra in ("s3", "gs") else f"Install it: {error}"
+        raise ExtraMissing(f"{printable(protocol)}:// needs a library that is not installed here. {cure}") from error
+
+
+def shown_address(address: str) -> str:
+    """Return an address for messages: printable, without a password."""
+    return _PASSWORD.sub("//", printable(address))
+
+
+@contextlib.contextmanager
+def translate_errors(shown: str) -> Iterator[None]:
+    """Translate what a file system raises in the block into a FolderError that names the place."""
+    try:
+        yield
+    except (ToolkitError, ImportError):
+        raise
+    except Exception as error:  # a library's for a remote store, which need not be OSErrors
+        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise FolderError(
+            f"{shown}: {shown_address(cause)}: check the address, the credentials, the permissions and the free space."
+        ) from error

@@ -1,0 +1,206 @@
+"""Files of a dataset on an object store: `StoreFiles` at an address that fsspec knows, such as s3://bucket/folder.
+
+An object appears complete or not at all. Conditional writes (data.storage.object_client) keep two processes apart: a
+new file is created only where there is none, and an update replaces only the version that was read. There are no
+folders: one exists while an object lies below it, so a new game gets an empty manifest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+
+from data.errors import FolderError
+from data.storage.layout import GAME_FOLDER
+from data.storage.lease import LeaseHeldError, lease
+from data.storage.manifest import MANIFEST_FILE
+from data.storage.object_address import shown_address, translate_errors
+from data.storage.object_client import ABSENT, ListedFile, ObjectClient, VersionChanged
+
+_MAX_BYTES = 1 << 30  # of a file whose hash is asked for
+_MAX_UPDATED_BYTES = 4 << 30
+_UPDATES = 100  # tries of an update that loses against other processes
+_MAX_WAIT_S = 1.0
+
+
+class ObjectFiles:
+    """The files below an address. Any number of threads and processes may use them; a pickled one is opened again.
+
+    Every method raises FolderError, beside what it names; a store whose library is missing ExtraMissing.
+
+    Args:
+        address: such as s3://bucket/folder. Keys and endpoints of S3 come from the environment, as AWS names them.
+    """
+
+    def __init__(self, address: str) -> None:
+        # Credentials come from the environment: what stands in their place in an address of S3 is cut off.
+        self._address = shown_address(address.rstrip("/")) if is_s3(address) else address.rstrip("/")
+        self.location = shown_address(self._address)
+        self.client = _open_client(self._address)
+
+    def __reduce__(self) -> tuple[type[ObjectFiles], tuple[str]]:
+        return ObjectFiles, (self._address,)
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is a file, or anything below this folder; the root is always there."""
+        with self._errors(path):
+            if path and self.client.head(path):
+                return True
+            return not path.endswith(".jpg") and (bool(self.client.names(_below(path))) or not path)
+
+    def read(self, path: str, max_bytes: int) -> bytes:
+        """Return the content of a file. Raises FileNotFoundError."""
+        return self._get(path, max_bytes)[0]
+
+    def sha256(self, path: str) -> bytes:
+        """Return the SHA-256 of a file. Raises FileNotFoundError."""
+        return hashlib.sha256(self.read(path, _MAX_BYTES)).digest()
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files and folders directly in a folder, sorted; none if it is missing."""
+        with self._errors(folder):
+            return self.client.names(_below(folder))
+
+    def walk(self, folder: str) -> Iterator[str]:
+        """Yield the paths of all files below a folder."""
+        return (file.path for file in self.listing(folder))
+
+    def listing(self, folder: str = "") -> Iterator[ListedFile]:
+        """Yield all files below a folder with their sizes and versions, as the server's pages come."""
+        return self.listing_prefix(_below(folder))
+
+    def listing_prefix(self, prefix: str) -> Iterator[ListedFile]:
+        """Yield all files whose paths begin so, as `listing` does."""
+        with self._errors(prefix):
+            yield from self.client.listing(prefix)
+
+    def version(self, path: str) -> object:
+        """Return another value after each change of a file, or of the names in a folder; None without it."""
+        with self._errors(path):
+            if path and (state := self.client.head(path)):
+                return state.version, state.modified_at
+            return tuple(self.client.names(_below(path))) or None
+
+    def modified_at(self, path: str) -> float | None:
+        """Return when a file was written, or the one that it is a copy of, epoch seconds; None without it."""
+        with self._errors(path):
+            state = self.client.head(path)
+            return state.modified_at if state else None
+
+    def create(self, path: str, content: bytes, *, private: bool = False) -> None:  # noqa: ARG002
+        """Write a new file. Raises FileExistsError. private: a store has no modes; its keys decide who may read."""
+        with self._errors(path):
+            self.client.put(path, content, ABSENT)
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Write a file, in place of what is there."""
+        with self._errors(path):
+            self.client.put(path, content)
+
+    def update(self, path: str, change: Callable[[bytes], bytes]) -> None:
+        """Replace the content by `change(content)`, as `StoreFiles.update` says."""
+        for attempt in range(_UPDATES):
+            content, version = self.read_version(path, _MAX_UPDATED_BYTES)
+            changed = change(content)
+            if changed == content or self.swap(path, changed, version):
+                return
+            time.sleep(min(_MAX_WAIT_S, 0.01 * 2**attempt) * (0.5 + secrets.randbelow(100) / 100))
+        raise FolderError(f"{self.shown(path)}: other processes change it all the time: try again later.")
+
+    def read_version(self, path: str, max_bytes: int) -> tuple[bytes, str]:
+        """Return a file's content and its version, for `swap`; b"" and ABSENT without it."""
+        try:
+            content, state = self._get(path, max_bytes)
+        except FileNotFoundError:
+            return b"", ABSENT
+        return content, state.version
+
+    def swap(self, path: str, content: bytes, version: str) -> bool:
+        """Replace this version of a file; return False if another process has changed it since."""
+        try:
+            with self._errors(path):
+                self.client.put(path, content, version)
+        except (FileExistsError, VersionChanged):
+            return False
+        return True
+
+    def link(self, source: str, target: str) -> None:
+        """Copy a file to a second path, with its time. Raises FileExistsError, FileNotFoundError."""
+        content, state = self._get(source, _MAX_BYTES)
+        with self._errors(target):
+            self.client.put(target, content, ABSENT, state.modified_at)
+
+    def rename(self, source: str, target: str) -> None:
+        """Copy a file over another path, then remove it. Raises FileNotFoundError."""
+        content, state = self._get(source, _MAX_BYTES)
+        with self._errors(target):
+            self.client.put(target, content, None, state.modified_at)
+        self.remove([source])
+
+    def make_folder(self, folder: str) -> None:
+        """Write an empty manifest, unless a file lies below the folder of this game; other folders need nothing."""
+        if GAME_FOLDER.fullmatch(folder) and not self.names(folder):
+            with contextlib.suppress(FileExistsError):
+                self.create(f"{folder}/{MANIFEST_FILE}", b"")
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove files, 1,000 with one request; one that is gone is no error."""
+        with self._errors(""):
+            self.client.delete(list(paths))
+
+    def remove_empty_folders(self, paths: Iterable[str]) -> None:
+        """Do nothing: a folder without files is not there."""
+
+    def locked(self, folder: str, timeout_s: float = math.inf) -> AbstractContextManager[None]:
+        """Hold a folder's lease, see `data.storage.lease`: it saves work, and may be lost. Raises TimeoutError."""
+        return self._locked(folder, timeout_s)
+
+    @contextlib.contextmanager
+    def _locked(self, folder: str, timeout_s: float) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            with self._errors(folder):
+                stack.enter_context(lease(self.client, folder, timeout_s))
+            yield
+
+    def shown(self, path: str) -> str:
+        """Return a path for messages."""
+        return shown_address(f"{self.location}/{path}") if path else self.location
+
+    def _get(self, path: str, max_bytes: int) -> tuple[bytes, ListedFile]:
+        with self._errors(path):
+            return self.client.get(path, max_bytes)
+
+    @contextlib.contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        """Translate what the client raises; not the errors that callers expect."""
+        try:
+            yield
+        except (FileNotFoundError, FileExistsError, VersionChanged, LeaseHeldError):
+            raise
+        except Exception:
+            with translate_errors(self.shown(path)):
+                raise
+
+
+def is_s3(address: str) -> bool:
+    """Return whether this is an address of S3."""
+    return address.startswith(("s3://", "s3a://"))
+
+
+def _open_client(address: str) -> ObjectClient:
+    if is_s3(address):
+        from data.storage.s3_client import S3Client
+
+        return S3Client(address)
+    from data.storage.plain_client import PlainClient
+
+    return PlainClient(address)
+
+
+def _below(folder: str) -> str:
+    return f"{folder}/" if folder else ""
