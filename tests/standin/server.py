@@ -52,7 +52,7 @@ class Standin:
 
     Args:
         world: the channels.
-        port: TCP port on 127.0.0.1; 0: any free one.
+        port: TCP port; 0: any free one.
         cache: folder of transcoded segments; None: see `default_cache`.
         preroll_s: length of the pre-roll ad of channels with that behaviour, seconds, for each viewer.
         lifetime_s: seconds until a viewer's session reaches its channel's scripted ending.
@@ -63,6 +63,7 @@ class Standin:
         paging: how Helix pages, one of tests.standin.api.PAGING.
         clock: the time by which streams, ads, previews and rate limits pass; None: the machine's.
         vods: folder of the recordings, as in tests.standin.vods; None: there are none.
+        host: loopback address to listen on.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Standin:
         paging: str = "",
         clock: Clock | None = None,
         vods: Path | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.world = world
         self.clock = clock or Clock()
@@ -101,7 +103,7 @@ class Standin:
             ("GET", VOD_HOST): lambda request: _byte_range(request, recordings.media(request)),
             ("GET", PREVIEW_HOST): Previews(world, self.clock).respond,
         }
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self), bind_and_activate=False)
+        self._server = ThreadingHTTPServer((host, port), _handler(self), bind_and_activate=False)
         self._server.daemon_threads = True
         self._server.request_queue_size = 128
         self._server.allow_reuse_address = True
@@ -123,7 +125,8 @@ class Standin:
     @property
     def url(self) -> str:
         """Return the value for TWITCH_STANDIN."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        host, port = self._server.server_address[:2]
+        return f"http://{host}:{port}"
 
     @property
     def environment(self) -> dict[str, str]:
