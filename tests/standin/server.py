@@ -83,7 +83,7 @@ class Standin:
         vods: Path | None = None,
         host: str = "127.0.0.1",
     ) -> None:
-        self.world = world
+        self.world, self._host = world, host
         self.clock = clock or Clock()
         self.transcoder = Media(cache or default_cache(), preset)
         self.requests: list[RecordedRequest] = []
@@ -125,8 +125,7 @@ class Standin:
     @property
     def url(self) -> str:
         """Return the value for TWITCH_STANDIN."""
-        host, port = self._server.server_address[:2]
-        return f"http://{host}:{port}"
+        return f"http://{self._host}:{self._server.server_port}"
 
     @property
     def environment(self) -> dict[str, str]:
