@@ -41,12 +41,11 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
 def _synchronise(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store, open_catalog
-    from data.storage.pseudonyms import Forgotten
 
     store = make_frame_store(settings)
     if args.dry_run:
         snapshot = _snapshot_of_dry_run(settings)
-        plan = plan_sync(snapshot, store.scan(), store.game_names(), store, Forgotten(store.root).holds)
+        plan = plan_sync(snapshot, store.scan(), store.game_names(), store, store.forgotten.current())
     else:
         with open_catalog(settings) as catalog:
             plan = synchronise(store, catalog)

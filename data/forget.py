@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import cli
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from config import Settings
     from data.storage.catalog import Catalog
     from data.storage.erasure import Erased
-    from data.storage.frame_folder import FrameFolder
+    from data.storage.frame_store import FrameStore
 
 _EPILOG = """\
 The command removes frames, also those in the trash, lines of manifests, rows, moves in journals, features, findings
@@ -78,9 +76,9 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     store = make_frame_store(settings)
     logins = tuple(dict.fromkeys(args.logins))
     if args.allow:
-        print("\n".join(allow(store.root, logins)))
+        print("\n".join(allow(store, logins)))
         return 0
-    names = _names(store.root, logins)
+    names = _names(store, logins)
     erase = functools.partial(erase_alerts, settings.outbox_path, lambda source: canonical(source) in names)
     with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
@@ -92,20 +90,19 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         removed = forget(store, catalog, logins)
     removed += Erased(alerts=erase())
     print(f"Removed {removed}.")
-    print("\n".join(_promises(store.root, logins)))
+    print("\n".join(_promises(store, logins)))
     return 0
 
 
-def forget(store: FrameFolder, catalog: Catalog | None, logins: Sequence[str]) -> Erased:
+def forget(store: FrameStore, catalog: Catalog | None, logins: Sequence[str]) -> Erased:
     """Remove the logins from the dataset for good; return what was removed. Raises FolderError, CatalogUnavailable."""
     from data.storage.audits import AuditStore
     from data.storage.erasure import Erased, Eraser
-    from data.storage.pseudonyms import Forgotten
 
     store.scan()  # raises for a missing folder, which the next lines would make
     for login in logins:
-        Forgotten(store.root).add(login)
-    names = _names(store.root, logins)
+        store.forgotten.add(login)
+    names = _names(store, logins)
 
     def is_theirs(frame: StoredFrame) -> bool:
         return frame.login in names
@@ -123,30 +120,27 @@ def forget(store: FrameFolder, catalog: Catalog | None, logins: Sequence[str]) -
     return total
 
 
-def allow(root: Path, logins: Iterable[str]) -> list[str]:
+def allow(store: FrameStore, logins: Iterable[str]) -> list[str]:
     """Let the logins be collected again; return a line for each. Raises FolderError."""
-    from data.storage.pseudonyms import Forgotten
-
-    forgotten = Forgotten(root)
     return [
-        f"{login} may be collected again." if forgotten.remove(login) else f"{login} was not forgotten."
+        f"{login} may be collected again." if store.forgotten.remove(login) else f"{login} was not forgotten."
         for login in logins
     ]
 
 
-def _names(root: Path, logins: Iterable[str]) -> set[str]:
+def _names(store: FrameStore, logins: Iterable[str]) -> set[str]:
     """Return the logins, and their pseudonyms, by which an import of an export may have stored them."""
-    from data.storage.folder_scan import KEY_FILE
+    from data.storage.layout import KEY_FILE
     from data.storage.pseudonyms import Pseudonyms
 
-    has_key = os.path.lexists(root / KEY_FILE)  # a dry run makes none
-    return {*logins, *(map(Pseudonyms(root).of, logins) if has_key else ())}
+    has_key = store.files.exists(KEY_FILE)  # a dry run makes none
+    return {*logins, *(map(Pseudonyms(store.files).of, logins) if has_key else ())}
 
 
-def _promises(root: Path, logins: Iterable[str]) -> list[str]:
+def _promises(store: FrameStore, logins: Iterable[str]) -> list[str]:
     from data.storage.pseudonyms import Pseudonyms
 
-    pseudonyms = Pseudonyms(root)
+    pseudonyms = Pseudonyms(store.files)
     return [
         f"{login} is not collected or imported any more. In exports of this dataset it is {pseudonyms.of(login)}: "
         "ask everyone who has one to delete these frames."

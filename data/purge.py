@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import cli
@@ -23,8 +21,9 @@ if TYPE_CHECKING:
     from config import Settings
     from data.storage.catalog import Catalog
     from data.storage.erasure import Doomed, Erased
-    from data.storage.frame_folder import FrameFolder
+    from data.storage.frame_store import FrameStore
     from data.storage.journal import Change, FileMove
+    from data.storage.store_files import StoreFiles
 
 _AGE = cli.duration({"h": 3600, "d": 86400, "w": 7 * 86400}, "a whole number and h, d or w, such as 30d")
 _EPILOG = """\
@@ -65,7 +64,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def find_older(store: FrameFolder, catalog: Catalog | None, before: float) -> Doomed:
+def find_older(store: FrameStore, catalog: Catalog | None, before: float) -> Doomed:
     """Return the frames from before a time, epoch seconds. Raises FolderError, CatalogUnavailable."""
     from data.storage.erasure import Doomed, Eraser
     from data.storage.trash import trashed_frames
@@ -73,13 +72,13 @@ def find_older(store: FrameFolder, catalog: Catalog | None, before: float) -> Do
     eraser = Eraser(store, catalog)
     rows, scan = eraser.rows(), store.scan()
     frames = tuple(
-        frame for frame in store.described(scan.frames) if _time(store.root, frame, frame.path, rows) < before
+        frame for frame in store.described(scan.frames) if _time(store.files, frame, frame.path, rows) < before
     )
     known = {move.target: move.frame for change in eraser.changes() for move in change.moves}
     trashed = tuple(
         item
-        for item in trashed_frames(store.root)
-        if _time(store.root, known.get(item.path, item.frame), item.path, {}) < before
+        for item in trashed_frames(store.files)
+        if _time(store.files, known.get(item.path, item.frame), item.path, {}) < before
     )
     found = {frame.path for frame in frames}
     # A killed run has left rows of files that are gone.
@@ -88,7 +87,7 @@ def find_older(store: FrameFolder, catalog: Catalog | None, before: float) -> Do
     return Doomed(frames, trashed, old if not scan.unreadable else {path: rows[path] for path in found & rows.keys()})
 
 
-def purge(store: FrameFolder, catalog: Catalog | None, before: float) -> tuple[Doomed, Erased]:
+def purge(store: FrameStore, catalog: Catalog | None, before: float) -> tuple[Doomed, Erased]:
     """Remove the frames from before a time, epoch seconds; return them and the counts.
 
     Raises FolderError, CatalogUnavailable.
@@ -100,7 +99,7 @@ def purge(store: FrameFolder, catalog: Catalog | None, before: float) -> tuple[D
     with eraser.locked():
         found = find_older(store, catalog, before)
         gone = {*found.frames, *found.rows.values()}
-        removed = eraser.erase(found, gone.__contains__, _is_useless(store.root, before))
+        removed = eraser.erase(found, gone.__contains__, _is_useless(store.files, before))
     if catalog:
         removed += Erased(audited=AuditStore(catalog.transactions).remove_older(before))
     eraser.check_readable()
@@ -111,27 +110,26 @@ def _is_old(frame: StoredFrame, before: float) -> bool:
     return frame.details.grabbed_at is not None and frame.details.grabbed_at < before
 
 
-def _time(root: Path, frame: StoredFrame, path: str, rows: Mapping[str, StoredFrame]) -> float:
+def _time(files: StoreFiles, frame: StoredFrame, path: str, rows: Mapping[str, StoredFrame]) -> float:
     """Return the time of a frame, whose file is at `path`, epoch seconds; infinity for a file that is gone."""
     if frame.details.grabbed_at is not None:
         return frame.details.grabbed_at
     row = rows.get(path)
     # A row that dbSync made is younger than the file, and a copied file is younger than its row.
     dated = row.details.grabbed_at if row else None
-    try:
-        written = os.lstat(root / path).st_mtime
-    except OSError:
+    written = files.modified_at(path)
+    if written is None:
         return math.inf
     return written if dated is None else min(dated, written)
 
 
-def _is_useless(root: Path, before: float) -> Callable[[Change, FileMove], bool]:
+def _is_useless(files: StoreFiles, before: float) -> Callable[[Change, FileMove], bool]:
     """Return whether a move cannot be undone, for its file is gone, and is of a frame from before a time."""
 
     def is_useless(change: Change, move: FileMove) -> bool:
         grabbed_at = move.frame.details.grabbed_at
         is_old = (change.time if grabbed_at is None else grabbed_at) < before
-        return is_old and not os.path.lexists(root / move.target)
+        return is_old and not files.exists(move.target)
 
     return is_useless
 

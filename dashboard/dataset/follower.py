@@ -25,12 +25,12 @@ import numpy as np
 from config import Settings
 from dashboard.dataset import findings
 from dashboard.dataset.index import DatasetIndex, empty_index, keep_since, reordered, with_rows
-from data.errors import CatalogUnavailable, ToolkitError
+from data.errors import CatalogUnavailable, FolderError, ToolkitError
 from data.factories import make_frame_store, open_existing_catalog
 from data.storage.catalog import Catalog
 from data.storage.changes import FrameChanges
-from data.storage.folder_scan import CHECK_FILE
 from data.storage.journal import Change
+from data.storage.layout import CHECK_FILE
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class CatalogFollower:
         self._activity: tuple[int, ...] = ()
         self._compare = True  # in the next round, whatever PostgreSQL's counters say
         self._compared_at = 0.0
-        self._check_state: tuple[float, int] = (0.0, 0)  # time and size of check.csv
+        self._check_version: object = None
 
     @property
     def message(self) -> str:
@@ -162,19 +162,19 @@ class CatalogFollower:
 
     def _with_check(self, index: DatasetIndex) -> DatasetIndex:
         """Return the index with the findings of the last check; the same one if the file has not changed."""
-        state = (0.0, 0)
-        with contextlib.suppress(OSError):
-            status = (self.store.root / CHECK_FILE).stat()
-            state = (status.st_mtime, status.st_size)
-        if state == self._check_state:
+        version: object = None
+        with contextlib.suppress(FolderError):
+            version = self.store.files.version(CHECK_FILE)
+        if version == self._check_version:
             return index
-        if state[1] > _LARGE_CHECK_BYTES:
-            self.loaded.set()  # the first page does not wait a second for it
-        self._check_state = state
+        self._check_version = version
         found = findings.no_findings()
         with self._noting("check"):
-            if content := self.store.read_report(CHECK_FILE):
-                found = findings.read(content, state[0])
+            content = self.store.read_report(CHECK_FILE) or b""
+            if len(content) > _LARGE_CHECK_BYTES:
+                self.loaded.set()  # the first page does not wait a second for it
+            if content:
+                found = findings.read(content, self.store.files.modified_at(CHECK_FILE) or 0.0)
         return replace(index, findings=found)
 
     @contextlib.contextmanager

@@ -6,15 +6,14 @@ import contextlib
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 from data.entities import StoredFrame
 from data.errors import FolderError
 from data.storage import journal
-from data.storage.folder_errors import folder_errors
-from data.storage.folder_scan import CHANGES_FOLDER, TRASH_FOLDER
 from data.storage.journal import ChangeSummary, FileMove
-from data.storage.trash import trashed_frames
+from data.storage.layout import CHANGES_FOLDER
+from data.storage.store_files import StoreFiles
+from data.storage.trash import trash_version, trashed_frames
 
 _KEPT_CHANGES = 4  # with all their moves: a thousand moves take 1 MB
 
@@ -29,20 +28,19 @@ class TrashedFile:
 
 
 class ChangeHistory:
-    """Changes and trash of the dataset in the folder `root`. Every method raises FolderError."""
+    """Changes and trash of the dataset with these files. Every method raises FolderError."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._summaries: dict[str, tuple[int, ChangeSummary]] = {}  # by id, with the time of the journal
+    def __init__(self, files: StoreFiles) -> None:
+        self._files = files
+        self._summaries: dict[str, tuple[object, ChangeSummary]] = {}  # by id, with the version of the journal
         self._trash: list[str] = []
-        self._trash_state: tuple[int, ...] = ()
+        self._trash_version: object = None
         self._lock = threading.Lock()
         self._moves = lru_cache(_KEPT_CHANGES)(self._read_moves)
 
     def changes(self, limit: int) -> list[ChangeSummary]:
         """Return the latest changes, newest first."""
-        with folder_errors(self._root / CHANGES_FOLDER):
-            return [self._summary(each) for each in journal.change_ids(self._root)[::-1][:limit]]
+        return [self._summary(each) for each in journal.change_ids(self._files)[::-1][:limit]]
 
     def trash(self, offset: int, limit: int) -> list[TrashedFile]:
         """Return a window of the trash, newest change first."""
@@ -53,41 +51,40 @@ class ChangeHistory:
         return len(self._trash_paths())
 
     def _summary(self, change_id: str) -> ChangeSummary:
-        modified = self._modified(change_id)
+        version = self._version(change_id)
         kept = self._summaries.get(change_id)
-        if kept and kept[0] == modified:
+        if kept and kept[0] == version:
             return kept[1]
-        summary = journal.read_summary(self._root, change_id)
-        self._summaries[change_id] = modified, summary
+        summary = journal.read_summary(self._files, change_id)
+        self._summaries[change_id] = version, summary
         return summary
 
     def _trash_paths(self) -> list[str]:
         """Return the paths in the trash below the root."""
-        names = (TRASH_FOLDER, CHANGES_FOLDER)  # a change ends with a renaming there
         with self._lock:
-            state = tuple(map(_modified_ns, (self._root / name for name in names)))
-            if state != self._trash_state:
-                paths = sorted(trashed.path for trashed in trashed_frames(self._root) if _change_id(trashed.path))
+            version = trash_version(self._files)
+            if version != self._trash_version:
+                paths = sorted(trashed.path for trashed in trashed_frames(self._files) if _change_id(trashed.path))
                 self._trash = sorted(paths, key=_change_id, reverse=True)  # in one change by path
-                self._trash_state = state
+                self._trash_version = version
             return self._trash
 
     def _trashed(self, path: str) -> TrashedFile:
         change_id, frame = journal.split_trash_path(path)
         try:
-            move = self._moves(change_id, self._modified(change_id)).get(path)
-        except (FolderError, OSError):  # the journal was deleted, or edited
+            move = self._moves(change_id, self._version(change_id)).get(path)
+        except FolderError:  # the journal was deleted, or edited
             move = None
         if move is None:
             return TrashedFile(frame, change_id, "")
         return TrashedFile(move.frame, change_id, move.reason)
 
-    def _modified(self, change_id: str) -> int:
-        return _modified_ns(self._root / CHANGES_FOLDER / f"{change_id}.done")
+    def _version(self, change_id: str) -> object:
+        return self._files.version(f"{CHANGES_FOLDER}/{change_id}.done")
 
-    def _read_moves(self, change_id: str, _modified: int) -> dict[str, FileMove]:
+    def _read_moves(self, change_id: str, _version: object) -> dict[str, FileMove]:
         """Return the moves of a change by their targets."""
-        return {move.target: move for move in journal.read(self._root, change_id).moves}
+        return {move.target: move for move in journal.read(self._files, change_id).moves}
 
 
 def _change_id(path: str) -> str:
@@ -95,9 +92,3 @@ def _change_id(path: str) -> str:
     with contextlib.suppress(ValueError):
         return journal.split_trash_path(path)[0]
     return ""
-
-
-def _modified_ns(path: Path) -> int:
-    with contextlib.suppress(OSError):
-        return path.stat().st_mtime_ns
-    return 0

@@ -18,7 +18,6 @@ from dashboard.dataset.queries import FrameQuery, QueryCache
 from dashboard.dataset.summary import DatasetSummary, summarise_frames
 from data.entities import Game, StoredFrame
 from data.errors import CatalogUnavailable, DatasetError, FolderError
-from data.readers import read_regular_file
 from data.storage.changes import FrameChanges, Move
 from data.storage.journal import Change
 from data.text import plural, printable_line
@@ -39,7 +38,7 @@ class DatasetService:
     def __init__(self, settings: Settings) -> None:
         self._follower = CatalogFollower(settings)
         self.store = self._follower.store
-        self.history = ChangeHistory(self.store.root)
+        self.history = ChangeHistory(self.store.files)
         self._likeness = Likeness(self.store)
         self._cache = QueryCache(self._likeness.similarities)
         self._changing = threading.Lock()
@@ -114,10 +113,9 @@ class DatasetService:
 
     def picture(self, path: str, head: str) -> bytes:
         """Return a JPEG below the root. Raises FolderError: it is gone, or its SHA-256 does not begin with `head`."""
-        file = self.store.root / path
         try:
-            content = read_regular_file(file, _MAX_PICTURE_BYTES)
-        except OSError as error:
+            content = self.store.files.read(path, _MAX_PICTURE_BYTES)
+        except FileNotFoundError as error:
             raise FolderError(f"{path}: {error.strerror}.") from error
         if not content.startswith(_JPEG_START):  # the file may be a link to any other one
             raise FolderError(f"{path} is no JPEG.")

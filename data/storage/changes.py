@@ -2,13 +2,15 @@
 
     write every move to the journal             from here on the change will be carried out, whatever happens
     for each game that frames move to:
+        give frames whose new names are taken other ones, in the journal
         add their lines to the manifest
         link each file to its new place, then remove it from the old one
     change the rows in one transaction
     mark the journal as done
 
-A killed process leaves a pending journal, which the next command finishes: each step may be repeated. In the end
-either all frames of a change have moved, or none. Files stay in the trash until data.purge or data.forget removes them.
+A killed process leaves a pending journal, which the next command finishes: each step may be repeated, by two processes
+at the same time, too. In the end either all frames of a change have moved, or none. Files stay in the trash until
+data.purge or data.forget removes them.
 """
 
 from __future__ import annotations
@@ -16,24 +18,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from data.atomic import folder_lock, is_temporary
+from data.atomic import is_temporary
 from data.entities import Game, StoredFrame
 from data.errors import FolderError
-from data.storage import journal, manifest
+from data.storage import journal
 from data.storage.catalog import Catalog, CatalogChanges
-from data.storage.folder_errors import folder_errors
-from data.storage.folder_scan import CHANGES_FOLDER, TRASH_FOLDER
-from data.storage.frame_folder import FrameFolder
+from data.storage.frame_store import FrameStore
 from data.storage.journal import Change, FileMove
-from data.storage.moved_files import FreePaths, follow, is_at, link, targets_by_file
-from data.storage.pseudonyms import Forgotten
-from data.storage.trash import remove_empty_folders
+from data.storage.layout import CHANGES_FOLDER, TRASH_FOLDER
+from data.storage.moved_files import FreePaths, follow, is_at, move_files, targets_by_file
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +52,15 @@ class FrameChanges:
     call changes the rows.
 
     Args:
-        store: the folder of the frames.
+        store: the frames.
         catalog: their rows; None without a database, which data.dbSync would fill.
         lock_timeout_s: seconds to wait for another process that changes the dataset, then FolderError.
     """
 
-    def __init__(self, store: FrameFolder, catalog: Catalog | None, lock_timeout_s: float = math.inf) -> None:
+    def __init__(self, store: FrameStore, catalog: Catalog | None, lock_timeout_s: float = math.inf) -> None:
         self._store = store
         self._lock_timeout_s = lock_timeout_s
-        self._root = store.root
+        self._files = store.files
         self._catalog = catalog
 
     def apply(self, moves: Iterable[Move], summary: str) -> Change:
@@ -73,11 +71,11 @@ class FrameChanges:
         summary: what the change is for. Raises FolderError if a target is a game that games.tsv does not name.
         """
         with self.locked():
-            wanted = {move.frame: move for move in moves if os.path.lexists(self._root / move.frame.path)}
+            wanted = {move.frame: move for move in moves}
             described = self._store.described(wanted)
             change_id = journal.new_id()
             names = self._store.game_names()
-            paths = FreePaths(self._root)
+            paths = FreePaths(self._store)
             planned = []
             for each in described:
                 move, frame = wanted[each], self._with_hash(each)
@@ -104,26 +102,24 @@ class FrameChanges:
             change, later_changes = self._find(change_id)
             if any(other.undoes == change.id for other in later_changes):
                 raise FolderError(f"The change {change.id} is undone already.")
-            paths, forgotten = FreePaths(self._root), Forgotten(self._root)
+            paths, is_forgotten = FreePaths(self._store), self._store.forgotten.current()
             later = list(map(targets_by_file, later_changes))
             moves = []
             for move in change.moves:
                 place = follow(move, later)
-                if is_at(self._root / place, move) and not forgotten.holds(move.frame.login):
+                if is_at(self._files, place, move) and not is_forgotten(move.frame.login):
                     frame = replace(move, target=place).target_frame or move.frame
                     moves.append(FileMove(frame, place, paths.free_path(move.source), move.reason))
             return self._carry_out(Change(journal.new_id(), f"undo: {change.summary}", change.id, tuple(moves)))
 
     def changes(self) -> list[Change]:
         """Return all changes, oldest first."""
-        with folder_errors(self._root / CHANGES_FOLDER):
-            return [journal.read(self._root, change_id) for change_id in journal.change_ids(self._root)]
+        return [journal.read(self._files, change_id) for change_id in journal.change_ids(self._files)]
 
     def finish_pending(self) -> int:
         """Finish the changes that a killed process left behind; return how many."""
-        with folder_errors(self._root / CHANGES_FOLDER):
-            if not journal.change_ids(self._root, pending=True):
-                return 0
+        if not journal.change_ids(self._files, pending=True):
+            return 0
         with self.locked() as finished:
             return finished
 
@@ -133,23 +129,20 @@ class FrameChanges:
 
         For commands that compare rows and files. No other method may be called in the block.
         """
-        if not os.path.isdir(self._root):  # noqa: PTH112 - false for what cannot be reached
+        if not self._store.exists():
             self._store.scan()  # raises the error that says what to do
-        folder = self._root / CHANGES_FOLDER
-        with folder_errors(folder, writing=True):
-            folder.mkdir(exist_ok=True)
-            with contextlib.ExitStack() as stack:
-                try:
-                    stack.enter_context(folder_lock(folder, self._lock_timeout_s))
-                except TimeoutError as error:
-                    raise FolderError("Another command changes the dataset: try again when it has ended.") from error
-                for path in filter(is_temporary, folder.iterdir()):  # of a killed process: only the lock's owner writes
-                    path.unlink(missing_ok=True)
-                pending = journal.change_ids(self._root, pending=True)
-                for change_id in pending:
-                    self._finish(journal.read(self._root, change_id))
-                    log.warning("the change %s, which a killed process had begun: finished", change_id)
-                yield len(pending)
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._files.locked(CHANGES_FOLDER, self._lock_timeout_s))
+            except TimeoutError as error:
+                raise FolderError("Another command changes the dataset: try again when it has ended.") from error
+            names = self._files.names(CHANGES_FOLDER)  # temporary ones: of a killed process, for we have the lock
+            self._files.remove(f"{CHANGES_FOLDER}/{name}" for name in names if is_temporary(Path(name)))
+            pending = journal.change_ids(self._files, pending=True)
+            for change_id in pending:
+                self._finish(journal.read(self._files, change_id))
+                log.warning("the change %s, which a killed process had begun: finished", change_id)
+            yield len(pending)
 
     def _find(self, change_id: str | None) -> tuple[Change, list[Change]]:
         """Return a change, by default the last one that is not undone, and the later ones, oldest first.
@@ -157,11 +150,11 @@ class FrameChanges:
         No earlier journal is read: there may be hundreds, with thousands of moves each. Raises FolderError.
         """
         later: list[Change] = []
-        wanted = journal.read(self._root, change_id) if change_id else None
-        for each in reversed(journal.change_ids(self._root)):
+        wanted = journal.read(self._files, change_id) if change_id else None
+        for each in reversed(journal.change_ids(self._files)):
             if wanted and each <= wanted.id:
                 break
-            change = journal.read(self._root, each)
+            change = journal.read(self._files, each)
             if not wanted and not change.undoes and all(other.undoes != each for other in later):
                 return change, later[::-1]
             later.append(change)
@@ -174,7 +167,7 @@ class FrameChanges:
         try:
             return replace(frame, sha256=self._store.sha256(frame))
         except FolderError:
-            if os.path.lexists(self._root / frame.path):
+            if self._files.exists(frame.path):
                 raise
             return replace(frame, sha256=b"")  # deleted a moment ago
 
@@ -182,7 +175,7 @@ class FrameChanges:
         if not change.moves:
             return change
         try:
-            journal.write(self._root, change)
+            journal.write(self._files, change)
             return self._finish(change)
         except KeyboardInterrupt:
             log.warning("the change %s was interrupted: if it has begun, the next command finishes it", change.id)
@@ -191,50 +184,19 @@ class FrameChanges:
     def _finish(self, change: Change) -> Change:
         """Move the files that have not moved yet, change the rows, and mark the change as done."""
         moves = []
-        for folder, group in groupby(sorted(change.moves, key=_target_folder), key=_target_folder):
-            moves += self._move_into(change.id, self._root / folder, list(group))
-        gone = [move.source for move in change.moves if not os.path.lexists(self._root / move.source)]
+        for _, group in groupby(sorted(change.moves, key=_target_folder), key=_target_folder):
+            moves += move_files(self._store, change.id, list(group))
+        gone = [move.source for move in change.moves if not self._files.exists(move.source)]
         frames = [frame for frame in (move.target_frame for move in moves) if frame]
         names = self._store.game_names()
         games = [Game(key, names[key]) for key in sorted({frame.game_id for frame in frames} & names.keys())]
         removed = [path for path in gone if not path.startswith(f"{TRASH_FOLDER}/")]
-        if self._catalog:
+        if self._catalog and journal.is_pending(self._files, change.id):
             self._catalog.apply(CatalogChanges(games=games, frames=frames, removed_paths=removed))
-        journal.finish(self._root, change.id)
+        journal.finish(self._files, change.id)
         trashed = (move.source for move in change.moves if move.source.startswith(f"{TRASH_FOLDER}/"))
-        remove_empty_folders(self._root / path for path in trashed)
+        self._files.remove_empty_folders(trashed)
         return replace(change, moves=tuple(moves), is_done=True)
-
-    def _move_into(self, change_id: str, folder: Path, moves: Sequence[FileMove]) -> list[FileMove]:
-        """Move files into one folder; return the moves of files that are there now, with their targets."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with folder_lock(folder):  # a download saves no frame there meanwhile
-            # Meanwhile a file may have been deleted, and its name given to another one.
-            arrived = [move for move in moves if is_at(self._root / move.target, move)]
-            there = {move.source for move in arrived}
-            waiting = [move for move in moves if move.source not in there and is_at(self._root / move.source, move)]
-            waiting = self._renumbered(change_id, waiting)
-            manifest.append(folder, filter(None, (move.target_frame for move in waiting)))
-            for move in waiting:
-                link(self._root / move.source, self._root / move.target)
-            linked_before = [move for move in arrived if is_at(self._root / move.source, move)]
-            for move in (*linked_before, *waiting):
-                (self._root / move.source).unlink(missing_ok=True)
-        return [*arrived, *waiting]
-
-    def _renumbered(self, change_id: str, moves: Sequence[FileMove]) -> list[FileMove]:
-        """Return the moves with free targets; the journal gets those that changed, before any file moves."""
-        paths = FreePaths(self._root, {move.target for move in moves})
-        result = [
-            replace(move, target=paths.next_path(frame.game_id, frame.login))
-            if (frame := move.target_frame) and os.path.lexists(self._root / move.target)
-            else move
-            for move in moves
-        ]
-        changed = [new for new, old in zip(result, moves, strict=True) if new != old]
-        if changed:
-            journal.add_moves(self._root, change_id, changed)
-        return result
 
 
 def _is_other(seen: StoredFrame, stored: StoredFrame) -> bool:

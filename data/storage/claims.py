@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.errors import StreamClaimed
+from data.storage.layout import CLAIMS_FILE
 
-CLAIMS_FILE = ".claims"
 _SLOTS = 1 << 10  # the first bytes are those of the downloads themselves
 
 

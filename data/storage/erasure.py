@@ -1,4 +1,4 @@
-"""Erasure: remove frames from everywhere in a dataset's folder and from the rows, for data.forget and data.purge.
+"""Erasure: remove frames from everywhere in a dataset's store and from the rows, for data.forget and data.purge.
 
     remove the features of the files, found by their hashes        before the files, or a kill would leave them
     remove the files in the games' folders and in the trash
@@ -18,19 +18,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass, field, replace
+from pathlib import Path
 
 from data.atomic import is_temporary
 from data.entities import StoredFrame
 from data.errors import FolderError
-from data.readers import file_sha256
 from data.storage import journal
 from data.storage.catalog import Catalog, CatalogChanges
 from data.storage.changes import FrameChanges
 from data.storage.folder_errors import folder_errors
-from data.storage.folder_scan import CHANGES_FOLDER, CHECK_FILE, FEATURES_FOLDER, TRASH_FOLDER
-from data.storage.frame_folder import FrameFolder
+from data.storage.frame_store import FrameStore
 from data.storage.journal import Change, FileMove
-from data.storage.trash import TrashedFrame, remove_empty_folders, trashed_frames
+from data.storage.layout import CHECK_FILE, TRASH_FOLDER
+from data.storage.trash import TrashedFrame, trashed_frames
 from data.text import printable
 
 _FRAME_PATH = re.compile(r"[1-9][0-9]{0,17}/[a-z0-9_]{1,25}-[1-9][0-9]{0,17}\.jpg")
@@ -90,13 +90,13 @@ class Eraser:
     """Removes frames of one dataset. Every method raises FolderError and CatalogUnavailable.
 
     Args:
-        store: the folder of the frames.
+        store: the frames.
         catalog: their rows; None without a database.
     """
 
-    def __init__(self, store: FrameFolder, catalog: Catalog | None) -> None:
+    def __init__(self, store: FrameStore, catalog: Catalog | None) -> None:
         self._store = store
-        self._root = store.root
+        self._files = store.files
         self._catalog = catalog
         self._changes = FrameChanges(store, catalog)
 
@@ -116,7 +116,7 @@ class Eraser:
         """Return the files and rows of the frames that `is_wanted` accepts."""
         return Doomed(
             frames=tuple(filter(is_wanted, self._store.scan().frames)),
-            trashed=tuple(item for item in trashed_frames(self._root) if is_wanted(item.frame)),
+            trashed=tuple(item for item in trashed_frames(self._files) if is_wanted(item.frame)),
             rows={path: frame for path, frame in self.rows().items() if is_wanted(frame)},
         )
 
@@ -146,11 +146,11 @@ class Eraser:
     def check_readable(self) -> None:
         """Raise FolderError if the folder of a game cannot be listed: its frames were not found."""
         if unreadable := self._store.scan().unreadable:
-            path = printable(str(self._root / unreadable[0]))
+            path = printable(f"{self._files.location}/{unreadable[0]}")
             raise FolderError(f"Cannot list {path}: make it readable, and repeat the command.")
 
     def _remove_features(self, doomed: Doomed) -> int:
-        folder = self._root / FEATURES_FOLDER
+        folder = self._store.features
         with folder_errors(folder):
             networks = [path for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
         if not networks:
@@ -161,18 +161,16 @@ class Eraser:
             frame.sha256 for frame in (*self._store.described(doomed.frames), *doomed.rows.values()) if frame.sha256
         }
         for path in (*(frame.path for frame in doomed.frames), *(item.path for item in doomed.trashed)):
-            with contextlib.suppress(OSError):  # gone, or not a regular file
-                hashes.add(file_sha256(self._root / path))
+            with contextlib.suppress(FolderError, FileNotFoundError):  # gone, or not a regular file
+                hashes.add(self._files.sha256(path))
         return sum(FeatureStore(network).remove(hashes) for network in networks)
 
     def _empty_trash(self, trashed: Iterable[TrashedFrame]) -> None:
         # A process that was killed while it copied to another disk leaves a picture whose streamer nobody knows.
-        temporary = filter(is_temporary, (self._root / TRASH_FOLDER).glob("*/*/.*"))
-        paths = [*(self._root / item.path for item in trashed), *temporary]
-        for path in paths:
-            with folder_errors(path):
-                path.unlink(missing_ok=True)
-        remove_empty_folders(paths)
+        temporary = (path for path in self._files.walk(TRASH_FOLDER) if is_temporary(Path(path)))
+        paths = [*(item.path for item in trashed), *temporary]
+        self._files.remove(paths)
+        self._files.remove_empty_folders(paths)
 
     def _remove_findings(self, is_erased: Callable[[StoredFrame], bool]) -> int:
         """Remove the lines of check.csv that name such a frame, in their reason too."""
@@ -186,9 +184,8 @@ class Eraser:
         self, is_erased: Callable[[StoredFrame], bool], is_useless: Callable[[Change, FileMove], bool]
     ) -> int:
         """Remove moves from the journals, and reasons that name such a frame."""
-        with folder_errors(self._root / CHANGES_FOLDER, writing=True):
-            done = [change for change in self.changes() if change.is_done]
-            return sum(self._edit_journal(change, is_erased, is_useless) for change in done)
+        done = [change for change in self.changes() if change.is_done]
+        return sum(self._edit_journal(change, is_erased, is_useless) for change in done)
 
     def _edit_journal(
         self, change: Change, is_erased: Callable[[StoredFrame], bool], is_useless: Callable[[Change, FileMove], bool]
@@ -198,7 +195,7 @@ class Eraser:
             replace(move, reason="") if any(map(is_erased, _frames_in(move.reason))) else move for move in kept
         )
         if edited != change.moves:
-            journal.rewrite(self._root, replace(change, moves=edited))
+            journal.rewrite(self._files, replace(change, moves=edited))
         return len(change.moves) - len(kept)
 
 

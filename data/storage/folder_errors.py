@@ -25,11 +25,18 @@ def repeat_if_removed(write: Callable[[], _T]) -> _T:
 
 
 @contextlib.contextmanager
-def folder_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
-    """Translate an OSError in the block into a FolderError that names `path` and says what to do."""
+def folder_errors(
+    path: Path | str, *, writing: bool = False, but: type[OSError] | tuple[type[OSError], ...] = ()
+) -> Iterator[None]:
+    """Translate an OSError in the block into a FolderError that names `path` and says what to do.
+
+    but: errors that pass.
+    """
     try:
         yield
     except OSError as error:
+        if isinstance(error, but):
+            raise
         advice = {
             errno.ENOSPC: "free some space",
             errno.EDQUOT: "free some of your quota",
@@ -39,6 +46,6 @@ def folder_errors(path: Path, *, writing: bool = False) -> Iterator[None]:
             **dict.fromkeys(
                 (errno.EEXIST, errno.ENOTDIR), "move away what is in the folder's place, or check DOWNLOAD_PATH"
             ),
-        }.get(error.errno or 0, "check the disk and DOWNLOAD_PATH")
+        }.get(error.errno or 0, "check STORE_URL" if "://" in str(path) else "check the disk and DOWNLOAD_PATH")
         kept = "; the frames saved before are kept" if writing else ""
         raise FolderError(f"{printable(str(path))}: {error.strerror or error}: {advice}{kept}.") from error

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from data.atomic import is_stale, is_temporary
 from data.entities import StoredFrame
 from data.errors import FolderError
-from data.storage.claims import CLAIMS_FILE
 from data.storage.frame_store import FolderScan
+from data.storage.layout import GAME_FOLDER, OWN_NAMES
 from data.storage.manifest import MANIFEST_FILE
 from data.text import printable
-
-GAME_FOLDER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
-NAMES_FILE = "games.tsv"
-TRASH_FOLDER, CHANGES_FOLDER, FEATURES_FOLDER = ".trash", ".changes", ".features"
-KEY_FILE, FORGOTTEN_FILE, CHECK_FILE = ".key", "forgotten.txt", "check.csv"
-_OWN_NAMES = {NAMES_FILE, CLAIMS_FILE, TRASH_FOLDER, CHANGES_FOLDER, FEATURES_FOLDER, KEY_FILE}
-_OWN_NAMES |= {FORGOTTEN_FILE, CHECK_FILE}
 
 
 def scan_folder(root: Path) -> FolderScan:
@@ -52,7 +44,7 @@ def scan_folder(root: Path) -> FolderScan:
         except OSError:
             unreadable.append(entry.name)
     stale_files = sorted(path for path in unrecognised if is_stale(root / path))
-    others = sorted(path for path in unrecognised if path not in _OWN_NAMES and not is_temporary(root / path))
+    others = sorted(path for path in unrecognised if path not in OWN_NAMES and not is_temporary(root / path))
     return FolderScan(tuple(frames), frozenset(games), tuple(others), tuple(stale_files), tuple(unreadable))
 
 

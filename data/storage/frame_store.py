@@ -1,15 +1,22 @@
 """Frame store: the interface (Protocol) to the dataset's frames. Only the store knows where a frame's bytes are.
 
-`data.storage.frame_folder.FrameFolder` is the implementation on a local disk and documents the methods.
+`data.storage.frame_folder.FrameFolder` is the implementation on a local disk; it and its base class document the
+methods. `data.storage.object_frames.ObjectFrames` is that on an object store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from data.entities import FrameDetails, Game, StoredFrame
+
+if TYPE_CHECKING:
+    from data.storage.pseudonyms import Forgotten
+    from data.storage.store_files import StoreFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +33,13 @@ class FolderScan:
 class FrameStore(Protocol):
     """Frames and the names of their games. Every method raises FolderError; several processes may use one store."""
 
+    files: StoreFiles
+    features: Path  # folder of the frames' features, on this machine
+    forgotten: Forgotten
+
     @property
     def location(self) -> str: ...
+    def exists(self) -> bool: ...
     def frames(self) -> Iterator[StoredFrame]: ...
     def read(self, frame: StoredFrame) -> bytes: ...
     def sha256(self, frame: StoredFrame) -> bytes: ...
@@ -41,6 +53,8 @@ class FrameStore(Protocol):
     ) -> list[StoredFrame]: ...
     def described(self, frames: Iterable[StoredFrame]) -> list[StoredFrame]: ...
     def add_details(self, frames: Iterable[StoredFrame]) -> None: ...
+    def adding(self, game_id: int) -> AbstractContextManager[Callable[[Iterable[StoredFrame]], None]]: ...
+    def last_numbers(self, game_id: int) -> Mapping[str, int]: ...
     def compact(self, game_ids: Iterable[int]) -> int: ...
     def delete(self, frames: Iterable[StoredFrame]) -> None: ...
     def game_names(self) -> Mapping[int, str]: ...

@@ -1,7 +1,7 @@
-"""Journal of a change: every move of files, written to the disk before the first file moves.
+"""Journal of a change: every move of files, written to the store before the first file moves.
 
-    <root>/.changes/<id>.pending    decided, and perhaps in part carried out
-    <root>/.changes/<id>.done       carried out
+    .changes/<id>.pending    decided, and perhaps in part carried out
+    .changes/<id>.done       carried out, unless it is pending, too
 
 The first line says what the change is for; each other line is a move from one path below the root to another one. Paths
 are those of frames, or `.trash/<id>/<path of the frame>`. The line also has what the manifest says of the frame.
@@ -13,17 +13,15 @@ import contextlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from pathlib import Path
 
-from data.atomic import atomic_file
 from data.entities import StoredFrame
 from data.errors import FolderError
-from data.readers import read_regular_file
-from data.storage.folder_scan import CHANGES_FOLDER, TRASH_FOLDER
+from data.storage.layout import CHANGES_FOLDER, TRASH_FOLDER
 from data.storage.manifest import parse_details, to_values
+from data.storage.store_files import StoreFiles
 from data.text import printable, printable_line
 
 _MAX_BYTES = 4 << 30
@@ -111,84 +109,114 @@ def split_trash_path(path: str) -> tuple[str, StoredFrame]:
     return match[1], StoredFrame.parse(match[2])
 
 
-def write(root: Path, change: Change) -> None:
-    """Write a pending change to the disk: from then on it will be carried out. Raises OSError."""
-    (root / CHANGES_FOLDER).mkdir(exist_ok=True)
-    _write(root, change, "pending")
-
-
-def rewrite(root: Path, change: Change) -> None:
-    """Replace the journal of a change that was carried out; without moves, delete it. Raises OSError."""
-    if change.moves:
-        _write(root, change, "done")
-    else:  # it would be the last change for ever, for undo has nothing to do with it
-        _path(root, change.id, "done").unlink(missing_ok=True)
-
-
-def _write(root: Path, change: Change, state: str) -> None:
-    header = {"summary": printable_line(change.summary), "undoes": change.undoes}
-    lines = [json.dumps(header), *(json.dumps(_to_line(move)) for move in change.moves)]
-    with atomic_file(_path(root, change.id, state)) as temporary:
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def add_moves(root: Path, change_id: str, moves: Iterable[FileMove]) -> None:
-    """Add moves to a pending change; a move takes the place of an earlier one of its source. Raises OSError."""
-    change = read(root, change_id)
-    by_source = {move.source: move for move in (*change.moves, *moves)}
-    _write(root, replace(change, moves=tuple(by_source.values())), "pending")
-
-
-def finish(root: Path, change_id: str) -> None:
-    """Note that the change was carried out. Raises OSError."""
-    _path(root, change_id, "pending").replace(_path(root, change_id, "done"))
-
-
-def change_ids(root: Path, *, pending: bool = False) -> list[str]:
-    """Return the ids of all changes, or of the pending ones, oldest first. Raises OSError."""
+def write(files: StoreFiles, change: Change) -> None:
+    """Write a pending change: from then on it will be carried out. Raises FolderError."""
     try:
-        names = sorted(path.name for path in (root / CHANGES_FOLDER).iterdir())
-    except FileNotFoundError:
-        return []
-    found = filter(None, map(_NAME.fullmatch, names))
-    return [match[1] for match in found if not pending or match[2] == "pending"]
+        files.create(_path(change.id, "pending"), _to_bytes(change))
+    except FileExistsError as error:
+        raise FolderError("Another command made a change at the same moment: try again.") from error
 
 
-def read(root: Path, change_id: str) -> Change:
-    """Return a change. Raises FolderError: there is none, or its journal is damaged; OSError."""
-    with _opened(root, change_id) as (path, header, lines):
-        moves = {move.source: move for move in map(_parse_move, lines)}
-        summary, undoes = str(header["summary"]), str(header["undoes"])
-        return Change(change_id, summary, undoes, tuple(moves.values()), path.suffix == ".done")
+def rewrite(files: StoreFiles, change: Change) -> None:
+    """Replace the journal of a change that was carried out; without moves, delete it. Raises FolderError."""
+    if change.moves:
+        files.replace(_path(change.id, "done"), _to_bytes(change))
+    else:  # it would be the last change for ever, for undo has nothing to do with it
+        files.remove([_path(change.id, "done")])
 
 
-def read_summary(root: Path, change_id: str) -> ChangeSummary:
+def retarget(files: StoreFiles, change_id: str, targets: Mapping[FileMove, str]) -> list[FileMove]:
+    """Give moves of a pending change new targets; return these moves as the journal has them then.
+
+    A move whose target another process has changed meanwhile keeps that one. Raises FolderError.
+    """
+    new = {(move.source, move.target): target for move, target in targets.items()}
+
+    def edit(content: bytes) -> bytes:
+        if not content:
+            raise _ChangeFinished
+        change = _parse(change_id, "pending", content)
+        moves = (replace(move, target=new.get((move.source, move.target), move.target)) for move in change.moves)
+        return _to_bytes(replace(change, moves=tuple(moves)))
+
+    with contextlib.suppress(_ChangeFinished), _damage_is_error(files, change_id, "pending"):
+        files.update(_path(change_id, "pending"), edit)
+    now = {move.source: move for move in read(files, change_id).moves}
+    return [now[move.source] for move in targets if move.source in now]
+
+
+def finish(files: StoreFiles, change_id: str) -> None:
+    """Note that the change was carried out, unless another process has done so. Raises FolderError."""
+    with contextlib.suppress(FileNotFoundError):
+        files.rename(_path(change_id, "pending"), _path(change_id, "done"))
+
+
+def is_pending(files: StoreFiles, change_id: str) -> bool:
+    """Return whether no process has finished the change. Raises FolderError."""
+    return files.exists(_path(change_id, "pending"))
+
+
+def change_ids(files: StoreFiles, *, pending: bool = False) -> list[str]:
+    """Return the ids of all changes, or of the pending ones, oldest first. Raises FolderError."""
+    found = filter(None, map(_NAME.fullmatch, files.names(CHANGES_FOLDER)))
+    return sorted({match[1] for match in found if not pending or match[2] == "pending"})
+
+
+def read(files: StoreFiles, change_id: str) -> Change:
+    """Return a change. Raises FolderError: there is none, or its journal is damaged."""
+    state, content = _read_file(files, change_id)
+    with _damage_is_error(files, change_id, state):
+        return _parse(change_id, state, content)
+
+
+def read_summary(files: StoreFiles, change_id: str) -> ChangeSummary:
     """Return a change without its moves, which takes a twentieth of the time. Raises as `read` does."""
-    with _opened(root, change_id) as (_, header, lines):
+    state, content = _read_file(files, change_id)
+    with _damage_is_error(files, change_id, state):
+        header, lines = _split(content)
         trashed = sum(_TO_TRASH in line for line in lines)
         return ChangeSummary(change_id, str(header["summary"]), str(header["undoes"]), len(lines) - trashed, trashed)
 
 
+class _ChangeFinished(Exception):
+    """Another process has finished the change."""
+
+
+def _to_bytes(change: Change) -> bytes:
+    header = {"summary": printable_line(change.summary), "undoes": change.undoes}
+    lines = [json.dumps(header), *(json.dumps(_to_line(move)) for move in change.moves)]
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _parse(change_id: str, state: str, content: bytes) -> Change:
+    """Return a change. Raises what `_damage_is_error` translates."""
+    header, lines = _split(content)
+    moves = {move.source: move for move in map(_parse_move, lines)}
+    return Change(change_id, str(header["summary"]), str(header["undoes"]), tuple(moves.values()), state == "done")
+
+
+def _split(content: bytes) -> tuple[dict[str, object], list[bytes]]:
+    """Return the values of the first line, and the lines of the moves."""
+    lines = [line for line in content.split(b"\n") if line.strip()]
+    return dict(json.loads(lines[0])), lines[1:]
+
+
 @contextlib.contextmanager
-def _opened(root: Path, change_id: str) -> Iterator[tuple[Path, dict[str, object], list[bytes]]]:
-    """Yield a journal's path, its first line's values and the lines of the moves. Raises FolderError, OSError.
-
-    Errors of the block mean that the journal was edited.
-    """
-    path, content = _read_file(root, change_id)
+def _damage_is_error(files: StoreFiles, change_id: str, state: str) -> Iterator[None]:
+    """Translate errors of the block, which mean that the journal was edited, into a FolderError."""
     try:
-        lines = [line for line in content.split(b"\n") if line.strip()]
-        yield path, dict(json.loads(lines[0])), lines[1:]
+        yield
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise FolderError(f"{printable(str(path))} is damaged: restore it, or move it away.") from error
+        path = printable(f"{files.location}/{_path(change_id, state)}")
+        raise FolderError(f"{path} is damaged: restore it, or move it away.") from error
 
 
-def _read_file(root: Path, change_id: str) -> tuple[Path, bytes]:
+def _read_file(files: StoreFiles, change_id: str) -> tuple[str, bytes]:
+    """Return the state of a change and its journal."""
     for state in ("pending", "done"):  # in the order of time: another process may finish the change meanwhile
-        path = _path(root, change_id, state)
-        if _NAME.fullmatch(path.name):
+        if _NAME.fullmatch(f"{change_id}.{state}"):
             with contextlib.suppress(FileNotFoundError):
-                return path, read_regular_file(path, _MAX_BYTES)
+                return state, files.read(_path(change_id, state), _MAX_BYTES)
     raise FolderError(f"There is no change {printable(change_id)}: list the changes with model.check --changes.")
 
 
@@ -212,5 +240,5 @@ def _to_line(move: FileMove) -> dict[str, object]:
     return {"from": move.source, "to": move.target, "reason": move.reason, **values}
 
 
-def _path(root: Path, change_id: str, state: str) -> Path:
-    return root / CHANGES_FOLDER / f"{change_id}.{state}"
+def _path(change_id: str, state: str) -> str:
+    return f"{CHANGES_FOLDER}/{change_id}.{state}"

@@ -75,7 +75,7 @@ def read(folder: Path, names: Container[str] | None = None) -> dict[str, StoredF
     names: only frames of these file names are needed, which is ten times as fast. Empty without a manifest.
     Raises OSError.
     """
-    return {_file_name(frame): frame for frame in _parse(folder, _content(folder), names)}
+    return {_file_name(frame): frame for frame in parse(folder.name, _content(folder), names)}
 
 
 def has_stale_lines(folder: Path) -> bool:
@@ -92,7 +92,7 @@ def compact(folder: Path) -> int:
     Raises OSError.
     """
     content = _content(folder)
-    kept = {_file_name(frame): frame for frame in _parse(folder, content)}
+    kept = {_file_name(frame): frame for frame in parse(folder.name, content)}
     lines = [to_line(kept[name]) for name in sorted(kept.keys() & _files(folder))]
     removed = _count_lines(content) - len(lines)
     if removed:
@@ -160,14 +160,15 @@ def clean(details: FrameDetails) -> FrameDetails:
     return replace(details, grabbed_at=time, viewers=viewers, **texts)
 
 
-def _parse(folder: Path, content: bytes, names: Container[str] | None = None) -> Iterator[StoredFrame]:
+def parse(game: str, content: bytes, names: Container[str] | None = None) -> Iterator[StoredFrame]:
+    """Yield the frames of a game's manifest, line by line. game: its id, as text. names: as in `read`."""
     for line in content.decode("utf-8", "replace").split("\n"):
         if names is not None and (found := _PLAIN_NAME.search(line)) and found[1] not in names:
             continue
         # A line may be valid JSON and nonsense, such as "[[[[…".
         with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
             values = json.loads(line)
-            frame = StoredFrame.parse(f"{folder.name}/{values['file']}")
+            frame = StoredFrame.parse(f"{game}/{values['file']}")
             sha256 = bytes.fromhex(str(values.get("sha256") or ""))
             details = parse_details(values) if values.keys() - {"file", "sha256"} else NO_DETAILS
             yield StoredFrame(frame.game_id, frame.login, frame.number, sha256 if len(sha256) == 32 else b"", details)

@@ -1,34 +1,39 @@
-"""Files that a change moves: free names for them, whether one is at a place, and how it gets there."""
+"""Files that a change moves: free paths for them, whether one is at a place, and how they get there.
+
+Each step may be repeated, also by two processes at the same time: which paths the files get stands in the journal.
+"""
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-from collections.abc import Collection, Iterable, Mapping
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from typing import TypeAlias
 
-from data.atomic import publish, temporary_files
 from data.entities import StoredFrame
-from data.readers import file_sha256
+from data.errors import FolderError
+from data.storage import journal
+from data.storage.frame_store import FrameStore
 from data.storage.journal import Change, FileMove
-from data.storage.numbered_files import last_numbers
+from data.storage.store_files import StoreFiles
+from data.text import printable
+
+_ROUNDS = 100  # of new names for files whose names others take
+_Describe: TypeAlias = Callable[[Iterable[StoredFrame]], object]  # adds frames to a manifest
 
 
 class FreePaths:
-    """Paths of frames that no file has yet, each given once."""
+    """Paths of frames that no file has yet, each given once. Its methods raise FolderError."""
 
-    def __init__(self, root: Path, taken: Collection[str] = ()) -> None:
-        self._root = root
+    def __init__(self, store: FrameStore, taken: Collection[str] = ()) -> None:
+        self._store = store
         self._given = set(taken)
         self._numbers: dict[int, dict[str, int]] = {}  # by game and login, the largest number
 
     def next_path(self, game_id: int, login: str) -> str:
         """Return the path of the login's next frame in this game."""
         if game_id not in self._numbers:
-            folder = self._root / str(game_id)
-            self._numbers[game_id] = last_numbers(folder) if folder.is_dir() else {}
+            self._numbers[game_id] = dict(self._store.last_numbers(game_id))
         frame = StoredFrame(game_id, login, self._numbers[game_id].get(login, 0) + 1)
         while frame.path in self._given:
             frame = replace(frame, number=frame.number + 1)
@@ -38,18 +43,18 @@ class FreePaths:
 
     def free_path(self, path: str) -> str:
         """Return this path if no file has it, otherwise the next one of the frame's login and game."""
-        if not os.path.lexists(self._root / path) and path not in self._given:
+        if path not in self._given and not self._store.files.exists(path):
             self._given.add(path)
             return path
         frame = StoredFrame.parse(path)
         return self.next_path(frame.game_id, frame.login)
 
 
-def is_at(path: Path, move: FileMove) -> bool:
+def is_at(files: StoreFiles, path: str, move: FileMove) -> bool:
     """Return whether the file at `path` is that of the move."""
     try:
-        return file_sha256(path) == move.frame.sha256
-    except OSError:
+        return files.sha256(path) == move.frame.sha256
+    except (FolderError, FileNotFoundError):
         return False
 
 
@@ -66,14 +71,55 @@ def follow(move: FileMove, later: Iterable[Mapping[tuple[str, bytes], str]]) -> 
     return place
 
 
-def link(source: Path, target: Path) -> None:
-    """Give the file the name `target` too. Raises FileExistsError, OSError."""
-    try:
-        publish(source, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        # A game's folder may be a link to another disk.
-        with temporary_files(target.parent, [source.read_bytes()]) as (copy,):
-            shutil.copystat(source, copy)  # data.purge uses the time of a file whose time nobody knows
-            publish(copy, target)
+def move_files(store: FrameStore, change_id: str, moves: Sequence[FileMove]) -> list[FileMove]:
+    """Move files of a pending change into one folder; return the moves of files that are there then.
+
+    The targets may be new ones. Raises FolderError.
+    """
+    files, frame = store.files, moves[0].target_frame
+    # On a local disk a download saves no frame there meanwhile.
+    adding = store.adding(frame.game_id) if frame else contextlib.nullcontext(list)
+    with adding as describe:
+        # Meanwhile a file may have been deleted, and its name given to another one.
+        arrived = [move for move in moves if is_at(files, move.target, move)]
+        there = {move.source for move in arrived}
+        sources = [move for move in moves if is_at(files, move.source, move)]
+        linked = _link(store, change_id, [move for move in sources if move.source not in there], describe)
+        if journal.is_pending(files, change_id):  # or another process has finished it, perhaps long ago
+            linked_before = (move for move in sources if move.source in there)
+            files.remove(move.source for move in (*linked_before, *linked))
+    return [*arrived, *linked]
+
+
+def _link(store: FrameStore, change_id: str, moves: Sequence[FileMove], describe: _Describe) -> list[FileMove]:
+    """Give files their new paths too; return the moves of files that are there then, with their targets."""
+    linked: list[FileMove] = []
+    waiting = list(moves)
+    for _ in range(_ROUNDS):
+        waiting = _renumbered(store, change_id, waiting)
+        describe(filter(None, (move.target_frame for move in waiting)))
+        taken: list[FileMove] = []
+        for move in waiting:
+            try:
+                store.files.link(move.source, move.target)
+            except FileNotFoundError:  # deleted a moment ago, or moved by another process
+                linked += [move] if is_at(store.files, move.target, move) else []
+            except FileExistsError:
+                (linked if is_at(store.files, move.target, move) else taken).append(move)
+            else:
+                linked.append(move)
+        if not (waiting := taken):
+            return linked
+    raise FolderError(f"{printable(waiting[0].target)} is taken by another file: move it away, and try again.")
+
+
+def _renumbered(store: FrameStore, change_id: str, moves: Sequence[FileMove]) -> list[FileMove]:
+    """Return the moves with free targets; the journal gets those that changed, before any file moves."""
+    paths = FreePaths(store, {move.target for move in moves})
+    new = {
+        move: paths.next_path(frame.game_id, frame.login)
+        for move in moves
+        if (frame := move.target_frame) and store.files.exists(move.target)
+    }
+    agreed = journal.retarget(store.files, change_id, new) if new else []
+    return [*(move for move in moves if move not in new), *agreed]

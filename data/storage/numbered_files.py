@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from data.atomic import folder_lock, publish, temporary_files
@@ -73,12 +73,17 @@ def last_number(folder: Path, login: str) -> int:
 
 
 def last_numbers(folder: Path) -> dict[str, int]:
-    """Return the largest number by login of the frames in a game's folder. Raises OSError.
+    """Return the largest number by login of the frames in a game's folder. Raises OSError."""
+    with os.scandir(folder) as entries:
+        return largest_numbers(entry.name for entry in entries)
+
+
+def largest_numbers(names: Iterable[str]) -> dict[str, int]:
+    """Return the largest number by login among the names of files.
 
     Numbers of 18 digits, which nobody reaches, do not count: the next one would have 19, which is no frame's name.
     """
     numbers: dict[str, int] = {}
-    with os.scandir(folder) as entries:
-        for match in filter(None, (_FRAME.fullmatch(entry.name) for entry in entries)):
-            numbers[match[1]] = max(int(match[2]), numbers.get(match[1], 0))
+    for match in filter(None, map(_FRAME.fullmatch, names)):
+        numbers[match[1]] = max(int(match[2]), numbers.get(match[1], 0))
     return numbers

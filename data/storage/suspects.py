@@ -6,12 +6,11 @@ import csv
 import io
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 from data.entities import StoredFrame
 from data.errors import FolderError
-from data.storage.folder_scan import CHECK_FILE
 from data.storage.frame_store import FrameStore
+from data.storage.layout import CHECK_FILE
 from data.text import printable
 
 
@@ -42,5 +41,5 @@ def count_suspects(store: FrameStore) -> dict[int, SuspectCount] | None:
         present = Counter(frame.game_id for frame in suspects if store.modified_at(frame) is not None)
         return {int(game_id): SuspectCount(count, present[int(game_id)]) for game_id, count in checked.items()}
     except (ValueError, IndexError, csv.Error) as error:
-        path = printable(str(Path(store.location, CHECK_FILE)))
+        path = printable(f"{store.location}/{CHECK_FILE}")
         raise FolderError(f"{path} is damaged: check again (python -m model.check), or delete it.") from error

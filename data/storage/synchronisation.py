@@ -23,11 +23,9 @@ from typing import TYPE_CHECKING
 
 from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame
 from data.errors import FolderError
-from data.storage.pseudonyms import Forgotten
 
 if TYPE_CHECKING:
     from data.storage.catalog import Catalog, CatalogChanges, CatalogSnapshot
-    from data.storage.frame_folder import FrameFolder
     from data.storage.frame_store import FolderScan, FrameStore
 
 _SAME_TIME_S = 0.002  # the manifest has milliseconds
@@ -57,13 +55,13 @@ class SyncPlan:
     forgotten: tuple[StoredFrame, ...]  # files to delete
 
 
-def synchronise(store: FrameFolder, catalog: Catalog) -> SyncPlan:
-    """Make the catalog match the folder; return what was changed. Raises CatalogUnavailable, FolderError."""
+def synchronise(store: FrameStore, catalog: Catalog) -> SyncPlan:
+    """Make the catalog match the files; return what was changed. Raises CatalogUnavailable, FolderError."""
     from data.storage.changes import FrameChanges
 
     # The lock makes changes and data.forget wait: what they move or delete meanwhile would get rows again.
     with FrameChanges(store, catalog).locked():
-        plan = plan_sync(catalog.snapshot(), store.scan(), store.game_names(), store, Forgotten(store.root).holds)
+        plan = plan_sync(catalog.snapshot(), store.scan(), store.game_names(), store, store.forgotten.current())
         apply_plan(plan, store, catalog)
     return plan
 
