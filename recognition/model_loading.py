@@ -21,3 +21,11 @@ def load_classifier(settings: Settings, threads: int) -> Classifier:
     if (size := classifier.img_size) != (setting := settings.img_size):
         raise ModelError(f"IMG_SIZE is {setting}, but the model takes {size}-pixel images; set IMG_SIZE={size}")
     return classifier
+
+
+def model_sha256(settings: Settings) -> str:
+    """Return the hash of the model in MODEL_PATH, in hexadecimal. Raises ModelError."""
+    from model.inference.classifier import ONNX_FILE, read_onnx, sha256
+    from model.inference.location import find_model
+
+    return sha256(read_onnx(find_model(settings.model_path) / ONNX_FILE))

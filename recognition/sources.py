@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import TextIO
 
 from data.entities import is_login
 from data.errors import SettingsError
-from data.twitch.addresses import canonical
+from data.twitch.addresses import canonical, is_url, twitch_url
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,12 @@ def twitch_login(source: str) -> str:
     """Return the login of a source that is a login or the address of a Twitch channel; "" for any other source."""
     login = canonical(source)
     return login if is_login(login) else ""
+
+
+def is_local_file(source: str) -> bool:
+    """Return whether the source is a file or folder of this machine."""
+    name = canonical(source)
+    return not (twitch_url(name) or is_url(name)) and os.path.exists(name)  # noqa: PTH110 - a name may be too long
 
 
 def _read(file: str, stdin: TextIO | None) -> Iterator[str]:

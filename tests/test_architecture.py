@@ -99,6 +99,7 @@ ALLOWED: dict[str, set[str]] = {
     "model.cleaning": {"data.storage", "model.inference"},
     "model.training.frame_features": {"config", "data.storage", "data.video", "model.cleaning", "model.training"}
     | {f"model.{room}" for room in ("augmentation", "datasets", "networks", "terminal")},
+    "model.training.machines": {"config", "data.pool", "data.settings.variables", "model.training"},
     "model.training": {"config", "data.video.images"}
     | {f"model.{room}" for room in ("datasets", "networks", "augmentation", "evaluation", "inference", "terminal")},
     "model.reports": {f"model.{room}" for room in ("training", "datasets", "evaluation", "inference", "cleaning")}
@@ -127,7 +128,11 @@ ALLOWED: dict[str, set[str]] = {
         "recognition.recognizer",
         "recognition.outputs",
     }
-    | {"recognition.sources", "recognition.events", "recognition.decision", "recognition.categories"},
+    | {"recognition.sources", "recognition.events", "recognition.decision", "recognition.categories"}
+    | {"recognition.model_loading"},
+    "recognition.cluster": {"config", "data.pool", "data.storage", "model.inference.location"}
+    | {"recognition.engine", "recognition.events", "recognition.recognizer", "recognition.sources"}
+    | {"recognition.stored_results"},
     "recognition.audit": {
         "config",
         "data.cli",
@@ -136,6 +141,7 @@ ALLOWED: dict[str, set[str]] = {
         "recognition.engine.signals",
     },
     "recognition.auditing": {"config", "data.cli", "data.factories", "data.storage", "data.twitch", "data.http"}
+    | {"data.pool.pool", "recognition.cluster.survey_worker", "recognition.engine.survey", "recognition.model_loading"}
     | {f"recognition.{room}" for room in ("recognizer", "reports", "sources", "events", "decision", "modes", "outputs")}
     | {"model.evaluation.game_metrics", "model.inference", "twitchcategory"},
     "recognition.reports": {"model.evaluation.game_metrics", "model.inference.calibration", "recognition.decision"}

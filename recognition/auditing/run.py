@@ -30,7 +30,9 @@ from recognition.events import VerdictReached, now
 from recognition.reports.outcomes import Judgement, Outcome
 
 if TYPE_CHECKING:
+    from data.pool.pool import Pool
     from data.twitch.helix import Helix
+    from recognition.engine.survey import SurveyTask
     from recognition.recognizer import Recognizer
 
 _CONTINUED = timedelta(hours=24)  # an older audit would look at streams that are over
@@ -84,6 +86,7 @@ class Auditor:
         options: how streams are looked at.
         is_excluded: whether a login must not be looked at.
         show_progress: gets the number of streams ahead; its context manager yields what the looks report to.
+        pool: looks at streams instead of threads of this process.
     """
 
     def __init__(
@@ -96,10 +99,11 @@ class Auditor:
         *,
         is_excluded: Callable[[str], bool],
         show_progress: Callable[[int], AbstractContextManager[Progress]],
+        pool: Pool[SurveyTask, Result] | None = None,
     ) -> None:
         self._recognizer, self._helix, self._store = recognizer, helix, store
         self._judgement, self._options = judgement, options
-        self._is_excluded, self._show_progress = is_excluded, show_progress
+        self._is_excluded, self._show_progress, self._pool = is_excluded, show_progress, pool
 
     def run(self, request: AuditRequest, write_report: Callable[[AuditRecord, Meter], object]) -> None:
         """Make one audit, or finish an earlier one, to its report.
@@ -167,7 +171,7 @@ class Auditor:
         """Yield one result for each stream; count the frames."""
         options = self._options
         results = self._recognizer.survey(
-            streams, options.max_frames, options.certainty, preview=preview and options.preview
+            streams, options.max_frames, options.certainty, preview=preview and options.preview, pool=self._pool
         )
         with closing(results):
             for result in results:

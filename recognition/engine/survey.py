@@ -87,11 +87,14 @@ class SurveyWorker:
 
     def __init__(
         self,
-        recognise: Callable[[str, int | None, float], _Events],
+        recognise: Callable[..., _Events],
         recognise_preview: Callable[[str], _Events],
         slots: WorkSlots,
     ) -> None:
-        """recognise: yields a source's frames, then its verdict; thread-safe; raises StreamError. So the other one."""
+        """Both are thread-safe, yield a source's frames, then its verdict, and raise StreamError.
+
+        recognise: takes a source, and max_frames and certainty by name. recognise_preview: takes a login.
+        """
         self._recognise, self._recognise_preview = recognise, recognise_preview
         self._slots = slots
         self._stop = threading.Event()
@@ -117,13 +120,17 @@ class SurveyWorker:
     def pool(self) -> ThreadPool[SurveyTask, Result]:
         """Return a pool whose threads do tasks with this worker."""
         slots = self._slots.count
-        threads = min(_THREADS_PER_SLOT * slots, max(slots, _MAX_THREADS))
         # Without grace: the recogniser's `close` ends waits for ads, and a thread that reads may take its time.
-        return ThreadPool(self, threads, queued=slots, stop=self.stop, grace_s=0)
+        return ThreadPool(self, threads_for(slots), queued=slots, stop=self.stop, grace_s=0)
 
     def _events(self, task: SurveyTask) -> _Events:
         recognise = partial(self._recognise, max_frames=task.max_frames, certainty=task.certainty)
         return preview_first(self._recognise_preview, recognise, task.name) if task.preview else recognise(task.name)
+
+
+def threads_for(slots: int) -> int:
+    """Return how many threads a worker with these slots needs."""
+    return min(_THREADS_PER_SLOT * slots, max(slots, _MAX_THREADS))
 
 
 def results(
@@ -140,7 +147,7 @@ def results(
         for task in tasks:
             pool.submit(task)
             yield from _results(pool, 0, retried)
-            while not pool.free_slots:
+            while pool.free_slots <= 0:  # fewer than none: nodes were lost
                 yield from _results(pool, None, retried)
     except DirectoryError as error:  # the listing failed: finish what is in flight first
         failure = error

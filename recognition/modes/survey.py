@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from itertools import chain, islice
 
 from config import Settings
 from data import memory
 from data.entities import Stream
-from data.errors import DirectoryError, StreamOffline
+from data.errors import DirectoryError, SettingsError, StreamOffline
 from data.text import printable
+from recognition.events import SourceFailed, VerdictReached
 from recognition.modes.single import combine_exit_codes, exit_code_of, required_certainty
 from recognition.outputs.base import FanOut
 from recognition.outputs.factory import create_outputs
@@ -23,23 +25,33 @@ from recognition.sources import read_sources, twitch_login
 
 _HELIX_PAGE = 100  # logins of one request: https://dev.twitch.tv/docs/api/reference/#get-streams
 
+Result = VerdictReached | SourceFailed
+
 log = logging.getLogger(__name__)
 
 
 def run(args: argparse.Namespace, settings: Settings) -> int:
     """Survey the streams that `args` names; return 0 if a verdict names a game, otherwise the combined exit code."""
     settings = survey_settings(settings, args.parallel)
+    if args.window and not settings.ray_address:
+        raise SettingsError("--window needs --ray or RAY_ADDRESS: other surveys do not keep their answers")
+    named = read_sources(args.source, args.sources_file) if args.source or args.sources_file else ()
     stats, exit_codes = SurveyStats(), set()
     with ExitStack() as stack:
         stack.enter_context(memory.trim_periodically())
         # One thread for each inference: many streams keep the cores busy side by side.
         recognizer = Recognizer.load(settings, top=args.top, min_confidence=args.min_confidence, threads=1)
         stack.enter_context(recognizer)
-        sources, total = _resolve_sources(args, recognizer)
+        sources, total = _resolve_sources(args, recognizer, named)
         stack.callback(_print_summary, stats, args.quiet)
         output = stack.enter_context(closing(FanOut(create_outputs(args, settings, total, stats))))
-        results = recognizer.survey(sources, args.frames, required_certainty(args), preview=bool(args.preview))
-        for result in stack.enter_context(closing(results)):
+        options = {"max_frames": args.frames, "certainty": required_certainty(args), "preview": bool(args.preview)}
+        survey: Callable[..., Generator[Result, None, None]] = partial(recognizer.survey, **options)
+        if settings.ray_address:
+            from recognition.modes.cluster_survey import open_cluster_survey
+
+            survey = stack.enter_context(open_cluster_survey(args, settings, named, survey))
+        for result in stack.enter_context(closing(survey(sources))):
             stats.add(result)
             exit_codes.add(exit_code_of(result))
             output.emit(result)
@@ -60,9 +72,10 @@ def _print_summary(stats: SurveyStats, quiet: bool) -> None:
         print(*map(printable, stats.summary()), sep="\n", file=sys.stderr)
 
 
-def _resolve_sources(args: argparse.Namespace, recognizer: Recognizer) -> tuple[Iterable[str | Stream], int | None]:
+def _resolve_sources(
+    args: argparse.Namespace, recognizer: Recognizer, named: Sequence[str]
+) -> tuple[Iterable[str | Stream], int | None]:
     """Return the sources, listed lazily, and their number, None if unknown. Raises SettingsError, DirectoryError."""
-    named = read_sources(args.source, args.sources_file) if args.source or args.sources_file else ()
     has_listing = args.game or args.top_streams
     if not (has_listing or args.category):
         return named, len(named)

@@ -44,8 +44,8 @@ class Scripted(Twitch):
 
     @property
     def recognizer(self) -> Any:
-        def survey(streams: Any, max_frames: int, certainty: float, *, preview: bool) -> Iterator[Any]:
-            assert (max_frames, certainty) == (15, 0.99)
+        def survey(streams: Any, max_frames: int, certainty: float, *, preview: bool, pool: Any) -> Iterator[Any]:
+            assert (max_frames, certainty, pool) == (15, 0.99, None)
             yield from self.survey(streams, preview)
 
         return SimpleNamespace(survey=survey, stop=threading.Event())

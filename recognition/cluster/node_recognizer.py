@@ -1,0 +1,26 @@
+"""Recogniser of a worker: it has one core of a node, and the model that was shipped there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from config import Settings
+    from data.pool.shipping import Model
+    from recognition.recognizer import Recognizer
+
+
+def without_secrets(settings: Settings) -> Settings:
+    """Return the settings that a node needs to recognise streams: passwords and tokens stay with the coordinator."""
+    secrets = {name: SecretStr("") for name, value in settings if isinstance(value, SecretStr)}
+    return settings.model_copy(update={**secrets, "client_id": ""})
+
+
+def load_recognizer(settings: Settings, model: Model, *, top: int, min_confidence: float) -> Recognizer:
+    """Return a recogniser with the shipped model, on a node. Raises SettingsError, FolderError, ModelError."""
+    from recognition.recognizer import Recognizer
+
+    own = model.settings(settings)
+    return Recognizer.load(own, top=top, min_confidence=min_confidence, threads=1, inferences=1)
