@@ -7,12 +7,10 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import FolderError
 from data.storage.manifest import to_iso
-from data.storage.pseudonyms import Forgotten
 from data.storage.suspects import SuspectCount, count_suspects
 
 if TYPE_CHECKING:
@@ -88,7 +86,7 @@ def report(store: FrameStore, catalog: Catalog | None) -> DatasetReport:
         suspects=_count_suspects(store),
         removed_games=sorted(store.removed_games().values(), key=by_name),
         trash=store.trashed_frames(),
-        forgotten=Forgotten(Path(store.location)).count(),
+        forgotten=store.forgotten.count(),
     )
 
 
