@@ -4,8 +4,9 @@
     otherwise                its holder, who replaces it every few seconds; a version that stays is that of a dead one
 
 Nobody compares clocks: each waiting process measures with its own how long a version stays. A dead process of the same
-machine is noticed at once. A process that is stopped for longer than a lease goes on without it when it wakes up, so
-leases only save work: the steps below them may be done by two processes.
+machine is noticed at once. A holder that could not renew its lease in time, as one that was stopped, must not go on:
+it asks `check` before each step. A request that is under way then may still be carried out, so leases only save work:
+every step below them may be done by two processes.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.errors import FolderError
 from data.storage.object_client import ABSENT, ObjectClient, VersionChanged
 
 LOCKS_FOLDER = ".locks"
 _LEASE_S = 20.0
 _RENEWED_EVERY_S = 4.0
+_TRUSTED_S = 14.0  # after its renewal: the rest is for clocks of another speed, and requests under way
 _POLL_S = 0.2
 _MAX_BYTES = 1000
 
@@ -36,40 +39,49 @@ class LeaseHeldError(TimeoutError):
 
 
 @contextlib.contextmanager
-def lease(client: ObjectClient, folder: str, timeout_s: float = math.inf) -> Iterator[None]:
+def lease(client: ObjectClient, folder: str, timeout_s: float = math.inf) -> Iterator[Lease]:
     """Hold the lease of a folder; wait for it first. Raises LeaseHeldError, the client's errors."""
-    held = _Lease(client, f"{LOCKS_FOLDER}/{folder.replace('/', '_') or 'root'}")
+    held = Lease(client, f"{LOCKS_FOLDER}/{folder.replace('/', '_') or 'root'}")
     held.acquire(timeout_s)
     done = threading.Event()
     renewal = threading.Thread(target=held.renew, args=(done,), name="lease", daemon=True)
     renewal.start()
     try:
-        yield
+        yield held
     finally:
         done.set()
         renewal.join()
         held.release()
 
 
-class _Lease:
+class Lease:
+    """The lease of a folder, of this process."""
+
     def __init__(self, client: ObjectClient, key: str) -> None:
         self._client = client
         self._key = key
         self._version = ""  # of the object, as this process wrote it; "" when it is lost
 
+        self._renewed_at = 0.0
+
+    def check(self) -> None:
+        """Raise FolderError if another process may have the lease by now."""
+        if not self._version or _now() - self._renewed_at > _TRUSTED_S:
+            raise FolderError("This process was stopped, or had no connection, for too long: repeat the command.")
+
     def acquire(self, timeout_s: float) -> None:
         """Wait until the lease is free, or its holder dead, and take it."""
-        end = time.monotonic() + timeout_s
-        seen, since = "", time.monotonic()
+        end = _now() + timeout_s
+        seen, since = "", _now()
         while True:
             content, version = self._read()
             if version != seen:
-                seen, since = version, time.monotonic()
-            if not content or time.monotonic() - since > _LEASE_S or _is_dead(content):
+                seen, since = version, _now()
+            if not content or _now() - since > _LEASE_S or _is_dead(content):
                 with contextlib.suppress(FileExistsError, VersionChanged):
                     self._write(version)
                     return
-            if time.monotonic() > end:
+            if _now() > end:
                 raise LeaseHeldError(errno.ETIMEDOUT, "locked by another process", self._key)
             time.sleep(_POLL_S * (0.5 + secrets.randbelow(100) / 100))
 
@@ -98,9 +110,16 @@ class _Lease:
 
     def _write(self, expected: str) -> None:
         content = json.dumps({"holder": _process(), "random": secrets.token_hex(8)}).encode()
+        asked_at = _now()
         self._client.put(self._key, content, expected)
         written, version = self._read()
         self._version = version if written == content else ""
+        self._renewed_at = asked_at
+
+
+def _now() -> float:
+    """Return seconds of a clock that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _process() -> list[str | int | float]:

@@ -16,7 +16,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -80,10 +80,14 @@ def read(folder: Path, names: Container[str] | None = None) -> dict[str, StoredF
 
 def has_stale_lines(folder: Path) -> bool:
     """Return whether `compact` would drop a line. Raises OSError."""
-    content = _content(folder)
+    return is_stale(_content(folder), _files(folder))
+
+
+def is_stale(content: bytes, files: Set[str]) -> bool:
+    """Return whether a manifest has a line without a file, or two of one file. files: names of the game's frames."""
     names = _NAME.findall(content)  # much faster than parsing
     described = {name.decode("utf-8", "replace") for name in names}
-    return len(set(names)) < _count_lines(content) or not described <= _files(folder)
+    return len(set(names)) < count_lines(content) or not described <= files
 
 
 def compact(folder: Path) -> int:
@@ -94,7 +98,7 @@ def compact(folder: Path) -> int:
     content = _content(folder)
     kept = {_file_name(frame): frame for frame in parse(folder.name, content)}
     lines = [to_line(kept[name]) for name in sorted(kept.keys() & _files(folder))]
-    removed = _count_lines(content) - len(lines)
+    removed = count_lines(content) - len(lines)
     if removed:
         with atomic_file(folder / MANIFEST_FILE) as temporary:
             temporary.write_text("".join(lines), encoding="utf-8")
@@ -181,7 +185,7 @@ def _content(folder: Path) -> bytes:
         return b""
 
 
-def _count_lines(content: bytes) -> int:
+def count_lines(content: bytes) -> int:
     """Return the number of lines, a last one without its end included."""
     return content.count(b"\n") + (not content.endswith(b"\n") and bool(content))
 

@@ -11,13 +11,14 @@ import contextlib
 import hashlib
 import math
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from data.errors import FolderError
 from data.storage.layout import GAME_FOLDER
-from data.storage.lease import LeaseHeldError, lease
+from data.storage.lease import Lease, LeaseHeldError, lease
 from data.storage.manifest import MANIFEST_FILE
 from data.storage.object_address import shown_address, translate_errors
 from data.storage.object_client import ABSENT, ListedFile, ObjectClient, VersionChanged
@@ -42,6 +43,7 @@ class ObjectFiles:
         self._address = shown_address(address.rstrip("/")) if is_s3(address) else address.rstrip("/")
         self.location = shown_address(self._address)
         self.client = _open_client(self._address)
+        self._leases = threading.local()
 
     def __reduce__(self) -> tuple[type[ObjectFiles], tuple[str]]:
         return ObjectFiles, (self._address,)
@@ -132,6 +134,7 @@ class ObjectFiles:
     def link(self, source: str, target: str) -> None:
         """Copy a file to a second path, with its time. Raises FileExistsError, FileNotFoundError."""
         content, state = self._get(source, _MAX_BYTES)
+        self._check_leases()
         with self._errors(target):
             self.client.put(target, content, ABSENT, state.modified_at)
 
@@ -150,6 +153,7 @@ class ObjectFiles:
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files, 1,000 with one request; one that is gone is no error."""
+        self._check_leases()
         with self._errors(""):
             self.client.delete(list(paths))
 
@@ -164,8 +168,20 @@ class ObjectFiles:
     def _locked(self, folder: str, timeout_s: float) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             with self._errors(folder):
-                stack.enter_context(lease(self.client, folder, timeout_s))
-            yield
+                held = stack.enter_context(lease(self.client, folder, timeout_s))
+            self._leases.held = [*self._held_leases(), held]
+            try:
+                yield
+            finally:
+                self._leases.held.remove(held)
+
+    def _held_leases(self) -> list[Lease]:
+        """Return the leases of this thread."""
+        return getattr(self._leases, "held", [])
+
+    def _check_leases(self) -> None:
+        for each in self._held_leases():
+            each.check()
 
     def shown(self, path: str) -> str:
         """Return a path for messages."""

@@ -1,0 +1,215 @@
+"""Frame store on an object store: the layout of data.storage.frame_folder, at an address such as s3://bucket/folder.
+
+    list the login's frames                              the next numbers
+    write the manifest's lines                           before the frames, as everywhere
+    create the frames side by side, each conditionally   two processes never get one number
+    give those whose numbers are taken new numbers, and repeat
+    look again whether the streamer is forgotten         data.forget writes that down first, then deletes
+
+An exception takes back what was written. A kill leaves complete frames with their lines, and perhaps not all of them:
+data.dbSync adds their rows. A game exists while an object lies below it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from data.entities import FrameDetails, StoredFrame
+from data.errors import FolderError
+from data.storage.file_store import FileStore
+from data.storage.frame_store import FolderScan
+from data.storage.layout import GAME_FOLDER, OWN_NAMES
+from data.storage.lease import LOCKS_FOLDER
+from data.storage.manifest import MANIFEST_FILE
+from data.storage.numbered_files import largest_numbers
+from data.storage.object_client import ListedFile
+from data.storage.object_files import ObjectFiles
+from data.storage.object_manifests import LINES_FOLDER, ObjectManifests
+from data.storage.parallel import in_parallel
+
+_MAX_BYTES = 64 << 20
+_GAMES_AT_ONCE = 8
+
+
+class ObjectFrames(FileStore):
+    """The frames in `files`, as a `FrameStore`. features: folder of their features, on this machine."""
+
+    files: ObjectFiles
+
+    def __init__(self, files: ObjectFiles, features: Path) -> None:
+        super().__init__(files, features)
+        self._manifests = ObjectManifests(files)
+        self._deleted: set[str] = set()  # paths, by this process
+
+    def exists(self) -> bool:
+        """Return whether anything is there. Raises FolderError."""
+        return bool(set(self.files.names("")) - {LOCKS_FOLDER})
+
+    def save(
+        self,
+        game_id: int,
+        login: str,
+        jpegs: Sequence[bytes],
+        details: Sequence[FrameDetails] = (),
+        numbers: Sequence[int] = (),
+    ) -> list[StoredFrame]:
+        """Write each of `jpegs` as the login's next frame in this game; return the frames in order.
+
+        After an exception none of them is there, unless the server has failed for good. details, numbers: as in
+        `FrameFolder.save`; a number that is taken becomes the next free one. Raises FolderError, LoginForgotten.
+        """
+        named = self._new_frames(game_id, login, jpegs, details)
+        self._refuse_forgotten(login)
+        new = _NewFrames(self.files)
+        lines: list[str] = []
+        try:
+            planned = list(numbers) or self._next_numbers(game_id, login, len(jpegs))
+            left = list(range(len(jpegs)))
+            while left:
+                frames = named(planned)
+                lines.append(self._manifests.add(game_id, [frames[index] for index in left]))
+                left = new.create([(frames[index].path, jpegs[index], index) for index in left])
+                for index, number in zip(left, self._next_numbers(game_id, login, len(left), planned), strict=True):
+                    planned[index] = number
+            self._refuse_forgotten(login)
+            if not all(map(self.files.exists, lines)):  # a compaction found no frames yet, for this took so long
+                lines.append(self._manifests.add(game_id, named(planned)))
+        except BaseException:
+            new.take_back()
+            with contextlib.suppress(FolderError):
+                self.files.remove(lines)
+            raise
+        return named(planned)
+
+    def _next_numbers(self, game_id: int, login: str, count: int, taken: Sequence[int] = ()) -> list[int]:
+        if not count:
+            return []
+        names = (file.path.partition("/")[2] for file in self.files.listing_prefix(f"{game_id}/{login}-"))
+        first = max(largest_numbers(names).get(login, 0), *taken, 0) + 1
+        return list(range(first, first + count))
+
+    def last_numbers(self, game_id: int) -> dict[str, int]:
+        """Return the largest number by login of the frames in this game. Raises FolderError."""
+        return largest_numbers(self.files.names(str(game_id)))
+
+    @contextlib.contextmanager
+    def adding(self, game_id: int) -> Iterator[Callable[[Iterable[StoredFrame]], None]]:
+        """Yield what adds frames to a game's manifest. Nobody is kept out: names are taken one at a time."""
+
+        def describe(frames: Iterable[StoredFrame]) -> None:
+            self._manifests.add(game_id, frames)
+
+        yield describe
+
+    def add_details(self, frames: Iterable[StoredFrame]) -> None:
+        """Add the SHA-256 and the details of these frames, whose files exist, to the manifests. Raises FolderError."""
+        for game_id, group in groupby(sorted(frames, key=_by_game), key=_by_game):
+            self._manifests.add(game_id, group)
+
+    def described(self, frames: Iterable[StoredFrame]) -> list[StoredFrame]:
+        """Return the frames with the SHA-256 and the details that the manifests have. Raises FolderError."""
+        frames = list(frames)
+        names: dict[int, set[str]] = {}
+        for frame in frames:
+            names.setdefault(frame.game_id, set()).add(frame.path.partition("/")[2])
+        found = in_parallel(lambda game_id: self._manifests.read(game_id, names[game_id]), names, _GAMES_AT_ONCE)
+        known = {frame: frame for game in found for frame in game.values()}
+        return [known.get(frame, frame) for frame in frames]
+
+    def compact(self, game_ids: Iterable[int]) -> int:
+        """Merge the manifests' lines, without those of files that are gone; return how many. Raises FolderError."""
+        is_forgotten = self.forgotten.current()
+
+        def is_unwanted(frame: StoredFrame) -> bool:
+            return frame.path in self._deleted or is_forgotten(frame.login)
+
+        return sum(in_parallel(lambda game_id: self._manifests.compact(game_id, is_unwanted), game_ids, _GAMES_AT_ONCE))
+
+    def delete(self, frames: Iterable[StoredFrame]) -> None:
+        """Delete these files; a file that is already gone is no error. Raises FolderError."""
+        frames = list(frames)
+        super().delete(frames)
+        self._deleted.update(frame.path for frame in frames)
+
+    def scan(self) -> FolderScan:
+        """Return everything at the address, a few games at a time. Raises FolderError: nothing is there."""
+        names = self.files.names("")
+        if not set(names) - {LOCKS_FOLDER}:
+            # A typo in STORE_URL must not pass for an empty dataset, whose rows data.dbSync would remove.
+            raise FolderError(f"{self.location}: nothing is there: check STORE_URL; the first download fills it.")
+        games = [name for name in names if GAME_FOLDER.fullmatch(name)]
+        found = in_parallel(self._scan_game, games, _GAMES_AT_ONCE)
+        others = [name for name in names if name not in {*games, *OWN_NAMES, LOCKS_FOLDER}]
+        return FolderScan(
+            frames=tuple(frame for frames, _ in found for frame in frames),
+            games=frozenset(map(int, games)),
+            unrecognised=tuple(sorted({*others, *(path for _, paths in found for path in paths)})),
+            stale_files=(),
+            unreadable=(),
+        )
+
+    def _scan_game(self, game: str) -> tuple[list[StoredFrame], set[str]]:
+        """Return a game's frames, and the paths of other objects; of those in a folder, the folder's path."""
+        frames, others = [], set()
+        for file in self.files.listing(game):
+            name = file.path.split("/")[1]
+            try:
+                frames.append(StoredFrame.parse(file.path))
+            except ValueError:
+                if name not in (MANIFEST_FILE, LINES_FOLDER):
+                    others.add(f"{game}/{name}")
+        return frames, others
+
+    def size_bytes(self) -> int:
+        """Return the size in bytes of the files in the root and in the games' folders. Raises FolderError."""
+        names = [name for name in self.files.names("") if not name.startswith(".")]
+        sizes = in_parallel(lambda name: sum(file.size_bytes for file in self._files_of(name)), names, _GAMES_AT_ONCE)
+        return sum(sizes)
+
+    def _files_of(self, name: str) -> Iterator[ListedFile]:
+        return self.files.listing(name) if GAME_FOLDER.fullmatch(name) else self.files.listing_prefix(name)
+
+
+class _NewFrames:
+    """The frames that a save has created, to take them back."""
+
+    def __init__(self, files: ObjectFiles) -> None:
+        self._files = files
+        self._created: list[str] = []
+        self._unsure: dict[str, bytes] = {}  # content by path: begun, and not known to have ended
+
+    def create(self, frames: Sequence[tuple[str, bytes, int]]) -> list[int]:
+        """Create files from (path, content, index) side by side; return the indices of those that are taken."""
+        taken = in_parallel(self._create, frames)
+        return [index for (_, _, index), is_taken in zip(frames, taken, strict=True) if is_taken]
+
+    def _create(self, frame: tuple[str, bytes, int]) -> bool:
+        """Create a file; return whether its name is taken."""
+        path, content, _ = frame
+        self._unsure[path] = content
+        is_taken = False
+        try:
+            self._files.create(path, content)
+            self._created.append(path)
+        except FileExistsError:
+            is_taken = True
+        self._unsure.pop(path, None)
+        return is_taken
+
+    def take_back(self) -> None:
+        """Remove what was created, as far as the server answers."""
+        with contextlib.suppress(FolderError):
+            unsure = [path for path, content in self._unsure.items() if self._holds(path, content)]
+            self._files.remove([*self._created, *unsure])
+
+    def _holds(self, path: str, content: bytes) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return self._files.read(path, _MAX_BYTES) == content
+        return False
+
+
+def _by_game(frame: StoredFrame) -> int:
+    return frame.game_id

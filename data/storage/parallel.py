@@ -1,0 +1,26 @@
+"""Requests side by side: a function for each of many items, in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+_REQUESTS = 16
+
+
+def in_parallel(work: Callable[[_In], _Out], items: Iterable[_In], requests: int = _REQUESTS) -> list[_Out]:
+    """Return the results of `work` in the order of `items`, up to `requests` at a time.
+
+    After an exception no further item begins; those that have begun end, then the exception is raised.
+    """
+    items = list(items)
+    if len(items) < 2:
+        return [work(item) for item in items]
+    pool = ThreadPoolExecutor(min(requests, len(items)))
+    try:
+        return list(pool.map(work, items))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
