@@ -20,6 +20,7 @@ import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -77,8 +78,8 @@ class FrameChanges:
             names = self._store.game_names()
             paths = FreePaths(self._store)
             planned = []
-            for each in described:
-                move, frame = wanted[each], self._with_hash(each)
+            for each, frame in zip(described, self._files.each(self._with_hash, described), strict=True):
+                move = wanted[each]
                 if not frame.sha256 or _is_other(move.frame, each):
                     continue
                 if move.target is not None and move.target not in names:
@@ -105,16 +106,17 @@ class FrameChanges:
             paths, is_forgotten = FreePaths(self._store), self._store.forgotten.current()
             later = list(map(targets_by_file, later_changes))
             moves = []
-            for move in change.moves:
-                place = follow(move, later)
-                if is_at(self._files, place, move) and not is_forgotten(move.frame.login):
+            places = [follow(move, later) for move in change.moves]
+            pairs = list(zip(change.moves, places, strict=True))
+            for (move, place), is_there in zip(pairs, self._files.each(self._is_at, pairs), strict=True):
+                if is_there and not is_forgotten(move.frame.login):
                     frame = replace(move, target=place).target_frame or move.frame
                     moves.append(FileMove(frame, place, paths.free_path(move.source), move.reason))
             return self._carry_out(Change(journal.new_id(), f"undo: {change.summary}", change.id, tuple(moves)))
 
     def changes(self) -> list[Change]:
         """Return all changes, oldest first."""
-        return [journal.read(self._files, change_id) for change_id in journal.change_ids(self._files)]
+        return self._files.each(partial(journal.read, self._files), journal.change_ids(self._files))
 
     def finish_pending(self) -> int:
         """Finish the changes that a killed process left behind; return how many."""
@@ -162,6 +164,9 @@ class FrameChanges:
             raise FolderError("There is no change to undo.")
         return wanted, later[::-1]
 
+    def _is_at(self, pair: tuple[FileMove, str]) -> bool:
+        return is_at(self._files, pair[1], pair[0])
+
     def _with_hash(self, frame: StoredFrame) -> StoredFrame:
         """Return the frame with the hash of its file, b"" without a file."""
         try:
@@ -186,7 +191,8 @@ class FrameChanges:
         moves = []
         for _, group in groupby(sorted(change.moves, key=_target_folder), key=_target_folder):
             moves += move_files(self._store, change.id, list(group))
-        gone = [move.source for move in change.moves if not self._files.exists(move.source)]
+        there = self._files.each(self._files.exists, [move.source for move in change.moves])
+        gone = [move.source for move, is_there in zip(change.moves, there, strict=True) if not is_there]
         frames = [frame for frame in (move.target_frame for move in moves) if frame]
         names = self._store.game_names()
         games = [Game(key, names[key]) for key in sorted({frame.game_id for frame in frames} & names.keys())]

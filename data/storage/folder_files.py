@@ -12,12 +12,15 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from data.atomic import atomic_file, flush_to_disk, folder_lock, publish, temporary_files
 from data.readers import file_sha256, read_regular_file
 from data.storage.folder_errors import folder_errors, repeat_if_removed
 
 _MAX_BYTES = 4 << 30  # of a file that is updated
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 _NEW = (FileExistsError, FileNotFoundError)
 
 
@@ -163,6 +166,10 @@ class FolderFiles:
                 path.mkdir(exist_ok=True)
                 stack.enter_context(folder_lock(path, timeout_s))
             yield
+
+    def each(self, work: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+        """Return the results of `work` for each item, one after the other."""
+        return list(map(work, items))
 
     def _make_parent(self, path: str) -> None:
         folder = (self.root / path).parent

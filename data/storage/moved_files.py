@@ -81,14 +81,30 @@ def move_files(store: FrameStore, change_id: str, moves: Sequence[FileMove]) -> 
     adding = store.adding(frame.game_id) if frame else contextlib.nullcontext(list)
     with adding as describe:
         # Meanwhile a file may have been deleted, and its name given to another one.
-        arrived = [move for move in moves if is_at(files, move.target, move)]
+        arrived = _filter(store, moves, lambda move: is_at(files, move.target, move))
         there = {move.source for move in arrived}
-        sources = [move for move in moves if is_at(files, move.source, move)]
+        versions = files.each(lambda move: _version(files, move), moves)
+        sources = _filter(store, moves, lambda move: is_at(files, move.source, move))
         linked = _link(store, change_id, [move for move in sources if move.source not in there], describe)
+        moved = [*(move for move in sources if move.source in there), *linked]
+        # Another process may have removed a source, whose name then got another file.
+        seen = {move.source: version for move, version in zip(moves, versions, strict=True)}
+        left = _filter(store, moved, lambda move: _version(files, move) == seen[move.source])
         if journal.is_pending(files, change_id):  # or another process has finished it, perhaps long ago
-            linked_before = (move for move in sources if move.source in there)
-            files.remove(move.source for move in (*linked_before, *linked))
+            files.remove(move.source for move in left)
     return [*arrived, *linked]
+
+
+def _filter(store: FrameStore, moves: Sequence[FileMove], accepts: Callable[[FileMove], bool]) -> list[FileMove]:
+    accepted = store.files.each(accepts, moves)
+    return [move for move, is_accepted in zip(moves, accepted, strict=True) if is_accepted]
+
+
+def _version(files: StoreFiles, move: FileMove) -> object:
+    """Return the version of a move's source; None of one that cannot be seen."""
+    with contextlib.suppress(FolderError):
+        return files.version(move.source)
+    return None
 
 
 def _link(store: FrameStore, change_id: str, moves: Sequence[FileMove], describe: _Describe) -> list[FileMove]:
@@ -98,19 +114,22 @@ def _link(store: FrameStore, change_id: str, moves: Sequence[FileMove], describe
     for _ in range(_ROUNDS):
         waiting = _renumbered(store, change_id, waiting)
         describe(filter(None, (move.target_frame for move in waiting)))
-        taken: list[FileMove] = []
-        for move in waiting:
-            try:
-                store.files.link(move.source, move.target)
-            except FileNotFoundError:  # deleted a moment ago, or moved by another process
-                linked += [move] if is_at(store.files, move.target, move) else []
-            except FileExistsError:
-                (linked if is_at(store.files, move.target, move) else taken).append(move)
-            else:
-                linked.append(move)
-        if not (waiting := taken):
+        errors = store.files.each(lambda move: _link_one(store.files, move), waiting)
+        linked += [move for move, error in zip(waiting, errors, strict=True) if error is None]
+        # One whose source is gone was deleted a moment ago.
+        waiting = [move for move, error in zip(waiting, errors, strict=True) if isinstance(error, FileExistsError)]
+        if not waiting:
             return linked
     raise FolderError(f"{printable(waiting[0].target)} is taken by another file: move it away, and try again.")
+
+
+def _link_one(files: StoreFiles, move: FileMove) -> OSError | None:
+    """Give a file its new path too; return why it is not there, None if it is."""
+    try:
+        files.link(move.source, move.target)
+    except (FileExistsError, FileNotFoundError) as error:
+        return None if is_at(files, move.target, move) else error  # another process was faster
+    return None
 
 
 def _renumbered(store: FrameStore, change_id: str, moves: Sequence[FileMove]) -> list[FileMove]:
@@ -118,8 +137,8 @@ def _renumbered(store: FrameStore, change_id: str, moves: Sequence[FileMove]) ->
     paths = FreePaths(store, {move.target for move in moves})
     new = {
         move: paths.next_path(frame.game_id, frame.login)
-        for move in moves
-        if (frame := move.target_frame) and store.files.exists(move.target)
+        for move in _filter(store, moves, lambda move: store.files.exists(move.target))
+        if (frame := move.target_frame)
     }
     agreed = journal.retarget(store.files, change_id, new) if new else []
     return [*(move for move in moves if move not in new), *agreed]

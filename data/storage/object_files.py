@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from typing import TypeVar
 
 from data.errors import FolderError
 from data.storage.layout import GAME_FOLDER
@@ -22,7 +23,10 @@ from data.storage.lease import Lease, LeaseHeldError, lease
 from data.storage.manifest import MANIFEST_FILE
 from data.storage.object_address import shown_address, translate_errors
 from data.storage.object_client import ABSENT, ListedFile, ObjectClient, VersionChanged
+from data.storage.parallel import in_parallel
 
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 _MAX_BYTES = 1 << 30  # of a file whose hash is asked for
 _MAX_UPDATED_BYTES = 4 << 30
 _UPDATES = 100  # tries of an update that loses against other processes
@@ -174,6 +178,16 @@ class ObjectFiles:
                 yield
             finally:
                 self._leases.held.remove(held)
+
+    def each(self, work: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+        """Return the results of `work` for each item, in order; some run side by side, below this thread's leases."""
+        held = self._held_leases()
+
+        def with_leases(item: _In) -> _Out:
+            self._leases.held = held
+            return work(item)
+
+        return in_parallel(with_leases, items)
 
     def _held_leases(self) -> list[Lease]:
         """Return the leases of this thread."""

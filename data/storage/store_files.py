@@ -10,7 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 class StoreFiles(Protocol):
@@ -56,3 +59,6 @@ class StoreFiles(Protocol):
     def remove_empty_folders(self, paths: Iterable[str]) -> None: ...  # that these removed files left
     def locked(self, folder: str, timeout_s: float = math.inf) -> AbstractContextManager[None]:
         """Hold the lock of a folder, which other processes wait for. Raises TimeoutError."""
+
+    def each(self, work: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+        """Return the results of `work`, which uses these files, in order; on an object store some run side by side."""

@@ -44,9 +44,13 @@ class TrashedHashes(Container[bytes]):
         """Return whether the trash has a frame with this hash. Files that are new there are read."""
         version = trash_version(self._files)
         if version != self._version:
-            before, self._hashes = self._hashes, {}
-            for path in (trashed.path for trashed in trashed_frames(self._files)):
-                with contextlib.suppress(FileNotFoundError):
-                    self._hashes[path] = before.get(path) or self._files.sha256(path)
+            paths = [trashed.path for trashed in trashed_frames(self._files)]
+            self._hashes = dict(zip(paths, self._files.each(self._hash, paths), strict=True))
             self._found, self._version = frozenset(self._hashes.values()), version
         return sha256 in self._found
+
+    def _hash(self, path: str) -> bytes:
+        """Return the hash of a file, which does not change there; b"" if it is gone by now."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._hashes.get(path) or self._files.sha256(path)
+        return b""
