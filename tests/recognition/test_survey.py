@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,17 @@ import pytest
 
 from data import factories
 from data.entities import Game, Stream
-from data.errors import DirectoryUnavailable, ModelError, SourceNotFound, StreamError, StreamOffline, UndecodableVideo
+from data.errors import (
+    DirectoryUnavailable,
+    ModelError,
+    SourceNotFound,
+    StreamError,
+    StreamOffline,
+    StreamUnavailable,
+    UndecodableVideo,
+    WorkerLost,
+)
+from data.pool.pool import Finished
 from model.inference.calibration import ScoredLogits
 from model.inference.classifier import Classifier
 from recognition import Recognizer
@@ -164,6 +175,46 @@ def test_unexpected_error_costs_its_source_only(error):
     assert isinstance(bad, SourceFailed)
     assert (bad.error.reason, bad.error.exit_code) == ("internal", 1)
     assert str(bad.error).startswith(f"bad: unexpected {type(error).__name__}")
+
+
+class Unsteady:
+    """A pool whose workers fail the first `failures` times that a source is tried, and are lost with "poison"."""
+
+    def __init__(self, failures: int) -> None:
+        self.tried: list[str] = []
+        self._failures, self._tasks = failures, deque[SurveyTask]()
+
+    free_slots = property(lambda self: 2 - len(self._tasks))
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    def submit(self, task: SurveyTask) -> None:
+        self._tasks.append(task)
+        self.tried.append(task.name)
+
+    def finished(self, timeout_s: float | None = None) -> list[Finished[SurveyTask, VerdictReached | SourceFailed]]:
+        if timeout_s == 0 or not self._tasks:
+            return []
+        task = self._tasks.popleft()
+        if task.name == "poison":
+            return [Finished(task, None, WorkerLost("3 workers were lost"))]
+        failed = self.tried.count(task.name) <= self._failures
+        result = SourceFailed(task.name, now(), StreamUnavailable("down")) if failed else verdict_of(task.name)
+        return [Finished(task, result)]
+
+
+@pytest.mark.parametrize(("failures", "kind"), [(0, VerdictReached), (1, VerdictReached), (2, SourceFailed)])
+def test_source_that_failed_on_a_node_is_tried_once_more(failures, kind):
+    """On a cluster, a failure that may be the node's is repeated once; a source that ends workers has a failure."""
+    pool, names = Unsteady(failures), [*"abc", "poison"]
+    results = {r.source: r for r in survey_results(pool, map(SurveyTask, names), retry=True)}  # type: ignore[arg-type]
+    assert sorted(results) == sorted(names)
+    assert {type(results[name]) for name in "abc"} == {kind}
+    assert pool.tried.count("a") == min(failures, 1) + 1
+    poison = results["poison"]
+    assert isinstance(poison, SourceFailed)
+    assert (poison.error.reason, str(poison.error)) == ("internal", "poison: 3 workers were lost")
 
 
 def test_model_error_ends_the_survey():

@@ -1,0 +1,162 @@
+"""recognition.cluster.stored_survey: a survey whose answers are in a real PostgreSQL goes on after it was cut off."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+
+from data.entities import Game, Stream
+from data.errors import CatalogUnavailable, StreamOffline
+from data.factories import connect_database
+from data.storage.surveys import SurveyRecord, SurveyRow, SurveyStore
+from data.storage.transactions import Transactions
+from recognition.cluster.stored_survey import open_stored_survey
+from recognition.decision.verdict import VerdictAccumulator
+from recognition.events import SourceFailed, VerdictReached, as_json, now
+from recognition.modes.cluster_survey import survey_scope
+from tests.data.conftest import settings
+
+GAMES = (Game(1, "Chess"), Game(2, "Tetris"))
+SOURCES = ["ann", "https://www.twitch.tv/videos/1\x00", "caf\ud800", Stream("bob", 1, "", "en", 3, "Chess"), "eve"]
+HOUR = 3600.0
+
+Result = VerdictReached | SourceFailed
+Source = str | Stream
+
+
+@pytest.fixture
+def engine(postgres) -> Iterator[Engine]:
+    """Yield an engine without tables of surveys; remove them at the end."""
+    drop = text("DROP TABLE IF EXISTS survey_rows, surveys")
+    with connect_database(settings(**postgres)) as engine:
+        for _ in range(2):
+            with engine.begin() as connection:
+                connection.execute(drop)
+            if _ == 0:
+                yield engine
+
+
+@pytest.fixture
+def store(engine) -> SurveyStore:
+    """Return an empty store."""
+    return SurveyStore(Transactions(engine))
+
+
+class Twitch:
+    """Recognises sources, and records their order; `fails_at` raises instead of the result with this number."""
+
+    def __init__(self, fails_at: int = 1000) -> None:
+        self.asked: list[Source] = []
+        self._fails_at = fails_at
+
+    def recognise(self, sources: Iterable[Source]) -> Generator[Result, None, None]:
+        for source in sources:
+            if len(self.asked) == self._fails_at:
+                raise KeyboardInterrupt
+            self.asked.append(source)
+            if source == "eve":
+                yield SourceFailed("eve", now(), StreamOffline("eve is not live"))
+                continue
+            accumulator = VerdictAccumulator(GAMES, top=2)
+            accumulator.add_frame(np.array([0.3, 0.1]))
+            name, category = (source.login, source.category) if isinstance(source, Stream) else (source, None)
+            yield VerdictReached(name, now(), accumulator.verdict(), category)
+
+
+def _run(store: SurveyStore, twitch: Twitch, scope: str = "scope", window_s: float = HOUR) -> list[Result]:
+    with open_stored_survey(store, scope, "model", window_s) as survey:
+        return list(survey.results(twitch.recognise, SOURCES))
+
+
+def _interrupted(store: SurveyStore, count: int) -> list[Result]:
+    """Return the results of a survey that ends after `count` of them."""
+    found: list[Result] = []
+    with suppress(KeyboardInterrupt), open_stored_survey(store, "scope", "model", HOUR) as survey:
+        found.extend(survey.results(Twitch(count).recognise, SOURCES))  # keeps those before the interrupt
+    return found
+
+
+def test_survey_when_it_was_cut_off_goes_on_and_gives_each_source_once(store, caplog):
+    """The stored answers come first, with the same values; only the other sources are looked at, failures included."""
+    first = _interrupted(store, 3)
+    assert "The same command goes on with this survey" in caplog.text
+    again = Twitch()
+    results = _run(store, again)
+    assert again.asked == SOURCES[3:]
+    assert [as_json(result) for result in results[:3]] == [as_json(result) for result in first]
+    assert [result.source for result in results] == [s.login if isinstance(s, Stream) else s for s in SOURCES]
+    assert "continuing the survey of" in caplog.text
+    new = Twitch()
+    assert len(_run(store, new)) == len(SOURCES) == len(new.asked)  # a finished survey is not continued
+
+
+def test_survey_of_another_scope_or_beyond_the_window_begins_anew(store):
+    """Other options, an old survey, and one that another process works on: all sources are looked at."""
+    _interrupted(store, 3)
+    for scope, window_s in (("other", HOUR), ("scope", 1e-6)):
+        twitch = Twitch()
+        _run(store, twitch, scope, window_s)
+        assert len(twitch.asked) == len(SOURCES)
+    with open_stored_survey(store, "scope", "model", HOUR):  # takes the first one
+        twitch = Twitch()
+        _run(store, twitch)
+    assert len(twitch.asked) == len(SOURCES)
+
+
+def test_rows_of_a_source_are_there_once_and_damaged_ones_are_looked_at_again(store, engine):
+    """A repeated insertion changes nothing; an answer that somebody edited counts as none."""
+    store.prepare()
+    record = SurveyRecord(store.new_id(), "scope", "model", now())
+    for _ in range(2):
+        store.begin(record)
+        store.add(record.id, [SurveyRow("ann", "ann", now(), "damaged")])
+    assert store.answers(record.id) == ["damaged"]
+    twitch = Twitch()
+    assert len(_run(store, twitch)) == len(SOURCES) == len(twitch.asked)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM survey_rows WHERE source = 'ann'")).scalar() == 1
+
+
+def test_old_surveys_are_deleted_and_logins_are_erased(store):
+    """A survey of a week ago goes with the next start; rows are counted and removed by login and by age."""
+    store.prepare()
+    for age in (timedelta(days=8), timedelta(days=1)):
+        record = SurveyRecord(store.new_id(), "scope", "model", now() - age)
+        store.begin(record)
+        store.add(record.id, [SurveyRow(name, name, now() - age, "{}") for name in ("ann", "bob")])
+    assert store.count(["ann"]) == 2
+    with open_stored_survey(store, "other", "model", HOUR):
+        assert store.count(["ann"]) == 1
+    assert store.remove(["ann"]) == 1
+    before = (now() - timedelta(hours=1)).timestamp()
+    assert (store.count_older(before), store.remove_older(before), store.count_older(before)) == (1, 1, 0)
+
+
+def test_foreign_table_is_left_alone(store, engine):
+    """A table surveys of another program stays, with a message that says what to do."""
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE surveys (id integer)"))
+    with pytest.raises(CatalogUnavailable, match="The table surveys is not this program's"):
+        store.prepare()
+
+
+def test_scope_depends_on_what_is_surveyed_only():
+    """The order of the sources does not matter; options and settings that change answers do; no name is readable."""
+    options = dict.fromkeys(("game", "top_streams", "category", "frames", "sure", "preview"))
+    args = Namespace(**options, top=1, min_confidence=0.0, csv="a.csv")
+    own = settings()
+    scope = survey_scope(args, own, ["ann", "bob"])
+    assert survey_scope(Namespace(**{**vars(args), "csv": "b.csv"}), own, ["bob", "ann"]) == scope
+    others = [
+        survey_scope(args, own, ["ann"]),
+        survey_scope(Namespace(**{**vars(args), "top": 2}), own, ["ann", "bob"]),
+        survey_scope(args, own.model_copy(update={"frames_per_stream": 3}), ["ann", "bob"]),
+    ]
+    assert len({scope, *others}) == 4
+    assert "ann" not in scope
