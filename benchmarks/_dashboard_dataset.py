@@ -12,7 +12,7 @@ from config import Settings
 from data.entities import Game, StoredFrame
 from data.factories import make_frame_store, open_catalog
 from data.storage.features import FeatureStore
-from data.storage.folder_scan import CHECK_FILE, FEATURES_FOLDER
+from data.storage.layout import CHECK_FILE, FEATURES_FOLDER
 from data.storage.synchronisation import synchronise
 from model.cleaning.check_file import to_csv
 from model.cleaning.findings import GAMEPLAY, KINDS, OTHER_GAME, CheckResult, FrameFinding, StreamFinding

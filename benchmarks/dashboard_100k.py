@@ -33,7 +33,7 @@ import psutil
 from benchmarks._dashboard_dataset import make_dataset
 from config import Settings
 from data.factories import make_frame_store, open_catalog, open_changes
-from data.storage.folder_scan import CHANGES_FOLDER
+from data.storage.layout import CHANGES_FOLDER
 
 _API = "/api/v1/dataset"
 _JUMPS, _WINDOW, _VISIBLE = 100, 200, 60  # windows; frames in one; pictures on a screen

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data import cli
-from data.errors import DatasetError
+from data.errors import DatasetError, FolderError
 from data.text import plural, printable, time_left
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from data.exchange.exporter import ExportSettings
     from data.exchange.facts import Facts
     from data.exchange.sample_reader import SampleReader
-    from data.storage.frame_folder import FrameFolder
+    from data.storage.frame_store import FrameStore
 
 _FORMATS = ("parquet", "webdataset", "imagefolder", "fiftyone")
 _EPILOG = """\
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.exchange.exporter import ExportSettings
-    from data.factories import make_frame_store
+    from data.factories import local_frames, make_frame_store
 
     wanted = ExportSettings(
         format=args.format,
@@ -82,59 +82,66 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         logins=args.logins,
     )
     store = make_frame_store(settings)
-    facts = export_dataset(store, args.out, wanted, games=args.game, overwrite=args.overwrite, show=_display)
+    source = local_frames(settings, store, _progress) if wanted.pictures else store
+    options = {"games": args.game, "overwrite": args.overwrite, "show": _display}
+    facts = export_dataset(store, args.out, wanted, source=source, **options)
     print("\n".join(report_lines(facts, args.out)))
     return 0
 
 
 def export_dataset(
-    store: FrameFolder,
+    store: FrameStore,
     out: str,
     settings: ExportSettings,
     *,
+    source: FrameStore | None = None,
     games: Sequence[str] = (),
     overwrite: bool = False,
     show: Callable[[SampleReader, int], AbstractContextManager[object]] = lambda *_: nullcontext(),
 ) -> Facts:
     """Export the frames of `store` to the folder or address `out` and return what lies there.
 
+    source: what the frames are read from, such as a mirror of the store; None: the store.
     games: names or ids; empty for all. show: returns a context manager that shows the reader's progress towards a
     number of frames. Raises DatasetError: an unknown game, or no frames; FolderError; ExtraMissing.
     """
     from data.exchange.exporter import Exporter
     from data.exchange.sample_reader import SampleReader, newest_features
-    from data.storage.pseudonyms import Forgotten, Pseudonyms
+    from data.storage.pseudonyms import Pseudonyms
 
-    names = store.game_names()
-    frames = list(store.frames())
+    source = source or store
+    names = source.game_names()
+    frames = list(source.frames())
     if games:
         chosen = _game_ids(games, {frame.game_id: names.get(frame.game_id, "") for frame in frames})
         frames = [frame for frame in frames if frame.game_id in chosen]
-    forgotten = Forgotten(store.root)  # a command that forgets somebody may have been interrupted
-    unwanted = {login for login in {frame.login for frame in frames} if forgotten.holds(login)}
-    frames = store.described(frame for frame in frames if frame.login not in unwanted)
+    is_forgotten = store.forgotten.current()  # a command that forgets somebody may have been interrupted
+    unwanted = set(filter(is_forgotten, {frame.login for frame in frames}))
+    frames = source.described(frame for frame in frames if frame.login not in unwanted)
     found = {game_id: names.get(game_id, f"game {game_id}") for game_id in sorted({f.game_id for f in frames})}
-    pseudonym = None if settings.logins else cache(Pseudonyms(store.root).of)
-    features = None if settings.pictures else newest_features(store.root)
+    pseudonym = None if settings.logins else cache(Pseudonyms(store.files).of)
+    features = None if settings.pictures else newest_features(store.features)
     if not settings.pictures and not features:
         log.warning("The dataset has no features: python -m model.check computes them. Only the columns are exported.")
-    reader = SampleReader(store, found, pseudonym, pictures=settings.pictures, features=features)
-    with open_destination(out, store.root, overwrite=overwrite) as destination, show(reader, len(frames)):
+    reader = SampleReader(source, found, pseudonym, pictures=settings.pictures, features=features)
+    with open_destination(out, store.location, overwrite=overwrite) as destination, show(reader, len(frames)):
         return Exporter(reader, destination, settings).export(frames, found)
 
 
-def open_destination(out: str, frames: Path, *, overwrite: bool = False) -> AbstractContextManager[Destination]:
+def open_destination(out: str, frames: str, *, overwrite: bool = False) -> AbstractContextManager[Destination]:
     """Return a context manager: a folder or an address that gets an export, if its block ends without an error.
 
-    frames: the dataset's folder, where no export may lie.
+    frames: the dataset's folder or address, where no export may lie. Raises FolderError: `out` lies there.
     """
     from data.exchange.local_folder import new_folder
     from data.exchange.remote_store import new_place
 
     protocol, separator, rest = out.partition("://")
     if separator and protocol not in ("file", "local"):
+        if f"{out.rstrip('/')}/".startswith(f"{frames}/"):
+            raise FolderError(f"{printable(out)} lies in the dataset: export to another place.")
         return new_place(out, overwrite=overwrite)
-    return new_folder(Path(rest if separator else out), frames, overwrite=overwrite)
+    return new_folder(Path(rest if separator else out), Path(frames), overwrite=overwrite)
 
 
 def report_lines(facts: Facts, out: str) -> list[str]:
@@ -156,14 +163,33 @@ def report_lines(facts: Facts, out: str) -> list[str]:
 @contextmanager
 def _display(reader: SampleReader, total: int) -> Iterator[None]:
     """On a terminal show on stderr during the block how many frames were exported."""
+    with _line(lambda: reader.seen, total):
+        yield
+
+
+@contextmanager
+def _progress(text: str, total: int) -> Iterator[Callable[[int], object]]:
+    """Yield what counts steps in the block; show them as `_display` does."""
+    steps = [0]
+
+    def advance(count: int) -> None:
+        steps[0] += count
+
+    with _line(lambda: steps[0], total, f"{text}: "):
+        yield advance
+
+
+@contextmanager
+def _line(seen: Callable[[], int], total: int, text: str = "") -> Iterator[None]:
+    """On a terminal show a line on stderr during the block: text, frames seen, their total, and the time left."""
     from rich.console import Console
     from rich.live import Live
 
     console, start = Console(stderr=True), time.monotonic()
 
     def line() -> str:
-        left = time_left(reader.seen, total, time.monotonic() - start)
-        return f"{reader.seen:,} of {total:,} frames" + (left and f", {left}")
+        left = time_left(seen(), total, time.monotonic() - start)
+        return f"{text}{seen():,} of {total:,} frames" + (left and f", {left}")
 
     live = Live(get_renderable=line, console=console, refresh_per_second=2, transient=True, redirect_stdout=False)
     with live if console.is_terminal else nullcontext():

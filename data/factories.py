@@ -51,23 +51,18 @@ def make_frame_store(settings: Settings) -> FrameFolder | ObjectFrames:
     """
     from data.storage.frame_folder import FrameFolder
 
-    protocol, separator, rest = settings.store_url.partition("://")
-    if not separator:
-        return FrameFolder(settings.download_path / "frames")
-    if protocol in ("file", "local"):
-        return FrameFolder(Path(rest))
+    if not _is_remote(settings):
+        path = settings.store_url.partition("://")[2]
+        return FrameFolder(Path(path) if path else settings.download_path / "frames")
     from data.storage.object_files import ObjectFiles
     from data.storage.object_frames import ObjectFrames
 
-    return ObjectFrames(ObjectFiles(settings.store_url), make_mirror(settings).features_folder)
+    return ObjectFrames(ObjectFiles(settings.store_url), _mirror(settings).features)
 
 
-def make_mirror(settings: Settings) -> Mirror:
-    """Return this machine's copy of the object store at STORE_URL. Nothing is created before its first update."""
-    from data.storage.mirror import Mirror
-
-    name = hashlib.sha256(settings.store_url.encode()).hexdigest()[:16]
-    return Mirror(settings.download_path / "mirror" / name)
+def find_mirror(settings: Settings) -> Mirror | None:
+    """Return this machine's copy of the object store at STORE_URL; None if the store is a local folder."""
+    return _mirror(settings) if _is_remote(settings) else None
 
 
 def local_frames(settings: Settings, store: FrameFolder | ObjectFrames, progress: MirrorProgress) -> FrameFolder:
@@ -79,9 +74,20 @@ def local_frames(settings: Settings, store: FrameFolder | ObjectFrames, progress
 
     if isinstance(store, FrameFolder):
         return store
-    mirror = make_mirror(settings)
+    mirror = _mirror(settings)
     mirror.update(store, progress)
     return mirror.frames
+
+
+def _is_remote(settings: Settings) -> bool:
+    return settings.store_url.partition("://")[0] not in ("", "file", "local")
+
+
+def _mirror(settings: Settings) -> Mirror:
+    from data.storage.mirror import Mirror
+
+    name = hashlib.sha256(settings.store_url.encode()).hexdigest()[:16]
+    return Mirror(settings.download_path / "mirror" / name)
 
 
 def make_exclusion(settings: Settings) -> Callable[[str], bool]:
@@ -92,12 +98,11 @@ def make_exclusion(settings: Settings) -> Callable[[str], bool]:
     from data.entities import is_login
     from data.errors import SettingsError
     from data.settings.lists import read_entries
-    from data.storage.pseudonyms import Forgotten
 
     excluded = {entry.lower() for entry in read_entries(settings.exclude_streamers, "EXCLUDE_STREAMERS")}
     if invalid := next((login for login in sorted(excluded) if not is_login(login)), None):
         raise SettingsError(f"EXCLUDE_STREAMERS: invalid login {invalid!r}; write the last part of the channel's URL")
-    forgotten = Forgotten(settings.download_path / "frames")
+    forgotten = make_frame_store(settings).forgotten
     return lambda login: login in excluded or forgotten.holds(login)
 
 

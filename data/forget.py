@@ -35,6 +35,8 @@ The command cannot reach:
   exports have.
 - Outboxes that --outbox names, and damaged ones (outbox.sqlite.damaged-...): delete these files. A watch that is
   asked for the streamer later stores alerts again.
+- Copies of an object store (STORE_URL) on other machines: DOWNLOAD_PATH/mirror. The next check, training, evaluation or
+  export there removes the frames and their features from them.
 - Titles of other streams that mention the streamer.
 - PostgreSQL keeps deleted bytes in its files for a while. VACUUM leaves them there; VACUUM FULL cleans the tables, but
   not the write-ahead log. To be sure with the embedded server: delete DOWNLOAD_PATH/postgres when no command runs, then
@@ -67,7 +69,7 @@ def _login(text: str) -> str:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import make_frame_store, open_existing_catalog
+    from data.factories import find_mirror, make_frame_store, open_existing_catalog
     from data.storage.audits import AuditStore
     from data.storage.erasure import Erased, Eraser
     from data.storage.outbox_rows import erase_alerts
@@ -88,6 +90,9 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
             print(f"Would remove {found}.")
             return 0
         removed = forget(store, catalog, logins)
+    if mirror := find_mirror(settings):
+        names = _names(store, logins)
+        removed += Erased(features=mirror.erase(lambda frame: frame.login in names))
     removed += Erased(alerts=erase())
     print(f"Removed {removed}.")
     print("\n".join(_promises(store, logins)))

@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import make_frame_store, open_existing_catalog
+    from data.factories import find_mirror, make_frame_store, open_existing_catalog
     from data.storage.audits import AuditStore
     from data.storage.erasure import Erased
 
@@ -57,6 +57,8 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
             removed = found.counts() + Erased(audited=old)
         else:
             found, removed = purge(store, catalog, before)
+            if mirror := find_mirror(settings):
+                removed += Erased(features=mirror.erase(set(found.frames).__contains__))
     verb = "Would remove" if args.dry_run else "Removed"
     day = datetime.fromtimestamp(max(before, 0), timezone.utc)
     print(f"{verb} {removed} from before {day:%Y-%m-%d %H:%M} UTC.")

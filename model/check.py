@@ -108,7 +108,7 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 def _check(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import local_frames, make_frame_store
-    from data.storage.folder_scan import CHECK_FILE
+    from data.storage.layout import CHECK_FILE
     from data.storage.pseudonyms import Pseudonyms
     from model.cleaning.check_file import AS_STORED, LoginNames, to_csv
     from model.reports import check_page, check_tables
@@ -119,7 +119,7 @@ def _check(args: argparse.Namespace, settings: Settings) -> int:
     result, effect, effect_lines = _find(args, settings, folder, store.location)
     game_names = folder.game_names()
     store.save_report(CHECK_FILE, to_csv(result).encode())
-    names = AS_STORED if args.logins else LoginNames(Pseudonyms(Path(store.location)).of)
+    names = AS_STORED if args.logins else LoginNames(Pseudonyms(store.files).of)
     trust = check_tables.trust_lines(result)
     if args.csv:
         _write(args.csv, to_csv(result, names))
@@ -201,7 +201,7 @@ def _choose(args: argparse.Namespace, store: FrameStore) -> list[Move]:
         min_suspicion=args.min_suspicion or 0.0,
         only=args.only or (),
         excluded=getattr(args, "except") or (),
-        pseudonym=Pseudonyms(Path(store.location)).of,
+        pseudonym=Pseudonyms(store.files).of,
     )
     chosen = selection.choose(last_check(store))
     same = unchanged(store, chosen)

@@ -17,8 +17,7 @@ from data.errors import DatasetError, ToolkitError
 from data.exchange.sample_reader import newest_features
 from data.storage.features import FeatureStore
 from data.storage.folder_errors import folder_errors
-from data.storage.folder_scan import FEATURES_FOLDER
-from data.storage.frame_folder import FrameFolder
+from data.storage.frame_store import FrameStore
 from model.cleaning import space
 
 _NO_FEATURES = "There are no features of these frames: check the dataset first (python -m model.check)."
@@ -34,9 +33,9 @@ class _Space:
 
 
 class Likeness:
-    """Similarities of the frames in a folder."""
+    """Similarities of a store's frames."""
 
-    def __init__(self, store: FrameFolder) -> None:
+    def __init__(self, store: FrameStore) -> None:
         self._store = store
         self._lock = threading.Lock()
         self._space: _Space | None = None
@@ -91,8 +90,8 @@ class Likeness:
             self._current(index)
 
     def _state(self) -> tuple[FeatureStore | None, tuple[object, ...]]:
-        with folder_errors(self._store.root / FEATURES_FOLDER):
-            features = newest_features(self._store.root)
+        with folder_errors(self._store.features):
+            features = newest_features(self._store.features)
             return features, (features.folder, features.folder.stat().st_mtime_ns) if features else ()
 
     def _current(self, index: DatasetIndex) -> _Space:

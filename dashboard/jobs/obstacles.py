@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 
 from config import Settings
 from dashboard.jobs.options import Kind
 from data.commands import install_command, missing_libraries
-from data.storage.folder_scan import GAME_FOLDER
+from data.errors import ToolkitError
+from data.factories import make_frame_store
+from data.storage.layout import GAME_FOLDER
 
 _NO_CLIENT = "Twitch needs credentials: set CLIENT_ID, and CLIENT_SECRET or ACCESS_TOKEN, and start the server again."
 _NO_GAMES = "Two games with frames are needed, and the dataset has {}: collect frames first."
@@ -25,14 +25,14 @@ def obstacle(kind: Kind, settings: Settings) -> str:
         return "" if has_client else _NO_CLIENT
     if kind == "train" and (missing := missing_libraries("train")):
         return f"Training needs {', '.join(missing)}, not installed here: {install_command('train')}"
-    games = len(list(islice(_games_with_frames(settings.download_path / "frames"), 2)))
+    games = len(list(islice(_games_with_frames(settings), 2)))
     return "" if games == 2 else _NO_GAMES.format("one" if games else "none")
 
 
-def _games_with_frames(root: Path) -> Iterator[str]:
-    with suppress(OSError), os.scandir(root) as games:
-        for game in games:
-            if GAME_FOLDER.fullmatch(game.name):
-                with suppress(OSError), os.scandir(game.path) as files:
-                    if any(file.name.endswith(".jpg") for file in files):
-                        yield game.name
+def _games_with_frames(settings: Settings) -> Iterator[str]:
+    with suppress(ToolkitError):
+        files = make_frame_store(settings).files
+        for game in filter(GAME_FOLDER.fullmatch, files.names("")):
+            with suppress(ToolkitError):
+                if any(path.endswith(".jpg") for path in files.walk(game)):
+                    yield game

@@ -14,7 +14,6 @@ from data.entities import StoredFrame
 from data.errors import FolderError
 from data.exchange.sample import Sample
 from data.storage.features import THUMBNAILS, FeatureStore
-from data.storage.folder_scan import FEATURES_FOLDER
 from data.storage.frame_store import FrameStore
 from data.text import printable
 
@@ -124,9 +123,8 @@ class SampleReader:
         return vectors
 
 
-def newest_features(root: Path) -> FeatureStore | None:
-    """Return a network's features that were computed last for the dataset in the folder `root`; None without any."""
-    folder = root / FEATURES_FOLDER
+def newest_features(folder: Path) -> FeatureStore | None:
+    """Return a network's features that were computed last, in a store's folder of features; None without any."""
     found = folder.iterdir() if folder.is_dir() else ()
     networks = [path for path in found if path.is_dir() and path.name != THUMBNAILS]
     return FeatureStore(max(networks, key=lambda path: path.stat().st_mtime)) if networks else None

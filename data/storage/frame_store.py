@@ -33,7 +33,8 @@ class FolderScan:
 class FrameStore(Protocol):
     """Frames and the names of their games. Every method raises FolderError; several processes may use one store."""
 
-    files: StoreFiles
+    @property
+    def files(self) -> StoreFiles: ...
     features: Path  # folder of the frames' features, on this machine
     forgotten: Forgotten
 

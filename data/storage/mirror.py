@@ -21,7 +21,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,15 +30,16 @@ from data.atomic import atomic_file, folder_lock
 from data.entities import StoredFrame
 from data.errors import FolderError
 from data.storage.folder_errors import folder_errors
-from data.storage.folder_scan import FEATURES_FOLDER, GAME_FOLDER, NAMES_FILE
 from data.storage.frame_folder import FrameFolder
+from data.storage.layout import FEATURES_FOLDER, GAME_FOLDER, NAMES_FILE
 from data.storage.manifest import MANIFEST_FILE, to_line
+from data.storage.parallel import in_parallel
 from data.text import printable
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from data.storage.object_files import ListedFile
+    from data.storage.object_client import ListedFile
     from data.storage.object_frames import ObjectFrames
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,6 @@ log = logging.getLogger(__name__)
 # Called with what is done and the number of steps; yields what counts steps.
 Progress = Callable[[str, int], "AbstractContextManager[Callable[[int], object]]"]
 
-_REQUESTS = 16  # at the same time
 _BATCH = 64  # frames that are fetched under one lock
 _YIELD_S = 0.005  # between two batches, so that data.forget gets the lock
 _MAX_BYTES = 64 << 20  # of a frame
@@ -74,7 +73,7 @@ class Mirror:
         self.frames = FrameFolder(self._root)  # only to read
 
     @property
-    def features_folder(self) -> Path:
+    def features(self) -> Path:
         """Folder of the features."""
         return self._root / FEATURES_FOLDER
 
@@ -85,17 +84,18 @@ class Mirror:
         """
         with folder_errors(self._home, writing=True):
             self._root.mkdir(parents=True, exist_ok=True)
-            with self._only_updater(), ThreadPoolExecutor(_REQUESTS) as pool:
+            with self._only_updater():
                 games = {name for name in store.files.names("") if GAME_FOLDER.fullmatch(name)}
                 local = {entry.name for entry in os.scandir(self._root) if GAME_FOLDER.fullmatch(entry.name)}
-                plans = list(pool.map(partial(self._plan, store), sorted(games | local)))
+                plans = in_parallel(partial(self._plan, store), sorted(games | local))
                 self._check_space(store, plans)
                 self._remove(plans)
                 for game in local - games:
                     shutil.rmtree(self._root / game)
-                self._fetch_all(store, plans, pool, progress)
+                plans = [plan for plan in plans if plan.game in games]
+                self._fetch_all(store, plans, progress)
                 for plan in plans:
-                    if plan.mark is not None and plan.game in games:
+                    if plan.mark is not None:
                         self._describe(store, plan.game, plan.mark)
                 _replace(self._root / NAMES_FILE, store.read_report(NAMES_FILE) or b"")
 
@@ -138,7 +138,8 @@ class Mirror:
                     log.warning("%s is left out: it has %d bytes.", listed.path, listed.size_bytes)
         gone = [frame for frame in files if frame not in kept]
         mark = _mark(marks)
-        return _GamePlan(game, wanted, gone, None if mark == _modified_at(self._root / game / MANIFEST_FILE) else mark)
+        is_same = not wanted and not gone and mark == _modified_at(self._root / game / MANIFEST_FILE)
+        return _GamePlan(game, wanted, gone, None if is_same else mark)
 
     def _check_space(self, store: ObjectFrames, plans: Iterable[_GamePlan]) -> None:
         needed = sum(_BLOCK_BYTES + listed.size_bytes for plan in plans for listed in plan.wanted)
@@ -157,22 +158,19 @@ class Mirror:
             self.erase(gone.__contains__)
         self.frames.remove_stale_files(self.frames.scan())
 
-    def _fetch_all(
-        self, store: ObjectFrames, plans: Sequence[_GamePlan], pool: ThreadPoolExecutor, progress: Progress
-    ) -> None:
+    def _fetch_all(self, store: ObjectFrames, plans: Sequence[_GamePlan], progress: Progress) -> None:
         wanted = [listed for plan in plans for listed in plan.wanted]
         for plan in plans:
             (self._root / plan.game).mkdir(exist_ok=True)
         if not wanted:
             return
         log.info("mirror: fetching %d frames of %s", len(wanted), store.location)
-        with progress("fetching frames", len(wanted)) as advance:
+        with progress("fetching", len(wanted)) as advance:
             for start in range(0, len(wanted), _BATCH):
                 batch = wanted[start : start + _BATCH]
                 # data.forget deletes objects, then takes this lock and deletes their copies: none comes later.
                 with folder_lock(self._root):
-                    for _ in pool.map(partial(self._fetch, store), batch):
-                        pass  # an error of a thread is raised here
+                    in_parallel(partial(self._fetch, store), batch)
                 advance(len(batch))
                 time.sleep(_YIELD_S)
 

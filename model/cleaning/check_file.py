@@ -17,7 +17,7 @@ from typing import IO
 
 from data.entities import Game, StoredFrame, is_game_id
 from data.errors import DatasetError
-from data.storage.folder_scan import CHECK_FILE
+from data.storage.layout import CHECK_FILE
 from data.text import printable_line
 from model.cleaning.findings import CheckResult, FrameFinding, StreamFinding
 

@@ -23,7 +23,6 @@ from data.commands import require_extra
 from data.entities import Game, StoredFrame
 from data.errors import DatasetError, FolderError, ModelError, UndecodableVideo
 from data.storage.features import THUMBNAILS, FeatureStore
-from data.storage.folder_scan import FEATURES_FOLDER
 from data.storage.frame_store import FrameStore
 from data.text import plural, printable
 from data.video.images import decode_thumbnail, resize_image, to_grayscale
@@ -103,8 +102,7 @@ def fill(
 ) -> StoredFeatures:
     """Compute and store what is missing of these frames, and return where it is. Raises as `collect` does."""
     network = _Network.of(settings)
-    root = Path(store.location) / FEATURES_FOLDER
-    vectors, thumbnails = FeatureStore(root / network.folder), FeatureStore(root / THUMBNAILS)
+    vectors, thumbnails = (FeatureStore(store.features / name) for name in (network.folder, THUMBNAILS))
     frames = _readable(store, thumbnails, frames, progress)
     if not frames:
         raise DatasetError(_NO_FRAME)

@@ -1,0 +1,92 @@
+"""The dashboard on a dataset in an object store: lists, pictures, similar frames, changes and their undoing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from config import Settings
+from dashboard.services import Services
+from data.factories import connect_database, make_frame_store
+from data.storage.catalog import Catalog
+from data.storage.layout import FEATURES_FOLDER
+from tests.dashboard import datasets
+from tests.dashboard.datasets import SmallDataset
+from tests.s3_server import BUCKET, s3_server
+
+API = "/api/v1/dataset"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, str]]:
+    """Yield the environment variables of an S3 server."""
+    with s3_server() as variables:
+        yield variables
+
+
+@pytest.fixture
+def settings(settings: Settings, s3: dict[str, str], tmp_path: Path) -> Settings:
+    """Return the settings of a dataset on that server."""
+    assert s3
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return Settings(_env_file=None, **given | {"store_url": f"s3://{BUCKET}/{tmp_path.name}/frames"})
+
+
+@pytest.fixture
+def small_dataset(settings: Settings, dataset_files: Path) -> SmallDataset:
+    """Return the small dataset, its files in the object store and its features in this machine's mirror."""
+    root, store = dataset_files / "frames", make_frame_store(settings)
+    for path in root.rglob("*"):
+        name = path.relative_to(root).as_posix()
+        if path.is_file() and not name.startswith(FEATURES_FOLDER):
+            store.files.create(name, path.read_bytes())
+    datasets.copy_files(root / FEATURES_FOLDER, store.features)
+    with connect_database(settings) as engine:
+        return datasets.fill_catalog(settings, Catalog(engine))
+
+
+def get(client: TestClient, path: str, **params: Any) -> dict[str, Any]:
+    """Return what the API answers."""
+    response = client.get(f"{API}{path}", params=params)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def test_lists_pictures_and_similar_frames_are_those_of_the_store(
+    small_dataset: SmallDataset, client: TestClient, services: Services
+):
+    """Suspects come from check.csv there, a picture is the object, similar frames come from this machine's mirror."""
+    assert get(client, "")["frames"] == len(small_dataset.frames)
+    listed = get(client, "/frames", suspect=True)["frames"]
+    assert {frame["login"] for frame in listed} == {"ann", "ben"}
+    frame = next(frame for frame in small_dataset.frames if frame.path == listed[0]["path"])
+    assert client.get(listed[0]["picture"]).content == small_dataset.folder.read(frame)
+    assert len(get(client, f"/frames/{frame.game_id}/{frame.login}/{frame.number}")["neighbours"]) == 12
+    assert services.jobs.obstacle("check") == ""
+
+
+def test_change_moves_objects_and_can_be_undone(small_dataset: SmallDataset, client: TestClient):
+    """Frames go to another game and to the trash, and come back; store, rows and pages agree at each step."""
+    store, before = small_dataset.folder, small_dataset.paths()
+    chosen = [f"8/ben-{number}.jpg" for number in range(1, 4)]
+    for body in ({"action": "move", "game_id": "7"}, {"action": "delete"}):
+        change = client.post(f"{API}/changes", json={**body, "frames": chosen}).json()
+        assert change["moved"] + change["trashed"] == 3
+        assert {frame.path for frame in store.frames()} == set(get(client, "/paths")["paths"])
+        assert not before <= small_dataset.paths()
+        assert get(client, "/trash")["total"] == change["trashed"]
+        assert client.post(f"{API}/changes/last/undo").status_code == 200
+        assert {frame.path for frame in store.frames()} == set(get(client, "/paths")["paths"]) == before
+    assert get(client, "/trash")["total"] == 0
+    assert len(get(client, "/changes")["changes"]) == 4
+
+
+def test_store_without_objects_is_an_empty_dataset(client: TestClient, settings: Settings):
+    """A store that nobody has written to yet is no error."""
+    assert get(client, "")["frames"] == 0
+    assert get(client, "/trash")["total"] == 0
+    assert settings.store_url
