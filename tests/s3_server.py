@@ -1,10 +1,19 @@
-"""A real S3 server (moto's) on the loopback address, and the environment variables that lead to it."""
+"""A real S3 server (moto's) on the loopback address, and the environment variables that lead to it.
+
+moto takes any number of connections, but looks and writes in two steps: here each request has the store for itself, as
+on S3. A body that a killed client cut off is refused, as S3 does. `faults` make it fail.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
-from collections.abc import Iterator
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import fsspec
 import pytest
@@ -12,23 +21,78 @@ import pytest
 BUCKET = "bucket"
 
 
+@dataclass
+class S3Server:
+    """A running server.
+
+    Args:
+        variables: environment variables of programs that use it.
+        faults: the next requests with these methods fail: "busy" before they are carried out, "lost" after that.
+        requests: number of requests by method.
+    """
+
+    variables: dict[str, str] = field(default_factory=dict)
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    requests: Counter[str] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def respond(self, app: Callable[..., Iterable[bytes]], environ: dict[str, Any], start: Any) -> Iterable[bytes]:
+        """Carry out one request."""
+        method, length = environ["REQUEST_METHOD"], int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(length)
+        self.requests[method] += 1
+        fault = next((kind for name, kind in self.faults if name == method), "")
+        if fault:
+            self.faults.remove((method, fault))
+        if len(body) < length or fault == "busy":
+            start("503 Slow Down" if fault else "400 Bad Request", [("Content-Length", "0")])
+            return []
+        environ["wsgi.input"] = io.BytesIO(body)
+        with self._lock:
+            if fault == "lost":
+                list(app(environ, lambda *_: None))
+                start("500 Internal Server Error", [("Content-Length", "0")])
+                return []
+            return list(app(environ, start))
+
+
 @contextlib.contextmanager
 def s3_server() -> Iterator[dict[str, str]]:
-    """Yield the variables of a running server with an empty bucket; this process has them meanwhile, too."""
+    """Yield the environment variables of a running server, as `running_s3_server` does."""
+    with running_s3_server() as server:
+        yield server.variables
+
+
+@contextlib.contextmanager
+def running_s3_server() -> Iterator[S3Server]:
+    """Yield a running server with an empty bucket; this process has its variables meanwhile, too."""
     pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    pytest.importorskip("moto.server")
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from werkzeug.serving import make_server
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
-    server.start()
-    host, port = server.get_host_and_port()
-    variables = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    app, running = DomainDispatcherApplication(create_backend_app), S3Server()
+    server = make_server(
+        "127.0.0.1",
+        0,
+        lambda environ, start: running.respond(app, environ, start),
+        threaded=True,
+        request_handler=MotoRequestHandler,
+    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    running.variables = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
+        for name, value in running.variables.items():
             patch.setenv(name, value)
         fsspec.filesystem("s3", skip_instance_cache=True).mkdir(BUCKET)
-        yield variables
-    server.stop()
+        yield running
+    server.shutdown()
+    server.server_close()
+    thread.join()

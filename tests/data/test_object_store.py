@@ -1,0 +1,383 @@
+"""Datasets on an object store: a real S3 server (moto's), memory://, lost responses, kills, and processes that race."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from data.entities import FrameDetails, Game, StoredFrame
+from data.errors import FolderError, LoginForgotten
+from data.forget import forget
+from data.purge import purge
+from data.storage import lease, object_manifests
+from data.storage.catalog import Catalog
+from data.storage.changes import FrameChanges, Move
+from data.storage.journal import Change
+from data.storage.object_files import ObjectFiles
+from data.storage.object_frames import ObjectFrames
+from data.storage.synchronisation import synchronise
+from tests.data.kill_harness import run_and_kill_at_line
+from tests.s3_server import BUCKET, S3Server, running_s3_server
+
+DETAILS = FrameDetails(1_700_000_000.0, "ja", 12, "a title", "https://www.twitch.tv/ann")
+KILLS = 6  # benchmarks/store_kills.py: hundreds
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    """Yield an S3 server."""
+    with running_s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def address(s3: S3Server, request: pytest.FixtureRequest) -> str:
+    """Return the address of an empty store."""
+    s3.faults.clear()
+    return f"s3://{BUCKET}/{request.node.name}"
+
+
+@pytest.fixture
+def store(address: str, tmp_path: Path) -> ObjectFrames:
+    """Return a store with two games."""
+    store = ObjectFrames(ObjectFiles(address), tmp_path / ".features")
+    store.add_games([Game(7, "Chess"), Game(8, "Go")])
+    return store
+
+
+@pytest.fixture
+def catalog(engine: sa.Engine) -> Catalog:
+    """Return a catalog with the same games."""
+    catalog = Catalog(engine)
+    catalog.add_games([Game(7, "Chess"), Game(8, "Go")])
+    return catalog
+
+
+def jpegs(name: str, count: int) -> list[bytes]:
+    """Return contents that differ."""
+    return [f"{name}{number}".encode() for number in range(count)]
+
+
+def check(store: ObjectFrames, catalog: Catalog) -> set[str]:
+    """Check that rows, files and counts agree; return the paths."""
+    snapshot = catalog.snapshot()
+    assert snapshot.paths == {frame.path for frame in store.frames()}
+    assert not snapshot.wrong_counts
+    return set(snapshot.paths)
+
+
+def errors(store: ObjectFrames) -> list[str]:
+    """Return what is wrong with the frames: a hash or a title that the manifest lacks or has of another file."""
+    frames = store.described(store.frames())
+    return [f.path for f in frames if f.sha256 != store.sha256(f) or not f.details.title]
+
+
+def in_child(work: Callable[[], object]) -> int:
+    """Start `work` in a process of its own; return the process's id."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return child
+
+
+@pytest.mark.parametrize("protocol", ["s3", "memory"])
+def test_files_of_a_store_are_created_replaced_copied_and_removed(address: str, protocol: str):
+    """What StoreFiles promises holds on S3 and on a file system without conditional writes."""
+    files = ObjectFiles(address.replace("s3", protocol, 1))
+    files.create("a/1", b"one")
+    with pytest.raises(FileExistsError):
+        files.create("a/1", b"one")
+    for name in ("a/2", "missing"):
+        with pytest.raises(FileNotFoundError):
+            files.read(name, 10)
+    with pytest.raises(FolderError, match="larger than 2 bytes"):
+        files.read("a/1", 2)
+    before = files.version("a/1")
+    files.update("a/1", lambda content: content + b"+")
+    assert (files.read("a/1", 10), files.version("a/1") != before) == (b"one+", True)
+    files.update("none", lambda content: content)
+    files.link("a/1", "b/2")
+    with pytest.raises(FileExistsError):
+        files.link("a/1", "b/2")
+    files.rename("b/2", "c/d/3")
+    with pytest.raises(FileNotFoundError):
+        files.rename("b/2", "c/d/3")
+    assert (files.names(""), files.names("c"), list(files.walk("c")), files.names("e")) == (
+        ["a", "c"],
+        ["d"],
+        ["c/d/3"],
+        [],
+    )
+    assert [files.exists(path) for path in ("", "a", "a/1", "b", "c/d")] == [True, True, True, False, True]
+    files.make_folder("7")
+    assert files.names("7") == ["manifest.jsonl"]
+    assert pickle.loads(pickle.dumps(files)).read("a/1", 10) == b"one+"
+    files.remove(["a/1", "gone", "c/d/3"])
+    assert files.names("") == ["7"]
+
+
+def test_updates_of_many_processes_are_all_there(address: str):
+    """Compare and swap: no update replaces what it has not read."""
+    files = ObjectFiles(address)
+    children = [
+        in_child(lambda: [files.update("n", lambda content: content + b".") for _ in range(6)]) for _ in range(3)
+    ]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 3
+    assert len(files.read("n", 100)) == 18
+
+
+def test_requests_that_fail_are_repeated_and_lost_responses_recognised(s3: S3Server, address: str):
+    """A file that the first try has created is not taken for another process's; an update is made once."""
+    files = ObjectFiles(address)
+    s3.faults += [("PUT", "busy"), ("PUT", "lost"), ("GET", "busy")]
+    files.create("a", b"1")
+    assert files.read("a", 10) == b"1"
+    s3.faults += [("PUT", "lost")]
+    files.update("a", lambda content: content + b"2")
+    assert files.read("a", 10) == b"12"
+    s3.faults += [("PUT", "lost"), ("HEAD", "busy")]
+    with pytest.raises(FileExistsError):
+        files.create("a", b"12")
+    s3.faults += [("DELETE", "lost")]
+    files.remove(["a"])
+    assert files.names("") == []
+    s3.faults += [("PUT", "busy")] * 9
+    with pytest.raises(FolderError, match=f"{address}/b: .*: check the address, the credentials"):
+        files.create("b", b"")
+    s3.faults.clear()
+
+
+def test_lease_of_a_dead_process_is_free_at_once_and_a_stopped_one_is_noticed(
+    address: str, monkeypatch: pytest.MonkeyPatch
+):
+    """One process of this machine by its id; one of another machine because its lease is not renewed."""
+    files = ObjectFiles(address)
+
+    def hold() -> None:
+        with files.locked(".changes"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    os.waitpid(in_child(hold), 0)
+    with files.locked(".changes", 5), files.locked("7", 5):
+        with pytest.raises(TimeoutError), files.locked(".changes", 0.3):
+            pass
+        monkeypatch.setattr(lease, "_machine", lambda: ("another", "machine"))
+        monkeypatch.setattr(lease, "_LEASE_S", 0.3)
+        with ObjectFiles(address).locked(".changes", 5):
+            monkeypatch.setattr(lease, "_TRUSTED_S", 0.0)
+            with pytest.raises(FolderError, match="repeat the command"):
+                files.remove(["a"])
+    assert files.names(".locks") == [".changes", "7"]
+
+
+def test_frames_are_saved_scanned_and_described(store: ObjectFrames):
+    """Numbers go on for each login; wanted ones are used where they are free; other objects are named."""
+    first = store.save(7, "ann", jpegs("a", 3), [DETAILS] * 3)
+    assert [frame.path for frame in first] == ["7/ann-1.jpg", "7/ann-2.jpg", "7/ann-3.jpg"]
+    assert [f.number for f in store.save(7, "ann", jpegs("b", 2), [DETAILS] * 2, numbers=[2, 9])] == [10, 9]
+    assert store.save(7, "an", jpegs("c", 1), [DETAILS])[0].number == 1
+    assert store.save(7, "an", []) == []
+    for name in ("notes.txt", "7/notes.txt", "7/sub/8.jpg", "other/7.jpg"):
+        store.files.create(name, b"mine")
+    scan = store.scan()
+    assert {frame.path for frame in scan.frames} == {f"7/ann-{n}.jpg" for n in (1, 2, 3, 9, 10)} | {"7/an-1.jpg"}
+    assert (scan.games, scan.stale_files, scan.unreadable) == ({7, 8}, (), ())
+    assert scan.unrecognised == ("7/notes.txt", "7/sub", "notes.txt", "other")
+    assert errors(store) == []
+    assert [frame.details for frame in store.described(first)] == [DETAILS] * 3
+    assert (store.compact([7, 8]), errors(store)) == (1, [])  # the line of ann-2, which was taken
+    assert store.files.names("7/.manifest") == []
+    assert store.size_bytes() > 100
+    store.delete(first)
+    assert (store.compact([7]), store.compact([7]), errors(store)) == (3, 0, [])
+
+
+def test_store_with_nothing_in_it_is_no_empty_dataset(address: str, tmp_path: Path):
+    """A typo in STORE_URL must not remove all rows."""
+    store = ObjectFrames(ObjectFiles(address), tmp_path)
+    assert not store.exists()
+    with pytest.raises(FolderError, match="nothing is there: check STORE_URL"):
+        store.scan()
+
+
+def test_save_that_fails_or_is_forgotten_leaves_nothing(s3: S3Server, store: ObjectFrames):
+    """A server that refuses one of fifteen frames; a streamer who is forgotten while the frames are written."""
+    before = list(store.files.walk("7"))
+    s3.faults += [("PUT", "busy")] * 9
+    with pytest.raises(FolderError):
+        store.save(7, "ann", jpegs("a", 15), [DETAILS] * 15)
+    s3.faults.clear()
+    assert list(store.files.walk("7")) == before
+    add = store._manifests.add
+    store._manifests.add = lambda game, frames: (store.forgotten.add("ann"), add(game, frames))[1]  # type: ignore[method-assign]
+    with pytest.raises(LoginForgotten):
+        store.save(7, "ann", jpegs("a", 3), [DETAILS] * 3)
+    assert list(store.files.walk("7")) == before
+
+
+def test_two_processes_that_save_to_one_game_share_no_number_and_lose_no_line(store: ObjectFrames):
+    """Both save frames of one login, while a third merges the manifest all the time."""
+
+    def save(name: str) -> None:
+        for index in range(6):
+            store.save(7, "ann", jpegs(f"{name}{index}", 3), [DETAILS] * 3)
+
+    savers = [in_child(partial(save, name)) for name in "ab"]
+    merger = in_child(lambda: [store.compact([7]) for _ in range(15)])
+    assert [os.waitpid(child, 0)[1] for child in (*savers, merger)] == [0] * 3
+    contents = Counter(store.read(frame) for frame in store.frames())
+    assert contents == Counter(jpeg for name in "ab" for index in range(6) for jpeg in jpegs(f"{name}{index}", 3))
+    assert errors(store) == []
+    store.compact([7])
+    assert errors(store) == []
+
+
+def test_lines_of_a_running_save_survive_a_compaction(store: ObjectFrames, monkeypatch: pytest.MonkeyPatch):
+    """Lines whose frames are not there yet stay; after ten minutes, or a slow save, they are written again."""
+    frames = store._new_frames(7, "ann", jpegs("a", 2), [DETAILS] * 2)([1, 2])
+    store.add_details(frames)
+    assert (store.compact([7]), len(store.files.names("7/.manifest"))) == (0, 1)
+    monkeypatch.setattr(object_manifests, "_YOUNG_S", -10)
+    assert (store.compact([7]), store.files.names("7/.manifest")) == (2, [])
+    create = store.files.create
+
+    def slow(path: str, content: bytes) -> None:
+        store.compact([7])
+        create(path, content)
+
+    monkeypatch.setattr(store.files, "create", slow)
+    store.save(7, "bob", jpegs("b", 1), [DETAILS])
+    assert errors(store) == []
+
+
+def test_kills_of_a_save_and_a_compaction_leave_whole_frames_and_all_lines(store: ObjectFrames):
+    """SIGKILL at random moments: each frame is complete, has its line, and no temporary file is left."""
+    seed = random.randrange(10_000)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    frames: set[str] = set()
+    for index in range(KILLS):
+        save = partial(store.save, 7, "ann", jpegs(f"{index}-", 15), [DETAILS] * 15)
+        child = in_child(partial(store.compact, [7]) if index % 3 == 2 else save)
+        time.sleep(rng.uniform(0, 0.15))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        found = {frame.path for frame in store.frames()}
+        assert frames <= found
+        frames = found
+        assert errors(store) == []
+        assert store.scan().unrecognised == ()
+    contents = {store.read(frame) for frame in store.frames()}
+    assert contents <= {jpeg for index in range(KILLS) for jpeg in jpegs(f"{index}-", 15)}
+
+
+def moved(store: ObjectFrames, catalog: Catalog) -> tuple[FrameChanges, list[Move]]:
+    """Save five frames; return the changes, and moves to another game and to the trash."""
+    frames = store.save(7, "ann", jpegs("a", 5), [DETAILS] * 5)
+    catalog.add_frames(frames)
+    catalog.add_frames(store.save(8, "ann", jpegs("b", 1), [DETAILS]))
+    return FrameChanges(store, catalog), [Move(frames[0], 8), Move(frames[1], 8), Move(frames[2], None)]
+
+
+WHOLE = {f"7/ann-{n}.jpg" for n in range(1, 6)} | {"8/ann-1.jpg"}
+CHANGED = {"7/ann-4.jpg", "7/ann-5.jpg", "8/ann-1.jpg", "8/ann-2.jpg", "8/ann-3.jpg"}
+
+
+def test_change_its_undoing_dbsync_forget_and_purge_work_on_a_store(store: ObjectFrames, catalog: Catalog):
+    """The public functions of the commands, in the order in which a dataset may see them."""
+    changes, moves = moved(store, catalog)
+    changes.apply(moves, "check")
+    assert (check(store, catalog), store.trashed_frames(), errors(store)) == (CHANGED, 1, [])
+    times = {store.modified_at(frame) for frame in store.frames()}
+    changes.undo()
+    assert (check(store, catalog), store.trashed_frames(), errors(store)) == (WHOLE, 0, [])
+    store.files.create("7/bob-1.jpg", b"by hand")
+    store.files.remove(["7/ann-5.jpg"])
+    plan = synchronise(store, catalog)
+    assert (len(plan.changes.frames), plan.changes.removed_paths) == (1, ["7/ann-5.jpg"])
+    assert check(store, catalog) == WHOLE - {"7/ann-5.jpg"} | {"7/bob-1.jpg"}
+    assert synchronise(store, catalog).changes.frames == []
+    changes.apply([Move(StoredFrame(7, "ann", 4), None)], "check")
+    assert str(forget(store, catalog, ["ann"])).startswith("4 frames, 1 file in the trash, 4 rows")
+    assert check(store, catalog) == {"7/bob-1.jpg"}
+    assert not [path for path in store.files.walk("") if b"ann" in store.files.read(path, 10_000) or "ann" in path]
+    with pytest.raises(LoginForgotten):
+        store.save(7, "ann", jpegs("c", 1))
+    assert purge(store, catalog, time.time() + 100)[1].frames == 1
+    assert check(store, catalog) == set()
+    assert times  # a copy keeps its file's time
+
+
+@pytest.mark.parametrize("action", ["apply", "undo"])
+def test_change_killed_at_any_line_is_finished_or_did_not_begin(
+    store: ObjectFrames, catalog: Catalog, engine: sa.Engine, action: str
+):
+    """A child process dies at a line of the storage room; the next command finishes the change, or nothing moved."""
+    changes, moves = moved(store, catalog)
+    work = changes.undo if action == "undo" else partial(changes.apply, moves, "check")
+    outcomes = set()
+    for line in range(900, 60_000, 1_100):
+        if action == "undo":
+            changes.apply(moves, "check")
+        code = run_and_kill_at_line(line, engine, work)
+        finished = changes.finish_pending()
+        found = check(store, catalog)
+        assert found in (WHOLE, CHANGED)
+        assert errors(store) == []
+        outcomes.add((found == WHOLE, finished))
+        if found == CHANGED:
+            changes.undo()
+        assert check(store, catalog) == WHOLE
+        store.files.remove(list(store.files.walk(".changes")))
+        store.compact([7, 8])
+        if code == 0:
+            break
+    assert code == 0
+    assert {finished for _, finished in outcomes} == {0, 1}
+
+
+def test_two_processes_that_finish_one_change_agree(
+    store: ObjectFrames, catalog: Catalog, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+):
+    """Without any lock, and with targets that are taken: each frame is at one place, with its row and its line."""
+    changes, moves = moved(store, catalog)
+    monkeypatch.setattr(ObjectFiles, "locked", lambda *_: threading.Lock())
+
+    class Interrupted(FrameChanges):
+        def _finish(self, change: Change) -> Change:
+            raise RuntimeError
+
+    def finish() -> None:
+        engine.dispose(close=False)
+        changes.finish_pending()
+
+    taken: list[bytes] = []
+    for attempt in range(3):
+        with pytest.raises(RuntimeError):
+            Interrupted(store, catalog).apply(moves, "check")
+        taken += jpegs(f"taken{attempt}", 1)
+        catalog.add_frames(store.save(8, "ann", taken[-1:], [DETAILS]))
+        children = [in_child(finish) for _ in range(2)]
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+        assert changes.finish_pending() == 0
+        expected = Counter([*jpegs("a", 2), *jpegs("a", 5)[3:], *jpegs("b", 1), *taken])
+        assert Counter(store.read(frame) for frame in store.frames()) == expected
+        assert errors(store) == []
+        check(store, catalog)
+        changes.undo()
+        assert check(store, catalog) >= WHOLE
