@@ -33,6 +33,7 @@ _EXTRAS = {
     "train": ("tensorflow", "keras", "tf2onnx", "onnx", "h5py", "matplotlib"),
     "serve": ("fastapi", "uvicorn", "websockets"),
     "alerts": ("apprise", "paho"),
+    "cluster": ("ray",),
 }
 
 

@@ -30,6 +30,7 @@ class Finished(Generic[Task, Result]):
     task: Task
     result: Result | None
     error: ToolkitError | None = None
+    node: str = ""  # id of the node of the cluster that ran it
 
 
 class Pool(Protocol[Task, Result]):
@@ -42,8 +43,11 @@ class Pool(Protocol[Task, Result]):
     def __bool__(self) -> bool:
         """Return whether tasks are in flight."""
 
-    def submit(self, task: Task) -> None:
-        """Start a task, or put it into the queue of a worker. Call it only while there is a free slot."""
+    def submit(self, task: Task, avoid: str = "") -> None:
+        """Start a task, or put it into the queue of a worker. Call it only while there is a free slot.
+
+        avoid: `Finished.node` of an earlier try; another node takes the task if one has room.
+        """
 
     def finished(self, timeout_s: float | None = None) -> list[Finished[Task, Result]]:
         """Wait until a task has ended, up to `timeout_s` seconds; return all that have ended. Empty without tasks.
@@ -51,8 +55,11 @@ class Pool(Protocol[Task, Result]):
         Raises what a task raised if that is no ToolkitError: a defect.
         """
 
-    def cancel(self) -> None:
-        """Drop the tasks that have not begun, and ask those that run to end; `finished` still returns their results."""
+    def cancel(self) -> list[Task]:
+        """Drop the tasks that have not begun, and ask those that run to end; `finished` still returns their results.
+
+        Return those of the dropped tasks that no worker has; the others leave the pool without a result.
+        """
 
     def __enter__(self) -> Pool[Task, Result]: ...
 

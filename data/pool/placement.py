@@ -1,0 +1,210 @@
+"""Placement: one process on each node of a cluster, which need each other; the first one runs on this machine.
+
+    choose a free port on each node; describe the processes to each other
+    start all; the first one has this process's standard streams
+    until the first one ends:
+        one of the others failed, or its node does not answer: end all; its last lines are the error
+
+Ray only starts the other processes and watches them. Each process ends with what started it, whatever is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data.errors import ClusterError
+from data.pool import bound_process
+from data.pool.cluster import Cluster, Node
+from data.pool.worker_host import LOST_S
+from data.text import printable_line
+
+_START_S = 60.0  # for an actor, which needs a free CPU
+_POLL_S = 0.5
+_CLOSE_S = 2.0
+_GRACE_S = 5.0  # for the first process, when another one has failed
+_LINES, _LINE_BYTES = 20, 1000  # of the output that is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A Python command for a node.
+
+    words: after `python`. environment: variables that differ from the node's. folder_variable: name of a variable that,
+    on other nodes, gets the path of a temporary folder. files: what is in it, content by path.
+    """
+
+    words: Sequence[str]
+    environment: Mapping[str, str]
+    folder_variable: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class PlacedProcess:
+    """Actor: a process on its node, which ends with the actor."""
+
+    def __init__(self) -> None:
+        os.environ.pop("OMP_NUM_THREADS", None)  # Ray's limit: the process has the node's cores
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="twitchcategory-"))
+        self._lines: deque[bytes] = deque(maxlen=_LINES)
+
+    def free_port(self) -> int:
+        """Return a free TCP port of the node."""
+        return free_port()
+
+    def run(self, command: Command) -> None:
+        """Start the process."""
+        # This thread of the actor's pool lives as long as the actor.
+        for path, content in command.files.items():
+            (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self._folder / path).write_bytes(content)
+        variables = {**command.environment, command.folder_variable: str(self._folder)}
+        self._process = bound_process.start(
+            command.words,
+            env=_environment(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        threading.Thread(target=self._read, name="output", daemon=True).start()
+
+    def poll(self) -> tuple[int | None, str]:
+        """Return the exit code, None while the process runs, and the last line of its output."""
+        code = self._process.poll() if self._process else None
+        lines = [line for line in self._lines if line.strip()] if code is not None else []
+        return code, printable_line(lines[-1].decode(errors="replace").strip()) if lines else ""
+
+    def close(self) -> None:
+        """End the process and remove its folder."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read(self) -> None:
+        assert self._process
+        assert self._process.stdout
+        while line := self._process.stdout.readline(_LINE_BYTES):
+            self._lines.append(line)
+
+
+@dataclass
+class _Peer:
+    """A process on another node, seen from here."""
+
+    node: Node
+    actor: Any
+    asked: Any = None
+    asked_at: float = 0.0
+
+    def failure(self) -> str:
+        """Return why the process has failed; empty while it runs, or if it succeeded."""
+        import ray
+
+        if self.asked is None:
+            self.asked, self.asked_at = self.actor.poll.remote(), time.monotonic()
+        if not ray.wait([self.asked], timeout=0)[0]:
+            late = time.monotonic() - self.asked_at > LOST_S
+            return f"the node has not answered for {LOST_S:.0f} s" if late else ""
+        try:
+            code, line = ray.get(self.asked)
+        except ray.exceptions.RayError:
+            return "the node was lost"
+        self.asked = None
+        return f"exit code {code}: {line}" if code else ""
+
+
+def run_on_nodes(cluster: Cluster, describe: Callable[[Sequence[str]], Sequence[Command]]) -> int:
+    """Run a process on this machine's node and on each other node with a CPU; return the exit code of the first one.
+
+    describe: returns the commands for addresses host:port, one for each process, this machine's first.
+    Ctrl-C ends all. Raises ClusterError: another process failed, or its node does not answer.
+    """
+    import ray
+
+    own_id = ray.get_runtime_context().get_node_id()
+    nodes = cluster.nodes()
+    own = next(node for node in nodes if node.id == own_id)
+    peers = [_Peer(node, cluster.start_actor(PlacedProcess, node)) for node in nodes if node.id != own_id and node.cpus]
+    try:
+        ports = [free_port(), *_answers([peer.actor.free_port.remote() for peer in peers])]
+        addresses = [
+            f"{node.address}:{port}" for node, port in zip([own, *(p.node for p in peers)], ports, strict=True)
+        ]
+        first, *others = describe(addresses)
+        _answers([peer.actor.run.remote(command) for peer, command in zip(peers, others, strict=True)])
+        process = bound_process.start(first.words, env=_environment(first.environment))
+        return _wait(process, peers)
+    finally:
+        closed = [peer.actor.close.remote() for peer in peers]
+        ray.wait(closed, num_returns=len(closed), timeout=_CLOSE_S) if closed else None
+        for peer in peers:
+            cluster.kill(peer.actor)
+
+
+def free_port() -> int:
+    """Return a free TCP port of this machine. Another program may take it before it is used."""
+    with socket.socket() as server:
+        server.bind(("", 0))
+        return int(server.getsockname()[1])
+
+
+def _answers(references: Sequence[Any]) -> list[Any]:
+    import ray
+
+    try:
+        return ray.get(list(references), timeout=_START_S)
+    except ray.exceptions.GetTimeoutError as error:
+        raise ClusterError(f"no process has started in {_START_S:.0f} s: each node needs a free CPU") from error
+    except ray.exceptions.RayError as error:
+        raise ClusterError("a node was lost at the start; repeat the command") from error
+
+
+def _wait(process: subprocess.Popen[bytes], peers: Sequence[_Peer]) -> int:
+    """Wait for the first process; return its exit code. It never outlives this call."""
+    try:
+        while (code := process.poll()) is None:
+            if failed := next(((peer, why) for peer in peers if (why := peer.failure())), None):
+                peer, why = failed
+                _end(process)
+                raise ClusterError(f"{peer.node.address}: {why}")
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_POLL_S)
+        return code
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)  # it has a process group of its own: the terminal's Ctrl-C missed it
+        return process.wait()
+    finally:
+        process.kill()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process that waits for others: politely, then by force."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE_S)
+    process.kill()
+    process.wait()
+
+
+def _environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a process: this one's, without what Ray has added, with the project's modules."""
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith("RAY_") and name != "OMP_NUM_THREADS"
+    }
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    return own | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"} | dict(changes)

@@ -1,0 +1,216 @@
+"""Ray pool: runs tasks on the workers of a cluster, which hold threads; gives the tasks of a lost worker to others.
+
+    submit: the task goes to the worker with the fewest tasks, if it has room; else it waits
+    finished: the results of all workers; a worker with fewer tasks gets waiting ones
+
+A worker has room for its threads and some tasks that wait there, so that no thread waits for the network. While there
+are fewer tasks than that, all workers get the same number.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic
+
+from data.errors import StopRequested, ToolkitError, WorkerLost
+from data.pool.cluster import Cluster
+from data.pool.pool import Finished, Result, Task
+from data.pool.threads import ThreadPool
+from data.pool.worker_host import portable
+from data.pool.workers import Joined, Lost, RemoteWorkers, Replied
+
+_CANCEL = "cancel"
+_TICK_S = 0.5  # after which a worker that has not started is not waited for any more
+
+
+@dataclass(eq=False)
+class _Job:
+    """A task in flight."""
+
+    number: int
+    task: Any
+    losses: int = 0
+    avoid: str = ""  # node
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What a worker says of a task: one of the fields, or none after `cancel`."""
+
+    number: int
+    result: Any = None
+    error: ToolkitError | None = None
+    defect: str = ""  # traceback of an exception that is no ToolkitError
+    cancelled: bool = False
+
+
+class RayPool(Generic[Task, Result]):
+    """Pool on the workers of a cluster.
+
+    Args:
+        make_run: returns what runs a task; picklable. Each worker calls it once. If the result has methods `cancel` and
+            `close`, they ask its tasks to end, and free what it holds.
+        slots_per_worker: number of threads of a worker, all on one CPU.
+        ahead: tasks that wait in a worker for a thread; a quarter of the threads if None.
+        losses: number of workers that a task may lose before WorkerLost is its error.
+        patience_s: as in RemoteWorkers.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        make_run: Callable[[], Callable[[Task], Result]],
+        slots_per_worker: int,
+        *,
+        ahead: int | None = None,
+        losses: int = 3,
+        patience_s: float = 120.0,
+    ) -> None:
+        self._room = slots_per_worker + (max(1, slots_per_worker // 4) if ahead is None else ahead)
+        self._losses = losses
+        self._workers = RemoteWorkers(cluster, partial(TaskWorker, make_run, slots_per_worker), patience_s)
+        self._nodes: dict[int, str] = {}  # by worker
+        self._jobs: dict[int, _Job] = {}
+        self._waiting: deque[_Job] = deque()
+        self._hands: dict[int, set[int]] = {}  # numbers of the tasks that a worker has
+        self._submitted = 0
+        self._cancelled = False
+
+    def __enter__(self) -> RayPool[Task, Result]:
+        self._workers.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._workers.__exit__(*error)
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs)
+
+    @property
+    def free_slots(self) -> int:
+        """Number of tasks that `submit` takes now."""
+        return self._workers.expected * self._room - len(self._jobs)
+
+    def submit(self, task: Task, avoid: str = "") -> None:
+        """Start the task, or let it wait for a worker. It must be picklable."""
+        self._submitted += 1
+        job = _Job(self._submitted, task, avoid=avoid)
+        self._jobs[job.number] = job
+        self._waiting.append(job)
+        self._assign()
+
+    def finished(self, timeout_s: float | None = None) -> list[Finished[Task, Result]]:
+        """Wait until a task has ended, up to `timeout_s` seconds; return all that have ended.
+
+        Without tasks, wait until there is a free slot. Raises ClusterError; RuntimeError, the traceback of a defect.
+        """
+        end = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        done: list[Finished[Task, Result]] = []
+        while (self._jobs or self.free_slots <= 0) and not done:
+            if (left_s := end - time.monotonic()) < 0:
+                break
+            for event in self._workers.events(min(left_s, _TICK_S)):
+                done += self._handle(event)
+            self._assign()
+        return done
+
+    def cancel(self) -> list[Task]:
+        """Drop the tasks that have not begun, and ask those that run to end. Return those that no worker has."""
+        self._cancelled = True
+        dropped = [self._jobs.pop(job.number).task for job in self._waiting]
+        self._waiting.clear()
+        for worker in self._hands:
+            self._workers.send(worker, _CANCEL)
+        return dropped
+
+    def _assign(self) -> None:
+        """Give waiting tasks to the workers with the fewest."""
+        share = -(-len(self._jobs) // max(1, self._workers.expected))  # rounded up
+        room = min(self._room, share)
+        while self._waiting and self._hands:
+            job = self._waiting[0]
+            free = [worker for worker, tasks in self._hands.items() if len(tasks) < room]
+            if not free:
+                break
+            worker = min(free, key=lambda worker: (self._nodes[worker] == job.avoid, len(self._hands[worker])))
+            self._waiting.popleft()
+            self._hands[worker].add(job.number)
+            self._workers.send(worker, (job.number, job.task))
+
+    def _handle(self, event: Joined | Replied | Lost) -> list[Finished[Task, Result]]:
+        if isinstance(event, Joined):
+            self._hands[event.worker], self._nodes[event.worker] = set(), event.node.id
+            return []
+        if isinstance(event, Lost):
+            del self._nodes[event.worker]
+            lost = [self._jobs[number] for number in sorted(self._hands.pop(event.worker), reverse=True)]
+            return [ended for job in lost if (ended := self._lost(job, event))]
+        self._hands[event.worker] -= {outcome.number for outcome in event.replies}
+        return [ended for outcome in event.replies if (ended := self._ended(outcome, self._nodes[event.worker]))]
+
+    def _lost(self, job: _Job, event: Lost) -> Finished[Task, Result] | None:
+        job.losses += 1
+        if job.losses < self._losses and not self._cancelled:
+            self._waiting.appendleft(job)
+            return None
+        del self._jobs[job.number]
+        if self._cancelled:
+            return None
+        return Finished(
+            job.task, None, WorkerLost(f"{job.losses} workers were lost that had this task ({event.reason})")
+        )
+
+    def _ended(self, outcome: _Outcome, node: str) -> Finished[Task, Result] | None:
+        job = self._jobs.pop(outcome.number)
+        if outcome.defect:
+            raise RuntimeError(f"a task failed on a worker\n{outcome.defect}")
+        return None if outcome.cancelled else Finished(job.task, outcome.result, outcome.error, node)
+
+
+class TaskWorker:
+    """Worker of a RayPool: a thread pool that takes numbered tasks and replies with numbered outcomes."""
+
+    def __init__(self, make_run: Callable[[], Callable[[Any], Any]], threads: int) -> None:
+        self._run = make_run()
+        stop = getattr(self._run, "cancel", lambda: None)
+        self._pool: ThreadPool[tuple[int, Any], _Outcome] = ThreadPool(self._outcome, threads, threads, stop)
+        self._closed = threading.Event()
+
+    def exchange(self, messages: list[Any], timeout_s: float) -> list[_Outcome]:
+        """Start the tasks; return the outcomes of those that have ended."""
+        outcomes = []
+        for message in messages:
+            if message == _CANCEL:
+                outcomes += [_Outcome(number, cancelled=True) for number, _ in self._pool.cancel()]
+            else:
+                self._pool.submit(message)
+        if not self._pool:
+            self._closed.wait(timeout_s)
+        return outcomes + [ended.result for ended in self._pool.finished(timeout_s) if ended.result]
+
+    def close(self) -> None:
+        """Close what runs the tasks. The end of the process ends them."""
+        self._closed.set()
+        getattr(self._run, "close", lambda: None)()
+
+    def _outcome(self, numbered: tuple[int, Any]) -> _Outcome:
+        """Run a task. Whatever it raises becomes an outcome that can be pickled."""
+        number, task = numbered
+        try:
+            result = self._run(task)
+            pickle.dumps(result)
+            return _Outcome(number, result)
+        except StopRequested:
+            return _Outcome(number, cancelled=True)
+        except ToolkitError as error:
+            return _Outcome(number, error=portable(error))
+        except Exception:  # noqa: BLE001 - a defect: the coordinator raises it
+            return _Outcome(number, defect=traceback.format_exc()[-4000:])

@@ -1,0 +1,123 @@
+"""Worker host: the class of the actors. It holds one worker, and ends its process when the coordinator is out of reach.
+
+The coordinator counts a worker as lost LOST_S after it asked for replies in vain; then it gives the work to others. The
+worker must have ended by then. Its lease therefore runs LEASE_S from the last answer of which it knows that it arrived:
+the coordinator's next question proves that. Delays in the network never extend the lease; only the two clocks' rates
+must agree.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from data.errors import ToolkitError
+from data.text import redacted
+
+LOST_S, LEASE_S = 10.0, 8.0
+LONG_POLL_S = 1.0  # maximum time of an exchange without replies
+_SLICE_S = 0.05  # a message waits so long for the worker
+_TICK_S = 0.25
+_MAX_ANSWER_BYTES = 64_000  # Ray sends up to 100 kB with the answer itself, more through the object store
+
+
+class Worker(Protocol):
+    """What runs in an actor. Only one thread calls it at a time, except `close`."""
+
+    def exchange(self, messages: list[Any], timeout_s: float) -> list[Any]:
+        """Take messages; wait up to `timeout_s` seconds for replies; return those since the last call."""
+
+    def close(self) -> None:
+        """End what runs."""
+
+
+def portable(error: ToolkitError) -> ToolkitError:
+    """Return the error, or one of its base class that can be pickled, without its traceback and causes."""
+    try:
+        copy = pickle.loads(pickle.dumps(error))
+        return copy if type(copy) is type(error) and str(copy) == str(error) else ToolkitError(str(error))
+    except Exception:  # noqa: BLE001 - whatever a class does when it is pickled
+        base = next(kind for kind in type(error).__mro__ if kind.__module__ == ToolkitError.__module__)
+        return base(str(error))
+
+
+class WorkerHost:
+    """Actor: the coordinator calls `start` first, then `exchange` again and again; `deliver` and `close` meanwhile."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+        self._inbox: deque[bytes] = deque()
+        self._replies: deque[bytes] = deque()
+        self._answered_at = time.monotonic()  # the last answer; not yet known to have arrived
+        self._lease_end = float("inf")
+
+    def start(self, make_worker: Callable[[], Worker]) -> ToolkitError | None:
+        """Create the worker; return the error if it cannot be created."""
+        _log_to_stderr()
+        try:
+            self._worker = make_worker()
+        except ToolkitError as error:
+            return portable(error)
+        threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
+        self._answered_at = time.monotonic()
+        return None
+
+    def deliver(self, messages: list[bytes]) -> None:
+        """Take pickled messages for the worker."""
+        self._inbox.extend(messages)
+
+    def exchange(self, wanted: bool) -> list[bytes]:
+        """Return pickled replies as soon as there are some, within LONG_POLL_S; none if they are not `wanted` yet."""
+        assert self._worker  # the coordinator calls `start` first
+        self._lease_end = self._answered_at + LEASE_S
+        end = time.monotonic() + LONG_POLL_S
+        while not (wanted and self._replies) and time.monotonic() < end:
+            if not wanted:
+                time.sleep(_SLICE_S)
+                continue
+            messages = [pickle.loads(self._inbox.popleft()) for _ in range(len(self._inbox))]
+            self._replies.extend(_pickled(reply) for reply in self._worker.exchange(messages, _SLICE_S))
+        answer = self._take_replies() if wanted else []
+        self._answered_at = time.monotonic()
+        return answer
+
+    def close(self) -> None:
+        """End the worker. The coordinator kills the process next."""
+        self._lease_end = min(self._lease_end, time.monotonic() + LEASE_S)
+        if self._worker:
+            self._worker.close()
+
+    def _take_replies(self) -> list[bytes]:
+        taken, size = [], 0
+        while self._replies and (not taken or size + len(self._replies[0]) <= _MAX_ANSWER_BYTES):
+            taken.append(self._replies.popleft())
+            size += len(taken[-1])
+        return taken
+
+    def _watch_lease(self) -> None:
+        while time.monotonic() < self._lease_end:
+            time.sleep(_TICK_S)
+        os._exit(1)  # nothing less ends threads that wait for a server or a file
+
+
+def _pickled(value: Any) -> bytes:
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
+
+
+def _log_to_stderr() -> None:
+    """Log warnings, without secrets, to the file that Ray keeps for each process."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)

@@ -1,0 +1,275 @@
+"""Remote workers: one actor for each CPU of the cluster, each holding a worker, and the loop that talks to them.
+
+    each 2 s, list the nodes; for each CPU without an actor: start one
+    for each actor: start → exchange → exchange …         (one call in flight: it is the heartbeat)
+    an answer: its replies become an event; ask again
+    no answer for 10 s, or an error of Ray: the actor is lost, and never used again
+
+One thread does all of this, whatever the caller does meanwhile. It takes calls from a queue; the caller takes events
+from another one. A second thread lists the nodes, because that call hangs without the cluster's head.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import pickle
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from data.errors import ClusterError, ToolkitError
+from data.pool.cluster import Cluster, Node
+from data.pool.worker_host import LOST_S, Worker, WorkerHost
+
+log = logging.getLogger(__name__)
+
+_NODES_S = 2.0  # between two looks at the nodes
+_HEAD_S = 15.0  # without an answer of the head
+_TICK_S = 0.5
+_START_S = 20.0  # a worker that takes longer is not waited for; its node may have no free CPU
+_RETRY_S, _MAX_RETRY_S = 2.0, 60.0  # before a new actor takes the place of a lost one; doubled at each failure
+_MAX_EVENTS = 1000  # that the caller has not taken yet; beyond, workers keep their replies
+_CLOSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A worker has started. Its number is never used for another one."""
+
+    worker: int
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """A worker has sent replies."""
+
+    worker: int
+    replies: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker is gone: nothing more comes from it. Its work has ended, or ends within the next 10 s at the latest."""
+
+    worker: int
+    reason: str
+
+
+Event = Joined | Replied | Lost
+
+
+@dataclass(eq=False)
+class _Link:
+    """An actor, seen from here."""
+
+    number: int
+    node: Node
+    actor: Any
+    place: tuple[str, int]  # node's id, number of its CPU
+    began: float = field(default_factory=time.monotonic)
+    joined: bool = False
+    asked_at: float = math.inf
+    outgoing: list[bytes] = field(default_factory=list)
+    delivering: bool = False
+
+
+@dataclass
+class _Place:
+    """A CPU of a node: failures in a row, and when the next actor may start there."""
+
+    failures: int = 0
+    retry_at: float = 0.0
+
+
+class RemoteWorkers:
+    """Workers on all CPUs of a cluster. A context manager; the caller's thread makes all calls.
+
+    Args:
+        make_worker: creates a worker; picklable. It is called in each actor. Its ToolkitError is logged and repeated
+            later; it is raised here if no worker has ever started.
+        patience_s: seconds without any worker before `events` raises ClusterError.
+
+    Example:
+        with RemoteWorkers(cluster, make_worker) as workers:
+            for event in workers.events(1.0):
+                if isinstance(event, Joined):
+                    workers.send(event.worker, message)
+    """
+
+    def __init__(self, cluster: Cluster, make_worker: Callable[[], Worker], patience_s: float = 120.0) -> None:
+        self._cluster = cluster
+        self._make_worker = make_worker
+        self._patience_s = patience_s
+        self._numbers = itertools.count(1)
+        self._calls: SimpleQueue[tuple[Any, ...]] = SimpleQueue()  # function and arguments, for the loop's thread
+        self._events: SimpleQueue[Event | Exception] = SimpleQueue()
+        self._stop = threading.Event()
+        self._links: dict[int, _Link] = {}
+        self._places: dict[tuple[str, int], _Place] = {}
+        self._nodes_at = self._worked_at = time.monotonic()
+        self._last_error: ToolkitError | None = None
+        self._thread = threading.Thread(target=self._work, name="workers", daemon=True)
+
+    @property
+    def expected(self) -> int:
+        """Number of workers that have started or are about to. 0 before the first look at the nodes."""
+        young = time.monotonic() - _START_S
+        return sum(link.joined or link.began > young for link in list(self._links.values()))
+
+    def __enter__(self) -> RemoteWorkers:
+        self._maker = self._cluster.put(self._make_worker)
+        self._thread.start()
+        threading.Thread(target=self._list_nodes, name="nodes", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all workers: ask them first, then kill their processes."""
+        self._stop.set()
+        self._calls.put((bool,))
+        self._thread.join(_TICK_S + _CLOSE_S)
+        waits = [link.actor.close.remote().future() for link in self._links.values() if link.joined]
+        end = time.monotonic() + _CLOSE_S
+        for future in waits:
+            with suppress(Exception):
+                future.result(max(0.0, end - time.monotonic()))
+        for link in self._links.values():
+            self._cluster.kill(link.actor)
+
+    def send(self, worker: int, message: Any) -> None:
+        """Send a picklable message to a worker, in order. A lost worker gets nothing."""
+        self._calls.put((self._put, worker, pickle.dumps(message)))
+
+    def events(self, timeout_s: float | None = None) -> list[Event]:
+        """Wait for events up to `timeout_s` seconds; return all there are, oldest first.
+
+        Raises ClusterError: the cluster's head does not answer, or no worker is left; ToolkitError: no worker can
+        start.
+        """
+        taken: list[Event] = []
+        with suppress(Empty):
+            event = self._events.get(timeout=timeout_s)
+            while True:
+                if isinstance(event, Exception):
+                    raise event
+                taken.append(event)
+                event = self._events.get_nowait()
+        return taken
+
+    def _list_nodes(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._calls.put((self._start_missing, self._cluster.nodes()))
+            except Exception:  # the loop notices the missing answer
+                log.debug("the list of nodes failed", exc_info=True)
+            self._stop.wait(_NODES_S)
+
+    def _work(self) -> None:
+        checked = time.monotonic()
+        try:
+            while not self._stop.is_set():
+                with suppress(Empty):
+                    call, *arguments = self._calls.get(timeout=_TICK_S)
+                    call(*arguments)
+                if time.monotonic() - checked > _TICK_S:
+                    self._check()
+                    checked = time.monotonic()
+        except Exception as error:  # noqa: BLE001 - raised in the caller's thread
+            self._events.put(error)
+
+    def _start_missing(self, nodes: list[Node]) -> None:
+        """Start an actor at each place without one."""
+        self._nodes_at = now = time.monotonic()
+        taken = {link.place for link in self._links.values()}
+        for node in nodes:
+            for place in {(node.id, cpu) for cpu in range(node.cpus)} - taken:
+                if self._places.setdefault(place, _Place()).retry_at <= now:
+                    self._start(node, place)
+
+    def _start(self, node: Node, place: tuple[str, int]) -> None:
+        number = next(self._numbers)
+        link = _Link(number, node, self._cluster.start_actor(WorkerHost, node), place)
+        self._links[number] = link
+        self._call(link, self._started, link.actor.start.remote(self._maker))
+
+    def _call(self, link: _Link, then: Callable[[_Link, Any], None], ref: Any) -> None:
+        """Have the loop call `then(link, result)` when the actor has answered."""
+        ref.future().add_done_callback(lambda future: self._calls.put((self._answered, link, then, future)))
+
+    def _answered(self, link: _Link, then: Callable[[_Link, Any], None], future: Any) -> None:
+        if link.number not in self._links:
+            return
+        if error := future.exception():
+            log.debug("worker %d on %s", link.number, link.node.address, exc_info=error)
+            if link.joined and type(error).__name__.startswith("RayTaskError"):
+                raise RuntimeError(f"a worker failed: {error}") from error
+            self._lose(link, type(error).__name__)
+        else:
+            then(link, future.result())
+
+    def _started(self, link: _Link, error: ToolkitError | None) -> None:
+        if error:
+            self._last_error = error
+            self._lose(link, str(error))
+        else:
+            link.joined = True
+            self._events.put(Joined(link.number, link.node))
+            self._ask(link)
+
+    def _ask(self, link: _Link, replies: list[bytes] | None = None) -> None:
+        """Take the replies and ask for the next ones; ask for none while the caller has not taken enough events."""
+        if replies:
+            self._events.put(Replied(link.number, [pickle.loads(reply) for reply in replies]))
+        link.asked_at = time.monotonic()
+        self._call(link, self._ask, link.actor.exchange.remote(self._events.qsize() < _MAX_EVENTS))
+
+    def _put(self, worker: int, message: bytes) -> None:
+        if link := self._links.get(worker):
+            link.outgoing.append(message)
+            self._deliver(link)
+
+    def _deliver(self, link: _Link, delivered: bool = False) -> None:
+        """Send what waits. One call at a time: two of an actor might change places."""
+        link.delivering &= not delivered
+        if link.outgoing and not link.delivering:
+            messages, link.outgoing, link.delivering = link.outgoing, [], True
+            self._call(link, lambda link, _: self._deliver(link, True), link.actor.deliver.remote(messages))
+
+    def _check(self) -> None:
+        """Drop workers that do not answer. Raises ClusterError or ToolkitError: nothing can go on."""
+        now = time.monotonic()
+        for link in list(self._links.values()):
+            if now - link.asked_at > LOST_S:
+                self._lose(link, f"no answer for {LOST_S:.0f} s")
+        if now - self._nodes_at > _HEAD_S:
+            raise ClusterError(
+                f"the head of the cluster {self._cluster.address} does not answer. Start it and this command again"
+            )
+        if any(link.joined for link in self._links.values()):
+            self._worked_at = now
+        elif self._last_error and not self._links:
+            raise self._last_error
+        elif now - self._worked_at > self._patience_s:
+            raise ClusterError(
+                f"no worker has started for {self._patience_s:.0f} s: no node of the cluster has a free CPU, "
+                "or none is left; see: ray status"
+            )
+
+    def _lose(self, link: _Link, reason: str) -> None:
+        """Forget the actor; its place gets another one, later after each failure in a row."""
+        del self._links[link.number]
+        place = self._places[link.place]
+        ran = link.joined and time.monotonic() - link.began > _MAX_RETRY_S
+        place.failures = 0 if ran else place.failures + 1
+        place.retry_at = time.monotonic() + min(_MAX_RETRY_S, _RETRY_S * 2 ** min(place.failures, 10))
+        level = logging.WARNING if place.failures <= 1 else logging.DEBUG
+        log.log(level, "%s: a worker is lost (%s)", link.node.address, reason)
+        self._cluster.kill(link.actor)
+        if link.joined:
+            self._events.put(Lost(link.number, reason))

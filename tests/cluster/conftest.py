@@ -1,0 +1,65 @@
+"""Ray cluster of the tests: a head and two nodes of one CPU on loopback, shared by all tests of this folder."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from config import Settings
+from data.pool.cluster import Cluster, open_cluster
+
+_LOOPBACK = "127.0.0.2"  # Ray takes another address of the machine for 127.0.0.1
+_NODE = {"object_store_memory": 80 * 2**20, "node_ip_address": _LOOPBACK, "include_dashboard": False}
+
+
+@dataclass
+class RayNodes:
+    """The processes of a cluster."""
+
+    ray: Any  # ray.cluster_utils.Cluster
+
+    @property
+    def address(self) -> str:
+        """Address for --ray and RAY_ADDRESS."""
+        return str(self.ray.address)
+
+    def add(self) -> Any:
+        """Start another node of one CPU; return it. The test kills it with `kill`, or removes it at its end."""
+        return self.ray.add_node(num_cpus=1, **_NODE)
+
+    def kill(self, node: Any) -> None:
+        """End all processes of a node with SIGKILL."""
+        if node in self.ray.worker_nodes:
+            self.ray.remove_node(node, allow_graceful=False)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[RayNodes]:
+    """Start the nodes; stop them at the end. No process is connected to them yet."""
+    from ray.cluster_utils import Cluster as RayCluster
+
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="ray") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)  # sockets need a short path
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_raylet_report_resources_period_milliseconds", "500")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        ray = RayCluster(initialize_head=True, head_node_args={"num_cpus": 0, **_NODE})
+        try:
+            nodes = RayNodes(ray)
+            nodes.add()
+            nodes.add()
+            yield nodes
+        finally:
+            ray.shutdown()
+
+
+@pytest.fixture
+def connected(cluster: RayNodes) -> Iterator[Cluster]:
+    """Connect this process to the cluster."""
+    with open_cluster(Settings(_env_file=None, ray_address=cluster.address)) as opened:
+        yield opened
