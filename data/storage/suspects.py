@@ -38,7 +38,8 @@ def count_suspects(store: FrameStore) -> dict[int, SuspectCount] | None:
         checked = Counter(path.partition("/")[0] for path, _ in findings)
         suspects = [StoredFrame.parse(path) for path, suspect in findings if suspect == "yes"]
         # A suspect that was moved or deleted since is none any more.
-        present = Counter(frame.game_id for frame in suspects if store.modified_at(frame) is not None)
+        times = store.files.each(store.modified_at, suspects)
+        present = Counter(frame.game_id for frame, time in zip(suspects, times, strict=True) if time is not None)
         return {int(game_id): SuspectCount(count, present[int(game_id)]) for game_id, count in checked.items()}
     except (ValueError, IndexError, csv.Error) as error:
         path = printable(f"{store.location}/{CHECK_FILE}")

@@ -46,7 +46,7 @@ class TrashedHashes(Container[bytes]):
         if version != self._version:
             paths = [trashed.path for trashed in trashed_frames(self._files)]
             self._hashes = dict(zip(paths, self._files.each(self._hash, paths), strict=True))
-            self._found, self._version = frozenset(self._hashes.values()), version
+            self._found, self._version = frozenset(filter(None, self._hashes.values())), version
         return sha256 in self._found
 
     def _hash(self, path: str) -> bytes:
