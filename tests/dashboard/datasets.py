@@ -13,8 +13,8 @@ from data.entities import FrameDetails, Game, StoredFrame
 from data.factories import make_frame_store, open_catalog
 from data.storage.catalog import Catalog
 from data.storage.features import THUMBNAILS, FeatureStore
-from data.storage.folder_scan import CHECK_FILE, FEATURES_FOLDER
 from data.storage.frame_folder import FrameFolder
+from data.storage.layout import CHECK_FILE, FEATURES_FOLDER
 from data.video.images import encode_jpeg
 from model.cleaning import findings
 from model.cleaning.check_file import to_csv

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from dashboard.dataset.service import DatasetService
 from data.entities import StoredFrame
 from data.factories import connect_database
-from data.storage.folder_scan import CHECK_FILE, FEATURES_FOLDER
+from data.storage.layout import CHECK_FILE, FEATURES_FOLDER
 from tests.dashboard.datasets import CHESS, GO, HOSTILE, LARGE, SmallDataset
 
 API = "/api/v1/dataset"

@@ -12,7 +12,7 @@ import numpy as np
 from config import Settings
 from data.entities import Game, StoredFrame
 from data.factories import open_catalog, open_changes
-from data.storage.folder_scan import CHECK_FILE
+from data.storage.layout import CHECK_FILE
 from data.video.images import encode_jpeg
 from model.cleaning.check_file import to_csv
 from model.cleaning.findings import GAMEPLAY, INTERMISSION, OTHER_GAME, CheckResult, FrameFinding, StreamFinding

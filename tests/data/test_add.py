@@ -199,7 +199,7 @@ def test_trashed_forgotten_and_excluded_frames_are_left_out(
     )
     ann = next(frame for frame in folder.frames() if frame.login == "ann")
     FrameChanges(folder, catalog).apply([Move(ann, None, "menu")], "test")
-    Forgotten(folder.root).add("bob")
+    Forgotten(folder.files).add("bob")
     done = run("data.add", str(pictures), EXCLUDE_STREAMERS="eve")
     assert done.stdout.startswith("Added 0 frames of 0 games; 1 in the trash; 2 of excluded or forgotten streamers.")
     assert files(folder) == rows(catalog) == set()  # the repair at the start has deleted bob's frame
@@ -211,7 +211,7 @@ def test_pictures_whose_paths_name_a_forgotten_streamer_are_left_out(
 ):
     """As a folder or as the beginning of a file's name, whatever stands for the streamer; a game may have that name."""
     for login in ("ann", "bob_", "eve"):
-        Forgotten(folder.root).add(login)
+        Forgotten(folder.files).add(login)
     for name in ("Chess/ann-12.jpg", "train/Chess/Ann/1.jpg", "Chess/bob_-1.jpg", "Go/x/ann/dan-1.jpg", "Go/ann3.jpg"):
         write_picture(pictures / name)
     for name in ("Eve/dan-1.jpg", "Chess/annika-1.jpg"):
@@ -227,7 +227,7 @@ def test_sources_of_a_forgotten_or_excluded_streamer_are_not_opened(
     run: Run, folder: FrameFolder, tmp_path: Path, engine: Engine
 ):
     """A channel, a clip's address, recordings with the name: what opens them would give another reason."""
-    Forgotten(folder.root).add("ann")
+    Forgotten(folder.files).add("ann")
     sources = ["ann", "https://www.twitch.tv/Ann/clip/Slug-1", "eve", str(tmp_path / "ann-1.mp4"), "ann/1.mkv"]
     done = run("data.add", "Chess", *sources, EXCLUDE_STREAMERS="eve")
     assert (done.returncode, done.stdout) == (1, "Added 0 frames of 0 games; 5 files left out.\n")

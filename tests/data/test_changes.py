@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import sqlalchemy as sa
 
 from data.entities import FrameDetails, Game, StoredFrame
 from data.errors import CatalogUnavailable, FolderError
+from data.storage import journal
 from data.storage.catalog import Catalog, CatalogChanges
 from data.storage.changes import FrameChanges, Move
 from data.storage.frame_folder import FrameFolder
+from data.storage.journal import Change, FileMove
 from data.storage.pseudonyms import Forgotten
 from tests.data.kill_harness import run_and_kill_at_line
 
@@ -198,8 +201,8 @@ def test_a_target_that_is_taken_after_a_kill_gets_the_next_number(store: FrameFo
 def test_a_damaged_journal_is_refused(store: FrameFolder, catalog: Catalog, line: str):
     """A journal that was edited moves no file."""
     (store.root / ".changes").mkdir()
-    journal = store.root / ".changes/20260101-000000-000000.pending"
-    journal.write_text('{"summary": "x", "undoes": ""}\n' + line)
+    edited = store.root / ".changes/20260101-000000-000000.pending"
+    edited.write_text('{"summary": "x", "undoes": ""}\n' + line)
     with pytest.raises(FolderError, match="damaged"):
         FrameChanges(store, catalog).finish_pending()
 
@@ -238,7 +241,7 @@ def test_undo_leaves_forgotten_streamers(store: FrameFolder, catalog: Catalog):
     frames = _save(store, catalog, 1)
     changes = FrameChanges(store, catalog)
     changes.apply([Move(frames[0], None)], "check")
-    Forgotten(store.root).add("ann")
+    Forgotten(store.files).add("ann")
     assert changes.undo().moves == ()
     assert _check(store, catalog) == set()
 
@@ -267,3 +270,45 @@ def test_undo_of_a_change_reads_no_earlier_journal(store: FrameFolder, catalog: 
         changes.undo(damaged.id)
     with pytest.raises(FolderError, match="no change 20260101-000000-000000"):
         changes.undo("20260101-000000-000000")
+
+
+def test_a_change_that_two_processes_finish_happens_once(store: FrameFolder, catalog: Catalog):
+    """One of them gives a frame another number first, and the other one keeps it; afterwards neither does anything."""
+    frames = _save(store, catalog, 4)
+    _save(store, catalog, 1, game_id=8)
+    moves = tuple(FileMove(frame, frame.path, f"8/ann-{frame.number}.jpg") for frame in frames)
+    change = Change(journal.new_id(), "check", "", moves)
+    journal.write(store.files, change)
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(2):
+            list(pool.map(lambda _: FrameChanges(store, catalog)._finish(change), range(3)))
+            assert _check(store, catalog) == {f"8/ann-{number}.jpg" for number in range(1, 6)}
+    assert {store.read(frame) for frame in store.frames()} == {*(b"ann7%d" % number for number in range(4)), b"ann80"}
+    assert not journal.change_ids(store.files, pending=True)
+
+
+def test_a_new_target_is_the_one_that_another_process_has_chosen(store: FrameFolder, catalog: Catalog):
+    """The second of two decisions changes nothing, also when the change is finished by then."""
+    (frame,) = _save(store, catalog, 1)
+    move = FileMove(frame, frame.path, "8/ann-1.jpg")
+    change = Change(journal.new_id(), "check", "", (move,))
+    journal.write(store.files, change)
+    assert [each.target for each in journal.retarget(store.files, change.id, {move: "8/ann-2.jpg"})] == ["8/ann-2.jpg"]
+    assert [each.target for each in journal.retarget(store.files, change.id, {move: "8/ann-3.jpg"})] == ["8/ann-2.jpg"]
+    journal.finish(store.files, change.id)
+    journal.finish(store.files, change.id)
+    assert [each.target for each in journal.retarget(store.files, change.id, {move: "8/ann-4.jpg"})] == ["8/ann-2.jpg"]
+    assert not journal.is_pending(store.files, change.id)
+
+
+def test_a_change_with_both_states_is_pending(store: FrameFolder, catalog: Catalog):
+    """A process may be killed between the two steps that finish a change on an object store."""
+    frames = _save(store, catalog, 1)
+    changes = FrameChanges(store, catalog)
+    change = changes.apply([Move(frames[0], 8)], "check")
+    done = store.root / ".changes" / f"{change.id}.done"
+    shutil.copy(done, done.with_suffix(".pending"))
+    assert [each.is_done for each in changes.changes()] == [False]
+    assert changes.finish_pending() == 1
+    assert [each.is_done for each in changes.changes()] == [True]
+    assert _check(store, catalog) == {"8/ann-1.jpg"}

@@ -9,8 +9,8 @@ import pytest
 
 from data.entities import Game, StoredFrame
 from data.storage.catalog import Catalog
-from data.storage.folder_scan import CHECK_FILE
 from data.storage.frame_folder import FrameFolder
+from data.storage.layout import CHECK_FILE
 from data.storage.pseudonyms import Pseudonyms
 from data.video.images import encode_jpeg
 from model.cleaning.check_file import to_csv
@@ -100,7 +100,7 @@ def test_dry_run_prints_what_apply_would_move_and_moves_nothing(
 
 def test_only_takes_the_keyed_hash_of_a_report(run: Run, checked: FrameFolder, catalog: Catalog):
     """Reports name streamers by hashes, which choose as logins do."""
-    hidden = Pseudonyms(checked.root).of("cat")
+    hidden = Pseudonyms(checked.files).of("cat")
     assert run("model.check", "--apply", "--only", f"7/{hidden}-3.jpg").returncode == 0
     assert paths(checked, catalog) == ALL - {DUPLICATE}
 

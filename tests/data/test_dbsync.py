@@ -148,7 +148,7 @@ def test_lines_of_deleted_files_leave_the_manifest(folder: FrameFolder, catalog:
 def test_frames_of_forgotten_streamers_are_deleted(folder: FrameFolder, catalog: Catalog, run: Run):
     """Files that somebody copies back do not return to the catalog."""
     _download(folder, catalog, SEVEN, "ann", 2)
-    Forgotten(folder.root).add("ann")
+    Forgotten(folder.files).add("ann")
     assert run("data.dbSync").stdout.splitlines()[:2] == [
         "2 frames of a forgotten streamer: deleted",
         "2 rows without a file: removed",

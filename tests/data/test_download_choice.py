@@ -61,11 +61,11 @@ def test_excluded_removed_and_forgotten_are_left_out(download, folder, catalog, 
     """
     (menu,) = folder.save(743, "ann", [b"menu"])
     move = FileMove(menu, menu.path, journal.trash_path(CHANGE, menu))
-    journal.write(folder.root, Change(CHANGE, "menus", "", (move,)))
+    journal.write(folder.files, Change(CHANGE, "menus", "", (move,)))
     catalog.add_games([TORCS])
     folder.add_games([TORCS])
     shutil.rmtree(folder.root / str(TORCS.id))
-    Forgotten(folder.root).add("openarena_oa_dm1")
+    Forgotten(folder.files).add("openarena_oa_dm1")
     logins = tmp_path / "logins.txt"
     logins.write_text("SuperTux_Crystal_Mine\n")
     with Standin(world.only([*CHANNELS, "minetest_carpathian"])) as running:

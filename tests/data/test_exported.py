@@ -76,7 +76,7 @@ def test_export_without_logins_brings_pseudonyms(
     """The origin is then the export itself."""
     out = export("parquet")
     assert run("data.add", str(out)).returncode == 0
-    pseudonyms = Pseudonyms(other.root)
+    pseudonyms = Pseudonyms(other.files)
     assert {frame.login for frame in folder.frames()} == {pseudonyms.of(f.login) for f in other.frames()}
     assert {(details.origin, details.title) for _, details in contents(folder).values()} == {(str(out), "")}
 

@@ -24,8 +24,8 @@ from data.exchange.layout import Layout, unique_names
 from data.exchange.sample_reader import SampleReader
 from data.export import export_dataset, report_lines
 from data.storage.features import THUMBNAILS, FeatureStore
-from data.storage.folder_scan import FEATURES_FOLDER
 from data.storage.frame_folder import FrameFolder
+from data.storage.layout import FEATURES_FOLDER
 from data.storage.pseudonyms import Forgotten, Pseudonyms
 from tests.data.conftest import environment
 from tests.data.exports import GAMES, jpeg, make_dataset, manifest
@@ -98,7 +98,7 @@ def test_each_format_holds_each_frame_once_with_its_columns(dataset: FrameFolder
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1].startswith("Exported 60 frames of 4 games, ")
     found = list(rows(kind, out))
-    pseudonym = Pseudonyms(dataset.root).of
+    pseudonym = Pseudonyms(dataset.files).of
     expected = {
         (frame.game_id, pseudonym(frame.login), dataset.read(frame), frame.sha256.hex(), frame.details.viewers)
         for frame in dataset.described(dataset.frames())
@@ -172,7 +172,7 @@ def test_export_of_some_games_has_these_only(dataset: FrameFolder, tmp_path: Pat
 
 def test_forgotten_streamers_and_damaged_files_stay_out(dataset: FrameFolder, tmp_path: Path):
     """Of somebody who was forgotten nothing is exported; what is no JPEG file is named, counted and left out."""
-    Forgotten(dataset.root).add("ann")
+    Forgotten(dataset.files).add("ann")
     (dataset.root / "743/bob_743-1.jpg").write_bytes(b"")
     (dataset.root / "743/bob_743-2.jpg").write_bytes(b"<html>")
     done = run(dataset, "--logins", "--out", str(tmp_path / "out"))

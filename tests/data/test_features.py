@@ -15,7 +15,7 @@ import pytest
 from data.errors import FolderError
 from data.storage import features
 from data.storage.features import FeatureStore
-from data.storage.folder_scan import FEATURES_FOLDER
+from data.storage.layout import FEATURES_FOLDER
 
 
 def _hashes(*numbers: int) -> list[bytes]:

@@ -75,7 +75,7 @@ def test_forget_removes_the_streamer_everywhere_and_nobody_else(folder: FrameFol
         run("data.forget", "--dry-run", ANN).stdout == "Would remove 5 frames, 1 file in the trash, 5 rows, 2 alerts.\n"
     )
     done = run("data.forget", f"https://www.twitch.tv/{ANN.upper()}")
-    pseudonym = Pseudonyms(folder.root).of(ANN)
+    pseudonym = Pseudonyms(folder.files).of(ANN)
     assert done.stdout.splitlines() == [
         "Removed 5 frames, 1 file in the trash, 5 rows, 6 findings of the last check, 2 moves in journals, 2 alerts.",
         f"{ANN} is not collected or imported any more. In exports of this dataset it is {pseudonym}: "
@@ -128,13 +128,13 @@ def test_dry_run_changes_nothing(folder: FrameFolder, catalog: Catalog, run: Run
     done = run("data.forget", "--dry-run", ANN)
     assert done.stdout == "Would remove 5 frames, 1 file in the trash, 5 rows.\n"
     assert sorted(path for path in folder.root.rglob("*")) == before
-    assert not Forgotten(folder.root).holds(ANN)
+    assert not Forgotten(folder.files).holds(ANN)
 
 
 def test_pseudonym_that_an_import_brought_is_removed(folder: FrameFolder, catalog: Catalog):
     """Frames of an export with pseudonyms that was imported again belong to the streamer, too."""
     folder.add_games([Game(7, "Chess")])
-    frames = folder.save(7, Pseudonyms(folder.root).of(ANN), [b"1"])
+    frames = folder.save(7, Pseudonyms(folder.files).of(ANN), [b"1"])
     catalog.add_frames(frames)
     forget(folder, catalog, [ANN])
     assert _state(folder, catalog) == (set(), set(), 0)
@@ -145,7 +145,7 @@ def test_allow_undoes_the_block(folder: FrameFolder, run: Run):
     run("data.forget", ANN)
     done = run("data.forget", "--allow", ANN, BOB)
     assert done.stdout.splitlines() == [f"{ANN} may be collected again.", f"{BOB} was not forgotten."]
-    assert not Forgotten(folder.root).holds(ANN)
+    assert not Forgotten(folder.files).holds(ANN)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_forget_killed_at_any_line_is_finished_by_the_next_run(
     for line in range(0, 100_000, 900):
         _fill(folder, catalog)
         code = run_and_kill_at_line(line, engine, lambda: forget(folder, catalog, [ANN]))
-        blocked.append(Forgotten(folder.root).holds(ANN))
+        blocked.append(Forgotten(folder.files).holds(ANN))
         assert blocked[-1] or len(_state(folder, catalog)[0]) == 10
         forget(folder, catalog, [ANN])
         assert not _mentions(folder.root, ANN)
@@ -212,7 +212,7 @@ def test_forget_killed_at_any_line_is_finished_by_the_next_run(
         assert files == rows
         forget(folder, catalog, [BOB])
         for login in (ANN, BOB):
-            Forgotten(folder.root).remove(login)
+            Forgotten(folder.files).remove(login)
         if code == 0:
             break
     assert len(blocked) > 3
@@ -230,14 +230,14 @@ def _repeat(work: Callable[[], object], stop: threading.Event, errors: list[Exce
 
 def _save(folder: FrameFolder, catalog: Catalog) -> None:
     """Save a frame as a download does."""
-    if Forgotten(folder.root).holds(ANN):
+    if Forgotten(folder.files).holds(ANN):
         return
     try:
         saved = folder.save(7, ANN, [os.urandom(9)], [_details(ANN)])
     except LoginForgotten:
         return
     catalog.add_frames(saved)
-    if Forgotten(folder.root).holds(ANN):
+    if Forgotten(folder.files).holds(ANN):
         folder.delete(saved)
         catalog.apply(CatalogChanges(removed_paths=[frame.path for frame in saved]))
 

@@ -23,6 +23,7 @@ from data.exchange.exported import find_export
 from data.forget import forget
 from data.storage.changes import FrameChanges
 from data.storage.features import FeatureStore
+from data.storage.folder_files import FolderFiles
 from data.storage.frame_folder import FrameFolder
 from data.storage.pseudonyms import Forgotten
 from tests.data.conftest import REPOSITORY
@@ -278,7 +279,7 @@ def forbidden(tmp_path: Path) -> Iterator[Path]:
         lambda root: FrameFolder(root).exists(),
         lambda root: FrameChanges(FrameFolder(root), None).locked().__enter__(),
         lambda root: forget(FrameFolder(root), None, ["ann"]),
-        lambda root: Forgotten(root).holds("ann"),
+        lambda root: Forgotten(FolderFiles(root)).holds("ann"),
         lambda root: FeatureStore(root).remove([bytes(32)]),
     ],
     ids=["frames", "exists", "locked", "forget", "forgotten", "features"],
@@ -391,7 +392,7 @@ def test_pipes_devices_and_marks_in_the_folder_neither_hang_nor_count(folder: Fr
 
 def test_save_of_a_forgotten_login_is_refused(folder: FrameFolder):
     """Neither a file nor a line is left, and other streamers are saved."""
-    Forgotten(folder.root).add("ann")
+    Forgotten(folder.files).add("ann")
     with pytest.raises(LoginForgotten):
         folder.save(7, "ann", [b"x"])
     folder.save(7, "bob", [b"y"])

@@ -151,7 +151,7 @@ def test_suspects_removed_games_trash_and_forgotten_are_counted(folder: FrameFol
     trash = folder.root / ".trash" / "1" / "20"
     trash.mkdir(parents=True)
     (trash / "ann-3.jpg").write_bytes(b"3")
-    Forgotten(folder.root).add("someone")
+    Forgotten(folder.files).add("someone")
     _check(
         folder,
         "20/ann-1.jpg,20,a menu,yes",

@@ -67,6 +67,7 @@ def _use_journal(data: bytes, state: str) -> None:
     """Let a command finish or undo a change; it must not touch anything outside of the dataset."""
     from data.storage import journal
     from data.storage.changes import FrameChanges
+    from data.storage.folder_files import FolderFiles
     from data.storage.frame_folder import FrameFolder
 
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
@@ -80,7 +81,7 @@ def _use_journal(data: bytes, state: str) -> None:
         with suppress(ToolkitError):
             changes.finish_pending()
         with suppress(ToolkitError):
-            assert journal.read_summary(root, _CHANGE).moved >= 0
+            assert journal.read_summary(FolderFiles(root), _CHANGE).moved >= 0
         with suppress(ToolkitError):
             assert all(change.time and change.trashed >= 0 for change in changes.changes())
             changes.undo()
@@ -122,17 +123,18 @@ def _use_names(root: Path) -> None:
 
 
 def _use_pseudonyms(root: Path) -> None:
+    from data.storage.folder_files import FolderFiles
     from data.storage.pseudonyms import Forgotten, Pseudonyms
 
     for name, content in ((".key", b"k" * 32), ("forgotten.txt", b"# mine\n")):
         if not (root / name).exists():
             (root / name).write_bytes(content)
-    forgotten = Forgotten(root)
+    forgotten = Forgotten(FolderFiles(root))
     forgotten.holds("ann")
     forgotten.count()
     forgotten.add("ann")
     assert forgotten.holds("ann")
-    assert forgotten.holds(Pseudonyms(root).of("ann"))
+    assert forgotten.holds(Pseudonyms(FolderFiles(root)).of("ann"))
     assert forgotten.remove("ann")
 
 

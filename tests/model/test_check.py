@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from data.storage.folder_scan import CHECK_FILE
+from data.storage.folder_files import FolderFiles
 from data.storage.frame_folder import FrameFolder
+from data.storage.layout import CHECK_FILE
 from data.storage.pseudonyms import Pseudonyms
 from data.video.recording import sample_recording
 from model.cleaning.check_file import from_csv
@@ -72,7 +73,7 @@ def test_check_says_what_cleaning_does_to_the_accuracy(checked: subprocess.Compl
 
 def test_reports_name_streamers_by_keyed_hashes(clips: Path, checked: subprocess.CompletedProcess[str]):
     """CSV and page have no login."""
-    hidden = Pseudonyms(clips / "frames").of(WRONG)
+    hidden = Pseudonyms(FolderFiles(clips / "frames")).of(WRONG)
     for text in ((clips / "all.csv").read_text(), (clips / "page.html").read_text()):
         assert hidden in text
         assert WRONG not in text

@@ -23,6 +23,7 @@ from data.errors import DirectoryUnavailable, ModelError, StreamOffline
 from data.factories import connect_database
 from data.storage.audit_rows import AuditRow
 from data.storage.audits import AuditStore
+from data.storage.folder_files import FolderFiles
 from data.storage.pseudonyms import Pseudonyms
 from data.storage.transactions import Transactions
 from recognition.auditing.command import make_judgement, repeat
@@ -149,7 +150,7 @@ def test_audit_finds_the_liar_and_names_nobody(audit):
     logins = [channel.login.encode() for channel in audit.twitch.world.channels]
     for path in report.parent.iterdir():
         assert not [login for login in logins if login in path.read_bytes()], path.name
-    assert Pseudonyms(audit.folder / "dataset" / "frames").of(LIAR) in report.read_text(encoding="utf-8")
+    assert Pseudonyms(FolderFiles(audit.folder / "dataset" / "frames")).of(LIAR) in report.read_text(encoding="utf-8")
 
 
 def test_audit_again_is_a_new_audit_with_a_trend(audit):
