@@ -75,6 +75,7 @@ class Forgotten:
         self._pseudonyms = Pseudonyms(files)
         self._version: object = None
         self._hashes: frozenset[str] = frozenset()
+        self._starts: frozenset[str] = frozenset()  # of the hashes, as pseudonyms have them
 
     def holds(self, login: str) -> bool:
         """Return whether this is a forgotten login or the pseudonym of one. Raises FolderError."""
@@ -82,13 +83,12 @@ class Forgotten:
 
     def current(self) -> Callable[[str], bool]:
         """Return what does the same as `holds` by the file as it is now, for many logins. Raises FolderError."""
-        hashes, pseudonyms = self._read(), self._pseudonyms
-        # An export of this dataset that is imported again has pseudonyms for logins.
-        starts = {each[:16] for each in hashes}
+        hashes, starts, pseudonyms = self._read(), self._starts, self._pseudonyms
 
         def holds(login: str) -> bool:
             if not hashes:
                 return False  # without a key, which a folder that is only read may lack
+            # An export of this dataset that is imported again has pseudonyms for logins.
             is_pseudonym = _PSEUDONYM.fullmatch(login) is not None
             return pseudonyms.hash(login) in hashes or (is_pseudonym and login[1:] in starts)
 
@@ -130,6 +130,7 @@ class Forgotten:
             self._pseudonyms = Pseudonyms(self._files)  # the key may be another one, too
             # The version is older than what is read: a change in between is seen by the next call.
             self._hashes, self._version = _hashes(self._files, _read_lines(self._files)), version
+            self._starts = frozenset(each[:16] for each in self._hashes)
         return self._hashes
 
 
