@@ -132,7 +132,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"recognition.model_loading"},
     "recognition.cluster": {"config", "data.pool", "data.storage", "model.inference.location"}
     | {"recognition.engine", "recognition.events", "recognition.recognizer", "recognition.sources"}
-    | {"recognition.stored_results"},
+    | {"recognition.stored_results", "recognition.decision"},
     "recognition.audit": {
         "config",
         "data.cli",

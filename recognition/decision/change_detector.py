@@ -52,6 +52,16 @@ class ChangeDetector:
             return None
         return self._classes[self._answer]
 
+    @property
+    def answer(self) -> tuple[int | None, float]:
+        """Return the index of the answer, the number of classes for "unknown", and `confidence`."""
+        return self._answer, self.confidence
+
+    def restore(self, answer: tuple[int | None, float]) -> None:
+        """Go on with the answer of another detector for the same classes. Its frames do not vote."""
+        self._answer, self.confidence = answer
+        self._votes.clear()
+
     def add_frame(self, probabilities: np.ndarray, known: bool) -> bool:
         """Add the next frame and return whether it changes the answer.
 

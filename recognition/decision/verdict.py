@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -115,6 +116,15 @@ class Verdict:
         return f"Unknown with a score of {self.unknown_score:.1f} (closest: {self.game.name})"
 
 
+class VerdictSums(NamedTuple):
+    """Sums over the frames of a stream: the games' probabilities (classes,), the screens' margins (kinds,), counts."""
+
+    games: np.ndarray
+    screens: np.ndarray
+    frames: int
+    unknown_frames: int
+
+
 class VerdictAccumulator:
     """Sums the softmax outputs of one stream's frames as they arrive. Not thread-safe."""
 
@@ -173,7 +183,20 @@ class VerdictAccumulator:
     @property
     def is_empty(self) -> bool:
         """Return whether no frame was added."""
-        return not self._predictions
+        return not self._dropped + len(self._predictions)
+
+    @property
+    def sums(self) -> VerdictSums:
+        """Return what another accumulator for the same model needs to go on."""
+        unknown = self._dropped_unknown + sum(not prediction.known for prediction in self._predictions)
+        frames = self._dropped + len(self._predictions)
+        return VerdictSums(self._sum.copy(), self._screens.copy(), frames, unknown)
+
+    def restore(self, sums: VerdictSums) -> None:
+        """Go on after the frames of another accumulator; their predictions are only counted."""
+        self._sum, self._screens = sums.games.copy(), sums.screens.copy()
+        self._dropped, self._dropped_unknown = sums.frames, sums.unknown_frames
+        self._predictions.clear()
 
     @property
     def leader(self) -> Game:
@@ -183,7 +206,7 @@ class VerdictAccumulator:
     def verdict(self) -> Verdict:
         """Return the verdict of the frames so far. Raises ValueError before the first frame."""
         predictions = tuple(self._predictions)
-        if not predictions:
+        if self.is_empty:
             raise ValueError("no frame was added")
         ranking = self._ranking(self._sum / (self._dropped + len(predictions)))
         best, score = ranking[0], float(self._sum.max())

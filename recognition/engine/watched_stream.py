@@ -11,6 +11,9 @@
 
 States are implied by `_follower`, `_backoff` and `finished`. With `wait`, outages have no time limit. An unknown login
 and the end of a recording always finish.
+
+A source can move to another process at any event: its `state` there goes on with the frame numbers, the answer and the
+sums of the verdict, and skips the frames that were classified.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from data.backoff import Backoff
 from data.capture.follower import Follower
@@ -37,7 +41,7 @@ from data.filters.frame_filter import is_flat
 from data.video.images import decode_jpeg
 from model.inference.probabilities import softmax
 from recognition.decision.change_detector import ChangeDetector
-from recognition.decision.verdict import VerdictAccumulator
+from recognition.decision.verdict import VerdictAccumulator, VerdictSums
 from recognition.engine.batching import ImageClassifier
 from recognition.engine.best_frame import BestFrame
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, now
@@ -56,6 +60,25 @@ Emit = Callable[[Event], None]
 OpenFollower = Callable[[str, int, int], Follower]  # (source, initial_frames, max_backlog)
 
 
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """What another process needs to go on with a source after the source's latest event.
+
+    number, newest_date: of the latest frame; epoch seconds. sums, answer: of the accumulator and the change detector.
+    reported_reason: of the failure that was emitted since that frame; "" if none was. is_recording: the frames up to
+    `number` come again. finished: nothing is left to do. Two things stay behind: the verdict's picture, and the frames
+    that vote for a change.
+    """
+
+    number: int
+    newest_date: float
+    sums: VerdictSums
+    answer: tuple[int | None, float]
+    reported_reason: str
+    is_recording: bool
+    finished: bool
+
+
 class WatchedStream:
     """Watches one source. Any thread may poll it, one at a time, until it is `finished`."""
 
@@ -68,10 +91,11 @@ class WatchedStream:
         *,
         wait: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        state: StreamState | None = None,
     ) -> None:
         """Open nothing yet. `new_accumulator` is called for each stream of the source.
 
-        wait: wait for a stream that is not live yet or has ended.
+        wait: wait for a stream that is not live yet or has ended. state: of the process that watched the source before.
         """
         self.source = source
         self.finished = False
@@ -88,7 +112,26 @@ class WatchedStream:
         self._newest_date = 0.0  # epoch seconds
         self._reported_reason = ""  # of the latest failure event, until the next frame
         self._backoff: Backoff | None = None  # of the current outage
+        self._skip = 0  # frames of a recording that were classified before its state came here
         self._reset()
+        if state:
+            self._number, self._newest_date = state.number, state.newest_date
+            self._accumulator.restore(state.sums)
+            self._detector.restore(state.answer)
+            self._reported_reason, self._skip = state.reported_reason, state.number * state.is_recording
+
+    @property
+    def state(self) -> StreamState:
+        """Return the state after the latest event. Call it while that is being emitted."""
+        return StreamState(
+            self._number,
+            self._newest_date,
+            self._accumulator.sums,
+            self._detector.answer,
+            self._reported_reason,
+            is_recording=self._follower is not None and not self._follower.live,
+            finished=self.finished,
+        )
 
     def poll(self, emit: Emit, stop: threading.Event) -> float:
         """Poll once; return the seconds from the start of this poll to the next one. `stop` skips remaining frames."""
@@ -116,7 +159,7 @@ class WatchedStream:
     def _reset(self) -> None:
         """Forget the frames of the previous stream."""
         self._accumulator, self._detector = self._new_accumulator(), ChangeDetector(self._classifier.classes)
-        self._best, self._has_frames = BestFrame(), False
+        self._best = BestFrame()
 
     def _poll_follower(self, follower: Follower, emit: Emit, stop: threading.Event) -> None:
         # The frames of the first poll are of any age: their lag says nothing about this program.
@@ -124,12 +167,15 @@ class WatchedStream:
         for frame in follower.poll():
             if stop.is_set():
                 return
-            if not self._is_duplicate(frame):
+            if not self._was_classified(frame):
                 self._follower_gave_frame = True
                 self._classify(frame, frame.date if has_lag else None, follower.missed_segments, emit)
 
-    def _is_duplicate(self, frame: Frame) -> bool:
-        """Return whether the frame came before, from the stream's previous playlist."""
+    def _was_classified(self, frame: Frame) -> bool:
+        """Return whether the frame came before, from the stream's previous playlist or in another process."""
+        if self._skip:
+            self._skip -= 1
+            return True
         if frame.date is None:
             return False
         is_duplicate = self._newest_date - _DUPLICATE_WINDOW_S < frame.date <= self._newest_date
@@ -145,7 +191,7 @@ class WatchedStream:
         logits = scored.logits[0]  # (classes,)
         prediction = self._accumulator.add_scored(scored)
         self._best.add(frame.jpeg, prediction, self._accumulator.leader)
-        self._number, self._has_frames, self._reported_reason, self._backoff = self._number + 1, True, "", None
+        self._number, self._reported_reason, self._backoff = self._number + 1, "", None
         lag_s = None if created_at is None else max(0.0, time.time() - created_at)
         missed, self._reported_missed = missed - self._reported_missed, missed
         emit(FrameClassified(self.source, now(), self._number, prediction, frame.jpeg, lag_s, missed))
@@ -182,18 +228,19 @@ class WatchedStream:
     def _on_offline(self, error: StreamError, emit: Emit) -> float:
         """The stream has ended or does not exist: return the pause before the next poll."""
         self._follower = self._backoff = None
+        self.finished = self.finished or not self._wait or isinstance(error, SourceNotFound)
         if not self._emit_verdict(emit):
             self._emit_failure(error, emit)
-        self.finished = self.finished or not self._wait or isinstance(error, SourceNotFound)
         return _OFFLINE_POLL_S
 
     def _emit_verdict(self, emit: Emit) -> bool:
         """Emit the stream's verdict and forget its frames; return whether there were any."""
-        has_frames = self._has_frames
-        if has_frames:
-            emit(VerdictReached(self.source, now(), self._accumulator.verdict(), jpeg=self._best.jpeg))
-            self._reset()
-        return has_frames
+        if self._accumulator.is_empty:
+            return False
+        event = VerdictReached(self.source, now(), self._accumulator.verdict(), jpeg=self._best.jpeg)
+        self._reset()
+        emit(event)
+        return True
 
     def _emit_failure(self, error: StreamError, emit: Emit) -> None:
         """Emit a failure, unless the one before it has the same reason."""

@@ -15,6 +15,7 @@ delays no other source. At the end, such a poll is left alone after a second: it
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -22,10 +23,11 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
+from typing import NamedTuple
 
 from data.errors import StopRequested, UnexpectedStreamError, translate_unexpected
 from recognition.engine.due_queue import DelayQueue
-from recognition.engine.watched_stream import WatchedStream
+from recognition.engine.watched_stream import StreamState, WatchedStream
 from recognition.events import Event
 
 MAX_THREADS = 64
@@ -35,8 +37,19 @@ _STOP_WAIT_S = 1.0  # for polls that are going on when the watch is stopped
 _STAGGER_S = 0.02  # between the first polls of two sources
 
 
+class WatchReport(NamedTuple):
+    """An event, the stream that it is from, and the stream's state right after it."""
+
+    stream: WatchedStream
+    event: Event
+    state: StreamState
+
+
 class Watcher:
-    """Polls sources until all are finished or `stop` is set. `add` and `remove` are thread-safe."""
+    """Polls sources until all are finished or `stop` is set. `add` and `remove` are thread-safe.
+
+    A caller iterates over `events`; or it calls `start`, `next_report` until there is no more, and `close`.
+    """
 
     def __init__(
         self,
@@ -44,12 +57,12 @@ class Watcher:
         stop: threading.Event,
         max_threads: int = MAX_THREADS,
         *,
-        new_stream: Callable[[str], WatchedStream] | None = None,
+        new_stream: Callable[..., WatchedStream] | None = None,
         endless: bool = False,
     ) -> None:
         """Start nothing yet. `stop` is also set by the watcher itself, when it ends.
 
-        new_stream: returns the state machine of a source that `add` gets.
+        new_stream: returns the state machine of a source and, as `state`, of the state that `add` gets.
         endless: go on without sources until `stop` is set.
         """
         self._stop, self._max_threads, self._new_stream, self._endless = stop, max_threads, new_stream, endless
@@ -58,16 +71,20 @@ class Watcher:
         self._due: DelayQueue[WatchedStream] = DelayQueue()
         self._next_start = 0.0  # of a source that is added, on the monotonic clock
         self._polls: dict[WatchedStream, Future[None]] = {}  # those going on, also of removed streams
-        self._events: queue.Queue[tuple[WatchedStream, Event]] = queue.Queue(_MAX_PENDING_EVENTS)
+        self._reports: queue.Queue[WatchReport] = queue.Queue(_MAX_PENDING_EVENTS)
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._running = True
         self._error: BaseException | None = None
         for stream in watched:
             self._put(stream)
 
-    def add(self, source: str) -> WatchedStream:
-        """Watch another source from now on; return its state machine, which `remove` takes."""
+    def add(self, source: str, state: StreamState | None = None) -> WatchedStream:
+        """Watch another source from now on; return its state machine, which `remove` takes.
+
+        state: of the watcher, in another process, that had the source before.
+        """
         assert self._new_stream
-        stream = self._new_stream(source)
+        stream = self._new_stream(source, state=state)
         self._put(stream)
         return stream
 
@@ -99,28 +116,51 @@ class Watcher:
 
         Closing the generator stops all polls. Raises the first error of a poll that is not a StreamError.
         """
-        thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        thread.start()
+        self.start()
         try:
-            while event := self._next_event():
-                yield event
+            while report := self.next_report():
+                yield report.event
         finally:
-            self._stop.set()
-            while thread.is_alive():  # discard events, or threads that still emit would block
-                self._next_event()
-        if self._error:
-            raise self._error
+            self.close()
+        self.raise_error()
 
-    def _next_event(self) -> Event | None:
-        """Wait for the next event; None after the last one."""
-        while self._running or not self._events.empty():
+    def start(self) -> None:
+        """Start to poll."""
+        self._thread.start()
+
+    def next_report(self, timeout_s: float = math.inf) -> WatchReport | None:
+        """Wait for the next event, up to `timeout_s` seconds; None if none has come, and after the last one."""
+        end = time.monotonic() + timeout_s
+        while self._running or not self._reports.empty():
             if self._stop.is_set():
                 self._due.close()
+            left_s = end - time.monotonic()
             with suppress(queue.Empty):
-                stream, event = self._events.get(timeout=_STOP_CHECK_S)
-                if not stream.removed:
-                    return event
+                report = self._reports.get(timeout=max(0.0, min(left_s, _STOP_CHECK_S)))
+                if not report.stream.removed:
+                    return report
+            if left_s <= 0:
+                break
         return None
+
+    def has(self, stream: WatchedStream) -> bool:
+        """Return whether the stream is watched, or was removed while a poll of it was going on that still is.
+
+        Once it is not, all of its events have been put into the queue.
+        """
+        with self._lock:
+            return stream in self._watched or stream in self._polls
+
+    def close(self) -> None:
+        """Stop all polls, discard the events that are left, and wait until the threads have ended. Thread-safe."""
+        self._stop.set()
+        while self._thread.is_alive():  # discard events, or threads that still emit would block
+            self.next_report()
+
+    def raise_error(self) -> None:
+        """Raise the first error of a poll that is not a StreamError, if there is one: it has ended the watch."""
+        if self._error:
+            raise self._error
 
     def _run(self) -> None:
         with self._lock:
@@ -148,11 +188,12 @@ class Watcher:
 
         Raises StopRequested, which ends the poll, for a stream that was removed.
         """
+        report = WatchReport(stream, event, stream.state)
         while self._running:
             if stream.removed:
                 raise StopRequested
             with suppress(queue.Full):
-                self._events.put((stream, event), timeout=_STOP_CHECK_S)
+                self._reports.put(report, timeout=_STOP_CHECK_S)
                 return
 
     def _poll(self, due: float, stream: WatchedStream) -> None:
@@ -162,7 +203,8 @@ class Watcher:
         """
         pause_s: float | None = None
         try:
-            pause_s = stream.poll(partial(self._emit, stream), self._stop)
+            if not stream.removed:
+                pause_s = stream.poll(partial(self._emit, stream), self._stop)
         except BaseException as error:  # noqa: BLE001 - raised again by `events`
             if stream in self._watched:
                 self._error = self._error or error

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import threading
-from contextlib import ExitStack, closing
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
 
 from config import Settings
-from data import cli, memory
+from data import cli, interruption, memory
+from recognition.events import Event
 from recognition.modes.single import emit_all
-from recognition.outputs.base import FanOut
+from recognition.outputs.base import FanOut, Output
 from recognition.outputs.factory import create_outputs
 from recognition.recognizer import Recognizer
 from recognition.sources import read_sources
@@ -39,6 +41,32 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         category_of = categories.get if categories else None
         outputs = create_outputs(args, settings, len(sources), sources=sources, category_of=category_of, stop=stop)
         output = stack.enter_context(closing(FanOut(outputs)))
-        events = recognizer.watch(sources, wait=bool(args.wait), stop=stop, on_batch=output.on_batch)
+        if settings.ray_address:
+            events = stack.enter_context(
+                _cluster_events(args, settings, recognizer, sources=sources, stop=stop, output=output)
+            )
+        else:
+            events = recognizer.watch(sources, wait=bool(args.wait), stop=stop, on_batch=output.on_batch)
         exit_code = emit_all(stack.enter_context(closing(events)), output, categories)
     return output.exit_code or exit_code
+
+
+@contextmanager
+def _cluster_events(
+    args: argparse.Namespace,
+    settings: Settings,
+    recognizer: Recognizer,
+    *,
+    sources: tuple[str, ...],
+    stop: threading.Event,
+    output: Output,
+) -> Iterator[Generator[Event, None, None]]:
+    """Yield the events of the sources, which the workers of the cluster watch. A signal ends the connecting at once."""
+    from recognition.cluster.watch_coordinator import WatchCoordinator, open_watch_workers
+
+    options = {"top": args.top, "min_confidence": args.min_confidence, "wait": bool(args.wait)}
+    with ExitStack() as stack:
+        with interruption.handled(interruption.raise_interrupt):
+            opening = open_watch_workers(settings, sources, with_batches=args.metrics is not None, **options)
+            workers = stack.enter_context(opening)
+        yield WatchCoordinator(workers, sources, stop, output.on_batch).events(recognizer.new_accumulator)

@@ -206,7 +206,7 @@ def test_polls_keep_their_interval():
 def test_sources_that_are_added_while_it_runs_are_watched():
     """An endless watch runs without sources; each one that is added gives frames, also after the others' ends."""
     stop, followers = threading.Event(), iter([Endless(), FakeFollower(frames_of(RED)), Endless()])
-    watcher = Watcher([], stop, new_stream=lambda source: watched(next(followers), name=source)[0], endless=True)
+    watcher = Watcher([], stop, new_stream=lambda source, **_: watched(next(followers), name=source)[0], endless=True)
     events = watcher.events()
     threading.Timer(0.1, watcher.add, ["s0"]).start()
     assert next(events).source == "s0"
@@ -225,7 +225,7 @@ def test_sources_that_are_removed_give_nothing_more():
     watcher = Watcher(streams, threading.Event())
     events = watcher.events()
     assert {event.source for event in islice(events, 100)} == {f"s{n}" for n in range(5)}
-    while watcher._events.qsize() < 100:
+    while watcher._reports.qsize() < 100:
         time.sleep(0.01)
     for stream in streams[:4]:
         watcher.remove(stream)
@@ -278,7 +278,7 @@ def test_watch_ends_when_a_removed_source_hangs():
 def test_sources_added_and_removed_from_many_threads_are_all_polled_or_gone():
     """Eight threads add and remove fifty sources each; at the end only those that stayed give frames."""
     stop = threading.Event()
-    watcher = Watcher([], stop, new_stream=lambda source: watched(Endless(), name=source)[0], endless=True)
+    watcher = Watcher([], stop, new_stream=lambda source, **_: watched(Endless(), name=source)[0], endless=True)
     events = watcher.events()
 
     def change(thread: int) -> None:
