@@ -9,8 +9,7 @@ the business of recognition: here it is text. Surveys are for going on only: old
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 
 import sqlalchemy as sa
@@ -95,17 +94,15 @@ class SurveyStore(RunStore):
         query = sa.select(survey_rows.c.answer).where(survey_rows.c.survey_id == survey_id).order_by(survey_rows.c.at)
         return self._transactions.run(lambda connection: list(connection.execute(query).scalars()))
 
-    def add(self, survey_id: int, rows: Sequence[SurveyRow]) -> None:
-        """Store answers; those of sources that have one are left as they are."""
-        names = ("source", "login", "at", "answer")
-        values = [{"survey_id": survey_id} | dict(zip(names, astuple(row), strict=True)) for row in rows]
+    def add(self, survey_id: int, row: SurveyRow) -> None:
+        """Store an answer, unless the source has one."""
+        query = insert(survey_rows).values(survey_id=survey_id, **asdict(row)).on_conflict_do_nothing()
 
         def work(connection: sa.Connection) -> None:
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")  # after a power cut a look is repeated
-            connection.execute(insert(survey_rows).on_conflict_do_nothing(), values)
+            connection.execute(query)
 
-        if values:
-            self._transactions.run(work)
+        self._transactions.run(work)
 
     def finish(self, survey_id: int, ended: datetime) -> None:
         """Note the end of a survey: nobody goes on with it."""

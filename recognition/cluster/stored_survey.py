@@ -5,14 +5,13 @@
     recognise the sources that have none; store each answer, and yield it
     note the end
 
-What is stored late is recognised twice at most, and never has two rows.
+Where two commands answer for a source, as after a lost connection, it has one row.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
@@ -25,7 +24,6 @@ from recognition.sources import twitch_login
 from recognition.stored_results import from_text, to_text
 
 _KEPT = timedelta(days=7)  # an older survey is deleted; nobody goes on with it
-_BATCH, _STORED_S = 100, 1.0  # rows of one transaction; seconds until the next one
 
 Result = VerdictReached | SourceFailed
 Source = str | Stream
@@ -39,8 +37,6 @@ class StoredSurvey:
 
     def __init__(self, store: SurveyStore, record: SurveyRecord) -> None:
         self._store, self._record = store, record
-        self._rows: list[SurveyRow] = []
-        self._stored_at = time.monotonic()
 
     def results(self, recognise: Recognise, sources: Iterable[Source]) -> Generator[Result, None, None]:
         """Yield the stored results, then one for each other source. `recognise` is a generator of results."""
@@ -58,20 +54,12 @@ class StoredSurvey:
             for result in found:
                 self._add(result)
                 yield result
-        self.flush()
         self._store.finish(self._record.id, now())
-
-    def flush(self) -> None:
-        """Store what is not yet stored."""
-        rows, self._rows = self._rows, []
-        self._store.add(self._record.id, rows)
-        self._stored_at = time.monotonic()
 
     def _add(self, result: Result) -> None:
         key = json.dumps(result.source)[1:-1]  # ASCII: whatever a source is, PostgreSQL takes it
-        self._rows.append(SurveyRow(key, twitch_login(result.source), result.at, to_text(result)))
-        if len(self._rows) >= _BATCH or time.monotonic() - self._stored_at > _STORED_S:
-            self.flush()
+        row = SurveyRow(key, twitch_login(result.source), result.at, to_text(result))
+        self._store.add(self._record.id, row)
 
 
 @contextmanager
@@ -87,7 +75,6 @@ def open_stored_survey(store: SurveyStore, scope: str, model: str, window_s: flo
         survey = StoredSurvey(
             store, _unfinished(store, scope, model, window, stack) or _begin(store, scope, model, stack)
         )
-        stack.callback(survey.flush)
         try:
             yield survey
         except (KeyboardInterrupt, ToolkitError):

@@ -115,7 +115,7 @@ def test_rows_of_a_source_are_there_once_and_damaged_ones_are_looked_at_again(st
     record = SurveyRecord(store.new_id(), "scope", "model", now())
     for _ in range(2):
         store.begin(record)
-        store.add(record.id, [SurveyRow("ann", "ann", now(), "damaged")])
+        store.add(record.id, SurveyRow("ann", "ann", now(), "damaged"))
     assert store.answers(record.id) == ["damaged"]
     twitch = Twitch()
     assert len(_run(store, twitch)) == len(SOURCES) == len(twitch.asked)
@@ -129,7 +129,8 @@ def test_old_surveys_are_deleted_and_logins_are_erased(store):
     for age in (timedelta(days=8), timedelta(days=1)):
         record = SurveyRecord(store.new_id(), "scope", "model", now() - age)
         store.begin(record)
-        store.add(record.id, [SurveyRow(name, name, now() - age, "{}") for name in ("ann", "bob")])
+        for name in ("ann", "bob"):
+            store.add(record.id, SurveyRow(name, name, now() - age, "{}"))
     assert store.count(["ann"]) == 2
     with open_stored_survey(store, "other", "model", HOUR):
         assert store.count(["ann"]) == 1
