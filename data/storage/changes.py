@@ -188,9 +188,7 @@ class FrameChanges:
 
     def _finish(self, change: Change) -> Change:
         """Move the files that have not moved yet, change the rows, and mark the change as done."""
-        moves = []
-        for _, group in groupby(sorted(change.moves, key=_target_folder), key=_target_folder):
-            moves += move_files(self._store, change.id, list(group))
+        change, moves = self._move_files(change)
         there = self._files.each(self._files.exists, [move.source for move in change.moves])
         gone = [move.source for move, is_there in zip(change.moves, there, strict=True) if not is_there]
         frames = [frame for frame in (move.target_frame for move in moves) if frame]
@@ -203,6 +201,17 @@ class FrameChanges:
         trashed = (move.source for move in change.moves if move.source.startswith(f"{TRASH_FOLDER}/"))
         self._files.remove_empty_folders(trashed)
         return replace(change, moves=tuple(moves), is_done=True)
+
+    def _move_files(self, change: Change) -> tuple[Change, list[FileMove]]:
+        """Move the files; return the change with their last targets, and the moves of files that are there."""
+        while True:
+            moves = []
+            for _, group in groupby(sorted(change.moves, key=_target_folder), key=_target_folder):
+                moves += move_files(self._store, change.id, list(group))
+            before, change = change, journal.read(self._files, change.id)
+            # With new targets look again: another process may have moved files there.
+            if change.is_done or change.moves == before.moves:
+                return change, moves
 
 
 def _is_other(seen: StoredFrame, stored: StoredFrame) -> bool:

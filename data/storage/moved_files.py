@@ -132,12 +132,17 @@ def _link_one(files: StoreFiles, move: FileMove) -> OSError | None:
     return None
 
 
+def _is_taken(files: StoreFiles, move: FileMove) -> bool:
+    """Return whether the target is another file: not the copy that another process has made a moment ago."""
+    return files.exists(move.target) and not is_at(files, move.target, move)
+
+
 def _renumbered(store: FrameStore, change_id: str, moves: Sequence[FileMove]) -> list[FileMove]:
     """Return the moves with free targets; the journal gets those that changed, before any file moves."""
     paths = FreePaths(store, {move.target for move in moves})
     new = {
         move: paths.next_path(frame.game_id, frame.login)
-        for move in _filter(store, moves, lambda move: store.files.exists(move.target))
+        for move in _filter(store, moves, lambda move: _is_taken(store.files, move))
         if (frame := move.target_frame)
     }
     agreed = journal.retarget(store.files, change_id, new) if new else []
