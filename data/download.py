@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from data import cli
 from data.errors import CategoryNotFound, DirectoryUnavailable, SettingsError, ToolkitError
+from data.pool.options import add_ray_option, with_ray_option
 from data.text import printable
 from data.threads import thread_beside
 
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         "@path: a file with a name or id on each line",
     )
     cli.add_progress_option(parser)
+    add_ray_option(parser)
     return cli.run_command(parser.parse_args(argv), _work)
 
 
@@ -63,6 +65,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import make_frame_store, open_catalog
     from data.storage.changes import FrameChanges
 
+    settings = with_ray_option(settings, args.ray)
     stop = StopEvent()  # set by Enter, signals and --minutes; every wait of the run ends with it
     store = make_frame_store(settings)
     with ExitStack() as stack:
@@ -95,6 +98,7 @@ def open_collector(
 
     from data import factories
     from data.collection.collector import Collector
+    from data.collection.factories import open_pool
     from data.collection.state import CollectorSettings
     from data.collection.stoppable_directory import StoppableDirectory
     from data.http.session import new_session
@@ -103,21 +107,19 @@ def open_collector(
     session = new_session(settings.timeout_s, settings.twitch_standin, deadline_s=settings.deadline_s)
     with (
         session,
-        factories.make_grabber(settings, stop.pause) as grabber,
         factories.open_claims(settings) as claims,
+        open_pool(settings, claims, stop) as pool,
         closing(StoppableDirectory(helix := factories.make_helix(settings, session, stop.pause), stop)) as directory,
     ):
         chosen = _choose_games(helix, store, catalog, settings, games)
         yield Collector(
             directory=directory,
-            source=grabber,
-            frame_filter=factories.make_frame_filter(settings),
+            pool=pool,
             store=store,
             index=catalog,
             settings=CollectorSettings(**settings.model_dump(include=names), **limits, **chosen),
             stop=stop,
             rng=random.Random(settings.seed + claims.number),  # not the choices of a download at the same time
-            claim=claims.claimed,
             is_excluded=factories.make_exclusion(settings),
             trashed=store.trashed_hashes(),
         )

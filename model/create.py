@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from data import cli
 from data.commands import require_extra
 from data.entities import Game, StoredFrame
 from data.interruption import at_forced_end
+from data.pool.options import add_ray_option, with_ray_option
 from data.text import plural
 from model.datasets.listing import classes_of
 from model.networks.backbones import ARCHITECTURES, require_architecture
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--folds", type=folds, default=0, help="number of folds for cross-validation")
     parser.add_argument("--resume", action="store_true", help="resume an interrupted training run")
     cli.add_progress_option(parser)
+    add_ray_option(parser)
     return cli.run_command(parser.parse_args(argv), _create, grace_s=_GRACE_S)
 
 
@@ -60,8 +63,12 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     require_extra("train", "Training")
     started = time.monotonic()
     overrides = {name: value for name in ("epochs", "architecture") if (value := getattr(args, name)) is not None}
-    settings = settings.model_copy(update=overrides)
+    settings = with_ray_option(settings.model_copy(update=overrides), args.ray)
     require_architecture(settings.architecture)
+    if settings.ray_address and "TF_CONFIG" not in os.environ:  # which the processes on the nodes have
+        from model.training.machines import train_on_cluster
+
+        return train_on_cluster(args, settings)
     store = make_frame_store(settings)
     folder = local_frames(settings, store, make_progress(args.quiet, args.progress))
     frames = list(folder.frames())

@@ -80,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
     "data.collection.cluster_grabs": _WIRING | {"data.collection", "data.settings"},
     "data.storage": set(),
     "data.exchange": {"data.storage", "data.capture", "data.twitch"},
-    "data.pool": {"config", "data.settings.fields"},
+    "data.pool": {"config", "data.factories", "data.settings.fields", "twitchcategory"},
     "data.filters": {"data.video"},
     "data.hls": {"data.http"},
     "data.http": set(),

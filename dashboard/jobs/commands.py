@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -10,13 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 import config
 from config import Settings
 from dashboard.jobs.options import Kind, Options, TrainOptions
 from data.commands import COMMANDS, command_line
 from data.errors import FolderError
+from data.settings.variables import as_text
 from data.storage.folder_errors import folder_errors
 from model.inference.classes import CLASSES_FILE
 from model.training.checkpoint import CHECKPOINT_FOLDER
@@ -59,21 +57,12 @@ def changed_settings(options: Options, settings: Settings) -> dict[str, str]:
 
 def make_environment(settings: Settings, changes: dict[str, str]) -> dict[str, str]:
     """Return the environment of a job: the server's, with all of its settings but the token, and the changes."""
-    given = {name: _text(getattr(settings, name)) for name in settings.model_fields_set if name != "dashboard_token"}
+    given = {name: as_text(getattr(settings, name)) for name in settings.model_fields_set if name != "dashboard_token"}
     root = str(Path(config.__file__).resolve().parent)
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     own = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
     inherited = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
     return inherited | {name.upper(): value for name, value in given.items()} | own | changes
-
-
-def _text(value: Any) -> str:
-    """Return a setting's value as a variable has it."""
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, tuple | frozenset):
-        return json.dumps(sorted(value))
-    return str(value)
 
 
 def _model_folder(settings: Settings, name: str) -> Path:

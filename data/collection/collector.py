@@ -10,7 +10,8 @@
             delete files that the dataset has already, and those of streamers who were forgotten meanwhile
         a round in which no stream succeeded gives its game a cooldown
 
-Everything runs in the caller's thread; only the grabs run in threads of their own (data.collection.grab_pool).
+Everything runs in the caller's thread; only the grabs run in a pool (data.collection.stream_grabs). On a cluster its
+workers save the frames, and their results have counts only.
 """
 
 from __future__ import annotations
@@ -23,19 +24,13 @@ from collections.abc import Callable, Container
 
 from data.collection.frame_saver import FrameSaver
 from data.collection.game_selector import GameSelector
-from data.collection.grab_pool import GRACE_S, GameRound, GrabPool, GrabResult, GrabTask, StopEvent
-from data.collection.interfaces import (
-    Claim,
-    FrameFilter,
-    FrameIndex,
-    FrameSource,
-    FrameWriter,
-    StreamDirectory,
-    no_claim,
-)
+from data.collection.grab_pool import GRACE_S, GameRound, GrabPool, StopEvent
+from data.collection.interfaces import FrameIndex, FrameWriter, StreamDirectory
 from data.collection.state import CollectionStats, CollectorSettings
+from data.collection.stream_grabs import GrabResult, GrabTask
 from data.collection.stream_selector import StreamSelector
-from data.errors import AllFramesRejected, DirectoryUnauthorized, DirectoryUnavailable, StopRequested, StreamClaimed
+from data.errors import DirectoryUnauthorized, DirectoryUnavailable, StopRequested, StreamClaimed, WorkerLost
+from data.pool.pool import Finished, Pool
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +42,13 @@ class Collector:
 
     Args:
         directory: where games and live streams are listed.
-        source: source of the streams' frames.
-        frame_filter: decides which frames to keep.
+        pool: where streams are grabbed; `run` opens and closes it. Its results have frames, or the number of those
+            that its workers have saved.
         store: where frames are saved.
         index: rows of the saved frames.
         settings: numbers that control the loop.
         stop: ends the run.
         rng: source of randomness.
-        claim: keeps other downloads away from a stream while it is grabbed; by default there are none.
         is_excluded: says whether the streams of a login must not be grabbed; what it raises ends the run.
         trashed: SHA-256 of frames that must not be saved again.
     """
@@ -63,14 +57,12 @@ class Collector:
         self,
         *,
         directory: StreamDirectory,
-        source: FrameSource,
-        frame_filter: FrameFilter,
+        pool: Pool[GrabTask, GrabResult],
         store: FrameWriter,
         index: FrameIndex,
         settings: CollectorSettings,
         stop: StopEvent,
         rng: random.Random,
-        claim: Claim = no_claim,
         is_excluded: Callable[[str], bool] = lambda _login: False,
         trashed: Container[bytes] = (),
     ) -> None:
@@ -82,7 +74,7 @@ class Collector:
         self._selector = StreamSelector(
             settings.stream_tries, settings.frames_per_stream, settings.max_streamer_fraction, rng
         )
-        self._pool = GrabPool(source, frame_filter, settings.parallel_streams, stop, claim)
+        self._pool = GrabPool(pool, stop)
         self._rounds: list[GameRound] = []  # unfinished, oldest first
         self._full: set[int] = set()  # ids of games with live streams of which each is over quota
         self.stats = CollectionStats()
@@ -113,13 +105,13 @@ class Collector:
                 self._wait("waiting for the directory of streams")
             else:
                 # The timeout ends the wait although nothing finished: the cooldown of a game may be over.
-                if self._pool:
+                if self._pool or not self._pool.has_free_slot:
                     self._process_finished(self._settings.helix_retry_interval_s)
         self._finish_in_flight()
 
     def _start_grabs(self) -> None:
         """Start grabs until the pool is full, enough frames are pending, or no game is left."""
-        while self._pool.free_slots and self._wanted_frames() > 0 and not self._is_finished():
+        while self._pool.has_free_slot and self._wanted_frames() > 0 and not self._is_finished():
             game_round = next((each for each in self._rounds if each.needs_stream), None) or self._next_round()
             if game_round is None:
                 break  # every game has a round, a cooldown or enough frames
@@ -127,7 +119,7 @@ class Collector:
                 self._start(game_round)
             else:  # the game has no stream to try
                 self._finish_round(game_round)
-        if not self._pool and not self._is_finished():
+        if not self._pool and self._pool.has_free_slot and not self._is_finished():
             but = ", but those of streamers over MAX_STREAMER_FRACTION" if self._full else ""
             interval_s = self._settings.helix_retry_interval_s
             log.warning("no game has live streams to grab%s; waiting %.0f s", but, interval_s)
@@ -142,17 +134,18 @@ class Collector:
         self.stats.status = f"listing the streams of {game.name}"
         listed = self._directory.streams_by_game(game.id, max_streams=_LISTED_STREAMS)
         streams = [stream for stream in listed if not self._is_excluded(stream.login)]
-        selection = self._selector.select(streams, self._index.streamer_frames(game.id))
+        existing = self._index.streamer_frames(game.id)
+        selection = self._selector.select(streams, existing)
         self.stats.over_quota |= selection.over_quota
         target = self._settings.streams_per_game
         (self._full.add if streams and not selection.streams else self._full.discard)(game.id)
-        self._rounds.append(GameRound(game, target, deque(selection.streams), selection.quota, missing))
+        self._rounds.append(GameRound(game, target, deque(selection.streams), selection.quota, existing, missing))
         return self._rounds[-1]
 
     def _start(self, game_round: GameRound) -> None:
         stream = game_round.remaining.popleft()
         most = int(min(self._wanted_frames(), game_round.quotas[stream.login], game_round.missing))
-        self._pool.start(GrabTask(game_round, stream, most))
+        self._pool.start(GrabTask(game_round.game, stream, most), game_round)
         game_round.in_flight += 1
         game_round.missing -= most
         self.stats.streams += 1
@@ -171,37 +164,47 @@ class Collector:
 
         Wait up to `timeout_s` seconds for a grab to finish, or until the stop.
         """
-        for task, result in self._pool.finished(timeout_s):
-            self._process(task, result)
+        for game_round, finished in self._pool.finished(timeout_s):
+            self._record(game_round, finished.task, self._result(game_round, finished))
 
-    def _process(self, task: GrabTask, result: GrabResult) -> None:
-        game, login = task.round.game, task.stream.login
-        saved, dropped = self._saver.save(game, login, result.frames)
-        if saved:
-            self.stats.add_saved(game, saved)
-        failure = result.failure
-        if dropped and not saved and failure is None:
-            failure = AllFramesRejected(f"{login}: all frames were rejected ({', '.join(dropped)})")
-        task.round.missing += task.max_frames - saved
-        task.round.in_flight -= 1
-        task.round.succeeded += bool(saved)
-        task.round.claimed += isinstance(failure, StreamClaimed)
-        self.stats.rejected.update(result.rejected + dropped)
-        if failure:
+    def _result(self, game_round: GameRound, finished: Finished[GrabTask, GrabResult]) -> GrabResult:
+        """Return the result of a grab, with its frames saved. Raises an error that is not the stream's."""
+        if isinstance(finished.error, WorkerLost):
+            return GrabResult(failure=finished.error, saved=self._saved_unseen(finished.task, game_round))
+        if finished.result is None:
+            raise finished.error or AssertionError("a task has a result or an error")
+        return self._saver.settle(finished.task, finished.result)
+
+    def _saved_unseen(self, task: GrabTask, game_round: GameRound) -> int:
+        """Return how many frames the worker of a lost grab has saved: those of the streamer that are new."""
+        login = task.stream.login
+        frames = self._index.streamer_frames(task.game.id).get(login, 0) - game_round.existing.get(login, 0)
+        return max(0, min(frames, task.max_frames))
+
+    def _record(self, game_round: GameRound, task: GrabTask, result: GrabResult) -> None:
+        """Update the counters and the round with the result of a grab."""
+        if result.saved:
+            self.stats.add_saved(task.game, result.saved)
+        game_round.missing += task.max_frames - result.saved
+        game_round.in_flight -= 1
+        game_round.succeeded += bool(result.saved)
+        game_round.claimed += isinstance(result.failure, StreamClaimed)
+        self.stats.rejected.update(result.rejected)
+        if failure := result.failure:
             log.info("%s", failure)
-            self.stats.failures[failure.reason] += 1
-        if task.round.is_finished:
-            self._finish_round(task.round)
+            self.stats.failures[getattr(failure, "reason", "worker lost")] += 1
+        if game_round.is_finished:
+            self._finish_round(game_round)
         self.stats.status = self._pool.status
 
     def _finish_in_flight(self) -> None:
-        """Let the grabs in flight end at their next frame; record their results, and the frames of those that hang."""
+        """Let the grabs in flight end at their next frame; record their results. Count what lost workers have saved."""
         self._pool.cancel()
         end = time.monotonic() + GRACE_S
         while self._pool and (remaining_s := end - time.monotonic()) > 0:
             self._process_finished(remaining_s)
-        for task, result in self._pool.abandoned():
-            self._process(task, result)
+        for task, game_round in self._pool.abandoned():
+            self._record(game_round, task, GrabResult(saved=self._saved_unseen(task, game_round)))
 
     def _wanted_frames(self) -> int:
         """Return the maximum number of frames of the next grab; grabs in flight count with their maximum."""

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Container, Sequence
 
 from data.collection.interfaces import FrameIndex, FrameWriter
+from data.collection.stream_grabs import GrabResult, GrabTask
 from data.entities import FrameDetails, Game
-from data.errors import LoginForgotten
+from data.errors import AllFramesRejected, LoginForgotten
 
 # Reasons why frames are dropped. The dataset, or its trash, has the frame already, byte for byte; the user excluded the
 # streamer, or removed the game, during the grab.
@@ -31,6 +32,14 @@ class FrameSaver:
         self._index = index
         self._is_excluded = is_excluded
         self._trashed = trashed
+
+    def settle(self, task: GrabTask, result: GrabResult) -> GrabResult:
+        """Save the frames of a grab; return its result without them. Raises FolderError, CatalogUnavailable."""
+        saved, dropped = self.save(task.game, task.stream.login, result.frames)
+        failure = result.failure
+        if dropped and not saved and failure is None:
+            failure = AllFramesRejected(f"{task.stream.login}: all frames were rejected ({', '.join(dropped)})")
+        return GrabResult([], result.rejected + dropped, failure, result.saved + saved)
 
     def save(self, game: Game, login: str, frames: Sequence[tuple[bytes, FrameDetails]]) -> tuple[int, Counter[str]]:
         """Write the files, then their rows; delete files that get no row.

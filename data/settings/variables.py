@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
+from pydantic import SecretStr
 
 from data.errors import SettingsError
 from data.readers import read_regular_file
@@ -110,3 +113,12 @@ def _is_one_slip(name: str, other: str) -> bool:
         or name[1:] == other[1:]  # another one
         or (name[:2] == other[1::-1] and name[2:] == other[2:])  # transposed
     )
+
+
+def as_text(value: Any) -> str:
+    """Return a setting's value as a variable has it."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, tuple | frozenset):
+        return json.dumps(sorted(value))
+    return str(value)

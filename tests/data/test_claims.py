@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 
 from data.collection.collector import Collector
 from data.collection.grab_pool import StopEvent
+from data.collection.stream_grabs import grabs_in_threads
 from data.entities import Frame, StoredFrame
 from data.errors import StreamClaimed
 from data.storage.catalog import Catalog
@@ -88,11 +89,10 @@ def test_two_downloads_side_by_side_bring_no_frame_twice(folder: FrameFolder, en
     collectors = [
         Collector(
             directory=SameStream(many(A)),
-            source=SameStream(many(A)),
-            frame_filter=FakeFilter({}),
+            pool=grabs_in_threads(SameStream(many(A)), FakeFilter({}), 4, stop),
             store=folder,
             index=Catalog(engine),
-            settings=replace(SETTINGS, frames=None, parallel_streams=4, game_cooldown_s=0.01),
+            settings=replace(SETTINGS, frames=None, game_cooldown_s=0.01),
             stop=stop,
             rng=random.Random(1),
         )

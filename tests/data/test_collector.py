@@ -14,7 +14,9 @@ import pytest
 
 from data.collection.collector import Collector
 from data.collection.grab_pool import StopEvent
+from data.collection.interfaces import no_claim
 from data.collection.state import CollectorSettings
+from data.collection.stream_grabs import grabs_in_threads
 from data.entities import Frame, FrameDetails, Game, StoredFrame, Stream
 from data.errors import (
     CatalogUnavailable,
@@ -160,15 +162,15 @@ def grab_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("grab")]
 
 
-def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None, **options):
+def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None, *, claim=no_claim, **options):
+    stop = stop or StopEvent()
     return Collector(
         directory=twitch,
-        source=twitch,
-        frame_filter=frame_filter or FakeFilter({}),
+        pool=grabs_in_threads(twitch, frame_filter or FakeFilter({}), settings.parallel_streams, stop, claim),
         store=StoreSide(dataset),
         index=dataset,
         settings=settings,
-        stop=stop or StopEvent(),
+        stop=stop,
         rng=random.Random(1),
         **options,
     )
