@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from data.filters.frame_filter import AcceptAll, FrameQualityFilter
     from data.storage.catalog import Catalog
     from data.storage.changes import FrameChanges
-    from data.storage.claims import Claims
+    from data.storage.claims import StreamClaims
     from data.storage.database import Access, Database
     from data.storage.frame_folder import FrameFolder
     from data.storage.mirror import Mirror
@@ -106,11 +106,19 @@ def make_exclusion(settings: Settings) -> Callable[[str], bool]:
     return lambda login: login in excluded or forgotten.holds(login)
 
 
-def open_claims(settings: Settings) -> Claims:
-    """Return a context manager: the claims of streams that keep two downloads into one dataset apart."""
-    from data.storage.claims import Claims
+@contextmanager
+def open_claims(settings: Settings) -> Iterator[StreamClaims]:
+    """Yield the claims of streams that keep two downloads into one dataset apart: files have them, or PostgreSQL."""
+    if not _is_remote(settings):
+        from data.storage.claims import Claims
 
-    return Claims(settings.download_path / "frames")
+        with Claims(Path(make_frame_store(settings).location)) as claims:
+            yield claims
+    else:
+        from data.storage.database_claims import DatabaseClaims
+
+        with connect_database(settings) as engine, DatabaseClaims(engine, settings.store_url.rstrip("/")) as shared:
+            yield shared
 
 
 def connect_database(settings: Settings, access: Access = "write") -> AbstractContextManager[Database]:

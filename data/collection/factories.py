@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from data.collection.grab_pool import StopEvent
     from data.collection.stream_grabs import GrabResult, GrabTask
     from data.pool.pool import Pool
-    from data.storage.claims import Claims
+    from data.storage.claims import StreamClaims
 
 
 @contextmanager
-def open_pool(settings: Settings, claims: Claims, stop: StopEvent) -> Iterator[Pool[GrabTask, GrabResult]]:
+def open_pool(settings: Settings, claims: StreamClaims, stop: StopEvent) -> Iterator[Pool[GrabTask, GrabResult]]:
     """Yield where streams are grabbed: PARALLEL_STREAMS in this process, or on each CPU of the cluster RAY_ADDRESS.
 
     Raises ClusterError, SettingsError, ExtraMissing.

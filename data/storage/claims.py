@@ -13,12 +13,23 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 from data.errors import StreamClaimed
 from data.storage.layout import CLAIMS_FILE
 
 _SLOTS = 1 << 10  # the first bytes are those of the downloads themselves
+
+
+class StreamClaims(Protocol):
+    """Claims of streams, here or in PostgreSQL (data.storage.database_claims)."""
+
+    number: int  # tells the downloads apart: 0 unless another one runs
+
+    def claimed(self, login: str) -> AbstractContextManager[None]:
+        """Claim the login's stream for the block. Raises StreamClaimed: another process has it."""
 
 
 class Claims:
