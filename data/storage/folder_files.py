@@ -37,17 +37,19 @@ class FolderFiles:
 
     def exists(self, path: str) -> bool:
         """Return whether a file, a folder or a link is there; False where nobody may look."""
-        return os.path.lexists(self.root / path)
+        return os.path.lexists(f"{self.root}/{path}")
 
     def read(self, path: str, max_bytes: int) -> bytes:
         """Return the content of a regular file. Raises FileNotFoundError, FolderError."""
-        with folder_errors(self.root / path, but=FileNotFoundError):
-            return read_regular_file(self.root / path, max_bytes)
+        place = self.root / path
+        with folder_errors(place, but=FileNotFoundError):
+            return read_regular_file(place, max_bytes)
 
     def sha256(self, path: str) -> bytes:
         """Return the SHA-256 of a regular file. Raises FileNotFoundError, FolderError."""
-        with folder_errors(self.root / path, but=FileNotFoundError):
-            return file_sha256(self.root / path)
+        place = self.root / path
+        with folder_errors(place, but=FileNotFoundError):
+            return file_sha256(place)
 
     def names(self, folder: str) -> list[str]:
         """Return the names of what is in a folder, in no order; [] if it is missing. Raises FolderError."""
@@ -63,12 +65,14 @@ class FolderFiles:
 
     def version(self, path: str) -> object:
         """Return place, size and time of a file or folder; None without it. Raises FolderError."""
-        with folder_errors(self.root / path):
+        place = self.root / path
+        with folder_errors(place):
             try:
-                (self.root / path).lstat()
+                status = place.stat()
             except FileNotFoundError:
+                if self.exists(path):  # a link to an unmounted disk
+                    raise
                 return None
-            status = (self.root / path).stat()  # raises for a link to an unmounted disk
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
     def modified_at(self, path: str) -> float | None:
@@ -120,17 +124,18 @@ class FolderFiles:
 
     def link(self, source: str, target: str) -> None:
         """Give the content of a file a second path. Raises FileExistsError, FileNotFoundError, FolderError."""
-        final = self.root / target
-        self._make_parent(target)
+        first, final = self.root / source, self.root / target
+        if not final.parent.is_dir():
+            self._make_parent(target)
         with folder_errors(final, writing=True, but=_NEW):
             try:
-                publish(self.root / source, final)
+                publish(first, final)
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
                 # A game's folder may be a link to another disk.
-                with temporary_files(final.parent, [(self.root / source).read_bytes()]) as (copy,):
-                    shutil.copystat(self.root / source, copy)  # data.purge uses the time of a file without details
+                with temporary_files(final.parent, [first.read_bytes()]) as (copy,):
+                    shutil.copystat(first, copy)  # data.purge uses the time of a file without details
                     publish(copy, final)
 
     def rename(self, source: str, target: str) -> None:
@@ -147,8 +152,9 @@ class FolderFiles:
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files; one that is gone is no error. Raises FolderError."""
         for path in paths:
-            with folder_errors(self.root / path):
-                (self.root / path).unlink(missing_ok=True)
+            place = self.root / path
+            with folder_errors(place):
+                place.unlink(missing_ok=True)
 
     def remove_empty_folders(self, paths: Iterable[str]) -> None:
         """Remove the folders that these removed files left, as far as they are empty, but not the root."""
