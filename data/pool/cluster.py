@@ -1,4 +1,4 @@
-"""Ray cluster: connect to it, list its nodes, start actors on them. Ray itself stays silent except at -vv."""
+"""Connection to a Ray cluster, checked before it is used. Ray itself stays silent except at -vv."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ import os
 import secrets
 import signal
 import socket
+import sys
+import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import interruption
 from data.commands import require_extra
 from data.errors import ClusterError, SettingsError
-from data.pool.shipping import Model, ship
+from data.pool.checks import check_nodes
+from data.pool.nodes import Cluster
+from data.pool.shipping import ship
 
 if TYPE_CHECKING:
     from config import Settings
@@ -27,66 +30,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOCAL_MEMORY = 100 * 2**20  # bytes of the object store of a cluster that `local` starts; Ray's minimum is 75 MiB
-_CONNECT_S, _SHUTDOWN_S = 10.0, 1.0
+_CONNECT_S, _SHUTDOWN_S = 10.0, 2.0
 _LOCALHOST = ("localhost", "127.0.0.1", "[::1]")
+_LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # Ray takes another address for 127.0.0.1
+_TICK_S = 0.1
 _SILENT = logging.CRITICAL + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A machine of the cluster, or one of several Ray nodes on a machine."""
-
-    id: str
-    address: str
-    cpus: int
-    gpus: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """A Ray cluster to which this process is connected.
-
-    `settings` and `model` may be pickled into functions that run on the nodes; on each one, `model.settings(settings)`
-    have the MODEL_PATH of that node.
-    """
-
-    address: str
-    settings: Settings
-    model: Model
-
-    def nodes(self) -> list[Node]:
-        """Return the nodes that are alive. Without the cluster's head it does not return for a minute."""
-        import ray
-
-        return [
-            Node(
-                node["NodeID"], node["NodeManagerAddress"], *(int(node["Resources"].get(k, 0)) for k in ("CPU", "GPU"))
-            )
-            for node in ray.nodes()
-            if node["Alive"]
-        ]
-
-    def start_actor(self, kind: type, node: Node, gpus: int = 0) -> Any:
-        """Return the handle of a new actor of class `kind` on a CPU of the node. It ends with this process."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        where = NodeAffinitySchedulingStrategy(node.id, soft=False)
-        options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "max_concurrency": 3}
-        return ray.remote(kind).options(**options, scheduling_strategy=where).remote()
-
-    def put(self, value: Any) -> Any:
-        """Return a reference to a value in the cluster's object store: an argument for many calls."""
-        import ray
-
-        return ray.put(value)
-
-    def kill(self, actor: Any) -> None:
-        """End an actor's process, without waiting for it."""
-        import ray
-
-        with suppress(Exception):  # gone already, or the head is
-            ray.kill(actor, no_restart=True)
+_REFUSED = (b"InvalidAuthToken", b"Unauthenticated")
+_TOKEN_ADVICE = (
+    "Set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN, or in a file that RAY_AUTH_TOKEN_PATH names"
+)
 
 
 @contextmanager
@@ -101,7 +55,11 @@ def open_cluster(
     """
     require_extra("cluster", "RAY_ADDRESS")
     with _connected(settings):
-        yield Cluster(settings.ray_address, _absolute(settings), ship(model_path))
+        cluster = Cluster(settings.ray_address, _absolute(settings), ship(model_path))
+        if settings.ray_address != "local":  # that is this machine alone, with the embedded database if need be
+            database = needs_store if needs_database is None else needs_database
+            check_nodes(cluster, needs_store=needs_store, needs_database=database)
+        yield cluster
 
 
 def _absolute(settings: Settings) -> Settings:
@@ -118,7 +76,8 @@ def _connected(settings: Settings) -> Iterator[None]:
             _initialize(address)
     else:
         _knock(address, settings.timeout_s)
-        _in_thread(lambda: _initialize(address), settings.timeout_s + _CONNECT_S, address)
+        with _kept_signal_handlers():
+            _in_thread(lambda: _initialize(address), settings.timeout_s + _CONNECT_S, address)
     try:
         yield
     finally:
@@ -129,14 +88,14 @@ def _initialize(address: str) -> None:
     """Connect to the cluster, or start one on loopback."""
     verbose = logging.getLogger().isEnabledFor(logging.DEBUG)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if address == "local" and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
     import ray
 
     logging.getLogger("ray").setLevel(logging.DEBUG if verbose else _SILENT)
     options: dict[str, Any] = {"configure_logging": False, "log_to_driver": verbose}
     if address == "local":
-        if "RAY_AUTH_MODE" not in os.environ:
-            os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
-        options |= {"include_dashboard": False, "object_store_memory": _LOCAL_MEMORY, "_node_ip_address": "127.0.0.1"}
+        options |= {"include_dashboard": False, "object_store_memory": _LOCAL_MEMORY, "_node_ip_address": _LOOPBACK}
     try:
         ray.init(address=address, **options)
     except Exception as error:
@@ -145,7 +104,12 @@ def _initialize(address: str) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    text = " ".join(str(error).split())
+    if "authentication token" in text:
+        return f"this machine has no valid token. {_TOKEN_ADVICE}"
+    if "Could not find any running Ray instance" in text:
+        return "no Ray cluster runs on this machine. Start one: ray start --head"
+    return text[:300] or type(error).__name__
 
 
 def _knock(address: str, timeout_s: float) -> None:
@@ -188,12 +152,28 @@ def _in_thread(work: Callable[[], object], timeout_s: float, address: str) -> No
             result.set_exception(error)
 
     threading.Thread(target=run, name="ray.init", daemon=True).start()
-    try:
-        result.result(timeout_s)
-    except FutureTimeout as error:  # another class than TimeoutError in Python 3.10
-        raise ClusterError(
-            f"RAY_ADDRESS={address}: the cluster does not answer; see on its head: ray status"
-        ) from error
+    end = time.monotonic() + timeout_s
+    with _captured_stderr() as stderr:
+        while not wait([result], _TICK_S).done:
+            if any(word in os.pread(stderr, 100_000, 0) for word in _REFUSED):
+                raise ClusterError(f"RAY_ADDRESS={address}: the cluster refuses this machine. {_TOKEN_ADVICE}")
+            if time.monotonic() > end:
+                raise ClusterError(f"RAY_ADDRESS={address}: the cluster does not answer; see on its head: ray status")
+        log.debug("Ray: %s", os.pread(stderr, 100_000, 0).decode(errors="replace"))
+    result.result()
+
+
+@contextmanager
+def _captured_stderr() -> Iterator[int]:
+    """Send file descriptor 2 to a file in the block; yield the file's descriptor. Ray's C++ code logs there."""
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield file.fileno()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _disconnect() -> None:

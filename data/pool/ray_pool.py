@@ -21,11 +21,12 @@ from functools import partial
 from typing import Any, Generic
 
 from data.errors import StopRequested, ToolkitError, WorkerLost
-from data.pool.cluster import Cluster
+from data.pool.links import Joined, Lost, Replied
+from data.pool.nodes import Cluster
 from data.pool.pool import Finished, Result, Task
 from data.pool.threads import ThreadPool
 from data.pool.worker_host import portable
-from data.pool.workers import Joined, Lost, RemoteWorkers, Replied
+from data.pool.workers import RemoteWorkers
 
 _CANCEL = "cancel"
 _TICK_S = 0.5  # after which a worker that has not started is not waited for any more

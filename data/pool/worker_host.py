@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from data.errors import ToolkitError
+from data.pool.checks import unlike_node
 from data.text import redacted
 
 LOST_S, LEASE_S = 10.0, 8.0
@@ -58,9 +59,11 @@ class WorkerHost:
         self._answered_at = time.monotonic()  # the last answer; not yet known to have arrived
         self._lease_end = float("inf")
 
-    def start(self, make_worker: Callable[[], Worker]) -> ToolkitError | None:
-        """Create the worker; return the error if it cannot be created."""
+    def start(self, make_worker: Callable[[], Worker], own: dict[str, str]) -> ToolkitError | None:
+        """Create the worker; return the error if it cannot be created. own: the coordinator's versions."""
         _log_to_stderr()
+        if fault := unlike_node(own):
+            return fault
         try:
             self._worker = make_worker()
         except ToolkitError as error:
@@ -95,7 +98,8 @@ class WorkerHost:
             self._worker.close()
 
     def _take_replies(self) -> list[bytes]:
-        taken, size = [], 0
+        taken: list[bytes] = []
+        size = 0
         while self._replies and (not taken or size + len(self._replies[0]) <= _MAX_ANSWER_BYTES):
             taken.append(self._replies.popleft())
             size += len(taken[-1])

@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import pickle
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from data.errors import ClusterError, ToolkitError
-from data.pool.cluster import Cluster, Node
+from data.pool.checks import versions
+from data.pool.links import Event, Joined, Link, Lost, Place, Replied
+from data.pool.nodes import Cluster, Node
 from data.pool.worker_host import LOST_S, Worker, WorkerHost
 
 log = logging.getLogger(__name__)
@@ -36,56 +36,6 @@ _START_S = 20.0  # a worker that takes longer is not waited for; its node may ha
 _RETRY_S, _MAX_RETRY_S = 2.0, 60.0  # before a new actor takes the place of a lost one; doubled at each failure
 _MAX_EVENTS = 1000  # that the caller has not taken yet; beyond, workers keep their replies
 _CLOSE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """A worker has started. Its number is never used for another one."""
-
-    worker: int
-    node: Node
-
-
-@dataclass(frozen=True, slots=True)
-class Replied:
-    """A worker has sent replies."""
-
-    worker: int
-    replies: list[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A worker is gone: nothing more comes from it. Its work has ended, or ends within the next 10 s at the latest."""
-
-    worker: int
-    reason: str
-
-
-Event = Joined | Replied | Lost
-
-
-@dataclass(eq=False)
-class _Link:
-    """An actor, seen from here."""
-
-    number: int
-    node: Node
-    actor: Any
-    place: tuple[str, int]  # node's id, number of its CPU
-    began: float = field(default_factory=time.monotonic)
-    joined: bool = False
-    asked_at: float = math.inf
-    outgoing: list[bytes] = field(default_factory=list)
-    delivering: bool = False
-
-
-@dataclass
-class _Place:
-    """A CPU of a node: failures in a row, and when the next actor may start there."""
-
-    failures: int = 0
-    retry_at: float = 0.0
 
 
 class RemoteWorkers:
@@ -111,8 +61,8 @@ class RemoteWorkers:
         self._calls: SimpleQueue[tuple[Any, ...]] = SimpleQueue()  # function and arguments, for the loop's thread
         self._events: SimpleQueue[Event | Exception] = SimpleQueue()
         self._stop = threading.Event()
-        self._links: dict[int, _Link] = {}
-        self._places: dict[tuple[str, int], _Place] = {}
+        self._links: dict[int, Link] = {}
+        self._places: dict[tuple[str, int], Place] = {}
         self._nodes_at = self._worked_at = time.monotonic()
         self._last_error: ToolkitError | None = None
         self._thread = threading.Thread(target=self._work, name="workers", daemon=True)
@@ -189,20 +139,20 @@ class RemoteWorkers:
         taken = {link.place for link in self._links.values()}
         for node in nodes:
             for place in {(node.id, cpu) for cpu in range(node.cpus)} - taken:
-                if self._places.setdefault(place, _Place()).retry_at <= now:
+                if self._places.setdefault(place, Place()).retry_at <= now:
                     self._start(node, place)
 
     def _start(self, node: Node, place: tuple[str, int]) -> None:
         number = next(self._numbers)
-        link = _Link(number, node, self._cluster.start_actor(WorkerHost, node), place)
+        link = Link(number, node, self._cluster.start_actor(WorkerHost, node), place)
         self._links[number] = link
-        self._call(link, self._started, link.actor.start.remote(self._maker))
+        self._call(link, self._started, link.actor.start.remote(self._maker, versions()))
 
-    def _call(self, link: _Link, then: Callable[[_Link, Any], None], ref: Any) -> None:
+    def _call(self, link: Link, then: Callable[[Link, Any], None], ref: Any) -> None:
         """Have the loop call `then(link, result)` when the actor has answered."""
         ref.future().add_done_callback(lambda future: self._calls.put((self._answered, link, then, future)))
 
-    def _answered(self, link: _Link, then: Callable[[_Link, Any], None], future: Any) -> None:
+    def _answered(self, link: Link, then: Callable[[Link, Any], None], future: Any) -> None:
         if link.number not in self._links:
             return
         if error := future.exception():
@@ -213,7 +163,7 @@ class RemoteWorkers:
         else:
             then(link, future.result())
 
-    def _started(self, link: _Link, error: ToolkitError | None) -> None:
+    def _started(self, link: Link, error: ToolkitError | None) -> None:
         if error:
             self._last_error = error
             self._lose(link, str(error))
@@ -222,7 +172,7 @@ class RemoteWorkers:
             self._events.put(Joined(link.number, link.node))
             self._ask(link)
 
-    def _ask(self, link: _Link, replies: list[bytes] | None = None) -> None:
+    def _ask(self, link: Link, replies: list[bytes] | None = None) -> None:
         """Take the replies and ask for the next ones; ask for none while the caller has not taken enough events."""
         if replies:
             self._events.put(Replied(link.number, [pickle.loads(reply) for reply in replies]))
@@ -234,7 +184,7 @@ class RemoteWorkers:
             link.outgoing.append(message)
             self._deliver(link)
 
-    def _deliver(self, link: _Link, delivered: bool = False) -> None:
+    def _deliver(self, link: Link, delivered: bool = False) -> None:
         """Send what waits. One call at a time: two of an actor might change places."""
         link.delivering &= not delivered
         if link.outgoing and not link.delivering:
@@ -261,7 +211,7 @@ class RemoteWorkers:
                 "or none is left; see: ray status"
             )
 
-    def _lose(self, link: _Link, reason: str) -> None:
+    def _lose(self, link: Link, reason: str) -> None:
         """Forget the actor; its place gets another one, later after each failure in a row."""
         del self._links[link.number]
         place = self._places[link.place]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from config import Settings
-from data.pool.cluster import Cluster, open_cluster
+from data.pool.cluster import open_cluster
+from data.pool.nodes import Cluster
 
 _LOOPBACK = "127.0.0.2"  # Ray takes another address of the machine for 127.0.0.1
 _NODE = {"object_store_memory": 80 * 2**20, "node_ip_address": _LOOPBACK, "include_dashboard": False}

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from data.errors import StreamOffline
-from data.pool.cluster import Cluster
+from data.pool.nodes import Cluster
 from data.pool.ray_pool import RayPool
 
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -35,8 +35,6 @@ def test_ray_pool_when_tasks_are_submitted_returns_each_result_once(connected: C
                 pool.submit(task)
                 task = next(tasks, None)
             done += pool.finished()
-            if len(done) < 5:
-                print("first", time.time() - t)
     assert sorted(d.task for d in done if d.result) == list(range(200))
     assert len({d.result[1] for d in done if d.result}) == 2
     assert [str(d.error) for d in done if d.error] == ["offline: the stream is over"]

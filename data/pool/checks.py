@@ -1,0 +1,207 @@
+"""Checks at the start: whether the nodes of a cluster fit this machine. Each fault is one line, which says what to fix.
+
+A node that does not answer is no fault, for it may be about to leave the cluster: it only gets no worker.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import pickle
+import platform
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from data.commands import PROGRAM
+from data.errors import ClusterError, SettingsError, ToolkitError
+
+if TYPE_CHECKING:
+    from config import Settings
+    from data.pool.nodes import Cluster, Node
+
+log = logging.getLogger(__name__)
+
+_ANSWER_S = 30.0
+_NAMES = {"python": "Python", "ray": "Ray", "project": PROGRAM}
+_IDENTITY = "SELECT oid || ' ' || pg_postmaster_start_time() FROM pg_database WHERE datname = current_database()"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all nodes must see. Empty texts are not looked at."""
+
+    settings: Settings
+    file: str = ""  # path in the frame store
+    content: bytes = b""
+    database: str = ""  # identity of the database
+
+
+def check_nodes(cluster: Cluster, *, needs_store: bool, needs_database: bool) -> None:
+    """Raise ClusterError or SettingsError if a node does not fit; log all faults but the last one, which is raised."""
+    nodes = cluster.nodes()
+    with _shared(cluster.settings, needs_store, needs_database) as shared:
+        reports = _reports(cluster, nodes, shared)
+    faults = _open_cluster_fault([node.address for node in nodes], [report["auth"] for _, report in reports])
+    if needs_database and not cluster.settings.db_host and len({node.address for node in nodes}) > 1:
+        faults.append(SettingsError("DB_HOST: it must name a PostgreSQL server that all nodes of the cluster reach"))
+    faults += [fault for node, report in reports for fault in node_faults(node.address, report)]
+    for fault in faults[:-1]:
+        log.error("%s", fault)
+    if faults:
+        raise faults[-1]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that must be the same on all nodes."""
+    import ray
+
+    import twitchcategory
+
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"python": python, "ray": ray.__version__, "project": twitchcategory.__version__}
+
+
+def node_faults(address: str, report: dict[str, str]) -> list[ToolkitError]:
+    """Return what is wrong with a node by its report."""
+    faults: list[ToolkitError] = []
+    own = versions()
+    if not report["project"]:
+        faults.append(ClusterError(f"{address}: {PROGRAM} is not installed. Install on all nodes: {_install(own)}"))
+    else:
+        faults += [
+            ClusterError(f"{address}: {name} is {report[key]} there, {own[key]} here. Install the same on all nodes")
+            for key, name in _NAMES.items()
+            if report[key] != own[key]
+        ]
+    if report.get("store"):
+        faults.append(
+            SettingsError(f"STORE_URL: {address} does not see the frame store of this machine: {report['store']}")
+        )
+    if report.get("database"):
+        faults.append(
+            SettingsError(f"DB_HOST: {address} does not see the database of this machine: {report['database']}")
+        )
+    return faults
+
+
+def _install(own: dict[str, str]) -> str:
+    return f"pip install '{PROGRAM}[cluster]=={own['project']}'"
+
+
+def _open_cluster_fault(addresses: list[str], modes: list[str]) -> list[ToolkitError]:
+    """Return the fault of a cluster on which everybody in the network may run programs; only warn if that is wanted."""
+    if all(ipaddress.ip_address(address).is_loopback for address in addresses) or all(
+        mode == "token" for mode in modes
+    ):
+        return []
+    if os.environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
+        log.warning("The cluster has no token: everybody in its network may run programs on it, and read the settings.")
+        return []
+    text = "The cluster has no token: everybody in its network may run programs on it."
+    advice = "Set RAY_AUTH_MODE=token on all nodes (ray get-auth-token), or RAY_AUTH_MODE=disabled here to run so"
+    return [ClusterError(f"{text} {advice}")]
+
+
+@contextmanager
+def _shared(settings: Settings, needs_store: bool, needs_database: bool) -> Iterator[Shared]:
+    """Write the file that all nodes must see, and remove it at the end."""
+    database = _database_identity(settings) if needs_database and settings.db_host else ""
+    if not needs_store:
+        yield Shared(settings, database=database)
+        return
+    from data.factories import make_frame_store
+
+    files = make_frame_store(settings).files
+    file, content = f".cluster-check-{secrets.token_hex(8)}", secrets.token_bytes(16)
+    files.create(file, content)
+    try:
+        yield Shared(settings, file, content, database)
+    finally:
+        files.remove(file)
+
+
+def _database_identity(settings: Settings) -> str:
+    from data.factories import connect_database
+
+    with connect_database(settings, "read") as engine, engine.connect() as connection:
+        return str(connection.exec_driver_sql(_IDENTITY).scalar())
+
+
+def _reports(cluster: Cluster, nodes: list[Node], shared: Shared) -> list[tuple[Node, dict[str, str]]]:
+    """Run the probe on all nodes; return the reports of those that answer."""
+    request = pickle.dumps(shared)  # a node without the package cannot read it
+    answers = cluster.run_on(nodes, _make_probe(), (versions(), request), _ANSWER_S)
+    for node, answer in zip(nodes, answers, strict=True):
+        if isinstance(answer, Exception):
+            log.debug("%s: the check failed", node.address, exc_info=answer)
+            log.warning("%s: the node does not answer (%s)", node.address, type(answer).__name__)
+    reports = [(node, answer) for node, answer in zip(nodes, answers, strict=True) if isinstance(answer, dict)]
+    if not reports:
+        raise ClusterError(f"{cluster.address}: no node of the cluster answers; see: ray status")
+    return reports
+
+
+def _make_probe() -> Callable[[dict[str, str], bytes], dict[str, str]]:
+    """Return a function that Ray sends as it is: a node without the package could not import it."""
+
+    def probe(own: dict[str, str], request: bytes) -> dict[str, str]:
+        import os
+        import platform
+
+        import ray
+
+        python = ".".join(platform.python_version_tuple()[:2])
+        auth = os.environ.get("RAY_AUTH_MODE", "").lower()
+        report = {"python": python, "ray": ray.__version__, "project": "", "auth": auth}
+        try:
+            import twitchcategory
+
+            report["project"] = twitchcategory.__version__
+        except ImportError:
+            return report
+        if report["project"] == own["project"]:
+            from data.pool.checks import look
+
+            report |= look(request)
+        return report
+
+    return probe
+
+
+def look(request: bytes) -> dict[str, str]:
+    """Return by `store` and `database` why this node does not see what all nodes share; "" if it does."""
+    shared: Shared = pickle.loads(request)
+    return {"store": _store_fault(shared) if shared.file else "", "database": _database_fault(shared)}
+
+
+def _store_fault(shared: Shared) -> str:
+    from data.factories import make_frame_store
+
+    store = make_frame_store(shared.settings)
+    try:
+        same = store.files.read(shared.file, 100) == shared.content
+    except FileNotFoundError:
+        same = False
+    except ToolkitError as error:
+        return str(error)
+    return "" if same else f"{store.location} has other files there"
+
+
+def _database_fault(shared: Shared) -> str:
+    if not shared.database:
+        return ""
+    try:
+        return "" if _database_identity(shared.settings) == shared.database else "DB_HOST is another server there"
+    except ToolkitError as error:
+        return str(error)
+
+
+def unlike_node(own: dict[str, Any]) -> ClusterError | None:
+    """Return the fault of this node, which may have joined after the checks. own: the coordinator's versions."""
+    here = versions()
+    unlike = [f"{name} is {here[key]}, not {own[key]}" for key, name in _NAMES.items() if here[key] != own[key]]
+    return ClusterError("; ".join(unlike)) if unlike else None
