@@ -27,7 +27,7 @@ from typing import Any
 
 from data.errors import ClusterError
 from data.pool import bound_process
-from data.pool.cluster import Cluster, Node
+from data.pool.nodes import Cluster, Node
 from data.pool.worker_host import LOST_S
 from data.text import printable_line
 
