@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 The command removes frames, also those in the trash, lines of manifests, rows, moves in journals, features, findings
-of the last check, streams of audits, and alerts in the outbox (OUTBOX_PATH). It keeps a hash of the login in
-frames/forgotten.txt, from which nobody can compute the login without the secret in frames/.key. Downloads, imports,
+of the last check, streams of audits and surveys, and alerts in the outbox (OUTBOX_PATH). It keeps a hash of the login
+in frames/forgotten.txt, from which nobody can compute the login without the secret in frames/.key. Downloads, imports,
 audits and dbSync compare logins with these hashes, and leave out the streamer, also under the pseudonym in exports of
 this dataset. --allow removes the hash; it does not restore frames.
 
@@ -34,7 +34,7 @@ The command cannot reach:
 - Exports, pages of checks, reports of audits, models and backups made before. The command prints the pseudonym that
   exports have.
 - Outboxes that --outbox names, and damaged ones (outbox.sqlite.damaged-...): delete these files. A watch that is
-  asked for the streamer later stores alerts again.
+  asked for the streamer later stores alerts again, as a survey on a cluster stores its answer, for a week.
 - Copies of an object store (STORE_URL) on other machines: DOWNLOAD_PATH/mirror. The next check, training, evaluation or
   export there removes the frames and their features from them.
 - Titles of other streams that mention the streamer.
@@ -70,7 +70,7 @@ def _login(text: str) -> str:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import find_mirror, make_frame_store, open_existing_catalog
-    from data.storage.audits import AuditStore
+    from data.storage.answer_erasure import AnswerEraser
     from data.storage.erasure import Erased, Eraser
     from data.storage.outbox_rows import erase_alerts
     from data.twitch.addresses import canonical
@@ -85,7 +85,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
             found = Eraser(store, catalog).find(lambda frame: frame.login in names).counts()
-            found += Erased(audited=AuditStore(catalog.transactions).count(names) if catalog else 0)
+            found += AnswerEraser(catalog).count(names)
             found += Erased(alerts=erase(dry_run=True))
             print(f"Would remove {found}.")
             return 0
@@ -101,7 +101,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
 def forget(store: FrameStore, catalog: Catalog | None, logins: Sequence[str]) -> Erased:
     """Remove the logins from the dataset for good; return what was removed. Raises FolderError, CatalogUnavailable."""
-    from data.storage.audits import AuditStore
+    from data.storage.answer_erasure import AnswerEraser
     from data.storage.erasure import Erased, Eraser
 
     store.scan()  # raises for a missing folder, which the next lines would make
@@ -119,7 +119,7 @@ def forget(store: FrameStore, catalog: Catalog | None, logins: Sequence[str]) ->
         total += found
     if catalog:
         catalog.remove_original_rows(names)
-        total += Erased(audited=AuditStore(catalog.transactions).remove(names))
+        total += AnswerEraser(catalog).remove(names)
     store.remove_stale_files(store.scan())
     eraser.check_readable()
     return total

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _AGE = cli.duration({"h": 3600, "d": 86400, "w": 7 * 86400}, "a whole number and h, d or w, such as 30d")
 _EPILOG = """\
 The command also removes the frames' rows, lines of manifests, features, findings of the last check, and moves in
-journals; and of audits the streams that were last looked at before. Games stay, also those without a frame left. A
-frame whose time is in the future stays.
+journals; and of audits and surveys the streams that were last looked at before. Games stay, also those without a frame
+left. A frame whose time is in the future stays.
 """
 
 
@@ -45,16 +45,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import find_mirror, make_frame_store, open_existing_catalog
-    from data.storage.audits import AuditStore
-    from data.storage.erasure import Erased
+    from data.storage.answer_erasure import AnswerEraser
 
     store = make_frame_store(settings)
     before = time.time() - args.older_than
     with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
             found = find_older(store, catalog, before)
-            old = AuditStore(catalog.transactions).count_older(before) if catalog else 0
-            removed = found.counts() + Erased(audited=old)
+            removed = found.counts() + AnswerEraser(catalog).count_older(before)
         else:
             found, removed = purge(store, catalog, before)
             if mirror := find_mirror(settings):
@@ -94,16 +92,15 @@ def purge(store: FrameStore, catalog: Catalog | None, before: float) -> tuple[Do
 
     Raises FolderError, CatalogUnavailable.
     """
-    from data.storage.audits import AuditStore
-    from data.storage.erasure import Erased, Eraser
+    from data.storage.answer_erasure import AnswerEraser
+    from data.storage.erasure import Eraser
 
     eraser = Eraser(store, catalog)
     with eraser.locked():
         found = find_older(store, catalog, before)
         gone = {*found.frames, *found.rows.values()}
         removed = eraser.erase(found, gone.__contains__, _is_useless(store.files, before))
-    if catalog:
-        removed += Erased(audited=AuditStore(catalog.transactions).remove_older(before))
+    removed += AnswerEraser(catalog).remove_older(before)
     eraser.check_readable()
     return found, removed
 

@@ -44,6 +44,7 @@ _NOUNS = (  # of the fields of Erased, for one and for more
     ("finding of the last check", "findings of the last check"),
     ("move in a journal", "moves in journals"),
     ("audited stream", "audited streams"),
+    ("surveyed stream", "surveyed streams"),
     ("alert", "alerts"),
 )
 
@@ -59,6 +60,7 @@ class Erased:
     findings: int = 0
     moves: int = 0
     audited: int = 0
+    surveyed: int = 0
     alerts: int = 0
 
     def __add__(self, other: Erased) -> Erased:

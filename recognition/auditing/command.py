@@ -17,12 +17,13 @@ from data.errors import CatalogUnavailable, DirectoryUnavailable, FolderError, M
 from data.storage.audits import AuditStore
 from data.storage.pseudonyms import Pseudonyms
 from model.evaluation.game_metrics import GameMetrics, read_game_metrics
-from model.inference.classifier import ONNX_FILE, read_onnx, sha256
 from model.inference.location import find_model
 from recognition.auditing.progress import show_progress
 from recognition.auditing.reporting import ReportWriter
 from recognition.auditing.run import Auditor, AuditRequest, LookOptions
 from recognition.auditing.selection import Scope
+from recognition.cluster.survey_worker import open_survey_pool
+from recognition.model_loading import model_sha256
 from recognition.modes.single import DEFAULT_CERTAINTY
 from recognition.modes.survey import survey_settings
 from recognition.recognizer import Recognizer
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         stack.enter_context(memory.trim_periodically())
         # One thread for each inference: many streams keep the cores busy side by side.
         recognizer = stack.enter_context(Recognizer.load(settings, threads=1))
-        pseudonyms = Pseudonyms(settings.download_path / "frames")
+        pseudonyms = Pseudonyms(factories.make_frame_store(settings).files)
         request = _request(args, settings, pseudonyms)
         folder = Path(args.out) if args.out else settings.audit_path
         prepare_folder(folder)  # an audit may take hours: an unwritable folder must be reported before it begins
@@ -51,6 +52,8 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         catalog = stack.enter_context(factories.open_catalog(settings, recognizer.stop.wait))
         store = AuditStore(catalog.transactions)
         store.prepare()
+        # Pictures: a report shows what streams of another game showed.
+        pool = stack.enter_context(open_survey_pool(settings, pictures=True)) if settings.ray_address else None
         auditor = Auditor(
             recognizer,
             helix,
@@ -59,6 +62,7 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
             _look_options(args, settings),
             is_excluded=factories.make_exclusion(settings),
             show_progress=partial(show_progress, quiet=args.quiet),
+            pool=pool,
         )
         name = (lambda login: login) if args.logins else pseudonyms.of
         writer = ReportWriter(store, judgement, folder, str(request.scope), find_model(settings.model_path).name, name)
@@ -119,8 +123,7 @@ def _request(args: argparse.Namespace, settings: Settings, pseudonyms: Pseudonym
         sample=args.sample,
         min_precision=args.min_precision,
     )
-    model = sha256(read_onnx(find_model(settings.model_path) / ONNX_FILE))
-    return AuditRequest(scope, named, model, args.seed, args.new)
+    return AuditRequest(scope, named, model_sha256(settings), args.seed, args.new)
 
 
 def _login(source: str) -> str:

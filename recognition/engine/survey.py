@@ -143,12 +143,15 @@ def results(
     """
     retried: set[SurveyTask] | None = set() if retry else None
     failure: DirectoryError | None = None
+    remaining = iter(tasks)
     try:
-        for task in tasks:
+        while True:
+            while pool.free_slots <= 0:
+                yield from _results(pool, None, retried)
+            if (task := next(remaining, None)) is None:
+                break
             pool.submit(task)
             yield from _results(pool, 0, retried)
-            while pool.free_slots <= 0:  # fewer than none: nodes were lost
-                yield from _results(pool, None, retried)
     except DirectoryError as error:  # the listing failed: finish what is in flight first
         failure = error
     while pool:
@@ -169,7 +172,7 @@ def _results(
         )
         if is_doubtful and retried is not None and ended.error is None and ended.task not in retried:
             retried.add(ended.task)
-            pool.submit(ended.task)
+            pool.submit(ended.task, avoid=ended.node)
         else:
             yield result
 

@@ -73,7 +73,6 @@ def test_survey_when_coordinator_and_node_are_killed_gives_each_source_once(
     cluster: RayNodes, twitch: Standin, postgres: dict[str, str], tmp_path: Path
 ):
     """Kill -9 of the command, which goes on when it is started again; then of a node with its tasks in work."""
-    node = cluster.add()
     own = {"PYTHONPATH": str(ROOT), "RAY_ADDRESS": cluster.address}
     own |= {"FRAMES_PER_STREAM": "1", "PARALLEL_STREAMS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     model_path = save_model(tmp_path / "model", (DARK, BRIGHT))
@@ -81,6 +80,7 @@ def test_survey_when_coordinator_and_node_are_killed_gives_each_source_once(
     with _survey(twitch, environ, tmp_path) as process:
         _wait_for_rows(tmp_path, 6, process)
         os.killpg(process.pid, signal.SIGKILL)
+    node = cluster.add()
     stored = {row["source"]: row for row in _rows(tmp_path)}
     with _survey(twitch, environ, tmp_path) as process:
         _wait_for_rows(tmp_path, 20, process)

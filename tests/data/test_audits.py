@@ -16,6 +16,7 @@ from data.storage.audit_rows import AuditCost, AuditRecord, AuditRow
 from data.storage.audits import AuditStore
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
+from data.storage.surveys import SurveyRecord, SurveyRow, SurveyStore
 from tests.data.conftest import Run
 
 NOW = datetime(2026, 5, 4, 12, 30, 15, 250_000, tzinfo=timezone.utc)
@@ -37,7 +38,7 @@ def _begin(store: AuditStore, record: AuditRecord, rows: Sequence[AuditRow]) -> 
 @pytest.fixture
 def empty(engine: Engine) -> Iterator[Engine]:
     """Yield an engine without tables of audits; remove them at the end."""
-    drop = text("DROP TABLE IF EXISTS audit_streams, audits")
+    drop = text("DROP TABLE IF EXISTS audit_streams, audits, survey_rows, surveys")
     with engine.begin() as connection:
         connection.execute(drop)
     yield engine
@@ -148,6 +149,20 @@ def test_purge_removes_old_rows_and_keeps_the_summaries(store: AuditStore, folde
     assert run("data.purge", "--older-than", "8d").stdout.startswith("Removed 2 audited streams from")
     assert [row.login for row in store.rows(record.id)] == ["new"]
     assert [record.summary for record in store.history(RECORD.scope, 9)] == [{"share": 0.5}]
+
+
+def test_forget_and_purge_remove_surveyed_streams(empty: Engine, folder: FrameFolder, run: Run):
+    """Answers of surveys on a cluster go with the login, and by their age."""
+    surveys = SurveyStore(Catalog(empty).transactions)
+    surveys.prepare()
+    record = SurveyRecord(surveys.new_id(), "scope", "hash", NOW)
+    surveys.begin(record)
+    for login, at in (("ann", NOW), ("bob", NOW), ("eve", datetime.now(timezone.utc))):
+        surveys.add(record.id, SurveyRow(login, login, at, login))
+    assert run("data.forget", "--dry-run", "ann").stdout == "Would remove 1 surveyed stream.\n"
+    assert run("data.forget", "ann").stdout.startswith("Removed 1 surveyed stream.\n")
+    assert run("data.purge", "--older-than", "8d").stdout.startswith("Removed 1 surveyed stream from")
+    assert surveys.answers(record.id) == ["eve"]
 
 
 def test_erasure_without_tables_finds_nothing(empty: Engine):
