@@ -93,6 +93,8 @@ def _initialize(address: str) -> None:
     import ray
 
     logging.getLogger("ray").setLevel(logging.DEBUG if verbose else _SILENT)
+    # Without this, the death of a node is printed to stdout, whatever log_to_driver is.
+    ray._private.worker._worker_logs_enabled = verbose
     options: dict[str, Any] = {"configure_logging": False, "log_to_driver": verbose}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": _LOCAL_MEMORY, "_node_ip_address": _LOOPBACK}
