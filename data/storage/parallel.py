@@ -9,6 +9,7 @@ from typing import TypeVar
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 _REQUESTS = 16
+_BATCH = 2000  # items that wait in memory for a thread
 
 
 def in_parallel(work: Callable[[_In], _Out], items: Iterable[_In], requests: int = _REQUESTS) -> list[_Out]:
@@ -21,6 +22,7 @@ def in_parallel(work: Callable[[_In], _Out], items: Iterable[_In], requests: int
         return [work(item) for item in items]
     pool = ThreadPoolExecutor(min(requests, len(items)))
     try:
-        return list(pool.map(work, items))
+        batches = (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+        return [result for batch in batches for result in pool.map(work, batch)]
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -88,7 +88,10 @@ def plan_sync(
     removed_games = sorted(snapshot.games.keys() - scan.games)
     described = store.described(files.values())
     gone = {frame.sha256: frame for frame in map(snapshot.frames.__getitem__, removed_paths) if frame.sha256}
-    merged = [_merge(frame, snapshot.frames.get(frame.path), gone, store) for frame in described]
+    unknown = [frame for frame in described if not (frame.sha256 and frame.path in snapshot.frames)]
+    known = store.files.each(lambda frame: _merge(frame, snapshot.frames.get(frame.path), gone, store), unknown)
+    by_frame = dict(zip(unknown, known, strict=True))
+    merged = [by_frame.get(frame, frame) for frame in described]
     old = [(frame, snapshot.frames[frame.path]) for frame in merged if frame.path in snapshot.frames]
     updated = [frame for frame, row in old if _differs(frame, row)]
     new = sorted((frame for frame in merged if frame.path not in snapshot.frames), key=lambda frame: frame.path)
@@ -139,8 +142,6 @@ def _merge(
     frame: StoredFrame, row: StoredFrame | None, gone: Mapping[bytes, StoredFrame], store: FrameStore
 ) -> StoredFrame:
     """Return what is known of a file. `frame`: as its manifest has it. `gone`: by hash, the rows without a file."""
-    if row and frame.sha256:
-        return frame
     sha256 = row.sha256 if row and row.sha256 else _hash(frame, store)
     if frame.sha256 == sha256:
         return frame
