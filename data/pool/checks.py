@@ -121,7 +121,7 @@ def _shared(settings: Settings, needs_store: bool, needs_database: bool) -> Iter
     try:
         yield Shared(settings, file, content, database)
     finally:
-        files.remove(file)
+        files.remove([file])
 
 
 def _database_identity(settings: Settings) -> str:
