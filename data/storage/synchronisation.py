@@ -17,7 +17,7 @@ An empty folder keeps its game, with 0 frames.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -88,10 +88,7 @@ def plan_sync(
     removed_games = sorted(snapshot.games.keys() - scan.games)
     described = store.described(files.values())
     gone = {frame.sha256: frame for frame in map(snapshot.frames.__getitem__, removed_paths) if frame.sha256}
-    unknown = [frame for frame in described if not (frame.sha256 and frame.path in snapshot.frames)]
-    known = store.files.each(lambda frame: _merge(frame, snapshot.frames.get(frame.path), gone, store), unknown)
-    by_frame = dict(zip(unknown, known, strict=True))
-    merged = [by_frame.get(frame, frame) for frame in described]
+    merged = _merge_all(described, snapshot.frames, gone, store)
     old = [(frame, snapshot.frames[frame.path]) for frame in merged if frame.path in snapshot.frames]
     updated = [frame for frame, row in old if _differs(frame, row)]
     new = sorted((frame for frame in merged if frame.path not in snapshot.frames), key=lambda frame: frame.path)
@@ -136,6 +133,19 @@ def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
     # Last: a failure here leaves only what nobody reads.
     store.compact(plan.scan.games - set(map(int, plan.scan.unreadable)))
     store.remove_stale_files(plan.scan)
+
+
+def _merge_all(
+    described: Sequence[StoredFrame],
+    rows: Mapping[str, StoredFrame],
+    gone: Mapping[bytes, StoredFrame],
+    store: FrameStore,
+) -> list[StoredFrame]:
+    """Return what is known of each file; those that have no row or no hash are read."""
+    unknown = [frame for frame in described if not (frame.sha256 and frame.path in rows)]
+    known = store.files.each(lambda frame: _merge(frame, rows.get(frame.path), gone, store), unknown)
+    by_frame = dict(zip(unknown, known, strict=True))
+    return [by_frame.get(frame, frame) for frame in described]
 
 
 def _merge(
