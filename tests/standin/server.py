@@ -93,7 +93,9 @@ class Standin:
         self._lock = threading.Lock()
         self._api = Api(world, self.clock, paging)
         recordings = Vods(vods)
-        video = Video(world, self.transcoder, self.clock, source, preroll_s=preroll_s, lifetime_s=lifetime_s)
+        self._video = video = Video(
+            world, self.transcoder, self.clock, source, preroll_s=preroll_s, lifetime_s=lifetime_s
+        )
         self._routes: dict[tuple[str, str], Callable[[Request], Response | None]] = {
             ("POST", "id.twitch.tv"): self._api.token,
             ("GET", "api.twitch.tv"): self._api.helix,
@@ -131,6 +133,19 @@ class Standin:
     def environment(self) -> dict[str, str]:
         """Return the environment variables with which the toolkit uses this server as Twitch."""
         return {"TWITCH_STANDIN": self.url, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET}
+
+    def viewings(self) -> dict[str, list[tuple[float, float]]]:
+        """Return by login when each viewer's session had its first and its last request, in the order of the first."""
+        spans: dict[str, tuple[float, float]] = {}
+        for request in [*self.requests]:
+            if request.host == MEDIA_HOST:
+                session = request.path.split("/")[3]
+                spans[session] = (spans.get(session, (request.time,))[0], request.time)
+        by_login: dict[str, list[tuple[float, float]]] = {}
+        for session, login in self._video.viewers.items():
+            if session in spans:
+                by_login.setdefault(login, []).append(spans[session])
+        return by_login
 
     def revoke_tokens(self) -> None:
         """Revoke every Helix token."""

@@ -110,6 +110,12 @@ class Video:
             self._sessions[session.id] = session
         return text_response(playlist.multivariant_playlist(session, self._renditions(session)), _HLS)
 
+    @property
+    def viewers(self) -> dict[str, str]:
+        """Return the logins that were viewed, by the sessions' ids."""
+        with self._lock:
+            return {session.id: session.channel.login for session in self._sessions.values()}
+
     def media(self, request: Request) -> Response | None:
         """Respond to GET /v1/playlist/<session>/<rendition>.m3u8 and /v1/segment/<session>/<rendition>/<file>."""
         match request.path.strip("/").split("/"):
