@@ -92,6 +92,8 @@ def _initialize(address: str) -> None:
         os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
     import ray
 
+    # Ray prints errors of its nodes and output of workers on stdout, with no option against it.
+    ray._private.worker.print_worker_logs = _log_lines
     logging.getLogger("ray").setLevel(logging.DEBUG if verbose else _SILENT)
     # Without this, the death of a node is printed to stdout, whatever log_to_driver is.
     ray._private.worker._worker_logs_enabled = verbose
@@ -103,6 +105,11 @@ def _initialize(address: str) -> None:
     except Exception as error:
         log.debug("ray.init failed", exc_info=True)
         raise ClusterError(f"RAY_ADDRESS={address}: {_reason(error)}") from error
+
+
+def _log_lines(data: dict[str, Any], *_: object) -> None:
+    """Log what a node or worker says: in the place of Ray's function that prints it."""
+    log.debug("Ray: %s", "\n".join(map(str, data.get("lines", ()))))
 
 
 def _reason(error: Exception) -> str:

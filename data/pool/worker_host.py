@@ -1,9 +1,9 @@
 """Worker host: the class of the actors. It holds one worker, and ends its process when the coordinator is out of reach.
 
 The coordinator counts a worker as lost LOST_S after it asked for replies in vain; then it gives the work to others. The
-worker must have ended by then. Its lease therefore runs LEASE_S from the last answer of which it knows that it arrived:
-the coordinator's next question proves that. Delays in the network never extend the lease; only the two clocks' rates
-must agree.
+worker must have ended by then. Its lease therefore runs 80 % of that time from the last answer of which it knows that
+it arrived: the next question of the coordinator proves that. Delays in the network never extend the lease; only the two
+clocks' rates must agree.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from data.errors import ToolkitError
 from data.pool.checks import unlike_node
 from data.text import redacted
 
-LOST_S, LEASE_S = 10.0, 8.0
+LOST_S = 10.0
+_LEASE_SHARE = 0.8
 LONG_POLL_S = 1.0  # maximum time of an exchange without replies
 _SLICE_S = 0.05  # a message waits so long for the worker
 _TICK_S = 0.25
@@ -57,10 +58,13 @@ class WorkerHost:
         self._inbox: deque[bytes] = deque()
         self._replies: deque[bytes] = deque()
         self._answered_at = time.monotonic()  # the last answer; not yet known to have arrived
-        self._lease_end = float("inf")
+        self._lease_s = self._lease_end = float("inf")
 
-    def start(self, make_worker: Callable[[], Worker], own: dict[str, str]) -> ToolkitError | None:
-        """Create the worker; return the error if it cannot be created. own: the coordinator's versions."""
+    def start(self, make_worker: Callable[[], Worker], own: dict[str, str], lost_s: float) -> ToolkitError | None:
+        """Create the worker; return the error if it cannot be created.
+
+        own: the coordinator's versions. lost_s: seconds after which the coordinator counts it as lost.
+        """
         _log_to_stderr()
         if fault := unlike_node(own):
             return fault
@@ -68,8 +72,10 @@ class WorkerHost:
             self._worker = make_worker()
         except ToolkitError as error:
             return portable(error)
-        threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
+        self._lease_s = _LEASE_SHARE * lost_s
         self._answered_at = time.monotonic()
+        self._lease_end = self._answered_at + self._lease_s
+        threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
         return None
 
     def deliver(self, messages: list[bytes]) -> None:
@@ -79,7 +85,7 @@ class WorkerHost:
     def exchange(self, wanted: bool) -> list[bytes]:
         """Return pickled replies as soon as there are some, within LONG_POLL_S; none if they are not `wanted` yet."""
         assert self._worker  # the coordinator calls `start` first
-        self._lease_end = self._answered_at + LEASE_S
+        self._lease_end = self._answered_at + self._lease_s
         end = time.monotonic() + LONG_POLL_S
         while not (wanted and self._replies) and time.monotonic() < end:
             if not wanted:
@@ -93,7 +99,6 @@ class WorkerHost:
 
     def close(self) -> None:
         """End the worker. The coordinator kills the process next."""
-        self._lease_end = min(self._lease_end, time.monotonic() + LEASE_S)
         if self._worker:
             self._worker.close()
 

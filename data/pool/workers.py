@@ -45,6 +45,7 @@ class RemoteWorkers:
         make_worker: creates a worker; picklable. It is called in each actor. Its ToolkitError is logged and repeated
             later; it is raised here if no worker has ever started.
         patience_s: seconds without any worker before `events` raises ClusterError.
+        lost_s: seconds without an answer after which a worker is lost; at least 2, as an exchange takes up to 1.
 
     Example:
         with RemoteWorkers(cluster, make_worker) as workers:
@@ -53,10 +54,13 @@ class RemoteWorkers:
                     workers.send(event.worker, message)
     """
 
-    def __init__(self, cluster: Cluster, make_worker: Callable[[], Worker], patience_s: float = 120.0) -> None:
+    def __init__(
+        self, cluster: Cluster, make_worker: Callable[[], Worker], patience_s: float = 120.0, lost_s: float = LOST_S
+    ) -> None:
         self._cluster = cluster
         self._make_worker = make_worker
         self._patience_s = patience_s
+        self._lost_s = lost_s
         self._numbers = itertools.count(1)
         self._calls: SimpleQueue[tuple[Any, ...]] = SimpleQueue()  # function and arguments, for the loop's thread
         self._events: SimpleQueue[Event | Exception] = SimpleQueue()
@@ -146,7 +150,7 @@ class RemoteWorkers:
         number = next(self._numbers)
         link = Link(number, node, self._cluster.start_actor(WorkerHost, node), place)
         self._links[number] = link
-        self._call(link, self._started, link.actor.start.remote(self._maker, versions()))
+        self._call(link, self._started, link.actor.start.remote(self._maker, versions(), self._lost_s))
 
     def _call(self, link: Link, then: Callable[[Link, Any], None], ref: Any) -> None:
         """Have the loop call `then(link, result)` when the actor has answered."""
@@ -195,8 +199,8 @@ class RemoteWorkers:
         """Drop workers that do not answer. Raises ClusterError or ToolkitError: nothing can go on."""
         now = time.monotonic()
         for link in list(self._links.values()):
-            if now - link.asked_at > LOST_S:
-                self._lose(link, f"no answer for {LOST_S:.0f} s")
+            if now - link.asked_at > self._lost_s:
+                self._lose(link, f"no answer for {self._lost_s:.0f} s")
         if now - self._nodes_at > _HEAD_S:
             raise ClusterError(
                 f"the head of the cluster {self._cluster.address} does not answer. Start it and this command again"
