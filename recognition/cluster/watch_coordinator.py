@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING
 
 from data.errors import SettingsError, ToolkitError
 from data.pool.cluster import open_cluster
-from data.pool.workers import Joined, Lost, RemoteWorkers, Replied
+from data.pool.links import Joined, Lost, Replied
+from data.pool.workers import RemoteWorkers
 from model.inference.location import find_model
 from recognition.cluster.node_recognizer import without_secrets
 from recognition.cluster.watch_worker import NodeWatch, Unwatch, Watch, WatchReply

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,14 @@ from data.entities import Game
 WINDOW_FRAMES = 12
 CHANGE_MARGIN = 2.1  # three confident frames, which arrive within ten seconds at one frame in two seconds
 UNKNOWN_MARGIN = 9.1  # ten unknown frames, about 20 s: menus, breaks and one frame in twenty of any game are unknown
+
+
+class DetectorState(NamedTuple):
+    """The state of a detector: index of the answer, the number of classes for "unknown"; votes (n, classes + 1)."""
+
+    answer: int | None
+    confidence: float
+    votes: np.ndarray
 
 
 class ChangeDetector:
@@ -53,17 +62,24 @@ class ChangeDetector:
         return self._classes[self._answer]
 
     @property
-    def answer(self) -> tuple[int | None, float]:
-        """Return the index of the answer, the number of classes for "unknown", and `confidence`."""
-        return self._answer, self.confidence
+    def state(self) -> DetectorState:
+        """Return what another detector for the same classes needs to go on."""
+        votes = np.asarray([*self._votes], np.float32).reshape(-1, len(self._margins))
+        return DetectorState(self._answer, self.confidence, votes)
 
-    def restore(self, answer: tuple[int | None, float]) -> None:
-        """Go on with the answer of another detector for the same classes. Its frames do not vote."""
-        self._answer, self.confidence = answer
+    def restore(self, state: DetectorState) -> None:
+        """Go on where another detector was."""
+        self._answer, self.confidence = state.answer, state.confidence
         self._votes.clear()
+        self._votes.extend(state.votes.astype(float))
 
     def add_frame(self, probabilities: np.ndarray, known: bool) -> bool:
-        """Add the next frame and return whether it changes the answer.
+        """Add the next frame and return whether it changes the answer: `vote`, then `decide`."""
+        self.vote(probabilities, known)
+        return self.decide()
+
+    def vote(self, probabilities: np.ndarray, known: bool) -> None:
+        """Add the next frame; `decide` takes it into account.
 
         probabilities: float (classes,), sum 1. Raises ValueError for another shape.
         known: whether the frame shows one of the games at all.
@@ -71,6 +87,9 @@ class ChangeDetector:
         if probabilities.shape != (len(self._classes),):
             raise ValueError(f"probabilities have the shape {probabilities.shape}; expected ({len(self._classes)},)")
         self._votes.append(np.append(probabilities * known, float(not known)))
+
+    def decide(self) -> bool:
+        """Return whether the frames, at least one, change the answer."""
         sums = np.cumsum(np.stack(self._votes)[::-1], axis=0)  # (k, classes + 1): row i sums the newest i + 1 frames
         winners = sums.argmax(axis=1)  # (k,)
         ranked = np.sort(sums, axis=1)

@@ -40,7 +40,7 @@ from data.errors import (
 from data.filters.frame_filter import is_flat
 from data.video.images import decode_jpeg
 from model.inference.probabilities import softmax
-from recognition.decision.change_detector import ChangeDetector
+from recognition.decision.change_detector import ChangeDetector, DetectorState
 from recognition.decision.verdict import VerdictAccumulator, VerdictSums
 from recognition.engine.batching import ImageClassifier
 from recognition.engine.best_frame import BestFrame
@@ -64,16 +64,15 @@ OpenFollower = Callable[[str, int, int], Follower]  # (source, initial_frames, m
 class StreamState:
     """What another process needs to go on with a source after the source's latest event.
 
-    number, newest_date: of the latest frame; epoch seconds. sums, answer: of the accumulator and the change detector.
+    number, newest_date: of the latest frame; epoch seconds. sums, changes: of the accumulator and the change detector.
     reported_reason: of the failure that was emitted since that frame; "" if none was. is_recording: the frames up to
-    `number` come again. finished: nothing is left to do. Two things stay behind: the verdict's picture, and the frames
-    that vote for a change.
+    `number` come again. finished: nothing is left to do. The picture of the verdict stays behind.
     """
 
     number: int
     newest_date: float
     sums: VerdictSums
-    answer: tuple[int | None, float]
+    changes: DetectorState
     reported_reason: str
     is_recording: bool
     finished: bool
@@ -117,7 +116,7 @@ class WatchedStream:
         if state:
             self._number, self._newest_date = state.number, state.newest_date
             self._accumulator.restore(state.sums)
-            self._detector.restore(state.answer)
+            self._detector.restore(state.changes)
             self._reported_reason, self._skip = state.reported_reason, state.number * state.is_recording
 
     @property
@@ -127,7 +126,7 @@ class WatchedStream:
             self._number,
             self._newest_date,
             self._accumulator.sums,
-            self._detector.answer,
+            self._detector.state,
             self._reported_reason,
             is_recording=self._follower is not None and not self._follower.live,
             finished=self.finished,
@@ -194,10 +193,11 @@ class WatchedStream:
         self._number, self._reported_reason, self._backoff = self._number + 1, "", None
         lag_s = None if created_at is None else max(0.0, time.time() - created_at)
         missed, self._reported_missed = missed - self._reported_missed, missed
-        emit(FrameClassified(self.source, now(), self._number, prediction, frame.jpeg, lag_s, missed))
         before = self._detector.game
         # A frame of one colour says nothing about the game, however confident the model is.
-        if self._detector.add_frame(softmax(logits), prediction.known and not is_flat(frame.jpeg)):
+        self._detector.vote(softmax(logits), prediction.known and not is_flat(frame.jpeg))
+        emit(FrameClassified(self.source, now(), self._number, prediction, frame.jpeg, lag_s, missed))
+        if self._detector.decide():  # not before: after a move, the frame's state must not say what nobody knows
             game, number, confidence = self._detector.game, self._number, self._detector.confidence
             known = game is not None
             emit(GameChanged(self.source, now(), before, game, known, number, confidence, jpeg=frame.jpeg))
