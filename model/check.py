@@ -128,7 +128,7 @@ def _check(args: argparse.Namespace, settings: Settings) -> int:
     if args.json:
         print(check_tables.as_json(result, effect, store.location, game_names, names))
         return 0
-    tables = check_tables.stream_rows(result, game_names), check_tables.frame_rows(result, game_names)
+    tables = (rows(result, game_names) for rows in (check_tables.stream_rows, check_tables.frame_rows))
     rendered = (check_tables.render(rows, _width()) for rows in tables if rows)
     print("\n".join([check_tables.summary_line(result), *trust, "", *rendered, *effect_lines]))
     return 0
@@ -137,10 +137,7 @@ def _check(args: argparse.Namespace, settings: Settings) -> int:
 def _find(
     args: argparse.Namespace, settings: Settings, folder: FrameStore, location: str
 ) -> tuple[CheckResult, Effect | None, list[str]]:
-    """Return the findings, and the effect of cleaning with its lines for people.
-
-    folder: has the frames as files. location: of the dataset, for messages.
-    """
+    """Return the findings, and the effect of cleaning with its lines for people. location: for messages."""
     from model.cleaning.check import require_comparable
     from model.cleaning.effect import cleaning_effect
     from model.datasets.listing import classes_of
@@ -228,10 +225,8 @@ def _list_changes(_args: argparse.Namespace, settings: Settings) -> int:
     from model.reports import check_tables
 
     changes = FrameChanges(make_frame_store(settings), None).changes()
-    if not changes:
-        print("There are no changes.")
-        return 0
-    print(check_tables.render(check_tables.change_rows(changes), _width()), end="")
+    rows = check_tables.render(check_tables.change_rows(changes), _width())
+    print(rows if changes else "There are no changes.\n", end="")
     return 0
 
 

@@ -181,7 +181,7 @@ ALLOWED: dict[str, set[str]] = {
     "dashboard.pages": {"dashboard.api.dependencies", "dashboard.services", "dashboard.models"},
     "dashboard.dataset": {"config", "data.factories", "data.storage", "data.exchange.sample_reader", "model.cleaning"},
     "dashboard.live": {"config", "data.factories", "data.twitch.addresses", "recognition"},
-    "dashboard.jobs": {"config", "data.settings", "data.storage", "recognition.outputs"}
+    "dashboard.jobs": {"config", "data.factories", "data.settings", "data.storage", "recognition.outputs"}
     | {"model.inference", "model.networks.backbones", "model.training.checkpoint"},
     "dashboard.models": {
         "config",

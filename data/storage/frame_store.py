@@ -35,6 +35,7 @@ class FrameStore(Protocol):
 
     @property
     def files(self) -> StoreFiles: ...
+
     features: Path  # folder of the frames' features, on this machine
     forgotten: Forgotten
 
