@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data import cli
+from data import cli, interruption
 from data.errors import CategoryNotFound, DirectoryUnavailable, SettingsError, ToolkitError
 from data.pool.options import add_ray_option, with_ray_option
 from data.text import printable
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from data.twitch.helix import Helix
 
 log = logging.getLogger(__name__)
+
+_CLUSTER_GRACE_S = 10.0  # after a signal: workers save their frames, then their processes end
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,7 +57,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     cli.add_progress_option(parser)
     add_ray_option(parser)
-    return cli.run_command(parser.parse_args(argv), _work)
+    args = parser.parse_args(argv)
+    on_cluster = args.ray or os.environ.get("RAY_ADDRESS")
+    return cli.run_command(args, _work, _CLUSTER_GRACE_S if on_cluster else interruption.GRACE_S)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:

@@ -31,7 +31,7 @@ from data.pool.nodes import Cluster, Node
 from data.pool.worker_host import LOST_S
 from data.text import printable_line
 
-_START_S = 60.0  # for an actor, which needs a free CPU
+_START_S = 60.0  # for an actor, which needs a free CPU and all GPUs of its node
 _POLL_S = 0.5
 _CLOSE_S = 2.0
 _GRACE_S = 5.0  # for the first process, when another one has failed
@@ -138,14 +138,15 @@ def run_on_nodes(cluster: Cluster, describe: Callable[[Sequence[str]], Sequence[
     own_id = ray.get_runtime_context().get_node_id()
     nodes = cluster.nodes()
     own = next(node for node in nodes if node.id == own_id)
-    peers = [_Peer(node, cluster.start_actor(PlacedProcess, node)) for node in nodes if node.id != own_id and node.cpus]
+    peers = [
+        _Peer(node, cluster.start_actor(PlacedProcess, node, node.gpus))
+        for node in nodes
+        if node.id != own_id and node.cpus
+    ]
     try:
         ports = [free_port(), *_answers([peer.actor.free_port.remote() for peer in peers])]
-        addresses = [
-            f"{node.address}:{port}" for node, port in zip([own, *(p.node for p in peers)], ports, strict=True)
-        ]
-        first, *others = describe(addresses)
-        _answers([peer.actor.run.remote(command) for peer, command in zip(peers, others, strict=True)])
+        first, *rest = describe([f"{node.address}:{port}" for node, port in zip([own, *others], ports, strict=True)])
+        _answers([peer.actor.run.remote(command) for peer, command in zip(peers, rest, strict=True)])
         process = bound_process.start(first.words, env=_environment(first.environment))
         return _wait(process, peers)
     finally:
@@ -168,7 +169,9 @@ def _answers(references: Sequence[Any]) -> list[Any]:
     try:
         return ray.get(list(references), timeout=_START_S)
     except ray.exceptions.GetTimeoutError as error:
-        raise ClusterError(f"no process has started in {_START_S:.0f} s: each node needs a free CPU") from error
+        raise ClusterError(
+            f"no process has started in {_START_S:.0f} s: each node needs a free CPU and its GPUs"
+        ) from error
     except ray.exceptions.RayError as error:
         raise ClusterError("a node was lost at the start; repeat the command") from error
 

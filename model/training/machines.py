@@ -31,7 +31,7 @@ def train_on_cluster(args: argparse.Namespace, settings: Settings) -> int:
 
     This machine's process writes the model. Raises ClusterError, SettingsError, ExtraMissing.
     """
-    with open_cluster(settings, needs_store=True) as cluster:
+    with open_cluster(settings, needs_store=True, needs_database=False) as cluster:
         return run_on_nodes(cluster, lambda addresses: _commands(args, cluster.settings, addresses))
 
 
