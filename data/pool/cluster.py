@@ -92,11 +92,9 @@ def _initialize(address: str) -> None:
         os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
     import ray
 
-    # Ray prints errors of its nodes and output of workers on stdout, with no option against it.
+    # Ray prints the death of a node and what workers print to stdout, whatever log_to_driver is.
     ray._private.worker.print_worker_logs = _log_lines
     logging.getLogger("ray").setLevel(logging.DEBUG if verbose else _SILENT)
-    # Without this, the death of a node is printed to stdout, whatever log_to_driver is.
-    ray._private.worker._worker_logs_enabled = verbose
     options: dict[str, Any] = {"configure_logging": False, "log_to_driver": verbose}
     if address == "local":
         options |= {"include_dashboard": False, "object_store_memory": _LOCAL_MEMORY, "_node_ip_address": _LOOPBACK}

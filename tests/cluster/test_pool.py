@@ -1,40 +1,188 @@
-"""Worker pools: threads and the workers of a Ray cluster have one interface."""
+"""Pool on a Ray cluster: results, lost nodes, hung workers, workers that cannot start."""
 
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
+import psutil
 import pytest
 
-from data.errors import StreamOffline
+from data.errors import ModelError, StreamError, StreamOffline, ToolkitError, WorkerLost
+from data.pool.links import Joined, Lost, Replied
 from data.pool.nodes import Cluster
+from data.pool.pool import Finished
 from data.pool.ray_pool import RayPool
+from data.pool.worker_host import portable
+from data.pool.workers import RemoteWorkers
+from tests.cluster.conftest import RayNodes
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
+_MANY = 5000
 
-def _make_run():
-    def run(task):
-        if task == "offline":
-            raise StreamOffline("offline: the stream is over")
-        time.sleep(0.01)
-        return task, os.getpid()
+
+class _OwnError(StreamOffline):
+    """An error whose class pickle cannot rebuild."""
+
+    def __init__(self, login: str, minutes: int) -> None:
+        super().__init__(f"{login} ended {minutes} min ago")
+
+
+def _make_run(seconds: float) -> Callable[[int], int]:
+    def run(task: int) -> int:
+        time.sleep(seconds)
+        if task == 1:
+            raise _OwnError("anna", 5)
+        if task == 2:
+            return lambda: task  # type: ignore[return-value]  # it cannot be pickled
+        return os.getpid()
 
     return run
 
 
-def test_ray_pool_when_tasks_are_submitted_returns_each_result_once(connected: Cluster):
-    """200 tasks and a failing one, on two workers: nothing is lost, nothing comes twice."""
-    with RayPool(connected, _make_run, 8) as pool:
-        tasks = iter([*range(200), "offline"])
-        done = []
-        task = next(tasks, None)
-        while task is not None or pool:
-            while task is not None and pool.free_slots > 0:
-                pool.submit(task)
-                task = next(tasks, None)
-            done += pool.finished()
-    assert sorted(d.task for d in done if d.result) == list(range(200))
-    assert len({d.result[1] for d in done if d.result}) == 2
-    assert [str(d.error) for d in done if d.error] == ["offline: the stream is over"]
+def _work(pool: RayPool[int, int], tasks: range, see: Callable[[Finished[int, int]], object]) -> None:
+    """Run tasks; call `see` with each outcome, and submit no more when it says so."""
+    left = list(reversed(tasks))
+    while left or pool:
+        while left and pool.free_slots > 0:
+            pool.submit(left.pop())
+        for outcome in pool.finished():
+            if see(outcome):
+                left.clear()
+
+
+def test_ray_pool_when_a_node_joins_and_is_killed_returns_each_outcome_once(cluster: RayNodes, connected: Cluster):
+    """A node that joins gets tasks; when it is killed, others get them; an error keeps its class's reason."""
+    done: list[Finished[int, int]] = []
+    node = None
+
+    def see(outcome: Finished[int, int]) -> bool:
+        done.append(outcome)
+        if node and outcome.node == node.node_id:
+            cluster.kill(node)
+            return True
+        return False
+
+    with RayPool(connected, partial(_make_run, 0.1), 2) as pool:
+        _work(pool, range(3, 20), see)  # without the new node
+        node = cluster.add()
+        try:
+            _work(pool, range(20, _MANY), see)  # until it is used, and killed
+        finally:
+            cluster.kill(node)
+        _work(pool, range(2), see)
+        pool.submit(2)
+        with pytest.raises(RuntimeError, match="pickle"):
+            pool.finished()
+    assert sorted(outcome.task for outcome in done) == [0, 1, *range(3, len(done) + 1)]
+    assert len(done) < _MANY / 2
+    assert len({outcome.node for outcome in done}) == 3
+    (failed,) = [outcome for outcome in done if outcome.error]
+    assert isinstance(failed.error, StreamError)
+    assert (failed.task, failed.error.reason, str(failed.error)) == (1, "offline", "anna ended 5 min ago")
+
+
+class _Echo:
+    """Worker that replies with its process's number and the messages."""
+
+    def exchange(self, messages: list[Any], timeout_s: float) -> list[Any]:
+        if not messages:
+            time.sleep(timeout_s)
+        return [(os.getpid(), message) for message in messages]
+
+    def close(self) -> None: ...
+
+
+def _replies(events: list[Any]) -> list[Any]:
+    return [reply for event in events if isinstance(event, Replied) for reply in event.replies]
+
+
+def _events(workers: RemoteWorkers, enough: Callable[[list[Any]], bool]) -> list[Any]:
+    events: list[Any] = []
+    end = time.monotonic() + 30
+    while not enough(events):
+        assert time.monotonic() < end, events
+        events += workers.events(0.2)
+    return events
+
+
+def test_remote_worker_when_it_hangs_is_lost_and_replaced(connected: Cluster):
+    """Messages arrive in order. A stopped process is lost after the bound, ends, and another one takes its place."""
+    with RemoteWorkers(connected, _Echo, lost_s=2.5) as workers:
+        joined = _events(workers, lambda events: len(events) == 2)
+        assert {type(event) for event in joined} == {Joined}
+        first, second = (event.worker for event in joined)
+        for number in range(100):
+            workers.send(first, number)
+        replies = _events(workers, lambda events: len(_replies(events)) == 100)
+        texts = _replies(replies)
+        assert [number for _, number in texts] == list(range(100))
+        os.kill(pid := texts[0][0], signal.SIGSTOP)
+        after = _events(workers, lambda events: len(events) == 2)
+        assert after[0] == Lost(first, "no answer for 2 s")
+        assert isinstance(after[1], Joined)
+        assert after[1].worker not in (first, second)
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(10)
+        workers.send(first, "a lost worker gets nothing")
+        workers.send(second, "x")
+        (reply,) = _events(workers, bool)
+        assert isinstance(reply, Replied)
+        assert reply.worker == second
+
+
+def _raise_model_error() -> _Echo:
+    raise ModelError("the model is broken")
+
+
+def test_remote_workers_when_none_can_start_raise_its_error(connected: Cluster):
+    """A worker that cannot be created ends the command with the reason, instead of starting again for ever."""
+    with RemoteWorkers(connected, _raise_model_error) as workers, pytest.raises(ModelError, match="broken"):
+        _events(workers, lambda _: False)
+
+
+_FENCED = """
+import time
+from data.pool.checks import versions
+from data.pool.worker_host import WorkerHost
+class Worker:
+    def exchange(self, messages, timeout_s): return [1]
+    def close(self): pass
+host = WorkerHost()
+host.start(Worker, versions(), 1.0)
+for _ in range(3):
+    host.exchange(True)
+    time.sleep(0.5)  # longer than the lease altogether
+print("exchanged", flush=True)
+time.sleep(30)
+"""
+
+
+def test_worker_host_when_the_coordinator_is_silent_ends_its_process():
+    """The lease of 0.8 s is renewed by each question; without one the process ends, whatever its threads do."""
+    done = subprocess.run([sys.executable, "-c", _FENCED], capture_output=True, text=True, check=False, timeout=20)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "exchanged\n", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (StreamOffline("over"), StreamOffline),
+        (_OwnError("anna", 5), StreamOffline),
+        (WorkerLost("gone"), WorkerLost),
+        (ToolkitError("x"), ToolkitError),
+    ],
+)
+def test_portable_when_an_error_crosses_processes_keeps_class_and_text(error: ToolkitError, kind: type):
+    """An error that pickle cannot rebuild becomes one of its base class in data.errors."""
+    copy = portable(error)
+    assert type(copy) is kind
+    assert str(copy) == str(error)
