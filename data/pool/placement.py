@@ -138,11 +138,8 @@ def run_on_nodes(cluster: Cluster, describe: Callable[[Sequence[str]], Sequence[
     own_id = ray.get_runtime_context().get_node_id()
     nodes = cluster.nodes()
     own = next(node for node in nodes if node.id == own_id)
-    peers = [
-        _Peer(node, cluster.start_actor(PlacedProcess, node, node.gpus))
-        for node in nodes
-        if node.id != own_id and node.cpus
-    ]
+    others = [node for node in nodes if node.id != own_id and node.cpus]
+    peers = [_Peer(node, cluster.start_actor(PlacedProcess, node, node.gpus)) for node in others]
     try:
         ports = [free_port(), *_answers([peer.actor.free_port.remote() for peer in peers])]
         first, *rest = describe([f"{node.address}:{port}" for node, port in zip([own, *others], ports, strict=True)])
