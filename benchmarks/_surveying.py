@@ -53,17 +53,17 @@ class Surveyed:
 
 
 @contextmanager
-def channels(count: int) -> Iterator[tuple[Standin, list[str], list[str]]]:
+def channels(count: int, host: str = "127.0.0.1") -> Iterator[tuple[Standin, list[str], list[str]]]:
     """Yield a stand-in with `count` live channels, their logins, and the logins of those that also have 1080p60.
 
-    All renditions and previews are made before.
+    All renditions and previews are made before. host: loopback address of the stand-in.
     """
     with tempfile.TemporaryDirectory(prefix="clips-") as folder:
         best = sources_1080(Path(folder))
         games = [channel for channel in World.load(CLIPS).channels if channel.igdb_id and channel.has_frames]
         sources = (best + games * count)[:count]
         channels = tuple(named(source, f"channel_{index}") for index, source in enumerate(sources))
-        with Standin(World(channels), source=SOURCE, preset=PRESET) as standin:
+        with Standin(World(channels), source=SOURCE, preset=PRESET, host=host) as standin:
             for channel in best:
                 standin.transcoder.prepare(channel.file, SOURCE)
             for file in {channel.file for channel in channels}:
