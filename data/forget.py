@@ -92,7 +92,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         removed = forget(store, catalog, logins)
     if mirror := find_mirror(settings):
         names = _names(store, logins)
-        removed += Erased(features=mirror.erase(lambda frame: frame.login in names))
+        removed += mirror.erase(lambda frame: frame.login in names)
     removed += Erased(alerts=erase())
     print(f"Removed {removed}.")
     print("\n".join(_promises(store, logins)))

@@ -56,7 +56,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
         else:
             found, removed = purge(store, catalog, before)
             if mirror := find_mirror(settings):
-                removed += Erased(features=mirror.erase(set(found.frames).__contains__))
+                removed += mirror.erase(set(found.frames).__contains__)
     verb = "Would remove" if args.dry_run else "Removed"
     day = datetime.fromtimestamp(max(before, 0), timezone.utc)
     print(f"{verb} {removed} from before {day:%Y-%m-%d %H:%M} UTC.")

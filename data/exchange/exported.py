@@ -25,8 +25,8 @@ from data.exchange.importer import Picture
 from data.exchange.logins import safe_login
 from data.exchange.places import LINK_OUT, leads_out
 from data.readers import open_regular_file
-from data.storage.layout import NAMES_FILE
 from data.storage.frame_folder import FrameFolder
+from data.storage.layout import NAMES_FILE
 from data.storage.manifest import parse_details, to_iso
 from data.storage.object_address import open_file_system, translate_errors
 from data.text import printable, printable_line

@@ -39,6 +39,7 @@ from data.text import printable
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from data.storage.erasure import Erased
     from data.storage.object_client import ListedFile
     from data.storage.object_frames import ObjectFrames
 
@@ -99,18 +100,18 @@ class Mirror:
                         self._describe(store, plan.game, plan.mark)
                 _replace(self._root / NAMES_FILE, store.read_report(NAMES_FILE) or b"")
 
-    def erase(self, is_erased: Callable[[StoredFrame], bool]) -> int:
-        """Remove the copies of these frames, and their features; return the number of features. Raises FolderError.
+    def erase(self, is_erased: Callable[[StoredFrame], bool]) -> Erased:
+        """Remove the copies of these frames, and their features; return the features only. Raises FolderError.
 
         Their objects must be gone: an update that runs fetches them no more.
         """
-        from data.storage.erasure import Eraser  # with SQLAlchemy: on demand
+        from data.storage.erasure import Erased, Eraser  # with SQLAlchemy: on demand
 
         if not self.frames.exists():
-            return 0
+            return Erased()
         with folder_errors(self._root), folder_lock(self._root):
             eraser = Eraser(self.frames, None)
-            return eraser.erase(eraser.find(is_erased), is_erased).features
+            return Erased(features=eraser.erase(eraser.find(is_erased), is_erased).features)
 
     @contextlib.contextmanager
     def _only_updater(self) -> Iterator[None]:
