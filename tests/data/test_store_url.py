@@ -1,4 +1,8 @@
-"""STORE_URL: the commands on a dataset in a real S3 server (moto's), and addresses where none can be."""
+"""STORE_URL: the commands on datasets in object stores, and addresses where none can be.
+
+Some of them use a real S3 server (moto's), others fsspec's store in memory, which takes a tenth of the time: what S3
+does differently is the subject of the tests of data.storage.object_files.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,6 @@ from data.storage.frame_folder import FrameFolder
 from data.storage.mirror import Mirror
 from data.storage.object_files import ObjectFiles
 from data.storage.object_frames import ObjectFrames
-from data.storage.parallel import in_parallel
 from tests.data.conftest import Run, rows, settings
 from tests.data.exports import jpeg, make_dataset
 from tests.in_process import run_command
@@ -42,10 +45,9 @@ def s3() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def store(s3: dict[str, str], tmp_path: Path) -> ObjectFrames:
-    """Return an empty store of the test's own on that server."""
-    assert s3
-    address = f"s3://{BUCKET}/{tmp_path.name}/frames"
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectFrames:
+    """Return an empty store of the test's own, on that server if the test asks for it."""
+    address = f"s3://{BUCKET}/{tmp_path.name}/frames" if "s3" in request.fixturenames else f"memory:/{tmp_path}/store"
     return ObjectFrames(ObjectFiles(address), mirror_of(tmp_path, address).features)
 
 
@@ -65,7 +67,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> FrameFolder:
 def filled(store: ObjectFrames, template: FrameFolder) -> ObjectFrames:
     """Return the store with the files of that folder."""
     paths = [path.relative_to(template.root).as_posix() for path in template.root.rglob("*") if path.is_file()]
-    in_parallel(lambda path: store.files.create(path, (template.root / path).read_bytes()), paths)
+    store.files.each(lambda path: store.files.create(path, (template.root / path).read_bytes()), paths)
     return store
 
 
@@ -87,6 +89,7 @@ def printed(run: Run, *words: str, **changes: str) -> str:
     return done.stdout
 
 
+@pytest.mark.usefixtures("s3")
 def test_sync_and_info_know_what_is_in_the_store(command: Run, filled: ObjectFrames, catalog: Catalog, tmp_path: Path):
     """Rows are made of the objects; the numbers, the size and the contact sheet are those of the frames."""
     assert "40 files without a row: adopted" in printed(command, "data.dbSync")
@@ -101,6 +104,7 @@ def test_sync_and_info_know_what_is_in_the_store(command: Run, filled: ObjectFra
     assert "1 row without a file: removed" in printed(command, "data.dbSync")
 
 
+@pytest.mark.usefixtures("s3")
 def test_download_collects_into_the_store(download: Run, store: ObjectFrames, catalog: Catalog, folder: FrameFolder):
     """Frames, manifests, names and rows are there; nothing lies in the local folder."""
     done = download("--frames", "20", STORE_URL=store.location)
@@ -137,7 +141,7 @@ def test_export_of_a_store_is_that_of_the_same_folder(
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     hashes = [frame.sha256 for frame in filled.described(filled.frames())]
     FeatureStore(filled.features / "network").add(hashes, np.zeros((40, 4), np.float16))
-    for out in (f"s3://{BUCKET}/out", str(tmp_path / "c")):
+    for out in (f"memory:/{tmp_path}/out", str(tmp_path / "c")):
         assert "40 frames" in printed(command, "data.export", "--without-pictures", "--out", out)
     assert filled.files.read(".key", 100)
     done = command("data.export", "--out", f"{filled.location}/out")
