@@ -31,7 +31,7 @@ from data.pool.links import Joined, Lost, Replied
 from data.pool.workers import RemoteWorkers
 from model.inference.location import find_model
 from recognition.cluster.node_recognizer import without_secrets
-from recognition.cluster.watch_worker import NodeWatch, Unwatch, Watch, WatchReply
+from recognition.cluster.watch_worker import NodeWatch, Unwatch, Watch, WatchOptions, WatchReply
 from recognition.events import Event, VerdictReached, now
 from recognition.sources import is_local_file
 
@@ -163,13 +163,8 @@ class WatchCoordinator:
 
 
 @contextmanager
-def open_watch_workers(
-    settings: Settings, sources: Iterable[str], *, top: int, min_confidence: float, wait: bool, with_batches: bool
-) -> Iterator[RemoteWorkers]:
-    """Yield the workers of the cluster RAY_ADDRESS. with_batches: whether their inferences are reported.
-
-    Raises ClusterError, SettingsError, ModelError, ExtraMissing.
-    """
+def open_watch_workers(settings: Settings, sources: Iterable[str], options: WatchOptions) -> Iterator[RemoteWorkers]:
+    """Yield the workers of the cluster RAY_ADDRESS. Raises ClusterError, SettingsError, ModelError, ExtraMissing."""
     for source in sources:
         if is_local_file(source):
             raise SettingsError(
@@ -177,7 +172,6 @@ def open_watch_workers(
                 "watch files without --ray and RAY_ADDRESS"
             )
     with open_cluster(without_secrets(settings), find_model(settings.model_path)) as cluster:
-        make_worker = partial(NodeWatch, cluster.settings, cluster.model, top=top, min_confidence=min_confidence)
-        make_worker = partial(make_worker, wait=wait, with_batches=with_batches)
+        make_worker = partial(NodeWatch, cluster.settings, cluster.model, options)
         with RemoteWorkers(cluster, make_worker) as workers:
             yield workers

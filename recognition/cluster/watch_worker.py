@@ -27,6 +27,17 @@ _MAX_BATCHES = 1000  # inferences whose times are kept for the next reply
 
 
 @dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """Options of a watch. with_pictures: of frames, for alerts; with_batches: the times of inferences, for metrics."""
+
+    top: int = 1
+    min_confidence: float = 0.0
+    wait: bool = False
+    with_pictures: bool = False
+    with_batches: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Message: watch this source. state: of the worker that had it before."""
 
@@ -56,20 +67,19 @@ class WatchReply:
 
 
 class NodeWatch:
-    """Worker for `RemoteWorkers`: a watcher without an end. with_batches: whether anybody wants the inferences."""
+    """Worker for `RemoteWorkers`: a watcher without an end."""
 
-    def __init__(
-        self, settings: Settings, model: Model, *, top: int, min_confidence: float, wait: bool, with_batches: bool
-    ) -> None:
+    def __init__(self, settings: Settings, model: Model, options: WatchOptions) -> None:
         """Load the model. Raises SettingsError, FolderError, ModelError."""
         self._streams: dict[str, WatchedStream] = {}
         self._batches: deque[tuple[int, float]] = deque(maxlen=_MAX_BATCHES)
-        on_batch = (lambda *batch: self._batches.append(batch)) if with_batches else None
+        self._with_pictures = options.with_pictures
+        on_batch = (lambda *batch: self._batches.append(batch)) if options.with_batches else None
         with ExitStack() as stack:
             stack.enter_context(memory.trim_periodically())
-            recognizer = load_recognizer(settings, model, top=top, min_confidence=min_confidence)
+            recognizer = load_recognizer(settings, model, top=options.top, min_confidence=options.min_confidence)
             stack.enter_context(recognizer)
-            watching = recognizer.open_watch(wait=wait, stop=threading.Event(), on_batch=on_batch, endless=True)
+            watching = recognizer.open_watch(wait=options.wait, stop=threading.Event(), on_batch=on_batch, endless=True)
             self._watcher = stack.enter_context(watching)
             self._watcher.start()
             stack.callback(self._watcher.close)
@@ -90,7 +100,7 @@ class NodeWatch:
             if not report:  # nothing more of those that left
                 reply.left.update((source, self._streams.pop(source).finished) for source in left)
                 break
-            reply.events.append(_light(report.event))
+            reply.events.append(self._light(report.event))
             reply.states[report.event.source] = report.state
         reply.batches.extend(self._batches.popleft() for _ in range(len(self._batches)))
         return [reply] if reply.events or reply.left or reply.batches else []
@@ -99,9 +109,8 @@ class NodeWatch:
         """End all polls and close the recogniser. A second call does nothing."""
         self._stack.close()
 
-
-def _light(event: Event) -> Event:
-    """Return the event without what no output of a watch reads."""
-    if isinstance(event, FrameClassified):
-        return replace(event, jpeg=b"")
-    return replace(without_frames(event), jpeg=event.jpeg) if isinstance(event, VerdictReached) else event
+    def _light(self, event: Event) -> Event:
+        """Return the event without what no output of this watch reads."""
+        if isinstance(event, FrameClassified):
+            return event if self._with_pictures else replace(event, jpeg=b"")
+        return replace(without_frames(event), jpeg=event.jpeg) if isinstance(event, VerdictReached) else event

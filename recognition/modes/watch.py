@@ -63,10 +63,12 @@ def _cluster_events(
 ) -> Iterator[Generator[Event, None, None]]:
     """Yield the events of the sources, which the workers of the cluster watch. A signal ends the connecting at once."""
     from recognition.cluster.watch_coordinator import WatchCoordinator, open_watch_workers
+    from recognition.cluster.watch_worker import WatchOptions
 
-    options = {"top": args.top, "min_confidence": args.min_confidence, "wait": bool(args.wait)}
+    options = WatchOptions(
+        args.top, args.min_confidence, bool(args.wait), bool(args.category), args.metrics is not None
+    )
     with ExitStack() as stack:
         with interruption.handled(interruption.raise_interrupt):
-            opening = open_watch_workers(settings, sources, with_batches=args.metrics is not None, **options)
-            workers = stack.enter_context(opening)
+            workers = stack.enter_context(open_watch_workers(settings, sources, options))
         yield WatchCoordinator(workers, sources, stop, output.on_batch).events(recognizer.new_accumulator)

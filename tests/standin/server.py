@@ -134,17 +134,16 @@ class Standin:
         """Return the environment variables with which the toolkit uses this server as Twitch."""
         return {"TWITCH_STANDIN": self.url, "CLIENT_ID": CLIENT_ID, "CLIENT_SECRET": CLIENT_SECRET}
 
-    def viewings(self) -> dict[str, list[tuple[float, float]]]:
-        """Return by login when each viewer's session had its first and its last request, in the order of the first."""
-        spans: dict[str, tuple[float, float]] = {}
+    def viewings(self) -> dict[str, list[list[float]]]:
+        """Return by login the times of each viewer's requests for video; viewers in the order of their first one."""
+        times: dict[str, list[float]] = {}
         for request in [*self.requests]:
             if request.host == MEDIA_HOST:
-                session = request.path.split("/")[3]
-                spans[session] = (spans.get(session, (request.time,))[0], request.time)
-        by_login: dict[str, list[tuple[float, float]]] = {}
-        for session, login in self._video.viewers.items():
-            if session in spans:
-                by_login.setdefault(login, []).append(spans[session])
+                times.setdefault(request.path.split("/")[3], []).append(request.time)
+        by_login: dict[str, list[list[float]]] = {}
+        logins = self._video.viewers
+        for session, requested in times.items():
+            by_login.setdefault(logins[session], []).append(requested)
         return by_login
 
     def revoke_tokens(self) -> None:
