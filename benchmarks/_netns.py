@@ -43,6 +43,7 @@ class NodeCluster:
     Attributes:
         environment: variables with which a command uses the cluster.
         host, loopback: addresses of this side, as in benchmarks._namespaces.
+        variables: environment of the nodes; it may be changed before they start.
 
     Raises SystemExit with one line where namespaces are not permitted.
     """
@@ -55,8 +56,8 @@ class NodeCluster:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.environment = {**token, "RAY_ADDRESS": f"{self.host}:{_free_port()}", "RAY_USAGE_STATS_ENABLED": "0"}
         own = {"PYTHONPATH": str(_REPOSITORY), **(environment or {}), **self.environment}
-        self._variables = {**os.environ, **own}
-        del self._variables["RAY_ADDRESS"]  # `ray start` would take it for its own
+        self.variables = {**os.environ, **own}
+        del self.variables["RAY_ADDRESS"]  # `ray start` would take it for its own
 
     def __enter__(self) -> NodeCluster:
         try:
@@ -153,7 +154,7 @@ class NodeCluster:
             self._nodes[name] = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *command],
                 cwd=_REPOSITORY,
-                env=self._variables | {"XDG_CACHE_HOME": str(own / "cache"), "PYTHONUNBUFFERED": "1"},
+                env=self.variables | {"XDG_CACHE_HOME": str(own / "cache"), "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
