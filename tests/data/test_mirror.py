@@ -39,15 +39,13 @@ class CountedFiles(ObjectFiles):
     def read(self, path: str, max_bytes: int) -> bytes:
         """Return an object's content."""
         self.paths.append(path)
-        if self.fails_at and sum(each.endswith(".jpg") for each in self.paths) >= self.fails_at:
+        if self.fails_at and self.fetches() >= self.fails_at:
             raise FolderError("the line is cut")
         return super().read(path, max_bytes)
 
-    def fetched(self) -> int:
-        """Return how many frames were read since the last call."""
-        count = sum(path.endswith(".jpg") for path in self.paths)
-        self.paths.clear()
-        return count
+    def fetches(self) -> int:
+        """Return how many frames were read."""
+        return sum(path.endswith(".jpg") for path in self.paths)
 
 
 class Progress:
@@ -89,9 +87,9 @@ def update(mirror: Mirror, store: ObjectFrames) -> int:
     """Update the mirror; return the number of frames that were fetched."""
     files = store.files
     assert isinstance(files, CountedFiles)
-    files.fetched()
+    files.paths.clear()
     mirror.update(store, Progress())
-    return files.fetched()
+    return files.fetches()
 
 
 def contents(frames: FileStore) -> dict[str, tuple[bytes, bytes, FrameDetails]]:
@@ -185,6 +183,24 @@ def test_erased_frames_are_gone_at_once(store: ObjectFrames, mirror: Mirror):
     files = [path for path in mirror.frames.root.rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if "ann-" in path.name or b"ann-" in path.read_bytes()]
+
+
+def test_erased_frames_do_not_come_back_by_an_update_that_runs(
+    store: ObjectFrames, mirror: Mirror, monkeypatch: pytest.MonkeyPatch
+):
+    """data.forget deletes objects and then their copies, in the middle of an update of another process."""
+    monkeypatch.setattr(mirror_module, "_BATCH", 1)
+    files = store.files
+    assert isinstance(files, CountedFiles)
+    thread = threading.Thread(target=mirror.update, args=(store, Progress()))
+    thread.start()
+    while files.fetches() < 2:
+        thread.join(0.001)
+    store.delete([frame for frame in store.frames() if frame.login == "bob"])
+    mirror.erase(lambda frame: frame.login == "bob")
+    thread.join()
+    assert {frame.login for frame in mirror.frames.frames()} == {"ann"}
+    assert not [path for path in mirror.frames.root.rglob("*.jsonl") if b"bob-" in path.read_bytes()]
 
 
 def test_second_process_waits_for_the_first(store: ObjectFrames, mirror: Mirror, caplog: pytest.LogCaptureFixture):
