@@ -24,6 +24,7 @@ from data.factories import connect_database
 from data.storage.audit_rows import AuditRow
 from data.storage.audits import AuditStore
 from data.storage.folder_files import FolderFiles
+from data.storage.object_files import ObjectFiles
 from data.storage.pseudonyms import Pseudonyms
 from data.storage.transactions import Transactions
 from recognition.auditing.command import make_judgement, repeat
@@ -164,8 +165,13 @@ def test_audit_again_is_a_new_audit_with_a_trend(audit):
 
 
 def test_sample_looks_at_some_streams_for_all(audit):
-    """--sample 2 of the three judged live streams: the weights of the two add up to the population."""
-    assert audit.run("--sample", "2", "--seed", "1", "--again", "0").returncode == 0
+    """--sample 2 of the three judged live streams: the weights of the two add up to the population.
+
+    The key of the pseudonyms lies where the dataset is.
+    """
+    address = f"memory:/{audit.folder}/frames"
+    assert audit.run("--sample", "2", "--seed", "1", "--again", "0", STORE_URL=address).returncode == 0
+    assert ObjectFiles(address).exists(".key")
     rows = audit.rows()
     assert len(rows) == 2
     assert sum(row.weight for row in rows) == pytest.approx(4.0)  # with the one that Helix lists although it is over
