@@ -45,7 +45,7 @@ def check_nodes(cluster: Cluster, *, needs_store: bool, needs_database: bool) ->
     nodes = cluster.nodes()
     with _shared(cluster.settings, needs_store, needs_database) as shared:
         reports = _reports(cluster, nodes, shared)
-    faults = _open_cluster_fault([node.address for node in nodes], [report["auth"] for _, report in reports])
+    faults = open_cluster_fault([node.address for node in nodes], [report["auth"] for _, report in reports])
     if needs_database and not cluster.settings.db_host and len({node.address for node in nodes}) > 1:
         faults.append(SettingsError("DB_HOST: it must name a PostgreSQL server that all nodes of the cluster reach"))
     faults += [fault for node, report in reports for fault in node_faults(node.address, report)]
@@ -92,7 +92,7 @@ def _install(own: dict[str, str]) -> str:
     return f"pip install '{PROGRAM}[cluster]=={own['project']}'"
 
 
-def _open_cluster_fault(addresses: list[str], modes: list[str]) -> list[ToolkitError]:
+def open_cluster_fault(addresses: list[str], modes: list[str]) -> list[ToolkitError]:
     """Return the fault of a cluster on which everybody in the network may run programs; only warn if that is wanted."""
     if all(ipaddress.ip_address(address).is_loopback for address in addresses) or all(
         mode == "token" for mode in modes
@@ -133,8 +133,7 @@ def _database_identity(settings: Settings) -> str:
 
 def _reports(cluster: Cluster, nodes: list[Node], shared: Shared) -> list[tuple[Node, dict[str, str]]]:
     """Run the probe on all nodes; return the reports of those that answer."""
-    request = pickle.dumps(shared)  # a node without the package cannot read it
-    answers = cluster.run_on(nodes, _make_probe(), (versions(), request), _ANSWER_S)
+    answers = cluster.run_on(nodes, _make_probe(), (versions(), request(shared)), _ANSWER_S)
     for node, answer in zip(nodes, answers, strict=True):
         if isinstance(answer, Exception):
             log.debug("%s: the check failed", node.address, exc_info=answer)
@@ -170,6 +169,11 @@ def _make_probe() -> Callable[[dict[str, str], bytes], dict[str, str]]:
         return report
 
     return probe
+
+
+def request(shared: Shared) -> bytes:
+    """Return the argument of the probe: bytes, as a node without the package cannot read the object."""
+    return pickle.dumps(shared)
 
 
 def look(request: bytes) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,3 +59,9 @@ class Place:
 
     failures: int = 0
     retry_at: float = 0.0
+
+
+def loss_reason(error: Exception) -> str:
+    """Return why an actor is lost, in words: its class, or that its node lacks the package."""
+    missing = re.search(r"No module named '?([\w.]+)", str(error))
+    return f"{missing[1]} is not installed there" if missing else type(error).__name__

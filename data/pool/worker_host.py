@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from data.errors import ToolkitError
@@ -42,12 +43,12 @@ class Worker(Protocol):
 
 def portable(error: ToolkitError) -> ToolkitError:
     """Return the error, or one of its base class that can be pickled, without its traceback and causes."""
-    try:
+    with suppress(Exception):  # whatever a class does when it is pickled
         copy = pickle.loads(pickle.dumps(error))
-        return copy if type(copy) is type(error) and str(copy) == str(error) else ToolkitError(str(error))
-    except Exception:  # noqa: BLE001 - whatever a class does when it is pickled
-        base = next(kind for kind in type(error).__mro__ if kind.__module__ == ToolkitError.__module__)
-        return base(str(error))
+        if type(copy) is type(error) and str(copy) == str(error):
+            return copy
+    base = next(kind for kind in type(error).__mro__ if kind.__module__ == ToolkitError.__module__)
+    return base(str(error))
 
 
 class WorkerHost:

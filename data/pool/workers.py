@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import pickle
 import threading
 import time
@@ -23,7 +24,7 @@ from typing import Any
 
 from data.errors import ClusterError, ToolkitError
 from data.pool.checks import versions
-from data.pool.links import Event, Joined, Link, Lost, Place, Replied
+from data.pool.links import Event, Joined, Link, Lost, Place, Replied, loss_reason
 from data.pool.nodes import Cluster, Node
 from data.pool.worker_host import LOST_S, Worker, WorkerHost
 
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _NODES_S = 2.0  # between two looks at the nodes
 _HEAD_S = 15.0  # without an answer of the head
-_TICK_S = 0.5
+_TICK_S, _PAUSED_S = 0.5, 3.0  # between two checks; more: this process was stopped meanwhile
 _START_S = 20.0  # a worker that takes longer is not waited for; its node may have no free CPU
 _RETRY_S, _MAX_RETRY_S = 2.0, 60.0  # before a new actor takes the place of a lost one; doubled at each failure
 _MAX_EVENTS = 1000  # that the caller has not taken yet; beyond, workers keep their replies
@@ -69,6 +70,7 @@ class RemoteWorkers:
         self._places: dict[tuple[str, int], Place] = {}
         self._nodes_at = self._worked_at = time.monotonic()
         self._last_error: ToolkitError | None = None
+        self._warned: dict[str, float] = {}  # by node's id
         self._thread = threading.Thread(target=self._work, name="workers", daemon=True)
 
     @property
@@ -111,6 +113,9 @@ class RemoteWorkers:
             event = self._events.get(timeout=timeout_s)
             while True:
                 if isinstance(event, Exception):
+                    self._events.put(event)  # nothing else comes any more
+                    if taken:
+                        break
                     raise event
                 taken.append(event)
                 event = self._events.get_nowait()
@@ -131,7 +136,8 @@ class RemoteWorkers:
                 with suppress(Empty):
                     call, *arguments = self._calls.get(timeout=_TICK_S)
                     call(*arguments)
-                if time.monotonic() - checked > _TICK_S:
+                if (late_s := time.monotonic() - checked) > _TICK_S:
+                    self._nodes_at += late_s if late_s > _PAUSED_S else 0  # the head did not miss this time
                     self._check()
                     checked = time.monotonic()
         except Exception as error:  # noqa: BLE001 - raised in the caller's thread
@@ -163,7 +169,7 @@ class RemoteWorkers:
             log.debug("worker %d on %s", link.number, link.node.address, exc_info=error)
             if link.joined and type(error).__name__.startswith("RayTaskError"):
                 raise RuntimeError(f"a worker failed: {error}") from error
-            self._lose(link, type(error).__name__)
+            self._lose(link, loss_reason(error))
         else:
             then(link, future.result())
 
@@ -198,9 +204,7 @@ class RemoteWorkers:
     def _check(self) -> None:
         """Drop workers that do not answer. Raises ClusterError or ToolkitError: nothing can go on."""
         now = time.monotonic()
-        for link in list(self._links.values()):
-            if now - link.asked_at > self._lost_s:
-                self._lose(link, f"no answer for {self._lost_s:.0f} s")
+        self._check_links(now)
         if now - self._nodes_at > _HEAD_S:
             raise ClusterError(
                 f"the head of the cluster {self._cluster.address} does not answer. Start it and this command again"
@@ -215,6 +219,21 @@ class RemoteWorkers:
                 "or none is left; see: ray status"
             )
 
+    def _check_links(self, now: float) -> None:
+        for link in list(self._links.values()):
+            if now - link.asked_at > self._lost_s:
+                self._lose(link, f"no answer for {self._lost_s:.0f} s")
+            elif not link.joined and now - link.began > _START_S:
+                self._warn(link.node, "a worker still waits for its start, or for a free CPU")
+
+    def _warn(self, node: Node, text: str) -> None:
+        """Log a warning, at most one a minute for each node: it may have a hundred CPUs."""
+        now = time.monotonic()
+        level = logging.WARNING if now - self._warned.get(node.id, -math.inf) > _MAX_RETRY_S else logging.DEBUG
+        if level == logging.WARNING:
+            self._warned[node.id] = now
+        log.log(level, "%s: %s", node.address, text)
+
     def _lose(self, link: Link, reason: str) -> None:
         """Forget the actor; its place gets another one, later after each failure in a row."""
         del self._links[link.number]
@@ -222,8 +241,7 @@ class RemoteWorkers:
         ran = link.joined and time.monotonic() - link.began > _MAX_RETRY_S
         place.failures = 0 if ran else place.failures + 1
         place.retry_at = time.monotonic() + min(_MAX_RETRY_S, _RETRY_S * 2 ** min(place.failures, 10))
-        level = logging.WARNING if place.failures <= 1 else logging.DEBUG
-        log.log(level, "%s: a worker is lost (%s)", link.node.address, reason)
+        self._warn(link.node, f"a worker is lost ({reason})")
         self._cluster.kill(link.actor)
         if link.joined:
             self._events.put(Lost(link.number, reason))

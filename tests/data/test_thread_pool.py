@@ -76,7 +76,8 @@ def test_end_of_the_block_when_a_task_hangs_waits_for_the_grace_period_only(grac
     """A thread that waits for a server is left behind."""
     hang = threading.Event()
     began = time.monotonic()
-    with ThreadPool(lambda _: hang.wait(30), workers=1, grace_s=grace_s) as pool:
+    pool: ThreadPool[int, bool] = ThreadPool(lambda _: hang.wait(30), workers=1, grace_s=grace_s)
+    with pool:
         pool.submit(1)
     assert time.monotonic() - began < 10
     hang.set()
