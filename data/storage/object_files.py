@@ -212,6 +212,11 @@ class ObjectFiles:
             yield
         except (FileNotFoundError, FileExistsError, VersionChanged, LeaseHeldError):
             raise
+        except (LookupError, TypeError, AttributeError, RecursionError) as error:  # of a parser that expects S3
+            raise FolderError(
+                f"{self.shown(path)}: what answers there is no such store, or has it elsewhere: "
+                "check STORE_URL, AWS_ENDPOINT_URL and the region."
+            ) from error
         except Exception:
             with translate_errors(self.shown(path)):
                 raise

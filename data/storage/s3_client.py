@@ -30,6 +30,7 @@ _CONNECTIONS = 32
 _MARK, _TIME = "writer", "modified-at"  # names of metadata
 _MISSING = ("NoSuchKey", "404", "NotFound")
 _FAILED = ("PreconditionFailed", "412")
+_NO_BUCKET = "the bucket does not exist"
 _CONFLICT = ("ConditionalRequestConflict", "409")
 
 
@@ -74,9 +75,10 @@ class S3Client:
     async def _get(self, key: str, max_bytes: int) -> tuple[bytes, ListedFile]:
         response = await self._call("get_object", Key=self._prefix + key)
         async with response["Body"] as body:
-            if response["ContentLength"] > max_bytes:
+            state = _state(key, response)
+            if state.size_bytes > max_bytes:
                 raise _TooLarge(errno.EFBIG, f"larger than {max_bytes} bytes")
-            return await body.read(), _state(key, response)
+            return await body.read(), state
 
     def head(self, key: str) -> ListedFile | None:
         """Return an object's state; None without it."""
@@ -98,7 +100,7 @@ class S3Client:
         values = {"Key": self._prefix + key, "Body": content, "Metadata": metadata, **condition}
         for attempt in range(_CONFLICT_TRIES):
             try:
-                self._run(self._call("put_object", **values), timeout_s)
+                self._run(self._call("put_object", **values), timeout_s)["ETag"]  # a KeyError: this is no S3 server
                 return
             except OSError as error:
                 code = _code(error)
@@ -107,6 +109,8 @@ class S3Client:
                     continue
                 lost = code in _FAILED or (bool(expected) and code in _MISSING)
                 if expected is None or not lost:
+                    if isinstance(error, FileNotFoundError):
+                        raise OSError(errno.EIO, _NO_BUCKET) from error
                     raise
                 if ((self._head(key) or {}).get("Metadata") or {}).get(_MARK) == mark:
                     return  # the first try was carried out
@@ -142,12 +146,21 @@ class S3Client:
         return sorted(filter(None, names))
 
     def _pages(self, **values: str) -> Iterator[dict[str, Any]]:
+        tokens: set[str] = set()
         while True:
-            page = self._run(self._call("list_objects_v2", **values))
+            try:
+                page = self._run(self._call("list_objects_v2", **values))
+            except FileNotFoundError as error:
+                raise OSError(errno.EIO, _NO_BUCKET) from error
+            page["Name"]  # a KeyError: this is no list, and never an empty dataset
             yield page
             if not page.get("IsTruncated"):
                 return
-            values["ContinuationToken"] = page["NextContinuationToken"]
+            token = page["NextContinuationToken"]
+            if token in tokens:
+                raise OSError(errno.EPROTO, "the server's list does not end")
+            tokens.add(token)
+            values["ContinuationToken"] = token
 
     async def _call(self, method: str, **values: Any) -> Any:
         return await self._open()._call_s3(method, Bucket=self._bucket, **values)
@@ -159,7 +172,7 @@ class S3Client:
             return future.result()
         except FileNotFoundError as error:
             if _code(error) == "NoSuchBucket":  # never an empty dataset
-                raise OSError(errno.EIO, "the bucket does not exist") from error
+                raise OSError(errno.EIO, _NO_BUCKET) from error
             raise
         except BaseException:
             future.cancel()
@@ -192,7 +205,7 @@ def _state(key: str, response: dict[str, Any]) -> ListedFile:
         modified_at = float((response.get("Metadata") or {}).get(_TIME, ""))
     except ValueError:
         modified_at = response["LastModified"].timestamp()
-    return ListedFile(key, response["ContentLength"], response.get("ETag", ""), modified_at)
+    return ListedFile(key, response["ContentLength"], response["ETag"], modified_at)
 
 
 def _code(error: BaseException) -> str:
