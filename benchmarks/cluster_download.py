@@ -1,0 +1,294 @@
+"""Download on a Ray cluster into an S3 store: what dies meanwhile costs its grabs only. Linux, as root.
+
+    python -m benchmarks.cluster_download [--frames 24] [--trial NAME]
+
+Three nodes, network namespaces of benchmarks._netns with one core each, collect from the stand-in for Twitch until each
+of four games has --frames frames. The store is moto's S3 server, the catalog a real PostgreSQL; nodes reach both, and
+the stand-in, over their links only. Each trial begins with an empty dataset:
+
+    undisturbed       a download
+    kill_node         kill -9 of all processes of a node when a third of the frames are there
+    kill_coordinator  kill -9 of the command, and the same command again
+    cut_link          a node loses the network, and keeps running
+    side_by_side      a second download, in threads of this machine, into the same dataset
+
+    games             frames of the smallest and of the largest game
+    no_row, no_file   files without a row, rows without a file: before data.dbSync, and after it
+    broken, twice     files that are no complete JPEG, and frames that are there twice, byte for byte
+    lost_s            from the disturbance until the command says that a worker is lost
+    next_s            from the disturbance to the next frame
+    end_s             from the disturbance to the end
+
+Exit code 1: after dbSync a row or file is missing, one is broken or there twice, or games differ by more than 10 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import text
+
+from benchmarks._grabbing import REPOSITORY
+from benchmarks._netns import NodeCluster
+from benchmarks._relay import relay
+from config import Settings
+from data.errors import ToolkitError
+from data.factories import connect_database, make_frame_store, open_catalog
+from data.storage.embedded_postgres import running_server
+from data.video.images import decode_jpeg
+from tests.s3_server import BUCKET, running_s3_server
+from tests.standin import CLIPS, Standin, World
+
+CHANNELS = [
+    *("bzflag_ctf", "bzflag_tall_boxes", "bzflag_ricochet", "torcs_alpine_1", "torcs_forza", "torcs_street_1"),
+    *("freedoom_e1m4", "freedoom_e2m3", "freedoom_map02", "openttd_arctic", "openttd_title_network", "openttd_tropic"),
+]
+GAMES = 4
+_LOST = "a worker is lost"
+_MAX_RUN_S = 120
+
+
+@dataclass
+class Run:
+    """A download, and what it has said so far: (seconds, line) of stderr."""
+
+    process: subprocess.Popen[str]
+    log: list[tuple[float, str]] = field(default_factory=list)
+
+    def said(self, words: str, after: float) -> float | None:
+        """Return how many seconds after a moment the command said this; None if it has not."""
+        return next((round(at - after, 1) for at, line in self.log if words in line and at > after), None)
+
+    def finish(self) -> None:
+        """Wait for the end. Raises RuntimeError: it failed or takes too long."""
+        try:
+            code = self.process.wait(_MAX_RUN_S)
+        except subprocess.TimeoutExpired:
+            code = None
+        if code:
+            raise RuntimeError(f"exit code {code}: {self.log[-5:]}")
+        if code is None:
+            raise RuntimeError(f"the download does not end: {self.log[-5:]}")
+
+
+class Bench:
+    """The downloads of one stand-in into one dataset."""
+
+    def __init__(self, cluster: NodeCluster, settings: Settings, variables: dict[str, str], frames: int) -> None:
+        self.cluster = cluster
+        self.settings = settings
+        self.variables = variables
+        self.frames = frames
+
+    @contextmanager
+    def download(self, *, on_cluster: bool = True) -> Iterator[Run]:
+        """Start a download; kill it at the end of the block if it still runs."""
+        command = [sys.executable, "-m", "data.download", "--until", str(self.frames), "-v"]
+        variables = self.variables | (self.cluster.environment if on_cluster else {"RAY_ADDRESS": ""})
+        process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        run = Run(process)
+        threading.Thread(target=_read, args=(run,), daemon=True).start()
+        try:
+            yield run
+        finally:
+            process.kill()
+            process.wait()
+
+    def saved(self) -> int:
+        """Return the number of frames that have a row."""
+        with open_catalog(self.settings) as catalog:
+            return sum(catalog.game_frames().values())
+
+    def wait_for_frames(self, count: int, run: Run) -> None:
+        """Wait until so many frames have a row."""
+        end = time.monotonic() + _MAX_RUN_S
+        while self.saved() < count:
+            if run.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"the download does not go on: {run.log[-5:]}")
+            time.sleep(0.05)
+
+    def clear(self) -> None:
+        """Empty the dataset."""
+        store = make_frame_store(self.settings)
+        store.files.remove(list(store.files.walk("")))
+        with connect_database(self.settings) as engine, engine.begin() as connection:
+            connection.execute(text("TRUNCATE games, frames RESTART IDENTITY"))
+
+    def faults(self) -> dict[str, Any]:
+        """Return what is wrong with the dataset, before and after data.dbSync."""
+        before = self._differences()
+        command, environment = [sys.executable, "-m", "data.dbSync"], self.variables | {"RAY_ADDRESS": ""}
+        subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)
+        after = self._differences()
+        store = make_frame_store(self.settings)
+        frames = list(store.frames())
+        contents = [store.read(frame) for frame in frames]
+        counts = Counter(frame.game_id for frame in frames)
+        return {
+            "games": [min(counts.values()), max(counts.values())] if len(counts) == GAMES else [0, 1],
+            "no_row": [before[0], after[0]],
+            "no_file": [before[1], after[1]],
+            "broken": sum(map(_is_broken, contents)),
+            "twice": len(contents) - len(set(contents)),
+        }
+
+    def _differences(self) -> tuple[int, int]:
+        files = {frame.path for frame in make_frame_store(self.settings).frames()}
+        with open_catalog(self.settings) as catalog:
+            paths = catalog.snapshot().paths
+        return len(files - paths), len(paths - files)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the trials, print a JSON object for each; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster_download", description=__doc__.split("\n")[0])
+    parser.add_argument("--frames", type=int, default=24, help="of each game; its three channels have some 45")
+    parser.add_argument("--trial", action="append", choices=TRIALS, help="only this one; repeat it for more")
+    args = parser.parse_args(argv)
+    failed = False
+    with _bench(args.frames) as bench:
+        for name in args.trial or TRIALS:
+            bench.clear()
+            result = {"trial": name, **TRIALS[name](bench), **bench.faults()}
+            failed |= bool(_wrong(result))
+            print(json.dumps(result | {"wrong": _wrong(result)}), flush=True)
+    return int(failed)
+
+
+@contextmanager
+def _bench(frames: int) -> Iterator[Bench]:
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="download-")))
+        stack.enter_context(running_s3_server())
+        port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
+        cluster = NodeCluster(3)
+        s3_port = stack.enter_context(relay(cluster.loopback, ("127.0.0.1", port or 0)))
+        os.environ["AWS_ENDPOINT_URL"] = f"http://{cluster.loopback}:{s3_port}"
+        cluster.variables.update({name: value for name, value in os.environ.items() if name.startswith("AWS_")})
+        stack.enter_context(cluster)
+        world = World.load(CLIPS).only(CHANNELS)
+        standin = stack.enter_context(Standin(world, host=cluster.loopback))
+        socket = stack.enter_context(running_server(home / "postgres"))
+        db_port = stack.enter_context(relay(cluster.loopback, f"{socket}/.s.PGSQL.5432"))
+        database = {"DB_HOST": cluster.loopback, "DB_PORT": str(db_port), "DB_NAME": "postgres", "DB_USER": "postgres"}
+        own = {"STORE_URL": f"s3://{BUCKET}/frames", "DOWNLOAD_PATH": str(home / "dataset"), "MIN_STREAMERS": "1"}
+        # The stand-in's clips loop: the frames that the dataset has already are dropped by their hash.
+        own |= {"FILTER_FRAMES": "false", "MAX_STREAMER_FRACTION": "1", "FRAMES_PER_STREAM": "6"}
+        own |= {"PARALLEL_STREAMS": "1", "GAME_COOLDOWN_S": "1", "HELIX_RETRY_INTERVAL_S": "1"}
+        variables = {**standin.environment, **database, **own}
+        settings = Settings(_env_file=None, **{name.lower(): value for name, value in variables.items()})
+        bench = Bench(cluster, settings, {**os.environ, **variables}, frames)
+        with bench.download(on_cluster=False) as run:  # transcodes the channels' segments
+            run.finish()
+        yield bench
+
+
+def _undisturbed(bench: Bench) -> dict[str, Any]:
+    began = time.monotonic()
+    with bench.download() as run:
+        run.finish()
+    return {"end_s": round(time.monotonic() - began, 1)}
+
+
+def _disturbed(bench: Bench, disturb: Callable[[Run], object]) -> dict[str, Any]:
+    """Disturb a download when a third of its frames are there; wait for its end."""
+    with bench.download() as run:
+        bench.wait_for_frames(GAMES * bench.frames // 3, run)
+        disturb(run)
+        at, saved = time.monotonic(), bench.saved()
+        bench.wait_for_frames(min(saved + 1, GAMES * bench.frames), run)
+        next_s = round(time.monotonic() - at, 1)
+        run.finish()
+        return {"lost_s": run.said(_LOST, at), "next_s": next_s, "end_s": round(time.monotonic() - at, 1)}
+
+
+def _kill_node(bench: Bench) -> dict[str, Any]:
+    result = _disturbed(bench, lambda _: bench.cluster.kill_node(0))
+    bench.cluster.start_node(0)
+    return result
+
+
+def _cut_link(bench: Bench) -> dict[str, Any]:
+    result = _disturbed(bench, lambda _: bench.cluster.cut_link(1))
+    bench.cluster.restore_link(1)
+    bench.cluster.start_node(1)
+    return result
+
+
+def _kill_coordinator(bench: Bench) -> dict[str, Any]:
+    with bench.download() as killed:
+        bench.wait_for_frames(GAMES * bench.frames // 3, killed)
+        killed.process.send_signal(signal.SIGKILL)
+    at, saved = time.monotonic(), bench.saved()
+    with bench.download() as run:
+        bench.wait_for_frames(min(saved + 1, GAMES * bench.frames), run)
+        next_s = round(time.monotonic() - at, 1)
+        run.finish()
+    return {"next_s": next_s, "end_s": round(time.monotonic() - at, 1)}
+
+
+def _side_by_side(bench: Bench) -> dict[str, Any]:
+    began = time.monotonic()
+    with bench.download() as run, bench.download(on_cluster=False) as other:
+        run.finish()
+        other.finish()
+    return {"end_s": round(time.monotonic() - began, 1)}
+
+
+TRIALS: dict[str, Callable[[Bench], dict[str, Any]]] = {
+    "undisturbed": _undisturbed,
+    "kill_node": _kill_node,
+    "kill_coordinator": _kill_coordinator,
+    "cut_link": _cut_link,
+    "side_by_side": _side_by_side,
+}
+
+
+def _wrong(result: dict[str, Any]) -> list[str]:
+    """Return the names of the values that are wrong."""
+    least, most = result["games"]
+    wrong = ["games"] if least < 0.9 * most else []
+    return (
+        wrong
+        + [name for name in ("no_row", "no_file") if result[name][1]]
+        + [name for name in ("broken", "twice") if result[name]]
+    )
+
+
+def _is_broken(content: bytes) -> bool:
+    try:
+        return decode_jpeg(content).shape != (240, 240, 3)
+    except ToolkitError:
+        return True
+
+
+def _read(run: Run) -> None:
+    for line in run.process.stderr or ():
+        run.log.append((time.monotonic(), line.rstrip()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
