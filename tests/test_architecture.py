@@ -130,7 +130,7 @@ ALLOWED: dict[str, set[str]] = {
     }
     | {"recognition.sources", "recognition.events", "recognition.decision", "recognition.categories"}
     | {"recognition.model_loading"},
-    "recognition.cluster": {"config", "data.pool", "data.storage", "model.inference.location"}
+    "recognition.cluster": {"config", "data.pool", "data.http", "data.storage", "model.inference.location"}
     | {"recognition.engine", "recognition.events", "recognition.recognizer", "recognition.sources"}
     | {"recognition.stored_results", "recognition.decision"},
     "recognition.audit": {
@@ -141,7 +141,7 @@ ALLOWED: dict[str, set[str]] = {
         "recognition.engine.signals",
     },
     "recognition.auditing": {"config", "data.cli", "data.factories", "data.storage", "data.twitch", "data.http"}
-    | {"data.pool.pool", "recognition.cluster.survey_worker", "recognition.engine.survey", "recognition.model_loading"}
+    | {"recognition.cluster.survey_worker", "recognition.model_loading"}
     | {f"recognition.{room}" for room in ("recognizer", "reports", "sources", "events", "decision", "modes", "outputs")}
     | {"model.evaluation.game_metrics", "model.inference", "twitchcategory"},
     "recognition.reports": {"model.evaluation.game_metrics", "model.inference.calibration", "recognition.decision"}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from data.entities import Stream
 from data.errors import StreamOffline, ToolkitError
-from data.storage.audit_rows import AuditRecord, AuditRow
+from data.storage.audit_rows import AuditCost, AuditRecord, AuditRow
 from data.storage.audits import AuditStore
 from recognition.auditing.looks import Looks, Result
 from recognition.auditing.meter import Meter
@@ -30,9 +30,8 @@ from recognition.events import VerdictReached, now
 from recognition.reports.outcomes import Judgement, Outcome
 
 if TYPE_CHECKING:
-    from data.pool.pool import Pool
     from data.twitch.helix import Helix
-    from recognition.engine.survey import SurveyTask
+    from recognition.cluster.survey_worker import SurveyPool
     from recognition.recognizer import Recognizer
 
 _CONTINUED = timedelta(hours=24)  # an older audit would look at streams that are over
@@ -99,7 +98,7 @@ class Auditor:
         *,
         is_excluded: Callable[[str], bool],
         show_progress: Callable[[int], AbstractContextManager[Progress]],
-        pool: Pool[SurveyTask, Result] | None = None,
+        pool: SurveyPool | None = None,
     ) -> None:
         self._recognizer, self._helix, self._store = recognizer, helix, store
         self._judgement, self._options = judgement, options
@@ -112,7 +111,7 @@ class Auditor:
         """
         with ExitStack() as stack:
             record = (None if request.new else self._unfinished(request, stack)) or self._begin(request, stack)
-            meter = Meter(record.cost)
+            meter = self._meter(record.cost)
             self._look(record, meter)
             write_report(record, meter)
 
@@ -155,7 +154,7 @@ class Auditor:
 
     def _begin(self, request: AuditRequest, stack: ExitStack) -> AuditRecord:
         """List the streams, draw the sample, and store a new audit, claimed."""
-        meter, started = Meter(), now()
+        meter, started = self._meter(), now()
         population = find_streams(self._helix, request.scope, request.named, self._is_excluded, self._judgement)
         if not population.listed and not population.absent:
             raise StreamOffline("no live stream matches these options")
@@ -179,6 +178,9 @@ class Auditor:
                     meter.add_frames(result.verdict.frames)
                 progress.add(result)
                 yield result
+
+    def _meter(self, before: AuditCost | None = None) -> Meter:
+        return Meter(before, lambda: self._pool.cpu_seconds if self._pool is not None else 0.0)
 
     def _wait(self, progress: Progress, seconds: float) -> None:
         """Wait for the second looks."""

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data import memory
+from data.http.traffic import COUNTER, Traffic
 from data.pool.cluster import open_cluster
-from data.pool.pool import Pool
+from data.pool.pool import Finished
 from data.pool.ray_pool import RayPool
 from model.inference.location import find_model
 from recognition.cluster.node_recognizer import load_recognizer, without_secrets
 from recognition.engine.survey import Result, SurveyTask, threads_for
-from recognition.events import SourceFailed
+from recognition.events import VerdictReached
 from recognition.stored_results import without_frames
 
 if TYPE_CHECKING:
@@ -23,11 +26,22 @@ if TYPE_CHECKING:
     from data.pool.shipping import Model
 
 
+@dataclass(frozen=True, slots=True)
+class NodeResult:
+    """A result, and what its process has spent since the one before: CPU seconds, HTTP requests and bytes."""
+
+    result: Result
+    cpu_seconds: float
+    traffic: Traffic
+
+
 class NodeSurvey:
     """What runs the tasks of a survey in one process of a node. `pictures`: whether answers have their frame."""
 
     def __init__(self, settings: Settings, model: Model, top: int, min_confidence: float, pictures: bool) -> None:
         self._pictures = pictures
+        self._lock = threading.Lock()
+        self._cpu, self._traffic = time.process_time(), COUNTER.total()
         with ExitStack() as stack:
             stack.enter_context(memory.trim_periodically())
             recognizer = load_recognizer(settings, model, top=top, min_confidence=min_confidence)
@@ -35,12 +49,16 @@ class NodeSurvey:
             self._worker = stack.enter_context(recognizer.open_survey())
             self._stack = stack.pop_all()
 
-    def __call__(self, task: SurveyTask) -> Result:
+    def __call__(self, task: SurveyTask) -> NodeResult:
         """Return the result of a source, without what nobody reads on the way to the coordinator."""
         result = self._worker(task)
-        if isinstance(result, SourceFailed):
-            return result
-        return replace(without_frames(result), jpeg=result.jpeg if self._pictures else b"")
+        if isinstance(result, VerdictReached):
+            result = replace(without_frames(result), jpeg=result.jpeg if self._pictures else b"")
+        with self._lock:
+            cpu, traffic = time.process_time(), COUNTER.total()
+            spent = NodeResult(result, cpu - self._cpu, traffic - self._traffic)
+            self._cpu, self._traffic = cpu, traffic
+            return spent
 
     def cancel(self) -> None:
         """End the sources that are in work."""
@@ -52,15 +70,33 @@ class NodeSurvey:
         self._stack.close()
 
 
+class SurveyPool(RayPool[SurveyTask, Any]):
+    """The workers of a cluster. Their requests count as those of this process; cpu_seconds: what they have spent."""
+
+    cpu_seconds = 0.0
+
+    def finished(self, timeout_s: float | None = None) -> list[Finished[SurveyTask, Result]]:
+        """Wait until a task has ended, up to `timeout_s` seconds; return all that have ended. As RayPool.finished."""
+        return [self._counted(ended) for ended in super().finished(timeout_s)]
+
+    def _counted(self, ended: Finished[SurveyTask, NodeResult]) -> Finished[SurveyTask, Result]:
+        if ended.result is None:
+            return Finished(ended.task, None, ended.error, ended.node)
+        COUNTER.add(ended.result.traffic.requests, ended.result.traffic.bytes)
+        self.cpu_seconds += ended.result.cpu_seconds
+        return Finished(ended.task, ended.result.result, None, ended.node)
+
+
 @contextmanager
 def open_survey_pool(
     settings: Settings, *, top: int = 1, min_confidence: float = 0.0, pictures: bool = False
-) -> Iterator[Pool[SurveyTask, Result]]:
+) -> Iterator[SurveyPool]:
     """Yield the workers of the cluster RAY_ADDRESS, each of which looks at PARALLEL_STREAMS streams at a time.
 
     Raises ClusterError, SettingsError, ModelError, ExtraMissing.
     """
     with open_cluster(without_secrets(settings), find_model(settings.model_path)) as cluster:
         make_run = partial(NodeSurvey, cluster.settings, cluster.model, top, min_confidence, pictures)
-        with RayPool(cluster, make_run, threads_for(settings.parallel_streams)) as pool:
+        pool = SurveyPool(cluster, make_run, threads_for(settings.parallel_streams))
+        with pool:
             yield pool

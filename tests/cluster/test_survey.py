@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from tests.standin import Standin, World
 pytestmark = pytest.mark.xdist_group("cluster")
 
 CHANNELS, OFFLINE = 40, 4
-_WAIT_S = 40
+_WAIT_S = 120
 
 
 @pytest.fixture
@@ -96,3 +98,28 @@ def test_survey_when_coordinator_and_node_are_killed_gives_each_source_once(
     # What was stored comes again as it was.
     again = [row for row in rows if row == stored.get(row["source"])]
     assert len(again) >= 5
+
+
+def test_audit_on_a_cluster_confirms_a_mismatch_and_counts_what_nodes_spend(
+    cluster: RayNodes, world: World, postgres: dict[str, str], tmp_path: Path
+):
+    """Each look is a task of the cluster; the report has the picture, the requests and the CPU time of the nodes."""
+    dark, bright = (next(c for c in world.channels if c.game_id == game.id and c.has_frames) for game in (DARK, BRIGHT))
+    liar = replace(bright, login="liar", game_id=DARK.id, game=DARK.name, behaviour="live")
+    channels = (replace(dark, behaviour="live"), replace(bright, behaviour="live"), liar)
+    model_path = save_model(tmp_path / "model", (DARK, BRIGHT))
+    with Standin(World(channels)) as twitch:
+        own = {"FRAMES_PER_STREAM": "2", "DOWNLOAD_PATH": str(tmp_path), "AUDIT_PATH": str(tmp_path / "audits")}
+        environ = environment(twitch, model_path, **{**twitch.environment, **postgres, **own})
+        options = ["--top", "3", "--min-precision", "0", "--again", "0", "--logins", "--ray", cluster.address]
+        words = [sys.executable, "-m", "recognition.audit", *options]
+        done = subprocess.run(
+            words, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=_WAIT_S, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "other game 33.3 % (1)" in done.stdout
+    cost = re.search(r"([0-9.]+) s of processor time, 8 frames, ([0-9]+) requests", done.stdout)  # 4 looks of 2 frames
+    assert cost
+    assert int(cost[2]) >= 8 * 2
+    [page] = (tmp_path / "audits").glob("*/report.html")
+    assert "data:image/jpeg;base64," in page.read_text(encoding="utf-8")
