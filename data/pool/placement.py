@@ -10,6 +10,7 @@ Ray only starts the other processes and watches them. Each process ends with wha
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -28,11 +29,11 @@ from typing import Any
 from data.errors import ClusterError
 from data.pool import bound_process
 from data.pool.nodes import Cluster, Node
-from data.pool.worker_host import LOST_S
 from data.text import printable_line
 
 _START_S = 60.0  # for an actor, which needs a free CPU and all GPUs of its node
 _POLL_S = 0.5
+_SILENT_S = 60.0  # a training takes hours: a busy node or network does not end it
 _CLOSE_S = 2.0
 _GRACE_S = 5.0  # for the first process, when another one has failed
 _LINES, _LINE_BYTES = 20, 1000  # of the output that is kept
@@ -108,22 +109,26 @@ class _Peer:
     node: Node
     actor: Any
     asked: Any = None
-    asked_at: float = 0.0
+    answered_at: float = math.inf  # monotonic seconds
 
     def failure(self) -> str:
         """Return why the process has failed; empty while it runs, or if it succeeded."""
         import ray
 
         if self.asked is None:
-            self.asked, self.asked_at = self.actor.poll.remote(), time.monotonic()
+            self.asked = self.actor.poll.remote()
+            self.answered_at = min(self.answered_at, time.monotonic())
         if not ray.wait([self.asked], timeout=0)[0]:
-            late = time.monotonic() - self.asked_at > LOST_S
-            return f"the node has not answered for {LOST_S:.0f} s" if late else ""
+            late = time.monotonic() - self.answered_at > _SILENT_S
+            return f"the node has not answered for {_SILENT_S:.0f} s" if late else ""
+        asked, self.asked = self.asked, None
         try:
-            code, line = ray.get(self.asked)
+            code, line = ray.get(asked)
+        except ray.exceptions.ActorUnavailableError:
+            return ""  # the network may come back
         except ray.exceptions.RayError:
             return "the node was lost"
-        self.asked = None
+        self.answered_at = math.inf
         return f"exit code {code}: {line}" if code else ""
 
 
