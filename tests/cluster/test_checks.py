@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config import Settings
-from data.errors import ClusterError, SettingsError
+from data.errors import ClusterError, ExtraMissing, SettingsError
 from data.pool import checks
 from data.pool.checks import Shared, check_nodes, node_faults, open_cluster_fault, versions
 from data.pool.cluster import open_cluster
@@ -59,6 +59,14 @@ def test_connection_when_nothing_listens_ends_with_one_line():
         "",
         "error: RAY_ADDRESS=127.0.0.2:1: no Ray cluster answers (Connection refused). Start one: ray start --head\n",
     )
+
+
+def test_open_cluster_when_ray_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch):
+    """One line with the command that installs it."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    opened = open_cluster(Settings(_env_file=None, ray_address="local"))
+    with pytest.raises(ExtraMissing, match=r"needs ray, not installed here\. Install: pip install '.*\[cluster\]'"):
+        opened.__enter__()
 
 
 def _look(settings: Settings, model: Model) -> tuple[str, str]:
