@@ -63,6 +63,8 @@ def compile_model(
     optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(optimizer, _loss(label_smoothing), metrics=[_Accuracy(name="accuracy")], jit_compile=jit_compile)
+    # TensorFlow traces a training step in which the optimizer creates its variables twice.
+    optimizer.build(model.trainable_variables)
 
 
 def _loss(smoothing: float) -> Any:

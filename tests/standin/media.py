@@ -91,23 +91,23 @@ class Media:
 
     def prepare(self, file: Path, rendition: Rendition, *, fmp4: bool = False, still: str = "") -> None:
         """Transcode all segments of a clip, or of a still as long as it, now: later requests do not wait."""
-        if still:
-            self.still(still, file, rendition, 0)
-        else:
-            self._read(file, rendition, "0.m4s" if fmp4 else "0.ts", 0, fmp4)
         content = f"{still}-{_content(file)}" if still else _content(file)
-        transcode = self._transcodes.get(self._folder(content, rendition, fmp4))
-        if transcode:
-            transcode.join()
-            if transcode.error:
-                raise transcode.error
+        make = functools.partial(still_frames, still) if still else clip_frames
+        frames = functools.partial(make, file, rendition)
+        folder = self._folder(content, rendition, fmp4)
+        transcode = self._transcode(folder, frames, segment_count(file), 0, rendition, fmp4=fmp4)
+        transcode.join()
+        if transcode.error:
+            raise transcode.error
 
     def close(self) -> None:
-        """Stop the transcodes in progress and remove their files."""
+        """Stop the transcodes in progress; complete segments are kept."""
         with self._lock:
             transcodes = list(self._transcodes.values())
         for transcode in transcodes:
             transcode.stop()
+        for transcode in transcodes:
+            transcode.join()
 
     def _read(self, file: Path, rendition: Rendition, name: str, first: int, fmp4: bool) -> bytes:
         folder = self._folder(_content(file), rendition, fmp4)

@@ -1,7 +1,8 @@
 """Transcoder: frames become two-second H.264 segments; each can be read as soon as it is complete.
 
 A viewer's first segment is anywhere in the clip's loop. A transcode starts at that segment and wraps around at the
-clip's end, so that no viewer waits for a whole clip.
+clip's end, so that no viewer waits for a whole clip. A transcode that was stopped keeps its segments: the next one
+makes the others.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ SEGMENT_S = 2
 FAST = "ultrafast"  # x264's preset: half the time of the next one, at a loss of 2 dB
 AD_COLOUR, FLAT_COLOUR = (255, 0, 200), (30, 90, 160)  # RGB
 _POLL_S = 0.02
+_INIT = "init.mp4"
 _WORK = ".making-"  # prefix of work folders
 _STALE_AFTER_S = 3600
 
@@ -48,9 +50,9 @@ class Transcode(threading.Thread):
     """A thread that makes the segments of one rendition: 0.ts, 1.ts …, or init.mp4 and 0.m4s …
 
     Args:
-        folder: of the segments; it appears when all of them are complete.
+        folder: of the segments; all files in it are complete and never change.
         frames: the function whose call (a, b) yields the frames of the segments a … b - 1.
-        count: number of segments.
+        count: number of segments; those in the folder are not made again.
         first: the segment to begin with.
         rendition: size, frame rate and bit rate.
         fmp4: fragmented MP4 instead of MPEG-TS.
@@ -71,47 +73,65 @@ class Transcode(threading.Thread):
         super().__init__(name=f"transcode-{folder.name}", daemon=True)
         self._folder, self._frames, self._rendition, self._fmp4 = folder, frames, rendition, fmp4
         self._preset = preset
-        self._runs = [(first, count), (0, first)] if first else [(0, count)]
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._first = first
+        self._runs = [*self._missing(first, count), *self._missing(0, first)]
+        folder.mkdir(parents=True, exist_ok=True)
         self._work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_WORK))
         self._stopped, self._finished = threading.Event(), threading.Event()
         self.error: Exception | None = None
 
     def run(self) -> None:
-        """Make all segments; store a failure in `error` and remove what is incomplete."""
+        """Make all missing segments; store a failure in `error` and remove what is incomplete."""
         try:
             for first, last in self._runs:
+                if self._stopped.is_set():
+                    break
                 self._encode(first, last)
-            if not self._stopped.is_set():
-                self._work.rename(self._folder)
+                for file in self._work.iterdir():
+                    self._keep(file.name)
         except Exception as error:  # noqa: BLE001 - `read` raises it in the waiting threads
-            if not self._folder.exists():  # else another process completed the folder first
-                self.error = error
+            self.error = error
         shutil.rmtree(self._work, ignore_errors=True)
         self._finished.set()
 
     def stop(self) -> None:
-        """Stop within a frame and remove what is incomplete."""
+        """Stop at the end of a segment; `join` waits for it."""
         self._stopped.set()
-        self.join()
 
     def read(self, name: str) -> bytes:
         """Wait for a complete file and return its bytes. Raises LookupError when the transcode ended without it."""
-        if name == "init.mp4":  # complete only when the first segment is
-            self.read(f"{self._runs[0][0]}.m4s")
+        if name == _INIT:  # complete only when the first segment is
+            self.read(f"{self._first}.m4s")
         while True:
             finished = self._finished.is_set()
-            for folder in (self._folder, self._work):
-                with contextlib.suppress(FileNotFoundError):
-                    return (folder / name).read_bytes()
+            with contextlib.suppress(FileNotFoundError):
+                return self._keep(name).read_bytes()
             if finished:
                 raise LookupError(f"{self._folder.name} has no {name}") from self.error
             self._finished.wait(_POLL_S)
 
+    def _missing(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Return the ranges (a, b) of `first` … `last` - 1 whose segments are not in the folder."""
+        suffix = "m4s" if self._fmp4 else "ts"
+        wanted = [n for n in range(first, last) if not (self._folder / f"{n}.{suffix}").exists()]
+        starts = [n for n in wanted if n - 1 not in wanted]
+        ends = [n + 1 for n in wanted if n + 1 not in wanted]
+        return list(zip(starts, ends, strict=True))
+
+    def _keep(self, name: str) -> Path:
+        """Put a complete file into the folder, unless another process did, and return its path there."""
+        kept, made = self._folder / name, self._work / name
+        if not kept.exists() and made.exists():
+            if self._fmp4 and name != _INIT:
+                self._keep(_INIT)  # before any segment: a folder with segments has it
+            with contextlib.suppress(FileExistsError):
+                kept.hardlink_to(made)
+        return kept
+
     def _encode(self, first: int, last: int) -> None:
-        """Encode the segments `first` … `last` - 1."""
+        """Encode the segments `first` … `last` - 1, or those up to a stop."""
         list_, rendition = self._work / f"{first}.m3u8", self._rendition
-        init = "init.mp4" if first == self._runs[0][0] else "same.mp4"
+        init = _INIT if first == self._runs[0][0] else "same.mp4"
         options = {
             "hls_time": str(SEGMENT_S),
             "hls_list_size": "0",
@@ -125,8 +145,8 @@ class Transcode(threading.Thread):
             stream = output.add_stream("libx264", rate=rendition.fps, options=_h264(rendition, self._preset))
             stream.width, stream.height, stream.pix_fmt = rendition.width, rendition.height, "yuv420p"
             stream.bit_rate = rendition.bandwidth
-            for frame in self._frames(first, last):
-                if self._stopped.is_set():
+            for number, frame in enumerate(self._frames(first, last)):
+                if number and number % (rendition.fps * SEGMENT_S) == 0 and self._stopped.is_set():
                     break
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
