@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -72,7 +73,8 @@ def fill_catalog(settings: Settings, catalog: Catalog) -> SmallDataset:
     stored = folder.described(folder.frames())
     frames = tuple(sorted(stored, key=lambda frame: (frame.game_id, frame.login, frame.number)))
     catalog.add_frames(frames)
-    return SmallDataset(settings, folder, frames)
+    # In tests.dashboard.test_store_url it is an object store, which has no `root`.
+    return SmallDataset(settings, cast("FrameFolder", folder), frames)
 
 
 def copy_files(template: Path, download_path: Path) -> None:

@@ -40,10 +40,9 @@ def settings(settings: Settings, s3: dict[str, str], tmp_path: Path) -> Settings
 def small_dataset(settings: Settings, dataset_files: Path) -> SmallDataset:
     """Return the small dataset, its files in the object store and its features in this machine's mirror."""
     root, store = dataset_files / "frames", make_frame_store(settings)
-    for path in root.rglob("*"):
-        name = path.relative_to(root).as_posix()
-        if path.is_file() and not name.startswith(FEATURES_FOLDER):
-            store.files.create(name, path.read_bytes())
+    paths = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    names = [path for path in paths if not path.startswith(FEATURES_FOLDER)]
+    store.files.each(lambda path: store.files.create(path, (root / path).read_bytes()), names)
     datasets.copy_files(root / FEATURES_FOLDER, store.features)
     with connect_database(settings) as engine:
         return datasets.fill_catalog(settings, Catalog(engine))
@@ -56,10 +55,11 @@ def get(client: TestClient, path: str, **params: Any) -> dict[str, Any]:
     return response.json()
 
 
-def test_lists_pictures_and_similar_frames_are_those_of_the_store(
-    small_dataset: SmallDataset, client: TestClient, services: Services
-):
-    """Suspects come from check.csv there, a picture is the object, similar frames come from this machine's mirror."""
+def test_dataset_in_a_store_is_shown_and_changed(small_dataset: SmallDataset, client: TestClient, services: Services):
+    """Suspects come from check.csv there, a picture is the object, similar frames come from this machine's mirror.
+
+    Changes move objects, and their undoing brings them back.
+    """
     assert get(client, "")["frames"] == len(small_dataset.frames)
     listed = get(client, "/frames", suspect=True)["frames"]
     assert {frame["login"] for frame in listed} == {"ann", "ben"}
@@ -67,10 +67,11 @@ def test_lists_pictures_and_similar_frames_are_those_of_the_store(
     assert client.get(listed[0]["picture"]).content == small_dataset.folder.read(frame)
     assert len(get(client, f"/frames/{frame.game_id}/{frame.login}/{frame.number}")["neighbours"]) == 12
     assert services.jobs.obstacle("check") == ""
+    change_and_undo(small_dataset, client)
 
 
-def test_change_moves_objects_and_can_be_undone(small_dataset: SmallDataset, client: TestClient):
-    """Frames go to another game and to the trash, and come back; store, rows and pages agree at each step."""
+def change_and_undo(small_dataset: SmallDataset, client: TestClient) -> None:
+    """Move frames to another game and to the trash, and back; store, rows and pages agree at each step."""
     store, before = small_dataset.folder, small_dataset.paths()
     chosen = [f"8/ben-{number}.jpg" for number in range(1, 4)]
     for body in ({"action": "move", "game_id": "7"}, {"action": "delete"}):

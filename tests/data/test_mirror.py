@@ -18,7 +18,7 @@ from data.entities import FrameDetails, Game, StoredFrame
 from data.errors import FolderError
 from data.storage import mirror as mirror_module
 from data.storage.features import FeatureStore
-from data.storage.file_store import FileStore
+from data.storage.frame_store import FrameStore
 from data.storage.mirror import Mirror
 from data.storage.object_files import ObjectFiles
 from data.storage.object_frames import ObjectFrames
@@ -92,7 +92,7 @@ def update(mirror: Mirror, store: ObjectFrames) -> int:
     return files.fetches()
 
 
-def contents(frames: FileStore) -> dict[str, tuple[bytes, bytes, FrameDetails]]:
+def contents(frames: FrameStore) -> dict[str, tuple[bytes, bytes, FrameDetails]]:
     """Return the bytes, hash and details of each frame by its path."""
     described = frames.described(frames.frames())
     return {frame.path: (frames.read(frame), frame.sha256, frame.details) for frame in described}
