@@ -1,6 +1,6 @@
 """Mirror: a copy of an object store's frames on this machine, for what reads them as files, such as training.
 
-    <home>/frames/    a frame folder that is only read: games.tsv, each game with its frames and its manifest
+    <home>/frames/              a frame folder that is only read: games.tsv, each game with its frames and its manifest
     <home>/frames/.features/    what was computed of the frames; object stores have none
 
     list the objects of each game, and compare them with the files
@@ -8,8 +8,8 @@
     fetch the missing files, a batch at a time
     write the manifest of each game with changes
 
-The modification time of a copy is a hash of its object's version. So a file tells by itself what it is a copy of, and
-after a kill the next update fetches only what is missing.
+The modification time of a copy is a hash of its object's version. So each file says what it is a copy of, and after a
+kill the next update fetches only what is missing.
 """
 
 from __future__ import annotations
@@ -187,9 +187,10 @@ class Mirror:
 
     def _describe(self, store: ObjectFrames, game: str, mark: int) -> None:
         """Write the lines that the store's manifest has of the game's frames."""
-        frames = sorted(_listed_copies(self._root / game), key=lambda frame: (frame.login, frame.number))
-        lines = (to_line(frame) for frame in store.described(frames) if frame.sha256)
-        _replace(self._root / game / MANIFEST_FILE, "".join(lines).encode(), mark)
+        with folder_lock(self._root):  # or a line of a frame that data.forget removes meanwhile would come back
+            frames = sorted(_listed_copies(self._root / game), key=lambda frame: (frame.login, frame.number))
+            lines = (to_line(frame) for frame in store.described(frames) if frame.sha256)
+            _replace(self._root / game / MANIFEST_FILE, "".join(lines).encode(), mark)
 
 
 def _listed_copies(folder: Path) -> dict[StoredFrame, tuple[int, int]]:
