@@ -41,14 +41,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from benchmarks._grabbing import REPOSITORY
 from benchmarks._netns import NodeCluster
 from benchmarks._relay import relay
 from config import Settings
 from data.errors import ToolkitError
-from data.factories import connect_database, make_frame_store, open_catalog
+from data.factories import connect_database, make_frame_store
+from data.storage.catalog import Catalog
 from data.storage.embedded_postgres import running_server
 from data.video.images import decode_jpeg
 from tests.s3_server import BUCKET, running_s3_server
@@ -89,8 +90,12 @@ class Run:
 class Bench:
     """The downloads of one stand-in into one dataset."""
 
-    def __init__(self, cluster: NodeCluster, settings: Settings, variables: dict[str, str], frames: int) -> None:
+    def __init__(
+        self, cluster: NodeCluster, engine: Engine, settings: Settings, variables: dict[str, str], frames: int
+    ) -> None:
         self.cluster = cluster
+        self._engine = engine
+        self._catalog = Catalog(engine, settings.db_reconnect_s)
         self.settings = settings
         self.variables = variables
         self.frames = frames
@@ -119,8 +124,7 @@ class Bench:
 
     def saved(self) -> int:
         """Return the number of frames that have a row."""
-        with open_catalog(self.settings) as catalog:
-            return sum(catalog.game_frames().values())
+        return sum(self._catalog.game_frames().values())
 
     def wait_for_frames(self, count: int, run: Run) -> None:
         """Wait until so many frames have a row."""
@@ -128,13 +132,13 @@ class Bench:
         while self.saved() < count:
             if run.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"the download does not go on: {run.log[-5:]}")
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def clear(self) -> None:
         """Empty the dataset."""
         store = make_frame_store(self.settings)
         store.files.remove(list(store.files.walk("")))
-        with connect_database(self.settings) as engine, engine.begin() as connection:
+        with self._engine.begin() as connection:
             connection.execute(text("TRUNCATE games, frames RESTART IDENTITY"))
 
     def faults(self) -> dict[str, Any]:
@@ -157,8 +161,7 @@ class Bench:
 
     def _differences(self) -> tuple[int, int]:
         files = {frame.path for frame in make_frame_store(self.settings).frames()}
-        with open_catalog(self.settings) as catalog:
-            paths = catalog.snapshot().paths
+        paths = self._catalog.snapshot().paths
         return len(files - paths), len(paths - files)
 
 
@@ -200,7 +203,8 @@ def _bench(frames: int) -> Iterator[Bench]:
         own |= {"PARALLEL_STREAMS": "1", "GAME_COOLDOWN_S": "1", "HELIX_RETRY_INTERVAL_S": "1"}
         variables = {**standin.environment, **database, **own}
         settings = Settings(_env_file=None, **{name.lower(): value for name, value in variables.items()})
-        bench = Bench(cluster, settings, {**os.environ, **variables}, frames)
+        engine = stack.enter_context(connect_database(settings))
+        bench = Bench(cluster, engine, settings, {**os.environ, **variables}, frames)
         with bench.download(on_cluster=False) as run:  # transcodes the channels' segments
             run.finish()
         yield bench
