@@ -19,6 +19,7 @@ from datetime import timedelta
 from data.entities import Stream
 from data.errors import ToolkitError
 from data.storage.surveys import SurveyRecord, SurveyRow, SurveyStore
+from data.text import plural
 from recognition.events import SourceFailed, VerdictReached, now
 from recognition.sources import twitch_login
 from recognition.stored_results import from_text, to_text
@@ -49,7 +50,7 @@ class StoredSurvey:
             done.add(result.source)
             yield result
         if done:
-            log.warning("%d answers of an earlier run are used again", len(done))
+            log.warning("%s of an earlier run: used again", plural(len(done), "answer"))
         with closing(recognise(source for source in sources if _name(source) not in done)) as found:
             for result in found:
                 self._add(result)
@@ -72,13 +73,11 @@ def open_stored_survey(store: SurveyStore, scope: str, model: str, window_s: flo
     store.remove_surveys(now() - _KEPT)
     with ExitStack() as stack:
         window = timedelta(seconds=min(window_s, _KEPT.total_seconds()))
-        survey = StoredSurvey(
-            store, _unfinished(store, scope, model, window, stack) or _begin(store, scope, model, stack)
-        )
+        record = _unfinished(store, scope, model, window, stack) or _begin(store, scope, model, stack)
         try:
-            yield survey
+            yield StoredSurvey(store, record)
         except (KeyboardInterrupt, ToolkitError):
-            log.warning("The same command goes on with this survey for %s.", window)
+            log.warning("The same command goes on with this survey until %s UTC.", f"{record.started + window:%H:%M}")
             raise
 
 
