@@ -24,8 +24,8 @@ from data.pool.checks import unlike_node
 from data.text import redacted
 
 LOST_S = 10.0
-_LEASE_SHARE = 0.8
-LONG_POLL_S = 1.0  # maximum time of an exchange without replies
+_LEASE_SHARE, _POLL_SHARE = 0.8, 0.2  # of that time: the lease; the maximum time of an exchange without replies
+_GATHER_S = 0.1  # an answer waits so long for more replies: each call costs the coordinator 0.2 ms
 _SLICE_S = 0.05  # a message waits so long for the worker
 _TICK_S = 0.25
 _MAX_ANSWER_BYTES = 64_000  # Ray sends up to 100 kB with the answer itself, more through the object store
@@ -60,6 +60,7 @@ class WorkerHost:
         self._replies: deque[bytes] = deque()
         self._answered_at = time.monotonic()  # the last answer; not yet known to have arrived
         self._lease_s = self._lease_end = float("inf")
+        self._poll_s = 0.0
 
     def start(self, make_worker: Callable[[], Worker], own: dict[str, str], lost_s: float) -> ToolkitError | None:
         """Create the worker; return the error if it cannot be created.
@@ -73,7 +74,7 @@ class WorkerHost:
             self._worker = make_worker()
         except ToolkitError as error:
             return portable(error)
-        self._lease_s = _LEASE_SHARE * lost_s
+        self._lease_s, self._poll_s = _LEASE_SHARE * lost_s, _POLL_SHARE * lost_s
         self._answered_at = time.monotonic()
         self._lease_end = self._answered_at + self._lease_s
         threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
@@ -84,16 +85,18 @@ class WorkerHost:
         self._inbox.extend(messages)
 
     def exchange(self, wanted: bool) -> list[bytes]:
-        """Return pickled replies as soon as there are some, within LONG_POLL_S; none if they are not `wanted` yet."""
+        """Return pickled replies when there are some, at the latest after a while; none if they are not `wanted`."""
         assert self._worker  # the coordinator calls `start` first
         self._lease_end = self._answered_at + self._lease_s
-        end = time.monotonic() + LONG_POLL_S
-        while not (wanted and self._replies) and time.monotonic() < end:
+        end = time.monotonic() + self._poll_s
+        while time.monotonic() < end and not (wanted and self._is_full()):
             if not wanted:
                 time.sleep(_SLICE_S)
                 continue
             messages = [pickle.loads(self._inbox.popleft()) for _ in range(len(self._inbox))]
             self._replies.extend(_pickled(reply) for reply in self._worker.exchange(messages, _SLICE_S))
+            if self._replies:
+                end = min(end, time.monotonic() + _GATHER_S)
         answer = self._take_replies() if wanted else []
         self._answered_at = time.monotonic()
         return answer
@@ -102,6 +105,9 @@ class WorkerHost:
         """End the worker. The coordinator kills the process next."""
         if self._worker:
             self._worker.close()
+
+    def _is_full(self) -> bool:
+        return sum(map(len, self._replies)) >= _MAX_ANSWER_BYTES
 
     def _take_replies(self) -> list[bytes]:
         taken: list[bytes] = []

@@ -46,7 +46,7 @@ class RemoteWorkers:
         make_worker: creates a worker; picklable. It is called in each actor. Its ToolkitError is logged and repeated
             later; it is raised here if no worker has ever started.
         patience_s: seconds without any worker before `events` raises ClusterError.
-        lost_s: seconds without an answer after which a worker is lost; at least 2, as an exchange takes up to 1.
+        lost_s: seconds without an answer after which a worker is lost; at least 1.
 
     Example:
         with RemoteWorkers(cluster, make_worker) as workers:
