@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from data.exchange.importer import Importer
     from data.exchange.logins import Streamer
     from data.storage.catalog import Catalog
-    from data.storage.frame_folder import FrameFolder
+    from data.storage.frame_store import FrameStore
 
 log = logging.getLogger(__name__)
 
@@ -183,12 +183,12 @@ def _category_finder(settings: Settings) -> Iterator[Callable[[str], Game] | Non
         yield lambda name: resolve_games(helix, [name])[0]
 
 
-def _known_hashes(store: FrameFolder, catalog: Catalog | None) -> set[bytes]:
+def _known_hashes(store: FrameStore, catalog: Catalog | None) -> set[bytes]:
     """Return the SHA-256 of the dataset's frames. With a catalog, repair it first: a killed import lacks rows."""
     from data.storage.synchronisation import synchronise
 
     if catalog is None:
-        return {frame.sha256 or store.sha256(frame) for frame in store.described(store.frames())}
+        return set(store.files.each(lambda frame: frame.sha256 or store.sha256(frame), store.described(store.frames())))
     # A missing folder is a new dataset, unless the catalog has frames: then it says what to do.
     if store.exists() or catalog.snapshot().frames:
         synchronise(store, catalog)

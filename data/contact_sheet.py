@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,10 @@ def write_sheet(store: FrameStore, path: Path) -> None:
     titles = {game_id: names.get(game_id, "") for game_id in chosen}
     games = sorted(chosen, key=lambda game_id: (titles[game_id].casefold(), game_id))
     # The id too: a system without the fonts for a name draws boxes.
-    cells = [(f"{titles[game_id]} ({game_id})".lstrip(), list(_read(store, chosen[game_id]))) for game_id in games]
+    frames = [frame for game_id in games for frame in chosen[game_id]]
+    read = dict(zip(frames, store.files.each(partial(_read, store), frames), strict=True))
+    pictures = {game_id: [jpeg for frame in chosen[game_id] if (jpeg := read[frame])] for game_id in games}
+    cells = [(f"{titles[game_id]} ({game_id})".lstrip(), pictures[game_id]) for game_id in games]
     png = contact_sheet(cells)
     try:
         with atomic_file(path) as temporary:
@@ -58,8 +62,8 @@ def choose_frames(frames: Iterable[StoredFrame]) -> dict[int, list[StoredFrame]]
     return chosen
 
 
-def _read(store: FrameStore, frames: Sequence[StoredFrame]) -> Iterator[bytes]:
-    """Yield the frames' bytes; skip what is deleted meanwhile."""
-    for frame in frames:
-        with suppress(FolderError):
-            yield store.read(frame)
+def _read(store: FrameStore, frame: StoredFrame) -> bytes:
+    """Return the frame's bytes; b"" if it is deleted meanwhile."""
+    with suppress(FolderError):
+        return store.read(frame)
+    return b""

@@ -16,6 +16,7 @@ import os
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from typing import Protocol
 
@@ -160,6 +161,7 @@ class Importer:
     def _new(self, batch: Iterable[_Frame]) -> Iterator[_Frame]:
         """Yield the frames to add; count the others."""
         hashes: set[bytes] = set()
+        is_unwanted = cache(self.is_unwanted)  # a request to an object store; it is asked again after the batch
         for frame in batch:
             if frame.problem:
                 self.stats.leave_out(frame.picture.name, frame.problem)
@@ -167,7 +169,7 @@ class Importer:
                 self.stats.present += 1
             elif frame.sha256 in self._trashed:
                 self.stats.trashed += 1
-            elif any(map(self.is_unwanted, {frame.picture.login, *frame.picture.named})):
+            elif any(map(is_unwanted, {frame.picture.login, *frame.picture.named})):
                 self.stats.unwanted += 1
             else:
                 hashes.add(frame.sha256)

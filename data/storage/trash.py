@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
@@ -32,21 +34,30 @@ def trash_version(files: StoreFiles) -> object:
 
 
 class TrashedHashes(Container[bytes]):
-    """The SHA-256 of each frame in the trash, as it is at that moment. Asking raises FolderError."""
+    """The SHA-256 of each frame in the trash. Asking raises FolderError.
 
-    def __init__(self, files: StoreFiles) -> None:
+    trusted_s: seconds for which what was seen there counts; 0: it is as at the moment of the question.
+    """
+
+    def __init__(self, files: StoreFiles, trusted_s: float = 0.0) -> None:
         self._files = files
+        self._trusted_s = trusted_s
+        self._asked_at = -math.inf  # of time.monotonic
         self._version: object = None
         self._hashes: dict[str, bytes] = {}  # by path
         self._found: frozenset[bytes] = frozenset()
 
     def __contains__(self, sha256: object) -> bool:
         """Return whether the trash has a frame with this hash. Files that are new there are read."""
+        now = time.monotonic()
+        if now < self._asked_at + self._trusted_s:
+            return sha256 in self._found
         version = trash_version(self._files)
         if version != self._version:
             paths = [trashed.path for trashed in trashed_frames(self._files)]
             self._hashes = dict(zip(paths, self._files.each(self._hash, paths), strict=True))
             self._found, self._version = frozenset(filter(None, self._hashes.values())), version
+        self._asked_at = now
         return sha256 in self._found
 
     def _hash(self, path: str) -> bytes:
