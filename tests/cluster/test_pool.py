@@ -157,7 +157,7 @@ class Worker:
     def exchange(self, messages, timeout_s): return [1]
     def close(self): pass
 host = WorkerHost()
-host.start(Worker, versions(), 1.0)
+host.start(Worker, versions(), 2.0)
 for _ in range(3):
     host.exchange(True)
     time.sleep(0.5)  # longer than the lease altogether
@@ -167,7 +167,7 @@ time.sleep(30)
 
 
 def test_worker_host_when_the_coordinator_is_silent_ends_its_process():
-    """The lease of 0.8 s is renewed by each question; without one the process ends, whatever its threads do."""
+    """The lease of 1.6 s is renewed by each question; without one the process ends, whatever its threads do."""
     done = subprocess.run([sys.executable, "-c", _FENCED], capture_output=True, text=True, check=False, timeout=20)
     assert (done.returncode, done.stdout, done.stderr) == (1, "exchanged\n", "")
 
