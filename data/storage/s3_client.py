@@ -1,13 +1,15 @@
 """S3 client: an `ObjectClient` on s3fs, with the conditional writes of S3.
 
-PutObject with If-None-Match creates an object, with If-Match it replaces one version (S3, MinIO, R2 and moto have
-both). A request that is repeated after a lost response fails the condition through its own first try. So each
-conditional write has a random mark in the metadata of its object: an object with that mark was written by this call.
+PutObject with If-None-Match creates an object, with If-Match it replaces one version; S3, MinIO, R2 and moto have both,
+and a server that ignores them is refused. A request that is repeated after a lost response fails the condition through
+its own first try. So each conditional write has a random mark in the metadata of its object: an object with that mark
+was written by this call.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import secrets
@@ -16,6 +18,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from data.storage.lease import LOCKS_FOLDER
 from data.storage.object_address import open_file_system
 from data.storage.object_client import ABSENT, ListedFile, VersionChanged
 
@@ -40,6 +43,7 @@ class S3Client:
     def __init__(self, address: str) -> None:
         self._address = address
         self._pid = 0
+        self._has_conditions = False
         self._open()
 
     def _open(self) -> Any:
@@ -93,6 +97,24 @@ class S3Client:
 
     def put(self, key: str, content: bytes, expected: str | None = None, modified_at: float | None = None) -> None:
         """Write an object. Raises FileExistsError, VersionChanged."""
+        if expected is not None and not self._has_conditions:
+            self._check_conditions()
+        self._put(key, content, expected, modified_at)
+
+    def _check_conditions(self) -> None:
+        """Raise OSError if the server carries out writes whose condition is false, as old servers do."""
+        probe = f"{LOCKS_FOLDER}/probe-{secrets.token_hex(8)}"
+        self._put(probe, b"", None)
+        try:
+            for expected in (ABSENT, '"00000000000000000000000000000000"'):
+                with contextlib.suppress(FileExistsError, VersionChanged):
+                    self._put(probe, b"", expected)
+                    raise OSError(errno.ENOTSUP, "the server ignores If-None-Match or If-Match; use a newer one")
+        finally:
+            self.delete([probe])
+        self._has_conditions = True
+
+    def _put(self, key: str, content: bytes, expected: str | None, modified_at: float | None = None) -> None:
         mark = secrets.token_hex(8)
         metadata = {_MARK: mark} | ({_TIME: repr(modified_at)} if modified_at is not None else {})
         condition = {} if expected is None else {"IfMatch": expected} if expected else {"IfNoneMatch": "*"}
