@@ -7,7 +7,6 @@ that goes on after a kill prints from it what it would have printed. Single fram
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,8 +16,20 @@ from data.errors import StreamError, UnexpectedStreamError
 from recognition.decision.verdict import RankedGame, Verdict
 from recognition.events import SourceFailed, VerdictReached
 
+Result = VerdictReached | SourceFailed
+
 _VERDICT = ("score", "confidence", "is_confident", "dropped", "dropped_unknown", "by_majority", "screen")
 _RESULT = ("stopped_early", "from_preview")
+
+
+def portable(result: Result) -> Result:
+    """Return the result as it can be pickled: a private class of errors becomes the one in data.errors for its reason.
+
+    A verdict goes without what only its own process reads, as in `without_frames`.
+    """
+    if isinstance(result, SourceFailed):
+        return replace(result, error=_error(result.error.reason, str(result.error)))
+    return without_frames(result)
 
 
 def without_frames(result: VerdictReached) -> VerdictReached:
@@ -28,7 +39,7 @@ def without_frames(result: VerdictReached) -> VerdictReached:
     return replace(result, jpeg=b"", verdict=counted)
 
 
-def to_text(result: VerdictReached | SourceFailed) -> str:
+def to_text(result: Result) -> str:
     """Return the result as one line of ASCII."""
     values: dict[str, Any] = {"source": result.source, "at": result.at.isoformat()}
     if isinstance(result, SourceFailed):
@@ -40,7 +51,7 @@ def to_text(result: VerdictReached | SourceFailed) -> str:
     return json.dumps(values | {"ranking": [[*_to_list(item.game), item.confidence] for item in verdict.ranking]})
 
 
-def from_text(text: str) -> VerdictReached | SourceFailed:
+def from_text(text: str) -> Result:
     """Return the result. Raises ValueError for a text that is not of `to_text`."""
     try:
         values = json.loads(text)
@@ -61,12 +72,10 @@ def _to_list(game: Game) -> list[int | str]:
 
 
 def _error(reason: str, message: str) -> StreamError:
-    """Return an error of the class with this reason."""
-    classes = {error_type.reason: error_type for error_type in _stream_errors(StreamError)}
+    """Return an error of the class in data.errors with this reason."""
+    public = (
+        StreamError,
+        *StreamError.__subclasses__(),
+    )  # those of data.errors; a private one has a public one's reason
+    classes = {kind.reason: kind for kind in public if kind.__module__ == StreamError.__module__}
     return classes.get(reason, UnexpectedStreamError)(message)
-
-
-def _stream_errors(base: type[StreamError]) -> Iterator[type[StreamError]]:
-    yield base
-    for error_type in base.__subclasses__():
-        yield from _stream_errors(error_type)

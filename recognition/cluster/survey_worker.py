@@ -19,7 +19,7 @@ from model.inference.location import find_model
 from recognition.cluster.node_recognizer import load_recognizer, without_secrets
 from recognition.engine.survey import Result, SurveyTask, threads_for
 from recognition.events import VerdictReached
-from recognition.stored_results import without_frames
+from recognition.stored_results import portable
 
 if TYPE_CHECKING:
     from config import Settings
@@ -51,9 +51,10 @@ class NodeSurvey:
 
     def __call__(self, task: SurveyTask) -> NodeResult:
         """Return the result of a source, without what nobody reads on the way to the coordinator."""
-        result = self._worker(task)
-        if isinstance(result, VerdictReached):
-            result = replace(without_frames(result), jpeg=result.jpeg if self._pictures else b"")
+        found = self._worker(task)
+        result = portable(found)
+        if self._pictures and isinstance(found, VerdictReached) and isinstance(result, VerdictReached):
+            result = replace(result, jpeg=found.jpeg)
         with self._lock:
             cpu, traffic = time.process_time(), COUNTER.total()
             spent = NodeResult(result, cpu - self._cpu, traffic - self._traffic)

@@ -11,10 +11,11 @@ import pytest
 
 from data import errors
 from data.entities import Game
+from data.hls.rendition import HttpStatusError
 from recognition.decision.verdict import VerdictAccumulator
 from recognition.events import SourceFailed, VerdictReached, as_json
 from recognition.outputs.console import event_line
-from recognition.stored_results import from_text, to_text, without_frames
+from recognition.stored_results import from_text, portable, to_text
 
 GAMES = (Game(7, "Chess"), Game(2**40, "囲碁 <b>\x1b"), Game(9, "Tetris"))
 AT = datetime(2026, 5, 4, 12, 30, 15, 250_001, tzinfo=timezone.utc)
@@ -41,7 +42,7 @@ def test_verdict_when_it_is_stored_prints_the_same():
     for result in _verdicts():
         text = to_text(replace(result, jpeg=b"picture"))
         assert text.isascii()
-        for stored in (from_text(text), without_frames(result)):
+        for stored in (from_text(text), portable(result)):
             assert isinstance(stored, VerdictReached)
             assert as_json(stored) == as_json(result)
             assert event_line(stored) == event_line(result)
@@ -60,14 +61,16 @@ def test_verdict_when_it_is_stored_prints_the_same():
         errors.UndecodableVideo,
         errors.StreamUnavailable,
         errors.UnexpectedStreamError,
+        HttpStatusError,
     ],
 )
 def test_failure_when_it_is_stored_or_pickled_keeps_its_class_and_message(error_type):
     """Reason, exit code and message are those of the error: as text, and on the way from a node of a cluster."""
-    failure = SourceFailed("x", AT, error_type("x: what\nhappened"))
-    for other in (from_text(to_text(failure)), pickle.loads(pickle.dumps(failure))):
+    error = error_type(404) if error_type is HttpStatusError else error_type("x: what\nhappened")
+    failure = SourceFailed("x", AT, error)
+    for other in (from_text(to_text(failure)), pickle.loads(pickle.dumps(portable(failure)))):
         assert isinstance(other, SourceFailed)
-        assert type(other.error) is error_type
+        assert type(other.error) is (errors.StreamUnavailable if error_type is HttpStatusError else error_type)
         assert as_json(other) == as_json(failure)
 
 

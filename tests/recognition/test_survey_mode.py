@@ -79,6 +79,8 @@ def test_survey_when_some_streams_fail_recognises_the_others(twitch, model_path)
         (["already_over", "only_sponsors", "--parallel", "2"], 1, "nothing but ads"),
         (["--game", DARK.name, "--csv", "nowhere/x.csv"], 1, "--csv: cannot write nowhere/x.csv"),
         (["--game", DARK.name, "--parquet", "nowhere/x"], 1, "--parquet: cannot write nowhere/x"),
+        (["x", "--window", "2h"], 2, "--window needs --ray or RAY_ADDRESS"),
+        (["x", "./config.py", "--ray", "local"], 2, "sources: './config.py' is a file of this machine"),
     ],
 )
 def test_survey_when_it_cannot_succeed_prints_the_reason(twitch, model_path, arguments, code, message):
