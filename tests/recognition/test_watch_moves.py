@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.errors import ClusterError, StopRequested, StreamOffline
+from config import Settings
+from data.errors import ClusterError, SettingsError, StopRequested, StreamOffline
 from data.pool.links import Joined, Lost, Replied
-from recognition.cluster.watch_coordinator import WatchCoordinator
-from recognition.cluster.watch_worker import Unwatch, Watch, WatchReply
+from recognition.cluster.watch_coordinator import WatchCoordinator, open_watch_workers
+from recognition.cluster.watch_worker import Unwatch, Watch, WatchOptions, WatchReply
 from recognition.decision.change_detector import DetectorState
 from recognition.decision.verdict import VerdictAccumulator, VerdictSums
 from recognition.engine.watched_stream import StreamState, WatchedStream
@@ -223,3 +224,9 @@ def test_coordinator_when_stopped_gives_the_verdicts_so_far():
     [verdict] = events
     assert isinstance(verdict, VerdictReached)
     assert (verdict.source, verdict.verdict.frames) == ("a", 5)
+
+
+def test_file_of_this_machine_is_refused_on_a_cluster():
+    """Nodes cannot read it; the message comes before anything is connected."""
+    with pytest.raises(SettingsError, match=r"'README\.md' is a file of this machine"):
+        open_watch_workers(Settings(ray_address="local"), ["live", "README.md"], WatchOptions()).__enter__()
