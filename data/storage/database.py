@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
@@ -37,6 +37,11 @@ _CHANGING = (
     *("PGSSLMODE", "PGSSLNEGOTIATION", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL", "PGREQUIREPEER"),
     *("PGSSLMINPROTOCOLVERSION", "PGSSLMAXPROTOCOLVERSION", "PGGSSENCMODE", "PGTARGETSESSIONATTRS"),
 )
+# After a cut of the network, and for a process that was suspended within a transaction.
+_SILENCE = """
+    SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;
+    SET idle_in_transaction_session_timeout = '5min'
+"""
 _WRITE_CHECK = """
     SELECT bool_and(has_table_privilege(name, privilege))
     FROM unnest('{games,frames}'::text[]) AS name, unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS privilege
@@ -92,11 +97,24 @@ def _make_engine(url: sa.URL, timeout_s: float, *, dry_run: bool) -> sa.Engine:
         "hostaddr": "",  # PGHOSTADDR would go before DB_HOST
     }
     if not dry_run:
-        return sa.create_engine(url, pool_pre_ping=True, connect_args=options)
+        engine = sa.create_engine(url, pool_pre_ping=True, connect_args=options)
+        sa.event.listen(engine, "connect", _limit_silence)
+        return engine
     # One transaction from the first statement to the end of the connection, which rolls it back.
     engine = sa.create_engine(url, poolclass=sa.StaticPool, pool_reset_on_return=None, connect_args=options)
     engine.dialect.do_commit = _commit_nothing  # type: ignore[method-assign]
     return engine
+
+
+def _limit_silence(connection: Any, _record: object) -> None:
+    """Have the server end the session of a client that it has lost: it may hold the lock that all others wait for."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_SILENCE)
+        connection.commit()
+    except connection.Error:  # a broken connection says so at its next use
+        with contextlib.suppress(connection.Error):
+            connection.rollback()
 
 
 def _commit_nothing(dbapi_connection: object) -> None:

@@ -119,6 +119,12 @@ def test_a_broken_connection_is_replaced(server: dict[str, str], catalog: Catalo
     assert len(catalog.games()) == 0
 
 
+def test_server_ends_the_session_of_a_client_that_the_network_has_lost(engine: Engine):
+    """A node that is cut off within a transaction must not keep the lock that every other download waits for."""
+    with engine.connect() as connection:
+        assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "5min"
+
+
 def test_the_tables_are_the_documented_ones(engine: Engine):
     """Column types, keys and indexes, as users of the database rely on them."""
     query = """
