@@ -8,11 +8,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
-import pickle
 import platform
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +42,19 @@ class Shared:
 def check_nodes(cluster: Cluster, *, needs_store: bool, needs_database: bool) -> None:
     """Raise ClusterError or SettingsError if a node does not fit; log all faults but the last one, which is raised."""
     nodes = cluster.nodes()
-    with _shared(cluster.settings, needs_store, needs_database) as shared:
-        reports = _reports(cluster, nodes, shared)
+    reports = _reports(cluster, nodes, _make_probe())
     faults = open_cluster_fault([node.address for node in nodes], [report["auth"] for _, report in reports])
     if needs_database and not cluster.settings.db_host and len({node.address for node in nodes}) > 1:
         faults.append(SettingsError("DB_HOST: it must name a PostgreSQL server that all nodes of the cluster reach"))
     faults += [fault for node, report in reports for fault in node_faults(node.address, report)]
+    _raise_last(faults)  # before the settings, with their secrets, leave this machine
+    if needs_store or needs_database:
+        with _shared(cluster.settings, needs_store, needs_database) as shared:
+            reports = _reports(cluster, nodes, look, shared)
+        _raise_last([fault for node, report in reports for fault in place_faults(node.address, report)])
+
+
+def _raise_last(faults: list[ToolkitError]) -> None:
     for fault in faults[:-1]:
         log.error("%s", fault)
     if faults:
@@ -66,7 +72,7 @@ def versions() -> dict[str, str]:
 
 
 def node_faults(address: str, report: dict[str, str]) -> list[ToolkitError]:
-    """Return what is wrong with a node by its report."""
+    """Return what is wrong with the versions of a node, by its report."""
     faults: list[ToolkitError] = []
     own = versions()
     if not report["project"]:
@@ -77,6 +83,12 @@ def node_faults(address: str, report: dict[str, str]) -> list[ToolkitError]:
             for key, name in _NAMES.items()
             if report[key] != own[key]
         ]
+    return faults
+
+
+def place_faults(address: str, report: dict[str, str]) -> list[ToolkitError]:
+    """Return what a node does not see of the store and the database, by its report."""
+    faults: list[ToolkitError] = []
     if report.get("store"):
         faults.append(
             SettingsError(f"STORE_URL: {address} does not see the frame store of this machine: {report['store']}")
@@ -94,9 +106,7 @@ def _install(own: dict[str, str]) -> str:
 
 def open_cluster_fault(addresses: list[str], modes: list[str]) -> list[ToolkitError]:
     """Return the fault of a cluster on which everybody in the network may run programs; only warn if that is wanted."""
-    if all(ipaddress.ip_address(address).is_loopback for address in addresses) or all(
-        mode == "token" for mode in modes
-    ):
+    if all(map(_is_loopback, addresses)) or all(mode == "token" for mode in modes):
         return []
     if os.environ.get("RAY_AUTH_MODE", "").lower() == "disabled":
         log.warning("The cluster has no token: everybody in its network may run programs on it, and read the settings.")
@@ -104,6 +114,12 @@ def open_cluster_fault(addresses: list[str], modes: list[str]) -> list[ToolkitEr
     text = "The cluster has no token: everybody in its network may run programs on it."
     advice = "Set RAY_AUTH_MODE=token on all nodes (ray get-auth-token), or RAY_AUTH_MODE=disabled here to run so"
     return [ClusterError(f"{text} {advice}")]
+
+
+def _is_loopback(address: str) -> bool:
+    with suppress(ValueError):  # a node may have a name for its address
+        return ipaddress.ip_address(address).is_loopback
+    return False
 
 
 @contextmanager
@@ -131,9 +147,11 @@ def _database_identity(settings: Settings) -> str:
         return str(connection.exec_driver_sql(_IDENTITY).scalar())
 
 
-def _reports(cluster: Cluster, nodes: list[Node], shared: Shared) -> list[tuple[Node, dict[str, str]]]:
-    """Run the probe on all nodes; return the reports of those that answer."""
-    answers = cluster.run_on(nodes, _make_probe(), (versions(), request(shared)), _ANSWER_S)
+def _reports(
+    cluster: Cluster, nodes: list[Node], function: Callable[..., dict[str, str]], *arguments: object
+) -> list[tuple[Node, dict[str, str]]]:
+    """Call the function on all nodes; return the reports of those that answer."""
+    answers = cluster.run_on(nodes, function, arguments, _ANSWER_S)
     for node, answer in zip(nodes, answers, strict=True):
         if isinstance(answer, Exception):
             log.debug("%s: the check failed", node.address, exc_info=answer)
@@ -144,41 +162,28 @@ def _reports(cluster: Cluster, nodes: list[Node], shared: Shared) -> list[tuple[
     return reports
 
 
-def _make_probe() -> Callable[[dict[str, str], bytes], dict[str, str]]:
+def _make_probe() -> Callable[[], dict[str, str]]:
     """Return a function that Ray sends as it is: a node without the package could not import it."""
 
-    def probe(own: dict[str, str], request: bytes) -> dict[str, str]:
+    def probe() -> dict[str, str]:
         import os
         import platform
 
         import ray
 
+        try:
+            from twitchcategory import __version__ as project
+        except ImportError:
+            project = ""
         python = ".".join(platform.python_version_tuple()[:2])
         auth = os.environ.get("RAY_AUTH_MODE", "").lower()
-        report = {"python": python, "ray": ray.__version__, "project": "", "auth": auth}
-        try:
-            import twitchcategory
-
-            report["project"] = twitchcategory.__version__
-        except ImportError:
-            return report
-        if report["project"] == own["project"]:
-            from data.pool.checks import look
-
-            report |= look(request)
-        return report
+        return {"python": python, "ray": ray.__version__, "project": project, "auth": auth}
 
     return probe
 
 
-def request(shared: Shared) -> bytes:
-    """Return the argument of the probe: bytes, as a node without the package cannot read the object."""
-    return pickle.dumps(shared)
-
-
-def look(request: bytes) -> dict[str, str]:
+def look(shared: Shared) -> dict[str, str]:
     """Return by `store` and `database` why this node does not see what all nodes share; "" if it does."""
-    shared: Shared = pickle.loads(request)
     return {"store": _store_fault(shared) if shared.file else "", "database": _database_fault(shared)}
 
 

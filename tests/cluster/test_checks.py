@@ -13,7 +13,7 @@ import pytest
 from config import Settings
 from data.errors import ClusterError, ExtraMissing, SettingsError
 from data.pool import checks
-from data.pool.checks import Shared, check_nodes, node_faults, open_cluster_fault, versions
+from data.pool.checks import Shared, check_nodes, node_faults, open_cluster_fault, place_faults, versions
 from data.pool.cluster import open_cluster
 from data.pool.nodes import Cluster, Node
 from data.pool.shipping import Model
@@ -107,7 +107,8 @@ def test_node_faults_when_versions_or_places_differ_names_the_node_and_the_setti
     good = versions() | {"auth": "token"}
     assert node_faults("10.0.0.2", good) == []
     bad = good | {"python": "3.9", "project": "0.0.1", "store": "it is empty there", "database": "no route"}
-    assert [(type(fault), str(fault).split(".")[0]) for fault in node_faults("10.0.0.2", bad)] == [
+    faults = node_faults("10.0.0.2", bad) + place_faults("10.0.0.2", bad)
+    assert [(type(fault), str(fault).split(".")[0]) for fault in faults] == [
         (ClusterError, "10"),
         (ClusterError, "10"),
         (SettingsError, "STORE_URL: 10"),
@@ -157,9 +158,9 @@ def test_look_when_a_node_has_another_folder_or_database_says_so(postgres: dict[
     values = {name.lower(): value for name, value in postgres.items()}
     settings = Settings(_env_file=None, download_path=tmp_path, **values)
     shared = Shared(settings, ".cluster-check-1", b"content", "16384 2026-01-01 00:00:00")
-    seen = checks.look(checks.request(shared))
+    seen = checks.look(shared)
     assert "other files" in seen["store"]
     assert "another" in seen["database"]
     (tmp_path / "frames").mkdir()
     (tmp_path / "frames" / ".cluster-check-1").write_bytes(b"content")
-    assert checks.look(checks.request(shared))["store"] == ""
+    assert checks.look(shared)["store"] == ""
