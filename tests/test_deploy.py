@@ -217,6 +217,6 @@ def test_command_of_the_job_is_one(manifests, monkeypatch):
     """The command's own parser accepts the words, and nothing runs."""
     sub_command, *words = container(manifests["Job"])["args"]
     parsed: list[Any] = []
-    monkeypatch.setattr("data.cli.run_command", lambda arguments, _work, **_: parsed.append(arguments) or 0)
+    monkeypatch.setattr("data.cli.run_command", lambda arguments, _work, *_: parsed.append(arguments) or 0)
     assert importlib.import_module(COMMANDS[sub_command][0]).main(words) == 0
     assert len(parsed) == 1

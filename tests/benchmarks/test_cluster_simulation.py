@@ -11,9 +11,9 @@ STREAMS = 600
 
 
 def survey(costs: Costs, nodes: int) -> Survey:
-    """Return a survey of STREAMS on nodes of two workers with four slots each."""
-    workers = [Worker(number // 2, [0.0] * 4) for number in range(2 * nodes)]
-    return Survey(costs, workers, STREAMS, 5, np.random.default_rng(0))
+    """Return a survey of STREAMS on nodes of two workers with eight slots each."""
+    workers = [Worker(number // 2, [0.0] * 8) for number in range(2 * nodes)]
+    return Survey(costs, workers, STREAMS, 10, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("nodes", [1, 3])
@@ -41,4 +41,4 @@ def test_survey_whose_nodes_die_answers_each_stream_once():
     run = survey(costs, 3)
     assert run.run(frozenset({0, 1}), whole / 2) > 1.5 * whole
     assert run.done == STREAMS
-    assert 0 < run.repeated <= 4 * 5
+    assert 0 < run.repeated <= 4 * 10
