@@ -5,9 +5,9 @@
 Survey, event by event. A worker has a core, looks at `slots` streams at a time, and has some more that wait. The
 coordinator answers one worker after another: a call costs --call-ms of its CPU, and each result in it --result-ms.
 Results of 0.1 s travel together, and those that end while the coordinator is busy. `minute`: streams per minute;
-`efficiency`: compared with as many machines of their own; `coordinator`: use of its core. Then some nodes die (--deaths)
-in the middle of the same survey, and nobody replaces them. The coordinator notices it after 10 s and gives their streams
-to others: `repeated` streams, and how many times `longer` it takes.
+`efficiency`: compared with as many machines of their own; `coordinator`: use of its core. Then some nodes die
+(--deaths) in the middle of the same survey, and nobody replaces them. The coordinator notices it after 10 s and gives
+their streams to others: `repeated` streams, and how many times `longer` it takes.
 
 Watch, by formula. A worker watches as many channels as --load of its core allows. `cycle_s`: between two answers of the
 coordinator to a worker; above 2 s it does not keep up. `back_s`: after the death of a node, until its channels have all
