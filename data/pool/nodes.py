@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,12 +49,11 @@ class Cluster:
 
     def start_actor(self, kind: type, node: Node, gpus: int = 0) -> Any:
         """Return the handle of a new actor of class `kind` on a CPU of the node. It ends with this process."""
-        import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         where = NodeAffinitySchedulingStrategy(node.id, soft=False)
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "max_concurrency": 3}
-        return ray.remote(kind).options(**options, scheduling_strategy=where).remote()
+        return _actor_class(kind).options(**options, scheduling_strategy=where).remote()
 
     def run_on(
         self, nodes: list[Node], function: Callable[..., Any], arguments: tuple[Any, ...], timeout_s: float
@@ -82,6 +82,14 @@ class Cluster:
 
         with suppress(Exception):  # gone already, or the head is
             ray.kill(actor, no_restart=True)
+
+
+@functools.cache
+def _actor_class(kind: type) -> Any:
+    """Return Ray's class of actors; each new one is sent to the cluster."""
+    import ray
+
+    return ray.remote(kind)
 
 
 def _result(ref: Any) -> Any:

@@ -27,6 +27,7 @@ from data.pool.pool import Finished, Result, Task
 from data.pool.threads import ThreadPool
 from data.pool.worker_host import portable
 from data.pool.workers import RemoteWorkers
+from data.text import plural
 
 _CANCEL = "cancel"
 _TICK_S = 0.5  # after which a worker that has not started is not waited for any more
@@ -115,7 +116,7 @@ class RayPool(Generic[Task, Result]):
         """
         end = math.inf if timeout_s is None else time.monotonic() + timeout_s
         done: list[Finished[Task, Result]] = []
-        while (self._jobs or self.free_slots <= 0) and not done:
+        while (self._jobs or (self.free_slots <= 0 and not self._cancelled)) and not done:
             if (left_s := end - time.monotonic()) < 0:
                 break
             for event in self._workers.events(min(left_s, _TICK_S)):
@@ -165,9 +166,8 @@ class RayPool(Generic[Task, Result]):
         del self._jobs[job.number]
         if self._cancelled:
             return None
-        return Finished(
-            job.task, None, WorkerLost(f"{job.losses} workers were lost that had this task ({event.reason})")
-        )
+        lost = f"lost {plural(job.losses, 'worker')} that had this task ({event.reason})"
+        return Finished(job.task, None, WorkerLost(lost))
 
     def _ended(self, outcome: _Outcome, node: str) -> Finished[Task, Result] | None:
         job = self._jobs.pop(outcome.number)

@@ -15,11 +15,13 @@ from typing import Any
 import psutil
 import pytest
 
-from data.errors import ModelError, StreamError, StreamOffline, ToolkitError, WorkerLost
+from config import Settings
+from data.errors import ClusterError, ModelError, StreamError, StreamOffline, ToolkitError, WorkerLost
 from data.pool.links import Joined, Lost, Replied
-from data.pool.nodes import Cluster
+from data.pool.nodes import Cluster, Node
 from data.pool.pool import Finished
 from data.pool.ray_pool import RayPool
+from data.pool.shipping import Model
 from data.pool.worker_host import portable
 from data.pool.workers import RemoteWorkers
 from tests.cluster.conftest import RayNodes
@@ -147,6 +149,27 @@ def test_remote_workers_when_none_can_start_raise_its_error(connected: Cluster):
     """A worker that cannot be created ends the command with the reason, instead of starting again for ever."""
     with RemoteWorkers(connected, _raise_model_error) as workers, pytest.raises(ModelError, match="broken"):
         _events(workers, lambda _: False)
+
+
+class _SilentHead(Cluster):
+    """A cluster whose head is gone: its list of nodes never comes. Named fake."""
+
+    def nodes(self) -> list[Node]:
+        time.sleep(30)
+        return []
+
+    def put(self, value: Any) -> Any:
+        return value
+
+
+def test_remote_workers_when_the_head_is_gone_end_with_one_line(monkeypatch: pytest.MonkeyPatch):
+    """Ray itself would end the process after a minute; here the command ends first, again at each call."""
+    monkeypatch.setattr("data.pool.workers._HEAD_S", 0.2)
+    cluster = _SilentHead("10.0.0.1:6379", Settings(_env_file=None), Model())
+    with RemoteWorkers(cluster, _Echo) as workers:
+        for _ in range(2):
+            with pytest.raises(ClusterError, match="the head of the cluster 10.0.0.1:6379 does not answer"):
+                workers.events(20)
 
 
 _FENCED = """
