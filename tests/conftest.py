@@ -37,18 +37,19 @@ _TRAININGS = ("test_create", "test_export", "test_interrupted", "test_machines")
 _NETWORKS = (
     *("test_trainer", "test_network", "test_model_files", "test_image_dataset", "test_feature_cache", "test_pipeline"),
     *("test_synthetic_negatives", "test_shipped", "test_validation", "test_check", "test_screens", "test_real_games"),
+    *("test_metrics", "test_folding", "test_stream_threshold"),
 )
 _GROUPS = dict.fromkeys(_TRAININGS, "trainings") | dict.fromkeys(_NETWORKS, "networks")
 # The groups that take longest come first, or they would end the run alone. Each worker also takes a second group at its
 # start, which waits for the first one: some short ones.
 _ORDER = (
-    *("trainings", "networks", "test_watch_mode", "browser"),
+    *("trainings", "networks", "cluster", "browser"),
     *("test_settings", "test_split", "test_sources", "test_playlist"),
-    *("test_faults", "test_api_schema", "test_outage", "test_survival", "test_download", "test_embedded_postgres"),
+    *("test_watch_mode", "test_faults", "test_outage", "test_survival", "test_download", "test_embedded_postgres"),
     *("test_fuzzing", "test_install", "test_terminal", "test_grabber", "test_watch", "test_dataset_outages"),
     *("test_readme", "test_export_places", "test_add", "test_survey", "test_forget", "test_signals", "test_recording"),
     *("test_frame_filter", "test_source_resolver", "test_video", "test_chapters", "test_targets_apprise"),
-    *("test_server", "test_watcher", "test_uploads"),
+    *("test_server", "test_watcher", "test_uploads", "test_api_schema"),
 )
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 

@@ -194,9 +194,13 @@ def _hashed(store: FrameStore, frame: StoredFrame) -> StoredFrame:
 
 def _add_screens(vectors: FeatureStore, screens: dict[str, list[bytes]], backbone: Any) -> None:
     """Compute and store the vectors of the example screens of these kinds."""
+    import tensorflow as tf
+
     for kind, keys in screens.items():
         images = [resize_image(image, backbone.input_shape[1]) for image in draw_screens(kind, len(keys), _SEED)]
-        vectors.add(keys, to_float16(backbone.predict(np.stack(images), batch_size=_BATCH, verbose=0)))
+        # With labels, as batches of frames have: Keras traces a network again for other types.
+        batches = tf.data.Dataset.from_tensor_slices((np.stack(images), np.zeros(len(images), np.int64))).batch(_BATCH)
+        vectors.add(keys, to_float16(backbone.predict(batches, verbose=0)))
 
 
 def _add_vectors(

@@ -177,7 +177,8 @@ def reject_blank_screens(fitted: Calibration, model: keras.Model) -> Calibration
         return fitted
     levels = np.linspace(0, 255, _BLANK_SCREENS).astype(np.uint8)
     images = np.broadcast_to(levels[:, None, None, None], (_BLANK_SCREENS, *model.input_shape[1:]))
-    logits, features = network.add_feature_output(model).predict(images, verbose=0)  # (n, classes), (n, d)
+    # Without a graph, which takes longer to trace than nine images do: (n, classes), (n, d)
+    logits, features = map(np.asarray, network.add_feature_output(model)(images, training=False))
     above = float(fitted.score(logits, features).scores.max()) + _ROUNDING
     return replace(fitted, threshold=max(fitted.threshold, above))
 

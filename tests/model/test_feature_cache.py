@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 
@@ -10,9 +9,8 @@ from data.entities import StoredFrame
 from data.errors import SettingsError
 from model.augmentation.pipeline import Augmentation
 from model.datasets.frame_cache import CacheLimits
-from model.datasets.image_dataset import ImageDataset
-from model.training.feature_cache import FeatureCache, HeadTrainingSet
 from tests.model.conftest import BLUE, RED, SIZE
+from tests.model.lazily import FeatureCache, HeadTrainingSet, ImageDataset
 
 GAMES = (RED, BLUE)
 AUGMENTATION = Augmentation(color=1.0, seed=3)
@@ -25,11 +23,10 @@ def dataset(painted) -> ImageDataset:
     return ImageDataset(painted.root, frames, GAMES, SIZE, batch_size=4)
 
 
-class CountingBackbone(keras.Model):
+class CountingBackbone:
     """A backbone that averages the pixels and counts the images that it has seen."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.seen = 0
 
     def predict(self, batches, **_options):

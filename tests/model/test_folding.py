@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
-from keras import layers
 
-from model.networks.folding import fold
+from tests.model.lazily import fold, keras, layers, tf
 
 IMAGES = np.random.default_rng(0).normal(size=(2, 11, 12, 3)).astype(np.float32)  # one side odd, one even
 

@@ -13,12 +13,12 @@ from data.entities import StoredFrame
 from data.errors import ModelError
 from data.video.images import decode_jpeg
 from model.augmentation.pipeline import Augmentation
-from model.datasets import image_dataset, image_files
+from model.datasets import image_files
 from model.datasets.frame_cache import CacheLimits
-from model.datasets.image_dataset import ImageDataset, feature_batches
 from model.datasets.sampler import EpochSampler
 from model.training.hardware import tensorflow_errors
 from tests.model.conftest import BLUE, GAMES, GREEN, RED, SIZE, picture
+from tests.model.lazily import ImageDataset, feature_batches, image_dataset
 from tests.sample_images import resize_by_area
 
 

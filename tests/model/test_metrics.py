@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pytest
 
 from data.entities import Game, StoredFrame
 from model.evaluation.metrics import auroc, evaluate, negative_log_likelihood
+from tests.model.lazily import keras
 
 GAMES = [Game(5, "A"), Game(7, "B")]
 

@@ -5,26 +5,29 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
-import keras
 import numpy as np
 import onnx
 import pytest
 
 from data.errors import ModelError, SettingsError
-from model.artifacts import model_files
 from model.inference import feature_similarity
 from model.inference.calibration import Calibration
 from model.inference.classifier import Classifier
-from model.networks import network
 from tests.model.conftest import GAMES, SIZE, picture
+from tests.model.lazily import keras, model_files, network
 
 IMAGES = np.stack([picture(game, seed) for seed, game in enumerate(GAMES)])
 FILES = ("model.h5", "model.onnx", "classes.txt")
-build = partial(network.build, dropout=0.5, initial_weights="none")
+
+
+def build(*shape: Any, **options: Any) -> keras.Model:
+    """Return a network with random weights, unless the options say otherwise."""
+    defaults: dict[str, Any] = {"dropout": 0.5, "initial_weights": "none"}
+    return network.build(*shape, **(defaults | options))
 
 
 @pytest.fixture(scope="module")

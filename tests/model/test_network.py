@@ -6,22 +6,25 @@ import importlib.util
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
-import keras
 import numpy as np
 import pytest
-from keras import layers
 
 from data.errors import SettingsError
-from model.networks import network
+from tests.model.lazily import keras, layers, network
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "model" / "weights" / "efficientnet_lite0_games.weights.h5"
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
-build = partial(network.build, dropout=0.5, initial_weights="none")
+
+
+def build(*shape: Any, **options: Any) -> keras.Model:
+    """Return a network with random weights, unless the options say otherwise."""
+    defaults: dict[str, Any] = {"dropout": 0.5, "initial_weights": "none"}
+    return network.build(*shape, **(defaults | options))
 
 
 @pytest.fixture(scope="module")

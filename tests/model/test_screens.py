@@ -12,14 +12,12 @@ from data.errors import ModelError
 from data.video.images import resize_image
 from model.augmentation.pipeline import Augmentation
 from model.augmentation.screens import SCREENS, draw_screens
-from model.datasets.image_dataset import ImageDataset
 from model.evaluation.metrics import auroc
 from model.inference.calibration import Calibration, ScoredLogits
 from model.inference.classifier import Classifier
 from model.inference.screens import SCREEN_KINDS, ScreenHead
-from model.training import screen_head, validation
-from model.training.validation import ValidationPredictions
 from tests.model.conftest import GAMES, SIZE, Painted, picture
+from tests.model.lazily import ImageDataset, ValidationPredictions, screen_head, validation
 
 HEAD = ScreenHead(np.eye(4, dtype=np.float32)[:3], np.array([0, 0, 0, -1], np.float32))
 

@@ -10,11 +10,11 @@ import pytest
 
 from data.capture.grabber import Grabber
 from data.video.images import decode_jpeg
-from model.artifacts import model_files
 from model.inference.classifier import INT8_FILE, ONNX_FILE, Classifier
 from model.reports import model_card
 from recognition.decision.verdict import VerdictAccumulator
 from tests.model.conftest import ROOT
+from tests.model.lazily import model_files
 from tests.standin import CLIPS, World
 
 MODEL = ROOT / "model"

@@ -7,9 +7,7 @@ import pytest
 
 from data.entities import Game, StoredFrame
 from model.inference.calibration import Calibration
-from model.networks import network
-from model.training import validation
-from model.training.validation import LeftOutStreams, ValidationPredictions
+from tests.model.lazily import LeftOutStreams, ValidationPredictions, network, validation
 
 GAMES = (Game(5, "Chess"), Game(7, "Go"))
 

@@ -7,20 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from data.errors import ModelError
 from model.augmentation.pipeline import Augmentation
-from model.datasets.image_dataset import ImageDataset
-from model.networks import network
-from model.training.callbacks import ResumableEarlyStopping
 from model.training.checkpoint import CheckpointStore, StageProgress, TrainingState
 from model.training.plan import TrainerSettings
-from model.training.trainer import Trainer
 from tests.model.conftest import BLUE, RED, SIZE, Painted
+from tests.model.lazily import ImageDataset, ResumableEarlyStopping, Trainer, keras, network, tf
 from tests.model.tiny_backbone import NAME as TINY
 from tests.model.tiny_backbone import tiny_backbone, tiny_weights
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import pytest
-from keras import layers
 
-from model.networks import backbones, efficientnet_lite, network
+from model.networks import backbones
+from tests.model.lazily import keras, layers, network
 
 NAME = "tiny"
 
@@ -26,6 +25,8 @@ def tiny(input_shape: tuple[int, int, int]) -> keras.Model:
 @pytest.fixture
 def tiny_backbone(monkeypatch: pytest.MonkeyPatch) -> str:
     """Register the network as an architecture for the test; return the architecture's name."""
+    from model.networks import efficientnet_lite  # imports Keras
+
     description = backbones.Backbone(
         builder=NAME, scale=1 / 127.5, offset=-1.0, grid_layer="block_4_relu", fine_tune_from="block_4"
     )
