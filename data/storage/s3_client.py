@@ -24,7 +24,7 @@ from data.storage.object_client import ABSENT, ListedFile, VersionChanged
 
 _T = TypeVar("_T")
 _TRIES = 3  # of a request that a server answers with 5xx, or not in time
-_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 4, 6
+_CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 4, 15
 _CALL_TIMEOUT_S = 60.0
 _MIN_BYTES_PER_S = 200_000  # of a large object
 _CONFLICT_TRIES = 8
@@ -66,13 +66,15 @@ class S3Client:
 
     def get(self, key: str, max_bytes: int) -> tuple[bytes, ListedFile]:
         """Return an object's content and state. Raises FileNotFoundError, OSError."""
+        start = time.monotonic()
         for attempt in range(_TRIES):
             try:
                 return self._run(self._get(key, max_bytes), _CALL_TIMEOUT_S + max_bytes / _MIN_BYTES_PER_S)
             except (asyncio.TimeoutError, FileNotFoundError, PermissionError):
                 raise
             except Exception as error:  # a connection that breaks in the body
-                if _code(error) or isinstance(error, _TooLarge) or attempt == _TRIES - 1:
+                is_slow = time.monotonic() - start > _READ_TIMEOUT_S  # botocore has repeated it
+                if _code(error) or isinstance(error, _TooLarge) or is_slow or attempt == _TRIES - 1:
                     raise
         raise AssertionError
 
