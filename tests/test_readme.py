@@ -71,7 +71,7 @@ def test_each_command_is_one(command, monkeypatch):
         assert done.returncode == 0, done.stderr
         return
     parsed = []
-    monkeypatch.setattr("data.cli.run_command", lambda arguments, _work, **_: parsed.append(arguments) or 0)
+    monkeypatch.setattr("data.cli.run_command", lambda arguments, *_, **__: parsed.append(arguments) or 0)
     assert module.main(words[3:]) == 0
     assert len(parsed) == 1
 
