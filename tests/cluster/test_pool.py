@@ -168,7 +168,7 @@ def test_remote_workers_when_the_head_is_gone_end_with_one_line(monkeypatch: pyt
     cluster = _SilentHead("10.0.0.1:6379", Settings(_env_file=None), Model())
     with RemoteWorkers(cluster, _Echo) as workers:
         for _ in range(2):
-            with pytest.raises(ClusterError, match="the head of the cluster .* does not answer"):
+            with pytest.raises(ClusterError, match=r"the head of the cluster .* does not answer"):
                 workers.events(20)
 
 
