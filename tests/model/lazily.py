@@ -1,7 +1,7 @@
-"""TensorFlow, Keras and what imports them, imported when a test first uses them.
+"""TensorFlow, Keras, matplotlib, SymPy and what imports them, imported when a test first uses them.
 
 Every worker of a run imports all test modules, and runs the tests of some. TensorFlow takes each worker five seconds
-and 400 MB.
+and 400 MB, matplotlib and SymPy another second.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ __all__ = [
     "layers",
     "model_files",
     "network",
+    "plots",
+    "quantization",
     "screen_head",
     "tf",
+    "training_report",
     "validation",
 ]
 
@@ -55,11 +58,12 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from keras import layers
 
-    from model.artifacts import conversion, model_files
+    from model.artifacts import conversion, model_files, quantization
     from model.datasets import image_dataset
     from model.datasets.image_dataset import ImageDataset, feature_batches
     from model.networks import network
     from model.networks.folding import fold
+    from model.reports import plots, training_report
     from model.training import screen_head, validation
     from model.training.callbacks import ResumableEarlyStopping
     from model.training.feature_cache import FeatureCache, HeadTrainingSet
@@ -69,6 +73,8 @@ else:
     keras, tf, layers = _Lazy("keras"), _Lazy("tensorflow"), _Lazy("keras.layers")
     conversion, model_files = _Lazy("model.artifacts.conversion"), _Lazy("model.artifacts.model_files")
     image_dataset, network = _Lazy("model.datasets.image_dataset"), _Lazy("model.networks.network")
+    quantization = _Lazy("model.artifacts.quantization")
+    plots, training_report = _Lazy("model.reports.plots"), _Lazy("model.reports.training_report")
     screen_head, validation = _Lazy("model.training.screen_head"), _Lazy("model.training.validation")
     fold = _Lazy("model.networks.folding", "fold")
     Trainer = _Lazy("model.training.trainer", "Trainer")

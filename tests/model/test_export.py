@@ -16,12 +16,12 @@ import pytest
 
 from data.errors import ModelError
 from data.video.images import encode_jpeg
-from model.artifacts import comparison, quantization
+from model.artifacts import comparison
 from model.inference.calibration import Calibration, ScoredLogits
 from model.inference.classifier import INT8_FILE, ONNX_FILE, Classifier, model_file
 from tests.in_process import run_command
 from tests.model.conftest import GAMES, ROOT, environment, picture
-from tests.model.lazily import conversion, model_files
+from tests.model.lazily import conversion, model_files, quantization
 from tests.model.test_validation import black, compressed
 
 

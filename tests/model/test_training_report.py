@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from model.reports import plots, training_report
+from tests.model.lazily import plots, training_report
 
 HISTORY = {"loss": [2.0, 1.0], "val_loss": [2.1, 1.5], "accuracy": [0.1, 0.5], "val_accuracy": [0.1, 0.4]}
 NAMES = ["$TICK and $TOCK", "原神", "Tom Clancy's Rainbow Six: Siege X", "a_b^c", "<b>&amp;"]
