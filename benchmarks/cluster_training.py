@@ -6,10 +6,10 @@ Linux, as root. The dataset is painted; this machine and one node, a network nam
 
     one, cluster       wall seconds of model.create in one process, and with --ray on both
     largest_difference of a metric after any epoch, as a fraction of the value of one process
-    failed_s           from kill -9 of the node until the command has ended with an error that names the node
-    orphans            training processes 15 s after kill -9 of the command
+    failed_s           from kill -9 of the node until the command has ended with an error: TensorFlow's, or that of the node
+    orphans            training processes 10 s after kill -9 of the command
 
-Exit code 1: a difference above 0.1 %, no error that names the node, or an orphan.
+Exit code 1: a difference above 0.1 %, no error, or an orphan.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def main() -> int:
         killed = bench.begun("killed", _LONG)
         killed.kill()
         killed.communicate()
-        time.sleep(15)
+        time.sleep(10)
         orphans = bench.trainings()
         failing = bench.begun("failing", _LONG)
         began = time.monotonic()
@@ -118,7 +118,7 @@ def main() -> int:
             "left": len(left),
         }
     print(json.dumps(result), flush=True)
-    right = difference < 1e-3 and cluster.address(0) in error and failing.returncode == 1
+    right = difference < 1e-3 and failing.returncode == 1 and error.startswith("error: ")
     return int(not right or bool(orphans + left))
 
 
