@@ -6,7 +6,7 @@ Linux, as root. The dataset is painted; this machine and one node, a network nam
 
     one, cluster       wall seconds of model.create in one process, and with --ray on both
     largest_difference of a metric after any epoch, as a fraction of the value of one process
-    failed_s           from kill -9 of the node until the command has ended with an error: TensorFlow's, or that of the node
+    failed_s           from kill -9 of the node until the command has ended with an error
     orphans            training processes 10 s after kill -9 of the command
 
 Exit code 1: a difference above 0.1 %, no error, or an orphan.
