@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from data import memory
 from recognition.cluster.node_recognizer import load_recognizer
-from recognition.events import Event, FrameClassified, VerdictReached
-from recognition.stored_results import without_frames
+from recognition.events import Event, FrameClassified, SourceFailed, VerdictReached
+from recognition.stored_results import portable, without_frames
 
 if TYPE_CHECKING:
     from config import Settings
@@ -113,4 +113,6 @@ class NodeWatch:
         """Return the event without what no output of this watch reads."""
         if isinstance(event, FrameClassified):
             return event if self._with_pictures else replace(event, jpeg=b"")
-        return replace(without_frames(event), jpeg=event.jpeg) if isinstance(event, VerdictReached) else event
+        if isinstance(event, VerdictReached):
+            return replace(without_frames(event), jpeg=event.jpeg)
+        return portable(event) if isinstance(event, SourceFailed) else event
