@@ -98,7 +98,9 @@ class NodeWatch:
         while len(reply.events) < _MAX_EVENTS:
             report = self._watcher.next_report(0.0 if reply.events or left else timeout_s)
             if not report:  # nothing more of those that left
-                reply.left.update((source, self._streams.pop(source).finished) for source in left)
+                streams = [self._streams.pop(source) for source in left]
+                # The last event of a removed one is not sent: the next worker finds the end again.
+                reply.left.update((stream.source, stream.finished and not stream.removed) for stream in streams)
                 break
             reply.events.append(self._light(report.event))
             reply.states[report.event.source] = report.state

@@ -135,12 +135,14 @@ class Watcher:
             if self._stop.is_set():
                 self._due.close()
             left_s = end - time.monotonic()
-            with suppress(queue.Empty):
+            try:
                 report = self._reports.get(timeout=max(0.0, min(left_s, _STOP_CHECK_S)))
+            except queue.Empty:
+                if left_s <= 0:
+                    break
+            else:
                 if not report.stream.removed:
                     return report
-            if left_s <= 0:
-                break
         return None
 
     def has(self, stream: WatchedStream) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,14 @@ import pytest
 from config import Settings
 from data.errors import ClusterError, SettingsError, StopRequested, StreamOffline
 from data.pool.links import Joined, Lost, Replied
+from data.pool.shipping import Model
 from recognition.cluster.watch_coordinator import WatchCoordinator, open_watch_workers
-from recognition.cluster.watch_worker import Unwatch, Watch, WatchOptions, WatchReply
+from recognition.cluster.watch_worker import NodeWatch, Unwatch, Watch, WatchOptions, WatchReply
 from recognition.decision.change_detector import DetectorState
 from recognition.decision.verdict import VerdictAccumulator, VerdictSums
 from recognition.engine.watched_stream import StreamState, WatchedStream
 from recognition.events import Event, FrameClassified, GameChanged, SourceFailed, VerdictReached, now
+from tests.recognition.commands import BRIGHT, DARK, save_model
 from tests.recognition.fake_followers import FakeFollower, FakeOpener, frames_of
 from tests.recognition.fakes import ColourClassifier
 from tests.sample_images import BLUE, RED
@@ -224,6 +228,22 @@ def test_coordinator_when_stopped_gives_the_verdicts_so_far():
     [verdict] = events
     assert isinstance(verdict, VerdictReached)
     assert (verdict.source, verdict.verdict.frames) == ("a", 5)
+
+
+def test_source_that_ends_while_it_is_taken_away_is_left_to_the_next_worker(tmp_path: Path):
+    """Its last event is sent to nobody, so the coordinator must not take it for finished."""
+    source = str(tmp_path / "video.mp4")
+    Path(source).write_bytes(b"no video")
+    settings = Settings(_env_file=None, model_path=save_model(tmp_path / "model", (DARK, BRIGHT)))
+    worker = NodeWatch(settings, Model(), WatchOptions())
+    try:
+        worker.exchange([Watch(source, None)], 0.0)
+        while worker._watcher.has(worker._streams[source]):
+            time.sleep(0.01)
+        [reply] = worker.exchange([Unwatch(source)], 0.0)
+        assert (reply.events, reply.left) == ([], {source: False})
+    finally:
+        worker.close()
 
 
 def test_file_of_this_machine_is_refused_on_a_cluster():

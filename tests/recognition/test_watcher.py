@@ -237,6 +237,20 @@ def test_sources_that_are_removed_give_nothing_more():
     assert not count_by_source(list(events), VerdictReached)
 
 
+def test_reports_of_a_removed_source_hide_none_of_another_one():
+    """A caller that does not wait gets what is behind the events that nobody gets."""
+    removed, other = watched(FakeFollower(frames_of(RED)), FakeFollower(frames_of(RED)))
+    watcher = Watcher([removed, other], threading.Event(), endless=True)
+    watcher.start()
+    while watcher.has(removed) or watcher.has(other):
+        time.sleep(0.01)
+    watcher.remove(removed)
+    report = watcher.next_report(0.0)
+    assert report
+    assert report.stream is other
+    watcher.close()
+
+
 def test_removed_recording_is_not_read_to_its_end():
     """A poll that gives many frames ends at the first one after the removal."""
     read: list[int] = []
