@@ -28,7 +28,7 @@ def open_pool(settings: Settings, claims: StreamClaims, stop: StopEvent) -> Iter
         from data.pool.cluster import open_cluster
         from data.pool.ray_pool import RayPool
 
-        with open_cluster(settings, needs_store=True) as cluster:
+        with open_cluster(settings, needs_store=True, workers=True) as cluster:
             # A grab is not repeated: another stream of the game takes its place. Without queues no grab waits.
             yield RayPool(cluster, maker_of_grabs(cluster.settings), settings.parallel_streams, ahead=0, losses=1)
         return

@@ -41,16 +41,17 @@ class Shared:
 
 def check_nodes(cluster: Cluster, *, needs_store: bool, needs_database: bool) -> None:
     """Raise ClusterError or SettingsError if a node does not fit; log all faults but the last one, which is raised."""
-    nodes = cluster.nodes()
+    known = cluster.nodes()
+    nodes = [node for node in known if node.cpus] or known  # the others run nothing
     reports = _reports(cluster, nodes, _make_probe())
-    faults = open_cluster_fault([node.address for node in nodes], [report["auth"] for _, report in reports])
-    if needs_database and not cluster.settings.db_host and len({node.address for node in nodes}) > 1:
+    faults = open_cluster_fault([node.address for node in known], [report["auth"] for _, report in reports])
+    if needs_database and not cluster.settings.db_host and len({node.address for node in known}) > 1:
         faults.append(SettingsError("DB_HOST: it must name a PostgreSQL server that all nodes of the cluster reach"))
     faults += [fault for node, report in reports for fault in node_faults(node.address, report)]
     _raise_last(faults)  # before the settings, with their secrets, leave this machine
     if needs_store or needs_database:
         with _shared(cluster.settings, needs_store, needs_database) as shared:
-            reports = _reports(cluster, nodes, look, shared)
+            reports = _reports(cluster, [node for node, _ in reports], look, shared)
         _raise_last([fault for node, report in reports for fault in place_faults(node.address, report)])
 
 

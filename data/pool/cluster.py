@@ -23,6 +23,7 @@ from data.errors import ClusterError, SettingsError
 from data.pool.checks import check_nodes
 from data.pool.nodes import Cluster
 from data.pool.shipping import ship
+from data.pool.worker_host import WorkerHost
 
 if TYPE_CHECKING:
     from config import Settings
@@ -45,17 +46,25 @@ _TOKEN_ADVICE = (
 
 @contextmanager
 def open_cluster(
-    settings: Settings, model_path: Path | None = None, needs_store: bool = False, needs_database: bool | None = None
+    settings: Settings,
+    model_path: Path | None = None,
+    needs_store: bool = False,
+    needs_database: bool | None = None,
+    *,
+    workers: bool = False,
 ) -> Iterator[Cluster]:
     """Connect to the cluster `settings.ray_address`, check it, and yield it.
 
     model_path: folder of a model that the nodes need. needs_store: whether nodes use the frame store.
-    needs_database: whether nodes use PostgreSQL; None: as needs_store.
+    needs_database: whether nodes use PostgreSQL; None: as needs_store. workers: whether RemoteWorkers will run; their
+    processes start beside the checks, and get nothing before.
     Raises ClusterError, SettingsError, ExtraMissing.
     """
     require_extra("cluster", "RAY_ADDRESS")
     with _connected(settings):
         cluster = Cluster(settings.ray_address, _absolute(settings), ship(model_path))
+        if workers:
+            cluster.prepare_actors(WorkerHost)
         if settings.ray_address != "local":  # that is this machine alone, with the embedded database if need be
             database = needs_store if needs_database is None else needs_database
             check_nodes(cluster, needs_store=needs_store, needs_database=database)

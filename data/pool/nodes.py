@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from config import Settings
     from data.pool.shipping import Model
+
+_READY_S = 6.0  # for a prepared actor, and for a node when others have answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,13 @@ class Cluster:
     """A Ray cluster to which this process is connected.
 
     `settings` and `model` may be pickled into functions that run on the nodes; on each one, `model.settings(settings)`
-    have the MODEL_PATH of that node.
+    have the MODEL_PATH of that node. ready: actors that `start_actor` will return, by node's id.
     """
 
     address: str
     settings: Settings
     model: Model
+    ready: dict[str, list[Any]] = field(default_factory=dict)
 
     def nodes(self) -> list[Node]:
         """Return the nodes that are alive. Without the cluster's head it does not return for a minute."""
@@ -49,26 +52,33 @@ class Cluster:
 
     def start_actor(self, kind: type, node: Node, gpus: int = 0) -> Any:
         """Return the handle of a new actor of class `kind` on a CPU of the node. It ends with this process."""
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        where = NodeAffinitySchedulingStrategy(node.id, soft=False)
+        if actors := self.ready.get(node.id):
+            return actors.pop()
         options = {"num_cpus": 1, "num_gpus": gpus, "max_restarts": 0, "max_concurrency": 3}
-        return _actor_class(kind).options(**options, scheduling_strategy=where).remote()
+        return _actor_class(kind).options(**options, scheduling_strategy=_on(node)).remote()
+
+    def prepare_actors(self, kind: type) -> None:
+        """Start an actor on each CPU for later calls of `run_on` and `start_actor`: its process takes seconds to start.
+
+        kind: a class with a method `run(function, arguments)`.
+        """
+        for node in self.nodes():
+            self.ready[node.id] = [self.start_actor(kind, node) for _ in range(node.cpus)]
 
     def run_on(
         self, nodes: list[Node], function: Callable[..., Any], arguments: tuple[Any, ...], timeout_s: float
     ) -> list[Any]:
-        """Call a function on each node, beside what runs there; return its results, or the error of each call."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+        """Call a function on each node; return its results, or the error of each call.
 
-        task = ray.remote(num_cpus=0, max_retries=0)(function)
-        refs = [
-            task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(*arguments)
-            for node in nodes
-        ]
-        ray.wait(refs, num_returns=len(refs), timeout=timeout_s)
-        return [_result(ref) for ref in refs]
+        A prepared actor does it; if that fails, or has no CPU for some seconds, a process beside what runs there.
+        timeout_s: for such processes; less when other nodes have answered.
+        """
+        ready = {node: self.ready[node.id][0] for node in nodes if self.ready.get(node.id)}
+        results = _results({node: actor.run.remote(function, arguments) for node, actor in ready.items()}, _READY_S)
+        rest = [node for node in nodes if isinstance(results.get(node, Exception()), Exception)]
+        limit_s = _READY_S if len(rest) < len(nodes) else timeout_s
+        results |= _results({node: _task(node, function, arguments) for node in rest}, limit_s)
+        return [results[node] for node in nodes]
 
     def put(self, value: Any) -> Any:
         """Return a reference to a value in the cluster's object store: an argument for many calls."""
@@ -90,6 +100,29 @@ def _actor_class(kind: type) -> Any:
     import ray
 
     return ray.remote(kind)
+
+
+def _on(node: Node) -> Any:
+    """Return where Ray runs what belongs to a node."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node.id, soft=False)
+
+
+def _task(node: Node, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    import ray
+
+    task = ray.remote(num_cpus=0, max_retries=0)(function)
+    return task.options(scheduling_strategy=_on(node)).remote(*arguments)
+
+
+def _results(calls: dict[Node, Any], timeout_s: float) -> dict[Node, Any]:
+    """Wait for all calls; return the result of each, or its error: it failed, or has not ended."""
+    import ray
+
+    if calls:
+        ray.wait([*calls.values()], num_returns=len(calls), timeout=timeout_s)
+    return {node: _result(ref) for node, ref in calls.items()}
 
 
 def _result(ref: Any) -> Any:

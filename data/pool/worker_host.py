@@ -62,6 +62,10 @@ class WorkerHost:
         self._lease_s = self._lease_end = float("inf")
         self._poll_s = 0.0
 
+    def run(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Call a function before the start: a check of this node."""
+        return function(*arguments)
+
     def start(self, make_worker: Callable[[], Worker], own: dict[str, str], lost_s: float) -> ToolkitError | None:
         """Create the worker; return the error if it cannot be created.
 

@@ -96,7 +96,7 @@ def open_survey_pool(
 
     Raises ClusterError, SettingsError, ModelError, ExtraMissing.
     """
-    with open_cluster(without_secrets(settings), find_model(settings.model_path)) as cluster:
+    with open_cluster(without_secrets(settings), find_model(settings.model_path), workers=True) as cluster:
         make_run = partial(NodeSurvey, cluster.settings, cluster.model, top, min_confidence, pictures)
         pool = SurveyPool(cluster, make_run, threads_for(settings.parallel_streams))
         with pool:

@@ -171,7 +171,7 @@ def open_watch_workers(settings: Settings, sources: Iterable[str], options: Watc
                 f"sources: {source!r} is a file of this machine, which nodes of a cluster cannot read; "
                 "watch files without --ray and RAY_ADDRESS"
             )
-    with open_cluster(without_secrets(settings), find_model(settings.model_path)) as cluster:
+    with open_cluster(without_secrets(settings), find_model(settings.model_path), workers=True) as cluster:
         make_worker = partial(NodeWatch, cluster.settings, cluster.model, options)
         with RemoteWorkers(cluster, make_worker) as workers:
             yield workers

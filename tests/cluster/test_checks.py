@@ -81,16 +81,20 @@ def _look(settings: Settings, model: Model) -> tuple[str, str]:
 def test_open_cluster_when_nodes_share_store_database_and_model_yields_it(
     cluster: RayNodes, postgres: dict[str, str], tmp_path: Path
 ):
-    """The real nodes read the file, the database and the model; nothing stays in the store."""
+    """The real nodes read the file, the database and the model; nothing stays in the store.
+
+    An actor that was started for the work does it; without that, another process of the node.
+    """
     model = tmp_path / "model"
     model.mkdir()
     for name in ("model.onnx", "classes.txt"):
         (model / name).write_bytes(os.urandom(300_000))
     values = {name.lower(): value for name, value in postgres.items()}
     settings = Settings(_env_file=None, ray_address=cluster.address, download_path=tmp_path / "set", **values)
-    with open_cluster(settings, model, needs_store=True) as opened:
+    with open_cluster(settings, model, needs_store=True, workers=True) as opened:
         nodes = [node for node in opened.nodes() if node.cpus]
         seen = opened.run_on(nodes, _look, (opened.settings, opened.model), 30)
+        opened.kill(opened.ready[nodes[0].id][0])
         again = opened.run_on(nodes[:1], _look, (opened.settings, opened.model), 30)
     assert len(seen) == 2
     assert [*seen, *again] == [seen[0]] * 3
