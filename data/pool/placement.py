@@ -34,7 +34,7 @@ from data.text import printable_line
 _START_S = 60.0  # for an actor, which needs a free CPU and all GPUs of its node
 _POLL_S = 0.5
 _SILENT_S = 60.0  # a training takes hours: a busy node or network does not end it
-_CLOSE_S = 2.0
+_CLOSE_S, _OUTPUT_S = 2.0, 1.0
 _GRACE_S = 5.0  # for the first process, when another one has failed
 _LINES, _LINE_BYTES = 20, 1000  # of the output that is kept
 
@@ -68,11 +68,11 @@ class PlacedProcess:
 
     def run(self, command: Command) -> None:
         """Start the process."""
-        # This thread of the actor's pool lives as long as the actor.
         for path, content in command.files.items():
             (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
             (self._folder / path).write_bytes(content)
         variables = {**command.environment, command.folder_variable: str(self._folder)}
+        # Bound to this thread of the actor's pool, which lives as long as the actor.
         self._process = bound_process.start(
             command.words,
             env=_environment(variables),
@@ -80,12 +80,15 @@ class PlacedProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        threading.Thread(target=self._read, name="output", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name="output", daemon=True)
+        self._reader.start()
 
     def poll(self) -> tuple[int | None, str]:
         """Return the exit code, None while the process runs, and the last line of its output."""
-        code = self._process.poll() if self._process else None
-        lines = [line for line in self._lines if line.strip()] if code is not None else []
+        if not self._process or (code := self._process.poll()) is None:
+            return None, ""
+        self._reader.join(_OUTPUT_S)  # a process of its own may keep the pipe open
+        lines = [line for line in self._lines if line.strip()]
         return code, printable_line(lines[-1].decode(errors="replace").strip()) if lines else ""
 
     def close(self) -> None:
@@ -109,7 +112,7 @@ class _Peer:
     node: Node
     actor: Any
     asked: Any = None
-    answered_at: float = math.inf  # monotonic seconds
+    silent_since: float = math.inf  # monotonic seconds, of the first question without an answer
 
     def failure(self) -> str:
         """Return why the process has failed; empty while it runs, or if it succeeded."""
@@ -117,19 +120,22 @@ class _Peer:
 
         if self.asked is None:
             self.asked = self.actor.poll.remote()
-            self.answered_at = min(self.answered_at, time.monotonic())
-        if not ray.wait([self.asked], timeout=0)[0]:
-            late = time.monotonic() - self.answered_at > _SILENT_S
-            return f"the node has not answered for {_SILENT_S:.0f} s" if late else ""
-        asked, self.asked = self.asked, None
+            self.silent_since = min(self.silent_since, time.monotonic())
         try:
-            code, line = ray.get(asked)
-        except ray.exceptions.ActorUnavailableError:
-            return ""  # the network may come back
+            code, line = ray.get(self.asked, timeout=0)
+        except ray.exceptions.GetTimeoutError:
+            return self._silence()
+        except ray.exceptions.ActorUnavailableError:  # the network may come back
+            self.asked = None
+            return self._silence()
         except ray.exceptions.RayError:
             return "the node was lost"
-        self.answered_at = math.inf
-        return f"exit code {code}: {line}" if code else ""
+        self.asked, self.silent_since = None, math.inf
+        return f"exit code {code}: {line or 'it printed nothing'}" if code else ""
+
+    def _silence(self) -> str:
+        late = time.monotonic() - self.silent_since > _SILENT_S
+        return f"the node has not answered for {_SILENT_S:.0f} s" if late else ""
 
 
 def run_on_nodes(cluster: Cluster, describe: Callable[[Sequence[str]], Sequence[Command]]) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from data.errors import ClusterError
 from data.pool.nodes import Cluster
-from data.pool.placement import Command, run_on_nodes
+from data.pool.placement import Command, PlacedProcess, run_on_nodes
 from model.training.machines import tf_config
 
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -76,6 +76,19 @@ def test_process_that_fails_ends_all_and_its_last_line_is_the_error(connected: C
     with pytest.raises(ClusterError, match=r"^127\.0\.0\.2: exit code 1: the GPU is gone$"):
         run_on_nodes(connected, _commands(_FAIL, tmp_path, {}))
     assert not any(_runs(int(path.name)) for path in tmp_path.iterdir())
+
+
+def test_placed_process_when_it_has_ended_says_its_last_line():
+    """Also when much of its output is still in the pipe at its end."""
+    placed = PlacedProcess()
+    code = r"import os; os.write(1, b'x\n' * 30_000 + b'the end\n'); os._exit(1)"
+    placed.run(Command(["-c", code], {}, "FOLDER"))
+    try:
+        while (answer := placed.poll())[0] is None:
+            pass
+        assert answer == (1, "the end")
+    finally:
+        placed.close()
 
 
 def test_bound_process_ends_with_the_process_that_started_it():
