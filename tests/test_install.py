@@ -117,7 +117,8 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     ]
 
 
-_OPTIONAL = {"s3fs", "gcsfs", "ray"}  # extras of their own, for s3://, gs:// and clusters
+_CLOUD = ("data.pool", "data.storage.s3_client")
+_OPTIONAL = {"s3fs", "aiobotocore", "botocore", "gcsfs", "ray"}  # extras of their own, for s3://, gs:// and clusters
 
 
 def test_wheel_declares_each_library_that_a_module_imports(wheel, tmp_path):
@@ -130,7 +131,7 @@ def test_wheel_declares_each_library_that_a_module_imports(wheel, tmp_path):
     # Libraries that others import: SQLAlchemy, Keras, a process of its own, uvicorn, fsspec.
     others = {"psycopg2-binary", "tensorboard", "tf2onnx", "websockets", *_OPTIONAL}
     assert base | train == _imported_distributions() | others
-    assert _imported_distributions(*_TRAINING, "dashboard", "recognition.outputs.targets", "data.pool") <= base
+    assert _imported_distributions(*_TRAINING, "dashboard", "recognition.outputs.targets", *_CLOUD) <= base
 
 
 def test_pins_are_within_the_ranges_of_the_package():
