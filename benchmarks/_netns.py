@@ -29,7 +29,8 @@ from benchmarks._namespaces import Namespaces
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _START_S = 60
 _OBJECT_STORE = 80 << 20  # bytes; Ray's minimum is 75 MiB
-_RAY = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--object-store-memory={_OBJECT_STORE}")
+_OPTIONS = (f"--object-store-memory={_OBJECT_STORE}", "--include-log-monitor=false")
+_RAY = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *_OPTIONS)
 _STARTED = "Ray runtime started"  # what `ray start` prints when its node has joined
 
 
@@ -55,7 +56,8 @@ class NodeCluster:
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}  # by number, and "head"
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.environment = {**token, "RAY_ADDRESS": f"{self.host}:{_free_port()}", "RAY_USAGE_STATS_ENABLED": "0"}
-        own = {"PYTHONPATH": str(_REPOSITORY), **(environment or {}), **self.environment}
+        # Ray gives workers a nice value of 15. Threads have none; and this machine runs other programs.
+        own = {"PYTHONPATH": str(_REPOSITORY), "RAY_worker_niceness": "0", **(environment or {}), **self.environment}
         self.variables = {**os.environ, **own}
         del self.variables["RAY_ADDRESS"]  # `ray start` would take it for its own
 

@@ -25,11 +25,12 @@ from data.pool.links import Joined, Lost, Replied
 from data.pool.nodes import Cluster
 from data.pool.pool import Finished, Result, Task
 from data.pool.threads import ThreadPool
-from data.pool.worker_host import portable
+from data.pool.worker_host import GATHER_S, portable
 from data.pool.workers import RemoteWorkers
 from data.text import plural
 
 _CANCEL = "cancel"
+_GATHER_S = 0.25  # results wait so long for others where tasks wait in the worker: no thread waits for the coordinator
 _TICK_S = 0.5  # after which a worker that has not started is not waited for any more
 
 
@@ -76,9 +77,11 @@ class RayPool(Generic[Task, Result]):
         losses: int = 3,
         patience_s: float = 120.0,
     ) -> None:
-        self._room = slots_per_worker + (max(1, slots_per_worker // 4) if ahead is None else ahead)
+        ahead = max(1, slots_per_worker // 4) if ahead is None else ahead
+        self._room = slots_per_worker + ahead
         self._losses = losses
-        self._workers = RemoteWorkers(cluster, partial(TaskWorker, make_run, slots_per_worker), patience_s)
+        make_worker = partial(TaskWorker, make_run, slots_per_worker)
+        self._workers = RemoteWorkers(cluster, make_worker, patience_s, gather_s=_GATHER_S if ahead else GATHER_S)
         self._nodes: dict[int, str] = {}  # by worker
         self._jobs: dict[int, _Job] = {}
         self._waiting: deque[_Job] = deque()

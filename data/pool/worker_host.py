@@ -25,7 +25,7 @@ from data.text import redacted
 
 LOST_S = 10.0
 _LEASE_SHARE, _POLL_SHARE = 0.8, 0.2  # of that time: the lease; the maximum time of an exchange without replies
-_GATHER_S = 0.1  # an answer waits so long for more replies: each call costs the coordinator 0.2 ms
+GATHER_S = 0.1  # an answer waits so long for more replies: each call costs the coordinator 0.2 ms
 _SLICE_S = 0.05  # a message waits so long for the worker
 _TICK_S = 0.25
 _MAX_ANSWER_BYTES = 64_000  # Ray sends up to 100 kB with the answer itself, more through the object store
@@ -60,16 +60,19 @@ class WorkerHost:
         self._replies: deque[bytes] = deque()
         self._answered_at = time.monotonic()  # the last answer; not yet known to have arrived
         self._lease_s = self._lease_end = float("inf")
-        self._poll_s = 0.0
+        self._poll_s = self._gather_s = 0.0
 
     def run(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Call a function before the start: a check of this node."""
         return function(*arguments)
 
-    def start(self, make_worker: Callable[[], Worker], own: dict[str, str], lost_s: float) -> ToolkitError | None:
+    def start(
+        self, make_worker: Callable[[], Worker], own: dict[str, str], lost_s: float, gather_s: float
+    ) -> ToolkitError | None:
         """Create the worker; return the error if it cannot be created.
 
         own: the coordinator's versions. lost_s: seconds after which the coordinator counts it as lost.
+        gather_s: seconds that an answer waits for more replies.
         """
         _log_to_stderr()
         if fault := unlike_node(own):
@@ -78,7 +81,7 @@ class WorkerHost:
             self._worker = make_worker()
         except ToolkitError as error:
             return portable(error)
-        self._lease_s, self._poll_s = _LEASE_SHARE * lost_s, _POLL_SHARE * lost_s
+        self._lease_s, self._poll_s, self._gather_s = _LEASE_SHARE * lost_s, _POLL_SHARE * lost_s, gather_s
         self._answered_at = time.monotonic()
         self._lease_end = self._answered_at + self._lease_s
         threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
@@ -100,7 +103,7 @@ class WorkerHost:
             messages = [pickle.loads(self._inbox.popleft()) for _ in range(len(self._inbox))]
             self._replies.extend(_pickled(reply) for reply in self._worker.exchange(messages, _SLICE_S))
             if self._replies:
-                end = min(end, time.monotonic() + _GATHER_S)
+                end = min(end, time.monotonic() + self._gather_s)
         answer = self._take_replies() if wanted else []
         self._answered_at = time.monotonic()
         return answer

@@ -26,7 +26,7 @@ from data.errors import ClusterError, ToolkitError
 from data.pool.checks import versions
 from data.pool.links import Event, Joined, Link, Lost, Place, Replied, loss_reason
 from data.pool.nodes import Cluster, Node
-from data.pool.worker_host import LOST_S, Worker, WorkerHost
+from data.pool.worker_host import GATHER_S, LOST_S, Worker, WorkerHost
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class RemoteWorkers:
             later; it is raised here if no worker has ever started.
         patience_s: seconds without any worker before `events` raises ClusterError.
         lost_s: seconds without an answer after which a worker is lost; at least 1.
+        gather_s: seconds that an answer of a worker waits for more replies.
 
     Example:
         with RemoteWorkers(cluster, make_worker) as workers:
@@ -56,12 +57,16 @@ class RemoteWorkers:
     """
 
     def __init__(
-        self, cluster: Cluster, make_worker: Callable[[], Worker], patience_s: float = 120.0, lost_s: float = LOST_S
+        self,
+        cluster: Cluster,
+        make_worker: Callable[[], Worker],
+        patience_s: float = 120.0,
+        lost_s: float = LOST_S,
+        gather_s: float = GATHER_S,
     ) -> None:
         self._cluster = cluster
         self._make_worker = make_worker
-        self._patience_s = patience_s
-        self._lost_s = lost_s
+        self._patience_s, self._lost_s, self._gather_s = patience_s, lost_s, gather_s
         self._numbers = itertools.count(1)
         self._calls: SimpleQueue[tuple[Any, ...]] = SimpleQueue()  # function and arguments, for the loop's thread
         self._events: SimpleQueue[Event | Exception] = SimpleQueue()
@@ -71,13 +76,8 @@ class RemoteWorkers:
         self._nodes_at = self._worked_at = time.monotonic()
         self._last_error: ToolkitError | None = None
         self._warned: dict[str, float] = {}  # by node's id
+        self.expected = 0  # number of workers that have started or are about to; 0 before the first look at the nodes
         self._thread = threading.Thread(target=self._work, name="workers", daemon=True)
-
-    @property
-    def expected(self) -> int:
-        """Number of workers that have started or are about to. 0 before the first look at the nodes."""
-        young = time.monotonic() - _START_S
-        return sum(link.joined or link.began > young for link in list(self._links.values()))
 
     def __enter__(self) -> RemoteWorkers:
         self._maker = self._cluster.put(self._make_worker)
@@ -151,12 +151,13 @@ class RemoteWorkers:
             for place in {(node.id, cpu) for cpu in range(node.cpus)} - taken:
                 if self._places.setdefault(place, Place()).retry_at <= now:
                     self._start(node, place)
+        self._count()
 
     def _start(self, node: Node, place: tuple[str, int]) -> None:
         number = next(self._numbers)
         link = Link(number, node, self._cluster.start_actor(WorkerHost, node), place)
         self._links[number] = link
-        self._call(link, self._started, link.actor.start.remote(self._maker, versions(), self._lost_s))
+        self._call(link, self._started, link.actor.start.remote(self._maker, versions(), self._lost_s, self._gather_s))
 
     def _call(self, link: Link, then: Callable[[Link, Any], None], ref: Any) -> None:
         """Have the loop call `then(link, result)` when the actor has answered."""
@@ -205,6 +206,7 @@ class RemoteWorkers:
         """Drop workers that do not answer. Raises ClusterError or ToolkitError: nothing can go on."""
         now = time.monotonic()
         self._check_links(now)
+        self._count()
         if now - self._nodes_at > _HEAD_S:
             raise ClusterError(
                 f"the head of the cluster {self._cluster.address} does not answer. Start it and this command again"
@@ -218,6 +220,11 @@ class RemoteWorkers:
                 f"no worker has started for {self._patience_s:.0f} s: no node of the cluster has a free CPU, "
                 "or none is left; see: ray status"
             )
+
+    def _count(self) -> None:
+        """Update `expected`: the caller reads it several times for each result, and there may be hundreds of links."""
+        young = time.monotonic() - _START_S
+        self.expected = sum(link.joined or link.began > young for link in self._links.values())
 
     def _check_links(self, now: float) -> None:
         for link in list(self._links.values()):
@@ -241,6 +248,7 @@ class RemoteWorkers:
         ran = link.joined and time.monotonic() - link.began > _MAX_RETRY_S
         place.failures = 0 if ran else place.failures + 1
         place.retry_at = time.monotonic() + min(_MAX_RETRY_S, _RETRY_S * 2 ** min(place.failures, 10))
+        self._count()
         self._warn(link.node, f"a worker is lost ({reason})")
         self._cluster.kill(link.actor)
         if link.joined:

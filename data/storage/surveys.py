@@ -45,6 +45,13 @@ survey_rows = sa.Table(
     sa.Index("survey_rows_login_idx", "login"),  # to forget somebody
 )
 
+# One text, because SQLAlchemy compiles an INSERT with ON CONFLICT again for each row.
+_ADD = sa.text(
+    "WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)) "
+    "INSERT INTO survey_rows (survey_id, source, login, at, answer) "
+    "SELECT :survey_id, :source, :login, :at, :answer FROM quick ON CONFLICT DO NOTHING"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class SurveyRecord:
@@ -95,14 +102,9 @@ class SurveyStore(RunStore):
         return self._transactions.run(lambda connection: list(connection.execute(query).scalars()))
 
     def add(self, survey_id: int, row: SurveyRow) -> None:
-        """Store an answer, unless the source has one."""
-        query = insert(survey_rows).values(survey_id=survey_id, **asdict(row)).on_conflict_do_nothing()
-
-        def work(connection: sa.Connection) -> None:
-            connection.exec_driver_sql("SET LOCAL synchronous_commit = off")  # after a power cut a look is repeated
-            connection.execute(query)
-
-        self._transactions.run(work)
+        """Store an answer, unless the source has one. A power cut may lose it; then the source is looked at again."""
+        values = {"survey_id": survey_id, **asdict(row)}
+        self._transactions.run(lambda connection: connection.execute(_ADD, values))
 
     def finish(self, survey_id: int, ended: datetime) -> None:
         """Note the end of a survey: nobody goes on with it."""
