@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from config import Settings
     from data.pool.shipping import Model
 
-_READY_S = 6.0  # for a prepared actor, and for a node when others have answered
+_READY_S = 8.0  # for prepared actors
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,15 @@ class Cluster:
     ) -> list[Any]:
         """Call a function on each node; return its results, or the error of each call.
 
-        A prepared actor does it; if that fails, or has no CPU for some seconds, a process beside what runs there.
-        timeout_s: for such processes; less when other nodes have answered.
+        A prepared actor does it; if that fails, a process beside what runs there. A node without a free CPU, or that
+        hangs, has such a process for `timeout_s` seconds, unless others have answered by then.
         """
         ready = {node: self.ready[node.id][0] for node in nodes if self.ready.get(node.id)}
         results = _results({node: actor.run.remote(function, arguments) for node, actor in ready.items()}, _READY_S)
-        rest = [node for node in nodes if isinstance(results.get(node, Exception()), Exception)]
-        limit_s = _READY_S if len(rest) < len(nodes) else timeout_s
-        results |= _results({node: _task(node, function, arguments) for node in rest}, limit_s)
+        failed = [node for node in nodes if isinstance(results.get(node, Exception()), Exception)]
+        if len(failed) < len(nodes):
+            failed = [node for node in failed if not isinstance(results.get(node), TimeoutError)]
+        results |= _results({node: _task(node, function, arguments) for node in failed}, timeout_s)
         return [results[node] for node in nodes]
 
     def put(self, value: Any) -> Any:

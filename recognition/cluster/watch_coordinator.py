@@ -17,6 +17,7 @@ While the consumer of the events is slow, workers keep their replies, and their 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from recognition.engine.watched_stream import StreamState
 
 _STOP_CHECK_S = 0.2
+_SPREAD_S = 5.0  # after the first worker, for the others that are expected; a later one gets its share by moves
 
 
 @dataclass(eq=False)
@@ -52,7 +54,6 @@ class _Channel:
     worker: int | None = None
     leaving: bool = False
     state: StreamState | None = None
-    is_new: bool = True  # no worker had it yet
 
 
 class WatchCoordinator:
@@ -72,6 +73,7 @@ class WatchCoordinator:
         self._channels = {source: _Channel(source) for source in sources}  # those that have not finished
         self._waiting = dict.fromkeys(self._channels.values())
         self._loads: dict[int, dict[_Channel, None]] = {}  # channels by worker
+        self._spread_until: float | None = None  # monotonic seconds; None before the first worker
 
     def events(self, new_accumulator: Callable[[], VerdictAccumulator]) -> Generator[Event, None, None]:
         """Yield events as they happen; at the end, a verdict for each channel that is still live.
@@ -101,6 +103,7 @@ class WatchCoordinator:
                 yield from self._apply(event.worker, reply)
         elif isinstance(event, Joined):
             self._loads[event.worker] = {}
+            self._spread_until = self._spread_until or time.monotonic() + _SPREAD_S
             self._rebalance()
         else:
             for channel in self._loads.pop(event.worker, {}):
@@ -139,16 +142,17 @@ class WatchCoordinator:
         """
         if not self._waiting or not self._loads:
             return
+        at_start = self._spread_until is not None and time.monotonic() < self._spread_until
         share = ceil(len(self._channels) / max(self._workers.expected, len(self._loads)))
         fewest = [(len(channels), worker) for worker, channels in self._loads.items()]
         heapify(fewest)
         for channel in [*self._waiting]:
             load, worker = fewest[0]
-            if load >= share and channel.is_new:
-                continue
+            if load >= share and at_start:
+                break
             heapreplace(fewest, (load + 1, worker))
             del self._waiting[channel]
-            channel.worker, channel.is_new = worker, False
+            channel.worker = worker
             self._loads[worker][channel] = None
             self._workers.send(worker, Watch(channel.source, channel.state))
 

@@ -17,6 +17,7 @@ from config import Settings
 from data.errors import ClusterError, SettingsError, StopRequested, StreamOffline
 from data.pool.links import Joined, Lost, Replied
 from data.pool.shipping import Model
+from recognition.cluster import watch_coordinator
 from recognition.cluster.watch_coordinator import WatchCoordinator, open_watch_workers
 from recognition.cluster.watch_worker import NodeWatch, Unwatch, Watch, WatchOptions, WatchReply
 from recognition.decision.change_detector import DetectorState
@@ -173,11 +174,19 @@ def test_coordinator_at_the_start_gives_each_expected_worker_its_share():
     assert [worker for worker, _ in workers.sent] == [1, 1, *[2, 3] * 2]
 
 
+def test_coordinator_when_an_expected_worker_does_not_start_waits_for_it_a_moment_only(monkeypatch):
+    """Its node may be cut off. The first worker gets all sources; those that start later take theirs."""
+    monkeypatch.setattr(watch_coordinator, "_SPREAD_S", 0.0)
+    workers = ScriptedWorkers(joined(1), expected=3)
+    assert list(coordinated(workers, "abcdef")) == []
+    assert workers.watched() == {1: set("abcdef")}
+
+
 def test_coordinator_when_a_worker_is_lost_gives_its_sources_with_their_states_to_the_others():
     """Nothing of the old worker counts any more; a verdict at the end counts what was yielded, once."""
     lost = Lost(1, "no answer for 10 s")
     script = [joined(1, 2), [replied(1, "a", frames=3)], [lost], [replied(1, "a", frames=4), replied(2, "b")]]
-    workers = ScriptedWorkers(*script, expected=2)
+    workers = ScriptedWorkers(*script)
     events = list(coordinated(workers, "ab"))
     assert [(event.source, type(event)) for event in events] == [
         ("a", FrameClassified),
