@@ -70,17 +70,14 @@ def find_older(store: FrameStore, catalog: Catalog | None, before: float) -> Doo
     from data.storage.trash import trashed_frames
 
     eraser = Eraser(store, catalog)
-    rows, scan = eraser.rows(), store.scan()
-    frames = tuple(
-        frame for frame in store.described(scan.frames) if _time(store.files, frame, frame.path, rows) < before
-    )
+    rows, scan, files = eraser.rows(), store.scan(), store.files
+    described = {frame.path: frame for frame in store.described(scan.frames)}
+    found = _older(files, described, rows, before)
+    frames = tuple(frame for path, frame in described.items() if path in found)
     known = {move.target: move.frame for change in eraser.changes() for move in change.moves}
-    trashed = tuple(
-        item
-        for item in trashed_frames(store.files)
-        if _time(store.files, known.get(item.path, item.frame), item.path, {}) < before
-    )
-    found = {frame.path for frame in frames}
+    items = {item.path: item for item in trashed_frames(files)}
+    old_items = _older(files, {path: known.get(path, item.frame) for path, item in items.items()}, {}, before)
+    trashed = tuple(item for path, item in items.items() if path in old_items)
     # A killed run has left rows of files that are gone.
     kept = {frame.path for frame in scan.frames} - found
     old = {path: row for path, row in rows.items() if path in found or (path not in kept and _is_old(row, before))}
@@ -109,16 +106,23 @@ def _is_old(frame: StoredFrame, before: float) -> bool:
     return frame.details.grabbed_at is not None and frame.details.grabbed_at < before
 
 
-def _time(files: StoreFiles, frame: StoredFrame, path: str, rows: Mapping[str, StoredFrame]) -> float:
-    """Return the time of a frame, whose file is at `path`, epoch seconds; infinity for a file that is gone."""
+def _older(
+    files: StoreFiles, frames: Mapping[str, StoredFrame], rows: Mapping[str, StoredFrame], before: float
+) -> set[str]:
+    """Return the paths of the files, which are given with their frames, from before a time, epoch seconds."""
+    undated = [path for path, frame in frames.items() if frame.details.grabbed_at is None]
+    written = dict(zip(undated, files.each(files.modified_at, undated), strict=True))
+    return {path for path, frame in frames.items() if _time(frame, rows.get(path), written.get(path)) < before}
+
+
+def _time(frame: StoredFrame, row: StoredFrame | None, written: float | None) -> float:
+    """Return the time of a frame, epoch seconds; infinity for a file that is gone. written: when its file was."""
     if frame.details.grabbed_at is not None:
         return frame.details.grabbed_at
-    row = rows.get(path)
-    # A row that dbSync made is younger than the file, and a copied file is younger than its row.
-    dated = row.details.grabbed_at if row else None
-    written = files.modified_at(path)
     if written is None:
         return math.inf
+    # A row that dbSync made is younger than the file, and a copied file is younger than its row.
+    dated = row.details.grabbed_at if row else None
     return written if dated is None else min(dated, written)
 
 

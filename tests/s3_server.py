@@ -91,7 +91,7 @@ def running_s3_server() -> Iterator[S3Server]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in running.variables.items():
             patch.setenv(name, value)
-        fsspec.filesystem("s3", skip_instance_cache=True).mkdir(BUCKET)
+        fsspec.filesystem("s3", skip_instance_cache=True).makedirs(BUCKET, exist_ok=True)  # moto keeps it
         yield running
     server.shutdown()
     server.server_close()

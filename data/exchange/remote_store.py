@@ -12,8 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from data.exchange.destination import INCOMPLETE_FILE, MANIFEST_FILE, check_replaceable
-from data.storage.object_address import open_file_system, translate_errors
-from data.text import printable
+from data.storage.object_address import open_file_system, shown_address, translate_errors
 
 _REQUESTS = 16  # at the same time, to delete files
 
@@ -80,7 +79,7 @@ def new_place(address: str, *, overwrite: bool) -> Iterator[RemoteStore]:
     Raises FolderError: other files lie there, or a complete export without `overwrite`; ExtraMissing.
     """
     file_system, base = open_file_system(address)
-    store = RemoteStore(file_system, base.rstrip("/"), printable(address))
+    store = RemoteStore(file_system, base.rstrip("/"), shown_address(address))
     store.begin(overwrite=overwrite)
     yield store
     store.finish()

@@ -16,7 +16,7 @@ _MAX_PATH_BYTES, _MAX_NAME_BYTES = 4000, 255  # Linux allows 4095; files in a fo
 # What a user may copy with a token: Twitch's own "oauth:", or the header that it stands in.
 _TOKEN_PREFIX = re.compile(r"(?:(?:authorization|bearer|oauth)(?:\s*[:\s]\s*|$))*", re.IGNORECASE)
 _HEADER_VALUE = re.compile(r"[!-~]{0,1000}")  # visible ASCII
-_STORE_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\x00-\x1f]+")
+_STORE_URL = re.compile(r"(?:(?:file|local):///|(?!file:|local:)[a-z][a-z0-9+.-]*://)[^\s\x00-\x1f]+")
 _RAY_ADDRESS = re.compile(r"local|auto|(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 
 

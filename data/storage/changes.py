@@ -106,12 +106,14 @@ class FrameChanges:
             paths, is_forgotten = FreePaths(self._store), self._store.forgotten.current()
             later = list(map(targets_by_file, later_changes))
             moves = []
-            places = [follow(move, later) for move in change.moves]
-            pairs = list(zip(change.moves, places, strict=True))
-            for (move, place), is_there in zip(pairs, self._files.each(self._is_at, pairs), strict=True):
+            pairs = [(move, follow(move, later)) for move in change.moves]
+            there = self._files.each(self._is_at, pairs)
+            taken = self._files.each(self._files.exists, [move.source for move in change.moves])
+            for (move, place), is_there, is_taken in zip(pairs, there, taken, strict=True):
                 if is_there and not is_forgotten(move.frame.login):
                     frame = replace(move, target=place).target_frame or move.frame
-                    moves.append(FileMove(frame, place, paths.free_path(move.source), move.reason))
+                    target = paths.free_path(move.source, is_taken=is_taken)
+                    moves.append(FileMove(frame, place, target, move.reason))
             return self._carry_out(Change(journal.new_id(), f"undo: {change.summary}", change.id, tuple(moves)))
 
     def changes(self) -> list[Change]:

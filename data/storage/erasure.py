@@ -192,7 +192,8 @@ class Eraser:
     def _edit_journal(
         self, change: Change, is_erased: Callable[[StoredFrame], bool], is_useless: Callable[[Change, FileMove], bool]
     ) -> int:
-        kept = tuple(move for move in change.moves if not is_useless(change, move))
+        useless = self._files.each(lambda move: is_useless(change, move), change.moves)
+        kept = tuple(move for move, each in zip(change.moves, useless, strict=True) if not each)
         edited = tuple(
             replace(move, reason="") if any(map(is_erased, _frames_in(move.reason))) else move for move in kept
         )

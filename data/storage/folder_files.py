@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from data.atomic import atomic_file, flush_to_disk, folder_lock, publish, temporary_files
+from data.errors import FolderError
 from data.readers import file_sha256, read_regular_file
 from data.storage.folder_errors import folder_errors, repeat_if_removed
 
@@ -74,6 +75,13 @@ class FolderFiles:
                     raise
                 return None
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+    def version_with(self, path: str, sha256: bytes) -> object:
+        """Return the version of a file that has this SHA-256; None otherwise."""
+        with contextlib.suppress(FileNotFoundError, FolderError):
+            version = self.version(path)  # before the content: a change in between is seen
+            return version if self.sha256(path) == sha256 else None
+        return None
 
     def modified_at(self, path: str) -> float | None:
         """Return the time of a file, or of a link to one, epoch seconds; None if the file system does not say."""

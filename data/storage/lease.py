@@ -24,9 +24,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.errors import FolderError
+from data.storage.layout import LOCKS_FOLDER
 from data.storage.object_client import ABSENT, ObjectClient, VersionChanged
 
-LOCKS_FOLDER = ".locks"
 _LEASE_S = 20.0
 _RENEWED_EVERY_S = 4.0
 _TRUSTED_S = 14.0  # after its renewal: the rest is for clocks of another speed, and requests under way

@@ -41,9 +41,9 @@ class FreePaths:
         self._given.add(frame.path)
         return frame.path
 
-    def free_path(self, path: str) -> str:
+    def free_path(self, path: str, *, is_taken: bool) -> str:
         """Return this path if no file has it, otherwise the next one of the frame's login and game."""
-        if path not in self._given and not self._store.files.exists(path):
+        if path not in self._given and not is_taken:
             self._given.add(path)
             return path
         frame = StoredFrame.parse(path)
@@ -52,10 +52,7 @@ class FreePaths:
 
 def is_at(files: StoreFiles, path: str, move: FileMove) -> bool:
     """Return whether the file at `path` is that of the move."""
-    try:
-        return files.sha256(path) == move.frame.sha256
-    except (FolderError, FileNotFoundError):
-        return False
+    return files.version_with(path, move.frame.sha256) is not None
 
 
 def targets_by_file(change: Change) -> dict[tuple[str, bytes], str]:
@@ -83,13 +80,13 @@ def move_files(store: FrameStore, change_id: str, moves: Sequence[FileMove]) -> 
         # Meanwhile a file may have been deleted, and its name given to another one.
         arrived = _filter(store, moves, lambda move: is_at(files, move.target, move))
         there = {move.source for move in arrived}
-        versions = files.each(lambda move: _version(files, move), moves)
-        sources = _filter(store, moves, lambda move: is_at(files, move.source, move))
+        versions = files.each(lambda move: files.version_with(move.source, move.frame.sha256), moves)
+        seen = {move.source: version for move, version in zip(moves, versions, strict=True) if version is not None}
+        sources = [move for move in moves if move.source in seen]
         linked = _link(store, change_id, [move for move in sources if move.source not in there], describe)
         moved = [*(move for move in sources if move.source in there), *linked]
         # Another process may have removed a source, whose name then got another file.
-        seen = {move.source: version for move, version in zip(moves, versions, strict=True)}
-        left = _filter(store, moved, lambda move: _version(files, move) == seen[move.source])
+        left = _filter(store, moved, lambda move: files.version(move.source) == seen[move.source])
         if journal.is_pending(files, change_id):  # or another process has finished it, perhaps long ago
             files.remove(move.source for move in left)
     return [*arrived, *linked]
@@ -98,13 +95,6 @@ def move_files(store: FrameStore, change_id: str, moves: Sequence[FileMove]) -> 
 def _filter(store: FrameStore, moves: Sequence[FileMove], accepts: Callable[[FileMove], bool]) -> list[FileMove]:
     accepted = store.files.each(accepts, moves)
     return [move for move, is_accepted in zip(moves, accepted, strict=True) if is_accepted]
-
-
-def _version(files: StoreFiles, move: FileMove) -> object:
-    """Return the version of a move's source; None of one that cannot be seen."""
-    with contextlib.suppress(FolderError):
-        return files.version(move.source)
-    return None
 
 
 def _link(store: FrameStore, change_id: str, moves: Sequence[FileMove], describe: _Describe) -> list[FileMove]:

@@ -11,7 +11,8 @@ from data.commands import install_command
 from data.errors import ExtraMissing, FolderError, ToolkitError
 from data.text import printable
 
-_PASSWORD = re.compile(r"//[^/\s@]*@")
+# A user with a password, which may contain @ and /; a user; a query, which may hold a token.
+_SECRETS = re.compile(r"(?<=//)(?:[^/\s@:]*:\S*|[^/\s@]*)@|\?\S*")
 
 
 def open_file_system(address: str, **options: Any) -> tuple[Any, str]:
@@ -32,8 +33,8 @@ def open_file_system(address: str, **options: Any) -> tuple[Any, str]:
 
 
 def shown_address(address: str) -> str:
-    """Return an address for messages: printable, without a password."""
-    return _PASSWORD.sub("//", printable(address))
+    """Return an address for messages: printable, without user, password and query."""
+    return _SECRETS.sub("", printable(address))
 
 
 @contextlib.contextmanager

@@ -92,6 +92,14 @@ class ObjectFiles:
                 return state.version, state.modified_at
             return tuple(self.client.names(_below(path))) or None
 
+    def version_with(self, path: str, sha256: bytes) -> object:
+        """Return the version of a file that has this SHA-256; None otherwise."""
+        try:
+            content, state = self._get(path, _MAX_BYTES)
+        except FileNotFoundError:
+            return None
+        return (state.version, state.modified_at) if hashlib.sha256(content).digest() == sha256 else None
+
     def modified_at(self, path: str) -> float | None:
         """Return when a file was written, or the one that it is a copy of, epoch seconds; None without it."""
         with self._errors(path):
@@ -100,13 +108,11 @@ class ObjectFiles:
 
     def create(self, path: str, content: bytes, *, private: bool = False) -> None:  # noqa: ARG002
         """Write a new file. Raises FileExistsError. private: a store has no modes; its keys decide who may read."""
-        with self._errors(path):
-            self.client.put(path, content, ABSENT)
+        self._put(path, content, ABSENT)
 
     def replace(self, path: str, content: bytes) -> None:
         """Write a file, in place of what is there."""
-        with self._errors(path):
-            self.client.put(path, content)
+        self._put(path, content)
 
     def update(self, path: str, change: Callable[[bytes], bytes]) -> None:
         """Replace the content by `change(content)`, as `StoreFiles.update` says."""
@@ -129,8 +135,7 @@ class ObjectFiles:
     def swap(self, path: str, content: bytes, version: str) -> bool:
         """Replace this version of a file; return False if another process has changed it since."""
         try:
-            with self._errors(path):
-                self.client.put(path, content, version)
+            self._put(path, content, version)
         except (FileExistsError, VersionChanged):
             return False
         return True
@@ -138,15 +143,12 @@ class ObjectFiles:
     def link(self, source: str, target: str) -> None:
         """Copy a file to a second path, with its time. Raises FileExistsError, FileNotFoundError."""
         content, state = self._get(source, _MAX_BYTES)
-        self._check_leases()
-        with self._errors(target):
-            self.client.put(target, content, ABSENT, state.modified_at)
+        self._put(target, content, ABSENT, state.modified_at)
 
     def rename(self, source: str, target: str) -> None:
         """Copy a file over another path, then remove it. Raises FileNotFoundError."""
         content, state = self._get(source, _MAX_BYTES)
-        with self._errors(target):
-            self.client.put(target, content, None, state.modified_at)
+        self._put(target, content, None, state.modified_at)
         self.remove([source])
 
     def make_folder(self, folder: str) -> None:
@@ -200,6 +202,11 @@ class ObjectFiles:
     def shown(self, path: str) -> str:
         """Return a path for messages."""
         return shown_address(f"{self.location}/{path}") if path else self.location
+
+    def _put(self, path: str, content: bytes, expected: str | None = None, modified_at: float | None = None) -> None:
+        self._check_leases()
+        with self._errors(path):
+            self.client.put(path, content, expected, modified_at)
 
     def _get(self, path: str, max_bytes: int) -> tuple[bytes, ListedFile]:
         with self._errors(path):

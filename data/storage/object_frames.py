@@ -21,11 +21,9 @@ from data.entities import FrameDetails, StoredFrame
 from data.errors import FolderError
 from data.storage.file_store import FileStore
 from data.storage.frame_store import FolderScan
-from data.storage.layout import GAME_FOLDER, OWN_NAMES
-from data.storage.lease import LOCKS_FOLDER
+from data.storage.layout import GAME_FOLDER, LOCKS_FOLDER, OWN_NAMES
 from data.storage.manifest import MANIFEST_FILE
 from data.storage.numbered_files import largest_numbers
-from data.storage.object_client import ListedFile
 from data.storage.object_files import ObjectFiles
 from data.storage.object_manifests import LINES_FOLDER, ObjectManifests
 from data.storage.parallel import in_parallel
@@ -33,6 +31,7 @@ from data.storage.trash import TrashedHashes
 
 _MAX_BYTES = 64 << 20
 _GAMES_AT_ONCE = 8
+_ROUNDS = 50  # of new numbers for frames whose names others take
 _TRASH_TRUSTED_S = 3.0
 
 
@@ -65,30 +64,41 @@ class ObjectFrames(FileStore):
         """
         named = self._new_frames(game_id, login, jpegs, details)
         self._refuse_forgotten(login)
+        if not jpegs:
+            return []
         new = _NewFrames(self.files)
-        lines: list[str] = []
         try:
             planned = list(numbers) or self._next_numbers(game_id, login, len(jpegs))
-            left = list(range(len(jpegs)))
-            while left:
-                frames = named(planned)
-                lines.append(self._manifests.add(game_id, [frames[index] for index in left]))
-                left = new.create([(frames[index].path, jpegs[index], index) for index in left])
-                for index, number in zip(left, self._next_numbers(game_id, login, len(left), planned), strict=True):
-                    planned[index] = number
+            self._create(named, jpegs, planned, new)
             self._refuse_forgotten(login)
-            if not all(map(self.files.exists, lines)):  # a compaction found no frames yet, for this took so long
-                lines.append(self._manifests.add(game_id, named(planned)))
+            if not all(map(self.files.exists, new.lines)):  # a compaction found no frames yet, for this took so long
+                new.lines.append(self._manifests.add(game_id, named(planned)))
         except BaseException:
             new.take_back()
-            with contextlib.suppress(FolderError):
-                self.files.remove(lines)
             raise
         return named(planned)
 
+    def _create(
+        self,
+        named: Callable[[Sequence[int]], list[StoredFrame]],
+        jpegs: Sequence[bytes],
+        planned: list[int],
+        new: _NewFrames,
+    ) -> None:
+        """Create frames with their lines; change those of the planned numbers that are taken. Raises FolderError."""
+        left = list(range(len(jpegs)))
+        for _ in range(_ROUNDS):
+            frames = named(planned)
+            game_id, login = frames[0].game_id, frames[0].login
+            new.lines.append(self._manifests.add(game_id, [frames[index] for index in left]))
+            left = new.create([(frames[index].path, jpegs[index], index) for index in left])
+            if not left:
+                return
+            for index, number in zip(left, self._next_numbers(game_id, login, len(left), planned), strict=True):
+                planned[index] = number
+        raise FolderError(f"{self._place(frames[left[0]].path)}: other files take each name: try again later.")
+
     def _next_numbers(self, game_id: int, login: str, count: int, taken: Sequence[int] = ()) -> list[int]:
-        if not count:
-            return []
         names = (file.path.partition("/")[2] for file in self.files.listing_prefix(f"{game_id}/{login}-"))
         first = max(largest_numbers(names).get(login, 0), *taken, 0) + 1
         return list(range(first, first + count))
@@ -165,24 +175,25 @@ class ObjectFrames(FileStore):
             try:
                 frames.append(StoredFrame.parse(file.path))
             except ValueError:
-                if name not in (MANIFEST_FILE, LINES_FOLDER):
+                if name not in ("", MANIFEST_FILE, LINES_FOLDER):  # consoles make an object for an empty folder
                     others.add(f"{game}/{name}")
         return frames, others
 
     def size_bytes(self) -> int:
         """Return the size in bytes of the files in the root and in the games' folders. Raises FolderError."""
-        names = [name for name in self.files.names("") if not name.startswith(".")]
-        sizes = in_parallel(lambda name: sum(file.size_bytes for file in self._files_of(name)), names, _GAMES_AT_ONCE)
-        return sum(sizes)
+        names = [name for name in self.files.names("") if name in OWN_NAMES or GAME_FOLDER.fullmatch(name)]
+        return sum(in_parallel(self._size, names, _GAMES_AT_ONCE))
 
-    def _files_of(self, name: str) -> Iterator[ListedFile]:
-        return self.files.listing(name) if GAME_FOLDER.fullmatch(name) else self.files.listing_prefix(name)
+    def _size(self, name: str) -> int:
+        found = self.files.listing_prefix(name)
+        return sum(file.size_bytes for file in found if file.path == name or file.path.startswith(f"{name}/"))
 
 
 class _NewFrames:
-    """The frames that a save has created, to take them back."""
+    """The frames that a save has created, and `lines`, the objects with their lines: to take them back."""
 
     def __init__(self, files: ObjectFiles) -> None:
+        self.lines: list[str] = []
         self._files = files
         self._created: list[str] = []
         self._unsure: dict[str, bytes] = {}  # content by path: begun, and not known to have ended
@@ -207,12 +218,12 @@ class _NewFrames:
 
     def take_back(self) -> None:
         """Remove what was created, as far as the server answers."""
+        unsure = [path for path, content in self._unsure.items() if self._holds(path, content)]
         with contextlib.suppress(FolderError):
-            unsure = [path for path, content in self._unsure.items() if self._holds(path, content)]
-            self._files.remove([*self._created, *unsure])
+            self._files.remove([*self._created, *unsure, *self.lines])
 
     def _holds(self, path: str, content: bytes) -> bool:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, FolderError):
             return self._files.read(path, _MAX_BYTES) == content
         return False
 

@@ -13,13 +13,12 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from data.entities import StoredFrame
 from data.errors import FolderError
 from data.storage.manifest import MANIFEST_FILE, count_lines, is_stale, parse, to_line
-from data.storage.object_client import ListedFile
 from data.storage.object_files import ObjectFiles
 from data.storage.parallel import in_parallel
 
@@ -69,23 +68,22 @@ class ObjectManifests:
         A save that runs may be about to write the frames of its lines: they stay for ten minutes, unless `is_unwanted`.
         """
         for _ in range(_TRIES):
-            listed = list(self._files.listing(str(game_id)))
             with contextlib.suppress(FileNotFoundError):
-                if (dropped := self._compact(game_id, listed, is_unwanted)) is not None:
+                if (dropped := self._compact(game_id, is_unwanted)) is not None:
                     return dropped
         raise self._too_busy(game_id)
 
-    def _compact(
-        self, game_id: int, listed: Sequence[ListedFile], is_unwanted: Callable[[StoredFrame], bool]
-    ) -> int | None:
+    def _compact(self, game_id: int, is_unwanted: Callable[[StoredFrame], bool]) -> int | None:
         """Return the number of lines that went; None if another compaction was first. Raises FileNotFoundError."""
         folder = f"{game_id}/{LINES_FOLDER}/"
+        # Before the list: what another compaction merges later has frames that the list may lack.
+        content, version = self._files.read_version(f"{game_id}/{MANIFEST_FILE}", _MAX_BYTES)
+        listed = list(self._files.listing(str(game_id)))
         young = time.time() - _YOUNG_S
         found = [file for file in listed if file.path.startswith(folder)]
         lines = in_parallel(lambda file: self._read(file.path, None, is_young=file.modified_at > young), found)
         there = {file.path for file in listed}
-        merged = [each for each in lines if not self._hold(each, there, is_unwanted)]
-        content, version = self._files.read_version(f"{game_id}/{MANIFEST_FILE}", _MAX_BYTES)
+        merged = [each for each in lines if not self._hold(game_id, each, there, is_unwanted)]
         if not merged and not is_stale(content, {path.partition("/")[2] for path in there}):
             return 0
         frames = [*parse(str(game_id), content), *(frame for each in merged for frame in each.frames)]
@@ -96,15 +94,17 @@ class ObjectManifests:
         self._files.remove(each.path for each in merged)
         return count_lines(content) + sum(each.count for each in merged) - len(kept)
 
-    def _hold(self, lines: _Lines, there: Container[str], is_unwanted: Callable[[StoredFrame], bool]) -> bool:
+    def _hold(
+        self, game_id: int, lines: _Lines, there: Container[str], is_unwanted: Callable[[StoredFrame], bool]
+    ) -> bool:
         """Return whether a save may still write a frame of these lines; drop the unwanted ones of them then."""
         missing = [frame for frame in lines.frames if frame.path not in there]
         unwanted = set(filter(is_unwanted, missing))
         if not lines.is_young or len(unwanted) == len(missing):
             return False
         if unwanted:
-            kept = (frame for frame in lines.frames if frame not in unwanted)
-            self._files.replace(lines.path, "".join(map(to_line, kept)).encode())
+            self.add(game_id, [frame for frame in lines.frames if frame not in unwanted])
+            self._files.remove([lines.path])  # a save that runs sees this, and writes its lines again
         return True
 
     def _read(self, path: str, names: Container[str] | None, *, is_young: bool = False) -> _Lines:

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from data.storage.layout import LOCKS_FOLDER
 from data.storage.object_address import open_file_system
 from data.storage.object_client import ABSENT, ListedFile, VersionChanged
 
-LOCKS_FOLDER = ".locks"
 _STALE_AFTER_S = 60
 _WAIT_S = 0.05
 _PROCESS_LOCK = threading.Lock()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import os
 import secrets
 import time
@@ -18,7 +19,7 @@ from collections.abc import Coroutine, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from data.storage.lease import LOCKS_FOLDER
+from data.storage.layout import LOCKS_FOLDER
 from data.storage.object_address import open_file_system
 from data.storage.object_client import ABSENT, ListedFile, VersionChanged
 
@@ -69,7 +70,7 @@ class S3Client:
         start = time.monotonic()
         for attempt in range(_TRIES):
             try:
-                return self._run(self._get(key, max_bytes), _CALL_TIMEOUT_S + max_bytes / _MIN_BYTES_PER_S)
+                return self._run(self._get(key, max_bytes), None)
             except (asyncio.TimeoutError, FileNotFoundError, PermissionError):
                 raise
             except Exception as error:  # a connection that breaks in the body
@@ -79,12 +80,13 @@ class S3Client:
         raise AssertionError
 
     async def _get(self, key: str, max_bytes: int) -> tuple[bytes, ListedFile]:
-        response = await self._call("get_object", Key=self._prefix + key)
+        response = await asyncio.wait_for(self._call("get_object", Key=self._prefix + key), _CALL_TIMEOUT_S)
         async with response["Body"] as body:
             state = _state(key, response)
             if state.size_bytes > max_bytes:
                 raise _TooLarge(errno.EFBIG, f"larger than {max_bytes} bytes")
-            return await body.read(), state
+            timeout_s = _CALL_TIMEOUT_S + state.size_bytes / _MIN_BYTES_PER_S
+            return await asyncio.wait_for(body.read(), timeout_s), state
 
     def head(self, key: str) -> ListedFile | None:
         """Return an object's state; None without it."""
@@ -189,7 +191,7 @@ class S3Client:
     async def _call(self, method: str, **values: Any) -> Any:
         return await self._open()._call_s3(method, Bucket=self._bucket, **values)
 
-    def _run(self, work: Coroutine[Any, Any, _T], timeout_s: float = _CALL_TIMEOUT_S) -> _T:
+    def _run(self, work: Coroutine[Any, Any, _T], timeout_s: float | None = _CALL_TIMEOUT_S) -> _T:
         """Run `work` in the event loop of fsspec's thread. An interrupt cancels the request."""
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, timeout_s), self._open().loop)
         try:
@@ -207,6 +209,14 @@ class _TooLarge(OSError):
     pass
 
 
+@functools.cache
+def _service_models() -> Any:
+    """Return the reader of botocore's files, which each session would read again in 50 ms."""
+    from botocore.loaders import create_loader
+
+    return create_loader()
+
+
 def _session() -> Any:
     """Return a session that parses times in 1 µs; botocore needs 50 µs for each object of a list."""
     from aiobotocore.session import AioSession
@@ -220,6 +230,7 @@ def _session() -> Any:
             return parsed
 
     session = AioSession()
+    session.register_component("data_loader", _service_models())
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse)
     return session
 

@@ -33,6 +33,9 @@ class StoreFiles(Protocol):
     def version(self, path: str) -> object:
         """Return another value after each change of a file, or of the names in a folder; None without it."""
 
+    def version_with(self, path: str, sha256: bytes) -> object:
+        """Return the version of a file that has this SHA-256; None without it, or if a disk refuses to read it."""
+
     def modified_at(self, path: str) -> float | None: ...  # of a file, epoch seconds; None without it
     def create(self, path: str, content: bytes, *, private: bool = False) -> None:
         """Write a new file, never in place of another one. Raises FileExistsError.

@@ -213,8 +213,12 @@ def test_address_of_a_folder_is_the_folder(
         ({"STORE_URL": "s3://no-such-bucket/frames"}, "s3://no-such-bucket/frames: "),
         ({"STORE_URL": "s3://Bad_Bucket!/frames"}, "s3://Bad_Bucket!/frames: "),
         ({"STORE_URL": "nonsense://x/y"}, "nonsense://"),
-        ({"STORE_URL": "s3://user:hunter2@no-such-bucket/frames"}, "s3://no-such-bucket/frames: "),
+        (
+            {"STORE_URL": "s3://user:hunter2/@hunter2@no-such-bucket/frames?token=hunter2"},
+            "s3://no-such-bucket/frames: ",
+        ),
         ({"STORE_URL": "not an address"}, "STORE_URL"),
+        ({"STORE_URL": "file://relative/path"}, "STORE_URL"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "frames: "),
     ],
 )
