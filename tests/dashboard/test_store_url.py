@@ -1,8 +1,10 @@
-"""The dashboard on a dataset in an object store: lists, pictures, similar frames, changes and their undoing."""
+"""The dashboard on a dataset in an object store: lists, pictures, similar frames, changes and their undoing.
+
+The store is in memory; what S3 does differently is the subject of the tests of data.storage.object_files.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +18,15 @@ from data.storage.catalog import Catalog
 from data.storage.layout import FEATURES_FOLDER
 from tests.dashboard import datasets
 from tests.dashboard.datasets import SmallDataset
-from tests.s3_server import BUCKET, s3_server
 
 API = "/api/v1/dataset"
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[dict[str, str]]:
-    """Yield the environment variables of an S3 server."""
-    with s3_server() as variables:
-        yield variables
-
-
 @pytest.fixture
-def settings(settings: Settings, s3: dict[str, str], tmp_path: Path) -> Settings:
-    """Return the settings of a dataset on that server."""
-    assert s3
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    """Return the settings of a dataset in memory."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return Settings(_env_file=None, **given | {"store_url": f"s3://{BUCKET}/{tmp_path.name}/frames"})
+    return Settings(_env_file=None, **given | {"store_url": f"memory:/{tmp_path}/frames"})
 
 
 @pytest.fixture

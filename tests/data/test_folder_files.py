@@ -52,7 +52,7 @@ def test_update_without_a_change_writes_nothing(files: FolderFiles):
     """An exception of the change passes, and equal content makes no file."""
     files.update("x", lambda content: content)
     with pytest.raises(LookupError):
-        files.update("x", lambda content: {}[content])
+        files.update("x", lambda content: dict[bytes, bytes]()[content])
     assert not list(files.walk(""))
 
 
