@@ -5,6 +5,8 @@
 
 A worker has room for its threads and some tasks that wait there, so that no thread waits for the network. While there
 are fewer tasks than that, all workers get the same number.
+
+A task may kill its worker, and take the others there with it. So a task that has one loss left runs alone in a worker.
 """
 
 from __future__ import annotations
@@ -86,6 +88,7 @@ class RayPool(Generic[Task, Result]):
         self._jobs: dict[int, _Job] = {}
         self._waiting: deque[_Job] = deque()
         self._hands: dict[int, set[int]] = {}  # numbers of the tasks that a worker has
+        self._alone: set[int] = set()  # workers with a task that runs alone
         self._submitted = 0
         self._cancelled = False
 
@@ -137,17 +140,20 @@ class RayPool(Generic[Task, Result]):
         return dropped
 
     def _assign(self) -> None:
-        """Give waiting tasks to the workers with the fewest."""
+        """Give waiting tasks, oldest first, to the workers with the fewest."""
         share = -(-len(self._jobs) // max(1, self._workers.expected))  # rounded up
-        room = min(self._room, share)
-        while self._waiting and self._hands:
+        while self._waiting:
             job = self._waiting[0]
-            free = [worker for worker, tasks in self._hands.items() if len(tasks) < room]
+            is_last_try = 0 < job.losses == self._losses - 1
+            room = 1 if is_last_try else min(self._room, share)
+            free = [worker for worker, tasks in self._hands.items() if len(tasks) < room and worker not in self._alone]
             if not free:
                 break
             worker = min(free, key=lambda worker: (self._nodes[worker] == job.avoid, len(self._hands[worker])))
             self._waiting.popleft()
             self._hands[worker].add(job.number)
+            if is_last_try:
+                self._alone.add(worker)
             self._workers.send(worker, (job.number, job.task))
 
     def _handle(self, event: Joined | Replied | Lost) -> list[Finished[Task, Result]]:
@@ -156,9 +162,12 @@ class RayPool(Generic[Task, Result]):
             return []
         if isinstance(event, Lost):
             del self._nodes[event.worker]
+            self._alone.discard(event.worker)
             lost = [self._jobs[number] for number in sorted(self._hands.pop(event.worker), reverse=True)]
             return [ended for job in lost if (ended := self._lost(job, event))]
         self._hands[event.worker] -= {outcome.number for outcome in event.replies}
+        if not self._hands[event.worker]:
+            self._alone.discard(event.worker)
         return [ended for outcome in event.replies if (ended := self._ended(outcome, self._nodes[event.worker]))]
 
     def _lost(self, job: _Job, event: Lost) -> Finished[Task, Result] | None:

@@ -67,7 +67,7 @@ class WorkerHost:
         return function(*arguments)
 
     def start(
-        self, make_worker: Callable[[], Worker], own: dict[str, str], lost_s: float, gather_s: float
+        self, make_worker: Callable[[], Worker], own: dict[str, str], lost_s: float, gather_s: float = GATHER_S
     ) -> ToolkitError | None:
         """Create the worker; return the error if it cannot be created.
 
