@@ -10,9 +10,10 @@ import numpy as np
 from benchmarks.export_100k import make_frames
 from config import Settings
 from data.entities import Game, StoredFrame
-from data.factories import make_frame_store, open_catalog
+from data.factories import open_catalog
 from data.storage.features import FeatureStore
-from data.storage.layout import CHECK_FILE, FEATURES_FOLDER
+from data.storage.frame_folder import FrameFolder
+from data.storage.layout import CHECK_FILE
 from data.storage.synchronisation import synchronise
 from model.cleaning.check_file import to_csv
 from model.cleaning.findings import GAMEPLAY, KINDS, OTHER_GAME, CheckResult, FrameFinding, StreamFinding
@@ -27,14 +28,14 @@ def make_dataset(settings: Settings, frames: int = 100_000, *, features: bool = 
 
     features: also random ones, which take 6 kB a frame.
     """
-    store = make_frame_store(settings)
+    store = FrameFolder(settings.download_path / "frames")
     if store.read_report(CHECK_FILE) is None:
         make_frames(store.root, frames)
         with open_catalog(settings) as catalog:
             synchronise(store, catalog)
         store.save_report(CHECK_FILE, to_csv(_check(store.described(store.frames()))).encode())
-    if features and not (store.root / FEATURES_FOLDER).exists():
-        _add_features(FeatureStore(store.root / FEATURES_FOLDER / "random"), store.described(store.frames()))
+    if features and not (store.features).exists():
+        _add_features(FeatureStore(store.features / "random"), store.described(store.frames()))
 
 
 def _check(frames: list[StoredFrame]) -> CheckResult:
