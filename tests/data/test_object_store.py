@@ -23,7 +23,7 @@ from data.entities import FrameDetails, Game, StoredFrame
 from data.errors import FolderError, LoginForgotten
 from data.forget import forget
 from data.purge import purge
-from data.storage import lease, object_manifests
+from data.storage import lease, object_manifests, s3_client
 from data.storage.catalog import Catalog
 from data.storage.changes import FrameChanges, Move
 from data.storage.journal import Change
@@ -36,7 +36,7 @@ from tests.s3_server import BUCKET, S3Server, running_s3_server
 from tests.scripted_server import Reply, ScriptedServer
 
 DETAILS = FrameDetails(1_700_000_000.0, "ja", 12, "a title", "https://www.twitch.tv/ann")
-KILLS = 4  # benchmarks/store_kills.py: hundreds
+KILLS = 3  # benchmarks/store_kills.py: hundreds
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +205,17 @@ def test_answers_of_no_s3_server_are_errors_and_never_an_empty_store(
             list(files.walk("7"))
         with pytest.raises(FolderError):
             files.create("a", b"")
+    assert s3.variables
+
+
+def test_object_that_arrives_too_slowly_is_an_error(s3: S3Server, monkeypatch: pytest.MonkeyPatch):
+    """The time for an object depends on its size, not on the largest one that the caller would take."""
+    monkeypatch.setattr(s3_client, "_CALL_TIMEOUT_S", 0.5)
+    headers = {"ETag": '"1"', "Last-Modified": "Thu, 26 Nov 2026 20:00:00 GMT"}
+    with ScriptedServer([Reply(200, b"x" * 60, headers, byte_pause_s=0.1)]) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        with pytest.raises(FolderError, match="s3://bucket/a: "):
+            ObjectFiles("s3://bucket").read("a", 4 << 30)
     assert s3.variables
 
 
@@ -465,7 +476,7 @@ def test_change_killed_at_any_line_is_finished_or_did_not_begin(
     """A child process dies at a line of the storage room; the next command finishes the change, or nothing moved."""
     changes, moves = moved(store, catalog)
     outcomes = set()
-    for line in range(900, 60_000, 3_600):
+    for line in range(900, 60_000, 5_400):
         code = run_and_kill_at_line(line, engine, partial(changes.apply, moves, "check"))
         finished = changes.finish_pending()
         found = check(store, catalog)
