@@ -24,7 +24,7 @@ from tests.standin import Standin, World
 pytestmark = pytest.mark.xdist_group("cluster")
 
 CHANNELS = ["bzflag_ctf", "bzflag_tall_boxes", "bzflag_ricochet", "torcs_alpine_1", "torcs_forza", "torcs_street_1"]
-FRAMES = 30  # of each of the two games
+FRAMES = 18  # of each of the two games
 
 
 @pytest.fixture
@@ -80,10 +80,10 @@ def test_download_when_coordinator_and_node_are_killed_fills_all_games(
     """After kill -9 of the command, which is started again, then of a node: no half file, no row twice, games equal."""
     folder, catalog, node = downloads.folder, Catalog(engine), cluster.add()
     killed = downloads.start("--until", str(FRAMES))
-    wait_for_frames(folder, 10)
+    wait_for_frames(folder, 6)
     killed.kill()
     going_on = downloads.start("--until", str(FRAMES))
-    wait_for_frames(folder, 30)
+    wait_for_frames(folder, 18)
     cluster.kill(node)
     _, stderr = going_on.communicate(timeout=60)
     assert going_on.returncode == 0, stderr
