@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from data import cli
 from data.entities import StoredFrame, is_login
+from data.errors import FolderError
 
 if TYPE_CHECKING:
     from config import Settings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from data.storage.erasure import Erased
     from data.storage.frame_store import FrameStore
 
+_ROUNDS = 20  # of erasures that find what other processes have added meanwhile
 _EPILOG = """\
 The command removes frames, also those in the trash, lines of manifests, rows, moves in journals, features, findings
 of the last check, streams of audits and surveys, and alerts in the outbox (OUTBOX_PATH). It keeps a hash of the login
@@ -112,11 +114,15 @@ def forget(store: FrameStore, catalog: Catalog | None, logins: Sequence[str]) ->
     def is_theirs(frame: StoredFrame) -> bool:
         return frame.login in names
 
-    eraser, total, found = Eraser(store, catalog), Erased(), None
-    while found is None or found:
+    eraser, total = Eraser(store, catalog), Erased()
+    for _ in range(_ROUNDS):
         with eraser.locked():
             found = eraser.erase(eraser.find(is_theirs), is_theirs)
         total += found
+        if not found:
+            break
+    else:
+        raise FolderError(f"{store.location}: frames come back after their removal: look who writes them, and repeat.")
     if catalog:
         catalog.remove_original_rows(names)
         total += AnswerEraser(catalog).remove(names)

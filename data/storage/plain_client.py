@@ -72,6 +72,7 @@ class PlainClient:
     @contextlib.contextmanager
     def _exclusive(self, key: str) -> Iterator[None]:
         path = f"{self._base}{LOCKS_FOLDER}/{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+        end = time.monotonic() + 2 * _STALE_AFTER_S
         while True:
             with contextlib.suppress(FileExistsError):
                 self._file_system.pipe_file(path, b"", mode="create")
@@ -79,6 +80,8 @@ class PlainClient:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - _seconds(self._file_system.info(path)) > _STALE_AFTER_S:
                     self._file_system.rm_file(path)
+            if time.monotonic() > end:  # the server's clock is ahead of this one's
+                raise TimeoutError(errno.ETIMEDOUT, "locked by another process", key)
             time.sleep(_WAIT_S)
         try:
             yield

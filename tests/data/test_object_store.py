@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import random
@@ -23,7 +24,7 @@ from data.entities import FrameDetails, Game, StoredFrame
 from data.errors import FolderError, LoginForgotten
 from data.forget import forget
 from data.purge import purge
-from data.storage import lease, object_manifests, s3_client
+from data.storage import lease, object_manifests, plain_client, s3_client
 from data.storage.catalog import Catalog
 from data.storage.changes import FrameChanges, Move
 from data.storage.journal import Change
@@ -217,6 +218,22 @@ def test_object_that_arrives_too_slowly_is_an_error(s3: S3Server, monkeypatch: p
         with pytest.raises(FolderError, match="s3://bucket/a: "):
             ObjectFiles("s3://bucket").read("a", 4 << 30)
     assert s3.variables
+
+
+def test_lock_of_a_plain_store_is_not_waited_for_without_end(address: str, monkeypatch: pytest.MonkeyPatch):
+    """A server whose clock is ahead would never let a dead process's lock become old."""
+    files = ObjectFiles(address)
+    files.create("a", b"1")
+    name = hashlib.sha256(b"a").hexdigest()[:32]
+    files.create(f".locks/{name}", b"")
+    monkeypatch.setattr(plain_client, "_STALE_AFTER_S", 0.05)
+    monkeypatch.setattr(plain_client, "_seconds", lambda _: time.time() + 1000)
+    with pytest.raises(FolderError, match="locked by another process"):
+        files.update("a", lambda content: content + b"2")
+    monkeypatch.undo()
+    monkeypatch.setattr(plain_client, "_STALE_AFTER_S", 0.05)
+    files.update("a", lambda content: content + b"2")
+    assert files.read("a", 10) == b"12"
 
 
 def test_server_that_ignores_conditions_is_refused(s3: S3Server, address: str, monkeypatch: pytest.MonkeyPatch):
@@ -443,6 +460,16 @@ def test_change_its_undoing_dbsync_forget_and_purge_work_on_a_store(store: Objec
     assert purge(store, catalog, time.time() + 100)[1].frames == 1
     assert check(store, catalog) == set()
     assert times  # a copy keeps its file's time
+
+
+def test_forget_on_a_store_that_deletes_nothing_ends(
+    store: ObjectFrames, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+):
+    """A server that accepts deletions and keeps the objects."""
+    store.save(7, "ann", jpegs("a", 1), [DETAILS])
+    monkeypatch.setattr(store.files, "remove", lambda _: None)
+    with pytest.raises(FolderError, match="frames come back after their removal"):
+        forget(store, catalog, ["ann"])
 
 
 def test_change_that_a_failing_server_interrupts_is_finished_later(
