@@ -129,21 +129,22 @@ def _reason(error: Exception) -> str:
 
 
 def _knock(address: str, timeout_s: float) -> None:
-    """Raise ClusterError if nothing listens at host:port: Ray would try for a long time.
-
-    For auto, Ray finds the address. In place of localhost it takes the address of this machine in its network.
-    """
+    """Raise ClusterError if nothing listens at host:port: Ray would try for a long time. For auto, Ray finds that."""
     host, _, port = address.rpartition(":")
-    if not host or host in _LOCALHOST:
+    if not host:
         return
+    if not 0 < int(port) < 2**16:
+        raise SettingsError(f"RAY_ADDRESS: invalid port in {address}")
+    if host in _LOCALHOST:
+        from ray._private.services import get_node_ip_address
+
+        host = get_node_ip_address()  # as Ray does
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout_s).close()
     except OSError as error:
         raise ClusterError(
             f"RAY_ADDRESS={address}: no Ray cluster answers ({error.strerror or error}). Start one: ray start --head"
         ) from error
-    except (ValueError, OverflowError) as error:
-        raise SettingsError(f"RAY_ADDRESS: invalid port in {address}") from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import atomic
-from data.errors import ModelError
+from data.errors import FolderError, ModelError
 
 if TYPE_CHECKING:
     from config import Settings
@@ -32,8 +32,12 @@ class Model:
         """Return the folder of the model on this node. Raises FolderError, ModelError."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = cache / "twitchcategory" / "models" / self.sha256
-        if _sha256(_read(folder)) != self.sha256:
-            self._write(folder)
+        try:
+            if _sha256(_read(folder)) != self.sha256:
+                self._write(folder)
+        except OSError as error:
+            text = f"{folder}: {error.strerror or error}: free some space, or set XDG_CACHE_HOME on the node"
+            raise FolderError(text) from error
         return folder
 
     def _write(self, folder: Path) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
-from data.errors import ToolkitError
+from data.errors import ClusterError, ToolkitError
 from data.pool.checks import unlike_node
 from data.text import redacted
 
@@ -28,7 +28,10 @@ _LEASE_SHARE, _POLL_SHARE = 0.8, 0.2  # of that time: the lease; the maximum tim
 GATHER_S = 0.1  # an answer waits so long for more replies: each call costs the coordinator 0.2 ms
 _SLICE_S = 0.05  # a message waits so long for the worker
 _TICK_S = 0.25
+_MAX_TEXT = 500
 _MAX_ANSWER_BYTES = 64_000  # Ray sends up to 100 kB with the answer itself, more through the object store
+
+log = logging.getLogger(__name__)
 
 
 class Worker(Protocol):
@@ -81,6 +84,9 @@ class WorkerHost:
             self._worker = make_worker()
         except ToolkitError as error:
             return portable(error)
+        except Exception as error:
+            log.exception("the worker cannot be created")
+            return ClusterError(f"the worker cannot be created: {type(error).__name__}: {error}"[:_MAX_TEXT])
         self._lease_s, self._poll_s, self._gather_s = _LEASE_SHARE * lost_s, _POLL_SHARE * lost_s, gather_s
         self._answered_at = time.monotonic()
         self._lease_end = self._answered_at + self._lease_s

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from config import Settings
-from data.errors import ClusterError, ExtraMissing, SettingsError
+from data.errors import ClusterError, ExtraMissing, FolderError, SettingsError
 from data.pool import checks
 from data.pool.checks import Shared, check_nodes, node_faults, open_cluster_fault, place_faults, versions
 from data.pool.cluster import open_cluster
@@ -54,11 +54,21 @@ def test_connection_when_the_token_is_wrong_or_missing_ends_with_one_line(cluste
 
 def test_connection_when_nothing_listens_ends_with_one_line():
     """The port is refused at once; so are a port that is no number and a missing cluster of this machine."""
-    assert _connect(RAY_ADDRESS="127.0.0.2:1") == (
-        1,
-        "",
-        "error: RAY_ADDRESS=127.0.0.2:1: no Ray cluster answers (Connection refused). Start one: ray start --head\n",
-    )
+    for address in ("127.0.0.2:1", "localhost:1"):  # Ray would take this machine's own address for localhost
+        with pytest.raises(ClusterError, match=r"no Ray cluster answers .Connection refused.*Start one: ray start"):
+            open_cluster(Settings(_env_file=None, ray_address=address)).__enter__()
+    with pytest.raises(SettingsError, match="invalid port"):
+        open_cluster(Settings(_env_file=None, ray_address="localhost:99999")).__enter__()
+
+
+def test_model_when_the_cache_cannot_be_written_names_the_folder_and_the_setting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """The command ends with this line, instead of waiting for a worker that cannot be created."""
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(FolderError, match=r"cache/.*/models/ab: Not a directory: .*set XDG_CACHE_HOME"):
+        Model("ab").path()
 
 
 def test_open_cluster_when_ray_is_not_installed_names_the_extra(monkeypatch: pytest.MonkeyPatch):

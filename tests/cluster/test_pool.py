@@ -179,6 +179,7 @@ from data.pool.worker_host import WorkerHost
 class Worker:
     def exchange(self, messages, timeout_s): return [1]
     def close(self): pass
+print(WorkerHost().start({}.popitem, versions(), 2.0))
 host = WorkerHost()
 host.start(Worker, versions(), 2.0)
 for _ in range(3):
@@ -190,9 +191,14 @@ time.sleep(30)
 
 
 def test_worker_host_when_the_coordinator_is_silent_ends_its_process():
-    """The lease of 1.6 s is renewed by each question; without one the process ends, whatever its threads do."""
+    """The lease of 1.6 s is renewed by each question; without one the process ends, whatever its threads do.
+
+    A worker that a defect keeps from its start is one line for the coordinator.
+    """
     done = subprocess.run([sys.executable, "-c", _FENCED], capture_output=True, text=True, check=False, timeout=20)
-    assert (done.returncode, done.stdout, done.stderr) == (1, "exchanged\n", "")
+    defect = "the worker cannot be created: KeyError: 'popitem(): dictionary is empty'"
+    assert (done.returncode, done.stdout.splitlines()) == (1, [defect, "exchanged"])
+    assert done.stderr.count("Traceback") == 1
 
 
 @pytest.mark.parametrize(
