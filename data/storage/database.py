@@ -37,7 +37,8 @@ _CHANGING = (
     *("PGSSLMODE", "PGSSLNEGOTIATION", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "PGSSLCRL", "PGREQUIREPEER"),
     *("PGSSLMINPROTOCOLVERSION", "PGSSLMAXPROTOCOLVERSION", "PGGSSENCMODE", "PGTARGETSESSIONATTRS"),
 )
-# After a cut of the network, and for a process that was suspended within a transaction.
+# After a cut of the network, and for a process that was suspended within a transaction. The system's default is 2 h:
+# https://www.postgresql.org/docs/current/runtime-config-connection.html
 _SILENCE = """
     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3;
     SET idle_in_transaction_session_timeout = '5min'

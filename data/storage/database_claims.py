@@ -21,8 +21,6 @@ from data.errors import StreamClaimed
 
 _SLOTS = 1 << 10  # numbers of downloads
 _RETRY_AFTER_S = 10.0  # without the server
-# https://www.postgresql.org/docs/current/runtime-config-connection.html: the system's default is two hours.
-_NOTICE_DEAD_MACHINES = ("tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3")
 
 
 class DatabaseClaims:
@@ -80,8 +78,6 @@ class DatabaseClaims:
         if not self._connection and time.monotonic() >= self._retry_at:
             try:
                 self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-                for setting in _NOTICE_DEAD_MACHINES:
-                    self._connection.execute(sa.text(f"SET {setting}"))
             except SQLAlchemyError:
                 self._close()
                 self._retry_at = time.monotonic() + _RETRY_AFTER_S
