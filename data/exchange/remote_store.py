@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from data.exchange.destination import INCOMPLETE_FILE, MANIFEST_FILE, check_replaceable
 from data.storage.object_address import open_file_system, shown_address, translate_errors
-
-_REQUESTS = 16  # at the same time, to delete files
+from data.storage.parallel import in_parallel
 
 
 class RemoteStore:
@@ -67,9 +65,7 @@ class RemoteStore:
 
     def _delete(self, paths: Sequence[str]) -> None:
         # Not `rm`: with brackets in the base it would delete what they match, which may be somebody else's.
-        with ThreadPoolExecutor(_REQUESTS) as pool:
-            for _ in pool.map(self._file_system.rm_file, paths):
-                pass  # an error of a thread is raised here
+        in_parallel(self._file_system.rm_file, paths)
 
 
 @contextlib.contextmanager

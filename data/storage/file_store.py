@@ -10,6 +10,7 @@ import abc
 import contextlib
 import hashlib
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame, is_game_id, is_login
@@ -51,6 +52,16 @@ class FileStore(abc.ABC):
     @abc.abstractmethod
     def scan(self) -> FolderScan:
         """Return everything in the store. Raises FolderError."""
+
+    @abc.abstractmethod
+    def adding(self, game_id: int) -> contextlib.AbstractContextManager[Callable[[Iterable[StoredFrame]], None]]:
+        """Return a context manager that yields what adds frames to a game's manifest. Raises FolderError."""
+
+    def add_details(self, frames: Iterable[StoredFrame]) -> None:
+        """Add the SHA-256 and the details of these frames, whose files exist, to the manifests. Raises FolderError."""
+        for game_id, group in by_game(frames):
+            with self.adding(game_id) as describe:
+                describe(group)
 
     def read(self, frame: StoredFrame) -> bytes:
         """Return the frame's JPEG bytes. Raises FolderError."""
@@ -155,3 +166,12 @@ class FileStore(abc.ABC):
 
     def _place(self, path: str) -> str:
         return printable(f"{self.location}/{path}")
+
+
+def by_game(frames: Iterable[StoredFrame]) -> Iterator[tuple[int, Iterator[StoredFrame]]]:
+    """Return the frames of each game."""
+    return groupby(sorted(frames, key=_game_id), key=_game_id)
+
+
+def _game_id(frame: StoredFrame) -> int:
+    return frame.game_id

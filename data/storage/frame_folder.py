@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 from data.atomic import folder_lock
 from data.entities import FrameDetails, StoredFrame
 from data.storage import manifest
-from data.storage.file_store import FileStore
+from data.storage.file_store import FileStore, by_game
 from data.storage.folder_errors import folder_errors, repeat_if_removed
 from data.storage.folder_files import FolderFiles
 from data.storage.folder_scan import files_size, scan_folder
@@ -74,7 +73,7 @@ class FrameFolder(FileStore):
         """Return the frames with the SHA-256 and the details that the manifests have. Raises FolderError."""
         frames = list(frames)
         known: dict[StoredFrame, StoredFrame] = {}
-        for game_id, group in groupby(sorted(frames, key=_by_game), key=_by_game):
+        for game_id, group in by_game(frames):
             folder = self.root / str(game_id)
             names = {frame.path.partition("/")[2] for frame in group}
             with folder_errors(folder / manifest.MANIFEST_FILE):
@@ -98,12 +97,6 @@ class FrameFolder(FileStore):
                 folder.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(folder_lock(folder))
             yield describe
-
-    def add_details(self, frames: Iterable[StoredFrame]) -> None:
-        """Add the SHA-256 and the details of these frames, whose files exist, to the manifests. Raises FolderError."""
-        for game_id, group in groupby(sorted(frames, key=_by_game), key=_by_game):
-            with self.adding(game_id) as describe:
-                describe(group)
 
     def compact(self, game_ids: Iterable[int]) -> int:
         """Drop the lines of files that are gone from these games' manifests; return how many. Raises FolderError."""
@@ -132,7 +125,3 @@ class FrameFolder(FileStore):
         """Return the games' names by id, from games.tsv; none if it is no regular file. Raises FolderError."""
         with folder_errors(self.root / NAMES_FILE):
             return super().game_names() if (self.root / NAMES_FILE).is_file() else {}
-
-
-def _by_game(frame: StoredFrame) -> int:
-    return frame.game_id

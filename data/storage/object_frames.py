@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 from data.entities import FrameDetails, StoredFrame
@@ -115,11 +114,6 @@ class ObjectFrames(FileStore):
             self._manifests.add(game_id, frames)
 
         yield describe
-
-    def add_details(self, frames: Iterable[StoredFrame]) -> None:
-        """Add the SHA-256 and the details of these frames, whose files exist, to the manifests. Raises FolderError."""
-        for game_id, group in groupby(sorted(frames, key=_by_game), key=_by_game):
-            self._manifests.add(game_id, group)
 
     def described(self, frames: Iterable[StoredFrame]) -> list[StoredFrame]:
         """Return the frames with the SHA-256 and the details that the manifests have. Raises FolderError."""
@@ -226,7 +220,3 @@ class _NewFrames:
         with contextlib.suppress(FileNotFoundError, FolderError):
             return self._files.read(path, _MAX_BYTES) == content
         return False
-
-
-def _by_game(frame: StoredFrame) -> int:
-    return frame.game_id
