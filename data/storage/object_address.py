@@ -22,11 +22,17 @@ def open_file_system(address: str, **options: Any) -> tuple[Any, str]:
     """
     import fsspec
 
-    protocol = address.partition("://")[0]
+    with library_needed(address), translate_errors(shown_address(address)):
+        return fsspec.core.url_to_fs(address, **options)
+
+
+@contextlib.contextmanager
+def library_needed(address: str) -> Iterator[None]:
+    """Raise ExtraMissing if the block cannot import the library of the address's protocol."""
     try:
-        with translate_errors(shown_address(address)):
-            return fsspec.core.url_to_fs(address, **options)
+        yield
     except ImportError as error:
+        protocol = address.partition("://")[0]
         extra = {"gcs": "gs"}.get(protocol, protocol)
         cure = f"Install: {install_command(extra)}" if extra in ("s3", "gs") else f"Install it: {error}"
         raise ExtraMissing(f"{printable(protocol)}:// needs a library that is not installed here. {cure}") from error

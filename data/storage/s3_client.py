@@ -20,7 +20,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from data.storage.layout import LOCKS_FOLDER
-from data.storage.object_address import open_file_system
+from data.storage.object_address import library_needed, open_file_system
 from data.storage.object_client import ABSENT, ListedFile, VersionChanged
 
 _T = TypeVar("_T")
@@ -52,11 +52,13 @@ class S3Client:
         if self._pid != os.getpid():
             retries = {"mode": "standard", "total_max_attempts": _TRIES}
             timeouts = {"connect_timeout": _CONNECT_TIMEOUT_S, "read_timeout": _READ_TIMEOUT_S}
+            with library_needed(self._address):
+                session = _session()
             self._file_system, base = open_file_system(
                 self._address,
                 use_listings_cache=False,
                 skip_instance_cache=True,
-                session=_session(),
+                session=session,
                 config_kwargs={**timeouts, "retries": retries, "max_pool_connections": _CONNECTIONS},
             )
             self._file_system.retries = 1  # botocore repeats requests

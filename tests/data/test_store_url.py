@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -20,6 +21,7 @@ import pytest
 import sqlalchemy as sa
 
 from data.entities import Game, StoredFrame
+from data.errors import ExtraMissing
 from data.factories import find_mirror, make_frame_store
 from data.storage import s3_client
 from data.storage.catalog import Catalog
@@ -232,6 +234,16 @@ def test_wrong_address_is_one_line(
     env |= {**s3, "PATH": "/usr/bin", "AWS_EC2_METADATA_DISABLED": "true"} | changes
     for words in (["data.dbSync"], ["data.export", "--out", str(tmp_path / "out")]):
         check_refused(words, env, message)
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/frames", "gs://bucket/frames"])
+def test_store_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPatch, address: str):
+    """One line says what to install, and nothing is requested."""
+    for name in ("aiobotocore.session", "s3fs", "gcsfs"):
+        monkeypatch.setitem(sys.modules, name, None)  # as if it were not installed
+    extra = address.partition(":")[0]
+    with pytest.raises(ExtraMissing, match=rf"{extra}:// needs a library .* pip install 'twitchcategory\[{extra}\]'"):
+        ObjectFiles(address)
 
 
 def check_refused(words: list[str], env: dict[str, str], message: str) -> None:
