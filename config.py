@@ -150,7 +150,7 @@ class Settings(BaseModel):
     languages: fields.Languages = ()
     """Stream languages: ISO 639-1 codes or other, separated by commas or as a JSON list. Empty: all."""
     parallel_streams: int = Field(8, ge=1, le=64)
-    """Streams to grab at the same time, in a download or a survey."""
+    """Streams to grab at the same time, in a download or a survey; on a cluster, by each CPU."""
     games_interval_s: fields.Seconds = Field(600.0, gt=0)
     """Seconds between two searches for new games, while the dataset has fewer than max_games."""
     game_cooldown_s: fields.Seconds = Field(600.0, ge=0)

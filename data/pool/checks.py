@@ -152,12 +152,14 @@ def _reports(
     cluster: Cluster, nodes: list[Node], function: Callable[..., dict[str, str]], *arguments: object
 ) -> list[tuple[Node, dict[str, str]]]:
     """Call the function on all nodes; return the reports of those that answer."""
-    answers = cluster.run_on(nodes, function, arguments, _ANSWER_S)
-    for node, answer in zip(nodes, answers, strict=True):
+    answers = list(zip(nodes, cluster.run_on(nodes, function, arguments, _ANSWER_S), strict=True))
+    reports = [(node, answer) for node, answer in answers if isinstance(answer, dict)]
+    left = {node.id for node in cluster.nodes()} if len(reports) < len(answers) else set()
+    for node, answer in answers:
         if isinstance(answer, Exception):
             log.debug("%s: the check failed", node.address, exc_info=answer)
-            log.warning("%s: the node does not answer (%s)", node.address, type(answer).__name__)
-    reports = [(node, answer) for node, answer in zip(nodes, answers, strict=True) if isinstance(answer, dict)]
+            if node.id in left:  # others have died a moment ago
+                log.warning("%s: the node does not answer (%s)", node.address, type(answer).__name__)
     if not reports:
         raise ClusterError(f"{cluster.address}: no node of the cluster answers; see: ray status")
     return reports
