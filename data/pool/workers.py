@@ -34,7 +34,7 @@ _NODES_S = 2.0  # between two looks at the nodes
 _HEAD_S = 15.0  # without an answer of the head
 _TICK_S, _PAUSED_S = 0.5, 3.0  # between two checks; more: this process was stopped meanwhile
 _START_S = 20.0  # a worker that takes longer is not waited for; its node may have no free CPU
-_RETRY_S, _MAX_RETRY_S = 2.0, 60.0  # before a new actor takes the place of a lost one; doubled at each failure
+_RETRY_S, _MAX_RETRY_S = 1.0, 60.0  # before a new actor takes the place of a lost one; doubled at each failure
 _MAX_EVENTS = 1000  # that the caller has not taken yet; beyond, workers keep their replies
 _CLOSE_S = 1.0
 

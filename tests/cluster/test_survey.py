@@ -23,20 +23,20 @@ from tests.standin import Standin, World
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
-CHANNELS, OFFLINE = 40, 4
+CHANNELS, OFFLINE = 36, 4
 _WAIT_S = 120
 
 
 @pytest.fixture
 def twitch(world: World) -> Iterator[Standin]:
-    """Run a stand-in with 36 channels whose playlists begin with an ad of 3 s, and four that are offline."""
+    """Run a stand-in with 32 channels whose playlists begin with an ad of 1.5 s, and four that are offline."""
     live = world.channel("dcss_minotaur_berserker")
     over = world.channel("already_over")
     assert live
     assert over
     channels = [replace(live, login=f"live{number}", behaviour="preroll") for number in range(CHANNELS - OFFLINE)]
     channels += [replace(over, login=f"over{number}") for number in range(OFFLINE)]
-    with Standin(World(tuple(channels)), preroll_s=3.0) as running:
+    with Standin(World(tuple(channels)), preroll_s=1.5) as running:
         yield running
 
 

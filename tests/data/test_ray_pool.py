@@ -42,8 +42,8 @@ class _Workers:
 def test_ray_pool_when_a_task_kills_its_workers_loses_only_that_task():
     """The tasks that were in the same workers have their results: the last try of each one is alone in a worker."""
     tasks = ["killer", *(f"task{number}" for number in range(20))]
-    pool: RayPool[str, str] = RayPool(Cluster("x:1", Settings(_env_file=None), Model()), list, 8)  # type: ignore[arg-type]
-    pool._workers = workers = _Workers()  # type: ignore[assignment]
+    pool = RayPool(Cluster("x:1", Settings(_env_file=None), Model()), list, 8)
+    pool._workers = workers = _Workers()
     waiting, done = list(reversed(tasks)), []
     while waiting or pool:
         while waiting and pool.free_slots > 0:
