@@ -28,8 +28,8 @@ import numpy as np
 from config import Settings
 from data.entities import Game, StoredFrame
 from data.storage.features import THUMBNAILS, FeatureStore
-from data.storage.layout import FEATURES_FOLDER
 from data.storage.frame_folder import FrameFolder
+from data.storage.layout import FEATURES_FOLDER
 
 _GAMES, _PER_GAME, _LATENT, _WIDTH, _CELLS = 50, 40, 96, 3120, 900
 _RELABELLED, _REPEATED = 0.1, 0.01

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _LOCAL_MEMORY = 100 * 2**20  # bytes of the object store of a cluster that `local` starts; Ray's minimum is 75 MiB
 _CONNECT_S, _SHUTDOWN_S = 10.0, 2.0
+_START_S = 120.0  # of a cluster on this machine, which may be busy
 _LOCALHOST = ("localhost", "127.0.0.1", "[::1]")
 _LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # Ray takes another address for 127.0.0.1
 _TICK_S = 0.1
@@ -60,7 +61,7 @@ def open_cluster(
     processes start beside the checks, and get nothing before.
     Raises ClusterError, SettingsError, ExtraMissing.
     """
-    require_extra("cluster", "RAY_ADDRESS")
+    require_extra("cluster", "A cluster (--ray, RAY_ADDRESS)")
     with _connected(settings):
         cluster = Cluster(settings.ray_address, _absolute(settings), ship(model_path))
         if workers:
@@ -79,17 +80,17 @@ def _absolute(settings: Settings) -> Settings:
 
 @contextmanager
 def _connected(settings: Settings) -> Iterator[None]:
-    address = settings.ray_address
+    address, limit_s = settings.ray_address, settings.timeout_s + _CONNECT_S
     if address == "local":
-        with _kept_signal_handlers():
-            _initialize(address)
+        log.info("starting Ray on this machine")
+        limit_s = _START_S
     else:
         _knock(address, settings.timeout_s)
-        with _kept_signal_handlers():
-            _in_thread(lambda: _initialize(address), settings.timeout_s + _CONNECT_S, address)
     try:
+        with _kept_signal_handlers() as keep_handlers:
+            _in_thread(lambda: _initialize(address), limit_s, address, keep_handlers)
         yield
-    finally:
+    finally:  # also of a start that was interrupted: it has begun processes
         _disconnect()
 
 
@@ -148,18 +149,28 @@ def _knock(address: str, timeout_s: float) -> None:
 
 
 @contextmanager
-def _kept_signal_handlers() -> Iterator[None]:
-    """Restore the handlers of the signals that end a command after the block: ray.init replaces that of SIGTERM."""
+def _kept_signal_handlers() -> Iterator[Callable[[], None]]:
+    """Restore the handlers of the signals that end a command after the block: ray.init replaces that of SIGTERM.
+
+    Yield a function that restores them at once.
+    """
     handlers = {number: signal.getsignal(number) for number in interruption.stop_signals()}
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
+    try:
+        yield restore
+    finally:
+        restore()
 
-def _in_thread(work: Callable[[], object], timeout_s: float, address: str) -> None:
-    """Run `work` in a thread: it may hang for minutes, and Ctrl-C does not interrupt it. Raises what it raises."""
+
+def _in_thread(work: Callable[[], object], timeout_s: float, address: str, keep_handlers: Callable[[], None]) -> None:
+    """Run `work` in a thread: it may hang for minutes, and Ctrl-C does not interrupt it. Raises what it raises.
+
+    keep_handlers: called often, since `work` replaces handlers of signals.
+    """
     result: Future[object] = Future()
 
     def run() -> None:
@@ -172,12 +183,22 @@ def _in_thread(work: Callable[[], object], timeout_s: float, address: str) -> No
     end = time.monotonic() + timeout_s
     with _captured_stderr() as stderr:
         while not wait([result], _TICK_S).done:
+            keep_handlers()
             if any(word in os.pread(stderr, 100_000, 0) for word in _REFUSED):
                 raise ClusterError(f"RAY_ADDRESS={address}: the cluster refuses this machine. {_TOKEN_ADVICE}")
             if time.monotonic() > end:
-                raise ClusterError(f"RAY_ADDRESS={address}: the cluster does not answer; see on its head: ray status")
+                raise ClusterError(f"RAY_ADDRESS={address}: {_unanswered(address)}")
         log.debug("Ray: %s", os.pread(stderr, 100_000, 0).decode(errors="replace"))
     result.result()
+
+
+def _unanswered(address: str) -> str:
+    if ":" not in address:
+        return "Ray does not start on this machine, or its head hangs; see: ray status"
+    return (
+        "no node of the cluster runs on this machine, or its head hangs. "
+        f"Start one here: ray start --address={address} --num-cpus=0"
+    )
 
 
 @contextmanager

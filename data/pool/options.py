@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def add_ray_option(parser: argparse._ActionsContainer) -> None:
     """Add --ray: the address of a cluster."""
-    text = "run on the Ray cluster at ADDRESS, host:port; local starts one on this machine (default: RAY_ADDRESS)"
+    text = "run on the Ray cluster at ADDRESS: host:port, auto, or local to start one (default: RAY_ADDRESS)"
     parser.add_argument("--ray", type=_address, metavar="ADDRESS", help=text)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import pickle
 import threading
 import time
@@ -24,7 +23,7 @@ from typing import Any
 
 from data.errors import ClusterError, ToolkitError
 from data.pool.checks import versions
-from data.pool.links import Event, Joined, Link, Lost, Place, Replied, loss_reason
+from data.pool.links import Event, Joined, Link, Lost, NodeWarnings, Place, Replied, loss_reason
 from data.pool.nodes import Cluster, Node
 from data.pool.worker_host import GATHER_S, LOST_S, Worker, WorkerHost
 
@@ -75,7 +74,7 @@ class RemoteWorkers:
         self._places: dict[tuple[str, int], Place] = {}
         self._nodes_at = self._worked_at = time.monotonic()
         self._last_error: ToolkitError | None = None
-        self._warned: dict[str, float] = {}  # by node's id
+        self._warnings = NodeWarnings()
         self.expected = 0  # number of workers that have started or are about to; 0 before the first look at the nodes
         self._thread = threading.Thread(target=self._work, name="workers", daemon=True)
 
@@ -231,25 +230,16 @@ class RemoteWorkers:
             if now - link.asked_at > self._lost_s:
                 self._lose(link, f"no answer for {self._lost_s:.0f} s")
             elif not link.joined and now - link.began > _START_S:
-                self._warn(link.node, "a worker still waits for its start, or for a free CPU")
-
-    def _warn(self, node: Node, text: str) -> None:
-        """Log a warning, at most one a minute for each node: it may have a hundred CPUs."""
-        now = time.monotonic()
-        level = logging.WARNING if now - self._warned.get(node.id, -math.inf) > _MAX_RETRY_S else logging.DEBUG
-        if level == logging.WARNING:
-            self._warned[node.id] = now
-        log.log(level, "%s: %s", node.address, text)
+                self._warnings.add(link.node, "a worker still waits for its start, or for a free CPU")
 
     def _lose(self, link: Link, reason: str) -> None:
         """Forget the actor; its place gets another one, later after each failure in a row."""
         del self._links[link.number]
         place = self._places[link.place]
-        ran = link.joined and time.monotonic() - link.began > _MAX_RETRY_S
-        place.failures = 0 if ran else place.failures + 1
+        place.failures = 0 if link.joined else place.failures + 1
         place.retry_at = time.monotonic() + min(_MAX_RETRY_S, _RETRY_S * 2 ** min(place.failures, 10))
         self._count()
-        self._warn(link.node, f"a worker is lost ({reason})")
+        self._warnings.add(link.node, f"a worker is lost ({reason})")
         self._cluster.kill(link.actor)
         if link.joined:
             self._events.put(Lost(link.number, reason))

@@ -53,14 +53,13 @@ class S3Client:
             retries = {"mode": "standard", "total_max_attempts": _TRIES}
             timeouts = {"connect_timeout": _CONNECT_TIMEOUT_S, "read_timeout": _READ_TIMEOUT_S}
             with library_needed(self._address):
-                session = _session()
-            self._file_system, base = open_file_system(
-                self._address,
-                use_listings_cache=False,
-                skip_instance_cache=True,
-                session=session,
-                config_kwargs={**timeouts, "retries": retries, "max_pool_connections": _CONNECTIONS},
-            )
+                self._file_system, base = open_file_system(
+                    self._address,
+                    use_listings_cache=False,
+                    skip_instance_cache=True,
+                    session=_session(),
+                    config_kwargs={**timeouts, "retries": retries, "max_pool_connections": _CONNECTIONS},
+                )
             self._file_system.retries = 1  # botocore repeats requests
             self._bucket, _, prefix = base.partition("/")
             self._prefix = f"{prefix.rstrip('/')}/" if prefix else ""

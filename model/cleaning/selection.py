@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from data.entities import StoredFrame
 from data.errors import DatasetError, FolderError
 from data.storage.changes import Move
-from data.storage.layout import CHECK_FILE
 from data.storage.frame_store import FrameStore
+from data.storage.layout import CHECK_FILE
 from model.cleaning.check_file import from_csv
 from model.cleaning.findings import CheckResult, FrameFinding
 
