@@ -68,10 +68,17 @@ def cluster(_ray_environment: None) -> Iterator[RayNodes]:
     try:
         nodes = RayNodes(ray)
         nodes.add()
-        nodes.add()
         yield nodes
     finally:
         ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def second_node(cluster: RayNodes) -> Iterator[None]:
+    """Run a second node for the tests of one module. Others need none: each worker takes a second or more to start."""
+    node = cluster.add()
+    yield
+    cluster.ray.remove_node(node, allow_graceful=True)
 
 
 @pytest.fixture(scope="module")

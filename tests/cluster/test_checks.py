@@ -19,7 +19,7 @@ from data.pool.nodes import Cluster, Node
 from data.pool.shipping import Model
 from tests.cluster.conftest import ROOT, RayNodes
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.usefixtures("second_node")]
 
 _CONNECT = """
 import sys

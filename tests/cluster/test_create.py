@@ -15,7 +15,7 @@ from data.pool.nodes import Cluster
 from data.pool.placement import Command, PlacedProcess, run_on_nodes
 from model.training.machines import tf_config
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.usefixtures("second_node")]
 
 # Writes its TF_CONFIG and folder to a file named after its number; the first one waits for all files.
 _MEET = """

@@ -26,7 +26,7 @@ from data.pool.worker_host import portable
 from data.pool.workers import RemoteWorkers
 from tests.cluster.conftest import RayNodes
 
-pytestmark = pytest.mark.xdist_group("cluster")
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.usefixtures("second_node")]
 
 _MANY = 5000
 

@@ -11,6 +11,7 @@ import pytest
 
 from config import Settings
 from dashboard.live.tile import Tile
+from tests.dashboard.browser import wait_until
 from tests.dashboard.conftest import BrowserErrors, RunningServer, axe, make_settings
 from tests.recognition.commands import BRIGHT, DARK, save_model
 from tests.standin import Clock, Standin, World
@@ -87,7 +88,7 @@ def test_wall_with_a_live_a_lying_and_an_offline_channel_follows_them(page: Page
     page.wait_for_selector(offline, timeout=45_000)  # beside other workers' imports this took more than 15 s
     assert (page.text_content("#refusals") or "").startswith("<script>: Only a Twitch login")
     assert page.get_attribute(f"{tile(page, 'liar')} a", "href") == "https://www.twitch.tv/liar"
-    page.wait_for_function("document.querySelector('#tiles [data-state=live] canvas').address")
+    wait_until(page, "document.querySelector('#tiles [data-state=live] canvas').address")
     assert "100% at its lowest" in (page.get_attribute(f"{tile(page, 'bright')} svg", "aria-label") or "")
 
     page.evaluate(WATCH_LOG)
@@ -106,7 +107,7 @@ def test_wall_with_a_live_a_lying_and_an_offline_channel_follows_them(page: Page
 
     page.click(f"{tile(page, 'bright')} canvas")
     page.wait_for_selector(f'dialog[open]:has-text("{DARK.name}") #top meter')
-    page.wait_for_function("document.querySelector('dialog canvas').address")
+    wait_until(page, "document.querySelector('dialog canvas').address")
     assert page.locator("#changes > li").count() >= 2
     page.press("dialog", "ArrowRight")
     page.wait_for_selector('#large-title[href$="/liar"]:text-is("liar")')
@@ -161,7 +162,7 @@ def test_survey_of_the_top_streams_fills_a_table(page: Page):
     page.fill("[name=frames]", "2")
     page.click("text=Start >> visible=true")
     page.wait_for_selector("#survey .state:text-is('finished')")
-    page.wait_for_function("document.querySelectorAll('#results tr').length === 4")
+    wait_until(page, "document.querySelectorAll('#results tr').length === 4")
     assert page.text_content("#caption") == "Streams 1 to 4 of 4"
     page.click("th button:text-is('Stream')")
     page.wait_for_selector("th[aria-sort=ascending]:has-text('Stream')")

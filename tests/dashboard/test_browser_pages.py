@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dashboard.pages.routes import PAGES
+from tests.dashboard.browser import wait_until
 from tests.dashboard.conftest import axe
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -19,7 +20,7 @@ def test_page_at_any_width_is_accessible_and_not_wider_than_the_screen(page, sma
     for width, height, scheme in SCREENS:
         page.set_viewport_size({"width": width, "height": height})
         page.emulate_media(color_scheme=scheme)
-        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
+        wait_until(page, f"document.documentElement.scrollWidth <= {width}")
         assert width == 3840 or axe(page) == [], (width, scheme)  # at 4K it would find what it finds at 1440
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.getAttribute('href')") == "#main"

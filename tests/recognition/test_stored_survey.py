@@ -23,7 +23,13 @@ from recognition.modes.cluster_survey import survey_scope
 from tests.data.conftest import settings
 
 GAMES = (Game(1, "Chess"), Game(2, "Tetris"))
-SOURCES = ["ann", "https://www.twitch.tv/videos/1\x00", "caf\ud800", Stream("bob", 1, "", "en", 3, "Chess"), "eve"]
+SOURCES: list[str | Stream] = [
+    "ann",
+    "https://www.twitch.tv/videos/1\x00",
+    "caf\ud800",
+    Stream("bob", 1, "", "en", 3, "Chess"),
+    "eve",
+]
 HOUR = 3600.0
 
 Result = VerdictReached | SourceFailed

@@ -209,7 +209,7 @@ class Unsteady:
 def test_source_that_failed_on_a_node_is_tried_once_more(failures, kind):
     """On a cluster, a failure that may be the node's is repeated once; a source that ends workers has a failure."""
     pool, names = Unsteady(failures), [*"abc", "poison"]
-    results = {r.source: r for r in survey_results(pool, map(SurveyTask, names), retry=True)}  # type: ignore[arg-type]
+    results = {r.source: r for r in survey_results(pool, map(SurveyTask, names), retry=True)}
     assert sorted(results) == sorted(names)
     assert {type(results[name]) for name in "abc"} == {kind}
     assert pool.tried.count("a") == min(failures, 1) + 1
