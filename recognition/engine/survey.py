@@ -109,6 +109,7 @@ class SurveyWorker:
                     while not self._stop.is_set():
                         if isinstance(event := next(events), VerdictReached):
                             return replace(event, category=getattr(task.source, "category", None))
+                    del events  # closes it: the exception below would keep its connections until a garbage collection
             except StreamError as error:
                 return SourceFailed(name, now(), error)
         raise StopRequested

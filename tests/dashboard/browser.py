@@ -22,7 +22,7 @@ def find_browser() -> str | None:
 
 
 def wait_until(page: Page, expression: str, timeout_s: float = 30.0) -> None:
-    """Wait until a JavaScript expression is true. Playwright's own wait evaluates in the page, whose policy forbids it."""
+    """Wait until a JavaScript expression is true. Playwright's own wait is blocked by the page's security policy."""
     end = time.monotonic() + timeout_s
     while not page.evaluate(expression):
         assert time.monotonic() < end, expression
