@@ -8,8 +8,8 @@ lease; it hangs (SIGSTOP), and goes on; kill -9 of the command, which is started
 
     faults       by name: channels that gave no frame for 5 s or more, seconds until the last of them had one again
     longest_s    longest time of a channel without a frame; lost: channels that had none for more than 30 s
-    twice        channels of which a worker requested video after the next worker had begun; requests; seconds from the
-                 first to the last of these. A single one has waited in the kernel until its link was back
+    twice        channels of which a worker requested video after the next worker had begun; requests; most
+                 seconds from the first to the last of one worker. A single one was on its way when the fault began
     switches     planted; missed; false: reported with the wrong game before or after, or more than once
     alerts       delivered; switches without one; doubled
     renumbered   frames whose number does not follow that of the frame before; a new command begins at 1
@@ -226,8 +226,9 @@ def _gaps(frames: dict[str, list[float]]) -> dict[str, Any]:
 
 def _twice(viewings: dict[str, list[list[float]]], began: dict[str, float]) -> dict[str, Any]:
     """Find the requests of a viewer after the first one of the next viewer of the same channel, by the fault before."""
-    late = {login: [t for a, b in pairwise(viewers) for t in a if t >= b[0]] for login, viewers in viewings.items()}
-    seconds = max((times[-1] - times[0] for times in late.values() if times), default=0.0)
+    pairs = {name: [[t for t in a if t >= b[0]] for a, b in pairwise(viewers)] for name, viewers in viewings.items()}
+    late = {name: sum(times, []) for name, times in pairs.items()}
+    seconds = max((times[-1] - times[0] for each in pairs.values() for times in each if times), default=0.0)
     counts = {"channels": sum(map(bool, late.values())), "requests": sum(map(len, late.values()))}
     causes = Counter(
         max(began, key=lambda name: (began[name] <= t, began[name])) for times in late.values() for t in times

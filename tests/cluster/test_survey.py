@@ -23,13 +23,13 @@ from tests.standin import Standin, World
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
-CHANNELS, OFFLINE = 36, 4
+CHANNELS, OFFLINE = 24, 3
 _WAIT_S = 120
 
 
 @pytest.fixture
 def twitch(world: World) -> Iterator[Standin]:
-    """Run a stand-in with 32 channels whose playlists begin with an ad of 1.5 s, and four that are offline."""
+    """Run a stand-in with 21 channels whose playlists begin with an ad of 1.5 s, and three that are offline."""
     live = world.channel("dcss_minotaur_berserker")
     over = world.channel("already_over")
     assert live
@@ -85,7 +85,7 @@ def test_survey_when_coordinator_and_node_are_killed_gives_each_source_once(
     node = cluster.add()
     stored = {row["source"]: row for row in _rows(tmp_path)}
     with _survey(twitch, environ, tmp_path) as process:
-        _wait_for_rows(tmp_path, 20, process)
+        _wait_for_rows(tmp_path, 14, process)
         cluster.kill(node)
         _, log = process.communicate(timeout=_WAIT_S)
     rows = _rows(tmp_path)
