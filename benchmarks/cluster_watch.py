@@ -227,7 +227,7 @@ def _gaps(frames: dict[str, list[float]]) -> dict[str, Any]:
 def _twice(viewings: dict[str, list[list[float]]], began: dict[str, float]) -> dict[str, Any]:
     """Find the requests of a viewer after the first one of the next viewer of the same channel, by the fault before."""
     pairs = {name: [[t for t in a if t >= b[0]] for a, b in pairwise(viewers)] for name, viewers in viewings.items()}
-    late = {name: sum(times, []) for name, times in pairs.items()}
+    late = {name: [t for times in each for t in times] for name, each in pairs.items()}
     seconds = max((times[-1] - times[0] for each in pairs.values() for times in each if times), default=0.0)
     counts = {"channels": sum(map(bool, late.values())), "requests": sum(map(len, late.values()))}
     causes = Counter(
