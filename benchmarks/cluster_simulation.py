@@ -1,10 +1,10 @@
 """Simulation: surveys and watches on 1 to 100 nodes, from service times that were measured on two cores.
 
-    python -m benchmarks.cluster_simulation [--cores 4] [--service-ms 98] [--call-ms 1.5] [--result-ms 0.15]
+    python -m benchmarks.cluster_simulation [--cores 4] [--service-ms 64] [--call-ms 1.5] [--result-ms 0.7]
 
 Survey, event by event. A worker has a core, looks at `slots` streams at a time, and has some more that wait. The
 coordinator answers one worker after another: a call costs --call-ms of its CPU, and each result in it --result-ms.
-Results of 0.1 s travel together, and those that end while the coordinator is busy. `minute`: streams per minute;
+Results of 0.25 s travel together, and those that end while the coordinator is busy. `minute`: streams per minute;
 `efficiency`: compared with as many machines of their own; `coordinator`: use of its core. Then some nodes die
 (--deaths) in the middle of the same survey, and nobody replaces them. The coordinator notices it after 10 s and gives
 their streams to others: `repeated` streams, and how many times `longer` it takes.
@@ -13,9 +13,9 @@ Watch, by formula. A worker watches as many channels as --load of its core allow
 coordinator to a worker; above 2 s it does not keep up. `back_s`: after the death of a node, until its channels have all
 been looked at again: 10 s to notice it, and the time in which the others open them beside their own work.
 
-Sources of the defaults: `survey_throughput` for service_ms (206 ms for 13 frames, 2.1 times less with early stopping),
-`watch` for look_ms (50 channels on 0.48 cores); three nodes of benchmarks._netns on a busy machine for call_ms and
-result_ms: 1.2 ms for each result at 30 a second, 0.34 ms at 116, 0.25 ms at 197.
+Sources of the defaults: `cluster_survey` for service_ms, `watch` for look_ms (50 channels on 0.48 cores). The command
+of a survey takes 1.4 to 1.9 ms for a stream whose answer comes alone (call_ms and result_ms together). A result in
+a large answer takes 0.15 ms without its row in the database, and the row 0.5 ms.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 _NODES = (1, 2, 3, 5, 10, 20, 50, 100)
-_LOST_S, _GATHER_S = 10.0, 0.1  # data.pool.worker_host
+_LOST_S, _CYCLE_S = 10.0, 0.1  # data.pool.worker_host
+_GATHER_S = 0.25  # data.pool.ray_pool
 _MAX_CYCLE_S = 2.0
 
 
@@ -170,11 +171,11 @@ def main(argv: list[str] | None = None) -> int:
     ):
         parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: %(default)s)")
     for name, amount, text in (
-        ("service-ms", 98.0, "CPU of a worker for a stream"),
+        ("service-ms", 64.0, "CPU of a worker for a stream"),
         ("spread", 0.5, "coefficient of variation of that"),
         ("wait-ms", 300.0, "a stream waits for the network"),
         ("call-ms", 1.5, "CPU of the coordinator for a call"),
-        ("result-ms", 0.15, "CPU of the coordinator for a result in it"),
+        ("result-ms", 0.7, "CPU of the coordinator for a result in it, with its row in the database"),
         ("deaths", 0.1, "fraction of the nodes that die"),
         ("look-ms", 19.2, "CPU of a worker for a frame of a watched channel"),
         ("every", 2.0, "seconds between two frames of a channel"),
@@ -230,7 +231,7 @@ def _watch(args: argparse.Namespace, nodes: int) -> dict[str, float | None]:
     channels = int(args.load * args.every * 1e3 / args.look_ms)  # of a worker
     rate = channels * workers / args.every
     spare = 1 - rate * args.event_ms / 1e3
-    cycle = max(_GATHER_S, workers * args.call_ms / 1e3 / spare) if spare > 0 else None
+    cycle = max(_CYCLE_S, workers * args.call_ms / 1e3 / spare) if spare > 0 else None
     others = workers - args.cores
     opening = channels * args.cores / others * args.open_ms / 1e3 / (1 - args.load) if others else None
     return {

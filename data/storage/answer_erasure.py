@@ -26,12 +26,12 @@ class AnswerEraser:
         return self._each(lambda store: store.remove(logins))
 
     def count_older(self, before: float) -> Erased:
-        """Return the numbers of answers from before a time, epoch seconds."""
-        return self._each(lambda store: store.count_older(before))
+        """Return the numbers of answers from before a time, epoch seconds. None is from before 1970."""
+        return self._each(lambda store: store.count_older(max(before, 0.0)))
 
     def remove_older(self, before: float) -> Erased:
         """Remove the answers from before a time, epoch seconds; return how many."""
-        return self._each(lambda store: store.remove_older(before))
+        return self._each(lambda store: store.remove_older(max(before, 0.0)))
 
     def _each(self, work: Callable[[RunStore], int]) -> Erased:
         if not self._catalog:

@@ -28,7 +28,7 @@ def test_survey_without_waits_takes_the_time_of_its_streams(nodes: int):
 
 def test_survey_with_a_slow_coordinator_takes_its_time():
     """The coordinator's core is the limit: its calls and results add up to the whole time."""
-    run = survey(Costs(service=0.001, spread=0.5, wait=0.0, call=0.001, result=0.01), 3)
+    run = survey(Costs(service=0.001, spread=0.5, wait=0.0, call=0.001, result=0.01, gather=0.1), 3)
     seconds = run.run()
     assert run.busy == pytest.approx(seconds, rel=0.05)
     assert seconds >= STREAMS * 0.01
