@@ -32,12 +32,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,6 +44,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine, text
 
 from benchmarks._grabbing import REPOSITORY
+from benchmarks._logged import Log, logged_command
 from benchmarks._netns import NodeCluster
 from benchmarks._relay import relay
 from config import Settings
@@ -71,7 +71,7 @@ class Run:
     """A download, and what it has said so far: (seconds, line) of stderr."""
 
     process: subprocess.Popen[str]
-    log: list[tuple[float, str]] = field(default_factory=list)
+    log: Log
 
     def said(self, words: str, after: float) -> float | None:
         """Return how many seconds after a moment the command said this; None if it has not."""
@@ -107,29 +107,15 @@ class Bench:
         """Start a download; kill it at the end of the block if it still runs."""
         command = [sys.executable, "-m", "data.download", "--until", str(self.frames), "-v"]
         variables = self.variables | (self.cluster.environment if on_cluster else {"RAY_ADDRESS": ""})
-        process = subprocess.Popen(
-            command,
-            cwd=REPOSITORY,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        run = Run(process)
-        threading.Thread(target=_read, args=(run,), daemon=True).start()
-        try:
-            yield run
-        finally:
-            process.kill()
-            process.wait()
+        with logged_command(command, variables, cwd=REPOSITORY) as (process, log):
+            yield Run(process, log)
 
     def saved(self) -> int:
         """Return the number of frames that have a row."""
         return sum(self._catalog.game_frames().values())
 
     def wait_for_frames(self, count: int, run: Run) -> None:
-        """Wait until so many frames have a row."""
+        """Wait until `count` frames have a row."""
         end = time.monotonic() + _MAX_RUN_S
         while self.saved() < count:
             if run.process.poll() is not None or time.monotonic() > end:
@@ -287,11 +273,6 @@ def _is_broken(content: bytes) -> bool:
         return decode_jpeg(content).shape != (240, 240, 3)
     except ToolkitError:
         return True
-
-
-def _read(run: Run) -> None:
-    for line in run.process.stderr or ():
-        run.log.append((time.monotonic(), line.rstrip()))
 
 
 if __name__ == "__main__":

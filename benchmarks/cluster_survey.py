@@ -30,12 +30,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,7 @@ from typing import Any
 import psutil
 
 from benchmarks._grabbing import REPOSITORY
+from benchmarks._logged import Log, logged_command
 from benchmarks._netns import NodeCluster
 from benchmarks._surveying import channels
 from data.storage.embedded_postgres import running_server
@@ -59,7 +59,7 @@ class Run:
     process: subprocess.Popen[str]
     table: Path
     began: float
-    log: list[tuple[float, str]] = field(default_factory=list)
+    log: Log
 
     def rows(self) -> list[dict[str, str]]:
         """Return the lines of its CSV file."""
@@ -69,7 +69,7 @@ class Run:
             return list(csv.DictReader(file))
 
     def wait_for_rows(self, count: int) -> None:
-        """Wait until so many sources have a result. Raises RuntimeError if the command ends before."""
+        """Wait until `count` sources have a result. Raises RuntimeError if the command ends before."""
         while len(self.rows()) < count:
             if self.process.poll() is not None or time.monotonic() > self.began + _MAX_RUN_S:
                 raise RuntimeError(f"the survey does not go on: {self.log[-5:]}")
@@ -105,22 +105,9 @@ class Bench:
         where = ["--ray", environment.pop("RAY_ADDRESS")] if cluster else ["--parallel", "8"]
         options = ["--frames", str(_FRAMES), "--csv", str(table), *where]
         command = ["taskset", "-c", str(self.cores[0]), sys.executable, "-m", "recognition.recognize"]
-        process = subprocess.Popen(
-            [*command, *self._logins, *options],
-            cwd=REPOSITORY,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        run = Run(process, table, time.monotonic())
-        threading.Thread(target=_read, args=(run,), daemon=True).start()
-        try:
-            yield run
-        finally:
-            process.kill()
-            process.wait()
+        words = [*command, *self._logins, *options]
+        with logged_command(words, environment, cwd=REPOSITORY, start_new_session=True) as (process, log):
+            yield Run(process, table, time.monotonic(), log)
 
     def speed(self, cluster: NodeCluster | None) -> Speed:
         """Run a survey to its end and return its speed."""
@@ -223,12 +210,6 @@ def _faults(bench: Bench, cluster: NodeCluster) -> dict[str, Any]:
     cluster.start_node(2)
     values["cut_link"] = bench.fault(cluster, lambda: cluster.cut_link(1))
     return values
-
-
-def _read(run: Run) -> None:
-    assert run.process.stderr
-    for line in run.process.stderr:
-        run.log.append((time.monotonic(), line.rstrip()))
 
 
 def _cpu_s(run: Run, cluster: NodeCluster | None) -> float:

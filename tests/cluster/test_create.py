@@ -61,14 +61,14 @@ def _runs(pid: int) -> bool:
 def test_processes_when_placed_know_each_other_and_the_first_ends_the_command(connected: Cluster, tmp_path: Path):
     """This machine's process is worker 0; the other nodes' get the files, in a folder that is gone at the end."""
     assert run_on_nodes(connected, _commands(_MEET, tmp_path, {"unfinished/marker": b"epoch 3"})) == 0
-    told = [json.loads((tmp_path / name).read_text()) for name in sorted(path.name for path in tmp_path.iterdir())]
-    configs = [config for config, *_ in told]
-    assert [config["task"] for config in configs] == [{"type": "worker", "index": n} for n in range(len(told))]
+    received = [json.loads((tmp_path / name).read_text()) for name in sorted(path.name for path in tmp_path.iterdir())]
+    configs = [config for config, *_ in received]
+    assert [config["task"] for config in configs] == [{"type": "worker", "index": n} for n in range(len(received))]
     assert all(config["cluster"] == configs[0]["cluster"] for config in configs)
-    assert len(set(configs[0]["cluster"]["worker"])) == len(told) >= 3
-    assert told[0][1:3] == ["unset", {}]
-    assert all(sent == {"marker": "epoch 3"} for _, _, sent, _ in told[1:])
-    assert not any(Path(folder).exists() or _runs(pid) for _, folder, _, pid in told[1:])
+    assert len(set(configs[0]["cluster"]["worker"])) == len(received) >= 3
+    assert received[0][1:3] == ["unset", {}]
+    assert all(sent == {"marker": "epoch 3"} for _, _, sent, _ in received[1:])
+    assert not any(Path(folder).exists() or _runs(pid) for _, folder, _, pid in received[1:])
 
 
 def test_process_that_fails_ends_all_and_its_last_line_is_the_error(connected: Cluster, tmp_path: Path):
