@@ -2,6 +2,7 @@
 
     snapshot = rows of the catalog           rows first: a frame that a download saves in between
     scan = files of the folder               is then a file without a row, never a row without a file
+    remove temporary files of dead processes
     delete files of forgotten streamers      they were copied there, or a killed download left them
     remove rows without a file
     remove games without a folder; games.tsv keeps their names, which says that they were removed
@@ -9,7 +10,7 @@
         its hash, and what manifest, row or file system know of it, go into both
     correct rows that differ from their manifests
     correct wrong counts
-    remove the manifests' lines of files that are gone, and temporary files of dead processes
+    remove the manifests' lines of files that are gone
     report files that are identical to another one: the user decides which to delete
 
 An empty folder keeps its game, with 0 frames.
@@ -17,6 +18,7 @@ An empty folder keeps its game, with 0 frames.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -27,6 +29,8 @@ from data.errors import FolderError
 if TYPE_CHECKING:
     from data.storage.catalog import Catalog, CatalogChanges, CatalogSnapshot
     from data.storage.frame_store import FolderScan, FrameStore
+
+log = logging.getLogger(__name__)
 
 _SAME_TIME_S = 0.002  # the manifest has milliseconds
 
@@ -124,15 +128,17 @@ def _compare_games(snapshot: CatalogSnapshot, scan: FolderScan, names: Mapping[i
 def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
     """Make the plan's changes. Raises CatalogUnavailable, FolderError; the next run does what is left."""
     changes = plan.changes
+    store.remove_stale_files(plan.scan)  # first: on a full disk the rest needs their space
     store.delete(plan.forgotten)
     store.record_names(plan.games.missing_names)  # before the rows of removed games go, which have the names
     store.add_details(plan.undescribed)
     rows = (changes.games, changes.removed_games, changes.frames, changes.removed_paths, changes.updated)
     if any((*rows, plan.games.wrong_counts)):
         catalog.apply(changes)
-    # Last: a failure here leaves only what nobody reads.
-    store.compact(plan.scan.games - set(map(int, plan.scan.unreadable)))
-    store.remove_stale_files(plan.scan)
+    try:
+        store.compact(plan.scan.games - set(map(int, plan.scan.unreadable)))
+    except FolderError as error:  # a full disk, a folder that is read-only: nobody reads those lines
+        log.warning("Lines of frames that are gone stay in the manifests: %s", error)
 
 
 def _merge_all(

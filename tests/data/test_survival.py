@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from data.storage.frame_folder import FrameFolder
+from data.video.images import encode_jpeg
 from tests.data.kill_harness import DatasetUnderTest, find_errors, kill_moments, run_and_kill
 from tests.standin import Standin
 
@@ -96,13 +99,37 @@ def test_a_disk_without_a_byte_left_can_be_cleared(disk: Disk, datasets: dict[bo
     """The embedded server cannot even write its pid; after freeing space, as the message says, all works."""
     dataset = DatasetUnderTest(disk(44), datasets[True].variables)
     assert not find_errors(dataset)
-    filler = dataset.path / "filler"
-    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-        while file.write(b"x" * 4096):
-            pass
+    filler = _fill(dataset.path)
     assert _no_space(dataset)
     filler.unlink()
     assert not find_errors(dataset)
+
+
+def test_dbsync_repairs_the_rows_of_a_full_disk(disk: Disk, datasets: dict[bool, DatasetUnderTest], engine: object):
+    """Lines of frames that are gone stay in the manifest until there is space; temporary files free some."""
+    dataset = DatasetUnderTest(disk(3), datasets[False].variables)
+    store = FrameFolder(dataset.path / "frames")
+    frames = store.save(7, "ann", [encode_jpeg(np.full((240, 240, 3), grey, np.uint8), 90) for grey in range(9)])
+    assert not find_errors(dataset)
+    stale = store.root / "7" / f".{2**22 + 1}-{'0' * 16}.tmp"  # pid_max is 2**22
+    store.delete(frames[:5])
+    _fill(dataset.path)
+    stale.touch()
+    command = dataset.command("data.dbSync")
+    _, stderr = command.communicate(timeout=90)
+    assert (command.returncode, len(stderr.splitlines())) == (0, 1)
+    assert re.search("Lines of frames that are gone stay in the manifests: .*No space left", stderr)
+    assert not stale.exists()
+    assert not find_errors(dataset)
+
+
+def _fill(folder: Path) -> Path:
+    """Write a file that leaves no byte of the disk free; return its path."""
+    filler = folder / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    return filler
 
 
 def _no_space(dataset: DatasetUnderTest) -> bool:
