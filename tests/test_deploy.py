@@ -140,22 +140,56 @@ def test_compose_file_sets_settings_and_takes_secrets_from_the_environment(compo
     assert not re.findall(r"^\w*(?:PASSWORD|TOKEN|SECRET)=(.+)$", example, re.M)
 
 
-def test_ray_start_has_each_option_that_the_files_pass(compose, manifests):
-    """The installed Ray, which has the pinned version, knows the options; a coordinator takes no work."""
-    scripts = pytest.importorskip("ray.scripts.scripts")
-    known = {option for parameter in scripts.start.params for option in parameter.opts}
+@pytest.mark.xdist_group("cluster")  # whose worker has imported Ray
+def test_ray_start_takes_the_options_of_the_files_and_the_page(compose, manifests):
+    """The installed Ray, which has the pinned version, parses them; nodes watch no logs; commands' nodes do no work."""
+    start = pytest.importorskip("ray.scripts.scripts").start
     services, cluster = compose["services"], manifests["RayCluster"]["spec"]
-    commands = [services[name]["command"] for name in ("head", "worker")]
-    scripts_of_commands = [services["coordinator"]["entrypoint"][2], *container(manifests["Job"])["command"][2:3]]
-    commands += [script.partition(">")[0] for script in scripts_of_commands]
+    scripts = [services["coordinator"]["entrypoint"][2], container(manifests["Job"])["command"][2]]
+    commands = [services[name]["command"].replace("${WORKER_CPUS:-2}", "2") for name in ("head", "worker")]
+    commands += [ray_start(group) for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
+    commands += [script.partition(">")[0] for script in scripts]
+    commands += [line for line in page_commands() if line.startswith("ray start")]
     for command in commands:
-        words = shlex.split(command)
-        assert words[:2] == ["ray", "start"]
-        assert {word.partition("=")[0] for word in words[2:]} <= known
-    assert all("--num-cpus=0" in script for script in scripts_of_commands)
-    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
-        assert {f"--{name}" for name in group["rayStartParams"]} <= known
-        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        options = start.make_context("start", shlex.split(command)[2:]).params
+        assert options["include_log_monitor"] is False
+    assert all("--num-cpus=0" in script for script in scripts)
+
+
+def ray_start(group: dict[str, Any]) -> str:
+    """Return the command that KubeRay makes of a group's parameters: convertParamMap in its common/pod.go."""
+    words = ["ray", "start"]
+    for name, value in group["rayStartParams"].items():
+        is_switch = value in ("true", "false") and name not in ("log-color", "include-dashboard")
+        assert isinstance(value, str)
+        words += [f"--{name}"] * (value == "true") if is_switch else [f"--{name}={value}"]
+    return shlex.join(words)
+
+
+def page_commands() -> list[str]:
+    """Return the lines of the shell blocks of the page."""
+    page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", page, re.M | re.S)
+    return [line.strip() for block in blocks for line in block.splitlines()]
+
+
+def test_page_installs_the_versions_of_the_project():
+    """The wheel's version is the project's, Ray's is the pin."""
+    installs = "\n".join(line for line in page_commands() if ".whl" in line)
+    assert set(re.findall(r"twitchcategory-([\d.]+)-", installs)) == {twitchcategory.__version__}
+    assert re.findall(r"ray==(\S+)", installs) == [pins()["ray"]]
+
+
+def test_commands_of_the_job_and_the_page_are_accepted(manifests, monkeypatch):
+    """Each command's own parser accepts the words, and nothing runs."""
+    lines, parsed = page_commands(), []
+    commands = [line.split()[2:] for line in lines if re.match(r"python -m (data|recognition)\.", line)]
+    sub_commands = [line.split(" coordinator ")[1].split() for line in lines if " coordinator " in line]
+    sub_commands.append(container(manifests["Job"])["args"])
+    commands += [[COMMANDS[name][0], *words] for name, *words in sub_commands]
+    monkeypatch.setattr("data.cli.run_command", lambda arguments, *_, **__: parsed.append(arguments) or 0)
+    assert [importlib.import_module(module).main(words) for module, *words in commands] == [0] * 5
+    assert len(parsed) == 5
 
 
 def container(part: dict[str, Any]) -> dict[str, Any]:
@@ -211,12 +245,3 @@ def test_manifest_selects_the_pods_and_sets_settings(manifests, pods):
     for name in manifests["ConfigMap"]["data"]:
         assert name.lower() in Settings.model_fields or re.fullmatch(VARIABLES, name)
         assert not re.search("PASSWORD|TOKEN|SECRET", name)
-
-
-def test_command_of_the_job_is_one(manifests, monkeypatch):
-    """The command's own parser accepts the words, and nothing runs."""
-    sub_command, *words = container(manifests["Job"])["args"]
-    parsed: list[Any] = []
-    monkeypatch.setattr("data.cli.run_command", lambda arguments, _work, *_: parsed.append(arguments) or 0)
-    assert importlib.import_module(COMMANDS[sub_command][0]).main(words) == 0
-    assert len(parsed) == 1
