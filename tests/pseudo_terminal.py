@@ -93,7 +93,7 @@ class PseudoTerminal:
             ended = self.process.poll() is not None
             assert not ended or condition(self.screen()), "\n".join([*self.scrolled(), *lines])
             assert time.monotonic() < end, "\n".join([*self.scrolled(), *lines])
-            time.sleep(0.02)
+            time.sleep(0.1)  # rendering the screen takes 10 ms
         return lines
 
     def finish(self, timeout_s: float = 60) -> list[str]:
