@@ -178,11 +178,11 @@ def _changed_at(path: Path) -> float:
 
 def _totals(line: str) -> dict[str, Any]:
     """Return the numbers in the download's last line, and the line itself."""
-    frames, streams = re.search(r"Downloaded (\d+) frames", line), re.search(r"([\d,]+) streams? tried", line)
+    found = [re.search(pattern, line) for pattern in (r"Downloaded ([\d,]+) frame", r"([\d,]+) streams? tried")]
+    frames, streams = (int(number[1].replace(",", "")) if number else 0 for number in found)
     reasons = re.search(r"failed \(([^)]*)\)", line)
     failures = {reason: int(count) for count, reason in re.findall(r"(\d+) ([^,]+)", reasons[1] if reasons else "")}
-    counts = {"frames": int(frames[1]) if frames else 0, "streams": int(streams[1].replace(",", "")) if streams else 0}
-    return {"totals": line.strip(), **counts, "failures": failures}
+    return {"totals": line.strip(), "frames": frames, "streams": streams, "failures": failures}
 
 
 def _course(samples: list[Sample]) -> dict[str, Any]:

@@ -57,8 +57,8 @@ class ProgressDisplay:
         fraction = total / (total + missing) if total and missing is not None else 0
         done = max(fraction, total / (self._frames or math.inf), seconds / self._seconds)  # of the run
         left = time_left(done, 1, seconds)
-        goal = f" of {self._frames}" if self._frames else ""
-        parts = [self._speed(goal), self._missing(), left, summary(self._stats)]
+        frames = f"{total} of {plural(self._frames, 'frame')}" if self._frames else plural(total, "frame")
+        parts = [self._speed(frames), self._missing(), left, summary(self._stats)]
         return f"{', '.join(filter(None, parts))} · {self._stats.status}"
 
     def steps(self) -> tuple[float, float | None]:
@@ -77,7 +77,7 @@ class ProgressDisplay:
         total = self._stats.total
         left = time_left(total, total + (self._stats.missing or 0), time.monotonic() - self._started_at)
         missing = ", ".join(filter(None, [self._missing(), left and f"{left} at this speed"]))
-        parts = [self._speed(games=f" of {games}"), missing, summary(self._stats)]
+        parts = [self._speed(f"{plural(total, 'frame')} of {games}"), missing, summary(self._stats)]
         return f"Downloaded {'; '.join(filter(None, parts))}."
 
     def _missing(self) -> str:
@@ -85,9 +85,9 @@ class ProgressDisplay:
         missing = self._stats.missing
         return "" if missing is None else f"{plural(missing, 'frame')} missing"
 
-    def _speed(self, goal: str = "", games: str = "") -> str:
+    def _speed(self, frames: str) -> str:
         total, seconds = self._stats.total, time.monotonic() - self._started_at
-        return f"{total}{goal} frames{games} in {seconds:.0f} s ({total / max(seconds, 1e-9):.2f} a second)"
+        return f"{frames} in {seconds:.0f} s ({total / max(seconds, 1e-9):.2f} a second)"
 
 
 def _table(games: list[tuple[str, int]], width: int) -> Iterator[str]:

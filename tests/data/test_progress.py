@@ -36,6 +36,9 @@ def test_status_and_totals_contain_the_summary():
     text = r"2 streams tried, 0 failed; 2 frames rejected \(2 frozen\)"
     assert re.fullmatch(rf"5 frames in 0 s \(\d+\.\d\d a second\), {text} · x", display.status())
     assert re.fullmatch(rf"Downloaded 5 frames of 1 game in 0 s \(\d+\.\d\d a second\); {text}\.", display.totals())
+    single = ProgressDisplay(CollectionStats(frames=Counter({"Doom": 1})), "", frames=1)
+    assert single.status().startswith("1 of 1 frame in ")
+    assert single.totals().startswith("Downloaded 1 frame of 1 game in ")
 
 
 def test_frames_that_are_missing_for_until_are_shown_with_the_time_left():
