@@ -57,9 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     cli.add_progress_option(parser)
     add_ray_option(parser)
-    args = parser.parse_args(argv)
-    on_cluster = args.ray or os.environ.get("RAY_ADDRESS")
-    return cli.run_command(args, _work, _CLUSTER_GRACE_S if on_cluster else interruption.GRACE_S)
+    return cli.run_command(parser.parse_args(argv), _work)
 
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
@@ -73,6 +71,8 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     stop = StopEvent()  # set by Enter, signals and --minutes; every wait of the run ends with it
     store = make_frame_store(settings)
     with ExitStack() as stack:
+        if settings.ray_address:
+            stack.enter_context(interruption.forced_end(_CLUSTER_GRACE_S))
         stack.enter_context(memory.trim_periodically())
         catalog = stack.enter_context(open_catalog(settings, stop.wait))
         FrameChanges(store, catalog).finish_pending()

@@ -183,6 +183,8 @@ class ClusterError(ToolkitError):
 class WorkerLost(ClusterError):
     """A worker died, or the network lost it; so did each other one that got the same task."""
 
+    reason = "worker lost"  # as in StreamError
+
 
 class ExtraMissing(ToolkitError):
     """A command needs an optional part of the toolkit that is not installed."""

@@ -61,7 +61,10 @@ def at_forced_end(callback: Callable[[], object]) -> Iterator[None]:
 
 @contextmanager
 def forced_end(grace_s: float = GRACE_S) -> Iterator[None]:
-    """End the process `grace_s` seconds after the first handled signal in the block, at once at a second one."""
+    """End the process `grace_s` seconds after the first handled signal in the block, at once at a second one.
+
+    A block within another one has its own grace period.
+    """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     thread = threading.Thread(target=_watch, args=(reader, grace_s), name="signals", daemon=True)

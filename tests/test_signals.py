@@ -87,6 +87,18 @@ def test_second_signal_ends_the_process_at_once():
     assert process.returncode == 128 + signal.SIGTERM
 
 
+def test_grace_period_of_an_inner_block_counts_there():
+    """A download on a cluster learns only from its settings that its end takes longer."""
+    code = """
+import os, signal, time
+from data.interruption import forced_end, handled
+with forced_end(0), handled(lambda *_: None), forced_end(3600):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.6)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
 def test_ignored_sighup_stays_ignored():
     """`nohup` starts programs with SIGHUP ignored: closing the terminal does not end them."""
     with _start(3600, nohup=True) as process:

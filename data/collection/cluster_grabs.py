@@ -49,7 +49,7 @@ class SavingGrabs:
         """Return the counts of one stream. Raises FolderError, CatalogUnavailable."""
         result = self._grabs(task)
         with self._saving:
-            return self._saver.settle(task, result)
+            return self._saver.save(task, result)
 
     def cancel(self) -> None:
         """Let each grab end at its next frame; its frames are saved."""

@@ -24,7 +24,7 @@ from collections.abc import Callable, Container
 
 from data.collection.frame_saver import FrameSaver
 from data.collection.game_selector import GameSelector
-from data.collection.grab_pool import GRACE_S, GameRound, GrabPool, StopEvent
+from data.collection.grab_pool import GameRound, GrabPool, StopEvent
 from data.collection.interfaces import FrameIndex, FrameWriter, StreamDirectory
 from data.collection.state import CollectionStats, CollectorSettings
 from data.collection.stream_grabs import GrabResult, GrabTask
@@ -35,6 +35,7 @@ from data.pool.pool import Finished, Pool
 log = logging.getLogger(__name__)
 
 _LISTED_STREAMS = 100  # to select from; a directory may return fewer
+_GRACE_S = 2.5  # after the stop, for grabs in flight; longer than a stream may hang in a request
 
 
 class Collector:
@@ -173,7 +174,7 @@ class Collector:
             return GrabResult(failure=finished.error, saved=self._saved_unseen(finished.task, game_round))
         if finished.result is None:
             raise finished.error or AssertionError("a task has a result or an error")
-        return self._saver.settle(finished.task, finished.result)
+        return self._saver.save(finished.task, finished.result)
 
     def _saved_unseen(self, task: GrabTask, game_round: GameRound) -> int:
         """Return how many frames the worker of a lost grab has saved: those of the streamer that are new."""
@@ -192,7 +193,7 @@ class Collector:
         self.stats.rejected.update(result.rejected)
         if failure := result.failure:
             log.info("%s", failure)
-            self.stats.failures[getattr(failure, "reason", "worker lost")] += 1
+            self.stats.failures[failure.reason] += 1
         if game_round.is_finished:
             self._finish_round(game_round)
         self.stats.status = self._pool.status
@@ -200,9 +201,12 @@ class Collector:
     def _finish_in_flight(self) -> None:
         """Let the grabs in flight end at their next frame; record their results. Count what lost workers have saved."""
         self._pool.cancel()
-        end = time.monotonic() + GRACE_S
-        while self._pool and (remaining_s := end - time.monotonic()) > 0:
+        remaining_s = _GRACE_S
+        end = time.monotonic() + remaining_s
+        while self._pool and remaining_s > 0:
             self._process_finished(remaining_s)
+            remaining_s = end - time.monotonic()
+        self._process_finished(0)  # also what ended while others were saved
         for task, game_round in self._pool.abandoned():
             self._record(game_round, task, GrabResult(saved=self._saved_unseen(task, game_round)))
 

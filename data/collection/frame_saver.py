@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Sequence
 
 from data.collection.interfaces import FrameIndex, FrameWriter
 from data.collection.stream_grabs import GrabResult, GrabTask
-from data.entities import FrameDetails, Game
+from data.entities import FrameDetails
 from data.errors import AllFramesRejected, LoginForgotten
 
 # Reasons why frames are dropped. The dataset, or its trash, has the frame already, byte for byte; the user excluded the
@@ -33,30 +33,27 @@ class FrameSaver:
         self._is_excluded = is_excluded
         self._trashed = trashed
 
-    def settle(self, task: GrabTask, result: GrabResult) -> GrabResult:
-        """Save the frames of a grab; return its result without them. Raises FolderError, CatalogUnavailable."""
-        saved, dropped = self.save(task.game, task.stream.login, result.frames)
+    def save(self, task: GrabTask, result: GrabResult) -> GrabResult:
+        """Write the files of a grab, then their rows; delete files that get no row. Return its result without frames.
+
+        Raises FolderError, CatalogUnavailable.
+        """
+        login = task.stream.login
+        wanted = [frame for frame in result.frames if hashlib.sha256(frame[0]).digest() not in self._trashed]
+        saved, reason = self._save(task.game.id, login, wanted) if wanted else (0, "")
+        dropped = +Counter({_TRASHED: len(result.frames) - len(wanted), reason: len(wanted) - saved})
         failure = result.failure
         if dropped and not saved and failure is None:
-            failure = AllFramesRejected(f"{task.stream.login}: all frames were rejected ({', '.join(dropped)})")
+            failure = AllFramesRejected(f"{login}: all frames were rejected ({', '.join(dropped)})")
         return GrabResult([], result.rejected + dropped, failure, result.saved + saved)
 
-    def save(self, game: Game, login: str, frames: Sequence[tuple[bytes, FrameDetails]]) -> tuple[int, Counter[str]]:
-        """Write the files, then their rows; delete files that get no row.
-
-        Return the number of rows, and the number of other frames by reason. Raises FolderError, CatalogUnavailable.
-        """
-        wanted = [(jpeg, details) for jpeg, details in frames if hashlib.sha256(jpeg).digest() not in self._trashed]
-        saved, reason = self._save(game, login, wanted) if wanted else (0, "")
-        return saved, +Counter({_TRASHED: len(frames) - len(wanted), reason: len(wanted) - saved})
-
-    def _save(self, game: Game, login: str, frames: Sequence[tuple[bytes, FrameDetails]]) -> tuple[int, str]:
+    def _save(self, game_id: int, login: str, frames: Sequence[tuple[bytes, FrameDetails]]) -> tuple[int, str]:
         """Return the number of rows, and the reason why the other frames have none."""
-        if game.id in self._store.removed_games():  # a file would bring the folder back
+        if game_id in self._store.removed_games():  # a file would bring the folder back
             return 0, _REMOVED
         jpegs, details = zip(*frames, strict=True)
         try:
-            saved = self._store.save(game.id, login, jpegs, details)
+            saved = self._store.save(game_id, login, jpegs, details)
         except LoginForgotten:
             return 0, _EXCLUDED
         try:

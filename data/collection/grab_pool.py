@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
+from typing import Any
 
 from data.collection.stream_grabs import GrabResult, GrabTask
 from data.entities import Game, Stream
@@ -20,7 +20,6 @@ from data.pool.pool import Finished, Pool
 from data.text import plural
 
 _POLL_S = 0.1  # between two looks at the stop
-GRACE_S = 2.5  # after the stop, for streams that hang in a request
 
 
 class StopEvent(threading.Event):
@@ -74,11 +73,9 @@ class GrabPool:
         self._pool.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         self.cancel()
-        self._pool.__exit__(kind, error, trace)
+        self._pool.__exit__(*error)
 
     def __len__(self) -> int:
         return len(self._in_flight)

@@ -11,11 +11,13 @@ import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 
 from data.collection.interfaces import Claim, FrameFilter, FrameSource, no_claim
 from data.entities import Frame, FrameDetails, Game, Stream
-from data.errors import AllFramesRejected, StopRequested, StreamError, ToolkitError, translate_unexpected
+from data.errors import AllFramesRejected, StopRequested, StreamError, WorkerLost, translate_unexpected
 from data.pool.threads import ThreadPool
+from data.threads import start_thread
 
 _CHANNEL_URL = "https://www.twitch.tv/"
 _MAX_CLOCK_ERROR_S = 86_400.0  # a live segment is a minute old
@@ -37,7 +39,7 @@ class GrabResult:
 
     frames: list[tuple[bytes, FrameDetails]] = field(default_factory=list)  # JPEGs to save, oldest first
     rejected: Counter[str] = field(default_factory=Counter)  # number of frames that are not kept, by reason
-    failure: ToolkitError | None = None  # why the stream broke off
+    failure: StreamError | WorkerLost | None = None  # why the stream broke off
     saved: int = 0  # frames that are in the dataset
 
 
@@ -61,24 +63,25 @@ class StreamGrabs:
         self._cancelled: Future[None] = Future()
 
     def __call__(self, task: GrabTask) -> GrabResult:
-        """Return the result of one stream. Whatever goes wrong is its failure; its frames until then stay."""
-        result, ended = GrabResult(), Future[None]()
-        thread = threading.Thread(target=self._work, args=(task, result, ended), name="grab", daemon=True)
-        thread.start()
+        """Return the result of one stream. Errors of the stream are its failure; its frames until then stay.
+
+        Raises other ToolkitErrors, such as those of the claim.
+        """
+        result = GrabResult()
+        ended = start_thread(partial(self._grab, task, result), "grab")
         wait((ended, self._cancelled), return_when=FIRST_COMPLETED)
-        thread.join(_HANG_S)
-        if thread.is_alive():  # it may still add frames to its own result
-            return GrabResult(list(result.frames), Counter(result.rejected))
-        ended.result()  # raises what is no failure of the stream
-        return result
+        if wait((ended,), _HANG_S).done:
+            ended.result()
+            return result
+        return GrabResult(list(result.frames), Counter(result.rejected))  # the thread may still add to its own result
 
     def cancel(self) -> None:
         """Let each grab end at its next frame, or without it after a moment."""
         if not self._cancelled.done():
             self._cancelled.set_result(None)
 
-    def _work(self, task: GrabTask, result: GrabResult, ended: Future[None]) -> None:
-        """Fill in `result`, then set `ended`."""
+    def _grab(self, task: GrabTask, result: GrabResult) -> None:
+        """Fill in `result`. Raises ToolkitErrors that are not the stream's."""
         try:
             with translate_unexpected(task.stream.login):
                 if not self._should_stop():
@@ -88,11 +91,6 @@ class StreamGrabs:
             result.failure = error
         except StopRequested:  # a source may wait with `StopEvent.pause`; the stop is no failure
             pass
-        except ToolkitError as error:  # not of this stream
-            ended.set_exception(error)
-        finally:
-            if not ended.done():
-                ended.set_result(None)
 
     def _collect(self, task: GrabTask, result: GrabResult) -> None:
         """Add frames to `result` until the stream or the run ends. Raises StreamError or StopRequested."""

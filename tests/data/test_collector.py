@@ -158,8 +158,12 @@ def settings(request):
     assert not grab_threads()
 
 
-def grab_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("grab")]
+def grab_threads() -> list[threading.Thread]:
+    """Return the threads of grabs; those that are about to end get a moment."""
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("grab")]
+    for thread in threads:
+        thread.join(1)
+    return [thread for thread in threads if thread.is_alive()]
 
 
 def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None, *, claim=no_claim, **options):
@@ -699,8 +703,33 @@ def test_streams_that_hang_at_the_stop_give_their_frames_and_are_left_behind():
         assert {frame.login for frame in dataset.rows} == {"a0", "a1"} == {frame.login for frame in dataset.files}
     finally:
         released.set()
-        while grab_threads():
-            time.sleep(0.01)
+        assert not grab_threads()
+
+
+def test_stop_when_saving_takes_longer_than_the_grace_period_saves_all_frames(monkeypatch):
+    """Grabs that end while the frames of others are saved count, too: a store may be far away."""
+    monkeypatch.setattr("data.collection.collector._GRACE_S", 0.01)
+    stop = StopEvent()
+    barrier = threading.Barrier(8, action=stop.set, timeout=20)
+    ends = {"a6": threading.Event(), "a7": threading.Event()}
+
+    class EndingInTurn(FakeTwitch):
+        def frames(self, login, max_frames):
+            yield Frame(1, b"jpeg")
+            barrier.wait()
+            if login in ends:
+                ends[login].wait(20)
+
+    class Slow(FakeDataset):
+        def save(self, game_id, login, *frames):
+            ends["a7" if login == "a6" else "a6"].set()
+            time.sleep(0.4 if login == "a6" else 0)
+            return super().save(game_id, login, *frames)
+
+    dataset = Slow()
+    twitch = EndingInTurn(many(A, streams=8))
+    assert collector(twitch, dataset, replace(EIGHT, frames=None), stop).run().total == 8
+    assert len(dataset.rows) == 8
 
 
 def test_a_game_whose_streams_another_download_grabs_is_tried_again_soon():
