@@ -22,7 +22,7 @@ command is started within 24 hours. Streamers are pseudonyms in the report, unle
 data.purge also remove streams of audits from PostgreSQL, but not from reports.
 
 exit codes: 0 a report was written, 1 no model or another error, 2 invalid setting or option, 3 no live stream,
-            130 interrupted (129, 143: ended by SIGHUP, SIGTERM)
+            130 interrupted (ended by force, as by a second signal: 128 and its number)
 """
 _MAX = 1_000_000
 _N: dict[str, Any] = {"type": cli.bounded_number(int, 1, _MAX, f"a whole number from 1 to {_MAX}"), "metavar": "N"}
@@ -75,7 +75,8 @@ def _add_looks(group: argparse._ArgumentGroup) -> None:
     add("--frames", **_N, help="look at up to N frames of a stream (default: FRAMES_PER_STREAM)")
     add("--sure", **_P, help="end a look when the answer is that of all N frames with probability P (default: 0.99)")
     add("--preview", action="store_true", help="look at the preview image first, at the stream if that is uncertain")
-    add("--parallel", type=_PARALLEL, metavar="N", help="look at N streams at a time (default: PARALLEL_STREAMS)")
+    parallel = "look at N streams at a time, with --ray on each CPU (default: PARALLEL_STREAMS)"
+    add("--parallel", type=_PARALLEL, metavar="N", help=parallel)
     again = "look again at a mismatch after MINUTES before it counts (default: 10)"
     add("--again", type=_MINUTES, default=10.0, metavar="MINUTES", help=again)
     add_ray_option(group)

@@ -102,7 +102,8 @@ class SourceFailed:
     error: StreamError
 
 
-Event = FrameClassified | VerdictReached | GameChanged | SourceFailed
+Result = VerdictReached | SourceFailed
+Event = FrameClassified | GameChanged | Result
 
 
 def _is_mismatch(category: Game | None, game: Game | None) -> bool | None:

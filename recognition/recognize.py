@@ -35,6 +35,7 @@ _EVERY = cli.bounded_number(float, 0.01, 1e7, "a number above 0, at least 0.01, 
 _MINUTES = cli.bounded_number(float, 1e-6, 1e7, "a number above 0, at most 10000000")
 _PORT = cli.bounded_number(int, 0, 65535, "a port from 0 to 65535")
 _WINDOW = cli.duration({"s": 1, "m": 60, "h": 3600, "d": 86400}, "a whole number and s, m, h or d, such as 1h")
+_PARALLEL = "recognise N streams at a time, with --ray on each CPU (default: PARALLEL_STREAMS)"
 _THREADS = cli.bounded_number(int, 1, _MAX_PARALLEL, f"a whole number from 1 to {_MAX_PARALLEL}")
 
 
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "The score of the verdict is the sum of the game's confidences over the N frames above it: 13.9 is out of N.",
         "exit codes: 0 success, 1 no model or another error, 2 invalid setting or option, 3 offline, 4 only ads,\n"
         "            5 source not found, 6 no image, 7 video servers unavailable, 8 unknown game,\n"
-        "            130 interrupted (129, 143: ended by SIGHUP, SIGTERM);\n"
+        "            130 interrupted (ended by force, as by a second signal: 128 and its number);\n"
         "            with several sources: 0 if all succeed, the code that all failures share, otherwise 1",
     )
     add = parser.add_argument
@@ -148,12 +149,12 @@ def _add_survey(add: Callable[..., Any]) -> None:
         help="add only the N streams with the most viewers, of all categories or of --game; needs Helix credentials",
     )
     add("--preview", action="store_true", default=None, help="classify the preview image, the stream if uncertain")
-    add("--parallel", type=_THREADS, metavar="N", help="recognise N streams at a time (default: PARALLEL_STREAMS)")
+    add("--parallel", type=_THREADS, metavar="N", help=_PARALLEL)
 
 
 def _add_cluster(group: argparse._ArgumentGroup) -> None:
     add_ray_option(group)
-    window = "go on with a survey on a cluster that began within DURATION and was interrupted (default: 1h)"
+    window = "of a survey with --ray: go on with the same one if it began within DURATION, up to 7d (default: 1h)"
     group.add_argument("--window", type=_WINDOW, metavar="DURATION", help=window)
 
 

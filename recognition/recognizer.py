@@ -18,16 +18,15 @@ from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.background import in_background
 from recognition.engine.signals import signals_deferred
 from recognition.engine.single_source import FrameProvider, classify_source
-from recognition.events import Event, FrameClassified, SourceFailed, VerdictReached
+from recognition.events import Event, FrameClassified, Result, VerdictReached
 from recognition.model_loading import load_classifier
 from recognition.sources import normalise, unique
 
 if TYPE_CHECKING:
     from config import Settings
     from data.capture.grabber import Grabber
-    from data.pool.pool import Pool
     from recognition.engine.batching import Batcher, ImageClassifier, OnBatch
-    from recognition.engine.survey import SurveyTask, SurveyWorker
+    from recognition.engine.survey import SurveyWorker
     from recognition.engine.watcher import Watcher
 
 
@@ -172,23 +171,17 @@ class Recognizer(Connections):
         *,
         preview: bool = False,
         parallel: int | None = None,
-        pool: Pool[SurveyTask, VerdictReached | SourceFailed] | None = None,
-    ) -> Generator[VerdictReached | SourceFailed, None, None]:
+    ) -> Generator[Result, None, None]:
         """Recognise many sources concurrently; yield one result each, in the order in which they finish.
 
         sources: drawn lazily; a Stream is an item of a Helix listing. max_frames, certainty: as in `events`.
         preview: classify a login's preview image first, and the stream only if that leaves it unknown.
-        parallel: streams at a time; default PARALLEL_STREAMS. pool: does the work instead of threads.
-        Raises ModelError; last, a DirectoryError of sources.
+        parallel: streams at a time; default PARALLEL_STREAMS. Raises ModelError; last, a DirectoryError of sources.
         """
         from recognition.engine.survey import SurveyTask, results
 
-        tasks = (SurveyTask(source, max_frames, certainty, preview) for source in sources)
-        if pool is not None:
-            yield from results(pool, tasks, retry=True)
-            return
-        with self.open_survey(parallel) as worker, worker.pool() as own:
-            yield from results(own, tasks)
+        with self.open_survey(parallel) as worker, worker.pool() as pool:
+            yield from results(pool, (SurveyTask(source, max_frames, certainty, preview) for source in sources))
 
     @contextmanager
     def open_survey(self, parallel: int | None = None) -> Iterator[SurveyWorker]:

@@ -56,10 +56,15 @@ def twitch_login(source: str) -> str:
     return login if is_login(login) else ""
 
 
-def is_local_file(source: str) -> bool:
-    """Return whether the source is a file or folder of this machine."""
-    name = canonical(source)
-    return not (twitch_url(name) or is_url(name)) and os.path.exists(name)  # noqa: PTH110 - a name may be too long
+def refuse_files(sources: Iterable[str], work: str) -> None:
+    """Raise SettingsError for a file or folder of this machine, which a cluster cannot `work` on: survey or watch."""
+    for source in sources:
+        name = canonical(source)
+        if not (twitch_url(name) or is_url(name)) and os.path.exists(name):  # noqa: PTH110 - a name may be too long
+            raise SettingsError(
+                f"sources: {source!r} is a file of this machine, which nodes of a cluster cannot read; "
+                f"{work} files without --ray and RAY_ADDRESS"
+            )
 
 
 def _read(file: str, stdin: TextIO | None) -> Iterator[str]:

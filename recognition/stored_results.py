@@ -14,9 +14,7 @@ from typing import Any
 from data.entities import Game
 from data.errors import StreamError, UnexpectedStreamError
 from recognition.decision.verdict import RankedGame, Verdict
-from recognition.events import SourceFailed, VerdictReached
-
-Result = VerdictReached | SourceFailed
+from recognition.events import Result, SourceFailed, VerdictReached
 
 _VERDICT = ("score", "confidence", "is_confident", "dropped", "dropped_unknown", "by_majority", "screen")
 _RESULT = ("stopped_early", "from_preview")

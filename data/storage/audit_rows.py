@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from data.entities import Game
+from data.storage.run_store import RunRecord
 from data.text import printable_line
 
 _MAX_REASON = 500  # characters
@@ -62,16 +63,12 @@ class AuditCost:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditRecord:
-    """An audit. scope: what it covers, the same text for audits that can be compared. model: hash of the model.
+class AuditRecord(RunRecord):
+    """An audit. scope: the same text for audits that can be compared.
 
     listed: number of live streams, not judged ones included. not_judged: (category, streams, viewers) of those.
     """
 
-    id: int
-    scope: str
-    model: str
-    started: datetime
     listed: int
     not_judged: tuple[tuple[str, int, int], ...] = ()
     cost: AuditCost = AuditCost()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from data.storage.run_store import run_columns
+
 metadata = sa.MetaData()
 
 audits = sa.Table(
     "audits",
     metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    sa.Column("scope", sa.Text, nullable=False),  # the same text for audits that can be compared
-    sa.Column("model", sa.Text, nullable=False),  # SHA-256 of the model
-    sa.Column("started", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("ended", sa.DateTime(timezone=True)),  # NULL: not yet
+    *run_columns("audits"),
     sa.Column("listed", sa.BigInteger, nullable=False),
     sa.Column("not_judged", sa.Text, nullable=False),  # JSON
     sa.Column("seconds", sa.Double, nullable=False, server_default="0"),
@@ -22,7 +20,6 @@ audits = sa.Table(
     sa.Column("requests", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("summary", sa.Text),  # JSON, without logins
-    sa.Index("audits_started_idx", "started"),
     comment="twitchcategory audits 1",  # the number is the version of both tables
 )
 

@@ -28,36 +28,27 @@ _BATCH = 2000  # rows of one insertion
 _LOCKS = 7_487_012, 7_487_013  # arbitrary numbers, the same in every command
 
 
-class AuditStore(RunStore):
+class AuditStore(RunStore[AuditRecord]):
     """The audits of one database. Every method raises CatalogUnavailable."""
 
     def __init__(self, transactions: Transactions) -> None:
-        super().__init__(transactions, RunTables(audits, audit_streams, "audit_id", _LOCKS))
+        super().__init__(transactions, RunTables(audits, audit_streams, "audit_id", _LOCKS, to_record))
 
     def begin(self, record: AuditRecord, rows: Sequence[AuditRow]) -> None:
-        """Store an audit with an id of `new_id`, and its streams. It can be claimed before, while nobody finds it."""
-        values = {"id": record.id, "scope": record.scope, "model": record.model, "started": record.started}
-        values |= {"listed": record.listed, "not_judged": json.dumps(record.not_judged)}
+        """Store an audit with an id of `new_id`, and its streams."""
 
         def work(connection: sa.Connection) -> None:
-            connection.execute(insert(audits).values(values).on_conflict_do_nothing())
+            self._insert_run(connection, record, listed=record.listed, not_judged=json.dumps(record.not_judged))
             for start in range(0, len(rows), _BATCH):
                 batch = [{"audit_id": record.id} | to_columns(row) for row in rows[start : start + _BATCH]]
                 connection.execute(insert(audit_streams).on_conflict_do_nothing(), batch)
 
-        self._transactions.run(work)  # the id is known before: a repetition makes no second audit
-
-    def unfinished(self, scope: str, model: str, since: datetime) -> list[AuditRecord]:
-        """Return the audits of this scope and model that began after `since` and have not ended, newest first."""
-        query = sa.select(audits).where(audits.c.scope == scope, audits.c.model == model, audits.c.started > since)
-        query = query.where(audits.c.ended.is_(None)).order_by(audits.c.id.desc())
-        return self._transactions.run(lambda connection: list(map(to_record, connection.execute(query))))
+        self._transactions.run(work)
 
     def history(self, scope: str, limit: int) -> list[AuditRecord]:
         """Return the latest finished audits of this scope, at most `limit`, oldest first."""
-        query = sa.select(audits).where(audits.c.scope == scope, audits.c.ended.is_not(None))
-        query = query.order_by(audits.c.started.desc()).limit(limit)
-        return self._transactions.run(lambda connection: list(map(to_record, connection.execute(query))))[::-1]
+        ended = sa.and_(audits.c.scope == scope, audits.c.ended.is_not(None))
+        return self._records(ended, audits.c.started, limit)[::-1]
 
     def rows(self, audit_id: int, *, with_pictures: bool = False) -> list[AuditRow]:
         """Return the streams of an audit, in no order; pictures only on demand: there may be thousands."""
@@ -72,7 +63,7 @@ class AuditStore(RunStore):
             connection.exec_driver_sql("SET LOCAL synchronous_commit = off")  # after a power cut a look is repeated
             theirs = audit_streams.c.audit_id == audit_id, audit_streams.c.login == row.login
             connection.execute(sa.update(audit_streams).where(*theirs).values(to_columns(row)))
-            connection.execute(sa.update(audits).where(audits.c.id == audit_id).values(asdict(cost)))
+            self._update_run(connection, audit_id, **asdict(cost))
 
         self._transactions.run(work)
 
@@ -88,5 +79,4 @@ class AuditStore(RunStore):
     def finish(self, audit_id: int, ended: datetime, summary: dict[str, Any]) -> None:
         """Note the end of an audit, and the summary of its report."""
         values = {"ended": ended, "summary": json.dumps(summary)}
-        update = sa.update(audits).where(audits.c.id == audit_id).values(values)
-        self._transactions.run(lambda connection: connection.execute(update))
+        self._transactions.run(lambda connection: self._update_run(connection, audit_id, **values))

@@ -1,16 +1,21 @@
 """Stored runs: what the repositories of audits and of surveys share. One call is one transaction.
 
+    new_id → claimed → begun, with its streams or without → rows → finished, or claimed again after a kill
+
 A run has a row in one table, and a row in another one for each stream that it answers for. The tables are made by the
 first run, not with those of games and frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from data.errors import CatalogUnavailable
@@ -24,25 +29,52 @@ _DELETE = "WITH gone AS (DELETE FROM {} RETURNING 1) SELECT count(*) FROM gone"
 
 
 @dataclass(frozen=True, slots=True)
-class RunTables:
+class RunRecord:
+    """A run. scope: what it covers and how, the same text for runs of the same kind. model: hash of the model."""
+
+    id: int
+    scope: str
+    model: str
+    started: datetime  # UTC
+
+
+Record = TypeVar("Record", bound=RunRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class RunTables(Generic[Record]):
     """The two tables of a kind of runs. The comment of `runs` is the version of both.
 
     key: name of the column of `streams` that has the run's id. locks: numbers that no other advisory lock has.
+    to_record: returns the run of a row.
     """
 
     runs: sa.Table
     streams: sa.Table
     key: str
     locks: tuple[int, int]
+    to_record: Callable[[sa.Row[Any]], Record]
 
 
-class RunStore:
+def run_columns(table: str) -> tuple[sa.Column[Any] | sa.Index, ...]:
+    """Return the columns of a run, and the index of its start."""
+    return (
+        sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),  # SHA-256
+        sa.Column("started", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended", sa.DateTime(timezone=True)),  # NULL: not yet
+        sa.Index(f"{table}_started_idx", "started"),
+    )
+
+
+class RunStore(Generic[Record]):
     """The runs of one kind in one database. Every method raises CatalogUnavailable.
 
     `prepare` makes the tables; the methods that erase need none.
     """
 
-    def __init__(self, transactions: Transactions, tables: RunTables) -> None:
+    def __init__(self, transactions: Transactions, tables: RunTables[Record]) -> None:
         self._transactions, self._tables = transactions, tables
         start = f"(SELECT started FROM {tables.runs.name} WHERE id = {tables.key})"
         self._older = f"coalesce(at, {start}) < to_timestamp(:value)"
@@ -64,10 +96,23 @@ class RunStore:
 
         self._transactions.run(work)
 
-    def new_id(self) -> int:
-        """Return an id that no run has had."""
+    def new_id(self, stack: ExitStack) -> int:
+        """Return an id that no run has had, claimed until the end of `stack`: before another process can find it."""
         sequence = sa.text(f"SELECT nextval(pg_get_serial_sequence('{self._tables.runs.name}', 'id'))")
-        return self._transactions.run(lambda connection: int(connection.execute(sequence).scalar_one()))
+        number = self._transactions.run(lambda connection: int(connection.execute(sequence).scalar_one()))
+        stack.enter_context(self.claimed(number))
+        return number
+
+    def unfinished(self, scope: str, model: str, since: datetime, stack: ExitStack) -> Record | None:
+        """Return the latest run to go on with, claimed until the end of `stack`; None without one.
+
+        It has this scope and model, began after `since`, has not ended, and no other process works on it.
+        """
+        runs = self._tables.runs.c
+        records = self._records(
+            sa.and_(runs.scope == scope, runs.model == model, runs.started > since, runs.ended.is_(None)), runs.id
+        )
+        return next((record for record in records if stack.enter_context(self.claimed(record.id))), None)
 
     @contextmanager
     def claimed(self, run_id: int) -> Iterator[bool]:
@@ -100,6 +145,22 @@ class RunStore:
     def remove_older(self, before: float) -> int:
         """Delete the rows that `count_older` counts; return how many. What the runs have without logins stays."""
         return self._if_there(_DELETE, self._older, before)
+
+    def _records(
+        self, condition: sa.ColumnElement[bool], latest: sa.Column[Any], limit: int | None = None
+    ) -> list[Record]:
+        """Return the runs that meet a condition, at most `limit`, those with the highest value in `latest` first."""
+        query = sa.select(self._tables.runs).where(condition).order_by(latest.desc()).limit(limit)
+        return self._transactions.run(lambda connection: list(map(self._tables.to_record, connection.execute(query))))
+
+    def _insert_run(self, connection: sa.Connection, record: Record, **values: object) -> None:
+        """Insert the row of a run: nothing at a repetition, which has the same id."""
+        own = {field.name: getattr(record, field.name) for field in fields(RunRecord)}
+        connection.execute(insert(self._tables.runs).values(own | values).on_conflict_do_nothing())
+
+    def _update_run(self, connection: sa.Connection, run_id: int, **values: object) -> None:
+        runs = self._tables.runs
+        connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values))
 
     def _if_there(self, statement: str, condition: str, value: object) -> int:
         """Return the number that a statement on the streams that meet a condition gives; 0 without the tables."""

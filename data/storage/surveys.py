@@ -9,13 +9,15 @@ the business of recognition: here it is text. Surveys are for going on only: old
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
-from data.storage.run_store import RunStore, RunTables
+from data.storage.run_store import RunRecord, RunStore, RunTables, run_columns
+from data.storage.statements import to_array
 from data.storage.transactions import Transactions
 
 _LOCKS = 7_487_014, 7_487_015  # arbitrary numbers, the same in every command
@@ -25,12 +27,7 @@ metadata = sa.MetaData()
 surveys = sa.Table(
     "surveys",
     metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(), primary_key=True),
-    sa.Column("scope", sa.Text, nullable=False),  # the same text for the same command
-    sa.Column("model", sa.Text, nullable=False),  # SHA-256 of the model
-    sa.Column("started", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("ended", sa.DateTime(timezone=True)),  # NULL: not yet
-    sa.Index("surveys_started_idx", "started"),
+    *run_columns("surveys"),
     comment="twitchcategory surveys 1",  # the number is the version of both tables
 )
 
@@ -45,22 +42,15 @@ survey_rows = sa.Table(
     sa.Index("survey_rows_login_idx", "login"),  # to forget somebody
 )
 
-# One text, because SQLAlchemy compiles an INSERT with ON CONFLICT again for each row.
-_ADD = sa.text(
-    "WITH quick AS (SELECT set_config('synchronous_commit', 'off', true)) "
-    "INSERT INTO survey_rows (survey_id, source, login, at, answer) "
-    "SELECT :survey_id, :source, :login, :at, :answer FROM quick ON CONFLICT DO NOTHING"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class SurveyRecord:
-    """A survey. scope: what it covers and how, the same text for the same command. model: hash of the model."""
-
-    id: int
-    scope: str
-    model: str
-    started: datetime
+# In the order of the sources, so that two commands that answer for the same ones never deadlock.
+_ADD = sa.text("""
+    WITH quick AS (SELECT set_config('synchronous_commit', 'off', true))
+    INSERT INTO survey_rows (survey_id, source, login, at, answer)
+    SELECT :survey_id, source, login, at, answer FROM quick, unnest(
+        CAST(:sources AS text[]), CAST(:logins AS text[]), CAST(:times AS timestamptz[]), CAST(:answers AS text[])
+    ) AS given (source, login, at, answer)
+    ORDER BY source ON CONFLICT DO NOTHING
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,45 +63,41 @@ class SurveyRow:
     answer: str
 
 
-class SurveyStore(RunStore):
+class SurveyStore(RunStore[RunRecord]):
     """The surveys of one database. Every method raises CatalogUnavailable."""
 
     def __init__(self, transactions: Transactions) -> None:
-        super().__init__(transactions, RunTables(surveys, survey_rows, "survey_id", _LOCKS))
+        super().__init__(transactions, RunTables(surveys, survey_rows, "survey_id", _LOCKS, _to_record))
 
-    def begin(self, record: SurveyRecord) -> None:
+    def begin(self, record: RunRecord) -> None:
         """Store a survey with an id of `new_id`."""
-        values = {"id": record.id, "scope": record.scope, "model": record.model, "started": record.started}
-        query = insert(surveys).values(values).on_conflict_do_nothing()
-        self._transactions.run(lambda connection: connection.execute(query))
-
-    def unfinished(self, scope: str, model: str, since: datetime) -> list[SurveyRecord]:
-        """Return the surveys of this scope and model that began after `since` and have not ended, newest first."""
-        query = sa.select(surveys).where(surveys.c.scope == scope, surveys.c.model == model, surveys.c.started > since)
-        query = query.where(surveys.c.ended.is_(None)).order_by(surveys.c.id.desc())
-        return self._transactions.run(
-            lambda connection: [
-                SurveyRecord(row.id, row.scope, row.model, row.started.astimezone(timezone.utc))
-                for row in connection.execute(query)
-            ]
-        )
+        self._transactions.run(lambda connection: self._insert_run(connection, record))
 
     def answers(self, survey_id: int) -> list[str]:
         """Return the answers of a survey, oldest first."""
         query = sa.select(survey_rows.c.answer).where(survey_rows.c.survey_id == survey_id).order_by(survey_rows.c.at)
         return self._transactions.run(lambda connection: list(connection.execute(query).scalars()))
 
-    def add(self, survey_id: int, row: SurveyRow) -> None:
-        """Store an answer, unless the source has one. A power cut may lose it; then the source is looked at again."""
-        values = {"survey_id": survey_id, **asdict(row)}
+    def add(self, survey_id: int, rows: Collection[SurveyRow]) -> None:
+        """Store answers, not for sources that have one. A power cut may lose them: the sources are looked at again."""
+        values = {
+            "survey_id": survey_id,
+            "sources": to_array(row.source for row in rows),
+            "logins": to_array(row.login for row in rows),
+            "times": to_array(row.at.isoformat() for row in rows),
+            "answers": to_array(row.answer for row in rows),
+        }
         self._transactions.run(lambda connection: connection.execute(_ADD, values))
 
     def finish(self, survey_id: int, ended: datetime) -> None:
         """Note the end of a survey: nobody goes on with it."""
-        update = sa.update(surveys).where(surveys.c.id == survey_id).values(ended=ended)
-        self._transactions.run(lambda connection: connection.execute(update))
+        self._transactions.run(lambda connection: self._update_run(connection, survey_id, ended=ended))
 
     def remove_surveys(self, before: datetime) -> None:
         """Delete the surveys that began before a time, with their answers."""
         deletion = sa.delete(surveys).where(surveys.c.started < before)
         self._transactions.run(lambda connection: connection.execute(deletion))
+
+
+def _to_record(row: sa.Row[Any]) -> RunRecord:
+    return RunRecord(row.id, row.scope, row.model, row.started.astimezone(timezone.utc))

@@ -20,12 +20,11 @@ from itertools import islice
 from data.entities import Stream
 from data.errors import StreamOffline
 from data.storage.audit_rows import AuditRow
-from recognition.events import SourceFailed, VerdictReached, now
+from recognition.events import Result, SourceFailed, VerdictReached, now
 from recognition.reports.outcomes import SECOND_LOOK, Judgement, Outcome, outcome_of
 
 _PAGE = 100  # logins of one request: https://dev.twitch.tv/docs/api/reference/#get-streams
 
-Result = VerdictReached | SourceFailed
 Survey = Callable[[Iterable[Stream], bool], Iterator[Result]]  # (streams, whether previews may be enough)
 
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from recognition.auditing.looks import Result
-
 if TYPE_CHECKING:
+    from recognition.events import Result
     from recognition.outputs.survey_summary import SurveyStats
     from recognition.outputs.terminal_table import ProgressLine
 

@@ -22,11 +22,11 @@ from data.entities import Stream
 from data.errors import StreamOffline, ToolkitError
 from data.storage.audit_rows import AuditCost, AuditRecord, AuditRow
 from data.storage.audits import AuditStore
-from recognition.auditing.looks import Looks, Result
+from recognition.auditing.looks import Looks
 from recognition.auditing.meter import Meter
 from recognition.auditing.sampling import census, stratified_sample
 from recognition.auditing.selection import Population, Scope, find_streams
-from recognition.events import VerdictReached, now
+from recognition.events import Result, VerdictReached, now
 from recognition.reports.outcomes import Judgement, Outcome
 
 if TYPE_CHECKING:
@@ -144,13 +144,10 @@ class Auditor:
 
     def _unfinished(self, request: AuditRequest, stack: ExitStack) -> AuditRecord | None:
         """Return the latest audit to go on with, claimed; None without one."""
-        for record in self._store.unfinished(request.scope.key(), request.model, now() - _CONTINUED):
-            if stack.enter_context(self._store.claimed(record.id)):
-                log.warning(
-                    "continuing the audit of %s; --new begins another one", f"{record.started:%Y-%m-%d %H:%M} UTC"
-                )
-                return record
-        return None
+        record = self._store.unfinished(request.scope.key(), request.model, now() - _CONTINUED, stack)
+        if record:
+            log.warning("continuing the audit of %s; --new begins another one", f"{record.started:%Y-%m-%d %H:%M} UTC")
+        return record
 
     def _begin(self, request: AuditRequest, stack: ExitStack) -> AuditRecord:
         """List the streams, draw the sample, and store a new audit, claimed."""
@@ -159,9 +156,7 @@ class Auditor:
         if not population.listed and not population.absent:
             raise StreamOffline("no live stream matches these options")
         rows = planned_rows(population, request.scope.sample, request.seed)
-        key, model = request.scope.key(), request.model
-        number = self._store.new_id()
-        stack.enter_context(self._store.claimed(number))  # before another process can find it
+        key, model, number = request.scope.key(), request.model, self._store.new_id(stack)
         record = AuditRecord(number, key, model, started, population.listed, population.not_judged, meter.cost())
         self._store.begin(record, rows)
         return record
@@ -169,9 +164,8 @@ class Auditor:
     def _survey(self, meter: Meter, progress: Progress, streams: Iterable[Stream], preview: bool) -> Iterator[Result]:
         """Yield one result for each stream; count the frames."""
         options = self._options
-        results = self._recognizer.survey(
-            streams, options.max_frames, options.certainty, preview=preview and options.preview, pool=self._pool
-        )
+        survey = self._recognizer.survey if self._pool is None else self._pool.survey
+        results = survey(streams, options.max_frames, options.certainty, preview=preview and options.preview)
         with closing(results):
             for result in results:
                 if isinstance(result, VerdictReached):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,12 +17,13 @@ from data.pool.pool import Finished
 from data.pool.ray_pool import RayPool
 from model.inference.location import find_model
 from recognition.cluster.node_recognizer import load_recognizer, without_secrets
-from recognition.engine.survey import Result, SurveyTask, threads_for
-from recognition.events import VerdictReached
+from recognition.engine.survey import SurveyTask, results, threads_for
+from recognition.events import Result, VerdictReached
 from recognition.stored_results import portable
 
 if TYPE_CHECKING:
     from config import Settings
+    from data.entities import Stream
     from data.pool.shipping import Model
 
 
@@ -76,8 +77,21 @@ class SurveyPool(RayPool[SurveyTask, Any]):
 
     cpu_seconds = 0.0
 
+    def survey(
+        self,
+        sources: Iterable[str | Stream],
+        max_frames: int | None = None,
+        certainty: float = 1.0,
+        *,
+        preview: bool = False,
+        store: Callable[[list[Result]], object] | None = None,
+    ) -> Generator[Result, None, None]:
+        """Yield one result for each source. Arguments and errors: of Recognizer.survey; store: of engine.survey."""
+        tasks = (SurveyTask(source, max_frames, certainty, preview) for source in sources)
+        return results(self, tasks, retry=True, store=store)
+
     def finished(self, timeout_s: float | None = None) -> list[Finished[SurveyTask, Result]]:
-        """Wait until a task has ended, up to `timeout_s` seconds; return all that have ended. As RayPool.finished."""
+        """Return the tasks that have ended, as RayPool.finished; count what their workers have spent."""
         return [self._counted(ended) for ended in super().finished(timeout_s)]
 
     def _counted(self, ended: Finished[SurveyTask, NodeResult]) -> Finished[SurveyTask, Result]:

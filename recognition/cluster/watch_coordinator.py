@@ -26,7 +26,7 @@ from heapq import heapify, heapreplace
 from math import ceil
 from typing import TYPE_CHECKING
 
-from data.errors import SettingsError, ToolkitError
+from data.errors import ToolkitError
 from data.pool.cluster import open_cluster
 from data.pool.links import Joined, Lost, Replied
 from data.pool.workers import RemoteWorkers
@@ -34,7 +34,7 @@ from model.inference.location import find_model
 from recognition.cluster.node_recognizer import without_secrets
 from recognition.cluster.watch_worker import NodeWatch, Unwatch, Watch, WatchOptions, WatchReply
 from recognition.events import Event, VerdictReached, now
-from recognition.sources import is_local_file
+from recognition.sources import refuse_files
 
 if TYPE_CHECKING:
     from config import Settings
@@ -169,12 +169,7 @@ class WatchCoordinator:
 @contextmanager
 def open_watch_workers(settings: Settings, sources: Iterable[str], options: WatchOptions) -> Iterator[RemoteWorkers]:
     """Yield the workers of the cluster RAY_ADDRESS. Raises ClusterError, SettingsError, ModelError, ExtraMissing."""
-    for source in sources:
-        if is_local_file(source):
-            raise SettingsError(
-                f"sources: {source!r} is a file of this machine, which nodes of a cluster cannot read; "
-                "watch files without --ray and RAY_ADDRESS"
-            )
+    refuse_files(sources, "watch")
     with open_cluster(without_secrets(settings), find_model(settings.model_path), workers=True) as cluster:
         make_worker = partial(NodeWatch, cluster.settings, cluster.model, options)
         with RemoteWorkers(cluster, make_worker) as workers:

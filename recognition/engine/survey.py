@@ -32,14 +32,13 @@ from data.errors import (
 )
 from data.pool.pool import Finished, Pool
 from data.pool.threads import ThreadPool
-from recognition.events import FrameClassified, SourceFailed, VerdictReached, now
+from recognition.events import FrameClassified, Result, SourceFailed, VerdictReached, now
 from recognition.sources import twitch_login
 
 _THREADS_PER_SLOT = 8  # up to seven of eight threads may be waiting for an ad
 _MAX_THREADS = 256
 PREVIEW_CONFIDENCE = 0.9  # minimum confidence of a verdict from a preview image, unless the user sets another one
 
-Result = VerdictReached | SourceFailed
 _Events = Iterator[FrameClassified | VerdictReached]
 
 
@@ -135,47 +134,60 @@ def threads_for(slots: int) -> int:
 
 
 def results(
-    pool: Pool[SurveyTask, Result], tasks: Iterable[SurveyTask], *, retry: bool = False
+    pool: Pool[SurveyTask, Result],
+    tasks: Iterable[SurveyTask],
+    *,
+    retry: bool = False,
+    store: Callable[[list[Result]], object] | None = None,
 ) -> Generator[Result, None, None]:
     """Yield one result for each task, in the order in which they finish.
 
     Tasks are drawn lazily. A DirectoryError of `tasks` is raised after the results of the tasks before it.
-    retry: once more after a failure that may be that of the node; not of the stream.
+    retry: once more after a failure that may be that of the node; not of the stream. store: gets those results that
+    have come together, before they are yielded.
     """
-    retried: set[SurveyTask] | None = set() if retry else None
+    finish = partial(_finished, pool, set() if retry else None, store)
     failure: DirectoryError | None = None
     remaining = iter(tasks)
     try:
         while True:
             while pool.free_slots <= 0:
-                yield from _results(pool, None, retried)
+                yield from finish(None)
             if (task := next(remaining, None)) is None:
                 break
             pool.submit(task)
-            yield from _results(pool, 0, retried)
+            yield from finish(0)
     except DirectoryError as error:  # the listing failed: finish what is in flight first
         failure = error
     while pool:
-        yield from _results(pool, None, retried)
+        yield from finish(None)
     if failure:
         raise failure
 
 
-def _results(
-    pool: Pool[SurveyTask, Result], timeout_s: float | None, retried: set[SurveyTask] | None
-) -> Iterator[Result]:
-    """Wait until tasks have ended; submit some once more, yield the results of the others."""
+def _finished(
+    pool: Pool[SurveyTask, Result],
+    retried: set[SurveyTask] | None,
+    store: Callable[[list[Result]], object] | None,
+    timeout_s: float | None,
+) -> list[Result]:
+    """Wait until tasks have ended; submit some once more, store and return the results of the others."""
+    done = []
     for ended in pool.finished(timeout_s):
         result = _result_of(ended)
-        # A node whose network is down fails: another one may do better.
-        is_doubtful = isinstance(result, SourceFailed) and isinstance(
-            result.error, StreamUnavailable | UnexpectedStreamError
-        )
-        if is_doubtful and retried is not None and ended.error is None and ended.task not in retried:
+        if retried is not None and ended.task not in retried and ended.error is None and _may_be_the_nodes(result):
             retried.add(ended.task)
             pool.submit(ended.task, avoid=ended.node)
         else:
-            yield result
+            done.append(result)
+    if done and store:
+        store(done)
+    return done
+
+
+def _may_be_the_nodes(result: Result) -> bool:
+    """Return whether a node whose network is down may have caused the failure: another one may do better."""
+    return isinstance(result, SourceFailed) and isinstance(result.error, StreamUnavailable | UnexpectedStreamError)
 
 
 def _result_of(ended: Finished[SurveyTask, Result]) -> Result:

@@ -11,7 +11,7 @@ from itertools import chain
 from config import Settings
 from data.errors import StreamError
 from recognition.categories import CategoryLookup, CategoryPoller
-from recognition.events import Event, GameChanged, SourceFailed, VerdictReached, now
+from recognition.events import Event, GameChanged, Result, SourceFailed, VerdictReached, now
 from recognition.outputs.base import FanOut, Output
 from recognition.outputs.factory import create_outputs
 from recognition.recognizer import Recognizer
@@ -41,7 +41,7 @@ def emit_all(events: Iterable[Event], output: Output, categories: CategoryLookup
     """
     exit_codes: dict[str, int] = {}  # by source
     for event in events:
-        if isinstance(event, VerdictReached | SourceFailed):
+        if isinstance(event, Result):
             exit_codes[event.source] = exit_code_of(event)
         if categories and isinstance(event, VerdictReached | GameChanged):
             output.emit(replace(event, category=categories.get(event.source)))
@@ -56,7 +56,7 @@ def combine_exit_codes(codes: Iterable[int]) -> int:
     return failures.pop() if len(failures) == 1 else int(bool(failures))
 
 
-def exit_code_of(result: VerdictReached | SourceFailed) -> int:
+def exit_code_of(result: Result) -> int:
     """Return the exit code for a source with this result."""
     if isinstance(result, SourceFailed):
         return result.error.exit_code

@@ -15,7 +15,7 @@ from data import memory
 from data.entities import Stream
 from data.errors import DirectoryError, SettingsError, StreamOffline
 from data.text import printable
-from recognition.events import SourceFailed, VerdictReached
+from recognition.events import Result
 from recognition.modes.single import combine_exit_codes, exit_code_of, required_certainty
 from recognition.outputs.base import FanOut
 from recognition.outputs.factory import create_outputs
@@ -24,8 +24,6 @@ from recognition.recognizer import Recognizer
 from recognition.sources import read_sources, twitch_login
 
 _HELIX_PAGE = 100  # logins of one request: https://dev.twitch.tv/docs/api/reference/#get-streams
-
-Result = VerdictReached | SourceFailed
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +44,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         stack.callback(_print_summary, stats, args.quiet)
         output = stack.enter_context(closing(FanOut(create_outputs(args, settings, total, stats))))
         options = {"max_frames": args.frames, "certainty": required_certainty(args), "preview": bool(args.preview)}
-        survey: Callable[..., Generator[Result, None, None]] = partial(recognizer.survey, **options)
+        survey: Callable[[Iterable[str | Stream]], Generator[Result, None, None]] = partial(
+            recognizer.survey, **options
+        )
         if settings.ray_address:
             from recognition.modes.cluster_survey import open_cluster_survey
 
-            survey = stack.enter_context(open_cluster_survey(args, settings, named, survey))
+            survey = stack.enter_context(open_cluster_survey(args, settings, named, **options))
         for result in stack.enter_context(closing(survey(sources))):
             stats.add(result)
             exit_codes.add(exit_code_of(result))

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from data.errors import FolderError
 from data.text import printable
-from recognition.events import Event, SourceFailed, VerdictReached, as_json
+from recognition.events import Event, Result, SourceFailed, VerdictReached, as_json
 from recognition.outputs.base import STDOUT, Output, check_replaceable, folder_errors
 
 # Spreadsheets run such a cell as a formula: https://owasp.org/www-community/attacks/CSV_Injection
@@ -42,7 +42,7 @@ COLUMNS: dict[str, type] = {
 }
 
 
-def to_row(result: VerdictReached | SourceFailed) -> dict[str, Any]:
+def to_row(result: Result) -> dict[str, Any]:
     """Return the result as one value for each of COLUMNS, None where a column does not apply; `time` is ISO 8601."""
     return json_to_row(as_json(result))
 

@@ -21,7 +21,7 @@ from rich.segment import Segment
 
 from data.entities import Game
 from data.text import plural
-from recognition.events import Event, SourceFailed, VerdictReached
+from recognition.events import Event, Result
 from recognition.outputs.base import Output
 from recognition.outputs.channel_row import ChannelRow, RowLayout
 from recognition.outputs.channel_state import ChannelState
@@ -79,7 +79,7 @@ class LiveTable(Output):
                 self._latest.pop(event.source, None)
                 self._latest[event.source] = None
                 self._is_due = True
-            if isinstance(event, VerdictReached | SourceFailed):
+            if isinstance(event, Result):
                 self._pending.append(event)
 
     def close(self) -> None:

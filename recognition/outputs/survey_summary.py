@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from data.entities import Game
 from data.text import plural
-from recognition.events import SourceFailed, VerdictReached
+from recognition.events import Result, SourceFailed
 
 _MAX_MISMATCHES = 20  # listed in the summary; the outputs contain all of them
 
@@ -27,7 +27,7 @@ class SurveyStats:
         self._mismatches = 0  # known verdicts of another game than the category
         self._mismatch_lines: list[str] = []
 
-    def add(self, result: VerdictReached | SourceFailed) -> None:
+    def add(self, result: Result) -> None:
         """Count one result."""
         if isinstance(result, SourceFailed):
             self._failures[result.error.reason] += 1

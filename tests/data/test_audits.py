@@ -16,7 +16,8 @@ from data.storage.audit_rows import AuditCost, AuditRecord, AuditRow
 from data.storage.audits import AuditStore
 from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
-from data.storage.surveys import SurveyRecord, SurveyRow, SurveyStore
+from data.storage.run_store import RunRecord
+from data.storage.surveys import SurveyRow, SurveyStore
 from tests.data.conftest import Run
 
 NOW = datetime(2026, 5, 4, 12, 30, 15, 250_000, tzinfo=timezone.utc)
@@ -29,10 +30,17 @@ def _row(login: str, **values: object) -> AuditRow:
 
 
 def _begin(store: AuditStore, record: AuditRecord, rows: Sequence[AuditRow]) -> AuditRecord:
-    """Store a new audit like this one; return it with its id."""
-    record = replace(record, id=store.new_id())
-    store.begin(record, rows)
-    return record
+    """Store a new audit like this one, which nobody works on; return it with its id."""
+    with contextlib.ExitStack() as stack:
+        record = replace(record, id=store.new_id(stack))
+        store.begin(record, rows)
+        return record
+
+
+def _unfinished(store: AuditStore, since: datetime) -> AuditRecord | None:
+    """Return the audit like RECORD to go on with, free again."""
+    with contextlib.ExitStack() as stack:
+        return store.unfinished(RECORD.scope, "hash", since, stack)
 
 
 @pytest.fixture
@@ -64,19 +72,23 @@ def test_save_replaces_the_row_and_never_adds_one(store: AuditStore):
     rows = {row.login: row for row in store.rows(record.id, with_pictures=True)}
     assert rows == {"ann": seen, "bob": _row("bob"), "eve": _row("eve", category=None)}
     assert {row.jpeg for row in store.rows(record.id)} == {b""}
-    [found] = store.unfinished(RECORD.scope, "hash", NOW - timedelta(hours=1))
+    found = _unfinished(store, NOW - timedelta(hours=1))
     assert found == replace(RECORD, id=record.id, cost=AuditCost(2.5, 0.5, 4, 30, 2**40))
 
 
 def test_unfinished_finds_only_young_audits_of_this_scope_and_model(store: AuditStore):
-    """An audit of another scope or model, an old one and a finished one are not continued; the newest comes first."""
+    """An audit of another scope or model, an old one and a finished one are not continued. The newest is, if free."""
     ids = [_begin(store, RECORD, []).id for _ in range(2)]
     _begin(store, replace(RECORD, model="other"), [])
     _begin(store, replace(RECORD, scope="other"), [])
     _begin(store, replace(RECORD, started=NOW - timedelta(days=2)), [])
     store.finish(_begin(store, RECORD, []).id, NOW, {"share": 0.5})
-    found = store.unfinished(RECORD.scope, "hash", NOW - timedelta(days=1))
-    assert [record.id for record in found] == ids[::-1]
+    found = _unfinished(store, NOW - timedelta(days=1))
+    assert (found and found.id) == ids[1]
+    with store.claimed(ids[1]):
+        found = _unfinished(store, NOW - timedelta(days=1))
+        assert (found and found.id) == ids[0]
+    assert _unfinished(store, NOW) is None
 
 
 def test_history_has_the_latest_finished_audits_oldest_first(store: AuditStore, empty: Engine):
@@ -97,8 +109,9 @@ def test_times_are_utc_whatever_the_time_zone_of_the_server(store: AuditStore, e
     """Reports and messages print the start of a continued audit as UTC."""
     _begin(store, RECORD, [])
     abroad = create_engine(empty.url, connect_args={"options": "-c timezone=Asia/Kolkata"})
-    [found] = AuditStore(Catalog(abroad).transactions).unfinished(RECORD.scope, "hash", NOW - timedelta(hours=1))
+    found = _unfinished(AuditStore(Catalog(abroad).transactions), NOW - timedelta(hours=1))
     abroad.dispose()
+    assert found
     assert found.started.isoformat() == NOW.isoformat()
 
 
@@ -155,14 +168,13 @@ def test_forget_and_purge_remove_surveyed_streams(empty: Engine, folder: FrameFo
     """Answers of surveys on a cluster go with the login, and by their age."""
     surveys = SurveyStore(Catalog(empty).transactions)
     surveys.prepare()
-    record = SurveyRecord(surveys.new_id(), "scope", "hash", NOW)
-    surveys.begin(record)
-    for login, at in (("ann", NOW), ("bob", NOW), ("eve", datetime.now(timezone.utc))):
-        surveys.add(record.id, SurveyRow(login, login, at, login))
+    surveys.begin(RunRecord(1, "scope", "hash", NOW))
+    times = (("ann", NOW), ("bob", NOW), ("eve", datetime.now(timezone.utc)))
+    surveys.add(1, [SurveyRow(login, login, at, login) for login, at in times])
     assert run("data.forget", "--dry-run", "ann").stdout == "Would remove 1 surveyed stream.\n"
     assert run("data.forget", "ann").stdout.startswith("Removed 1 surveyed stream.\n")
     assert run("data.purge", "--older-than", "8d").stdout.startswith("Removed 1 surveyed stream from")
-    assert surveys.answers(record.id) == ["eve"]
+    assert surveys.answers(1) == ["eve"]
 
 
 def test_erasure_without_tables_finds_nothing(empty: Engine):

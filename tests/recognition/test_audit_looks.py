@@ -13,9 +13,9 @@ from data.entities import Game, Stream
 from data.errors import DirectoryUnavailable, OnlyAds
 from data.storage.audit_rows import AuditRow
 from model.evaluation.game_metrics import GameMetrics
-from recognition.auditing.looks import Looks, Result
+from recognition.auditing.looks import Looks
 from recognition.decision.verdict import VerdictAccumulator
-from recognition.events import SourceFailed, VerdictReached
+from recognition.events import Result, SourceFailed, VerdictReached
 from recognition.reports.outcomes import Judgement
 
 CHESS, TETRIS, GO = Game(1, "Chess"), Game(2, "Tetris"), Game(3, "Go")

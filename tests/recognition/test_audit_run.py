@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -44,8 +44,8 @@ class Scripted(Twitch):
 
     @property
     def recognizer(self) -> Any:
-        def survey(streams: Any, max_frames: int, certainty: float, *, preview: bool, pool: Any) -> Iterator[Any]:
-            assert (max_frames, certainty, pool) == (15, 0.99, None)
+        def survey(streams: Any, max_frames: int, certainty: float, *, preview: bool) -> Iterator[Any]:
+            assert (max_frames, certainty) == (15, 0.99)
             yield from self.survey(streams, preview)
 
         return SimpleNamespace(survey=survey, stop=threading.Event())
@@ -163,8 +163,9 @@ def test_unfinished_audit_of_a_running_process_is_left_alone(store):
     with pytest.raises(DirectoryUnavailable):
         run()
     twitch.down = False
-    [unfinished] = store.unfinished(REQUEST.scope.key(), "model", now() - timedelta(hours=1))
-    with store.claimed(unfinished.id):
+    with ExitStack() as stack:
+        unfinished = store.unfinished(REQUEST.scope.key(), "model", now() - timedelta(hours=1), stack)
+        assert unfinished
         run()
     store.finish(run.records[0], now(), {})
     run()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -14,11 +16,12 @@ from sqlalchemy import Engine, text
 from data.entities import Game, Stream
 from data.errors import CatalogUnavailable, StreamOffline
 from data.factories import connect_database
-from data.storage.surveys import SurveyRecord, SurveyRow, SurveyStore
+from data.storage.run_store import RunRecord
+from data.storage.surveys import SurveyRow, SurveyStore
 from data.storage.transactions import Transactions
 from recognition.cluster.stored_survey import open_stored_survey
 from recognition.decision.verdict import VerdictAccumulator
-from recognition.events import SourceFailed, VerdictReached, as_json, now
+from recognition.events import Result, SourceFailed, VerdictReached, as_json, now
 from recognition.modes.cluster_survey import survey_scope
 from tests.data.conftest import settings
 
@@ -32,7 +35,6 @@ SOURCES: list[str | Stream] = [
 ]
 HOUR = 3600.0
 
-Result = VerdictReached | SourceFailed
 Source = str | Stream
 
 
@@ -55,47 +57,53 @@ def store(engine) -> SurveyStore:
 
 
 class Twitch:
-    """Recognises sources, and records their order; `fails_at` raises instead of the result with this number."""
+    """Recognises two sources at a time, and records their order; fails instead of the result number `fails_at`."""
 
     def __init__(self, fails_at: int = 1000) -> None:
         self.asked: list[Source] = []
         self._fails_at = fails_at
 
-    def recognise(self, sources: Iterable[Source]) -> Generator[Result, None, None]:
-        for source in sources:
-            if len(self.asked) == self._fails_at:
-                raise KeyboardInterrupt
-            self.asked.append(source)
-            if source == "eve":
-                yield SourceFailed("eve", now(), StreamOffline("eve is not live"))
-                continue
-            accumulator = VerdictAccumulator(GAMES, top=2)
-            accumulator.add_frame(np.array([0.3, 0.1]))
-            name, category = (source.login, source.category) if isinstance(source, Stream) else (source, None)
-            yield VerdictReached(name, now(), accumulator.verdict(), category)
+    def survey(
+        self, sources: Iterable[Source], store: Callable[[list[Result]], object]
+    ) -> Generator[Result, None, None]:
+        remaining = iter(sources)
+        while results := [self._result(source) for source in islice(remaining, 2)]:
+            store(results)
+            yield from results
+
+    def _result(self, source: Source) -> Result:
+        if len(self.asked) == self._fails_at:
+            raise KeyboardInterrupt
+        self.asked.append(source)
+        if source == "eve":
+            return SourceFailed("eve", now(), StreamOffline("eve is not live"))
+        accumulator = VerdictAccumulator(GAMES, top=2)
+        accumulator.add_frame(np.array([0.3, 0.1]))
+        name, category = (source.login, source.category) if isinstance(source, Stream) else (source, None)
+        return VerdictReached(name, now(), accumulator.verdict(), category)
 
 
 def _run(store: SurveyStore, twitch: Twitch, scope: str = "scope", window_s: float = HOUR) -> list[Result]:
     with open_stored_survey(store, scope, "model", window_s) as survey:
-        return list(survey.results(twitch.recognise, SOURCES))
+        return list(survey.results(twitch.survey, SOURCES))
 
 
 def _interrupted(store: SurveyStore, count: int) -> list[Result]:
     """Return the results of a survey that ends after `count` of them."""
     found: list[Result] = []
     with suppress(KeyboardInterrupt), open_stored_survey(store, "scope", "model", HOUR) as survey:
-        found.extend(survey.results(Twitch(count).recognise, SOURCES))  # keeps those before the interrupt
+        found.extend(survey.results(Twitch(count).survey, SOURCES))  # keeps those before the interrupt
     return found
 
 
 def test_survey_when_it_was_cut_off_goes_on_and_gives_each_source_once(store, caplog):
     """The stored answers come first, with the same values; only the other sources are looked at, failures included."""
-    first = _interrupted(store, 3)
+    first = _interrupted(store, 4)
     assert "The same command goes on with this survey" in caplog.text
     again = Twitch()
     results = _run(store, again)
-    assert again.asked == SOURCES[3:]
-    assert [as_json(result) for result in results[:3]] == [as_json(result) for result in first]
+    assert again.asked == SOURCES[4:]
+    assert [as_json(result) for result in results[:4]] == [as_json(result) for result in first]
     assert [result.source for result in results] == [s.login if isinstance(s, Stream) else s for s in SOURCES]
     assert "continuing the survey of" in caplog.text
     new = Twitch()
@@ -104,7 +112,7 @@ def test_survey_when_it_was_cut_off_goes_on_and_gives_each_source_once(store, ca
 
 def test_survey_of_another_scope_or_beyond_the_window_begins_anew(store):
     """Other options, an old survey, and one that another process works on: all sources are looked at."""
-    _interrupted(store, 3)
+    _interrupted(store, 4)
     for scope, window_s in (("other", HOUR), ("scope", 1e-6)):
         twitch = Twitch()
         _run(store, twitch, scope, window_s)
@@ -118,11 +126,11 @@ def test_survey_of_another_scope_or_beyond_the_window_begins_anew(store):
 def test_rows_of_a_source_are_there_once_and_damaged_ones_are_looked_at_again(store, engine):
     """A repeated insertion changes nothing; an answer that somebody edited counts as none."""
     store.prepare()
-    record = SurveyRecord(store.new_id(), "scope", "model", now())
-    for _ in range(2):
-        store.begin(record)
-        store.add(record.id, SurveyRow("ann", "ann", now(), "damaged"))
-    assert store.answers(record.id) == ["damaged"]
+    row, later = SurveyRow("ann", "ann", now(), "damaged"), SurveyRow("bob", "bob", now(), 'C:\\ "{1,2}" NULL')
+    for rows in ([row, later, replace(row, answer="other")], [replace(later, answer="other"), row]):
+        store.begin(RunRecord(1, "scope", "model", now()))
+        store.add(1, rows)
+    assert store.answers(1) == [row.answer, later.answer]
     twitch = Twitch()
     assert len(_run(store, twitch)) == len(SOURCES) == len(twitch.asked)
     with engine.begin() as connection:
@@ -132,11 +140,9 @@ def test_rows_of_a_source_are_there_once_and_damaged_ones_are_looked_at_again(st
 def test_old_surveys_are_deleted_and_logins_are_erased(store):
     """A survey of a week ago goes with the next start; rows are counted and removed by login and by age."""
     store.prepare()
-    for age in (timedelta(days=8), timedelta(days=1)):
-        record = SurveyRecord(store.new_id(), "scope", "model", now() - age)
-        store.begin(record)
-        for name in ("ann", "bob"):
-            store.add(record.id, SurveyRow(name, name, now() - age, "{}"))
+    for number, age in enumerate((timedelta(days=8), timedelta(days=1)), 7):
+        store.begin(RunRecord(number, "scope", "model", now() - age))
+        store.add(number, [SurveyRow(name, name, now() - age, "{}") for name in ("ann", "bob")])
     assert store.count(["ann"]) == 2
     with open_stored_survey(store, "other", "model", HOUR):
         assert store.count(["ann"]) == 1

@@ -31,7 +31,7 @@ from recognition import Recognizer
 from recognition.decision.verdict import Prediction, VerdictAccumulator
 from recognition.engine.survey import SurveyTask, SurveyWorker, WorkSlots
 from recognition.engine.survey import results as survey_results
-from recognition.events import FrameClassified, SourceFailed, VerdictReached, now
+from recognition.events import FrameClassified, Result, SourceFailed, VerdictReached, now
 from tests.data.conftest import settings
 from tests.recognition.commands import BRIGHT, DARK
 from tests.standin import RandomFaults, Standin, World
@@ -63,11 +63,11 @@ def stream(login: str, game: Game | None) -> Stream:
 
 def survey(
     recognise: Callable[[str], Iterator[FrameClassified | VerdictReached]], slots: WorkSlots | int = PARALLEL
-) -> Callable[[Iterable[str | Stream]], Iterator[VerdictReached | SourceFailed]]:
+) -> Callable[[Iterable[str | Stream]], Iterator[Result]]:
     """Return what yields one result for each of its sources, from threads."""
     slots = slots if isinstance(slots, WorkSlots) else WorkSlots(slots, time.sleep)
 
-    def results_of(sources: Iterable[str | Stream]) -> Iterator[VerdictReached | SourceFailed]:
+    def results_of(sources: Iterable[str | Stream]) -> Iterator[Result]:
         worker = SurveyWorker(lambda source, **_: recognise(source), recognise, slots)
         with worker.pool() as pool:
             yield from survey_results(pool, map(SurveyTask, sources))
@@ -194,7 +194,7 @@ class Unsteady:
         self._tasks.append(task)
         self.tried.append(task.name)
 
-    def finished(self, timeout_s: float | None = None) -> list[Finished[SurveyTask, VerdictReached | SourceFailed]]:
+    def finished(self, timeout_s: float | None = None) -> list[Finished[SurveyTask, Result]]:
         if timeout_s == 0 or not self._tasks:
             return []
         task = self._tasks.popleft()
@@ -216,6 +216,26 @@ def test_source_that_failed_on_a_node_is_tried_once_more(failures, kind):
     poison = results["poison"]
     assert isinstance(poison, SourceFailed)
     assert (poison.error.reason, str(poison.error)) == ("internal", "poison: 3 workers were lost")
+
+
+def test_results_are_stored_together_before_the_first_of_them_is_yielded():
+    """What ended at the same time is one group; each result is in one group, and yielded after it."""
+    stored: list[str] = []
+    groups: list[int] = []
+
+    def store(results: list[Result]) -> None:
+        groups.append(len(results))
+        stored.extend(result.source for result in results)
+
+    class AllAtOnce(Unsteady):
+        def finished(self, timeout_s: float | None = None) -> list[Finished[SurveyTask, Result]]:
+            return [] if timeout_s == 0 else super().finished() + super().finished()
+
+    tasks, seen = map(SurveyTask, "abcde"), []
+    for result in survey_results(AllAtOnce(0), tasks, store=store):
+        seen.append(result.source)
+        assert result.source in stored
+    assert (seen, stored, groups) == ([*"abcde"], [*"abcde"], [2, 2, 1])
 
 
 def test_model_error_ends_the_survey():
@@ -301,7 +321,7 @@ def make_recognizer(standin, model_path) -> Iterator[MakeRecognizer]:
 LOGINS = ("dcss_minotaur_berserker", "etr_bumpy_ride")
 
 
-def summary(results: Iterable[VerdictReached | SourceFailed]) -> dict[str, tuple[Game | type[StreamError], int, bool]]:
+def summary(results: Iterable[Result]) -> dict[str, tuple[Game | type[StreamError], int, bool]]:
     """Return by source: the game or the error's class, the number of frames, and whether it is from the preview."""
     return {
         r.source: (r.verdict.game, r.verdict.frames, r.from_preview)
