@@ -1,22 +1,40 @@
-"""A thread that works while a block runs."""
+"""Threads: daemon threads, which never keep the process alive, with a future or for the time of a block."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def start_thread(work: Callable[[], Result], name: str) -> Future[Result]:
+    """Run `work` in a daemon thread; return the future of its result."""
+    future: Future[Result] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - `future.result` raises it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
 
 
 @contextmanager
 def thread_beside(work: Callable[[], object], stop: threading.Event, name: str) -> Iterator[None]:
     """Run `work` in a thread during the block. The end of the block sets `stop`, then waits for the thread.
 
-    `work` must return soon after `stop` is set, which happens after an error in the block too. It must raise nothing.
+    `work` must return soon after `stop` is set, which happens after an error in the block too. What it raises is raised
+    at the end of the block.
     """
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    thread.start()
+    thread = start_thread(work, name)
     try:
         yield
     finally:
         stop.set()
-        thread.join()
+        thread.result()

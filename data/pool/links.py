@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from data.pool.nodes import Node
-
-log = logging.getLogger(__name__)
-
-_WARNING_S = 60.0  # between two warnings of a node
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +28,7 @@ class Replied:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A worker is gone: nothing more comes from it. Its work has ended, or ends within the next 10 s at the latest."""
+    """A worker is gone: nothing more comes from it. If its process still runs, it ends within its lease."""
 
     worker: int
     reason: str
@@ -64,24 +58,3 @@ class Place:
 
     failures: int = 0
     retry_at: float = 0.0
-
-
-class NodeWarnings:
-    """Logs warnings of nodes, at most one a minute for each: a node may have a hundred CPUs."""
-
-    def __init__(self) -> None:
-        self._logged: dict[str, float] = {}  # by node's id
-
-    def add(self, node: Node, text: str) -> None:
-        """Log a warning of a node; a debug message if there was one within a minute."""
-        now = time.monotonic()
-        level = logging.WARNING if now - self._logged.get(node.id, -math.inf) > _WARNING_S else logging.DEBUG
-        if level == logging.WARNING:
-            self._logged[node.id] = now
-        log.log(level, "%s: %s", node.address, text)
-
-
-def loss_reason(error: Exception) -> str:
-    """Return why an actor is lost, in words: its class, or that its node lacks the package."""
-    missing = re.search(r"No module named '?([\w.]+)", str(error))
-    return f"{missing[1]} is not installed there" if missing else type(error).__name__

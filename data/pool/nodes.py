@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from data.text import printable_line
 
 if TYPE_CHECKING:
     from config import Settings
     from data.pool.shipping import Model
 
 _READY_S = 8.0  # for prepared actors
+_MAX_TEXT = 300  # characters of an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,15 @@ class Cluster:
         A prepared actor does it; if that fails, a process beside what runs there. A node without a free CPU, or that
         hangs, has such a process for `timeout_s` seconds, unless others have answered by then.
         """
-        ready = {node: self.ready[node.id][0] for node in nodes if self.ready.get(node.id)}
-        results = _results({node: actor.run.remote(function, arguments) for node, actor in ready.items()}, _READY_S)
-        failed = [node for node in nodes if isinstance(results.get(node, Exception()), Exception)]
+        ready = [node for node in nodes if self.ready.get(node.id)]
+        calls = [self.ready[node.id][0].run.remote(function, arguments) for node in ready]
+        answers = dict(zip(ready, results(calls, _READY_S), strict=True))
+        failed = [node for node in nodes if isinstance(answers.get(node, Exception()), Exception)]
         if len(failed) < len(nodes):
-            failed = [node for node in failed if not isinstance(results.get(node), TimeoutError)]
-        results |= _results({node: _task(node, function, arguments) for node in failed}, timeout_s)
-        return [results[node] for node in nodes]
+            failed = [node for node in failed if not isinstance(answers.get(node), TimeoutError)]
+        again = results([_task(node, function, arguments) for node in failed], timeout_s)
+        answers |= zip(failed, again, strict=True)
+        return [answers[node] for node in nodes]
 
     def put(self, value: Any) -> Any:
         """Return a reference to a value in the cluster's object store: an argument for many calls."""
@@ -117,20 +123,26 @@ def _task(node: Node, function: Callable[..., Any], arguments: tuple[Any, ...]) 
     return task.options(scheduling_strategy=_on(node)).remote(*arguments)
 
 
-def _results(calls: dict[Node, Any], timeout_s: float) -> dict[Node, Any]:
-    """Wait for all calls; return the result of each, or its error: it failed, or has not ended."""
+def results(calls: Sequence[Any], timeout_s: float) -> list[Any]:
+    """Wait for calls up to `timeout_s` seconds; return the result of each, or its error: TimeoutError while it runs."""
     import ray
 
-    if calls:
-        ray.wait([*calls.values()], num_returns=len(calls), timeout=timeout_s)
-    return {node: _result(ref) for node, ref in calls.items()}
+    ended = set(ray.wait([*calls], num_returns=len(calls), timeout=timeout_s)[0]) if calls else ()
+    return [_result(call) if call in ended else TimeoutError() for call in calls]
 
 
-def _result(ref: Any) -> Any:
-    """Return the result of a call, or its error: it failed, or has not ended yet."""
+def _result(call: Any) -> Any:
     import ray
 
     try:
-        return ray.get(ref, timeout=0.1)
+        return ray.get(call, timeout=1)  # it has arrived
     except Exception as error:  # noqa: BLE001 - whatever the call raised
         return error
+
+
+def describe_error(error: Exception) -> str:
+    """Return why a call failed, in one line: what the function raised there, or what happened to its process."""
+    if missing := re.search(r"No module named '?([\w.]+)", str(error)):
+        return f"{missing[1]} is not installed there"
+    cause = getattr(error, "cause", None)  # of RayTaskError
+    return printable_line(f"{type(cause).__name__}: {cause}")[:_MAX_TEXT] if cause else type(error).__name__

@@ -10,6 +10,7 @@ Ray only starts the other processes and watches them. Each process ends with wha
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import shutil
@@ -17,10 +18,10 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,8 +29,9 @@ from typing import Any
 
 from data.errors import ClusterError
 from data.pool import bound_process
-from data.pool.nodes import Cluster, Node
+from data.pool.nodes import Cluster, Node, describe_error, results
 from data.text import printable_line
+from data.threads import start_thread
 
 _START_S = 60.0  # for an actor, which needs a free CPU and all GPUs of its node
 _POLL_S = 0.5
@@ -37,6 +39,7 @@ _SILENT_S = 60.0  # a training takes hours: a busy node or network does not end 
 _CLOSE_S, _OUTPUT_S = 2.0, 1.0
 _GRACE_S = 5.0  # for the first process, when another one has failed
 _LINES, _LINE_BYTES = 20, 1000  # of the output that is kept
+_PREFIX, _STALE_S = "twitchcategory-training-", 3600.0  # of temporary folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,8 @@ class PlacedProcess:
     """Actor: a process on its node, which ends with the actor."""
 
     def __init__(self) -> None:
-        os.environ.pop("OMP_NUM_THREADS", None)  # Ray's limit: the process has the node's cores
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder = Path(tempfile.mkdtemp(prefix="twitchcategory-"))
+        self._folder = make_folder()
         self._lines: deque[bytes] = deque(maxlen=_LINES)
 
     def free_port(self) -> int:
@@ -80,15 +82,14 @@ class PlacedProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        self._reader = threading.Thread(target=self._read, name="output", daemon=True)
-        self._reader.start()
+        self._reader = start_thread(self._read, "output")
 
     def poll(self) -> tuple[int | None, str]:
         """Return the exit code, None while the process runs, and the last line of its output."""
         if not self._process or (code := self._process.poll()) is None:
             return None, ""
-        self._reader.join(_OUTPUT_S)  # a process of its own may keep the pipe open
-        lines = [line for line in self._lines if line.strip()]
+        wait([self._reader], _OUTPUT_S)  # a process of its own may keep the pipe open
+        lines = [line for line in [*self._lines] if line.strip()]  # a copy: the thread may add lines
         return code, printable_line(lines[-1].decode(errors="replace").strip()) if lines else ""
 
     def close(self) -> None:
@@ -121,21 +122,17 @@ class _Peer:
         if self.asked is None:
             self.asked = self.actor.poll.remote()
             self.silent_since = min(self.silent_since, time.monotonic())
-        try:
-            code, line = ray.get(self.asked, timeout=0)
-        except ray.exceptions.GetTimeoutError:
-            return self._silence()
-        except ray.exceptions.ActorUnavailableError:  # the network may come back
+        (answer,) = results([self.asked], 0.0)
+        if not isinstance(answer, TimeoutError):
             self.asked = None
-            return self._silence()
-        except ray.exceptions.RayError:
-            return "the node was lost"
-        self.asked, self.silent_since = None, math.inf
+        if isinstance(answer, TimeoutError | ray.exceptions.ActorUnavailableError):  # the network may come back
+            late = time.monotonic() - self.silent_since > _SILENT_S
+            return f"the node has not answered for {_SILENT_S:.0f} s" if late else ""
+        if isinstance(answer, Exception):
+            return f"the node was lost ({describe_error(answer)})"
+        self.silent_since = math.inf
+        code, line = answer
         return f"exit code {code}: {line or 'it printed nothing'}" if code else ""
-
-    def _silence(self) -> str:
-        late = time.monotonic() - self.silent_since > _SILENT_S
-        return f"the node has not answered for {_SILENT_S:.0f} s" if late else ""
 
 
 def run_on_nodes(cluster: Cluster, describe: Callable[[Sequence[str]], Sequence[Command]]) -> int:
@@ -152,14 +149,13 @@ def run_on_nodes(cluster: Cluster, describe: Callable[[Sequence[str]], Sequence[
     others = [node for node in nodes if node.id != own_id and node.cpus]
     peers = [_Peer(node, cluster.start_actor(PlacedProcess, node, node.gpus)) for node in others]
     try:
-        ports = [free_port(), *_answers([peer.actor.free_port.remote() for peer in peers])]
+        ports = [free_port(), *_answers(peers, [peer.actor.free_port.remote() for peer in peers])]
         first, *rest = describe([f"{node.address}:{port}" for node, port in zip([own, *others], ports, strict=True)])
-        _answers([peer.actor.run.remote(command) for peer, command in zip(peers, rest, strict=True)])
+        _answers(peers, [peer.actor.run.remote(command) for peer, command in zip(peers, rest, strict=True)])
         process = bound_process.start(first.words, env=_environment(first.environment))
         return _wait(process, peers)
     finally:
-        closed = [peer.actor.close.remote() for peer in peers]
-        ray.wait(closed, num_returns=len(closed), timeout=_CLOSE_S) if closed else None
+        results([peer.actor.close.remote() for peer in peers], _CLOSE_S)
         for peer in peers:
             cluster.kill(peer.actor)
 
@@ -171,44 +167,59 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _answers(references: Sequence[Any]) -> list[Any]:
-    import ray
+def make_folder() -> Path:
+    """Return a new temporary folder, locked by this process; remove those of processes that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # removed meanwhile
+            if time.time() - folder.stat().st_mtime > _STALE_S and _lock(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    _lock(folder)
+    return folder
 
+
+def _lock(folder: Path) -> bool:
+    """Lock the folder until this process ends; return whether no process had locked it."""
     try:
-        return ray.get(list(references), timeout=_START_S)
-    except ray.exceptions.GetTimeoutError as error:
-        raise ClusterError(
-            f"no process has started in {_START_S:.0f} s: each node needs a free CPU and its GPUs"
-        ) from error
-    except ray.exceptions.RayError as error:
-        raise ClusterError("a node was lost at the start; repeat the command") from error
+        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _answers(peers: Sequence[_Peer], calls: Sequence[Any]) -> list[Any]:
+    """Return what the peers answer to the calls. Raises ClusterError."""
+    answers = results(calls, _START_S)
+    for peer, answer in zip(peers, answers, strict=True):
+        if isinstance(answer, Exception):
+            address, late = peer.node.address, isinstance(answer, TimeoutError)
+            why = f"not in {_START_S:.0f} s: it needs a free CPU and its GPUs" if late else describe_error(answer)
+            raise ClusterError(f"{address}: no process has started there ({why})") from answer
+    return answers
 
 
 def _wait(process: subprocess.Popen[bytes], peers: Sequence[_Peer]) -> int:
     """Wait for the first process; return its exit code. It never outlives this call."""
     try:
         while (code := process.poll()) is None:
-            if failed := next(((peer, why) for peer in peers if (why := peer.failure())), None):
-                peer, why = failed
-                _end(process)
-                raise ClusterError(f"{peer.node.address}: {why}")
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_POLL_S)
+            for peer in peers:
+                if why := peer.failure():
+                    process.terminate()
+                    _join(process, _GRACE_S)
+                    raise ClusterError(f"{peer.node.address}: {why}")
+            _join(process, _POLL_S)
         return code
     except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)  # it has a process group of its own: the terminal's Ctrl-C missed it
         return process.wait()
     finally:
         process.kill()
+        _join(process, _GRACE_S)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process that waits for others: politely, then by force."""
-    process.terminate()
+def _join(process: subprocess.Popen[bytes], timeout_s: float) -> None:
     with suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE_S)
-    process.kill()
-    process.wait()
+        process.wait(timeout_s)
 
 
 def _environment(changes: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ A task may kill its worker, and take the others there with it. So a task that ha
 
 from __future__ import annotations
 
+import itertools
 import math
 import pickle
 import threading
@@ -18,7 +19,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic
 
@@ -46,9 +47,18 @@ class _Job:
     avoid: str = ""  # node
 
 
+@dataclass(eq=False)
+class _Hand:
+    """A worker: its node, and the numbers of the tasks that it has. is_alone: its task runs without others."""
+
+    node: str
+    tasks: set[int] = field(default_factory=set)
+    is_alone: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What a worker says of a task: one of the fields, or none after `cancel`."""
+    """How a task ended: one of the fields, or none after `cancel`."""
 
     number: int
     result: Any = None
@@ -66,7 +76,6 @@ class RayPool(Generic[Task, Result]):
         slots_per_worker: number of threads of a worker, all on one CPU.
         ahead: tasks that wait in a worker for a thread; a quarter of the threads if None.
         losses: number of workers that a task may lose before WorkerLost is its error.
-        patience_s: as in RemoteWorkers.
     """
 
     def __init__(
@@ -77,19 +86,16 @@ class RayPool(Generic[Task, Result]):
         *,
         ahead: int | None = None,
         losses: int = 3,
-        patience_s: float = 120.0,
     ) -> None:
         ahead = max(1, slots_per_worker // 4) if ahead is None else ahead
         self._room = slots_per_worker + ahead
         self._losses = losses
         make_worker = partial(TaskWorker, make_run, slots_per_worker)
-        self._workers = RemoteWorkers(cluster, make_worker, patience_s, gather_s=_GATHER_S if ahead else GATHER_S)
-        self._nodes: dict[int, str] = {}  # by worker
+        self._workers = RemoteWorkers(cluster, make_worker, gather_s=_GATHER_S if ahead else GATHER_S)
+        self._numbers = itertools.count()
         self._jobs: dict[int, _Job] = {}
         self._waiting: deque[_Job] = deque()
-        self._hands: dict[int, set[int]] = {}  # numbers of the tasks that a worker has
-        self._alone: set[int] = set()  # workers with a task that runs alone
-        self._submitted = 0
+        self._hands: dict[int, _Hand] = {}
         self._cancelled = False
 
     def __enter__(self) -> RayPool[Task, Result]:
@@ -109,8 +115,7 @@ class RayPool(Generic[Task, Result]):
 
     def submit(self, task: Task, avoid: str = "") -> None:
         """Start the task, or let it wait for a worker. It must be picklable."""
-        self._submitted += 1
-        job = _Job(self._submitted, task, avoid=avoid)
+        job = _Job(next(self._numbers), task, avoid=avoid)
         self._jobs[job.number] = job
         self._waiting.append(job)
         self._assign()
@@ -146,29 +151,26 @@ class RayPool(Generic[Task, Result]):
             job = self._waiting[0]
             is_last_try = 0 < job.losses == self._losses - 1
             room = 1 if is_last_try else min(self._room, share)
-            free = [worker for worker, tasks in self._hands.items() if len(tasks) < room and worker not in self._alone]
+            free = [each for each in self._hands.items() if len(each[1].tasks) < room and not each[1].is_alone]
             if not free:
                 break
-            worker = min(free, key=lambda worker: (self._nodes[worker] == job.avoid, len(self._hands[worker])))
-            self._waiting.popleft()
-            self._hands[worker].add(job.number)
-            if is_last_try:
-                self._alone.add(worker)
+            worker, hand = min(free, key=lambda each: (each[1].node == job.avoid, len(each[1].tasks)))
+            hand.tasks.add(job.number)
+            hand.is_alone = is_last_try
             self._workers.send(worker, (job.number, job.task))
+            self._waiting.popleft()
 
     def _handle(self, event: Joined | Replied | Lost) -> list[Finished[Task, Result]]:
         if isinstance(event, Joined):
-            self._hands[event.worker], self._nodes[event.worker] = set(), event.node.id
+            self._hands[event.worker] = _Hand(event.node.id)
             return []
         if isinstance(event, Lost):
-            del self._nodes[event.worker]
-            self._alone.discard(event.worker)
-            lost = [self._jobs[number] for number in sorted(self._hands.pop(event.worker), reverse=True)]
-            return [ended for job in lost if (ended := self._lost(job, event))]
-        self._hands[event.worker] -= {outcome.number for outcome in event.replies}
-        if not self._hands[event.worker]:
-            self._alone.discard(event.worker)
-        return [ended for outcome in event.replies if (ended := self._ended(outcome, self._nodes[event.worker]))]
+            lost = sorted(self._hands.pop(event.worker).tasks, reverse=True)
+            return [ended for number in lost if (ended := self._lost(self._jobs[number], event))]
+        hand = self._hands[event.worker]
+        hand.tasks -= {outcome.number for outcome in event.replies}
+        hand.is_alone &= bool(hand.tasks)
+        return [ended for outcome in event.replies if (ended := self._ended(outcome, hand.node))]
 
     def _lost(self, job: _Job, event: Lost) -> Finished[Task, Result] | None:
         job.losses += 1

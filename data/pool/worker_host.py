@@ -1,9 +1,9 @@
 """Worker host: the class of the actors. It holds one worker, and ends its process when the coordinator is out of reach.
 
-The coordinator counts a worker as lost LOST_S after it asked for replies in vain; then it gives the work to others. The
-worker must have ended by then. Its lease therefore runs 80 % of that time from the last answer of which it knows that
-it arrived: the next question of the coordinator proves that. Delays in the network never extend the lease; only the two
-clocks' rates must agree.
+The coordinator counts a worker as lost LOST_S seconds after a question without an answer; then it gives the work to
+others. The worker must have ended by then. So its lease is shorter, and begins at the last answer that has arrived: the
+coordinator's next question proves that. Delays in the network never extend the lease; only the rates of the two clocks
+must agree.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import os
 import pickle
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,13 +19,14 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from data.errors import ClusterError, ToolkitError
-from data.pool.checks import unlike_node
+from data.pool.checks import differences, versions
 from data.text import redacted
+from data.threads import start_thread
 
-LOST_S = 10.0
-_LEASE_SHARE, _POLL_SHARE = 0.8, 0.2  # of that time: the lease; the maximum time of an exchange without replies
-GATHER_S = 0.1  # an answer waits so long for more replies: each call costs the coordinator 0.2 ms
-_SLICE_S = 0.05  # a message waits so long for the worker
+LOST_S = 10.0  # after a question without an answer
+_LEASE, _POLL = 0.8, 0.2  # fractions of that time: the lease; the longest exchange without replies
+GATHER_S = 0.1  # that an answer waits for more replies: each call costs the coordinator 0.2 ms
+_SLICE_S = 0.05  # that a message waits for the worker
 _TICK_S = 0.25
 _MAX_TEXT = 500
 _MAX_ANSWER_BYTES = 64_000  # Ray sends up to 100 kB with the answer itself, more through the object store
@@ -61,9 +61,8 @@ class WorkerHost:
         self._worker: Worker | None = None
         self._inbox: deque[bytes] = deque()
         self._replies: deque[bytes] = deque()
-        self._answered_at = time.monotonic()  # the last answer; not yet known to have arrived
-        self._lease_s = self._lease_end = float("inf")
-        self._poll_s = self._gather_s = 0.0
+        self._answered_at = 0.0  # monotonic seconds of the last answer, which may not have arrived
+        self._lease_s = self._poll_s = self._gather_s = self._lease_end = 0.0
 
     def run(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Call a function before the start: a check of this node."""
@@ -74,12 +73,11 @@ class WorkerHost:
     ) -> ToolkitError | None:
         """Create the worker; return the error if it cannot be created.
 
-        own: the coordinator's versions. lost_s: seconds after which the coordinator counts it as lost.
-        gather_s: seconds that an answer waits for more replies.
+        own: the coordinator's versions. lost_s, gather_s: as LOST_S and GATHER_S.
         """
         _log_to_stderr()
-        if fault := unlike_node(own):
-            return fault
+        if lines := differences(versions(), own):  # this node may have joined after the checks
+            return ClusterError("; ".join(lines))
         try:
             self._worker = make_worker()
         except ToolkitError as error:
@@ -87,10 +85,10 @@ class WorkerHost:
         except Exception as error:
             log.exception("the worker cannot be created")
             return ClusterError(f"the worker cannot be created: {type(error).__name__}: {error}"[:_MAX_TEXT])
-        self._lease_s, self._poll_s, self._gather_s = _LEASE_SHARE * lost_s, _POLL_SHARE * lost_s, gather_s
+        self._lease_s, self._poll_s, self._gather_s = _LEASE * lost_s, _POLL * lost_s, gather_s
         self._answered_at = time.monotonic()
-        self._lease_end = self._answered_at + self._lease_s
-        threading.Thread(target=self._watch_lease, name="lease", daemon=True).start()
+        self._renew_lease()
+        start_thread(self._watch_lease, "lease")
         return None
 
     def deliver(self, messages: list[bytes]) -> None:
@@ -98,16 +96,16 @@ class WorkerHost:
         self._inbox.extend(messages)
 
     def exchange(self, wanted: bool) -> list[bytes]:
-        """Return pickled replies when there are some, at the latest after a while; none if they are not `wanted`."""
+        """Return pickled replies: as soon as there are some, none after a fifth of LOST_S, none if not `wanted`."""
         assert self._worker  # the coordinator calls `start` first
-        self._lease_end = self._answered_at + self._lease_s
+        self._renew_lease()
         end = time.monotonic() + self._poll_s
         while time.monotonic() < end and not (wanted and self._is_full()):
             if not wanted:
                 time.sleep(_SLICE_S)
                 continue
             messages = [pickle.loads(self._inbox.popleft()) for _ in range(len(self._inbox))]
-            self._replies.extend(_pickled(reply) for reply in self._worker.exchange(messages, _SLICE_S))
+            self._replies.extend(pickle.dumps(reply) for reply in self._worker.exchange(messages, _SLICE_S))
             if self._replies:
                 end = min(end, time.monotonic() + self._gather_s)
         answer = self._take_replies() if wanted else []
@@ -130,14 +128,13 @@ class WorkerHost:
             size += len(taken[-1])
         return taken
 
+    def _renew_lease(self) -> None:
+        self._lease_end = self._answered_at + self._lease_s
+
     def _watch_lease(self) -> None:
         while time.monotonic() < self._lease_end:
             time.sleep(_TICK_S)
         os._exit(1)  # nothing less ends threads that wait for a server or a file
-
-
-def _pickled(value: Any) -> bytes:
-    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
 
 
 class _Formatter(logging.Formatter):

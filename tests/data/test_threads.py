@@ -1,4 +1,4 @@
-"""A thread that works while a block runs."""
+"""Threads: their results and errors, and the end of a block beside one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from data.threads import thread_beside
+from data.threads import start_thread, thread_beside
 
 
 @pytest.mark.parametrize("error", [None, ValueError("of the block")], ids=["end", "error"])
@@ -31,3 +31,16 @@ def test_thread_when_the_block_ends_is_stopped_and_waited_for(error: Exception |
     else:
         block()
     assert lines == ["worker", "stopped"]
+
+
+def _fail() -> None:
+    raise KeyboardInterrupt("of the thread")
+
+
+def test_thread_when_its_work_fails_raises_that_where_the_caller_waits():
+    """Whatever it is: at the end of the block, or with the future's result."""
+    with pytest.raises(KeyboardInterrupt, match="of the thread"), thread_beside(_fail, threading.Event(), "worker"):
+        pass
+    assert start_thread(lambda: threading.current_thread().daemon, "worker").result(10)
+    with pytest.raises(KeyboardInterrupt, match="of the thread"):
+        start_thread(_fail, "worker").result(10)
