@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,14 +30,6 @@ SICK = ["already_over", "only_sponsors", "ads_first", "just_talking"]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture(scope="session")
-def home() -> Iterator[Path]:
-    """Yield a folder for a dataset with an embedded server, outside pytest's own, whose modes other sessions reset."""
-    folder = Path(tempfile.mkdtemp(prefix="dataset-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
