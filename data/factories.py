@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from data.storage.object_frames import ObjectFrames
     from data.twitch.helix import Helix
     from data.twitch.previews import PreviewClient
+
+_MIRRORS = "mirror"  # folder below DOWNLOAD_PATH
 
 
 def make_helix(settings: Settings, session: requests.Session, sleep: Callable[[float], object] = time.sleep) -> Helix:
@@ -65,17 +68,31 @@ def find_mirror(settings: Settings) -> Mirror | None:
     return _mirror(settings) if _is_remote(settings) else None
 
 
-def local_frames(settings: Settings, store: FrameFolder | ObjectFrames, progress: MirrorProgress) -> FrameFolder:
+def find_all_mirrors(settings: Settings) -> list[Mirror]:
+    """Return this machine's copies of object stores: of STORE_URL and of earlier addresses. Raises FolderError."""
+    from data.storage.folder_files import FolderFiles
+    from data.storage.mirror import Mirror
+
+    home = settings.download_path / _MIRRORS
+    return [Mirror(home / name) for name in FolderFiles(home).names("")]
+
+
+def local_frames(
+    settings: Settings,
+    store: FrameFolder | ObjectFrames,
+    progress: MirrorProgress,
+    wait_level: int = logging.WARNING,
+) -> FrameFolder:
     """Return a folder with all frames of `store` as files, to read: the store itself, or its mirror after an update.
 
-    progress: shows in a block what the update does. Raises FolderError.
+    progress: shows in a block what the update does. wait_level: as in `Mirror.update`. Raises FolderError.
     """
     from data.storage.frame_folder import FrameFolder
 
     if isinstance(store, FrameFolder):
         return store
     mirror = _mirror(settings)
-    mirror.update(store, progress)
+    mirror.update(store, progress, wait_level)
     return mirror.frames
 
 
@@ -85,9 +102,10 @@ def _is_remote(settings: Settings) -> bool:
 
 def _mirror(settings: Settings) -> Mirror:
     from data.storage.mirror import Mirror
+    from data.storage.object_address import normal_address
 
-    name = hashlib.sha256(settings.store_url.encode()).hexdigest()[:16]
-    return Mirror(settings.download_path / "mirror" / name)
+    name = hashlib.sha256(normal_address(settings.store_url).encode()).hexdigest()[:16]
+    return Mirror(settings.download_path / _MIRRORS / name)
 
 
 def make_exclusion(settings: Settings) -> Callable[[str], bool]:
@@ -116,8 +134,10 @@ def open_claims(settings: Settings) -> Iterator[StreamClaims]:
             yield claims
     else:
         from data.storage.database_claims import DatabaseClaims
+        from data.storage.object_address import normal_address
 
-        with connect_database(settings) as engine, DatabaseClaims(engine, settings.store_url.rstrip("/")) as shared:
+        address = normal_address(settings.store_url)
+        with connect_database(settings) as engine, DatabaseClaims(engine, address) as shared:
             yield shared
 
 

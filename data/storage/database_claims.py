@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import threading
 import time
-from collections.abc import Iterator
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from data.errors import StreamClaimed
+from data.storage.claims import StreamClaims
 
-_SLOTS = 1 << 10  # numbers of downloads
 _RETRY_AFTER_S = 10.0  # without the server
 
 
-class DatabaseClaims:
+class DatabaseClaims(StreamClaims):
     """The claims of one process; a context manager. For any number of threads.
 
     Args:
@@ -35,35 +32,27 @@ class DatabaseClaims:
         self._engine = engine
         self._location = location
         self._connection: sa.Connection | None = None
-        self._lock = threading.Lock()
+        self._in_use = threading.Lock()
         self._retry_at = 0.0
-        self.number = 0  # tells the downloads apart: 0 unless another one runs
 
     def __enter__(self) -> DatabaseClaims:
-        self.number = next(number for number in itertools.count() if number == _SLOTS or self._try_lock(f"/{number}"))
+        self._take_number()
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._lock:
+        with self._in_use:
             self._close()
             self._retry_at = float("inf")  # for a grab that still hangs
 
-    @contextlib.contextmanager
-    def claimed(self, login: str) -> Iterator[None]:
-        """Claim the login's stream for the block. Raises StreamClaimed: another process has it."""
-        if not self._try_lock(login):
-            raise StreamClaimed(f"{login}: another download grabs this stream")
-        try:
-            yield
-        finally:
-            self._ask(f"SELECT pg_advisory_unlock({self._key(login)})")
-
-    def _try_lock(self, name: str) -> bool:
-        """Return whether no other process has the lock; true without the server."""
+    def _lock(self, name: str) -> bool:
         return self._ask(f"SELECT pg_try_advisory_lock({self._key(name)})")
 
+    def _unlock(self, name: str) -> None:
+        self._ask(f"SELECT pg_advisory_unlock({self._key(name)})")
+
     def _ask(self, query: str) -> bool:
-        with self._lock:
+        """Return what a query says; true without the server."""
+        with self._in_use:
             for _ in range(2):  # the first connection may be that to a server that was restarted
                 if not (connection := self._connect()):
                     break

@@ -30,8 +30,8 @@ from data.storage.folder_errors import folder_errors
 from data.storage.frame_store import FrameStore
 from data.storage.journal import Change, FileMove
 from data.storage.layout import CHECK_FILE, TRASH_FOLDER
+from data.storage.store_files import shown_path
 from data.storage.trash import TrashedFrame, trashed_frames
-from data.text import printable
 
 _FRAME_PATH = re.compile(r"[1-9][0-9]{0,17}/[a-z0-9_]{1,25}-[1-9][0-9]{0,17}\.jpg")
 
@@ -148,7 +148,7 @@ class Eraser:
     def check_readable(self) -> None:
         """Raise FolderError if the folder of a game cannot be listed: its frames were not found."""
         if unreadable := self._store.scan().unreadable:
-            path = printable(f"{self._files.location}/{unreadable[0]}")
+            path = shown_path(self._files, unreadable[0])
             raise FolderError(f"Cannot list {path}: make it readable, and repeat the command.")
 
     def _remove_features(self, doomed: Doomed) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import hashlib
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -18,12 +18,11 @@ from data.errors import FolderError, LoginForgotten
 from data.storage import game_names, manifest
 from data.storage.folder_errors import folder_errors
 from data.storage.frame_store import FolderScan
+from data.storage.layout import MAX_FRAME_BYTES
 from data.storage.pseudonyms import Forgotten
-from data.storage.store_files import StoreFiles
+from data.storage.store_files import StoreFiles, shown_path
 from data.storage.trash import TrashedHashes, trashed_frames
-from data.text import printable
 
-_MAX_BYTES = 64 << 20  # of a frame
 _MAX_REPORT_BYTES = 1 << 30
 
 
@@ -54,23 +53,36 @@ class FileStore(abc.ABC):
         """Return everything in the store. Raises FolderError."""
 
     @abc.abstractmethod
+    def _read_manifests(self, names: Mapping[int, set[str]]) -> Iterable[StoredFrame]:
+        """Return the frames with these file names, by game, as the manifests have them. Raises FolderError."""
+
+    @abc.abstractmethod
     def adding(self, game_id: int) -> contextlib.AbstractContextManager[Callable[[Iterable[StoredFrame]], None]]:
         """Return a context manager that yields what adds frames to a game's manifest. Raises FolderError."""
 
+    def described(self, frames: Iterable[StoredFrame]) -> list[StoredFrame]:
+        """Return the frames with the SHA-256 and the details that the manifests have. Raises FolderError."""
+        frames = list(frames)
+        names: dict[int, set[str]] = {}
+        for frame in frames:
+            names.setdefault(frame.game_id, set()).add(frame.path.partition("/")[2])
+        known = {frame: frame for frame in self._read_manifests(names)}
+        return [known.get(frame, frame) for frame in frames]
+
     def add_details(self, frames: Iterable[StoredFrame]) -> None:
         """Add the SHA-256 and the details of these frames, whose files exist, to the manifests. Raises FolderError."""
-        for game_id, group in by_game(frames):
+        for game_id, group in groupby(sorted(frames, key=_game_id), key=_game_id):
             with self.adding(game_id) as describe:
                 describe(group)
 
     def read(self, frame: StoredFrame) -> bytes:
         """Return the frame's JPEG bytes. Raises FolderError."""
-        with self._missing_is_error(frame.path):
-            return self.files.read(frame.path, _MAX_BYTES)
+        with folder_errors(shown_path(self.files, frame.path)):
+            return self.files.read(frame.path, MAX_FRAME_BYTES)
 
     def sha256(self, frame: StoredFrame) -> bytes:
         """Return the SHA-256 of the frame's file. Raises FolderError."""
-        with self._missing_is_error(frame.path):
+        with folder_errors(shown_path(self.files, frame.path)):
             return self.files.sha256(frame.path)
 
     def modified_at(self, frame: StoredFrame) -> float | None:
@@ -91,7 +103,7 @@ class FileStore(abc.ABC):
             return
         scan = self.scan()
         if scan.unreadable:
-            raise FolderError(f"Cannot list {self._place(scan.unreadable[0])}: make it readable.")
+            raise FolderError(f"Cannot list {shown_path(self.files, scan.unreadable[0])}: make it readable.")
         yield from scan.frames
 
     def trashed_frames(self) -> int:
@@ -159,18 +171,6 @@ class FileStore(abc.ABC):
             raise LoginForgotten(
                 f"{login} is forgotten: python -m data.forget --allow {login} lets it be collected again."
             )
-
-    def _missing_is_error(self, path: str) -> contextlib.AbstractContextManager[None]:
-        """Return a context manager that translates a FileNotFoundError into a FolderError."""
-        return folder_errors(f"{self.location}/{path}")
-
-    def _place(self, path: str) -> str:
-        return printable(f"{self.location}/{path}")
-
-
-def by_game(frames: Iterable[StoredFrame]) -> Iterator[tuple[int, Iterator[StoredFrame]]]:
-    """Return the frames of each game."""
-    return groupby(sorted(frames, key=_game_id), key=_game_id)
 
 
 def _game_id(frame: StoredFrame) -> int:

@@ -10,13 +10,13 @@ side. A killed process leaves only temporary files behind; data.dbSync removes t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data.atomic import folder_lock
 from data.entities import FrameDetails, StoredFrame
 from data.storage import manifest
-from data.storage.file_store import FileStore, by_game
+from data.storage.file_store import FileStore
 from data.storage.folder_errors import folder_errors, repeat_if_removed
 from data.storage.folder_files import FolderFiles
 from data.storage.folder_scan import files_size, scan_folder
@@ -69,16 +69,12 @@ class FrameFolder(FileStore):
         """Return the size in bytes of the files in the root and in the games' folders; 0 for what cannot be read."""
         return files_size(self.root)
 
-    def described(self, frames: Iterable[StoredFrame]) -> list[StoredFrame]:
-        """Return the frames with the SHA-256 and the details that the manifests have. Raises FolderError."""
-        frames = list(frames)
-        known: dict[StoredFrame, StoredFrame] = {}
-        for game_id, group in by_game(frames):
+    def _read_manifests(self, names: Mapping[int, set[str]]) -> Iterator[StoredFrame]:
+        """Yield the frames with these file names, by game, as the manifests have them. Raises FolderError."""
+        for game_id, wanted in names.items():
             folder = self.root / str(game_id)
-            names = {frame.path.partition("/")[2] for frame in group}
             with folder_errors(folder / manifest.MANIFEST_FILE):
-                known.update((frame, frame) for frame in manifest.read(folder, names).values())
-        return [known.get(frame, frame) for frame in frames]
+                yield from manifest.read(folder, wanted).values()
 
     @contextlib.contextmanager
     def adding(self, game_id: int) -> Iterator[Callable[[Iterable[StoredFrame]], None]]:

@@ -21,7 +21,7 @@ from data.entities import StoredFrame
 from data.errors import FolderError
 from data.storage.layout import CHANGES_FOLDER, TRASH_FOLDER
 from data.storage.manifest import parse_details, to_values
-from data.storage.store_files import StoreFiles
+from data.storage.store_files import StoreFiles, shown_path
 from data.text import printable, printable_line
 
 _MAX_BYTES = 4 << 30
@@ -207,7 +207,7 @@ def _damage_is_error(files: StoreFiles, change_id: str, state: str) -> Iterator[
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        path = printable(f"{files.location}/{_path(change_id, state)}")
+        path = shown_path(files, _path(change_id, state))
         raise FolderError(f"{path} is damaged: restore it, or move it away.") from error
 
 

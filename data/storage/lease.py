@@ -21,11 +21,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from data.errors import FolderError
 from data.storage.layout import LOCKS_FOLDER
 from data.storage.object_client import ABSENT, ObjectClient, VersionChanged
+from data.threads import thread_beside
 
 _LEASE_S = 20.0
 _RENEWED_EVERY_S = 4.0
@@ -44,13 +46,10 @@ def lease(client: ObjectClient, folder: str, timeout_s: float = math.inf) -> Ite
     held = Lease(client, f"{LOCKS_FOLDER}/{folder.replace('/', '_') or 'root'}")
     held.acquire(timeout_s)
     done = threading.Event()
-    renewal = threading.Thread(target=held.renew, args=(done,), name="lease", daemon=True)
-    renewal.start()
     try:
-        yield held
+        with thread_beside(partial(held.renew, done), done, "lease"):
+            yield held
     finally:
-        done.set()
-        renewal.join()
         held.release()
 
 
@@ -61,7 +60,6 @@ class Lease:
         self._client = client
         self._key = key
         self._version = ""  # of the object, as this process wrote it; "" when it is lost
-
         self._renewed_at = 0.0
 
     def check(self) -> None:

@@ -31,7 +31,7 @@ from data.entities import StoredFrame
 from data.errors import FolderError
 from data.storage.folder_errors import folder_errors
 from data.storage.frame_folder import FrameFolder
-from data.storage.layout import FEATURES_FOLDER, GAME_FOLDER, NAMES_FILE
+from data.storage.layout import FEATURES_FOLDER, GAME_FOLDER, MAX_FRAME_BYTES, NAMES_FILE
 from data.storage.manifest import MANIFEST_FILE, to_line
 from data.storage.parallel import in_parallel
 from data.text import printable
@@ -50,8 +50,6 @@ Progress = Callable[[str, int], "AbstractContextManager[Callable[[int], object]]
 
 _BATCH = 64  # frames that are fetched under one lock
 _YIELD_S = 0.005  # between two batches, so that data.forget gets the lock
-_MAX_BYTES = 64 << 20  # of a frame
-_MAX_NAMES_BYTES = 64 << 20
 _BLOCK_BYTES = 4096  # of the disk
 
 
@@ -78,14 +76,14 @@ class Mirror:
         """Folder of the features."""
         return self._root / FEATURES_FOLDER
 
-    def update(self, store: ObjectFrames, progress: Progress) -> None:
+    def update(self, store: ObjectFrames, progress: Progress, wait_level: int = logging.WARNING) -> None:
         """Make the copy equal to the store. Another process that does so is waited for.
 
-        Raises FolderError: the disk has too little space; the store or the disk fails. What was fetched is kept.
+        wait_level: level of the line that says so. Raises FolderError: the disk has too little space; the store or the disk fails. What was fetched is kept.
         """
         with folder_errors(self._home, writing=True):
             self._root.mkdir(parents=True, exist_ok=True)
-            with self._only_updater():
+            with self._only_updater(wait_level):
                 games = {name for name in store.files.names("") if GAME_FOLDER.fullmatch(name)}
                 local = {entry.name for entry in os.scandir(self._root) if GAME_FOLDER.fullmatch(entry.name)}
                 plans = in_parallel(partial(self._plan, store), sorted(games | local))
@@ -114,12 +112,13 @@ class Mirror:
             return Erased(features=eraser.erase(eraser.find(is_erased), is_erased).features)
 
     @contextlib.contextmanager
-    def _only_updater(self) -> Iterator[None]:
+    def _only_updater(self, wait_level: int) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(folder_lock(self._home, 0))
             except TimeoutError:
-                log.warning("Another process updates %s: waiting until it has ended.", printable(str(self._home)))
+                waiting = "Another process updates %s: waiting until it has ended."
+                log.log(wait_level, waiting, printable(str(self._home)))
                 stack.enter_context(folder_lock(self._home))
             yield
 
@@ -127,13 +126,13 @@ class Mirror:
         """Compare a game's objects with its files. Raises FolderError, OSError."""
         files = _listed_copies(self._root / game)
         wanted, kept, marks = [], set(), 0
-        for listed in store.files.listing(game):
+        for listed in store.files.listing(f"{game}/"):
             marks ^= _mark(f"{listed.path} {listed.version}")  # a store may list in any order
             with contextlib.suppress(ValueError):  # not a frame
                 frame = StoredFrame.parse(listed.path)
                 if files.get(frame) == (listed.size_bytes, _mark(listed.version)):
                     kept.add(frame)
-                elif listed.size_bytes <= _MAX_BYTES:
+                elif listed.size_bytes <= MAX_FRAME_BYTES:
                     wanted.append(listed)
                 else:
                     log.warning("%s is left out: it has %d bytes.", listed.path, listed.size_bytes)
@@ -178,7 +177,7 @@ class Mirror:
     def _fetch(self, store: ObjectFrames, listed: ListedFile) -> None:
         """Copy an object; one that is gone by now is left out. Raises FolderError, OSError."""
         try:
-            content = store.files.read(listed.path, _MAX_BYTES)
+            content = store.files.read(listed.path, MAX_FRAME_BYTES)
         except FileNotFoundError:
             return
         if len(content) != listed.size_bytes:

@@ -15,6 +15,21 @@ from data.text import printable
 _SECRETS = re.compile(r"(?<=//)(?:[^/\s@:]*:\S*|[^/\s@]*)@|\?\S*")
 
 
+def is_s3(address: str) -> bool:
+    """Return whether this is an address of S3."""
+    return address.startswith(("s3://", "s3a://"))
+
+
+def normal_address(address: str) -> str:
+    """Return the one spelling of a store's address: without a `/` at its end; that of S3 also without credentials.
+
+    Credentials of S3 come from the environment: what stands in their place is cut off.
+    """
+    if is_s3(address):
+        address = "s3://" + shown_address(address).partition("://")[2]
+    return address.rstrip("/")
+
+
 def open_file_system(address: str, **options: Any) -> tuple[Any, str]:
     """Return the fsspec file system of an address, and the path in it. Raises FolderError, ExtraMissing.
 

@@ -6,6 +6,7 @@ A key is a path below the address, with `/` between its parts. `data.storage.s3_
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,13 @@ ABSENT = ""  # a condition of a write: there is no such object
 
 class VersionChanged(OSError):
     """Another process has changed the object, or removed it, since its version was read."""
+
+
+class TooLarge(OSError):
+    """The object has more bytes than the caller takes."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(errno.EFBIG, f"larger than {max_bytes} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,7 @@ class ObjectClient(Protocol):
     """Objects below an address. Each call is bounded in time. Errors are those of the library, beside what is named."""
 
     def get(self, key: str, max_bytes: int) -> tuple[bytes, ListedFile]:
-        """Return an object's content and state. Raises FileNotFoundError; OSError: larger than `max_bytes`."""
+        """Return an object's content and state. Raises FileNotFoundError, TooLarge. No more than that is read."""
 
     def head(self, key: str) -> ListedFile | None:
         """Return an object's state; None without it."""

@@ -10,27 +10,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
 from typing import TypeVar
 
+from data.backoff import Backoff
 from data.errors import FolderError
 from data.storage.layout import GAME_FOLDER
 from data.storage.lease import Lease, LeaseHeldError, lease
 from data.storage.manifest import MANIFEST_FILE
-from data.storage.object_address import shown_address, translate_errors
+from data.storage.object_address import is_s3, normal_address, shown_address, translate_errors
 from data.storage.object_client import ABSENT, ListedFile, ObjectClient, VersionChanged
 from data.storage.parallel import in_parallel
+from data.storage.store_files import shown_path
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 _MAX_BYTES = 1 << 30  # of a file whose hash is asked for
 _MAX_UPDATED_BYTES = 4 << 30
-_UPDATES = 100  # tries of an update that loses against other processes
-_MAX_WAIT_S = 1.0
+_UPDATE_BUDGET_S = 60.0  # of an update that loses against other processes
 
 
 class ObjectFiles:
@@ -43,8 +42,7 @@ class ObjectFiles:
     """
 
     def __init__(self, address: str) -> None:
-        # Credentials come from the environment: what stands in their place in an address of S3 is cut off.
-        self._address = shown_address(address.rstrip("/")) if is_s3(address) else address.rstrip("/")
+        self._address = normal_address(address)
         self.location = shown_address(self._address)
         self.client = _open_client(self._address)
         self._leases = threading.local()
@@ -74,14 +72,10 @@ class ObjectFiles:
 
     def walk(self, folder: str) -> Iterator[str]:
         """Yield the paths of all files below a folder."""
-        return (file.path for file in self.listing(folder))
+        return (file.path for file in self.listing(_below(folder)))
 
-    def listing(self, folder: str = "") -> Iterator[ListedFile]:
-        """Yield all files below a folder with their sizes and versions, as the server's pages come."""
-        return self.listing_prefix(_below(folder))
-
-    def listing_prefix(self, prefix: str) -> Iterator[ListedFile]:
-        """Yield all files whose paths begin so, as `listing` does."""
+    def listing(self, prefix: str) -> Iterator[ListedFile]:
+        """Yield all files whose paths begin so, with their sizes and versions, as the server's pages come."""
         with self._errors(prefix):
             yield from self.client.listing(prefix)
 
@@ -116,13 +110,15 @@ class ObjectFiles:
 
     def update(self, path: str, change: Callable[[bytes], bytes]) -> None:
         """Replace the content by `change(content)`, as `StoreFiles.update` says."""
-        for attempt in range(_UPDATES):
+        backoff = Backoff(_UPDATE_BUDGET_S, first_s=0.01, max_s=1.0, jitter=1.0)
+        while True:
             content, version = self.read_version(path, _MAX_UPDATED_BYTES)
             changed = change(content)
             if changed == content or self.swap(path, changed, version):
                 return
-            time.sleep(min(_MAX_WAIT_S, 0.01 * 2**attempt) * (0.5 + secrets.randbelow(100) / 100))
-        raise FolderError(f"{self.shown(path)}: other processes change it all the time: try again later.")
+            if (pause_s := backoff.next_pause_s()) is None:
+                raise FolderError(f"{shown_path(self, path)}: other processes change it all the time: try again later.")
+            time.sleep(pause_s)
 
     def read_version(self, path: str, max_bytes: int) -> tuple[bytes, str]:
         """Return a file's content and its version, for `swap`; b"" and ABSENT without it."""
@@ -142,14 +138,16 @@ class ObjectFiles:
 
     def link(self, source: str, target: str) -> None:
         """Copy a file to a second path, with its time. Raises FileExistsError, FileNotFoundError."""
-        content, state = self._get(source, _MAX_BYTES)
-        self._put(target, content, ABSENT, state.modified_at)
+        self._copy(source, target, ABSENT)
 
     def rename(self, source: str, target: str) -> None:
         """Copy a file over another path, then remove it. Raises FileNotFoundError."""
-        content, state = self._get(source, _MAX_BYTES)
-        self._put(target, content, None, state.modified_at)
+        self._copy(source, target, None)
         self.remove([source])
+
+    def _copy(self, source: str, target: str, expected: str | None) -> None:
+        content, state = self._get(source, _MAX_BYTES)
+        self._put(target, content, expected, state.modified_at)
 
     def make_folder(self, folder: str) -> None:
         """Write an empty manifest, unless a file lies below the folder of this game; other folders need nothing."""
@@ -166,12 +164,9 @@ class ObjectFiles:
     def remove_empty_folders(self, paths: Iterable[str]) -> None:
         """Do nothing: a folder without files is not there."""
 
-    def locked(self, folder: str, timeout_s: float = math.inf) -> AbstractContextManager[None]:
-        """Hold a folder's lease, see `data.storage.lease`: it saves work, and may be lost. Raises TimeoutError."""
-        return self._locked(folder, timeout_s)
-
     @contextlib.contextmanager
-    def _locked(self, folder: str, timeout_s: float) -> Iterator[None]:
+    def locked(self, folder: str, timeout_s: float = math.inf) -> Iterator[None]:
+        """Hold a folder's lease, see `data.storage.lease`: it saves work, and may be lost. Raises TimeoutError."""
         with contextlib.ExitStack() as stack:
             with self._errors(folder):
                 held = stack.enter_context(lease(self.client, folder, timeout_s))
@@ -199,10 +194,6 @@ class ObjectFiles:
         for each in self._held_leases():
             each.check()
 
-    def shown(self, path: str) -> str:
-        """Return a path for messages."""
-        return shown_address(f"{self.location}/{path}") if path else self.location
-
     def _put(self, path: str, content: bytes, expected: str | None = None, modified_at: float | None = None) -> None:
         self._check_leases()
         with self._errors(path):
@@ -221,17 +212,12 @@ class ObjectFiles:
             raise
         except (LookupError, TypeError, AttributeError, RecursionError) as error:  # of a parser that expects S3
             raise FolderError(
-                f"{self.shown(path)}: what answers there is no such store, or has it elsewhere: "
+                f"{shown_path(self, path)}: what answers there is no such store, or has it elsewhere: "
                 "check STORE_URL, AWS_ENDPOINT_URL and the region."
             ) from error
         except Exception:
-            with translate_errors(self.shown(path)):
+            with translate_errors(shown_path(self, path)):
                 raise
-
-
-def is_s3(address: str) -> bool:
-    """Return whether this is an address of S3."""
-    return address.startswith(("s3://", "s3a://"))
 
 
 def _open_client(address: str) -> ObjectClient:

@@ -13,22 +13,22 @@ data.dbSync adds their rows. A game exists while an object lies below it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data.entities import FrameDetails, StoredFrame
 from data.errors import FolderError
 from data.storage.file_store import FileStore
 from data.storage.frame_store import FolderScan
-from data.storage.layout import GAME_FOLDER, LOCKS_FOLDER, OWN_NAMES
+from data.storage.layout import GAME_FOLDER, LOCKS_FOLDER, MAX_FRAME_BYTES, OWN_NAMES
 from data.storage.manifest import MANIFEST_FILE
 from data.storage.numbered_files import largest_numbers
 from data.storage.object_files import ObjectFiles
 from data.storage.object_manifests import LINES_FOLDER, ObjectManifests
 from data.storage.parallel import in_parallel
+from data.storage.store_files import shown_path
 from data.storage.trash import TrashedHashes
 
-_MAX_BYTES = 64 << 20
 _GAMES_AT_ONCE = 8
 _ROUNDS = 50  # of new numbers for frames whose names others take
 _TRASH_TRUSTED_S = 3.0
@@ -46,7 +46,11 @@ class ObjectFrames(FileStore):
 
     def exists(self) -> bool:
         """Return whether anything is there. Raises FolderError."""
-        return bool(set(self.files.names("")) - {LOCKS_FOLDER})
+        return bool(self._names())
+
+    def _names(self) -> set[str]:
+        """Return the names in the root, without that of the locks."""
+        return {*self.files.names("")} - {LOCKS_FOLDER}
 
     def save(
         self,
@@ -95,10 +99,11 @@ class ObjectFrames(FileStore):
                 return
             for index, number in zip(left, self._next_numbers(game_id, login, len(left), planned), strict=True):
                 planned[index] = number
-        raise FolderError(f"{self._place(frames[left[0]].path)}: other files take each name: try again later.")
+        path = shown_path(self.files, frames[left[0]].path)
+        raise FolderError(f"{path}: other files take each name: try again later.")
 
     def _next_numbers(self, game_id: int, login: str, count: int, taken: Sequence[int] = ()) -> list[int]:
-        names = (file.path.partition("/")[2] for file in self.files.listing_prefix(f"{game_id}/{login}-"))
+        names = (file.path.partition("/")[2] for file in self.files.listing(f"{game_id}/{login}-"))
         first = max(largest_numbers(names).get(login, 0), *taken, 0) + 1
         return list(range(first, first + count))
 
@@ -115,15 +120,10 @@ class ObjectFrames(FileStore):
 
         yield describe
 
-    def described(self, frames: Iterable[StoredFrame]) -> list[StoredFrame]:
-        """Return the frames with the SHA-256 and the details that the manifests have. Raises FolderError."""
-        frames = list(frames)
-        names: dict[int, set[str]] = {}
-        for frame in frames:
-            names.setdefault(frame.game_id, set()).add(frame.path.partition("/")[2])
+    def _read_manifests(self, names: Mapping[int, set[str]]) -> Iterator[StoredFrame]:
+        """Return the frames with these file names, by game, as the manifests have them. Raises FolderError."""
         found = in_parallel(lambda game_id: self._manifests.read(game_id, names[game_id]), names, _GAMES_AT_ONCE)
-        known = {frame: frame for game in found for frame in game.values()}
-        return [known.get(frame, frame) for frame in frames]
+        return (frame for game in found for frame in game.values())
 
     def compact(self, game_ids: Iterable[int]) -> int:
         """Merge the manifests' lines, without those of files that are gone; return how many. Raises FolderError."""
@@ -146,13 +146,12 @@ class ObjectFrames(FileStore):
 
     def scan(self) -> FolderScan:
         """Return everything at the address, a few games at a time. Raises FolderError: nothing is there."""
-        names = self.files.names("")
-        if not set(names) - {LOCKS_FOLDER}:
+        if not (names := self._names()):
             # A typo in STORE_URL must not pass for an empty dataset, whose rows data.dbSync would remove.
             raise FolderError(f"{self.location}: nothing is there: check STORE_URL; the first download fills it.")
         games = [name for name in names if GAME_FOLDER.fullmatch(name)]
         found = in_parallel(self._scan_game, games, _GAMES_AT_ONCE)
-        others = [name for name in names if name not in {*games, *OWN_NAMES, LOCKS_FOLDER}]
+        others = names.difference(games, OWN_NAMES)
         return FolderScan(
             frames=tuple(frame for frames, _ in found for frame in frames),
             games=frozenset(map(int, games)),
@@ -164,7 +163,7 @@ class ObjectFrames(FileStore):
     def _scan_game(self, game: str) -> tuple[list[StoredFrame], set[str]]:
         """Return a game's frames, and the paths of other objects; of those in a folder, the folder's path."""
         frames, others = [], set()
-        for file in self.files.listing(game):
+        for file in self.files.listing(f"{game}/"):
             name = file.path.split("/")[1]
             try:
                 frames.append(StoredFrame.parse(file.path))
@@ -179,7 +178,7 @@ class ObjectFrames(FileStore):
         return sum(in_parallel(self._size, names, _GAMES_AT_ONCE))
 
     def _size(self, name: str) -> int:
-        found = self.files.listing_prefix(name)
+        found = self.files.listing(name)
         return sum(file.size_bytes for file in found if file.path == name or file.path.startswith(f"{name}/"))
 
 
@@ -218,5 +217,5 @@ class _NewFrames:
 
     def _holds(self, path: str, content: bytes) -> bool:
         with contextlib.suppress(FileNotFoundError, FolderError):
-            return self._files.read(path, _MAX_BYTES) == content
+            return self._files.read(path, MAX_FRAME_BYTES) == content
         return False

@@ -21,6 +21,7 @@ from data.errors import FolderError
 from data.storage.manifest import MANIFEST_FILE, count_lines, is_stale, parse, to_line
 from data.storage.object_files import ObjectFiles
 from data.storage.parallel import in_parallel
+from data.storage.store_files import shown_path
 
 LINES_FOLDER = ".manifest"
 _MAX_BYTES = 4 << 30
@@ -78,7 +79,7 @@ class ObjectManifests:
         folder = f"{game_id}/{LINES_FOLDER}/"
         # Before the list: what another compaction merges later has frames that the list may lack.
         content, version = self._files.read_version(f"{game_id}/{MANIFEST_FILE}", _MAX_BYTES)
-        listed = list(self._files.listing(str(game_id)))
+        listed = list(self._files.listing(f"{game_id}/"))
         young = time.time() - _YOUNG_S
         found = [file for file in listed if file.path.startswith(folder)]
         lines = in_parallel(lambda file: self._read(file.path, None, is_young=file.modified_at > young), found)
@@ -134,5 +135,5 @@ class ObjectManifests:
         return b""
 
     def _too_busy(self, game_id: int) -> FolderError:
-        path = self._files.shown(f"{game_id}/{MANIFEST_FILE}")
+        path = shown_path(self._files, f"{game_id}/{MANIFEST_FILE}")
         return FolderError(f"{path}: other processes merge it all the time: try again later.")

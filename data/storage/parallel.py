@@ -20,9 +20,6 @@ def in_parallel(work: Callable[[_In], _Out], items: Iterable[_In], requests: int
     items = list(items)
     if len(items) < 2:
         return [work(item) for item in items]
-    pool = ThreadPoolExecutor(min(requests, len(items)))
-    try:
+    with ThreadPoolExecutor(min(requests, len(items))) as pool:
         batches = (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
         return [result for batch in batches for result in pool.map(work, batch)]
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from data.storage.layout import LOCKS_FOLDER
 from data.storage.object_address import open_file_system
-from data.storage.object_client import ABSENT, ListedFile, VersionChanged
+from data.storage.object_client import ABSENT, ListedFile, TooLarge, VersionChanged
 
 _STALE_AFTER_S = 60
 _WAIT_S = 0.05
@@ -32,13 +32,16 @@ class PlainClient:
         self._base = f"{base.rstrip('/')}/"
 
     def get(self, key: str, max_bytes: int) -> tuple[bytes, ListedFile]:
-        """Return a file's content and state. Raises FileNotFoundError, OSError."""
+        """Return a file's content and state. Raises FileNotFoundError, TooLarge."""
         state = self.head(key)
         if not state:
             raise FileNotFoundError(errno.ENOENT, "not found", key)
-        if state.size_bytes > max_bytes:
-            raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes", key)
-        return self._file_system.cat_file(self._base + key), state
+        if not state.size_bytes:  # servers refuse a range of an empty file
+            return b"", state
+        content = self._file_system.cat_file(self._base + key, end=max_bytes + 1)  # it may have grown since
+        if len(content) > max_bytes:
+            raise TooLarge(max_bytes)
+        return content, state
 
     def head(self, key: str) -> ListedFile | None:
         """Return a file's state; None without it."""

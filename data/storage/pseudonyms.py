@@ -17,8 +17,7 @@ from collections.abc import Callable, Iterable
 
 from data.errors import FolderError
 from data.storage.layout import FORGOTTEN_FILE, KEY_FILE
-from data.storage.store_files import StoreFiles
-from data.text import printable
+from data.storage.store_files import StoreFiles, shown_path
 
 _KEY_BYTES = 32
 _MAX_BYTES = 64 << 20  # of forgotten.txt: a million logins
@@ -49,12 +48,12 @@ class Pseudonyms:
         except FileNotFoundError:
             return b""
         if len(key) != _KEY_BYTES:
-            raise FolderError(f"{_place(self._files, KEY_FILE)} is damaged: {_CURE}.")
+            raise FolderError(f"{shown_path(self._files, KEY_FILE)} is damaged: {_CURE}.")
         return key
 
     def _make_key(self) -> bytes:
         """Write a new key, unless another process does; return the one that counts. Raises FolderError."""
-        path = _place(self._files, KEY_FILE)
+        path = shown_path(self._files, KEY_FILE)
         if _hashes(self._files, _read_lines(self._files)):
             raise FolderError(f"{path} is missing, which {FORGOTTEN_FILE} needs: {_CURE}.")
         with contextlib.suppress(FileExistsError):
@@ -146,7 +145,7 @@ def _hashes(files: StoreFiles, lines: Iterable[str]) -> frozenset[str]:
         text = line.strip().lower()
         if text and not text.startswith("#"):
             if not _HASH.fullmatch(text):
-                path = _place(files, FORGOTTEN_FILE)
+                path = shown_path(files, FORGOTTEN_FILE)
                 raise FolderError(f"{path}: line {number} is not a hash: delete it, and forget its login again.")
             hashes.append(text)
     return frozenset(hashes)
@@ -161,7 +160,3 @@ def _read_lines(files: StoreFiles) -> list[str]:
 
 def _lines(content: bytes) -> list[str]:
     return content.decode("utf-8-sig", "replace").splitlines()
-
-
-def _place(files: StoreFiles, name: str) -> str:
-    return printable(f"{files.location}/{name}")

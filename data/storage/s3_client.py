@@ -11,31 +11,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import functools
 import os
 import secrets
 import time
 from collections.abc import Coroutine, Iterator, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 
+from data.backoff import Backoff
 from data.storage.layout import LOCKS_FOLDER
 from data.storage.object_address import library_needed, open_file_system
-from data.storage.object_client import ABSENT, ListedFile, VersionChanged
+from data.storage.object_client import ABSENT, ListedFile, TooLarge, VersionChanged
+from data.storage.s3_session import make_session
 
 _T = TypeVar("_T")
 _TRIES = 3  # of a request that a server answers with 5xx, or not in time
 _CONNECT_TIMEOUT_S, _READ_TIMEOUT_S = 4, 15
 _CALL_TIMEOUT_S = 60.0
 _MIN_BYTES_PER_S = 200_000  # of a large object
-_CONFLICT_TRIES = 8
+_CONFLICT_BUDGET_S = 10.0
 _DELETED_AT_ONCE = 1000  # the limit of DeleteObjects
 _CONNECTIONS = 32
 _MARK, _TIME = "writer", "modified-at"  # names of metadata
 _MISSING = ("NoSuchKey", "404", "NotFound")
 _FAILED = ("PreconditionFailed", "412")
-_NO_BUCKET = "the bucket does not exist"
 _CONFLICT = ("ConditionalRequestConflict", "409")
+_NO_BUCKET = "the bucket does not exist"
 
 
 class S3Client:
@@ -57,7 +57,7 @@ class S3Client:
                     self._address,
                     use_listings_cache=False,
                     skip_instance_cache=True,
-                    session=_session(),
+                    session=make_session(),
                     config_kwargs={**timeouts, "retries": retries, "max_pool_connections": _CONNECTIONS},
                 )
             self._file_system.retries = 1  # botocore repeats requests
@@ -67,25 +67,24 @@ class S3Client:
         return self._file_system
 
     def get(self, key: str, max_bytes: int) -> tuple[bytes, ListedFile]:
-        """Return an object's content and state. Raises FileNotFoundError, OSError."""
-        start = time.monotonic()
-        for attempt in range(_TRIES):
+        """Return an object's content and state. Raises FileNotFoundError, TooLarge."""
+        end, tries = time.monotonic() + _READ_TIMEOUT_S, 0
+        while True:
             try:
                 return self._run(self._get(key, max_bytes), None)
-            except (asyncio.TimeoutError, FileNotFoundError, PermissionError):
+            except (asyncio.TimeoutError, FileNotFoundError, PermissionError, TooLarge):
                 raise
-            except Exception as error:  # a connection that breaks in the body
-                is_slow = time.monotonic() - start > _READ_TIMEOUT_S  # botocore has repeated it
-                if _code(error) or isinstance(error, _TooLarge) or is_slow or attempt == _TRIES - 1:
+            except Exception as error:  # a connection that breaks in the body, which botocore does not repeat
+                tries += 1
+                if _code(error) or tries == _TRIES or time.monotonic() > end:
                     raise
-        raise AssertionError
 
     async def _get(self, key: str, max_bytes: int) -> tuple[bytes, ListedFile]:
         response = await asyncio.wait_for(self._call("get_object", Key=self._prefix + key), _CALL_TIMEOUT_S)
         async with response["Body"] as body:
             state = _state(key, response)
             if state.size_bytes > max_bytes:
-                raise _TooLarge(errno.EFBIG, f"larger than {max_bytes} bytes")
+                raise TooLarge(max_bytes)
             timeout_s = _CALL_TIMEOUT_S + state.size_bytes / _MIN_BYTES_PER_S
             return await asyncio.wait_for(body.read(), timeout_s), state
 
@@ -125,25 +124,32 @@ class S3Client:
         condition = {} if expected is None else {"IfMatch": expected} if expected else {"IfNoneMatch": "*"}
         timeout_s = _CALL_TIMEOUT_S + len(content) / _MIN_BYTES_PER_S
         values = {"Key": self._prefix + key, "Body": content, "Metadata": metadata, **condition}
-        for attempt in range(_CONFLICT_TRIES):
+        backoff = Backoff(_CONFLICT_BUDGET_S, first_s=0.05, jitter=1.0)
+        while True:
             try:
                 self._run(self._call("put_object", **values), timeout_s)["ETag"]  # a KeyError: this is no S3 server
                 return
             except OSError as error:
-                code = _code(error)
-                if code in _CONFLICT and attempt < _CONFLICT_TRIES - 1:
-                    time.sleep(0.05 * 2**attempt * (0.5 + secrets.randbelow(100) / 100))
-                    continue
-                lost = code in _FAILED or (bool(expected) and code in _MISSING)
-                if expected is None or not lost:
-                    if isinstance(error, FileNotFoundError):
-                        raise OSError(errno.EIO, _NO_BUCKET) from error
-                    raise
-                if ((self._head(key) or {}).get("Metadata") or {}).get(_MARK) == mark:
-                    return  # the first try was carried out
-                if expected == ABSENT:
-                    raise FileExistsError(errno.EEXIST, "taken", key) from error
-                raise VersionChanged(errno.EAGAIN, "changed by another process", key) from error
+                pause_s = backoff.next_pause_s() if _code(error) in _CONFLICT else None
+                if pause_s is None:
+                    self._check_written(key, expected, mark, error)
+                    return
+            time.sleep(pause_s)
+
+    def _check_written(self, key: str, expected: str | None, mark: str, error: OSError) -> None:
+        """Raise what the error of a write means, unless an earlier try of it wrote the object."""
+        code = _code(error)
+        is_condition_false = code in _FAILED or (bool(expected) and code in _MISSING)
+        if expected is None or not is_condition_false:
+            if isinstance(error, FileNotFoundError):
+                raise OSError(errno.EIO, _NO_BUCKET) from error
+            raise error
+        written = self._head(key) or {}
+        if (written.get("Metadata") or {}).get(_MARK) == mark:
+            return
+        if expected == ABSENT:
+            raise FileExistsError(errno.EEXIST, "taken", key) from error
+        raise VersionChanged(errno.EAGAIN, "changed by another process", key) from error
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects. Raises OSError for those that the server keeps."""
@@ -204,36 +210,6 @@ class S3Client:
         except BaseException:
             future.cancel()
             raise
-
-
-class _TooLarge(OSError):
-    pass
-
-
-@functools.cache
-def _service_models() -> Any:
-    """Return the reader of botocore's files, which each session would read again in 50 ms."""
-    from botocore.loaders import create_loader
-
-    return create_loader()
-
-
-def _session() -> Any:
-    """Return a session that parses times in 1 µs; botocore needs 50 µs for each object of a list."""
-    from aiobotocore.session import AioSession
-    from botocore.parsers import DEFAULT_TIMESTAMP_PARSER
-
-    def parse(value: Any) -> datetime:
-        try:
-            return datetime.fromisoformat(value.replace("Z", "+00:00"))
-        except (ValueError, AttributeError):
-            parsed: datetime = DEFAULT_TIMESTAMP_PARSER(value)
-            return parsed
-
-    session = AioSession()
-    session.register_component("data_loader", _service_models())
-    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse)
-    return session
 
 
 def _state(key: str, response: dict[str, Any]) -> ListedFile:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
+from data.text import printable
+
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -65,3 +67,8 @@ class StoreFiles(Protocol):
 
     def each(self, work: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
         """Return the results of `work`, which uses these files, in order; on an object store some run side by side."""
+
+
+def shown_path(files: StoreFiles, path: str) -> str:
+    """Return a path for messages: with the place of the files, and printable."""
+    return printable(f"{files.location}/{path}" if path else files.location)
