@@ -18,17 +18,12 @@ def logged_command(
 ) -> Iterator[tuple[subprocess.Popen[str], Log]]:
     """Run a command; yield its process and its log, which grows. Kill the command at the end of the block.
 
-    options: of Popen.
+    options: of Popen; without any, there is no stdin and stdout goes nowhere.
     """
     log: Log = []
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL} | options
     process: subprocess.Popen[str] = subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
+        command, env=environment, stderr=subprocess.PIPE, text=True, **options
     )
 
     def read() -> None:

@@ -1,21 +1,23 @@
 """Simulation: surveys and watches on 1 to 100 nodes, from service times that were measured on two cores.
 
-    python -m benchmarks.cluster_simulation [--cores 4] [--service-ms 64] [--call-ms 1.5] [--result-ms 0.7]
+    python -m benchmarks.cluster_simulation [--cores 4] [--service-ms 64] [--call-ms 1.5] [--result-ms 0.2]
 
 Survey, event by event. A worker has a core, looks at `slots` streams at a time, and has some more that wait. The
-coordinator answers one worker after another: a call costs --call-ms of its CPU, and each result in it --result-ms.
-Results of 0.25 s travel together, and those that end while the coordinator is busy. `minute`: streams per minute;
+coordinator handles one reply of a worker after another: each costs --call-ms, and --store-ms for the statement that
+stores its results; each result in it costs --result-ms. A worker replies 0.25 s after its first result, with all
+results until then, and not before the coordinator has handled its last reply. `minute`: streams per minute;
 `efficiency`: compared with as many machines of their own; `coordinator`: use of its core. Then some nodes die
 (--deaths) in the middle of the same survey, and nobody replaces them. The coordinator notices it after 10 s and gives
 their streams to others: `repeated` streams, and how many times `longer` it takes.
 
-Watch, by formula. A worker watches as many channels as --load of its core allows. `cycle_s`: between two answers of the
-coordinator to a worker; above 2 s it does not keep up. `back_s`: after the death of a node, until its channels have all
-been looked at again: 10 s to notice it, and the time in which the others open them beside their own work.
+Watch, by formula. A worker watches as many channels as --load of its core allows. `cycle_s`: between two replies of a
+worker; above 2 s the coordinator does not keep up. `back_s`: after the death of a node, until all of its channels have
+a frame again: 10 s to notice it, and the time in which the others open them beside their own work.
 
 Sources of the defaults: `cluster_survey` for service_ms, `watch` for look_ms (50 channels on 0.48 cores). The command
-of a survey takes 1.4 to 1.9 ms for a stream whose answer comes alone (call_ms and result_ms together). A result in
-a large answer takes 0.15 ms without its row in the database, and the row 0.5 ms.
+of a survey takes 1.4 to 1.9 ms for a stream whose result comes alone, 0.5 ms of it waiting for PostgreSQL; a result
+in a large reply takes 0.15 ms, and its row 0.05 ms. The replies of several workers, which share a statement where they
+arrive together, are counted as one statement each.
 """
 
 from __future__ import annotations
@@ -45,9 +47,10 @@ class Costs:
     spread: float  # coefficient of variation of `service`
     wait: float
     call: float
+    store: float
     result: float
     trip: float = 0.0005
-    gather: float = _GATHER_S  # an answer waits so long for more results
+    gather: float = _GATHER_S  # a reply waits for more results
 
 
 @dataclass
@@ -57,9 +60,9 @@ class Worker:
     node: int
     slots: list[float]
     free: float = 0.0
-    streams: int = 0  # that it has or has answered without being asked
-    answers: int = 0  # that wait for a question
-    asked: bool = False
+    streams: int = 0  # in the worker, those with a result included
+    results: int = 0  # of the next reply
+    called: bool = False  # whether the coordinator waits for a reply
     gathers: bool = False
     dead: bool = False
 
@@ -73,7 +76,7 @@ class Survey:
     left: int
     room: int
     random: np.random.Generator
-    events: list[tuple[float, int, str, int, int]] = field(default_factory=list)  # time, order, kind, worker, answers
+    events: list[tuple[float, int, str, int, int]] = field(default_factory=list)  # time, order, kind, worker, results
     order: Iterator[int] = field(default_factory=itertools.count)
     busy_until: float = 0.0
     busy: float = 0.0  # seconds of the coordinator
@@ -82,10 +85,10 @@ class Survey:
     _times: deque[float] = field(default_factory=deque)
 
     def run(self, dead: frozenset[int] = frozenset(), dies_at: float = 0.0) -> float:
-        """Return the seconds until every stream has its answer. The nodes `dead` die at `dies_at`."""
+        """Return the seconds until every stream has its result. The nodes `dead` die at `dies_at`."""
         total = self.left
         for number in range(len(self.workers)):
-            self._put(0.0, "answer", number, 0)
+            self._put(0.0, "reply", number, 0)
         for number, worker in enumerate(self.workers):
             if worker.node in dead:
                 self._put(dies_at, "death", number, 0)
@@ -105,33 +108,33 @@ class Survey:
         heapq.heappush(self.events, (at, next(self.order), kind, number, count))
 
     def _done(self, number: int, worker: Worker, now: float, _count: int) -> None:
-        """A stream has its answer, in the worker."""
-        worker.answers += 1
-        self._reply(number, worker, now)
+        """A stream has its result, in the worker."""
+        worker.results += 1
+        self._gather(number, worker, now)
 
-    def _asked(self, number: int, worker: Worker, now: float, _count: int) -> None:
-        worker.asked = True
-        self._reply(number, worker, now)
+    def _called(self, number: int, worker: Worker, now: float, _count: int) -> None:
+        worker.called = True
+        self._gather(number, worker, now)
 
-    def _reply(self, number: int, worker: Worker, now: float) -> None:
-        if worker.asked and worker.answers and not worker.gathers:
+    def _gather(self, number: int, worker: Worker, now: float) -> None:
+        if worker.called and worker.results and not worker.gathers:
             worker.gathers = True
-            self._put(now + self.costs.gather, "leave", number, 0)
+            self._put(now + self.costs.gather, "sent", number, 0)
 
-    def _leave(self, number: int, worker: Worker, now: float, _count: int) -> None:
-        """The worker's answer leaves with all results that there are."""
-        self._put(now + self.costs.trip, "answer", number, worker.answers)
-        worker.asked, worker.gathers, worker.answers = False, False, 0
+    def _sent(self, number: int, worker: Worker, now: float, _count: int) -> None:
+        """The worker's reply leaves with all results that there are."""
+        self._put(now + self.costs.trip, "reply", number, worker.results)
+        worker.called, worker.gathers, worker.results = False, False, 0
 
-    def _answer(self, number: int, worker: Worker, now: float, count: int) -> None:
-        """The coordinator takes answers when it is free, gives the worker new streams, and asks again."""
-        cost = self.costs.call + count * self.costs.result
+    def _reply(self, number: int, worker: Worker, now: float, count: int) -> None:
+        """The coordinator takes a reply when it is free, gives the worker new streams, and calls it again."""
+        cost = self.costs.call + count * self.costs.result + (self.costs.store if count else 0)
         self.busy += cost
         self.busy_until = max(now, self.busy_until) + cost
         self.done += count
         worker.streams -= count
         self._assign(number, worker)
-        self._put(self.busy_until + self.costs.trip, "asked", number, 0)
+        self._put(self.busy_until + self.costs.trip, "called", number, 0)
 
     def _assign(self, number: int, worker: Worker) -> None:
         share = -(-(self.left + worker.streams) // len(self.workers))
@@ -175,7 +178,8 @@ def main(argv: list[str] | None = None) -> int:
         ("spread", 0.5, "coefficient of variation of that"),
         ("wait-ms", 300.0, "a stream waits for the network"),
         ("call-ms", 1.5, "CPU of the coordinator for a call"),
-        ("result-ms", 0.7, "CPU of the coordinator for a result in it, with its row in the database"),
+        ("store-ms", 0.5, "time of the coordinator for the statement that stores its results"),
+        ("result-ms", 0.2, "time of the coordinator for a result in it, with its row in the database"),
         ("deaths", 0.1, "fraction of the nodes that die"),
         ("look-ms", 19.2, "CPU of a worker for a frame of a watched channel"),
         ("every", 2.0, "seconds between two frames of a channel"),
@@ -202,8 +206,9 @@ def _print_table(rows: Sequence[Mapping[str, float | None]]) -> None:
 
 def _survey(args: argparse.Namespace, nodes: int) -> dict[str, float | None]:
     """Simulate a survey without deaths, then the same one with them."""
-    cost = (args.service_ms / 1e3, args.spread, args.wait_ms / 1e3, args.call_ms / 1e3, args.result_ms / 1e3)
-    costs, count = Costs(*cost), nodes * args.cores * args.streams
+    names = ("service", "wait", "call", "store", "result")
+    costs = Costs(spread=args.spread, **{name: getattr(args, f"{name}_ms") / 1e3 for name in names})
+    count = nodes * args.cores * args.streams
 
     def start() -> Survey:
         workers = [Worker(number // args.cores, [0.0] * args.slots) for number in range(nodes * args.cores)]

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import signal
 import subprocess
@@ -30,19 +29,20 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from benchmarks._grabbing import REPOSITORY
+from benchmarks._logged import Log, logged_command
 from benchmarks._netns import NodeCluster
 from tests.recognition.commands import BRIGHT, DARK, command, environment, save_model
 from tests.recognition.receiver import Receiver
-from tests.standin import CLIPS, Channel, Standin, World
+from tests.standin import CLIPS, Standin, World
 
-_REPOSITORY = Path(__file__).resolve().parent.parent
 _LOST_S, _GAP_S = 30.0, 5.0
 _FIRST_S, _MAX_S = 20, 600  # planted switches: none before the watch has begun
 _SETTLE_S = 12  # after each fault, until the next one
@@ -54,29 +54,28 @@ _LAST_SWITCH_S = 20  # a later switch may not be found before the end
 Switches = dict[str, list[tuple[float, str]]]  # by login: (epoch seconds, name of the game from then on)
 
 
-@dataclass
 class Bench:
-    """The running commands, one after the other: their events are in one file each."""
+    """The running commands, one after the other: their events are in one file each. `stack` ends them."""
 
-    folder: Path
-    arguments: list[str]
-    environment: dict[str, str]
-    process: subprocess.Popen[str] | None = None
-    files: list[Path] = field(default_factory=list)
-    faults: dict[str, Any] = field(default_factory=dict)
-    began: dict[str, float] = field(default_factory=dict)  # epoch seconds of each fault
+    process: subprocess.Popen[str]
+    log: Log
+
+    def __init__(self, folder: Path, arguments: list[str], environment: dict[str, str], stack: ExitStack) -> None:
+        self._folder, self._arguments, self._environment, self._stack = folder, arguments, environment, stack
+        self._files: list[Path] = []
+        self.faults: dict[str, Any] = {}
+        self.began: dict[str, float] = {}  # epoch seconds of each fault
 
     def start(self) -> None:
         """Start the command."""
-        self.files.append(self.folder / f"events{len(self.files)}")
-        with self.files[-1].open("w") as output:
-            self.process = subprocess.Popen(
-                self.arguments, cwd=_REPOSITORY, env=self.environment, stdout=output, text=True
-            )
+        self._files.append(self._folder / f"events{len(self._files)}")
+        with self._files[-1].open("w") as output:
+            running = logged_command(self._arguments, self._environment, cwd=REPOSITORY, stdout=output)
+            self.process, self.log = self._stack.enter_context(running)
 
     def events(self) -> list[list[dict[str, Any]]]:
         """Return the events of each command up to now."""
-        return [[json.loads(line) for line in file.read_text().split("\n")[:-1]] for file in self.files]
+        return [[json.loads(line) for line in file.read_text().split("\n")[:-1]] for file in self._files]
 
     def frames(self) -> dict[str, list[float]]:
         """Return when each channel had its frames."""
@@ -85,9 +84,8 @@ class Bench:
     def wait_for_frames(self, channels: int, since: float) -> None:
         """Wait until all channels have had a frame since then. Raises RuntimeError after a minute."""
         while sum(times[-1] > since for times in self.frames().values()) < channels:
-            assert self.process
             if self.process.poll() is not None or time.time() > since + _WAIT_S:
-                raise RuntimeError(f"the watch does not go on: exit code {self.process.poll()}")
+                raise RuntimeError(f"the watch does not go on: exit code {self.process.poll()}, {self.log[-5:]}")
             time.sleep(0.2)
 
     def disturb(self, name: str, fault: Callable[[], object], channels: int) -> None:
@@ -145,7 +143,11 @@ def main(argv: list[str] | None = None) -> int:
 def _planted(count: int, every_s: float, seed: int) -> tuple[World, Switches]:
     """Return channels that change between two games, each `every_s` seconds give or take a quarter."""
     world, chance, start = World.load(CLIPS), random.Random(seed), time.time()
-    bright, dark = (replace(c, login=name) for name, c in _clips(world))
+    bright, dark = (
+        replace(clip, login=name)
+        for name, login in (("bright", "etr_bumpy_ride"), ("dark", "dcss_minotaur_berserker"))
+        if (clip := world.channel(login))
+    )
     channels, switches = [bright, dark], Switches()
     plays = {BRIGHT.name: bright.login, DARK.name: dark.login}
     for number in range(count):
@@ -158,12 +160,6 @@ def _planted(count: int, every_s: float, seed: int) -> tuple[World, Switches]:
     return World(tuple(channels)).with_switches(plan), switches
 
 
-def _clips(world: World) -> Iterator[tuple[str, Channel]]:
-    for name, login in (("bright", "etr_bumpy_ride"), ("dark", "dcss_minotaur_berserker")):
-        if channel := world.channel(login):
-            yield name, channel
-
-
 @contextmanager
 def _watching(
     folder: Path, cluster: NodeCluster, twitch: Standin, logins: Sequence[str], target: str
@@ -171,13 +167,8 @@ def _watching(
     model = save_model(folder / "model", (DARK, BRIGHT))
     own = {**cluster.environment, "OUTBOX_PATH": str(folder / "outbox.sqlite")}
     arguments = command("--watch", "--json", "--alert", target, *logins)
-    bench = Bench(folder, arguments, environment(twitch, model, **own))
-    try:
-        yield bench
-    finally:
-        if bench.process:
-            bench.process.kill()
-            bench.process.wait()
+    with ExitStack() as stack:
+        yield Bench(folder, arguments, environment(twitch, model, **own), stack)
 
 
 def _run(bench: Bench, cluster: NodeCluster, channels: int) -> None:
@@ -198,17 +189,15 @@ def _run(bench: Bench, cluster: NodeCluster, channels: int) -> None:
     cluster.resume_node(2)
     time.sleep(_SETTLE_S)
     bench.disturb("kill_coordinator", lambda: _kill_and_restart(bench), channels)
-    assert bench.process
     bench.process.send_signal(signal.SIGTERM)
     stopped = time.monotonic()
     if code := bench.process.wait(_WAIT_S):
-        raise RuntimeError(f"the watch ended with exit code {code}")
+        raise RuntimeError(f"the watch ended with exit code {code}, {bench.log[-5:]}")
     bench.faults["stop"] = {"channels": channels, "recovered_s": round(time.monotonic() - stopped, 1)}
 
 
 def _kill_and_restart(bench: Bench) -> None:
-    assert bench.process
-    os.kill(bench.process.pid, signal.SIGKILL)
+    bench.process.kill()
     bench.process.wait()
     bench.start()
 

@@ -19,7 +19,7 @@ def survey(costs: Costs, nodes: int) -> Survey:
 @pytest.mark.parametrize("nodes", [1, 3])
 def test_survey_without_waits_takes_the_time_of_its_streams(nodes: int):
     """With a coordinator that costs little, all cores are busy: the time is the sum of the streams' by the cores."""
-    costs = Costs(service=0.1, spread=0.5, wait=0.05, call=1e-6, result=1e-6)
+    costs = Costs(service=0.1, spread=0.5, wait=0.05, call=1e-6, store=0.0, result=1e-6)
     run = survey(costs, nodes)
     assert run.run() == pytest.approx(STREAMS * 0.1 / (2 * nodes), rel=0.1)
     assert run.done == STREAMS
@@ -28,7 +28,7 @@ def test_survey_without_waits_takes_the_time_of_its_streams(nodes: int):
 
 def test_survey_with_a_slow_coordinator_takes_its_time():
     """The coordinator's core is the limit: its calls and results add up to the whole time."""
-    run = survey(Costs(service=0.001, spread=0.5, wait=0.0, call=0.001, result=0.01, gather=0.1), 3)
+    run = survey(Costs(service=0.001, spread=0.5, wait=0.0, call=0.001, store=0.0, result=0.01, gather=0.1), 3)
     seconds = run.run()
     assert run.busy == pytest.approx(seconds, rel=0.05)
     assert seconds >= STREAMS * 0.01
@@ -36,7 +36,7 @@ def test_survey_with_a_slow_coordinator_takes_its_time():
 
 def test_survey_whose_nodes_die_answers_each_stream_once():
     """Two of three nodes die: what they had is begun again by the other one, and the survey takes longer."""
-    costs = Costs(service=0.1, spread=0.5, wait=0.05, call=0.001, result=0.001)
+    costs = Costs(service=0.1, spread=0.5, wait=0.05, call=0.001, store=0.001, result=0.001)
     whole = survey(costs, 3).run()
     run = survey(costs, 3)
     assert run.run(frozenset({0, 1}), whole / 2) > 1.5 * whole
