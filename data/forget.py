@@ -74,7 +74,7 @@ def _login(text: str) -> str:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import find_all_mirrors, make_frame_store, open_existing_catalog
-    from data.storage.answer_erasure import AnswerEraser
+    from data.storage.answer_erasure import in_answers
     from data.storage.erasure import Erased, Eraser
     from data.storage.outbox_rows import erase_alerts
     from data.twitch.addresses import canonical
@@ -89,7 +89,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
             found = Eraser(store, catalog).find(lambda frame: frame.login in names).counts()
-            found += AnswerEraser(catalog).count(names)
+            found += in_answers(catalog, lambda runs: runs.count(names))
             found += Erased(alerts=erase(dry_run=True))
             print(f"Would remove {found}.")
             return 0
@@ -105,7 +105,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
 
 def forget(store: FrameStore, catalog: Catalog | None, logins: Sequence[str]) -> Erased:
     """Remove the logins from the dataset for good; return what was removed. Raises FolderError, CatalogUnavailable."""
-    from data.storage.answer_erasure import AnswerEraser
+    from data.storage.answer_erasure import in_answers
     from data.storage.erasure import Erased, Eraser
 
     store.scan()  # raises for a missing folder, which the next lines would make
@@ -127,7 +127,7 @@ def forget(store: FrameStore, catalog: Catalog | None, logins: Sequence[str]) ->
         raise FolderError(f"{store.location}: frames come back after their removal: look who writes them, and repeat.")
     if catalog:
         catalog.remove_original_rows(names)
-        total += AnswerEraser(catalog).remove(names)
+        total += in_answers(catalog, lambda runs: runs.remove(names))
     store.remove_stale_files(store.scan())
     eraser.check_readable()
     return total

@@ -45,14 +45,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _work(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import find_mirror, make_frame_store, open_existing_catalog
-    from data.storage.answer_erasure import AnswerEraser
+    from data.storage.answer_erasure import in_answers
 
     store = make_frame_store(settings)
     before = time.time() - args.older_than
     with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
             found = find_older(store, catalog, before)
-            removed = found.counts() + AnswerEraser(catalog).count_older(before)
+            removed = found.counts() + in_answers(catalog, lambda runs: runs.count_older(before))
         else:
             found, removed = purge(store, catalog, before)
             if mirror := find_mirror(settings):
@@ -89,7 +89,7 @@ def purge(store: FrameStore, catalog: Catalog | None, before: float) -> tuple[Do
 
     Raises FolderError, CatalogUnavailable.
     """
-    from data.storage.answer_erasure import AnswerEraser
+    from data.storage.answer_erasure import in_answers
     from data.storage.erasure import Eraser
 
     eraser = Eraser(store, catalog)
@@ -97,7 +97,7 @@ def purge(store: FrameStore, catalog: Catalog | None, before: float) -> tuple[Do
         found = find_older(store, catalog, before)
         gone = {*found.frames, *found.rows.values()}
         removed = eraser.erase(found, gone.__contains__, _is_useless(store.files, before))
-    removed += AnswerEraser(catalog).remove_older(before)
+    removed += in_answers(catalog, lambda runs: runs.remove_older(before))
     eraser.check_readable()
     return found, removed
 

@@ -20,29 +20,25 @@ _VERDICT = ("score", "confidence", "is_confident", "dropped", "dropped_unknown",
 _RESULT = ("stopped_early", "from_preview")
 
 
-def portable(result: Result) -> Result:
-    """Return the result as it can be pickled: a private class of errors becomes the one in data.errors for its reason.
+def portable(result: Result, *, with_picture: bool = False) -> Result:
+    """Return the result as other processes take it.
 
-    A verdict goes without what only its own process reads, as in `without_frames`.
+    A verdict goes without predictions of single frames, which are only counted. A failure has an error of data.errors:
+    one of a private class may be impossible to pickle.
     """
     if isinstance(result, SourceFailed):
         return replace(result, error=_error(result.error.reason, str(result.error)))
-    return without_frames(result)
-
-
-def without_frames(result: VerdictReached) -> VerdictReached:
-    """Return the result without its picture and the predictions of single frames, which are only counted."""
     verdict = result.verdict
     counted = replace(verdict, predictions=(), dropped=verdict.frames, dropped_unknown=verdict.unknown_frames)
-    return replace(result, jpeg=b"", verdict=counted)
+    return replace(result, jpeg=result.jpeg if with_picture else b"", verdict=counted)
 
 
 def to_text(result: Result) -> str:
     """Return the result as one line of ASCII."""
     values: dict[str, Any] = {"source": result.source, "at": result.at.isoformat()}
+    result = portable(result)
     if isinstance(result, SourceFailed):
         return json.dumps(values | {"reason": result.error.reason, "message": str(result.error)})
-    result = without_frames(result)
     verdict = result.verdict
     values |= {name: getattr(verdict, name) for name in _VERDICT} | {name: getattr(result, name) for name in _RESULT}
     values |= {"game": _to_list(verdict.game), "category": result.category and _to_list(result.category)}
@@ -70,10 +66,7 @@ def _to_list(game: Game) -> list[int | str]:
 
 
 def _error(reason: str, message: str) -> StreamError:
-    """Return an error of the class in data.errors with this reason."""
-    public = (
-        StreamError,
-        *StreamError.__subclasses__(),
-    )  # those of data.errors; a private one has a public one's reason
-    classes = {kind.reason: kind for kind in public if kind.__module__ == StreamError.__module__}
-    return classes.get(reason, UnexpectedStreamError)(message)
+    """Return an error of the class in data.errors with this reason. Private classes have a reason of those."""
+    classes = (StreamError, *StreamError.__subclasses__())
+    public = {kind.reason: kind for kind in classes if kind.__module__ == StreamError.__module__}
+    return public.get(reason, UnexpectedStreamError)(message)

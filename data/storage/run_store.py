@@ -139,12 +139,15 @@ class RunStore(Generic[Record]):
         return self._if_there(_DELETE, _THEIRS, to_array(logins))
 
     def count_older(self, before: float) -> int:
-        """Return the number of rows whose last look, or the start of whose run, was before a time, epoch seconds."""
-        return self._if_there(_COUNT, self._older, before)
+        """Return the number of rows whose last look, or the start of whose run, was before a time, epoch seconds.
+
+        None is from before 1970.
+        """
+        return self._if_there(_COUNT, self._older, max(before, 0.0))
 
     def remove_older(self, before: float) -> int:
         """Delete the rows that `count_older` counts; return how many. What the runs have without logins stays."""
-        return self._if_there(_DELETE, self._older, before)
+        return self._if_there(_DELETE, self._older, max(before, 0.0))
 
     def _records(
         self, condition: sa.ColumnElement[bool], latest: sa.Column[Any], limit: int | None = None

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from data.pool.ray_pool import RayPool
 from model.inference.location import find_model
 from recognition.cluster.node_recognizer import load_recognizer, without_secrets
 from recognition.engine.survey import SurveyTask, results, threads_for
-from recognition.events import Result, VerdictReached
+from recognition.events import Result
 from recognition.stored_results import portable
 
 if TYPE_CHECKING:
@@ -51,11 +51,8 @@ class NodeSurvey:
             self._stack = stack.pop_all()
 
     def __call__(self, task: SurveyTask) -> NodeResult:
-        """Return the result of a source, without what nobody reads on the way to the coordinator."""
-        found = self._worker(task)
-        result = portable(found)
-        if self._pictures and isinstance(found, VerdictReached) and isinstance(result, VerdictReached):
-            result = replace(result, jpeg=found.jpeg)
+        """Return the result of a source."""
+        result = portable(self._worker(task), with_picture=self._pictures)
         with self._lock:
             cpu, traffic = time.process_time(), COUNTER.total()
             spent = NodeResult(result, cpu - self._cpu, traffic - self._traffic)

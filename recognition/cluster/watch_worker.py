@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from data import memory
 from recognition.cluster.node_recognizer import load_recognizer
-from recognition.events import Event, FrameClassified, SourceFailed, VerdictReached
-from recognition.stored_results import portable, without_frames
+from recognition.events import Event, FrameClassified, Result
+from recognition.stored_results import portable
 
 if TYPE_CHECKING:
     from config import Settings
@@ -102,7 +102,7 @@ class NodeWatch:
                 # The last event of a removed one is not sent: the next worker finds the end again.
                 reply.left.update((stream.source, stream.finished and not stream.removed) for stream in streams)
                 break
-            reply.events.append(self._light(report.event))
+            reply.events.append(self._portable(report.event))
             reply.states[report.event.source] = report.state
         reply.batches.extend(self._batches.popleft() for _ in range(len(self._batches)))
         return [reply] if reply.events or reply.left or reply.batches else []
@@ -111,10 +111,8 @@ class NodeWatch:
         """End all polls and close the recogniser. A second call does nothing."""
         self._stack.close()
 
-    def _light(self, event: Event) -> Event:
+    def _portable(self, event: Event) -> Event:
         """Return the event without what no output of this watch reads."""
-        if isinstance(event, FrameClassified):
-            return event if self._with_pictures else replace(event, jpeg=b"")
-        if isinstance(event, VerdictReached):
-            return replace(without_frames(event), jpeg=event.jpeg)
-        return portable(event) if isinstance(event, SourceFailed) else event
+        if isinstance(event, Result):
+            return portable(event, with_picture=True)
+        return replace(event, jpeg=b"") if isinstance(event, FrameClassified) and not self._with_pictures else event
