@@ -7,6 +7,7 @@ on S3. A body that a killed client cut off is refused, as S3 does. `faults` make
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import threading
@@ -15,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import fsspec
 import pytest
 
 BUCKET = "bucket"
@@ -65,14 +65,31 @@ def s3_server() -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def running_s3_server() -> Iterator[S3Server]:
-    """Yield a running server with an empty bucket; this process has its variables meanwhile, too."""
+    """Yield this process's server with an empty bucket; this process has its variables meanwhile, too."""
     pytest.importorskip("s3fs")
     pytest.importorskip("moto.server")
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    server = _started()
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    backend.reset()
+    backend.create_bucket(BUCKET, "us-east-1")
+    server.faults.clear()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.variables.items():
+            patch.setenv(name, value)
+        yield server
+
+
+@functools.cache
+def _started() -> S3Server:
+    """Start the server, which ends with this process: moto needs half a second."""
+    from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
-    app, running = DomainDispatcherApplication(create_backend_app), S3Server()
+    app, running = create_backend_app("s3"), S3Server()
     server = make_server(
         "127.0.0.1",
         0,
@@ -80,19 +97,11 @@ def running_s3_server() -> Iterator[S3Server]:
         threaded=True,
         request_handler=MotoRequestHandler,
     )
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
     running.variables = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in running.variables.items():
-            patch.setenv(name, value)
-        fsspec.filesystem("s3", skip_instance_cache=True).makedirs(BUCKET, exist_ok=True)  # moto keeps it
-        yield running
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    return running

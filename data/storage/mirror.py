@@ -77,9 +77,10 @@ class Mirror:
         return self._root / FEATURES_FOLDER
 
     def update(self, store: ObjectFrames, progress: Progress, wait_level: int = logging.WARNING) -> None:
-        """Make the copy equal to the store. Another process that does so is waited for.
+        """Make the copy equal to the store; wait for another process that does so.
 
-        wait_level: level of the line that says so. Raises FolderError: the disk has too little space; the store or the disk fails. What was fetched is kept.
+        wait_level: level of the line that says so.
+        Raises FolderError: the disk has too little space; the store or the disk fails. What was fetched is kept.
         """
         with folder_errors(self._home, writing=True):
             self._root.mkdir(parents=True, exist_ok=True)
