@@ -17,6 +17,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -60,6 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_SHARED] = Path(config.workerinput["shared"])
         # Workers share the cores: with more threads than cores they only wait for each other.
         os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+        import_module("streamlink")  # its import searches all modules, of which there are few yet
     else:
         _remove_stale_folders()
         shared = config.stash[_SHARED] = Path(tempfile.mkdtemp(prefix=_PREFIX))
@@ -67,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_OWNER] = (shared / "owner").open("w")
         fcntl.flock(config.stash[_OWNER], fcntl.LOCK_EX)
         os.environ["TMPDIR"] = str(shared)  # of workers and commands: it marks the processes of this run
+        os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"  # trio's one searches all objects, in each worker
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each command compiles the project anew at its start
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, with pytest_unconfigure
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -108,12 +111,26 @@ def pytest_configure_node(node: Any) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Import the tests without the garbage collector, which takes 40 % of that time; later it skips what is there."""
-    with collection_paused():
+    with _one_worker_first(session.config.stash[_SHARED]), collection_paused():
         result = yield
     gc.freeze()
     return result
+
+
+@contextlib.contextmanager
+def _one_worker_first(shared: Path) -> Iterator[None]:
+    """Let one worker run the block alone, then all others at once.
+
+    In a new clone pytest compiles all tests, which takes four seconds: the other workers read the first one's bytecode.
+    """
+    with (shared / "collection.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)
