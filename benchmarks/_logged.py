@@ -3,36 +3,66 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
-Log = list[tuple[float, str]]  # monotonic seconds, line
+from data.threads import start_thread
+
+_LAST_LINES_S = 5.0  # after the end; a process that it has started may keep the pipe open
+
+
+@dataclass
+class LoggedCommand:
+    """A command that runs. log: lines of stderr up to now, with monotonic seconds."""
+
+    process: subprocess.Popen[str]
+    log: list[tuple[float, str]] = field(default_factory=list)
+    reader: Future[None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = start_thread(self._read, "log")
+
+    def wait_until(self, condition: Callable[[], bool], limit_s: float) -> None:
+        """Wait for a condition. Raises RuntimeError: the command has ended before, or `limit_s` seconds are over."""
+        end = time.monotonic() + limit_s
+        ended = False
+        while not condition():
+            if ended or time.monotonic() > end:
+                raise RuntimeError(f"it does not go on: exit code {self.process.poll()}: {self.log[-5:]}")
+            ended = self.process.poll() is not None  # look once more: it may have done its work
+            time.sleep(0.05)
+
+    def end(self, limit_s: float) -> int:
+        """Wait for the end; return the exit code. Raises subprocess.TimeoutExpired."""
+        code = self.process.wait(limit_s)
+        wait([self.reader], _LAST_LINES_S)
+        return code
+
+    def succeed(self, limit_s: float) -> None:
+        """Wait for the end. Raises RuntimeError: it has failed; subprocess.TimeoutExpired."""
+        if code := self.end(limit_s):
+            raise RuntimeError(f"exit code {code}: {self.log[-5:]}")
+
+    def seconds_until(self, text: str, since: float) -> float | None:
+        """Return how many seconds after `since`, monotonic, the command first printed a text; None if it has not."""
+        return next((round(at - since, 1) for at, line in self.log if text in line and at > since), None)
+
+    def _read(self) -> None:
+        for line in self.process.stderr or ():
+            self.log.append((time.monotonic(), line.rstrip()))
 
 
 @contextmanager
-def logged_command(
-    command: Sequence[str], environment: Mapping[str, str], **options: Any
-) -> Iterator[tuple[subprocess.Popen[str], Log]]:
-    """Run a command; yield its process and its log, which grows. Kill the command at the end of the block.
-
-    options: of Popen; without any, there is no stdin and stdout goes nowhere.
-    """
-    log: Log = []
-    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL} | options
-    process: subprocess.Popen[str] = subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, text=True, **options
-    )
-
-    def read() -> None:
-        for line in process.stderr or ():
-            log.append((time.monotonic(), line.rstrip()))
-
-    threading.Thread(target=read, daemon=True).start()
+def logged_command(command: Sequence[str], environment: Mapping[str, str], **options: Any) -> Iterator[LoggedCommand]:
+    """Run a command; kill it at the end of the block. options: of Popen."""
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **(quiet | options))
     try:
-        yield process, log
+        yield LoggedCommand(process)
     finally:
         process.kill()
         process.wait()

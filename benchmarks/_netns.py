@@ -16,15 +16,14 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 
 from benchmarks._namespaces import Namespaces
+from tests.receivers.ports import free_port
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _START_S = 60
@@ -55,7 +54,7 @@ class NodeCluster:
         self._count, self._next = nodes, 0
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}  # by number, and "head"
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        self.environment = {**token, "RAY_ADDRESS": f"{self.host}:{_free_port()}", "RAY_USAGE_STATS_ENABLED": "0"}
+        self.environment = {**token, "RAY_ADDRESS": f"{self.host}:{free_port()}", "RAY_USAGE_STATS_ENABLED": "0"}
         # Ray gives workers a nice value of 15. Threads have none; and this machine runs other programs.
         own = {"PYTHONPATH": str(_REPOSITORY), "RAY_worker_niceness": "0", **(environment or {}), **self.environment}
         self.variables = {**os.environ, **own}
@@ -72,9 +71,7 @@ class NodeCluster:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -82,10 +79,6 @@ class NodeCluster:
         self._namespaces.close()
         for process in self._nodes.values():
             process.wait(_START_S)
-
-    def address(self, node: int) -> str:
-        """Return the IP address of a node."""
-        return self._namespaces.address(node)
 
     def add_node(self, *, wait: bool = True) -> int:
         """Start one more node; return its number. wait: return only when it has joined."""
@@ -99,8 +92,8 @@ class NodeCluster:
         if str(node) in self._nodes:
             self.kill_node(node)
         cores = sorted(os.sched_getaffinity(0))
-        address = f"--address={self._ray_address}"
-        ray = (*_RAY, address, "--num-cpus=1", f"--node-ip-address={self.address(node)}")
+        address = f"--address={self.environment['RAY_ADDRESS']}"
+        ray = (*_RAY, address, "--num-cpus=1", f"--node-ip-address={self._namespaces.address(node)}")
         self._start(str(node), ray, (node, cores[node % len(cores)]))
         if wait:
             self.wait_for_nodes()
@@ -134,15 +127,11 @@ class NodeCluster:
                 raise RuntimeError("; ".join(f"{name} has not joined: {self._output(name)[-500:]}" for name in missing))
             time.sleep(0.1)
 
-    @property
-    def _ray_address(self) -> str:
-        return self.environment["RAY_ADDRESS"]
-
     def _start_head(self) -> None:
-        port = self._ray_address.rpartition(":")[2]
+        port = self.environment["RAY_ADDRESS"].rpartition(":")[2]
         # The default ports may be another cluster's.
         ports = ("--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0")
-        client = f"--ray-client-server-port={_free_port()}"
+        client = f"--ray-client-server-port={free_port()}"
         options = ("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", client, *ports)
         self._start("head", (*_RAY, *options, f"--node-ip-address={self.host}"))
 
@@ -165,8 +154,3 @@ class NodeCluster:
 
     def _output(self, name: str) -> str:
         return (self._namespaces.folder / name / "output").read_text(encoding="utf-8", errors="replace")
-
-
-def _free_port() -> int:
-    with socket.create_server(("", 0)) as server:
-        return int(server.getsockname()[1])

@@ -28,15 +28,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,7 +42,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Engine, text
 
 from benchmarks._grabbing import REPOSITORY
-from benchmarks._logged import Log, logged_command
+from benchmarks._logged import LoggedCommand, logged_command
 from benchmarks._netns import NodeCluster
 from benchmarks._relay import relay
 from config import Settings
@@ -66,29 +64,6 @@ _MAX_RUN_S = 120
 _GRAB = 6  # frames of a stream
 
 
-@dataclass
-class Run:
-    """A download, and what it has said so far: (seconds, line) of stderr."""
-
-    process: subprocess.Popen[str]
-    log: Log
-
-    def said(self, words: str, after: float) -> float | None:
-        """Return how many seconds after a moment the command said this; None if it has not."""
-        return next((round(at - after, 1) for at, line in self.log if words in line and at > after), None)
-
-    def finish(self) -> None:
-        """Wait for the end. Raises RuntimeError: it failed or takes too long."""
-        try:
-            code = self.process.wait(_MAX_RUN_S)
-        except subprocess.TimeoutExpired:
-            code = None
-        if code:
-            raise RuntimeError(f"exit code {code}: {self.log[-5:]}")
-        if code is None:
-            raise RuntimeError(f"the download does not end: {self.log[-5:]}")
-
-
 class Bench:
     """The downloads of one stand-in into one dataset."""
 
@@ -102,25 +77,27 @@ class Bench:
         self.variables = variables
         self.frames = frames
 
-    @contextmanager
-    def download(self, *, on_cluster: bool = True) -> Iterator[Run]:
+    def download(self, *, on_cluster: bool = True) -> AbstractContextManager[LoggedCommand]:
         """Start a download; kill it at the end of the block if it still runs."""
         command = [sys.executable, "-m", "data.download", "--until", str(self.frames), "-v"]
         variables = self.variables | (self.cluster.environment if on_cluster else {"RAY_ADDRESS": ""})
-        with logged_command(command, variables, cwd=REPOSITORY) as (process, log):
-            yield Run(process, log)
+        return logged_command(command, variables, cwd=REPOSITORY)
 
     def saved(self) -> int:
         """Return the number of frames that have a row."""
         return sum(self._catalog.game_frames().values())
 
-    def wait_for_frames(self, count: int, run: Run) -> None:
-        """Wait until `count` frames have a row."""
-        end = time.monotonic() + _MAX_RUN_S
-        while self.saved() < count:
-            if run.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"the download does not go on: {run.log[-5:]}")
-            time.sleep(0.1)
+    def wait_for_frames(self, count: int, run: LoggedCommand) -> None:
+        """Wait until `count` frames have a row, or all."""
+        count = min(count, GAMES * self.frames)
+        run.wait_until(lambda: self.saved() >= count, _MAX_RUN_S)
+
+    def wait_for_end(self, run: LoggedCommand, since: float, saved: int) -> dict[str, Any]:
+        """Wait for the next frame after `saved`, then for the end; return the seconds of both since then."""
+        self.wait_for_frames(saved + 1, run)
+        next_s = round(time.monotonic() - since, 1)
+        run.succeed(_MAX_RUN_S)
+        return {"next_s": next_s, "end_s": round(time.monotonic() - since, 1)}
 
     def clear(self) -> None:
         """Empty the dataset."""
@@ -194,37 +171,34 @@ def _bench(frames: int) -> Iterator[Bench]:
         engine = stack.enter_context(connect_database(settings))
         bench = Bench(cluster, engine, settings, {**os.environ, **variables}, frames)
         with bench.download(on_cluster=False) as run:  # transcodes the channels' segments
-            run.finish()
+            run.succeed(_MAX_RUN_S)
         yield bench
 
 
 def _undisturbed(bench: Bench) -> dict[str, Any]:
     began = time.monotonic()
     with bench.download() as run:
-        run.finish()
-    return {"end_s": round(time.monotonic() - began, 1)}
+        return bench.wait_for_end(run, began, 0)
 
 
-def _disturbed(bench: Bench, disturb: Callable[[Run], object]) -> dict[str, Any]:
+def _disturbed(bench: Bench, disturb: Callable[[], object]) -> dict[str, Any]:
     """Disturb a download when a third of its frames are there; wait for its end."""
     with bench.download() as run:
         bench.wait_for_frames(GAMES * bench.frames // 3, run)
-        disturb(run)
-        at, saved = time.monotonic(), bench.saved()
-        bench.wait_for_frames(min(saved + 1, GAMES * bench.frames), run)
-        next_s = round(time.monotonic() - at, 1)
-        run.finish()
-        return {"lost_s": run.said(_LOST, at), "next_s": next_s, "end_s": round(time.monotonic() - at, 1)}
+        disturb()
+        at = time.monotonic()
+        times = bench.wait_for_end(run, at, bench.saved())
+        return {"lost_s": run.seconds_until(_LOST, at), **times}
 
 
 def _kill_node(bench: Bench) -> dict[str, Any]:
-    result = _disturbed(bench, lambda _: bench.cluster.kill_node(0))
+    result = _disturbed(bench, lambda: bench.cluster.kill_node(0))
     bench.cluster.start_node(0)
     return result
 
 
 def _cut_link(bench: Bench) -> dict[str, Any]:
-    result = _disturbed(bench, lambda _: bench.cluster.cut_link(1))
+    result = _disturbed(bench, lambda: bench.cluster.cut_link(1))
     bench.cluster.restore_link(1)
     bench.cluster.start_node(1)
     return result
@@ -233,20 +207,16 @@ def _cut_link(bench: Bench) -> dict[str, Any]:
 def _kill_coordinator(bench: Bench) -> dict[str, Any]:
     with bench.download() as killed:
         bench.wait_for_frames(GAMES * bench.frames // 3, killed)
-        killed.process.send_signal(signal.SIGKILL)
-    at, saved = time.monotonic(), bench.saved()
+    at, saved = time.monotonic(), bench.saved()  # the end of the block has killed it
     with bench.download() as run:
-        bench.wait_for_frames(min(saved + 1, GAMES * bench.frames), run)
-        next_s = round(time.monotonic() - at, 1)
-        run.finish()
-    return {"next_s": next_s, "end_s": round(time.monotonic() - at, 1)}
+        return bench.wait_for_end(run, at, saved)
 
 
 def _side_by_side(bench: Bench) -> dict[str, Any]:
     began = time.monotonic()
     with bench.download() as run, bench.download(on_cluster=False) as other:
-        run.finish()
-        other.finish()
+        run.succeed(_MAX_RUN_S)
+        other.succeed(_MAX_RUN_S)
     return {"end_s": round(time.monotonic() - began, 1)}
 
 

@@ -42,7 +42,7 @@ from typing import Any
 import psutil
 
 from benchmarks._grabbing import REPOSITORY
-from benchmarks._logged import Log, logged_command
+from benchmarks._logged import logged_command
 from benchmarks._netns import NodeCluster
 from benchmarks._surveying import channels
 from data.storage.embedded_postgres import running_server
@@ -59,7 +59,7 @@ class Run:
     process: subprocess.Popen[str]
     table: Path
     began: float
-    log: Log
+    log: list[tuple[float, str]]
 
     def rows(self) -> list[dict[str, str]]:
         """Return the lines of its CSV file."""
@@ -106,8 +106,8 @@ class Bench:
         options = ["--frames", str(_FRAMES), "--csv", str(table), *where]
         command = ["taskset", "-c", str(self.cores[0]), sys.executable, "-m", "recognition.recognize"]
         words = [*command, *self._logins, *options]
-        with logged_command(words, environment, cwd=REPOSITORY, start_new_session=True) as (process, log):
-            yield Run(process, table, time.monotonic(), log)
+        with logged_command(words, environment, cwd=REPOSITORY, start_new_session=True) as run:
+            yield Run(run.process, table, time.monotonic(), run.log)
 
     def speed(self, cluster: NodeCluster | None) -> Speed:
         """Run a survey to its end and return its speed."""

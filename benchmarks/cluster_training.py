@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import psutil
 
 from benchmarks._grabbing import REPOSITORY
+from benchmarks._logged import LoggedCommand, logged_command
 from benchmarks._netns import NodeCluster
 from tests.model.conftest import Painted, environment, figures, paint_everything
 
@@ -43,21 +43,19 @@ class Bench:
         self._dataset = paint_everything(Painted(home / "dataset")).download_path
         self._home, self._cluster = home, cluster
 
-    def start(self, name: str, settings: dict[str, str], *, on_cluster: bool = True) -> subprocess.Popen[str]:
-        """Start a training whose model is in the folder `name`."""
+    def start(
+        self, name: str, settings: dict[str, str], *, on_cluster: bool = True
+    ) -> AbstractContextManager[LoggedCommand]:
+        """Start a training whose model is in the folder `name`; kill it at the end of the block."""
         variables = environment(self._dataset, self._home / name, **settings)
         variables |= self._cluster.environment if on_cluster else {}
-        command = [sys.executable, "-m", "model.create"]
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, cwd=REPOSITORY, env=variables, text=True, **pipes)  # type: ignore[call-overload]
+        return logged_command([sys.executable, "-m", "model.create"], variables, cwd=REPOSITORY)
 
     def train(self, name: str, *, on_cluster: bool) -> float:
         """Train; return the wall seconds. Raises RuntimeError."""
         began = time.monotonic()
-        process = self.start(name, SETTINGS, on_cluster=on_cluster)
-        _, stderr = process.communicate(timeout=200)
-        if process.returncode:
-            raise RuntimeError(f"exit code {process.returncode}: {stderr[-500:]}")
+        with self.start(name, SETTINGS, on_cluster=on_cluster) as run:
+            run.succeed(200)
         return time.monotonic() - began
 
     def largest_difference(self) -> float:
@@ -77,16 +75,9 @@ class Bench:
         except psutil.Error:
             return False
 
-    def begun(self, name: str, settings: dict[str, str]) -> subprocess.Popen[str]:
-        """Start a training on the cluster; return when its first epoch is over."""
-        process = self.start(name, settings)
-        end = time.monotonic() + _BEGIN_S
-        while not list((self._home / name).glob("unfinished/*.npz")):
-            if process.poll() is not None or time.monotonic() > end:
-                process.kill()
-                raise RuntimeError(f"the training does not begin: {process.communicate()[1][-500:]}")
-            time.sleep(0.1)
-        return process
+    def wait_for_epoch(self, name: str, run: LoggedCommand) -> None:
+        """Wait until the first epoch of a training is over."""
+        run.wait_until(lambda: any((self._home / name).glob("unfinished/*.npz")), _BEGIN_S)
 
 
 def main() -> int:
@@ -96,29 +87,29 @@ def main() -> int:
         cluster = stack.enter_context(NodeCluster(1, {"CUDA_VISIBLE_DEVICES": ""}))
         bench = Bench(home, cluster)
         one, both = bench.train("one", on_cluster=False), bench.train("cluster", on_cluster=True)
-        killed = bench.begun("killed", _LONG)
-        killed.kill()
-        killed.communicate()
-        time.sleep(10)
+        with bench.start("killed", _LONG) as killed:
+            bench.wait_for_epoch("killed", killed)
+        time.sleep(10)  # the end of the block has killed it
         orphans = bench.trainings()
-        failing = bench.begun("failing", _LONG)
-        began = time.monotonic()
-        cluster.kill_node(0)
-        _, stderr = failing.communicate(timeout=120)
-        error = stderr.strip().splitlines()[-1]
+        with bench.start("failing", _LONG) as failing:
+            bench.wait_for_epoch("failing", failing)
+            began = time.monotonic()
+            cluster.kill_node(0)
+            code = failing.end(120)
+        failed_s, error = time.monotonic() - began, failing.log[-1][1]
         difference, left = bench.largest_difference(), bench.trainings()
         result = {
             "one": round(one, 1),
             "cluster": round(both, 1),
             "largest_difference": difference,
             "orphans": len(orphans),
-            "failed_s": round(time.monotonic() - began, 1),
-            "code": failing.returncode,
+            "failed_s": round(failed_s, 1),
+            "code": code,
             "error": error,
             "left": len(left),
         }
     print(json.dumps(result), flush=True)
-    right = difference < 1e-3 and failing.returncode == 1 and error.startswith("error: ")
+    right = difference < 1e-3 and code == 1 and error.startswith("error: ")
     return int(not right or bool(orphans + left))
 
 
