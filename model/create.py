@@ -10,6 +10,7 @@ write model.h5, model.onnx, classes.txt, model_card.md and results/ into MODEL_P
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import os
 import sys
@@ -57,20 +58,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _create(args: argparse.Namespace, settings: Settings) -> int:
-    from data.factories import local_frames, make_frame_store
-    from model.training.hardware import set_up, tensorflow_errors
-
     require_extra("train", "Training")
-    started = time.monotonic()
     overrides = {name: value for name in ("epochs", "architecture") if (value := getattr(args, name)) is not None}
     settings = with_ray_option(settings.model_copy(update=overrides), args.ray)
     require_architecture(settings.architecture)
-    if settings.ray_address and "TF_CONFIG" not in os.environ:  # which the processes on the nodes have
+    if settings.ray_address and not _is_one_of_several():
         from model.training.machines import train_on_cluster
 
         return train_on_cluster(args, settings)
+    return _create_here(args, settings)
+
+
+def _is_one_of_several() -> bool:
+    """Return whether this process trains with others, such as those that `train_on_cluster` has placed on nodes."""
+    return "TF_CONFIG" in os.environ
+
+
+def _create_here(args: argparse.Namespace, settings: Settings) -> int:
+    from data.factories import local_frames, make_frame_store
+    from model.training.hardware import set_up, tensorflow_errors
+
+    started = time.monotonic()
     store = make_frame_store(settings)
-    folder = local_frames(settings, store, make_progress(args.quiet, args.progress))
+    wait_level = logging.INFO if _is_one_of_several() else logging.WARNING  # another one may update the same mirror
+    folder = local_frames(settings, store, make_progress(args.quiet, args.progress), wait_level)
     frames = list(folder.frames())
     classes = classes_of(frames, folder.game_names(), store.location)
     precision, gpus = settings.mixed_precision, settings.all_gpus
@@ -81,10 +92,9 @@ def _create(args: argparse.Namespace, settings: Settings) -> int:
     # After set_up, which configures TensorFlow before anything else uses it.
     from model.datasets import image_dataset
 
-    root = folder.root
-    frames = image_dataset.decodable_frames(root, frames, settings.img_size, progress)
+    frames = image_dataset.decodable_frames(folder.root, frames, settings.img_size, progress)
     splits = _make_splits(frames, classes, args.folds, settings, log)
-    dataset = image_dataset.ImageDataset(root, frames, classes, settings.img_size)
+    dataset = image_dataset.ImageDataset(folder.root, frames, classes, settings.img_size)
     try:
         with at_forced_end(lambda: print(_RESUME, file=sys.stderr)), tensorflow_errors(_RESUME):
             model, context = _build_context(args, settings, dataset, hardware, (log, progress))
