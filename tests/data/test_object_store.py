@@ -1,16 +1,14 @@
-"""Datasets on an object store: a real S3 server (moto's), memory://, lost responses, kills, and processes that race."""
+"""Frames and changes on an object store: memory:// or a real S3 server (moto's), kills, processes that race."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import pickle
 import random
 import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import count, product
@@ -24,18 +22,20 @@ from data.entities import FrameDetails, Game, StoredFrame
 from data.errors import FolderError, LoginForgotten
 from data.forget import forget
 from data.purge import purge
-from data.storage import lease, object_manifests, plain_client, s3_client
+from data.storage import lease, object_manifests
 from data.storage.catalog import Catalog
 from data.storage.changes import FrameChanges, Move
 from data.storage.journal import Change
-from data.storage.object_client import ListedFile
+from data.storage.moved_files import is_at
+from data.storage.object_client import ListedFile, ObjectClient
 from data.storage.object_files import ObjectFiles
 from data.storage.object_frames import ObjectFrames
 from data.storage.synchronisation import synchronise
+from tests.child_processes import start_child, wait_for
 from tests.data.kill_harness import run_and_kill_at_line
 from tests.s3_server import BUCKET, S3Server, running_s3_server
-from tests.scripted_server import Reply, ScriptedServer
 
+pytestmark = pytest.mark.xdist_group("s3")  # which import moto
 DETAILS = FrameDetails(1_700_000_000.0, "ja", 12, "a title", "https://www.twitch.tv/ann")
 KILLS = 3  # benchmarks/store_kills.py: hundreds
 
@@ -89,191 +89,6 @@ def errors(store: ObjectFrames) -> list[str]:
     """Return what is wrong with the frames: a hash or a title that the manifest lacks or has of another file."""
     frames = store.described(store.frames())
     return [f.path for f in frames if f.sha256 != store.sha256(f) or not f.details.title]
-
-
-def in_child(work: Callable[[], object]) -> int:
-    """Start `work` in a process of its own; return the process's id."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return child
-
-
-@pytest.mark.usefixtures("s3")
-@pytest.mark.parametrize("protocol", ["s3", "memory"])
-def test_files_of_a_store_are_created_replaced_copied_and_removed(address: str, protocol: str):
-    """What StoreFiles promises holds on S3 and on a file system without conditional writes."""
-    files = ObjectFiles(address.replace("s3", protocol, 1))
-    files.create("a/1", b"one")
-    with pytest.raises(FileExistsError):
-        files.create("a/1", b"one")
-    for name in ("a/2", "missing"):
-        with pytest.raises(FileNotFoundError):
-            files.read(name, 10)
-    with pytest.raises(FolderError, match="larger than 2 bytes"):
-        files.read("a/1", 2)
-    before = files.version("a/1")
-    files.update("a/1", lambda content: content + b"+")
-    assert (files.read("a/1", 10), files.version("a/1") != before) == (b"one+", True)
-    files.update("none", lambda content: content)
-    files.link("a/1", "b/2")
-    with pytest.raises(FileExistsError):
-        files.link("a/1", "b/2")
-    files.rename("b/2", "c/d/3")
-    with pytest.raises(FileNotFoundError):
-        files.rename("b/2", "c/d/3")
-    assert (files.names(""), files.names("c"), list(files.walk("c")), files.names("e")) == (
-        ["a", "c"],
-        ["d"],
-        ["c/d/3"],
-        [],
-    )
-    assert [files.exists(path) for path in ("", "a", "a/1", "b", "c/d")] == [True, True, True, False, True]
-    files.make_folder("7")
-    assert files.names("7") == ["manifest.jsonl"]
-    assert pickle.loads(pickle.dumps(files)).read("a/1", 10) == b"one+"
-    files.remove(["a/1", "gone", "c/d/3"])
-    assert files.names("") == ["7"]
-
-
-@pytest.mark.usefixtures("s3")
-def test_updates_of_many_processes_are_all_there(address: str):
-    """Compare and swap: no update replaces what it has not read."""
-    files = ObjectFiles(address)
-
-    def update() -> None:
-        for _ in range(3):
-            files.update("n", lambda content: content + b".")
-
-    children = [in_child(update) for _ in range(2)]
-    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
-    assert len(files.read("n", 100)) == 6
-
-
-def test_requests_that_fail_are_repeated_and_lost_responses_recognised(s3: S3Server, address: str):
-    """A file that the first try has created is not taken for another process's; an update is made once."""
-    files = ObjectFiles(address)
-    files.create("first", b"")
-    files.remove(["first"])
-    s3.faults += [("PUT", "busy"), ("PUT", "lost"), ("GET", "busy")]
-    files.create("a", b"1")
-    assert files.read("a", 10) == b"1"
-    s3.faults += [("PUT", "lost")]
-    files.update("a", lambda content: content + b"2")
-    assert files.read("a", 10) == b"12"
-    s3.faults += [("PUT", "lost"), ("HEAD", "busy")]
-    with pytest.raises(FileExistsError):
-        files.create("a", b"12")
-    s3.faults += [("DELETE", "lost")]
-    files.remove(["a"])
-    assert files.names("") == []
-    s3.faults += [("PUT", "busy")] * 9
-    with pytest.raises(FolderError, match=f"{address}/b: .*: check the address, the credentials"):
-        files.create("b", b"")
-    s3.faults.clear()
-
-
-ENDLESS = (
-    "<ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated><NextContinuationToken>a</NextContinuationToken>"
-)
-
-
-@pytest.mark.parametrize(
-    ("reply", "message"),
-    [
-        (Reply(200, b"<html></html>"), "check STORE_URL, AWS_ENDPOINT_URL and the region"),
-        (Reply(301, b"<Error><Code>PermanentRedirect</Code><Endpoint>x.y</Endpoint></Error>"), "check"),
-        (Reply(200, f"{ENDLESS}</ListBucketResult>".encode()), "the server's list does not end"),
-        (Reply(404, b""), "the bucket does not exist"),
-        (Reply(403, b""), "check the address, the credentials"),
-    ],
-    ids=["html", "redirect", "endless", "missing", "forbidden"],
-)
-def test_answers_of_no_s3_server_are_errors_and_never_an_empty_store(
-    s3: S3Server, monkeypatch: pytest.MonkeyPatch, reply: Reply, message: str
-):
-    """A page of a proxy, a redirection, a list without an end: one line; nothing counts as listed or written."""
-    with ScriptedServer([reply] * 40) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-        files = ObjectFiles("s3://bucket/x")
-        with pytest.raises(FolderError, match=message):
-            files.names("")
-        with pytest.raises(FolderError, match=message):
-            list(files.walk("7"))
-        with pytest.raises(FolderError):
-            files.create("a", b"")
-    assert s3.variables
-
-
-def test_object_that_arrives_too_slowly_is_an_error(s3: S3Server, monkeypatch: pytest.MonkeyPatch):
-    """The time for an object depends on its size, not on the largest one that the caller would take."""
-    monkeypatch.setattr(s3_client, "_CALL_TIMEOUT_S", 0.5)
-    headers = {"ETag": '"1"', "Last-Modified": "Thu, 26 Nov 2026 20:00:00 GMT"}
-    with ScriptedServer([Reply(200, b"x" * 60, headers, byte_pause_s=0.1)]) as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-        with pytest.raises(FolderError, match="s3://bucket/a: "):
-            ObjectFiles("s3://bucket").read("a", 4 << 30)
-    assert s3.variables
-
-
-def test_lock_of_a_plain_store_is_not_waited_for_without_end(address: str, monkeypatch: pytest.MonkeyPatch):
-    """A server whose clock is ahead would never let a dead process's lock become old."""
-    files = ObjectFiles(address)
-    files.create("a", b"1")
-    name = hashlib.sha256(b"a").hexdigest()[:32]
-    files.create(f".locks/{name}", b"")
-    monkeypatch.setattr(plain_client, "_STALE_AFTER_S", 0.05)
-    monkeypatch.setattr(plain_client, "_seconds", lambda _: time.time() + 1000)
-    with pytest.raises(FolderError, match="locked by another process"):
-        files.update("a", lambda content: content + b"2")
-    monkeypatch.undo()
-    monkeypatch.setattr(plain_client, "_STALE_AFTER_S", 0.05)
-    files.update("a", lambda content: content + b"2")
-    assert files.read("a", 10) == b"12"
-
-
-def test_server_that_ignores_conditions_is_refused(s3: S3Server, address: str, monkeypatch: pytest.MonkeyPatch):
-    """Old servers would let two processes write one file."""
-    respond = S3Server.respond
-
-    def ignore(self: S3Server, app: Any, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
-        names = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH")
-        return respond(self, app, {k: v for k, v in environ.items() if k not in names}, start)
-
-    monkeypatch.setattr(S3Server, "respond", ignore)
-    with pytest.raises(FolderError, match="ignores If-None-Match or If-Match"):
-        ObjectFiles(address).create("a", b"")
-    assert s3.requests["DELETE"]
-    assert ObjectFiles(address).names("") == []
-
-
-@pytest.mark.usefixtures("s3")
-def test_lease_of_a_dead_process_is_free_at_once_and_a_stopped_one_is_noticed(
-    address: str, monkeypatch: pytest.MonkeyPatch
-):
-    """One process of this machine by its id; one of another machine because its lease is not renewed."""
-    files = ObjectFiles(address)
-
-    def hold() -> None:
-        with files.locked(".changes"):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    os.waitpid(in_child(hold), 0)
-    with files.locked(".changes", 5), files.locked("7", 5):
-        with pytest.raises(TimeoutError), files.locked(".changes", 0.3):
-            pass
-        monkeypatch.setattr(lease, "_machine", lambda: ("another", "machine"))
-        monkeypatch.setattr(lease, "_LEASE_S", 0.3)
-        with ObjectFiles(address).locked(".changes", 5):
-            monkeypatch.setattr(lease, "_TRUSTED_S", 0.0)
-            for step in (files.remove, lambda paths: files.replace(paths[0], b"")):
-                with pytest.raises(FolderError, match="repeat the command"):
-                    step(["a"])
-    assert files.names(".locks") == [".changes", "7"]
 
 
 def test_frames_are_saved_scanned_and_described(store: ObjectFrames):
@@ -341,13 +156,12 @@ def test_two_processes_that_save_to_one_game_share_no_number_and_lose_no_line(st
 
     def save(name: str) -> None:
         for index in range(2):
-            store.save(7, "ann", jpegs(f"{name}{index}", 3), [DETAILS] * 3)
+            store.save(7, "ann", jpegs(f"{name}{index}", 2), [DETAILS] * 2)
 
-    savers = [in_child(partial(save, name)) for name in "ab"]
-    merger = in_child(lambda: [store.compact([7]) for _ in range(3)])
-    assert [os.waitpid(child, 0)[1] for child in (*savers, merger)] == [0] * 3
+    savers = [start_child(partial(save, name)) for name in "ab"]
+    wait_for(*savers, start_child(lambda: [store.compact([7]) for _ in range(2)]))
     contents = Counter(store.read(frame) for frame in store.frames())
-    assert contents == Counter(jpeg for name in "ab" for index in range(2) for jpeg in jpegs(f"{name}{index}", 3))
+    assert contents == Counter(jpeg for name in "ab" for index in range(2) for jpeg in jpegs(f"{name}{index}", 2))
     assert errors(store) == []
     store.compact([7])
     assert errors(store) == []
@@ -412,7 +226,7 @@ def test_kills_of_a_save_and_a_compaction_leave_whole_frames_and_all_lines(store
     frames: set[str] = set()
     for index in range(KILLS):
         save = partial(store.save, 7, "ann", jpegs(f"{index}-", 15), [DETAILS] * 15)
-        child = in_child(partial(store.compact, [7]) if index % 3 == 2 else save)
+        child = start_child(partial(store.compact, [7]) if index % 3 == 2 else save)
         time.sleep(rng.uniform(0, 0.15))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -496,29 +310,56 @@ def test_change_that_a_failing_server_interrupts_is_finished_later(
     assert store.trashed_frames() == 0
 
 
-@pytest.mark.usefixtures("s3")
-def test_change_killed_at_any_line_is_finished_or_did_not_begin(
-    store: ObjectFrames, catalog: Catalog, engine: sa.Engine
+class Killed(BaseException):
+    """The end of a process, after which it sends nothing."""
+
+
+def kill_at_write(client: ObjectClient, patch: pytest.MonkeyPatch, number: int) -> None:
+    """Let a client carry out `number` writes and deletions, and no more."""
+    left = iter(range(number))
+
+    def write(work: Callable[..., None], *args: Any) -> None:
+        if next(left, None) is None:
+            raise Killed
+        work(*args)
+
+    for name in ("put", "delete"):
+        patch.setattr(client, name, partial(write, getattr(client, name)))
+
+
+def test_change_killed_at_any_write_is_finished_or_did_not_begin(
+    store: ObjectFrames, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ):
-    """A child process dies at a line of the storage room; the next command finishes the change, or nothing moved."""
+    """A process ends before each of its writes in turn; the next command finishes the change, or nothing moved."""
     changes, moves = moved(store, catalog)
-    outcomes = set()
-    for line in range(900, 60_000, 5_400):
-        code = run_and_kill_at_line(line, engine, partial(changes.apply, moves, "check"))
+    monkeypatch.setattr(lease, "_is_dead", lambda _: True)
+    outcomes = []
+    for number in count():
+        with monkeypatch.context() as patch, suppress(Killed):
+            kill_at_write(store.files.client, patch, number)
+            changes.apply(moves, "check")
+            break
         finished = changes.finish_pending()
         found = check(store, catalog)
+        outcomes.append((found == CHANGED, finished))
         assert found in (WHOLE, CHANGED)
         assert errors(store) == []
-        outcomes.add((found == WHOLE, finished))
         if found == CHANGED:
             changes.undo()
         assert check(store, catalog) == WHOLE
         store.files.remove(list(store.files.walk(".changes")))
-        store.compact([7, 8])
-        if code == 0:
-            break
-    assert code == 0
-    assert {finished for _, finished in outcomes} == {0, 1}
+    assert len(outcomes) > 10
+    assert set(outcomes) == {(False, 0), (True, 1), (True, 0)}
+
+
+@pytest.mark.usefixtures("s3")
+def test_change_killed_on_s3_is_finished_by_the_next_command(store: ObjectFrames, catalog: Catalog, engine: sa.Engine):
+    """A child process ends as by SIGKILL while it moves frames."""
+    changes, moves = moved(store, catalog)
+    assert run_and_kill_at_line(900, engine, partial(changes.apply, moves, "check")) != 0
+    assert changes.finish_pending() == 1
+    assert check(store, catalog) == CHANGED
+    assert errors(store) == []
 
 
 @pytest.mark.usefixtures("s3")
@@ -541,12 +382,11 @@ def test_two_processes_that_finish_one_change_agree(
     with pytest.raises(RuntimeError):
         Interrupted(store, catalog).apply(moves, "check")
     catalog.add_frames(store.save(8, "ann", taken, [DETAILS]))
-    children = [in_child(finish) for _ in range(2)]
-    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    wait_for(*[start_child(finish) for _ in range(2)])
     assert changes.finish_pending() == 0
     expected = Counter([*jpegs("a", 2), *jpegs("a", 5)[3:], *jpegs("b", 1), *taken])
     assert Counter(store.read(frame) for frame in store.frames()) == expected
     assert errors(store) == []
     check(store, catalog)
-    changes.undo()
-    assert check(store, catalog) >= WHOLE
+    [change] = changes.changes()
+    assert all(is_at(store.files, move.target, move) for move in change.moves)  # so it can be undone

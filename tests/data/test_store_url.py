@@ -36,6 +36,7 @@ from tests.data.exports import jpeg, make_dataset
 from tests.in_process import run_command
 from tests.s3_server import BUCKET, s3_server
 
+pytestmark = pytest.mark.xdist_group("s3")  # which import moto
 NO_SECRETS = ("testing", "hunter2", "Traceback")
 
 
@@ -91,7 +92,6 @@ def printed(run: Run, *words: str, **changes: str) -> str:
     return done.stdout
 
 
-@pytest.mark.usefixtures("s3")
 def test_sync_and_info_know_what_is_in_the_store(
     command: Run, filled: ObjectFrames, template: FrameFolder, catalog: Catalog, tmp_path: Path
 ):
@@ -109,8 +109,10 @@ def test_sync_and_info_know_what_is_in_the_store(
 
 
 @pytest.mark.usefixtures("s3")
-def test_download_collects_into_the_store(download: Run, store: ObjectFrames, catalog: Catalog, folder: FrameFolder):
-    """Frames, manifests, names and rows are there; nothing lies in the local folder."""
+def test_download_collects_into_the_store(
+    download: Run, command: Run, store: ObjectFrames, catalog: Catalog, folder: FrameFolder
+):
+    """Frames, manifests, names and rows are there; nothing lies in the local folder; other commands see them."""
     done = download("--frames", "8", STORE_URL=store.location)
     assert done.returncode == 0, done.stderr
     frames = store.described(store.frames())
@@ -119,6 +121,8 @@ def test_download_collects_into_the_store(download: Run, store: ObjectFrames, ca
     assert all(frame.sha256 and frame.details.origin for frame in frames)
     assert {frame.game_id for frame in frames} <= store.game_names().keys()
     assert not list(folder.root.iterdir())
+    assert printed(command, "data.dbSync").startswith("Nothing to repair.")
+    assert json.loads(printed(command, "data.info", "--json"))["frame_count"] == len(frames)
 
 
 def test_added_pictures_go_to_the_store_once(command: Run, store: ObjectFrames, catalog: Catalog, tmp_path: Path):
@@ -161,19 +165,23 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_forgotten_streamer_leaves_store_rows_mirror_and_features(
     command: Run, filled: ObjectFrames, template: FrameFolder, catalog: Catalog, tmp_path: Path
 ):
-    """At once on this machine, at the next update on another one; no import brings the streamer back."""
+    """At once on this machine, at the next update on another one; no import brings the streamer back.
+
+    On this machine the copies of other stores are cleaned, too.
+    """
     catalog.add_games(Game(key, name) for key, name in filled.game_names().items())
     catalog.add_frames(filled.described(filled.frames()))
     here, there = mirror_of(tmp_path, filled.location), Mirror(tmp_path / "other machine")
+    earlier = mirror_of(tmp_path, "memory://another/store")
     hashes = [frame.sha256 for frame in filled.described(filled.frames())]
-    for mirror in (here, there):
+    for mirror in (here, there, earlier):
         mirror.update(filled, _no_progress)
         FeatureStore(mirror.features / "network").add(hashes, np.zeros((40, 4), np.float16))
     out = printed(command, "data.forget", "ann")
-    assert out.startswith("Removed 8 frames, 8 rows, 8 feature vectors.")
+    assert out.startswith("Removed 8 frames, 8 rows, 16 feature vectors.")
     there.update(filled, _no_progress)
     assert {frame.login for frame in (*filled.frames(), *rows(catalog))} & {"ann"} == set()
-    for mirror in (here, there):
+    for mirror in (here, there, earlier):
         assert len(FeatureStore(mirror.features / "network").missing(hashes)) == 8
         assert not [path for path in mirror.frames.root.rglob("*") if "ann-" in path.name]
         assert not [path for path in mirror.frames.root.rglob("*.jsonl") if b"ann-" in path.read_bytes()]
