@@ -22,6 +22,7 @@ from tests.model.tiny_backbone import tiny_backbone, tiny_weights
 __all__ = ["tiny_backbone", "tiny_weights"]  # fixtures
 
 GAMES = (RED, BLUE)
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def make_sets(painted: Painted, *, meaningless: bool = False) -> tuple[ImageData
             path = painted.root / frame.path
             path.write_bytes((painted.root / f"{RED.id}/{frame.login[0]}{RED.id}-{frame.number}.jpg").read_bytes())
     datasets = [
-        ImageDataset(painted.root, part, GAMES, SIZE, batch_size=4) for part in (frames["a"] + frames["b"], frames["c"])
+        ImageDataset(painted.root, part, GAMES, SIZE, batch_size=8) for part in (frames["a"] + frames["b"], frames["c"])
     ]
     return datasets[0], datasets[1]
 
@@ -51,9 +52,9 @@ def no_log(_line: str) -> None:
     """Discard progress lines."""
 
 
-def fresh(architecture: str = "cnn", *, initial_weights: str = "none") -> keras.Model:
+def fresh(initial_weights: str = "none", dropout: float = 0.0) -> keras.Model:
     keras.utils.set_random_seed(1)
-    return network.build(architecture, SIZE, 2, dropout=0.0, initial_weights=initial_weights)
+    return network.build(TINY, SIZE, 2, dropout=dropout, initial_weights=initial_weights)
 
 
 def trainer_settings(epochs: int, patience: int, learning_rate: float, seed: int, **changes: Any) -> TrainerSettings:
@@ -105,7 +106,7 @@ def test_training_without_patience_keeps_the_last_epoch():
 @pytest.mark.usefixtures("eager")
 def test_cached_features_train_the_whole_model(painted, tiny_weights):
     """The metrics on cached features equal those of the whole model on the images."""
-    model = fresh(TINY, initial_weights=tiny_weights)
+    model = fresh(tiny_weights)
     training_set, validation_set = make_sets(painted)
     lines: list[str] = []
     trainer = Trainer(model, training_set, validation_set, trainer_settings(4, 4, 1e-2, 1), log=lines.append)
@@ -140,7 +141,7 @@ def test_refit_trains_on_the_validation_frames_too(painted):
 def test_diverged_training_names_the_setting(painted):
     """A loss that is not finite is never the best epoch."""
     with pytest.raises(ModelError, match="LEARNING_RATE"):
-        Trainer(fresh(), *make_sets(painted), trainer_settings(2, 2, 1e30, 1), log=no_log).train()
+        Trainer(fresh(), *make_sets(painted), trainer_settings(2, 2, 1e38, 1), log=no_log).train()
 
 
 @pytest.mark.usefixtures("eager")
@@ -149,10 +150,10 @@ def test_fine_tuning_after_the_head_keeps_only_improvements(painted, tiny_weight
     alike = make_sets(Painted(tmp_path / "alike"), meaningless=True)  # there, large steps give large losses
     kept = {}
     for name, rate, (training_set, validation_set) in (("good", 1e-4, make_sets(painted)), ("bad", 1.0, alike)):
-        model = fresh(TINY, initial_weights=tiny_weights)
-        upper = model.get_layer("backbone").get_layer("block_4")
+        model = fresh(tiny_weights)
+        upper = model.get_layer("backbone").get_layer("block_2")
         before = keras.ops.convert_to_numpy(upper.kernel).copy()
-        fine_tuning = {"fine_tune": "block_4", "fine_tune_epochs": 2, "fine_tune_learning_rate": rate}
+        fine_tuning = {"fine_tune": "block_2", "fine_tune_epochs": 2, "fine_tune_learning_rate": rate}
         settings = trainer_settings(3, 3, 1e-2, 1, **fine_tuning)
         training = Trainer(model, training_set, validation_set, settings, log=no_log).train()
         assert len(training.history["loss"]) == len(training.history["val_loss"]) == 3 + training.stages[1].epoch
@@ -167,11 +168,10 @@ def test_fine_tuning_after_the_head_keeps_only_improvements(painted, tiny_weight
 def test_resumed_training_equals_an_uninterrupted_one(painted, tmp_path):
     """Stopped after the second of four epochs: weights, optimizer, dropout seeds and order go on bit for bit."""
     training_set, validation_set = make_sets(painted)
-    settings, rate = trainer_settings(4, 4, 1e-3, 1, lr_schedule="cosine", warmup_fraction=0.1), 0.3
+    settings = trainer_settings(4, 4, 1e-3, 1, lr_schedule="cosine", warmup_fraction=0.1)
 
     def trainer(folder: str, resume: bool) -> Trainer:
-        keras.utils.set_random_seed(1)
-        model = network.build("cnn", SIZE, 2, dropout=rate, initial_weights="none")
+        model = fresh(dropout=0.3)
         checkpoints = CheckpointStore(tmp_path / folder)
         checkpoints.open("this", resume)
         changes = Augmentation(color=0.5, chat=0.5, seed=1)
@@ -228,7 +228,7 @@ def test_checkpoint_of_another_network_is_refused_before_training(painted, tmp_p
 def test_time_limit_ends_the_training_after_the_first_epoch(painted, tiny_weights):
     """With a limit shorter than an epoch there is no second epoch, nor another stage."""
     settings = trainer_settings(50, 50, 1e-3, 1, time_limit_min=1e-6, fine_tune="upper")
-    model = fresh(TINY, initial_weights=tiny_weights)
+    model = fresh(tiny_weights)
     training = Trainer(model, *make_sets(painted), settings, log=no_log).train()
     assert len(training.history["loss"]) == training.best_epoch == 1
     assert training.best_epochs == (1, 0)
@@ -242,7 +242,7 @@ def test_class_weights_compensate_for_uneven_games(painted):
     probabilities = {}
     for weighted in (False, True):
         model = fresh()
-        Trainer(model, uneven, None, trainer_settings(40, 40, 3e-3, 1, class_weights=weighted), log=no_log).train()
+        Trainer(model, uneven, None, trainer_settings(20, 20, 1e-2, 1, class_weights=weighted), log=no_log).train()
         logits = model.predict(uneven.batches(), verbose=0)
         probabilities[weighted] = float(keras.ops.softmax(logits)[:, 1].numpy().mean())
     fraction = sum(frame.game_id == BLUE.id for frame in frames) / len(frames)
