@@ -5,8 +5,9 @@ Keras is imported in the calls only, so that commands can list `ARCHITECTURES` w
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -99,14 +100,18 @@ def build_backbone(architecture: str, img_size: int, weights: str) -> keras.Mode
     import keras
 
     backbone = BACKBONES[architecture]
+    is_file = weights not in (IMAGENET, RANDOM)
+    if is_file:  # before the network is built, which takes longer
+        _require_weights(Path(weights), architecture)
     with warnings.catch_warnings():  # Keras warns that 240 is not 224, but the networks are fully convolutional
         warnings.simplefilter("ignore")
         model = _build(backbone, img_size, weights)
         # Named in a second model: EfficientNetV2 uses the name that it is given as a key of its blocks.
         outputs = [model.output, model.get_layer(backbone.grid_layer).output]
         model = keras.Model(model.input, outputs, name=LAYER_NAME)
-    if weights not in (IMAGENET, RANDOM):
-        _load_weights(model, Path(weights), architecture)
+    if is_file:
+        with _unfit_weights(Path(weights), architecture):
+            model.load_weights(weights)  # in float32 or, to save space, in float16
     return model
 
 
@@ -134,15 +139,21 @@ def _build(backbone: Backbone, img_size: int, weights: str) -> keras.Model:
         ) from error
 
 
-def _load_weights(model: keras.Model, path: Path, architecture: str) -> None:
-    """Load a `.weights.h5` file in float32 or, to save space, in float16."""
+def _require_weights(path: Path, architecture: str) -> None:
+    """Raise SettingsError unless `path` is an HDF5 file without references to other files."""
     from model.networks.hdf5_files import require_self_contained
 
     if not path.is_file():
         raise SettingsError(f"INITIAL_WEIGHTS: {path} not found. Check the path.")
-    try:
+    with _unfit_weights(path, architecture):
         require_self_contained(path)
-        model.load_weights(path)
+
+
+@contextlib.contextmanager
+def _unfit_weights(path: Path, architecture: str) -> Iterator[None]:
+    """Raise SettingsError for an error in the block, which reads `path`."""
+    try:
+        yield
     except Exception as error:  # Keras and HDF5 raise many classes for a damaged or foreign file
         reason = printable_line(str(error))[:300]
         raise SettingsError(f"INITIAL_WEIGHTS: {path} does not fit {architecture} without its top: {reason}") from error

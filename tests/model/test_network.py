@@ -15,6 +15,9 @@ import pytest
 
 from data.errors import SettingsError
 from tests.model.lazily import keras, layers, network
+from tests.model.tiny_backbone import tiny_backbone, tiny_weights
+
+__all__ = ["tiny_backbone", "tiny_weights"]  # fixtures
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "model" / "weights" / "efficientnet_lite0_games.weights.h5"
@@ -28,10 +31,16 @@ def build(*shape: Any, **options: Any) -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """Return a backbone's weights file: random, but with other statistics than a new one has."""
+def random_network():
+    """Return a network whose backbone has no initial weights. `weights` reads it before a test trains it."""
     keras.utils.set_random_seed(4)
-    backbone = build("mobilenet_v2", 32, 2).get_layer("backbone")
+    return build("mobilenet_v2", 32, 2)
+
+
+@pytest.fixture(scope="module")
+def weights(random_network, tmp_path_factory):
+    """Return a backbone's weights file: random, but with other statistics than a new one has."""
+    backbone = random_network.get_layer("backbone")
     rng = np.random.default_rng(4)
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -54,6 +63,24 @@ def model(built):
     yield built
     network.unfreeze_from(built, network.HEAD_ONLY)
     built.set_weights(before)
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """Return a network with the weights that come with the project."""
+    return build("efficientnet_lite0", 32, 2, initial_weights="shipped")
+
+
+@pytest.fixture(scope="module")
+def efficientnet_v2():
+    """Return a network with the backbone that takes longest to build."""
+    return build("efficientnet_v2_b0", 32, 2)
+
+
+@pytest.fixture(scope="module")
+def cnn():
+    """Return the original's network."""
+    return build("cnn", 32, 2)
 
 
 def normalisations(model: keras.Model) -> list[np.ndarray]:
@@ -79,8 +106,8 @@ def same(before: list[np.ndarray], after: list[np.ndarray]) -> bool:
 
 def fit(model: keras.Model) -> None:
     network.compile_model(model, 1e-3)
-    model.run_eagerly = True  # two steps do not pay for a graph
-    model.fit(IMAGES, np.array([0, 1, 1]), epochs=2, verbose=0)
+    model.run_eagerly = True  # one step does not pay for a graph
+    model.fit(IMAGES, np.array([0, 1, 1]), epochs=1, verbose=0)
 
 
 def test_cnn_has_the_layers_of_the_original():
@@ -99,19 +126,19 @@ def test_cnn_has_the_layers_of_the_original():
     assert model.output_shape == (None, 50)
 
 
-@pytest.mark.parametrize("architecture", ["cnn", "efficientnet_lite0", "mobilenet_v2", "efficientnet_v2_b0"])
-def test_scaling_is_part_of_the_model(architecture):
-    """Pixels go in unscaled, as bytes or floats of 0 to 255, and float32 logits come out."""
-    model = build(architecture, 32, 4)
+@pytest.mark.parametrize("built_network", ["cnn", "shipped", "built", "efficientnet_v2"])
+def test_scaling_is_part_of_the_model(request, built_network):
+    """Pixels go in unscaled, as bytes or floats of 0 to 255, and float32 logits come out; for each architecture."""
+    model = request.getfixturevalue(built_network)
     from_bytes, from_floats = (logits_of(model, images) for images in (IMAGES, IMAGES.astype(np.float32)))
     assert from_bytes.dtype == np.float32
-    assert from_bytes.shape == (3, 4)
+    assert from_bytes.shape == (3, 2)
     assert np.allclose(from_bytes, from_floats, atol=1e-6)
 
 
-def test_efficientnet_scaling_equals_its_own_preprocessing():
+def test_efficientnet_scaling_equals_its_own_preprocessing(efficientnet_v2):
     """Three means and deviations of ImageNet, by channel."""
-    ours = next(each for each in build("efficientnet_v2_b0", 32, 2).layers if isinstance(each, layers.Rescaling))
+    ours = next(each for each in efficientnet_v2.layers if isinstance(each, layers.Rescaling))
     theirs = keras.applications.EfficientNetV2B0(input_shape=(32, 32, 3), include_top=False, weights=None)
     scaled = theirs.layers[2](theirs.layers[1](IMAGES.astype(np.float32)))
     assert isinstance(theirs.layers[2], layers.Normalization)
@@ -160,12 +187,14 @@ def test_unknown_layer_names_the_setting(model):
         network.unfreeze_from(model, "block_99")
 
 
-def test_shipped_weights_are_loaded_and_frozen():
-    """The CNN, which has none, starts from random weights that train."""
-    shipped = build("efficientnet_lite0", 32, 2, initial_weights="shipped")
-    same_file = build("efficientnet_lite0", 32, 2, initial_weights=str(SHIPPED))
-    assert same(values(shipped.get_layer("backbone")), values(same_file.get_layer("backbone")))
+def test_shipped_weights_are_loaded_and_frozen(shipped):
+    """They are those of the file. The CNN, which has none, starts from random weights that train."""
     assert network.split_head(shipped) is not None
+    backbone = shipped.get_layer("backbone")
+    before = values(backbone)
+    backbone.set_weights([np.zeros_like(value) for value in before])
+    backbone.load_weights(SHIPPED)
+    assert same(before, values(backbone))
     assert network.split_head(build("cnn", 32, 2, initial_weights="shipped")) is None
 
 
@@ -179,15 +208,15 @@ def test_label_smoothing_equals_soft_targets():
     assert np.allclose(model.compute_loss(y=np.array([2, 0]), y_pred=logits), np.mean(expected), atol=1e-6)
 
 
-def test_random_weights_train_with_batch_normalisation():
+@pytest.mark.usefixtures("weights")
+def test_random_weights_train_with_batch_normalisation(random_network):
     """There are no pretrained statistics to protect."""
-    model = build("mobilenet_v2", 32, 2)
-    before = normalisations(model)
-    fit(model)
-    assert not same(before, normalisations(model))
+    before = normalisations(random_network)
+    fit(random_network)
+    assert not same(before, normalisations(random_network))
 
 
-def test_training_the_head_trains_the_model(model):
+def test_training_the_head_trains_the_model(model, cnn):
     """Features through the backbone and then the head equal the whole model."""
     parts = network.split_head(model)
     assert parts is not None
@@ -195,21 +224,22 @@ def test_training_the_head_trains_the_model(model):
     features = logits_of(backbone, IMAGES)
     assert features.shape == (3, 1280 + 2 * 2 * 96)
     network.compile_model(head, 0.01)
+    head.run_eagerly = True  # three steps do not pay for a graph
     head.fit(features, np.array([0, 1, 1]), epochs=3, verbose=0)
     assert np.allclose(logits_of(head, features), logits_of(model, IMAGES), atol=1e-5)
-    assert network.split_head(build("cnn", 32, 2)) is None
+    assert network.split_head(cnn) is None
 
 
-def test_grid_features_depend_on_positions(weights):
+def test_grid_features_depend_on_positions(tiny_backbone, tiny_weights):
     """An image and its mirror image differ much more in the grid's cells than in the averages."""
-    model = build("mobilenet_v2", 160, 2, initial_weights=str(weights))
+    model = build(tiny_backbone, 160, 2, initial_weights=tiny_weights)
     picture = np.random.default_rng(1).integers(0, 60, (1, 160, 160, 3), dtype=np.uint8)
     picture[:, :40, :40] += 190
     backbone, _head = network.split_head(model) or (None, None)
     one, other = (logits_of(backbone, each)[0] for each in (picture, picture[:, ::-1, ::-1]))
     apart = np.abs(one - other) / np.abs(np.concatenate([one, other])).mean()
-    assert one.shape == (1280 + 5 * 5 * 96,)
-    assert apart[1280:].mean() > 3 * apart[:1280].mean()
+    assert one.shape == (16 + 5 * 5 * 16,)
+    assert apart[16:].mean() > 3 * apart[:16].mean()
 
 
 def test_standardisation_brings_features_to_one_scale(model):
