@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,21 @@ CUT_S = 8.4
 VOD = "https://www.twitch.tv/videos/1"
 
 
-def vod(folder: Path, edit: Callable[[str], str] = str, video: bytes = b"", **options: str) -> Path:
+@cache
+def video(container: str) -> bytes:
+    """Return `recording` in this container, encoded once."""
+    return recording(container)
+
+
+def vod(folder: Path, edit: Callable[[str], str] = str, content: bytes = b"", **options: str) -> Path:
     """Write the playlist and the segments of a recording as VOD 1; return its folder. edit: changes the playlist."""
     target = folder / "1"
     target.mkdir(parents=True)
     hls = {"hls_time": "4", "hls_list_size": "0", "hls_playlist_type": "vod", **options}
-    content = io.BytesIO(video or recording("mpegts"))
-    with av.open(content) as source, av.open(str(target / PLAYLIST), "w", format="hls", options=hls) as output:
+    with (
+        av.open(io.BytesIO(content or video("mpegts"))) as source,
+        av.open(str(target / PLAYLIST), "w", format="hls", options=hls) as output,
+    ):
         stream = output.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.size:
@@ -85,7 +94,7 @@ def assert_dark_then_bright(found: Sequence[dict[str, Any]], cut_s: float = CUT_
 
 def test_chapters_of_a_file_are_printed_and_written(standin, model_path, tmp_path):
     """YouTube's list on stdout, which says on stderr why YouTube ignores it, and the four files."""
-    (tmp_path / "a.mp4").write_bytes(recording())
+    (tmp_path / "a.mp4").write_bytes(video("mp4"))
     names = ["a.ffmetadata", "a.vtt", "a.txt", "a.json"]
     files = [word for name in names for word in ("--chapters-file", name)]
     done = recognize(standin, model_path, "--chapters", "a.mp4", "--look-every", "4", *files, cwd=tmp_path)
@@ -101,7 +110,7 @@ def test_chapters_of_a_file_are_printed_and_written(standin, model_path, tmp_pat
 @pytest.mark.parametrize(
     "make_video",  # each worker of a run imports this module, and one runs its tests
     [
-        lambda: recording("mpegts"),
+        lambda: video("mpegts"),
         lambda: recording("flv"),  # cannot seek
         lambda: recording("matroska", options={"live": "1"}),
         lambda: recording("matroska", times=[*range(8), *(8 + n / 10 for n in range(120))]),
@@ -127,7 +136,7 @@ def test_sources_fail_alone_with_their_own_lines(standin, model_path, tmp_path):
     (tmp_path / "sound.mp4").write_bytes(sound("mp4"))
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "still.jpg").write_bytes(encode_jpeg(flat(RED), 95))
-    (tmp_path / "good.mp4").write_bytes(recording())
+    (tmp_path / "good.mp4").write_bytes(video("mp4"))
     bad = ["sound.mp4", "empty.mp4", "still.jpg", "bzflag_ctf", "none.mp4"]
     done = recognize(standin, model_path, "--chapters", "--json", *bad, "good.mp4", cwd=tmp_path)
     *failures, good = [json.loads(line) for line in done.stdout.splitlines()]
@@ -154,7 +163,7 @@ def test_chapters_file_that_does_not_fit_is_refused_at_once(standin, model_path,
 
 def test_full_disk_costs_the_file_only(standin, model_path, tmp_path):
     """The list is printed, the earlier file stays, no other is left, and one line names the option."""
-    (tmp_path / "a.mp4").write_bytes(recording())
+    (tmp_path / "a.mp4").write_bytes(video("mp4"))
     (tmp_path / "a.json").write_text("old")
     words = ["-q", "--chapters", "a.mp4", "--look-every", "4", "--chapters-file", "a.json"]
     with limited_disk(250):
@@ -167,7 +176,7 @@ def test_full_disk_costs_the_file_only(standin, model_path, tmp_path):
 
 def test_terminal_shows_looks_and_then_the_list_alone(standin, model_path, tmp_path):
     """The line with the number of looks disappears."""
-    (tmp_path / "a.mp4").write_bytes(recording())
+    (tmp_path / "a.mp4").write_bytes(video("mp4"))
     words = command("--chapters", str(tmp_path / "a.mp4"), "--look-every", "4")
     with PseudoTerminal(words, environment(standin, model_path), 80, 24) as terminal:
         lines = [line for line in terminal.finish() if line and not line.startswith("warning: YouTube")]
@@ -229,7 +238,7 @@ def test_vod_without_any_segment_fails(model_path, tmp_path):
 def test_vod_is_read_in_ranges_and_not_twice(model_path, tmp_path):
     """Of two big segments: each look but the first ones needs bytes within, which are sent once."""
     noise = recording("mpegts", size=(640, 480), options={}, codec="mpeg2video", key_every_s=0.2)
-    folder = vod(tmp_path, video=noise, hls_time="10")
+    folder = vod(tmp_path, content=noise, hls_time="10")
     size = sum(file.stat().st_size for file in (folder / "1").glob("*.ts"))
     with vod_server(folder) as standin:
         assert_dark_then_bright(chapters(standin, model_path, VOD))
