@@ -19,8 +19,8 @@ the stand-in, over their links only. Each trial begins with an empty dataset:
     next_s            from the disturbance to the next frame
     end_s             from the disturbance to the end
 
-Exit code 1: after dbSync a row or file is missing, one is broken or there twice, or games differ by more than 10 %,
-two downloads side by side by more than their grabs in flight.
+Exit code 1: after dbSync a row or file is missing, one is broken or there twice, or games differ by more than 10 %
+and the files that had no row, two downloads side by side by more than their grabs in flight.
 """
 
 from __future__ import annotations
@@ -233,7 +233,7 @@ def _wrong(result: dict[str, Any]) -> list[str]:
     """Return the names of the values that are wrong."""
     least, most = result["games"]
     other = _GRAB * GAMES if result["trial"] == "side_by_side" else 0  # what the other download has in flight
-    wrong = ["games"] if most - least > max(0.1 * most, other) else []
+    wrong = ["games"] if most - least > max(0.1 * most, other) + result["no_row"][0] else []
     wrong += [name for name in ("no_row", "no_file") if result[name][1]]
     return wrong + [name for name in ("broken", "twice") if result[name]]
 

@@ -112,7 +112,7 @@ def open_collector(
     with (
         session,
         factories.open_claims(settings) as claims,
-        open_pool(settings, claims, stop) as pool,
+        open_pool(settings, stop) as pool,
         closing(StoppableDirectory(helix := factories.make_helix(settings, session, stop.pause), stop)) as directory,
     ):
         chosen = _choose_games(helix, store, catalog, settings, games)
@@ -123,6 +123,7 @@ def open_collector(
             index=catalog,
             settings=CollectorSettings(**settings.model_dump(include=names), **limits, **chosen),
             stop=stop,
+            claim=claims.claimed,
             rng=random.Random(settings.seed + claims.number),  # not the choices of a download at the same time
             is_excluded=factories.make_exclusion(settings),
             trashed=store.trashed_hashes(),

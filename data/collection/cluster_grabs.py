@@ -38,11 +38,9 @@ class SavingGrabs:
             stack.enter_context(memory.trim_periodically())
             catalog = stack.enter_context(factories.open_catalog(settings, self._stop.wait))
             grabber = stack.enter_context(factories.make_grabber(settings, self._stop.pause))
-            claims = stack.enter_context(factories.open_claims(settings))
             store, is_excluded = factories.make_frame_store(settings), factories.make_exclusion(settings)
             self._saver = FrameSaver(store, catalog, is_excluded, store.trashed_hashes())
-            frame_filter = factories.make_frame_filter(settings)
-            self._grabs = StreamGrabs(grabber, frame_filter, self._stop, claims.claimed)
+            self._grabs = StreamGrabs(grabber, factories.make_frame_filter(settings), self._stop)
             self._resources = stack.pop_all()
 
     def __call__(self, task: GrabTask) -> GrabResult:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Container
 from data.collection.frame_saver import FrameSaver
 from data.collection.game_selector import GameSelector
 from data.collection.grab_pool import GameRound, GrabPool, StopEvent
-from data.collection.interfaces import FrameIndex, FrameWriter, StreamDirectory
+from data.collection.interfaces import Claim, FrameIndex, FrameWriter, StreamDirectory, no_claim
 from data.collection.state import CollectionStats, CollectorSettings
 from data.collection.stream_grabs import GrabResult, GrabTask
 from data.collection.stream_selector import StreamSelector
@@ -49,6 +49,7 @@ class Collector:
         index: rows of the saved frames.
         settings: numbers that control the loop.
         stop: ends the run.
+        claim: keeps other downloads away from a stream while it is grabbed; by default there are none.
         rng: source of randomness.
         is_excluded: says whether the streams of a login must not be grabbed; what it raises ends the run.
         trashed: SHA-256 of frames that must not be saved again.
@@ -63,6 +64,7 @@ class Collector:
         index: FrameIndex,
         settings: CollectorSettings,
         stop: StopEvent,
+        claim: Claim = no_claim,
         rng: random.Random,
         is_excluded: Callable[[str], bool] = lambda _login: False,
         trashed: Container[bytes] = (),
@@ -75,7 +77,7 @@ class Collector:
         self._selector = StreamSelector(
             settings.stream_tries, settings.frames_per_stream, settings.max_streamer_fraction, rng
         )
-        self._pool = GrabPool(pool, stop)
+        self._pool = GrabPool(pool, stop, claim)
         self._rounds: list[GameRound] = []  # unfinished, oldest first
         self._full: set[int] = set()  # ids of games with live streams of which each is over quota
         self.stats = CollectionStats()
@@ -146,10 +148,14 @@ class Collector:
     def _start(self, game_round: GameRound) -> None:
         stream = game_round.remaining.popleft()
         most = int(min(self._wanted_frames(), game_round.quotas[stream.login], game_round.missing))
-        self._pool.start(GrabTask(game_round.game, stream, most), game_round)
+        task = GrabTask(game_round.game, stream, most)
         game_round.in_flight += 1
         game_round.missing -= most
         self.stats.streams += 1
+        try:
+            self._pool.start(task, game_round)
+        except StreamClaimed as error:
+            self._record(game_round, task, GrabResult(failure=error))
         self.stats.status = self._pool.status
 
     def _finish_round(self, game_round: GameRound) -> None:

@@ -11,11 +11,10 @@ if TYPE_CHECKING:
     from data.collection.grab_pool import StopEvent
     from data.collection.stream_grabs import GrabResult, GrabTask
     from data.pool.pool import Pool
-    from data.storage.claims import StreamClaims
 
 
 @contextmanager
-def open_pool(settings: Settings, claims: StreamClaims, stop: StopEvent) -> Iterator[Pool[GrabTask, GrabResult]]:
+def open_pool(settings: Settings, stop: StopEvent) -> Iterator[Pool[GrabTask, GrabResult]]:
     """Yield where streams are grabbed: PARALLEL_STREAMS in this process, or on each CPU of the cluster RAY_ADDRESS.
 
     Raises ClusterError, SettingsError, ExtraMissing.
@@ -33,5 +32,4 @@ def open_pool(settings: Settings, claims: StreamClaims, stop: StopEvent) -> Iter
             yield RayPool(cluster, maker_of_grabs(cluster.settings), settings.parallel_streams, ahead=0, losses=1)
         return
     with make_grabber(settings, stop.pause) as grabber:
-        frame_filter = make_frame_filter(settings)
-        yield grabs_in_threads(grabber, frame_filter, settings.parallel_streams, stop, claims.claimed)
+        yield grabs_in_threads(grabber, make_frame_filter(settings), settings.parallel_streams, stop)

@@ -10,9 +10,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from data.collection.interfaces import Claim
 from data.collection.stream_grabs import GrabResult, GrabTask
 from data.entities import Game, Stream
 from data.errors import StopRequested
@@ -61,13 +63,20 @@ class GameRound:
 
 
 class GrabPool:
-    """The grabs in flight on `pool`, each with its round. A context manager, as the pool is. `stop` ends a wait."""
+    """The grabs in flight on `pool`, each with its round and claim. A context manager, as the pool is.
 
-    def __init__(self, pool: Pool[GrabTask, GrabResult], stop: StopEvent) -> None:
+    Args:
+        pool: where the grabs run.
+        stop: ends a wait.
+        claim: claims a stream while it is grabbed.
+    """
+
+    def __init__(self, pool: Pool[GrabTask, GrabResult], stop: StopEvent, claim: Claim) -> None:
         self._pool = pool
         self._stop = stop
+        self._claim = claim
         self._cancelled = False
-        self._in_flight: dict[GrabTask, GameRound] = {}
+        self._in_flight: dict[GrabTask, tuple[GameRound, ExitStack]] = {}
 
     def __enter__(self) -> GrabPool:
         self._pool.__enter__()
@@ -76,6 +85,8 @@ class GrabPool:
     def __exit__(self, *error: Any) -> None:
         self.cancel()
         self._pool.__exit__(*error)
+        for task in list(self._in_flight):
+            self._remove(task)
 
     def __len__(self) -> int:
         return len(self._in_flight)
@@ -100,9 +111,14 @@ class GrabPool:
         return f"{len(tasks)} streams of {plural(games, 'game')}"
 
     def start(self, task: GrabTask, game_round: GameRound) -> None:
-        """Start the task in the background. The caller checks `has_free_slot` first."""
-        self._in_flight[task] = game_round
-        self._pool.submit(task)
+        """Start the task in the background. The caller checks `has_free_slot` first.
+
+        Raises StreamClaimed: another download grabs the stream.
+        """
+        with ExitStack() as claims:
+            claims.enter_context(self._claim(task.stream.login))
+            self._pool.submit(task)
+            self._in_flight[task] = game_round, claims.pop_all()
 
     def finished(self, timeout_s: float) -> Iterator[tuple[GameRound, Finished[GrabTask, GrabResult]]]:
         """Yield finished tasks with their rounds; each leaves the pool when it is yielded.
@@ -116,16 +132,22 @@ class GrabPool:
             if is_idle or (self._stop.is_set() and not self._cancelled):
                 break
         for each in done:
-            yield self._in_flight.pop(each.task), each
+            yield self._remove(each.task), each
 
     def abandoned(self) -> Iterator[tuple[GrabTask, GameRound]]:
         """Yield the tasks that are still in flight, and leave their workers behind."""
-        while self._in_flight:
-            yield self._in_flight.popitem()
+        for task in list(self._in_flight):
+            yield task, self._remove(task)
 
     def cancel(self) -> None:
         """Let every grab end at its next frame; `finished` still yields the frames until then."""
         if not self._cancelled:
             self._cancelled = True
             for task in self._pool.cancel():
-                del self._in_flight[task]
+                self._remove(task)
+
+    def _remove(self, task: GrabTask) -> GameRound:
+        """Free the claim of a task that is not in flight any more; return its round."""
+        game_round, claims = self._in_flight.pop(task)
+        claims.close()
+        return game_round

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 
-from data.collection.interfaces import Claim, FrameFilter, FrameSource, no_claim
+from data.collection.interfaces import FrameFilter, FrameSource
 from data.entities import Frame, FrameDetails, Game, Stream
 from data.errors import AllFramesRejected, StopRequested, StreamError, WorkerLost, translate_unexpected
 from data.pool.threads import ThreadPool
@@ -50,23 +50,16 @@ class StreamGrabs:
         source: source of the streams' frames.
         frame_filter: decides which frames to keep.
         stop: ends the grabs, as `cancel` does.
-        claim: keeps other downloads away from a stream while it is grabbed.
     """
 
-    def __init__(
-        self, source: FrameSource, frame_filter: FrameFilter, stop: threading.Event, claim: Claim = no_claim
-    ) -> None:
+    def __init__(self, source: FrameSource, frame_filter: FrameFilter, stop: threading.Event) -> None:
         self._source = source
         self._filter = frame_filter
         self._stop = stop
-        self._claim = claim
         self._cancelled: Future[None] = Future()
 
     def __call__(self, task: GrabTask) -> GrabResult:
-        """Return the result of one stream. Errors of the stream are its failure; its frames until then stay.
-
-        Raises other ToolkitErrors, such as those of the claim.
-        """
+        """Return the result of one stream. Errors of the stream are its failure; its frames until then stay."""
         result = GrabResult()
         ended = start_thread(partial(self._grab, task, result), "grab")
         wait((ended, self._cancelled), return_when=FIRST_COMPLETED)
@@ -85,8 +78,7 @@ class StreamGrabs:
         try:
             with translate_unexpected(task.stream.login):
                 if not self._should_stop():
-                    with self._claim(task.stream.login):
-                        self._collect(task, result)
+                    self._collect(task, result)
         except StreamError as error:
             result.failure = error
         except StopRequested:  # a source may wait with `StopEvent.pause`; the stop is no failure
@@ -111,10 +103,10 @@ class StreamGrabs:
 
 
 def grabs_in_threads(
-    source: FrameSource, frame_filter: FrameFilter, parallel: int, stop: threading.Event, claim: Claim = no_claim
+    source: FrameSource, frame_filter: FrameFilter, parallel: int, stop: threading.Event
 ) -> ThreadPool[GrabTask, GrabResult]:
     """Return a pool that grabs up to `parallel` streams at the same time in this process. Arguments: of StreamGrabs."""
-    grabs = StreamGrabs(source, frame_filter, stop, claim)
+    grabs = StreamGrabs(source, frame_filter, stop)
     return ThreadPool(grabs, parallel, stop=grabs.cancel)
 
 

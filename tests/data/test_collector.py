@@ -14,7 +14,6 @@ import pytest
 
 from data.collection.collector import Collector
 from data.collection.grab_pool import StopEvent
-from data.collection.interfaces import no_claim
 from data.collection.state import CollectorSettings
 from data.collection.stream_grabs import grabs_in_threads
 from data.entities import Frame, FrameDetails, Game, StoredFrame, Stream
@@ -166,11 +165,11 @@ def grab_threads() -> list[threading.Thread]:
     return [thread for thread in threads if thread.is_alive()]
 
 
-def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None, *, claim=no_claim, **options):
+def collector(twitch, dataset, settings=SETTINGS, stop=None, frame_filter=None, **options):
     stop = stop or StopEvent()
     return Collector(
         directory=twitch,
-        pool=grabs_in_threads(twitch, frame_filter or FakeFilter({}), settings.parallel_streams, stop, claim),
+        pool=grabs_in_threads(twitch, frame_filter or FakeFilter({}), settings.parallel_streams, stop),
         store=StoreSide(dataset),
         index=dataset,
         settings=settings,
@@ -733,19 +732,22 @@ def test_stop_when_saving_takes_longer_than_the_grace_period_saves_all_frames(mo
 
 
 def test_a_game_whose_streams_another_download_grabs_is_tried_again_soon():
-    """Claims are no reason for the long cooldown; the failures are counted by their reason."""
-    refusals = iter(range(6))
+    """Claims are no reason for the long cooldown; the failures are counted by their reason; own claims are freed."""
+    refusals, held = iter(range(6)), set()
 
     @contextmanager
     def claim(login):
         if next(refusals, None) is not None:
             raise StreamClaimed(login)
+        held.add(login)
         yield
+        held.remove(login)
 
     dataset = FakeDataset()
     stats = collector(FakeTwitch(many(A)), dataset, SETTINGS, claim=claim).run()
     assert stats.failures == {"in another download": 6}
     assert stats.total == 20
+    assert not held
 
 
 def test_frames_that_the_dataset_has_are_counted_and_leave_no_file():
