@@ -13,10 +13,12 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from data.commands import PROGRAM
 from data.errors import ClusterError, SettingsError, ToolkitError
+from data.pool.calls import describe_error
 
 if TYPE_CHECKING:
     from config import Settings
@@ -37,7 +39,7 @@ _IDENTITY = "SELECT oid || ' ' || pg_postmaster_start_time() FROM pg_database WH
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all nodes must see. Empty texts are not looked at."""
+    """What all nodes must see, unless it is empty."""
 
     settings: Settings
     file: str = ""  # path in the frame store
@@ -69,7 +71,7 @@ def _raise_last(faults: list[ToolkitError]) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return what must be the same on all nodes, of this one."""
+    """Return the report of this process, of which all nodes must have the same."""
     return make_probe()()
 
 
@@ -79,7 +81,7 @@ def node_faults(address: str, report: dict[str, str]) -> list[ToolkitError]:
 
 
 def differences(there: dict[str, str], here: dict[str, str]) -> list[str]:
-    """Return what is missing or other on a node, by its report and that of the coordinator; a line for each fault."""
+    """Return a line for each way in which a node's report differs from the coordinator's."""
     if missing := there["missing"] if there["project"] else PROGRAM:
         install = f"pip install '{PROGRAM}[cluster]=={here['project']}'"
         return [f"{missing} {'are' if ',' in missing else 'is'} not installed. Install on all nodes: {install}"]
@@ -154,20 +156,16 @@ def _reports(
         if isinstance(answer, Exception):
             log.debug("%s: the check failed", node.address, exc_info=answer)
             if node.id in left:  # others have died a moment ago
-                log.warning("%s: the node does not answer (%s)", node.address, type(answer).__name__)
+                log.warning("%s: the node does not answer (%s)", node.address, describe_error(answer))
     if not reports:
         raise ClusterError(f"{cluster.address}: no node of the cluster answers; see: ray status")
     return reports
 
 
 def make_probe() -> Callable[[], dict[str, str]]:
-    """Return a function that Ray sends as it is: a node without the package could not import it."""
-    libraries = _LIBRARIES
+    """Return what reports on a node. Ray sends it as it is: a node without the package could not import it."""
 
     def probe() -> dict[str, str]:
-        import os
-        from importlib.util import find_spec
-
         import ray
 
         try:  # the folder of the command may be visible there, without the libraries
@@ -178,7 +176,7 @@ def make_probe() -> Callable[[], dict[str, str]]:
             "python": ".".join(platform.python_version_tuple()[:2]),
             "ray": ray.__version__,
             "project": project,
-            "missing": ", ".join(name for name in libraries if not find_spec(name)),
+            "missing": ", ".join(name for name in _LIBRARIES if not find_spec(name)),
             "auth": os.environ.get("RAY_AUTH_MODE", "").lower(),
         }
 
@@ -187,26 +185,27 @@ def make_probe() -> Callable[[], dict[str, str]]:
 
 def look(shared: Shared) -> dict[str, str]:
     """Return by `store` and `database` why this node does not see what all nodes share; "" if it does."""
-    return {"store": _store_fault(shared) if shared.file else "", "database": _database_fault(shared)}
+    report = {}
+    for key, find_fault in (("store", _store_fault), ("database", _database_fault)):
+        try:
+            report[key] = find_fault(shared)
+        except ToolkitError as error:
+            report[key] = str(error)
+    return report
 
 
 def _store_fault(shared: Shared) -> str:
+    if not shared.file:
+        return ""
     from data.factories import make_frame_store
 
     store = make_frame_store(shared.settings)
-    try:
-        same = store.files.read(shared.file, 100) == shared.content
-    except FileNotFoundError:
-        same = False
-    except ToolkitError as error:
-        return str(error)
-    return "" if same else f"{store.location} has other files there"
+    with suppress(FileNotFoundError):
+        if store.files.read(shared.file, 100) == shared.content:
+            return ""
+    return f"{store.location} has other files there"
 
 
 def _database_fault(shared: Shared) -> str:
-    if not shared.database:
-        return ""
-    try:
-        return "" if _database_identity(shared.settings) == shared.database else "DB_HOST is another server there"
-    except ToolkitError as error:
-        return str(error)
+    is_same = not shared.database or _database_identity(shared.settings) == shared.database
+    return "" if is_same else "DB_HOST is another server there"

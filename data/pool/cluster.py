@@ -10,12 +10,14 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import wait
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from data import interruption
 from data.commands import require_extra
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOCAL_MEMORY = 100 * 2**20  # bytes of the object store of a cluster that `local` starts; Ray's minimum is 75 MiB
-_CONNECT_S, _SHUTDOWN_S = 10.0, 2.0
+_CONNECT_S, _SHUTDOWN_S = 10.0, 1.5  # the second one twice: less than interruption.GRACE_S
 _START_S = 120.0  # of a cluster on this machine, which may be busy
 _LOCALHOST = ("localhost", "127.0.0.1", "[::1]")
 _LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # Ray takes another address for 127.0.0.1
@@ -86,22 +88,34 @@ def _connected(settings: Settings) -> Iterator[None]:
         limit_s = _START_S
     else:
         _knock(address, settings.timeout_s)
+    others = psutil.Process().children(recursive=True)
+    started = start_thread(partial(_initialize, address), "ray.init")  # may hang; Ctrl-C would not interrupt it
     try:
-        _start(address, limit_s)
+        _wait_for_start(started, address, limit_s)
         yield
-    finally:  # also of a start that was interrupted: it has begun processes
+    finally:
+        end_start(started, others, _SHUTDOWN_S if address == "local" else 0.0)
         import ray
 
         wait([start_thread(ray.shutdown, "ray.shutdown")], _SHUTDOWN_S)  # it ends this process's actors
 
 
-def _start(address: str, timeout_s: float) -> None:
-    """Call `_initialize` in a thread: it may hang for minutes, and Ctrl-C does not interrupt it.
+def end_start(started: Future[None], others: Collection[psutil.Process], timeout_s: float) -> None:
+    """Kill the processes of a start that has not ended: Ray forgets them, and the agents of such a node run for ever.
 
-    Ray replaces handlers of the signals that end a command: they are restored all the time.
+    others: children of this process that are none of them.
     """
+    end = time.monotonic() + timeout_s
+    while not wait([started], _TICK_S).done and time.monotonic() < end:
+        for process in set(psutil.Process().children(recursive=True)).difference(others):
+            with suppress(psutil.Error):
+                process.kill()
+
+
+def _wait_for_start(started: Future[None], address: str, timeout_s: float) -> None:
+    """Wait for `_initialize`; restore all the time the handlers of signals, which Ray replaces. Raises ClusterError."""
     handlers = {number: signal.getsignal(number) for number in interruption.stop_signals()}
-    end, started = time.monotonic() + timeout_s, start_thread(partial(_initialize, address), "ray.init")
+    end = time.monotonic() + timeout_s
     try:
         with _captured_stderr() as stderr:
             while not wait([started], _TICK_S).done:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from data.text import printable_line
+from data.pool.calls import results
 
 if TYPE_CHECKING:
     from config import Settings
     from data.pool.shipping import Model
 
 _READY_S = 8.0  # for prepared actors
-_MAX_TEXT = 300  # characters of an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +119,3 @@ def _task(node: Node, function: Callable[..., Any], arguments: tuple[Any, ...]) 
 
     task = ray.remote(num_cpus=0, max_retries=0)(function)
     return task.options(scheduling_strategy=_on(node)).remote(*arguments)
-
-
-def results(calls: Sequence[Any], timeout_s: float) -> list[Any]:
-    """Wait for calls up to `timeout_s` seconds; return the result of each, or its error: TimeoutError while it runs."""
-    import ray
-
-    ended = set(ray.wait([*calls], num_returns=len(calls), timeout=timeout_s)[0]) if calls else ()
-    return [_result(call) if call in ended else TimeoutError() for call in calls]
-
-
-def _result(call: Any) -> Any:
-    import ray
-
-    try:
-        return ray.get(call, timeout=1)  # it has arrived
-    except Exception as error:  # noqa: BLE001 - whatever the call raised
-        return error
-
-
-def describe_error(error: Exception) -> str:
-    """Return why a call failed, in one line: what the function raised there, or what happened to its process."""
-    if missing := re.search(r"No module named '?([\w.]+)", str(error)):
-        return f"{missing[1]} is not installed there"
-    cause = getattr(error, "cause", None)  # of RayTaskError
-    return printable_line(f"{type(cause).__name__}: {cause}")[:_MAX_TEXT] if cause else type(error).__name__

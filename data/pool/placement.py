@@ -29,7 +29,8 @@ from typing import Any
 
 from data.errors import ClusterError
 from data.pool import bound_process
-from data.pool.nodes import Cluster, Node, describe_error, results
+from data.pool.calls import describe_error, results
+from data.pool.nodes import Cluster, Node
 from data.text import printable_line
 from data.threads import start_thread
 
@@ -224,9 +225,7 @@ def _join(process: subprocess.Popen[bytes], timeout_s: float) -> None:
 
 def _environment(changes: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process: this one's, without what Ray has added, with the project's modules."""
-    own = {
-        name: value for name, value in os.environ.items() if not name.startswith("RAY_") and name != "OMP_NUM_THREADS"
-    }
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "OMP_NUM_THREADS"))}
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     return own | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"} | dict(changes)

@@ -10,9 +10,9 @@ A pool is bounded: what runs and what waits for its turn has a slot. The caller'
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from data.errors import ToolkitError
 
@@ -33,7 +33,7 @@ class Finished(Generic[Task, Result]):
     node: str = ""  # id of the node of the cluster that ran it
 
 
-class Pool(Protocol[Task, Result]):
+class Pool(AbstractContextManager[Any], Protocol[Task, Result]):
     """Runs tasks on workers. A context manager: after the block no worker of the pool runs."""
 
     @property
@@ -60,9 +60,3 @@ class Pool(Protocol[Task, Result]):
 
         Return those of the dropped tasks that no worker has; the others leave the pool without a result.
         """
-
-    def __enter__(self) -> Pool[Task, Result]: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...

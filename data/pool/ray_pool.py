@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 import math
 import pickle
-import threading
 import time
 import traceback
 from collections import deque
@@ -197,7 +196,6 @@ class TaskWorker:
         self._run = make_run()
         stop = getattr(self._run, "cancel", lambda: None)
         self._pool: ThreadPool[tuple[int, Any], _Outcome] = ThreadPool(self._outcome, threads, threads, stop)
-        self._closed = threading.Event()
 
     def exchange(self, messages: list[Any], timeout_s: float) -> list[_Outcome]:
         """Start the tasks; return the outcomes of those that have ended."""
@@ -208,12 +206,11 @@ class TaskWorker:
             else:
                 self._pool.submit(message)
         if not self._pool:
-            self._closed.wait(timeout_s)
+            time.sleep(timeout_s)
         return outcomes + [ended.result for ended in self._pool.finished(timeout_s) if ended.result]
 
     def close(self) -> None:
         """Close what runs the tasks. The end of the process ends them."""
-        self._closed.set()
         getattr(self._run, "close", lambda: None)()
 
     def _outcome(self, numbered: tuple[int, Any]) -> _Outcome:

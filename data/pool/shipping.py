@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data import atomic
-from data.errors import FolderError, ModelError
+from data.errors import ClusterError, FolderError, ModelError
+from data.pool.calls import describe_error, results
 
 if TYPE_CHECKING:
     from config import Settings
 
 _FILES = ("model.onnx", "model.int8.onnx", "classes.txt")
+_FETCH_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The files of a model, by their hash. Nothing without a model: `files` is None."""
+    """The files of a model, by their hash; without a model, nothing."""
 
     sha256: str = ""
     files: Any = None  # ray.ObjectRef of dict[str, bytes]: content by name
@@ -29,7 +31,7 @@ class Model:
         return settings.model_copy(update={"model_path": self.path()}) if self.sha256 else settings
 
     def path(self) -> Path:
-        """Return the folder of the model on this node. Raises FolderError, ModelError."""
+        """Return the folder of the model on this node. Raises FolderError, ModelError, ClusterError."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = cache / "twitchcategory" / "models" / self.sha256
         try:
@@ -41,10 +43,11 @@ class Model:
         return folder
 
     def _write(self, folder: Path) -> None:
-        import ray
-
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in ray.get(self.files, timeout=60).items():
+        (files,) = results([self.files], _FETCH_S)
+        if isinstance(files, Exception):  # a TimeoutError would be an OSError, as of the folder
+            raise ClusterError(f"the model has not arrived on this node ({describe_error(files)})") from files
+        for name, content in files.items():
             with atomic.atomic_file(folder / name) as file:
                 file.write_bytes(content)
         if _sha256(_read(folder)) != self.sha256:

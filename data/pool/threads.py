@@ -46,8 +46,8 @@ class ThreadPool(Generic[Task, Result]):
     def __exit__(self, *_: object) -> None:
         """Cancel all tasks; leave behind those that still run after the grace period."""
         self.cancel()
-        hang = bool(wait(list(self._in_flight), self._grace_s).not_done) if self._grace_s else True
-        self._executor.shutdown(wait=not hang, cancel_futures=True)
+        hang = wait(self._in_flight, self._grace_s).not_done
+        self._executor.shutdown(wait=not hang)
 
     def __bool__(self) -> bool:
         return bool(self._in_flight)

@@ -99,15 +99,10 @@ class WorkerHost:
         """Return pickled replies: as soon as there are some, none after a fifth of LOST_S, none if not `wanted`."""
         assert self._worker  # the coordinator calls `start` first
         self._renew_lease()
-        end = time.monotonic() + self._poll_s
-        while time.monotonic() < end and not (wanted and self._is_full()):
-            if not wanted:
-                time.sleep(_SLICE_S)
-                continue
-            messages = [pickle.loads(self._inbox.popleft()) for _ in range(len(self._inbox))]
-            self._replies.extend(pickle.dumps(reply) for reply in self._worker.exchange(messages, _SLICE_S))
-            if self._replies:
-                end = min(end, time.monotonic() + self._gather_s)
+        if wanted:
+            self._gather(self._worker, time.monotonic() + self._poll_s)
+        else:
+            time.sleep(self._poll_s)
         answer = self._take_replies() if wanted else []
         self._answered_at = time.monotonic()
         return answer
@@ -117,8 +112,13 @@ class WorkerHost:
         if self._worker:
             self._worker.close()
 
-    def _is_full(self) -> bool:
-        return sum(map(len, self._replies)) >= _MAX_ANSWER_BYTES
+    def _gather(self, worker: Worker, end: float) -> None:
+        """Wait for replies until `end`; after the first, for others until an answer is full, or for a moment."""
+        while time.monotonic() < end and sum(map(len, self._replies)) < _MAX_ANSWER_BYTES:
+            messages = [pickle.loads(self._inbox.popleft()) for _ in range(len(self._inbox))]
+            self._replies.extend(pickle.dumps(reply) for reply in worker.exchange(messages, _SLICE_S))
+            if self._replies:
+                end = min(end, time.monotonic() + self._gather_s)
 
     def _take_replies(self) -> list[bytes]:
         taken: list[bytes] = []

@@ -25,9 +25,10 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from data.errors import ClusterError, ToolkitError
+from data.pool.calls import describe_error, results
 from data.pool.checks import versions
 from data.pool.links import Event, Joined, Link, Lost, Place, Replied
-from data.pool.nodes import Cluster, Node, describe_error, results
+from data.pool.nodes import Cluster, Node
 from data.pool.worker_host import GATHER_S, LOST_S, Worker, WorkerHost
 from data.threads import start_thread
 
@@ -59,14 +60,9 @@ class RemoteWorkers:
     """
 
     def __init__(
-        self,
-        cluster: Cluster,
-        make_worker: Callable[[], Worker],
-        lost_s: float = LOST_S,
-        gather_s: float = GATHER_S,
+        self, cluster: Cluster, make_worker: Callable[[], Worker], lost_s: float = LOST_S, gather_s: float = GATHER_S
     ) -> None:
-        self._cluster = cluster
-        self._make_worker = make_worker
+        self._cluster, self._make_worker = cluster, make_worker
         self._lost_s, self._gather_s = lost_s, gather_s
         self._numbers = itertools.count(1)
         self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()  # for the loop's thread
@@ -103,20 +99,17 @@ class RemoteWorkers:
     def events(self, timeout_s: float | None = None) -> list[Event]:
         """Wait for events up to `timeout_s` seconds; return all there are, oldest first.
 
-        Raises ClusterError: the cluster's head does not answer, or no worker is left; ToolkitError: no worker can
-        start.
+        Raises ClusterError: the head does not answer, or no worker is left; ToolkitError: no worker can start.
         """
         taken: list[Event] = []
         with suppress(Empty):
             event = self._events.get(timeout=timeout_s)
-            while True:
-                if isinstance(event, Exception):
-                    self._events.put(event)  # nothing else comes any more
-                    if taken:
-                        break
-                    raise event
+            while not isinstance(event, Exception):
                 taken.append(event)
                 event = self._events.get_nowait()
+            self._events.put(event)  # nothing else comes any more
+            if not taken:
+                raise event
         return taken
 
     def _list_nodes(self) -> None:
