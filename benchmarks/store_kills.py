@@ -37,6 +37,7 @@ from data.storage.journal import Change
 from data.storage.object_files import ObjectFiles
 from data.storage.object_frames import ObjectFrames
 from data.storage.synchronisation import synchronise
+from tests.child_processes import start_child
 from tests.s3_server import BUCKET, s3_server
 
 _DETAILS = FrameDetails(1_700_000_000.0, "en", 12, "a title", "https://www.twitch.tv/ann")
@@ -66,15 +67,12 @@ class Dataset:
 
     def start(self, work: Callable[[], object]) -> int:
         """Start `work` in a process of its own; return the process's id."""
-        child = os.fork()
-        if child == 0:
-            try:
-                self._engine.dispose(close=False)
-                work()
-                os._exit(0)
-            finally:
-                os._exit(1)
-        return child
+
+        def run() -> None:
+            self._engine.dispose(close=False)
+            work()
+
+        return start_child(run)
 
     def errors(self) -> Iterator[str]:
         """Repair as the next commands do; yield what is wrong afterwards."""

@@ -19,6 +19,7 @@ from data.storage import game_names, manifest
 from data.storage.folder_errors import folder_errors
 from data.storage.frame_store import FolderScan
 from data.storage.layout import MAX_FRAME_BYTES
+from data.storage.numbered_files import largest_numbers
 from data.storage.pseudonyms import Forgotten
 from data.storage.store_files import StoreFiles, shown_path
 from data.storage.trash import TrashedHashes, trashed_frames
@@ -88,6 +89,10 @@ class FileStore(abc.ABC):
     def modified_at(self, frame: StoredFrame) -> float | None:
         """Return when the frame's file was written, epoch seconds; None if nobody knows."""
         return self.files.modified_at(frame.path)
+
+    def last_numbers(self, game_id: int) -> dict[str, int]:
+        """Return the largest number by login of the frames in this game. Raises FolderError."""
+        return largest_numbers(self.files.names(str(game_id)))
 
     def delete(self, frames: Iterable[StoredFrame]) -> None:
         """Delete these files; a file that is already gone is no error. Raises FolderError."""

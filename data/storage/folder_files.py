@@ -84,9 +84,9 @@ class FolderFiles:
         return None
 
     def modified_at(self, path: str) -> float | None:
-        """Return the time of a file, or of a link to one, epoch seconds; None if the file system does not say."""
+        """Return the time of a file, which may be a link's, epoch seconds; None if the file system does not say."""
         with contextlib.suppress(OSError):
-            return (self.root / path).lstat().st_mtime
+            return (self.root / path).stat().st_mtime
         return None
 
     def create(self, path: str, content: bytes, *, private: bool = False) -> None:

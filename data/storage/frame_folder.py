@@ -22,7 +22,7 @@ from data.storage.folder_files import FolderFiles
 from data.storage.folder_scan import files_size, scan_folder
 from data.storage.frame_store import FolderScan
 from data.storage.layout import FEATURES_FOLDER, NAMES_FILE
-from data.storage.numbered_files import last_numbers, write_numbered
+from data.storage.numbered_files import write_numbered
 
 
 class FrameFolder(FileStore):
@@ -104,18 +104,6 @@ class FrameFolder(FileStore):
                     with folder_lock(folder):
                         dropped += manifest.compact(folder)
         return dropped
-
-    def last_numbers(self, game_id: int) -> dict[str, int]:
-        """Return the largest number by login of the frames in this game. Raises FolderError."""
-        folder = self.root / str(game_id)
-        with folder_errors(folder):
-            return last_numbers(folder) if folder.is_dir() else {}
-
-    def modified_at(self, frame: StoredFrame) -> float | None:
-        """Return when the frame's file was written, epoch seconds; None if the file system does not say."""
-        with contextlib.suppress(OSError):
-            return (self.root / frame.path).stat().st_mtime  # of a link: that of its file
-        return None
 
     def game_names(self) -> dict[int, str]:
         """Return the games' names by id, from games.tsv; none if it is no regular file. Raises FolderError."""

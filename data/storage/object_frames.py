@@ -72,33 +72,33 @@ class ObjectFrames(FileStore):
         new = _NewFrames(self.files)
         try:
             planned = list(numbers) or self._next_numbers(game_id, login, len(jpegs))
-            self._create(named, jpegs, planned, new)
+            frames = self._create(named, jpegs, planned, new)
             self._refuse_forgotten(login)
             if not all(map(self.files.exists, new.lines)):  # a compaction found no frames yet, for this took so long
-                new.lines.append(self._manifests.add(game_id, named(planned)))
+                new.lines.append(self._manifests.add(game_id, frames))
         except BaseException:
             new.take_back()
             raise
-        return named(planned)
+        return frames
 
     def _create(
         self,
         named: Callable[[Sequence[int]], list[StoredFrame]],
         jpegs: Sequence[bytes],
-        planned: list[int],
+        numbers: list[int],
         new: _NewFrames,
-    ) -> None:
-        """Create frames with their lines; change those of the planned numbers that are taken. Raises FolderError."""
+    ) -> list[StoredFrame]:
+        """Create frames with their lines; return them. Numbers that are taken are replaced. Raises FolderError."""
         left = list(range(len(jpegs)))
         for _ in range(_ROUNDS):
-            frames = named(planned)
+            frames = named(numbers)
             game_id, login = frames[0].game_id, frames[0].login
             new.lines.append(self._manifests.add(game_id, [frames[index] for index in left]))
             left = new.create([(frames[index].path, jpegs[index], index) for index in left])
             if not left:
-                return
-            for index, number in zip(left, self._next_numbers(game_id, login, len(left), planned), strict=True):
-                planned[index] = number
+                return frames
+            for index, number in zip(left, self._next_numbers(game_id, login, len(left), numbers), strict=True):
+                numbers[index] = number
         path = shown_path(self.files, frames[left[0]].path)
         raise FolderError(f"{path}: other files take each name: try again later.")
 
@@ -106,10 +106,6 @@ class ObjectFrames(FileStore):
         names = (file.path.partition("/")[2] for file in self.files.listing(f"{game_id}/{login}-"))
         first = max(largest_numbers(names).get(login, 0), *taken, 0) + 1
         return list(range(first, first + count))
-
-    def last_numbers(self, game_id: int) -> dict[str, int]:
-        """Return the largest number by login of the frames in this game. Raises FolderError."""
-        return largest_numbers(self.files.names(str(game_id)))
 
     @contextlib.contextmanager
     def adding(self, game_id: int) -> Iterator[Callable[[Iterable[StoredFrame]], None]]:

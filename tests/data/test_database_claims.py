@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from data.errors import StreamClaimed
 from data.factories import open_claims
 from data.storage.database_claims import DatabaseClaims
+from tests.child_processes import start_child
 from tests.data.conftest import settings
 
 STORE = "s3://bucket/frames"
@@ -24,8 +25,11 @@ _LOCKS = (
 def test_another_download_into_the_store_has_another_number_and_other_streams(
     server: dict[str, str], engine: sa.Engine
 ):
-    """Claims end with their block, those of another store are others, and the connection goes back to nobody."""
-    with open_claims(settings(**server, STORE_URL=STORE)) as first, DatabaseClaims(engine, STORE) as second:
+    """Claims end with their block, those of another store are others, and the connection goes back to nobody.
+
+    Two spellings of an address name one store.
+    """
+    with open_claims(settings(**server, STORE_URL=f"{STORE}/")) as first, DatabaseClaims(engine, STORE) as second:
         assert (first.number, second.number) == (0, 1)
         with first.claimed("ann"):
             with pytest.raises(StreamClaimed, match="ann: another download"), second.claimed("ann"):
@@ -41,12 +45,14 @@ def test_another_download_into_the_store_has_another_number_and_other_streams(
 def test_claims_of_a_killed_download_are_free(server: dict[str, str], engine: sa.Engine):
     """The server frees them when the process is gone."""
     ready, signalled = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def hold() -> None:
         engine.dispose(close=False)
         with open_claims(settings(**server, STORE_URL=STORE)) as claims, claims.claimed("ann"):
             os.write(signalled, b"+")
             signal.pause()
+
+    child = start_child(hold)
     os.read(ready, 1)
     with DatabaseClaims(engine, STORE) as claims:
         assert claims.number == 1

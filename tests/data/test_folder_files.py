@@ -1,4 +1,4 @@
-"""data.storage.folder_files: the files of a dataset on a local disk, as every store offers them."""
+"""data.storage.folder_files: what tests/data/test_object_files.py does not show of the files on a local disk."""
 
 from __future__ import annotations
 
@@ -19,17 +19,10 @@ def files(tmp_path: Path) -> FolderFiles:
     return FolderFiles(tmp_path / "frames")
 
 
-def _files(files: FolderFiles) -> dict[str, bytes]:
-    return {path: files.read(path, 100) for path in files.walk("")}
-
-
-def test_create_refuses_a_taken_name_and_leaves_nothing_else(files: FolderFiles):
-    """The first content stays; a private file is its owner's only, and no temporary file is left."""
-    files.create(".changes/a", b"1")
-    with pytest.raises(FileExistsError):
-        files.create(".changes/a", b"2")
+def test_private_file_is_its_owners_only(files: FolderFiles):
+    """No temporary file is left beside it."""
     files.create("key", b"3", private=True)
-    assert _files(files) == {".changes/a": b"1", "key": b"3"}
+    assert {path: files.read(path, 100) for path in files.walk("")} == {"key": b"3"}
     assert stat.S_IMODE((files.root / "key").stat().st_mode) == 0o600
 
 
@@ -46,31 +39,6 @@ def test_updates_at_the_same_time_lose_nothing(files: FolderFiles):
         list(pool.map(append, "abcd"))
     content = files.read("games.tsv", 100)
     assert [content.count(name) for name in (b"a", b"b", b"c", b"d")] == [10] * 4
-
-
-def test_update_without_a_change_writes_nothing(files: FolderFiles):
-    """An exception of the change passes, and equal content makes no file."""
-    files.update("x", lambda content: content)
-    with pytest.raises(LookupError):
-        files.update("x", lambda content: dict[bytes, bytes]()[content])
-    assert not list(files.walk(""))
-
-
-def test_link_and_rename_move_the_content(files: FolderFiles):
-    """A link never replaces a file, a renaming does; a source that is gone is FileNotFoundError."""
-    for name in ("a", "b"):
-        files.create(name, name.encode())
-    with pytest.raises(FileExistsError):
-        files.link("a", "b")
-    files.link("a", "deep/er/c")
-    files.rename("b", "a")
-    for move in (files.link, files.rename):
-        with pytest.raises(FileNotFoundError):
-            move("b", "d")
-    files.remove(["deep/er/c", "gone"])
-    files.remove_empty_folders(["deep/er/c", "a"])
-    assert _files(files) == {"a": b"b"}
-    assert files.names("") == ["a"]
 
 
 def test_version_follows_files_and_names_in_folders(files: FolderFiles):

@@ -1,4 +1,4 @@
-"""Files on an object store: what StoreFiles promises, a real S3 server (moto's) that fails, leases."""
+"""Files on an object store and on a disk: what StoreFiles promises, a real S3 server (moto's) that fails, leases."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 
 from data.errors import FolderError
 from data.storage import lease, plain_client, s3_client
+from data.storage.folder_files import FolderFiles
 from data.storage.object_address import normal_address
 from data.storage.object_files import ObjectFiles
 from tests.child_processes import start_child, wait_for
@@ -42,13 +43,13 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.mark.usefixtures("s3")
-@pytest.mark.parametrize("protocol", ["s3", "memory"])
-def test_files_of_a_store_are_created_replaced_copied_and_removed(address: str, protocol: str):
-    """What StoreFiles promises holds on S3 and on a file system without conditional writes."""
-    files = ObjectFiles(address.replace("s3", protocol, 1))
+@pytest.mark.parametrize("kind", ["s3", "memory", "folder"])
+def test_files_are_created_replaced_copied_and_removed(address: str, tmp_path: Path, kind: str):
+    """What StoreFiles promises holds on S3, on a file system without conditional writes, and on a disk."""
+    files = FolderFiles(tmp_path / "frames") if kind == "folder" else ObjectFiles(address.replace("s3", kind, 1))
     files.create("a/1", b"one")
     with pytest.raises(FileExistsError):
-        files.create("a/1", b"one")
+        files.create("a/1", b"two")
     for name in ("a/2", "missing"):
         with pytest.raises(FileNotFoundError):
             files.read(name, 10)
@@ -57,24 +58,27 @@ def test_files_of_a_store_are_created_replaced_copied_and_removed(address: str, 
     before = files.version("a/1")
     files.update("a/1", lambda content: content + b"+")
     assert (files.read("a/1", 10), files.version("a/1") != before) == (b"one+", True)
+    assert files.version_with("a/1", hashlib.sha256(b"one+").digest()) == files.version("a/1")
+    assert files.version_with("a/1", hashlib.sha256(b"one").digest()) is files.version("missing") is None
     files.update("none", lambda content: content)
-    files.link("a/1", "b/2")
+    with pytest.raises(LookupError):
+        files.update("none", lambda content: dict[bytes, bytes]()[content])
+    files.link("a/1", "c/d/2")
     with pytest.raises(FileExistsError):
-        files.link("a/1", "b/2")
-    files.rename("b/2", "c/d/3")
-    with pytest.raises(FileNotFoundError):
-        files.rename("b/2", "c/d/3")
-    assert (files.names(""), files.names("c"), list(files.walk("c")), files.names("e")) == (
-        ["a", "c"],
-        ["d"],
-        ["c/d/3"],
-        [],
-    )
+        files.link("a/1", "c/d/2")
+    files.create("c/d/3", b"replaced")
+    files.rename("c/d/2", "c/d/3")
+    for move in (files.link, files.rename):
+        with pytest.raises(FileNotFoundError):
+            move("c/d/2", "c/d/4")
+    assert (sorted(files.names("")), files.names("c"), files.names("e")) == (["a", "c"], ["d"], [])
+    assert {path: files.read(path, 10) for path in files.walk("c")} == {"c/d/3": b"one+"}
     assert [files.exists(path) for path in ("", "a", "a/1", "b", "c/d")] == [True, True, True, False, True]
     files.make_folder("7")
-    assert files.names("7") == ["manifest.jsonl"]
     assert pickle.loads(pickle.dumps(files)).read("a/1", 10) == b"one+"
-    files.remove(["a/1", "gone", "c/d/3"])
+    removed = ["a/1", "gone", "c/d/3"]
+    files.remove(removed)
+    files.remove_empty_folders(removed)
     assert files.names("") == ["7"]
 
 
