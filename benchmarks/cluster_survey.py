@@ -27,7 +27,6 @@ import json
 import os
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -42,7 +41,7 @@ from typing import Any
 import psutil
 
 from benchmarks._grabbing import REPOSITORY
-from benchmarks._logged import logged_command
+from benchmarks._logged import LoggedCommand, logged_command
 from benchmarks._netns import NodeCluster
 from benchmarks._surveying import channels
 from data.storage.embedded_postgres import running_server
@@ -54,12 +53,11 @@ _MAX_RUN_S = 300
 
 @dataclass
 class Run:
-    """A command that surveys, and what it has said so far: (seconds, line) of stderr."""
+    """A command that surveys, the CSV file that it writes, and its start in monotonic seconds."""
 
-    process: subprocess.Popen[str]
+    command: LoggedCommand
     table: Path
     began: float
-    log: list[tuple[float, str]]
 
     def rows(self) -> list[dict[str, str]]:
         """Return the lines of its CSV file."""
@@ -70,14 +68,7 @@ class Run:
 
     def wait_for_rows(self, count: int) -> None:
         """Wait until `count` sources have a result. Raises RuntimeError if the command ends before."""
-        while len(self.rows()) < count:
-            if self.process.poll() is not None or time.monotonic() > self.began + _MAX_RUN_S:
-                raise RuntimeError(f"the survey does not go on: {self.log[-5:]}")
-            time.sleep(0.05)
-
-    def said(self, text: str) -> float:
-        """Return when the command first said this, in seconds of time.monotonic; infinity if it has not."""
-        return next((at for at, line in self.log if text in line), float("inf"))
+        self.command.wait_until(lambda: len(self.rows()) >= count, _MAX_RUN_S)
 
 
 @dataclass(frozen=True)
@@ -107,7 +98,7 @@ class Bench:
         command = ["taskset", "-c", str(self.cores[0]), sys.executable, "-m", "recognition.recognize"]
         words = [*command, *self._logins, *options]
         with logged_command(words, environment, cwd=REPOSITORY, start_new_session=True) as run:
-            yield Run(run.process, table, time.monotonic(), run.log)
+            yield Run(run, table, time.monotonic())
 
     def speed(self, cluster: NodeCluster | None) -> Speed:
         """Run a survey to its end and return its speed."""
@@ -116,18 +107,17 @@ class Bench:
             first, spent, done = time.monotonic(), _cpu_s(run, cluster), len(run.rows())
             run.wait_for_rows(len(self._logins))
             spent, count = _cpu_s(run, cluster) - spent, len(self._logins) - done
-            run.process.wait(_MAX_RUN_S)
             self.check(run)
         times = sorted(datetime.fromisoformat(row["time"].replace("Z", "+00:00")).timestamp() for row in run.rows())
         return Speed(60 * (len(times) - 1) / (times[-1] - times[0]), 1e3 * spent / count, first - run.began)
 
     def check(self, run: Run) -> dict[str, int]:
-        """Return how many sources are lost, and have several results; print the failures."""
-        rows = run.rows()
+        """Wait for the end; return how many sources are lost, and have several results; print the failures."""
+        code, rows = run.command.end(_MAX_RUN_S), run.rows()
         counts = Counter(row["source"] for row in rows)
         failed = [row["message"] for row in rows if row["reason"]]
-        if failed or run.process.returncode:
-            print(f"exit code {run.process.returncode}; failures: {failed[:3]}; {run.log[-3:]}", file=sys.stderr)
+        if failed or code:
+            print(f"exit code {code}; failures: {failed[:3]}; {run.command.log[-3:]}", file=sys.stderr)
         found = {"lost": len(set(self._logins) - counts.keys()), "twice": sum(n > 1 for n in counts.values())}
         return found | {"failed": len(failed)}
 
@@ -137,23 +127,25 @@ class Bench:
             run.wait_for_rows(len(self._logins) // 3)
             disturb()
             at = time.monotonic()
-            run.process.wait(_MAX_RUN_S)
-            end_s = time.monotonic() - at
-            return self.check(run) | {"noticed_s": _rounded(run.said(_LOST) - at), "end_s": _rounded(end_s)}
+            values = self._end(run, at)
+            return values | {"noticed_s": run.command.seconds_until(_LOST, at)}
 
     def killed_coordinator(self, cluster: NodeCluster) -> dict[str, Any]:
         """Kill the command at a third of the answers and start it again; return what became of the survey."""
         with self.survey(cluster) as run:
             run.wait_for_rows(len(self._logins) // 3)
-            os.killpg(run.process.pid, signal.SIGKILL)
+            os.killpg(run.command.process.pid, signal.SIGKILL)
         at, stored = time.monotonic(), len(run.rows())
         with self.survey(cluster, run.table) as again:
             again.wait_for_rows(1)  # the first line replaces the old table
             again.wait_for_rows(stored + 1)
-            noticed_s = time.monotonic() - at
-            again.process.wait(_MAX_RUN_S)
-            end_s = time.monotonic() - at
-            return self.check(again) | {"stored": stored, "noticed_s": _rounded(noticed_s), "end_s": _rounded(end_s)}
+            noticed_s = round(time.monotonic() - at, 1)
+            return {"stored": stored, "noticed_s": noticed_s} | self._end(again, at)
+
+    def _end(self, run: Run, at: float) -> dict[str, Any]:
+        """Wait for the end of a survey that was disturbed at `at`, monotonic; return what became of it."""
+        values = self.check(run)
+        return values | {"end_s": round(time.monotonic() - at, 1)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -195,10 +187,10 @@ def _speeds(bench: Bench, cluster: NodeCluster, rounds: int, cores: list[int]) -
     values: dict[str, Any] = {name: round(_median(speeds, "a_minute")) for name, speeds in names.items()}
     overheads = [100 * (own.a_minute / other.a_minute - 1) for own, other in zip(threads, ray, strict=True)]
     return values | {
-        "cpu_ms": {name: _rounded(_median(names[name], "cpu_ms")) for name in names},
-        "start_s": {name: _rounded(_median(speeds, "start_s")) for name, speeds in names.items()},
-        "overhead": _rounded(statistics.median(overheads)),
-        "cpu_overhead": _rounded(100 * (_median(ray, "cpu_ms") / _median(threads, "cpu_ms") - 1)),
+        "cpu_ms": {name: round(_median(names[name], "cpu_ms"), 1) for name in names},
+        "start_s": {name: round(_median(speeds, "start_s"), 1) for name, speeds in names.items()},
+        "overhead": round(statistics.median(overheads), 1),
+        "cpu_overhead": round(100 * (_median(ray, "cpu_ms") / _median(threads, "cpu_ms") - 1), 1),
         "scaling": round(values["ray3"] / values["ray1"], 2),
     }
 
@@ -214,7 +206,7 @@ def _faults(bench: Bench, cluster: NodeCluster) -> dict[str, Any]:
 
 def _cpu_s(run: Run, cluster: NodeCluster | None) -> float:
     """Return the CPU seconds of the command; with a cluster also those of its head and nodes, and of PostgreSQL."""
-    command = psutil.Process(run.process.pid)
+    command = psutil.Process(run.command.process.pid)
     total = 0.0
     for process in psutil.Process().children(recursive=True) if cluster else [command, *command.children(True)]:
         with suppress(psutil.Error):  # it has ended
@@ -225,10 +217,6 @@ def _cpu_s(run: Run, cluster: NodeCluster | None) -> float:
 
 def _median(speeds: Sequence[Speed], name: str) -> float:
     return statistics.median(getattr(speed, name) for speed in speeds)
-
-
-def _rounded(value: float) -> float | None:
-    return round(value, 1) if value < float("inf") else None
 
 
 if __name__ == "__main__":

@@ -22,8 +22,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -37,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._grabbing import REPOSITORY
-from benchmarks._logged import Log, logged_command
+from benchmarks._logged import LoggedCommand, logged_command
 from benchmarks._netns import NodeCluster
 from tests.recognition.commands import BRIGHT, DARK, command, environment, save_model
 from tests.recognition.receiver import Receiver
@@ -57,8 +55,7 @@ Switches = dict[str, list[tuple[float, str]]]  # by login: (epoch seconds, name 
 class Bench:
     """The running commands, one after the other: their events are in one file each. `stack` ends them."""
 
-    process: subprocess.Popen[str]
-    log: Log
+    command: LoggedCommand
 
     def __init__(self, folder: Path, arguments: list[str], environment: dict[str, str], stack: ExitStack) -> None:
         self._folder, self._arguments, self._environment, self._stack = folder, arguments, environment, stack
@@ -71,7 +68,7 @@ class Bench:
         self._files.append(self._folder / f"events{len(self._files)}")
         with self._files[-1].open("w") as output:
             running = logged_command(self._arguments, self._environment, cwd=REPOSITORY, stdout=output)
-            self.process, self.log = self._stack.enter_context(running)
+            self.command = self._stack.enter_context(running)
 
     def events(self) -> list[list[dict[str, Any]]]:
         """Return the events of each command up to now."""
@@ -83,10 +80,7 @@ class Bench:
 
     def wait_for_frames(self, channels: int, since: float) -> None:
         """Wait until all channels have had a frame since then. Raises RuntimeError after a minute."""
-        while sum(times[-1] > since for times in self.frames().values()) < channels:
-            if self.process.poll() is not None or time.time() > since + _WAIT_S:
-                raise RuntimeError(f"the watch does not go on: exit code {self.process.poll()}, {self.log[-5:]}")
-            time.sleep(0.2)
+        self.command.wait_until(lambda: sum(times[-1] > since for times in self.frames().values()) >= channels, _WAIT_S)
 
     def disturb(self, name: str, fault: Callable[[], object], channels: int) -> None:
         """Cause a fault, and note what it costs the channels."""
@@ -189,16 +183,15 @@ def _run(bench: Bench, cluster: NodeCluster, channels: int) -> None:
     cluster.resume_node(2)
     time.sleep(_SETTLE_S)
     bench.disturb("kill_coordinator", lambda: _kill_and_restart(bench), channels)
-    bench.process.send_signal(signal.SIGTERM)
+    bench.command.process.terminate()
     stopped = time.monotonic()
-    if code := bench.process.wait(_WAIT_S):
-        raise RuntimeError(f"the watch ended with exit code {code}, {bench.log[-5:]}")
+    bench.command.succeed(_WAIT_S)
     bench.faults["stop"] = {"channels": channels, "recovered_s": round(time.monotonic() - stopped, 1)}
 
 
 def _kill_and_restart(bench: Bench) -> None:
-    bench.process.kill()
-    bench.process.wait()
+    bench.command.process.kill()
+    bench.command.end(_WAIT_S)
     bench.start()
 
 

@@ -276,7 +276,6 @@ _CONFLICTS = [
     (["--game", "x", "--save", "d"], "--save cannot be used with --game"),
     (["x", "y", "--save", "d", "--ray", "local"], "--save cannot be used with --ray"),
     (["x", "--ray", "local"], "--ray needs --watch or more than one source"),
-    (["x", "--ray", "ray://head:10001"], "invalid address 'ray://head:10001': write host:port, auto, or local"),
     (["x", "--ray", "local", "--chapters"], "--ray cannot be used with --chapters"),
     (["x", "--watch", "--window", "1h"], "--window cannot be used with --watch"),
     (["x", "--sure", "0.5"], "--sure needs --frames"),
