@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from functools import partial
 from itertools import chain, islice
 
 from config import Settings
@@ -15,7 +14,6 @@ from data import memory
 from data.entities import Stream
 from data.errors import DirectoryError, SettingsError, StreamOffline
 from data.text import printable
-from recognition.events import Result
 from recognition.modes.single import combine_exit_codes, exit_code_of, required_certainty
 from recognition.outputs.base import FanOut
 from recognition.outputs.factory import create_outputs
@@ -44,14 +42,13 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         stack.callback(_print_summary, stats, args.quiet)
         output = stack.enter_context(closing(FanOut(create_outputs(args, settings, total, stats))))
         options = {"max_frames": args.frames, "certainty": required_certainty(args), "preview": bool(args.preview)}
-        survey: Callable[[Iterable[str | Stream]], Generator[Result, None, None]] = partial(
-            recognizer.survey, **options
-        )
         if settings.ray_address:
             from recognition.modes.cluster_survey import open_cluster_survey
 
-            survey = stack.enter_context(open_cluster_survey(args, settings, named, **options))
-        for result in stack.enter_context(closing(survey(sources))):
+            results = stack.enter_context(open_cluster_survey(args, settings, named, **options))(sources)
+        else:
+            results = recognizer.survey(sources, **options)
+        for result in stack.enter_context(closing(results)):
             stats.add(result)
             exit_codes.add(exit_code_of(result))
             output.emit(result)

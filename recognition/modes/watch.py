@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import threading
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 
 from config import Settings
 from data import cli, interruption, memory
-from recognition.events import Event
 from recognition.modes.single import emit_all
-from recognition.outputs.base import FanOut, Output
+from recognition.outputs.base import FanOut
 from recognition.outputs.factory import create_outputs
 from recognition.recognizer import Recognizer
 from recognition.sources import read_sources
@@ -42,33 +40,15 @@ def run(args: argparse.Namespace, settings: Settings) -> int:
         outputs = create_outputs(args, settings, len(sources), sources=sources, category_of=category_of, stop=stop)
         output = stack.enter_context(closing(FanOut(outputs)))
         if settings.ray_address:
-            events = stack.enter_context(
-                _cluster_events(args, settings, recognizer, sources=sources, stop=stop, output=output)
-            )
+            from recognition.cluster.watch_coordinator import WatchCoordinator, open_watch_workers
+            from recognition.cluster.watch_worker import WatchOptions
+
+            has_pictures, has_batches = bool(args.category), args.metrics is not None
+            options = WatchOptions(args.top, args.min_confidence, bool(args.wait), has_pictures, has_batches)
+            with interruption.handled(interruption.raise_interrupt):  # ends the connecting at once
+                workers = stack.enter_context(open_watch_workers(settings, sources, options))
+            events = WatchCoordinator(workers, sources, stop, output.on_batch).events(recognizer.new_accumulator)
         else:
             events = recognizer.watch(sources, wait=bool(args.wait), stop=stop, on_batch=output.on_batch)
         exit_code = emit_all(stack.enter_context(closing(events)), output, categories)
     return output.exit_code or exit_code
-
-
-@contextmanager
-def _cluster_events(
-    args: argparse.Namespace,
-    settings: Settings,
-    recognizer: Recognizer,
-    *,
-    sources: tuple[str, ...],
-    stop: threading.Event,
-    output: Output,
-) -> Iterator[Generator[Event, None, None]]:
-    """Yield the events of the sources, which the workers of the cluster watch. A signal ends the connecting at once."""
-    from recognition.cluster.watch_coordinator import WatchCoordinator, open_watch_workers
-    from recognition.cluster.watch_worker import WatchOptions
-
-    options = WatchOptions(
-        args.top, args.min_confidence, bool(args.wait), bool(args.category), args.metrics is not None
-    )
-    with ExitStack() as stack:
-        with interruption.handled(interruption.raise_interrupt):
-            workers = stack.enter_context(open_watch_workers(settings, sources, options))
-        yield WatchCoordinator(workers, sources, stop, output.on_batch).events(recognizer.new_accumulator)
