@@ -94,22 +94,27 @@ def _connected(settings: Settings) -> Iterator[None]:
         _wait_for_start(started, address, limit_s)
         yield
     finally:
-        end_start(started, others, _SHUTDOWN_S if address == "local" else 0.0)
+        if address == "local":
+            end_start(started, others)
         import ray
 
         wait([start_thread(ray.shutdown, "ray.shutdown")], _SHUTDOWN_S)  # it ends this process's actors
 
 
-def end_start(started: Future[None], others: Collection[psutil.Process], timeout_s: float) -> None:
-    """Kill the processes of a start that has not ended: Ray forgets them, and the agents of such a node run for ever.
+def end_start(started: Future[None], others: Collection[psutil.Process], timeout_s: float = _SHUTDOWN_S) -> None:
+    """Kill the processes of a start that has failed or hangs: Ray forgets them, and a node's agents would run for ever.
 
-    others: children of this process that are none of them.
+    others: children of this process that are none of them. timeout_s: for a start that hangs.
     """
-    end = time.monotonic() + timeout_s
-    while not wait([started], _TICK_S).done and time.monotonic() < end:
+    for _ in range(round(timeout_s / _TICK_S)):
+        ended = bool(wait([started], _TICK_S).done)
+        if ended and not started.exception():
+            return
         for process in set(psutil.Process().children(recursive=True)).difference(others):
             with suppress(psutil.Error):
                 process.kill()
+        if ended:
+            return
 
 
 def _wait_for_start(started: Future[None], address: str, timeout_s: float) -> None:

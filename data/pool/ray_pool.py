@@ -47,8 +47,8 @@ class _Job:
 
 
 @dataclass(eq=False)
-class _Hand:
-    """A worker: its node, and the numbers of the tasks that it has. is_alone: its task runs without others."""
+class _Load:
+    """What a worker has: the numbers of its tasks. is_alone: its task runs without others."""
 
     node: str
     tasks: set[int] = field(default_factory=set)
@@ -94,7 +94,7 @@ class RayPool(Generic[Task, Result]):
         self._numbers = itertools.count()
         self._jobs: dict[int, _Job] = {}
         self._waiting: deque[_Job] = deque()
-        self._hands: dict[int, _Hand] = {}
+        self._loads: dict[int, _Load] = {}
         self._cancelled = False
 
     def __enter__(self) -> RayPool[Task, Result]:
@@ -139,7 +139,7 @@ class RayPool(Generic[Task, Result]):
         self._cancelled = True
         dropped = [self._jobs.pop(job.number).task for job in self._waiting]
         self._waiting.clear()
-        for worker in self._hands:
+        for worker in self._loads:
             self._workers.send(worker, _CANCEL)
         return dropped
 
@@ -150,26 +150,26 @@ class RayPool(Generic[Task, Result]):
             job = self._waiting[0]
             is_last_try = 0 < job.losses == self._losses - 1
             room = 1 if is_last_try else min(self._room, share)
-            free = [each for each in self._hands.items() if len(each[1].tasks) < room and not each[1].is_alone]
+            free = [each for each in self._loads.items() if len(each[1].tasks) < room and not each[1].is_alone]
             if not free:
                 break
-            worker, hand = min(free, key=lambda each: (each[1].node == job.avoid, len(each[1].tasks)))
-            hand.tasks.add(job.number)
-            hand.is_alone = is_last_try
+            worker, load = min(free, key=lambda each: (each[1].node == job.avoid, len(each[1].tasks)))
+            load.tasks.add(job.number)
+            load.is_alone = is_last_try
             self._workers.send(worker, (job.number, job.task))
             self._waiting.popleft()
 
     def _handle(self, event: Joined | Replied | Lost) -> list[Finished[Task, Result]]:
         if isinstance(event, Joined):
-            self._hands[event.worker] = _Hand(event.node.id)
+            self._loads[event.worker] = _Load(event.node.id)
             return []
         if isinstance(event, Lost):
-            lost = sorted(self._hands.pop(event.worker).tasks, reverse=True)
+            lost = sorted(self._loads.pop(event.worker).tasks, reverse=True)
             return [ended for number in lost if (ended := self._lost(self._jobs[number], event))]
-        hand = self._hands[event.worker]
-        hand.tasks -= {outcome.number for outcome in event.replies}
-        hand.is_alone &= bool(hand.tasks)
-        return [ended for outcome in event.replies if (ended := self._ended(outcome, hand.node))]
+        load = self._loads[event.worker]
+        load.tasks -= {outcome.number for outcome in event.replies}
+        load.is_alone &= bool(load.tasks)
+        return [ended for outcome in event.replies if (ended := self._ended(outcome, load.node))]
 
     def _lost(self, job: _Job, event: Lost) -> Finished[Task, Result] | None:
         job.losses += 1
