@@ -95,8 +95,12 @@ def test_updates_of_many_processes_are_all_there(address: str):
     assert len(files.read("n", 100)) == 6
 
 
-def test_requests_that_fail_are_repeated_and_lost_responses_recognised(s3: S3Server, address: str):
+def test_requests_that_fail_are_repeated_and_lost_responses_recognised(
+    s3: S3Server, address: str, monkeypatch: pytest.MonkeyPatch
+):
     """A file that the first try has created is not taken for another process's; an update is made once."""
+    # botocore waits for seconds.
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
     files = ObjectFiles(address)
     files.create("first", b"")
     files.remove(["first"])

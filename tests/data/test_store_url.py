@@ -271,7 +271,8 @@ def test_server_that_does_not_answer_is_one_line(
     s3: dict[str, str], server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, answers: str
 ):
     """A port that nobody listens at, and a server that says nothing."""
-    monkeypatch.setattr(s3_client, "_READ_TIMEOUT_S", 1)
+    monkeypatch.setattr(s3_client, "_READ_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         if answers == "refused":
