@@ -7,7 +7,7 @@ that goes on after a kill prints from it what it would have printed. Single fram
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +15,6 @@ from data.entities import Game
 from data.errors import StreamError, UnexpectedStreamError
 from recognition.decision.verdict import RankedGame, Verdict
 from recognition.events import Result, SourceFailed, VerdictReached
-
-_VERDICT = ("score", "confidence", "is_confident", "dropped", "dropped_unknown", "by_majority", "screen")
-_RESULT = ("stopped_early", "from_preview")
 
 
 def portable(result: Result, *, with_picture: bool = False) -> Result:
@@ -35,34 +32,35 @@ def portable(result: Result, *, with_picture: bool = False) -> Result:
 
 def to_text(result: Result) -> str:
     """Return the result as one line of ASCII."""
-    values: dict[str, Any] = {"source": result.source, "at": result.at.isoformat()}
-    result = portable(result)
     if isinstance(result, SourceFailed):
-        return json.dumps(values | {"reason": result.error.reason, "message": str(result.error)})
-    verdict = result.verdict
-    values |= {name: getattr(verdict, name) for name in _VERDICT} | {name: getattr(result, name) for name in _RESULT}
-    values |= {"game": _to_list(verdict.game), "category": result.category and _to_list(result.category)}
-    return json.dumps(values | {"ranking": [[*_to_list(item.game), item.confidence] for item in verdict.ranking]})
+        values = {"source": result.source, "reason": result.error.reason, "message": str(result.error)}
+    else:
+        values = _fields(portable(result))
+        del values["jpeg"]
+    return json.dumps(values | {"at": result.at.isoformat()}, default=_fields)
 
 
 def from_text(text: str) -> Result:
     """Return the result. Raises ValueError for a text that is not of `to_text`."""
     try:
         values = json.loads(text)
-        source, at = str(values["source"]), datetime.fromisoformat(values["at"])
+        values["at"] = datetime.fromisoformat(values["at"])
         if "reason" in values:
-            return SourceFailed(source, at, _error(values["reason"], str(values["message"])))
-        ranking = tuple(RankedGame(Game(number, name), confidence) for number, name, confidence in values["ranking"])
-        numbers = {name: values[name] for name in _VERDICT}
-        verdict = Verdict(Game(*values["game"]), predictions=(), ranking=ranking, **numbers)
-        category = Game(*values["category"]) if values["category"] else None
-        return VerdictReached(source, at, verdict, category, **{name: values[name] for name in _RESULT})
+            return SourceFailed(str(values["source"]), values["at"], _error(values["reason"], str(values["message"])))
+        category = values["category"] and Game(**values["category"])
+        return VerdictReached(**values | {"verdict": _to_verdict(values["verdict"]), "category": category})
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("invalid stored result") from error
 
 
-def _to_list(game: Game) -> list[int | str]:
-    return [game.id, game.name]
+def _fields(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by name; asdict would copy all that they hold."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def _to_verdict(values: dict[str, Any]) -> Verdict:
+    ranking = tuple(RankedGame(Game(**item["game"]), item["confidence"]) for item in values["ranking"])
+    return Verdict(**values | {"game": Game(**values["game"]), "ranking": ranking, "predictions": ()})
 
 
 def _error(reason: str, message: str) -> StreamError:

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
+from functools import partial
 
 from data.entities import Stream
 from data.errors import ToolkitError
@@ -28,41 +29,16 @@ from recognition.stored_results import from_text, to_text
 
 _KEPT = timedelta(days=7)  # an older survey is deleted; nobody goes on with it
 
+Survey = Callable[..., Generator[Result, None, None]]  # as SurveyPool.survey
+
 log = logging.getLogger(__name__)
 
 
-class StoredSurvey:
-    """One survey and its rows. Not thread-safe. Every method raises CatalogUnavailable."""
-
-    def __init__(self, store: SurveyStore, record: RunRecord) -> None:
-        self._store, self._record = store, record
-
-    def results(
-        self, survey: Callable[..., Generator[Result, None, None]], sources: Iterable[str | Stream]
-    ) -> Generator[Result, None, None]:
-        """Yield the stored results, then one for each other source. survey: as SurveyPool.survey."""
-        done: set[str] = set()
-        for text in self._store.answers(self._record.id):
-            try:
-                result = from_text(text)
-            except ValueError:  # somebody has edited it
-                continue
-            done.add(result.source)
-            yield result
-        if done:
-            log.warning("%s of an earlier run: used again", plural(len(done), "answer"))
-        others = (source for source in sources if SurveyTask(source).name not in done)
-        with closing(survey(others, store=self._add)) as found:
-            yield from found
-        self._store.finish(self._record.id, now())
-
-    def _add(self, results: Iterable[Result]) -> None:
-        self._store.add(self._record.id, [_to_row(result) for result in results])
-
-
 @contextmanager
-def open_stored_survey(store: SurveyStore, scope: str, model: str, window_s: float) -> Iterator[StoredSurvey]:
-    """Yield the survey to go on with, or a new one. Raises CatalogUnavailable.
+def open_stored_survey(
+    store: SurveyStore, scope: str, model: str, window_s: float
+) -> Iterator[Callable[[Survey, Iterable[str | Stream]], Generator[Result, None, None]]]:
+    """Continue a survey or begin one; yield what makes it. It and the block raise CatalogUnavailable.
 
     scope: the same text for the same command. model: its hash. window_s: maximum age of a survey to go on with.
     """
@@ -76,10 +52,30 @@ def open_stored_survey(store: SurveyStore, scope: str, model: str, window_s: flo
             record = RunRecord(store.new_id(stack), scope, model, now())
             store.begin(record)
         try:
-            yield StoredSurvey(store, record)
+            yield partial(_results, store, record.id)
         except (KeyboardInterrupt, ToolkitError):
             log.warning("The same command goes on with this survey until %s UTC.", f"{record.started + window:%H:%M}")
             raise
+
+
+def _results(
+    store: SurveyStore, survey_id: int, survey: Survey, sources: Iterable[str | Stream]
+) -> Generator[Result, None, None]:
+    """Yield the stored results, then one for each other source."""
+    done: set[str] = set()
+    for text in store.answers(survey_id):
+        try:
+            result = from_text(text)
+        except ValueError:  # it was edited: its source has no answer
+            continue
+        done.add(result.source)
+        yield result
+    if done:
+        log.warning("%s of an earlier run: used again", plural(len(done), "answer"))
+    others = (source for source in sources if SurveyTask(source).name not in done)
+    with closing(survey(others, store=lambda results: store.add(survey_id, [*map(_to_row, results)]))) as found:
+        yield from found
+    store.finish(survey_id, now())
 
 
 def _to_row(result: Result) -> SurveyRow:

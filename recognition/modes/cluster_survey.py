@@ -42,7 +42,7 @@ def open_cluster_survey(
         open_survey_pool(settings, top=args.top, min_confidence=args.min_confidence) as pool,
         open_stored_survey(SurveyStore(catalog.transactions), scope, model, args.window or _WINDOW_S) as stored,
     ):
-        yield partial(stored.results, partial(pool.survey, **options))
+        yield partial(stored, partial(pool.survey, **options))
 
 
 def survey_scope(args: argparse.Namespace, settings: Settings, named: Iterable[str]) -> str:

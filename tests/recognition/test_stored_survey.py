@@ -85,14 +85,14 @@ class Twitch:
 
 def _run(store: SurveyStore, twitch: Twitch, scope: str = "scope", window_s: float = HOUR) -> list[Result]:
     with open_stored_survey(store, scope, "model", window_s) as survey:
-        return list(survey.results(twitch.survey, SOURCES))
+        return list(survey(twitch.survey, SOURCES))
 
 
 def _interrupted(store: SurveyStore, count: int) -> list[Result]:
     """Return the results of a survey that ends after `count` of them."""
     found: list[Result] = []
     with suppress(KeyboardInterrupt), open_stored_survey(store, "scope", "model", HOUR) as survey:
-        found.extend(survey.results(Twitch(count).survey, SOURCES))  # keeps those before the interrupt
+        found.extend(survey(Twitch(count).survey, SOURCES))  # keeps those before the interrupt
     return found
 
 
