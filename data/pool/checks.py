@@ -77,18 +77,18 @@ def versions() -> dict[str, str]:
 
 def node_faults(address: str, report: dict[str, str]) -> list[ToolkitError]:
     """Return why a node cannot run workers, by its report."""
-    return [ClusterError(f"{address}: {line}") for line in differences(report, versions())]
+    own = versions()
+    if missing := report["missing"] if report["project"] else PROGRAM:
+        what = f"{missing} {'are' if ',' in missing else 'is'} not installed"
+        install = f"pip install '{PROGRAM}[cluster]=={own['project']}'"
+        return [ClusterError(f"{address}: {what}. Install on all nodes: {install}")]
+    return [ClusterError(f"{address}: {line}. Install the same on all nodes") for line in other_versions(report, own)]
 
 
-def differences(there: dict[str, str], here: dict[str, str]) -> list[str]:
-    """Return a line for each way in which a node's report differs from the coordinator's."""
-    if missing := there["missing"] if there["project"] else PROGRAM:
-        install = f"pip install '{PROGRAM}[cluster]=={here['project']}'"
-        return [f"{missing} {'are' if ',' in missing else 'is'} not installed. Install on all nodes: {install}"]
+def other_versions(there: dict[str, str], here: dict[str, str]) -> list[str]:
+    """Return in which versions a node's report differs from the coordinator's."""
     return [
-        f"{name} is {there[key]} there, {here[key]} here. Install the same on all nodes"
-        for key, name in _NAMES.items()
-        if there[key] != here[key]
+        f"{name} is {there[key]} there, {here[key]} here" for key, name in _NAMES.items() if there[key] != here[key]
     ]
 
 

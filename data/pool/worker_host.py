@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from data.errors import ClusterError, ToolkitError
-from data.pool.checks import differences, versions
+from data.pool.checks import other_versions, versions
 from data.text import redacted
 from data.threads import start_thread
 
@@ -76,7 +76,7 @@ class WorkerHost:
         own: the coordinator's versions. lost_s, gather_s: as LOST_S and GATHER_S.
         """
         _log_to_stderr()
-        if lines := differences(versions(), own):  # this node may have joined after the checks
+        if lines := other_versions(versions(), own):  # this node may have joined after the checks
             return ClusterError("; ".join(lines))
         try:
             self._worker = make_worker()
