@@ -22,7 +22,6 @@ class CollectorSettings:
     games_interval_s: float
     game_cooldown_s: float
     helix_retry_interval_s: float
-    parallel_streams: int
     frames: int | None = None  # stop after this number of frames; None: no limit
     until: int | None = None  # number of frames that each game gets, then the run stops; None: no limit
     games: frozenset[int] | None = None  # ids of the only games to collect; None: all

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -29,7 +29,15 @@ from data.errors import (
     StreamOffline,
 )
 
-SETTINGS = CollectorSettings(
+
+@dataclass(frozen=True)
+class Settings(CollectorSettings):
+    """Those of the loop, and how many streams its pool grabs at the same time."""
+
+    parallel_streams: int = 1
+
+
+SETTINGS = Settings(
     max_games=3,
     min_streamers=2,
     non_games=frozenset(),
@@ -40,7 +48,6 @@ SETTINGS = CollectorSettings(
     games_interval_s=0,
     game_cooldown_s=60,
     helix_retry_interval_s=0.001,
-    parallel_streams=1,
     frames=20,
 )
 
