@@ -17,7 +17,7 @@ from data.entities import NO_DETAILS, FrameDetails, Game, StoredFrame, is_game_i
 from data.errors import FolderError, LoginForgotten
 from data.storage import game_names, manifest
 from data.storage.folder_errors import folder_errors
-from data.storage.frame_store import FolderScan
+from data.storage.frame_store import Describe, FolderScan
 from data.storage.layout import MAX_FRAME_BYTES
 from data.storage.numbered_files import largest_numbers
 from data.storage.pseudonyms import Forgotten
@@ -58,7 +58,7 @@ class FileStore(abc.ABC):
         """Return the frames with these file names, by game, as the manifests have them. Raises FolderError."""
 
     @abc.abstractmethod
-    def adding(self, game_id: int) -> contextlib.AbstractContextManager[Callable[[Iterable[StoredFrame]], None]]:
+    def adding(self, game_id: int) -> contextlib.AbstractContextManager[Describe]:
         """Return a context manager that yields what adds frames to a game's manifest. Raises FolderError."""
 
     def described(self, frames: Iterable[StoredFrame]) -> list[StoredFrame]:

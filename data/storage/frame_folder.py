@@ -10,7 +10,7 @@ side. A killed process leaves only temporary files behind; data.dbSync removes t
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data.atomic import folder_lock
@@ -20,7 +20,7 @@ from data.storage.file_store import FileStore
 from data.storage.folder_errors import folder_errors, repeat_if_removed
 from data.storage.folder_files import FolderFiles
 from data.storage.folder_scan import files_size, scan_folder
-from data.storage.frame_store import FolderScan
+from data.storage.frame_store import Describe, FolderScan
 from data.storage.layout import FEATURES_FOLDER, NAMES_FILE
 from data.storage.numbered_files import write_numbered
 
@@ -77,7 +77,7 @@ class FrameFolder(FileStore):
                 yield from manifest.read(folder, wanted).values()
 
     @contextlib.contextmanager
-    def adding(self, game_id: int) -> Iterator[Callable[[Iterable[StoredFrame]], None]]:
+    def adding(self, game_id: int) -> Iterator[Describe]:
         """Keep other writers out of a game's folder, which is created; yield what adds frames to its manifest.
 
         Raises FolderError.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from data.entities import FrameDetails, Game, StoredFrame
 
@@ -28,6 +28,9 @@ class FolderScan:
     unrecognised: tuple[str, ...]  # paths whose names are not ours, sorted
     stale_files: tuple[str, ...]  # temporary files whose writers are gone, sorted
     unreadable: tuple[str, ...]  # folders of games that cannot be listed, such as a link to an unmounted disk
+
+
+Describe: TypeAlias = Callable[[Iterable[StoredFrame]], object]  # adds frames to the manifest of their game
 
 
 class FrameStore(Protocol):
@@ -55,7 +58,7 @@ class FrameStore(Protocol):
     ) -> list[StoredFrame]: ...
     def described(self, frames: Iterable[StoredFrame]) -> list[StoredFrame]: ...
     def add_details(self, frames: Iterable[StoredFrame]) -> None: ...
-    def adding(self, game_id: int) -> AbstractContextManager[Callable[[Iterable[StoredFrame]], None]]: ...
+    def adding(self, game_id: int) -> AbstractContextManager[Describe]: ...
     def last_numbers(self, game_id: int) -> Mapping[str, int]: ...
     def compact(self, game_ids: Iterable[int]) -> int: ...
     def delete(self, frames: Iterable[StoredFrame]) -> None: ...

@@ -8,18 +8,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeAlias
 
 from data.entities import StoredFrame
 from data.errors import FolderError
 from data.storage import journal
-from data.storage.frame_store import FrameStore
+from data.storage.frame_store import Describe, FrameStore
 from data.storage.journal import Change, FileMove
 from data.storage.store_files import StoreFiles
 from data.text import printable
 
 _ROUNDS = 100  # of new names for files whose names others take
-_Describe: TypeAlias = Callable[[Iterable[StoredFrame]], object]  # adds frames to a manifest
 
 
 class FreePaths:
@@ -97,7 +95,7 @@ def _filter(store: FrameStore, moves: Sequence[FileMove], accepts: Callable[[Fil
     return [move for move, is_accepted in zip(moves, accepted, strict=True) if is_accepted]
 
 
-def _link(store: FrameStore, change_id: str, moves: Sequence[FileMove], describe: _Describe) -> list[FileMove]:
+def _link(store: FrameStore, change_id: str, moves: Sequence[FileMove], describe: Describe) -> list[FileMove]:
     """Give files their new paths too; return the moves of files that are there then, with their targets."""
     linked: list[FileMove] = []
     waiting = list(moves)

@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from itertools import compress
 from pathlib import Path
 
 from data.entities import FrameDetails, StoredFrame
 from data.errors import FolderError
 from data.storage.file_store import FileStore
-from data.storage.frame_store import FolderScan
+from data.storage.frame_store import Describe, FolderScan
 from data.storage.layout import GAME_FOLDER, LOCKS_FOLDER, MAX_FRAME_BYTES, OWN_NAMES
 from data.storage.manifest import MANIFEST_FILE
 from data.storage.numbered_files import largest_numbers
@@ -94,7 +97,7 @@ class ObjectFrames(FileStore):
             frames = named(numbers)
             game_id, login = frames[0].game_id, frames[0].login
             new.lines.append(self._manifests.add(game_id, [frames[index] for index in left]))
-            left = new.create([(frames[index].path, jpegs[index], index) for index in left])
+            left = list(compress(left, new.create([(frames[index].path, jpegs[index]) for index in left])))
             if not left:
                 return frames
             for index, number in zip(left, self._next_numbers(game_id, login, len(left), numbers), strict=True):
@@ -107,14 +110,9 @@ class ObjectFrames(FileStore):
         first = max(largest_numbers(names).get(login, 0), *taken, 0) + 1
         return list(range(first, first + count))
 
-    @contextlib.contextmanager
-    def adding(self, game_id: int) -> Iterator[Callable[[Iterable[StoredFrame]], None]]:
-        """Yield what adds frames to a game's manifest. Nobody is kept out: names are taken one at a time."""
-
-        def describe(frames: Iterable[StoredFrame]) -> None:
-            self._manifests.add(game_id, frames)
-
-        yield describe
+    def adding(self, game_id: int) -> AbstractContextManager[Describe]:
+        """Return a context manager that yields what adds frames to a game's manifest; other writers may do so, too."""
+        return contextlib.nullcontext(partial(self._manifests.add, game_id))
 
     def _read_manifests(self, names: Mapping[int, set[str]]) -> Iterator[StoredFrame]:
         """Return the frames with these file names, by game, as the manifests have them. Raises FolderError."""
@@ -174,8 +172,8 @@ class ObjectFrames(FileStore):
         return sum(in_parallel(self._size, names, _GAMES_AT_ONCE))
 
     def _size(self, name: str) -> int:
-        found = self.files.listing(name)
-        return sum(file.size_bytes for file in found if file.path == name or file.path.startswith(f"{name}/"))
+        prefix = f"{name}/" if GAME_FOLDER.fullmatch(name) else name
+        return sum(file.size_bytes for file in self.files.listing(prefix))
 
 
 class _NewFrames:
@@ -187,14 +185,12 @@ class _NewFrames:
         self._created: list[str] = []
         self._unsure: dict[str, bytes] = {}  # content by path: begun, and not known to have ended
 
-    def create(self, frames: Sequence[tuple[str, bytes, int]]) -> list[int]:
-        """Create files from (path, content, index) side by side; return the indices of those that are taken."""
-        taken = in_parallel(self._create, frames)
-        return [index for (_, _, index), is_taken in zip(frames, taken, strict=True) if is_taken]
+    def create(self, frames: Sequence[tuple[str, bytes]]) -> list[bool]:
+        """Create files from (path, content) side by side; return of each whether its name is taken."""
+        return in_parallel(self._create, frames)
 
-    def _create(self, frame: tuple[str, bytes, int]) -> bool:
-        """Create a file; return whether its name is taken."""
-        path, content, _ = frame
+    def _create(self, frame: tuple[str, bytes]) -> bool:
+        path, content = frame
         self._unsure[path] = content
         is_taken = False
         try:
