@@ -76,7 +76,10 @@ class Bench:
 
     def frames(self) -> dict[str, list[float]]:
         """Return when each channel had its frames."""
-        return _frames(self.events())
+        times = defaultdict(list)
+        for event in (event for part in self.events() for event in part if event["event"] == "frame"):
+            times[event["source"]].append(_time(event))
+        return times
 
     def wait_for_frames(self, channels: int, since: float) -> None:
         """Wait until all channels have had a frame since then. Raises RuntimeError after a minute."""
@@ -115,22 +118,14 @@ def main(argv: list[str] | None = None) -> int:
     ):
         _run(bench, cluster, args.channels)
         ended, viewings, alerts = time.time(), twitch.viewings(), [json.loads(hook.bodies[i]) for i in hook.accepted]
-        events = bench.events()
+        events, frames = bench.events(), bench.frames()
     until = min(ended, max(_time(commands[-1]) for commands in events)) - _LAST_SWITCH_S
-    result = {"faults": bench.faults, **_gaps(_frames(events)), **_twice(viewings, bench.began)}
-    result |= {
-        "switches": _compared(switches, events, until),
-        "alerts": _alerts(switches, alerts, until),
-        **_renumbered(events),
-    }
+    result = {"faults": bench.faults, **_gaps(frames), **_twice(viewings, bench.began)}
+    result |= {"switches": _compared(switches, events, until), "alerts": _alerts(switches, alerts, until)}
+    result |= _renumbered(events)
     print(json.dumps({"name": "cluster_watch", "channels": args.channels, **result}))
     wrong = [result["lost"], result["twice"]["seconds"] > _LATE_S, result["renumbered"]]
-    wrong += [
-        result[of][what]
-        for of in ("switches", "alerts")
-        for what in ("missed", "false", "doubled")
-        if what in result[of]
-    ]
+    wrong += [result[of].get(what) for of in ("switches", "alerts") for what in ("missed", "false", "doubled")]
     return int(any(wrong))
 
 
@@ -191,15 +186,8 @@ def _run(bench: Bench, cluster: NodeCluster, channels: int) -> None:
 
 def _kill_and_restart(bench: Bench) -> None:
     bench.command.process.kill()
-    bench.command.end(_WAIT_S)
+    bench.command.process.wait()
     bench.start()
-
-
-def _frames(events: list[list[dict[str, Any]]]) -> dict[str, list[float]]:
-    times = defaultdict(list)
-    for event in (event for part in events for event in part if event["event"] == "frame"):
-        times[event["source"]].append(_time(event))
-    return times
 
 
 def _gaps(frames: dict[str, list[float]]) -> dict[str, Any]:
