@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import pytest
 from data.entities import Game, StoredFrame
 from data.video.images import encode_jpeg
 from tests.in_process import run_command
+from tests.model.lazily import tf
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 32
@@ -114,6 +117,16 @@ def create(dataset: Path, model_path: Path, *words: str, **settings: str) -> sub
 def figures(model_path: Path) -> dict[str, Any]:
     """What metrics.json says."""
     return json.loads((model_path / "results" / "metrics.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def eager() -> Iterator[None]:
+    """Run the few steps of a test without a graph, which takes longer to trace; other tests of the command have it."""
+    tf.config.run_functions_eagerly(True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Even though the `tf.config", category=UserWarning)  # of tf.data
+        yield
+    tf.config.run_functions_eagerly(False)
 
 
 @dataclass

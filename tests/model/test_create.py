@@ -110,8 +110,8 @@ def test_folds_validate_each_streamer_once(trained, tmp_path):
 
     --epochs goes before EPOCHS; -q prints nothing on stderr; no plot is drawn without VISUALIZE_RESULTS.
     """
-    words = ("-q", "--epochs", "8", "--folds", "2")
-    run = create(trained.dataset.download_path, tmp_path, *words, EPOCHS="99", VISUALIZE_RESULTS="false")
+    words, settings = ("-q", "--epochs", "4", "--folds", "2"), {"EPOCHS": "99", "VISUALIZE_RESULTS": "false"}
+    run = create(trained.dataset.download_path, tmp_path, *words, **settings, BATCH_SIZE="8", LEARNING_RATE="0.003")
     assert (run.returncode, run.stderr) == (0, "")
     assert not (tmp_path / "results" / "curves.png").exists()
     assert run.stdout.startswith("Cross-validation, 2 folds: ")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +13,7 @@ from model.augmentation.pipeline import Augmentation
 from model.training.checkpoint import CheckpointStore, StageProgress, TrainingState
 from model.training.plan import TrainerSettings
 from tests.model.conftest import BLUE, RED, SIZE, Painted
-from tests.model.lazily import ImageDataset, ResumableEarlyStopping, Trainer, keras, network, tf
+from tests.model.lazily import ImageDataset, ResumableEarlyStopping, Trainer, keras, network
 from tests.model.tiny_backbone import NAME as TINY
 from tests.model.tiny_backbone import tiny_backbone, tiny_weights
 
@@ -23,16 +21,6 @@ __all__ = ["tiny_backbone", "tiny_weights"]  # fixtures
 
 GAMES = (RED, BLUE)
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
-
-
-@pytest.fixture
-def eager() -> Iterator[None]:
-    """Run the few steps of a test without a graph, which takes longer; tests of the command have graphs."""
-    tf.config.run_functions_eagerly(True)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Even though the `tf.config", category=UserWarning)  # of tf.data
-        yield
-    tf.config.run_functions_eagerly(False)
 
 
 def make_sets(painted: Painted, *, meaningless: bool = False) -> tuple[ImageDataset, ImageDataset]:
