@@ -57,10 +57,10 @@ load = cache(Classifier.load)
 
 @cache
 def images_of(game: int) -> np.ndarray:
-    """Return ten frames of the game's clip, two seconds apart."""
+    """Return five frames of the game's clip, two seconds apart."""
     with Grabber(img_size=240, jpeg_quality=95, frame_interval_s=2.0) as grabber:
-        images = [decode_jpeg(frame.jpeg) for frame in grabber.frames(str(CLIPS_OF_GAMES[game].file), 10)]
-    assert len(images) == 10
+        images = [decode_jpeg(frame.jpeg) for frame in grabber.frames(str(CLIPS_OF_GAMES[game].file), 5)]
+    assert len(images) == 5
     return np.stack(images)
 
 
