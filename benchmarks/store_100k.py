@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import bisect
-import hashlib
 import json
 import multiprocessing
 import os
@@ -26,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,21 +33,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from data.entities import FrameDetails, StoredFrame
+from benchmarks.dataset_100k import make_files
+from data.entities import FrameDetails, Game
 from data.storage import embedded_postgres
 from data.storage.frame_folder import FrameFolder
 from data.storage.frame_store import FrameStore
-from data.storage.manifest import to_line
 from data.storage.object_files import ObjectFiles
 from data.storage.object_frames import ObjectFrames
 from tests.s3_server import BUCKET, s3_server
 
-_GAMES = 50
-_STREAMERS = 40  # of each game
 _REPOSITORY = Path(__file__).parent.parent
 _ADDRESS = f"s3://{BUCKET}/frames"
 _DETAILS = FrameDetails(1_700_000_000.0, "en", 12, "a title of some words", "https://www.twitch.tv/streamer")
-_JPEG = bytes(2_000)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,20 +54,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--new", type=int, default=1000, help="files without rows; default: %(default)s")
     parser.add_argument("--runs", type=int, default=2, help="of each command; default: %(default)s")
     args = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(prefix="store-") as name, _server(args.frames) as variables:
+    with tempfile.TemporaryDirectory(prefix="store-") as name:
         home = Path(name)
-        os.environ |= variables
-        _fill_folder(home / "frames", args.frames)
-        places: dict[str, tuple[FrameStore, dict[str, str]]] = {
-            "folder": (FrameFolder(home / "frames"), {}),
-            "store": (ObjectFrames(ObjectFiles(_ADDRESS), home / "features"), {"STORE_URL": _ADDRESS}),
-        }
-        with embedded_postgres.running_server(home / "postgres") as socket:
-            environments = {place: _settings(home, socket, place) | own for place, (_, own) in places.items()}
-            stores = {place: store for place, (store, _) in places.items()}
-            print(
-                f"{args.frames:,} frames in {_GAMES} games, {os.cpu_count()} cores; median of {args.runs} runs, in turn"
-            )
+        folder = _make_folder(home / "frames", args.frames)
+        with _server(folder.root) as variables, embedded_postgres.running_server(home / "postgres") as socket:
+            os.environ |= variables
+            environments = {place: _settings(home, socket, place) for place in ("folder", "store")}
+            environments["store"]["STORE_URL"] = _ADDRESS
+            stores: dict[str, FrameStore] = {
+                "folder": folder,
+                "store": ObjectFrames(ObjectFiles(_ADDRESS), home / "features"),
+            }
+            print(f"{args.frames:,} frames, {os.cpu_count()} cores; median of {args.runs} runs, in turn")
             _create_database(socket, "folder", "template1")
             start = time.perf_counter()
             _run("data.dbSync", environments["folder"])
@@ -92,7 +87,7 @@ def _measure(
     _row("data.info", {place: (work,) * args.runs for place, work in info.items()})
     for store in stores.values():
         for index in range(args.new):
-            store.files.replace(f"1000/new-{index + 1}.jpg", b"new%d" % index + _JPEG)
+            store.files.replace(f"1000/new-{index + 1}.jpg", b"new%d" % index)
     outputs = _row(f"data.dbSync, {args.new:,} new files", {place: (work,) for place, work in sync.items()})
     assert len(set(outputs.values())) == 1, outputs
 
@@ -135,41 +130,22 @@ def _create_database(socket: Path, name: str, template: str) -> None:
     engine.dispose()
 
 
-def _frames(frames: int) -> Iterator[tuple[StoredFrame, bytes]]:
-    """Yield frames, evenly over games and streamers, and their contents, which differ."""
-    for index in range(frames):
-        game, rest = index % _GAMES, index // _GAMES
-        content = index.to_bytes(4, "big") + _JPEG
-        number = rest // _STREAMERS + 1
-        sha256 = hashlib.sha256(content).digest()
-        yield StoredFrame(1000 + game, f"streamer_{rest % _STREAMERS}", number, sha256, _DETAILS), content
-
-
-def _describe(frames: int) -> dict[str, bytes]:
-    """Return the other files of the dataset by path."""
-    lines: dict[str, list[str]] = {}
-    for frame, _ in _frames(frames):
-        lines.setdefault(f"{frame.game_id}/manifest.jsonl", []).append(to_line(frame))
-    files = {path: "".join(sorted(each)).encode() for path, each in lines.items()}
-    return files | {"games.tsv": "".join(f"{1000 + n}\tgame number {n}\n" for n in range(_GAMES)).encode()}
-
-
-def _fill_folder(root: Path, frames: int) -> None:
-    files = _describe(frames)
-    for game in range(_GAMES):
-        (root / str(1000 + game)).mkdir(parents=True)
-    for frame, content in _frames(frames):
-        (root / frame.path).write_bytes(content)
-    for path, content in files.items():
-        (root / path).write_bytes(content)
+def _make_folder(root: Path, frames: int) -> FrameFolder:
+    """Return a folder with that many frames and their manifests."""
+    make_files(root, frames)
+    folder = FrameFolder(root)
+    found = list(folder.frames())
+    folder.add_details(replace(frame, sha256=folder.sha256(frame), details=_DETAILS) for frame in found)
+    folder.record_names(Game(game_id, f"game {game_id}") for game_id in {frame.game_id for frame in found})
+    return folder
 
 
 @contextmanager
-def _server(frames: int) -> Iterator[dict[str, str]]:
-    """Yield the variables of an S3 server that has the frames."""
+def _server(root: Path) -> Iterator[dict[str, str]]:
+    """Yield the variables of an S3 server that has the files below `root`."""
     context = multiprocessing.get_context("spawn")
     own, other = context.Pipe()
-    process = context.Process(target=_serve, args=(other, frames), daemon=True)
+    process = context.Process(target=_serve, args=(other, root), daemon=True)
     process.start()
     other.close()
     try:
@@ -179,18 +155,16 @@ def _server(frames: int) -> Iterator[dict[str, str]]:
         process.join()
 
 
-def _serve(connection: Connection, frames: int) -> None:
-    """Run an S3 server with the frames until the connection ends."""
+def _serve(connection: Connection, root: Path) -> None:
+    """Run an S3 server with these files until the connection ends."""
     from moto.core import DEFAULT_ACCOUNT_ID
     from moto.s3.models import s3_backends
 
     with s3_server() as variables:
         backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
         _index_names(backend)
-        for frame, content in _frames(frames):
-            backend.put_object(BUCKET, f"frames/{frame.path}", content)
-        for path, content in _describe(frames).items():
-            backend.put_object(BUCKET, f"frames/{path}", content)
+        for path in (path for path in root.rglob("*") if path.is_file()):
+            backend.put_object(BUCKET, f"frames/{path.relative_to(root).as_posix()}", path.read_bytes())
         connection.send(json.dumps(variables))
         try:
             connection.recv()
