@@ -165,7 +165,12 @@ class Auditor:
         """Yield one result for each stream; count the frames."""
         options = self._options
         survey = self._recognizer.survey if self._pool is None else self._pool.survey
-        results = survey(streams, options.max_frames, options.certainty, preview=preview and options.preview)
+        results = survey(
+            streams,
+            max_frames=options.max_frames,
+            certainty=options.certainty,
+            preview=preview and options.preview,
+        )
         with closing(results):
             for result in results:
                 if isinstance(result, VerdictReached):

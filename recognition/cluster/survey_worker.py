@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from data.pool.pool import Finished
 from data.pool.ray_pool import RayPool
 from model.inference.location import find_model
 from recognition.cluster.node_recognizer import load_recognizer, without_secrets
-from recognition.engine.survey import SurveyTask, results, threads_for
+from recognition.engine.survey import Store, SurveyTask, results, threads_for
 from recognition.events import Result
 from recognition.stored_results import portable
 
@@ -75,17 +75,10 @@ class SurveyPool(RayPool[SurveyTask, Any]):
     cpu_seconds = 0.0
 
     def survey(
-        self,
-        sources: Iterable[str | Stream],
-        max_frames: int | None = None,
-        certainty: float = 1.0,
-        *,
-        preview: bool = False,
-        store: Callable[[list[Result]], object] | None = None,
+        self, sources: Iterable[str | Stream], *, store: Store | None = None, **options: Any
     ) -> Generator[Result, None, None]:
-        """Yield one result for each source. Arguments and errors: of Recognizer.survey; store: of engine.survey."""
-        tasks = (SurveyTask(source, max_frames, certainty, preview) for source in sources)
-        return results(self, tasks, retry=True, store=store)
+        """Yield one result for each source, as Recognizer.survey; options: of its tasks; store: as in engine.survey."""
+        return results(self, (SurveyTask(source, **options) for source in sources), retry=True, store=store)
 
     def finished(self, timeout_s: float | None = None) -> list[Finished[SurveyTask, Result]]:
         """Return the tasks that have ended, as RayPool.finished; count what their workers have spent."""

@@ -39,6 +39,7 @@ _THREADS_PER_SLOT = 8  # up to seven of eight threads may be waiting for an ad
 _MAX_THREADS = 256
 PREVIEW_CONFIDENCE = 0.9  # minimum confidence of a verdict from a preview image, unless the user sets another one
 
+Store = Callable[[list[Result]], object]
 _Events = Iterator[FrameClassified | VerdictReached]
 
 
@@ -138,7 +139,7 @@ def results(
     tasks: Iterable[SurveyTask],
     *,
     retry: bool = False,
-    store: Callable[[list[Result]], object] | None = None,
+    store: Store | None = None,
 ) -> Generator[Result, None, None]:
     """Yield one result for each task, in the order in which they finish.
 
@@ -168,7 +169,7 @@ def results(
 def _finished(
     pool: Pool[SurveyTask, Result],
     retried: set[SurveyTask] | None,
-    store: Callable[[list[Result]], object] | None,
+    store: Store | None,
     timeout_s: float | None,
 ) -> list[Result]:
     """Wait until tasks have ended; submit some once more, store and return the results of the others."""
