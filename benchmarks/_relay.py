@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
-import threading
+import socketserver
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+from data.threads import start_thread
 
 
 @contextmanager
@@ -14,30 +16,26 @@ def relay(host: str, target: str | tuple[str, int]) -> Iterator[int]:
 
     The embedded PostgreSQL listens only on a Unix socket: its nodes reach it through a relay.
     """
-    with socket.create_server((host, 0)) as listener:
-        threading.Thread(target=_accept, args=(listener, target), name="relay", daemon=True).start()
+
+    def handle(client: socket.socket, *_: object) -> None:
+        with suppress(OSError), socket.socket(socket.AF_UNIX if isinstance(target, str) else socket.AF_INET) as server:
+            server.connect(target)
+            back = start_thread(lambda: _forward(server, client), "relay")
+            _forward(client, server)
+            back.result()
+
+    with socketserver.ThreadingTCPServer((host, 0), handle) as server:  # type: ignore[arg-type]
+        server.daemon_threads = True
+        server.socket.listen()  # more than the five that may wait by default
+        start_thread(server.serve_forever, "relay")
         try:
-            yield listener.getsockname()[1]
+            yield server.server_address[1]
         finally:
-            listener.shutdown(socket.SHUT_RDWR)
-
-
-def _accept(listener: socket.socket, target: str | tuple[str, int]) -> None:
-    with suppress(OSError):  # the listener is closed
-        while True:
-            client, _ = listener.accept()
-            server = socket.socket(socket.AF_UNIX if isinstance(target, str) else socket.AF_INET)
-            try:
-                server.connect(target)
-            except OSError:  # the server is down, so the client sees a closed connection
-                client.close()
-                server.close()
-                continue
-            for ends in ((client, server), (server, client)):
-                threading.Thread(target=_forward, args=ends, name="relay", daemon=True).start()
+            server.shutdown()
 
 
 def _forward(source: socket.socket, target: socket.socket) -> None:
+    """Send `target` what `source` receives; shut both down when either has ended."""
     with suppress(OSError):
         while data := source.recv(1 << 16):
             target.sendall(data)
