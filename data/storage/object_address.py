@@ -12,7 +12,7 @@ from data.errors import ExtraMissing, FolderError, ToolkitError
 from data.text import printable
 
 # A user with a password, which may contain @ and /; a user; a query, which may hold a token.
-_SECRETS = re.compile(r"(?<=//)(?:[^/\s@:]*:\S*|[^/\s@]*)@|\?\S*")
+_SECRETS = re.compile(r'(?<=//)(?:[^/\s@:]*:\S*|[^/\s@]*)@|\?[^\s"]*')
 
 
 def is_s3(address: str) -> bool:

@@ -244,6 +244,12 @@ def test_wrong_address_is_one_line(
         check_refused(words, env, message)
 
 
+def test_spellings_of_an_address_share_a_mirror(tmp_path: Path):
+    """A slash at the end, or a user, does not make a second copy."""
+    spellings = ("s3://bucket/frames", "s3://bucket/frames/", "s3a://me@bucket/frames", "s3://bucket/other")
+    assert len({mirror_of(tmp_path, address).features for address in spellings}) == 2
+
+
 @pytest.mark.parametrize("address", ["s3://bucket/frames", "gs://bucket/frames"])
 def test_store_without_its_library_names_the_extra(monkeypatch: pytest.MonkeyPatch, address: str):
     """One line says what to install, and nothing is requested."""
