@@ -87,6 +87,16 @@ def basis_sentence(report: AuditReport) -> str:
     return f"It rests on the pictures of {streams}."
 
 
+def reliability_sentence(report: AuditReport) -> str:
+    """Return which categories are counted, as a sentence."""
+    if not report.min_precision:
+        return "All games of the model are counted, however often it errs."
+    return (
+        "Only games that the model names reliably are counted: "
+        f"at least {100 * report.min_precision:g} % of the streams that it calls so show this game."
+    )
+
+
 def categories(count: int) -> str:
     """Return the count with its noun: "1 category", "2 categories"."""
     return f"{count:,} {'category' if count == 1 else 'categories'}"
