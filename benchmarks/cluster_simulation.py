@@ -35,7 +35,6 @@ import numpy as np
 
 _NODES = (1, 2, 3, 5, 10, 20, 50, 100)
 _LOST_S, _CYCLE_S = 10.0, 0.1  # data.pool.worker_host
-_GATHER_S = 0.25  # data.pool.ray_pool
 _MAX_CYCLE_S = 2.0
 
 
@@ -50,7 +49,7 @@ class Costs:
     store: float
     result: float
     trip: float = 0.0005
-    gather: float = _GATHER_S  # a reply waits for more results
+    gather: float = 0.25  # a reply waits for more results (data.pool.ray_pool)
 
 
 @dataclass
@@ -171,9 +170,6 @@ def main(argv: list[str] | None = None) -> int:
         ("slots", 8, "streams of a worker at a time"),
         ("streams", 200, "of a survey for each worker"),
         ("seed", 0, "of the service times"),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=default, help=f"{text} (default: %(default)s)")
-    for name, amount, text in (
         ("service-ms", 64.0, "CPU of a worker for a stream"),
         ("spread", 0.5, "coefficient of variation of that"),
         ("wait-ms", 300.0, "a stream waits for the network"),
@@ -187,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
         ("event-ms", 0.012, "CPU of the coordinator for a frame"),
         ("open-ms", 60.0, "CPU of a worker to open a channel and look at it"),
     ):
-        parser.add_argument(f"--{name}", type=float, default=amount, help=f"{text} (default: %(default)s)")
+        parser.add_argument(f"--{name}", type=type(default), default=default, help=f"{text} (default: %(default)s)")
     args = parser.parse_args(argv)
     surveys = [_survey(args, nodes) for nodes in _NODES]
     watches = [_watch(args, nodes) for nodes in _NODES]
