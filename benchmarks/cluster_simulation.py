@@ -33,8 +33,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from data.pool.worker_host import LOST_S
+
 _NODES = (1, 2, 3, 5, 10, 20, 50, 100)
-_LOST_S, _CYCLE_S = 10.0, 0.1  # data.pool.worker_host
+_CYCLE_S = 0.1  # data.pool.worker_host
 _MAX_CYCLE_S = 2.0
 
 
@@ -96,7 +98,7 @@ class Survey:
             worker = self.workers[number]
             if kind == "death":
                 worker.dead = True
-                self._put(now + _LOST_S, "lost", number, 0)
+                self._put(now + LOST_S, "lost", number, 0)
             elif kind == "lost":
                 self._lose(worker, now)
             elif not worker.dead:
@@ -242,7 +244,7 @@ def _watch(args: argparse.Namespace, nodes: int) -> dict[str, float | None]:
         "frames_s": round(rate),
         "cycle_s": cycle and round(cycle, 3),
         "keeps_up": int(cycle is not None and cycle <= _MAX_CYCLE_S),
-        "back_s": opening and round(_LOST_S + opening, 1),
+        "back_s": opening and round(LOST_S + opening, 1),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -135,6 +136,17 @@ def test_rows_of_a_source_are_there_once_and_damaged_ones_are_looked_at_again(st
     assert len(_run(store, twitch)) == len(SOURCES) == len(twitch.asked)
     with engine.begin() as connection:
         assert connection.execute(text("SELECT count(*) FROM survey_rows WHERE source = 'ann'")).scalar() == 1
+
+
+def test_same_answers_from_two_commands_are_stored_once_without_a_deadlock(store):
+    """Both go on with the survey after a lost connection, and their answers come in another order."""
+    store.prepare()
+    store.begin(RunRecord(1, "scope", "model", now()))
+    rows = [SurveyRow(f"s{number}", "", now(), "{}") for number in range(2000)]
+    with ThreadPoolExecutor(2) as pool:
+        for added in [pool.submit(store.add, 1, rows), pool.submit(store.add, 1, rows[::-1])]:
+            added.result(60)
+    assert len(store.answers(1)) == len(rows)
 
 
 def test_old_surveys_are_deleted_and_logins_are_erased(store):
