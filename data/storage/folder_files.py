@@ -37,7 +37,7 @@ class FolderFiles:
         return str(self.root)
 
     def exists(self, path: str) -> bool:
-        """Return whether a file, a folder or a link is there; False where nobody may look."""
+        """Return whether a file or a link is there; False if the system refuses to say."""
         return os.path.lexists(f"{self.root}/{path}")
 
     def read(self, path: str, max_bytes: int) -> bytes:
@@ -65,7 +65,7 @@ class FolderFiles:
                 yield from (Path(parent, name).relative_to(self.root).as_posix() for name in names)
 
     def version(self, path: str) -> object:
-        """Return place, size and time of a file or folder; None without it. Raises FolderError."""
+        """Return place, size and time of a file; None without it. Raises FolderError."""
         place = self.root / path
         with folder_errors(place):
             try:
@@ -75,6 +75,10 @@ class FolderFiles:
                     raise
                 return None
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+    def folder_version(self, folder: str) -> object:
+        """Return the same of a folder, whose time changes with its names. Raises FolderError."""
+        return self.version(folder)
 
     def version_with(self, path: str, sha256: bytes) -> object:
         """Return the version of a file that has this SHA-256; None otherwise."""

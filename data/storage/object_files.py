@@ -51,11 +51,8 @@ class ObjectFiles:
         return ObjectFiles, (self._address,)
 
     def exists(self, path: str) -> bool:
-        """Return whether there is a file, or anything below this folder; the root is always there."""
-        with self._errors(path):
-            if path and self.client.head(path):
-                return True
-            return not path.endswith(".jpg") and (bool(self.client.names(_below(path))) or not path)
+        """Return whether there is a file."""
+        return self._head(path) is not None
 
     def read(self, path: str, max_bytes: int) -> bytes:
         """Return the content of a file. Raises FileNotFoundError."""
@@ -80,11 +77,13 @@ class ObjectFiles:
             yield from self.client.listing(prefix)
 
     def version(self, path: str) -> object:
-        """Return another value after each change of a file, or of the names in a folder; None without it."""
-        with self._errors(path):
-            if path and (state := self.client.head(path)):
-                return state.version, state.modified_at
-            return tuple(self.client.names(_below(path))) or None
+        """Return another value after each change of a file; None without it."""
+        state = self._head(path)
+        return (state.version, state.modified_at) if state else None
+
+    def folder_version(self, folder: str) -> object:
+        """Return another value after each change of the names in a folder; None without it."""
+        return tuple(self.names(folder)) or None
 
     def version_with(self, path: str, sha256: bytes) -> object:
         """Return the version of a file that has this SHA-256; None otherwise."""
@@ -96,9 +95,8 @@ class ObjectFiles:
 
     def modified_at(self, path: str) -> float | None:
         """Return when a file was written, or the one that it is a copy of, epoch seconds; None without it."""
-        with self._errors(path):
-            state = self.client.head(path)
-            return state.modified_at if state else None
+        state = self._head(path)
+        return state.modified_at if state else None
 
     def create(self, path: str, content: bytes, *, private: bool = False) -> None:  # noqa: ARG002
         """Write a new file. Raises FileExistsError. private: a store has no modes; its keys decide who may read."""
@@ -198,6 +196,10 @@ class ObjectFiles:
         self._check_leases()
         with self._errors(path):
             self.client.put(path, content, expected, modified_at)
+
+    def _head(self, path: str) -> ListedFile | None:
+        with self._errors(path):
+            return self.client.head(path)
 
     def _get(self, path: str, max_bytes: int) -> tuple[bytes, ListedFile]:
         with self._errors(path):

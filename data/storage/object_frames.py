@@ -135,7 +135,7 @@ class ObjectFrames(FileStore):
         self._deleted.update(frame.path for frame in frames)
 
     def trashed_hashes(self) -> Container[bytes]:
-        """Return the SHA-256 of the frames in the trash as it was seconds ago: each look takes four requests."""
+        """Return the SHA-256 of the frames in the trash as it was seconds ago: each look takes two requests."""
         return TrashedHashes(self.files, _TRASH_TRUSTED_S)
 
     def scan(self) -> FolderScan:

@@ -27,14 +27,15 @@ class StoreFiles(Protocol):
 
     @property
     def location(self) -> str: ...  # root, as text for messages
-    def exists(self, path: str) -> bool: ...  # a file, a folder, or a link that leads nowhere
+    def exists(self, path: str) -> bool: ...  # a file, or a link that leads nowhere
     def read(self, path: str, max_bytes: int) -> bytes: ...  # FileNotFoundError
     def sha256(self, path: str) -> bytes: ...  # FileNotFoundError
     def names(self, folder: str) -> list[str]: ...  # of the files and folders directly in it; [] if it is missing
     def walk(self, folder: str) -> Iterator[str]: ...  # paths of all files below it; none if it is missing
     def version(self, path: str) -> object:
-        """Return another value after each change of a file, or of the names in a folder; None without it."""
+        """Return another value after each change of a file; None without it."""
 
+    def folder_version(self, folder: str) -> object: ...  # the same for the names in a folder
     def version_with(self, path: str, sha256: bytes) -> object:
         """Return the version of a file that has this SHA-256; None without it, or if a disk refuses to read it."""
 

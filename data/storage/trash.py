@@ -30,7 +30,7 @@ def trashed_frames(files: StoreFiles) -> Iterator[TrashedFrame]:
 
 def trash_version(files: StoreFiles) -> object:
     """Return another value after each change of the trash. Raises FolderError."""
-    return tuple(map(files.version, (TRASH_FOLDER, CHANGES_FOLDER)))  # a change ends with a renaming there
+    return tuple(map(files.folder_version, (TRASH_FOLDER, CHANGES_FOLDER)))  # a change ends with a renaming there
 
 
 class TrashedHashes(Container[bytes]):

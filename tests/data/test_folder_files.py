@@ -45,10 +45,10 @@ def test_version_follows_files_and_names_in_folders(files: FolderFiles):
     """It is another one after each change, None without the file, and an error for a link that leads nowhere."""
     assert files.version("a") is None
     files.create("a", b"1")
-    versions = [files.version("a"), files.version("")]
+    versions = [files.version("a"), files.folder_version("")]
     files.replace("a", b"2")
     assert files.version("a") not in (versions[0], None)
-    assert files.version("") not in (versions[1], None)
+    assert files.folder_version("") not in (versions[1], None)
     (files.root / "b").symlink_to("nowhere")
     assert files.exists("b")
     with pytest.raises(FolderError, match="No such file"):

@@ -73,7 +73,11 @@ def test_files_are_created_replaced_copied_and_removed(address: str, tmp_path: P
             move("c/d/2", "c/d/4")
     assert (sorted(files.names("")), files.names("c"), files.names("e")) == (["a", "c"], ["d"], [])
     assert {path: files.read(path, 10) for path in files.walk("c")} == {"c/d/3": b"one+"}
-    assert [files.exists(path) for path in ("", "a", "a/1", "b", "c/d")] == [True, True, True, False, True]
+    assert [files.exists(path) for path in ("a/1", "a/2", "c/d/3")] == [True, False, True]
+    names = files.folder_version("c/d")
+    files.create("c/d/5", b"")
+    assert files.folder_version("c/d") not in (names, None)
+    files.remove(["c/d/5"])
     files.make_folder("7")
     assert pickle.loads(pickle.dumps(files)).read("a/1", 10) == b"one+"
     removed = ["a/1", "gone", "c/d/3"]
