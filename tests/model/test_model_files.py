@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,34 @@ def save(model: keras.Model, folder: Path) -> None:
     """Save what the command saves."""
     with model_files.replace_atomically(folder) as new:
         model_files.write(model, GAMES, new, Calibration())
-        (new / "results").mkdir()
-        (new / "results" / "metrics.json").write_text("{}")
+        _add_results(new)
+
+
+def save_copy(written: Path, folder: Path) -> None:
+    """Save the model in `written` again without converting it."""
+    with model_files.replace_atomically(folder) as new:
+        for name in FILES:
+            shutil.copy(written / name, new)
+        _add_results(new)
+
+
+def _add_results(new: Path) -> None:
+    (new / "results").mkdir()
+    (new / "results" / "metrics.json").write_text("{}")
+
+
+@pytest.fixture(scope="module")
+def written(model: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the files of `model`: the conversion to ONNX takes longest. Tests use copies."""
+    folder = tmp_path_factory.mktemp("written")
+    save(model, folder)
+    return folder
+
+
+@pytest.fixture
+def saved(written: Path, tmp_path: Path) -> Path:
+    """Return a folder of the test with the files of `model`."""
+    return Path(shutil.copytree(written, tmp_path / "saved"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -89,10 +116,9 @@ def test_feature_similarity_is_stored_in_both_files(model, tmp_path):
     keras.models.load_model(tmp_path / "model.h5")
 
 
-def test_onnx_model_has_the_documented_inputs_and_outputs(model, tmp_path):
+def test_onnx_model_has_the_documented_inputs_and_outputs(written):
     """`image` float32 (n, size, size, 3) → `logits` float32 (n, classes), `features` float32 (n, d)."""
-    save(model, tmp_path)
-    graph = onnx.load(tmp_path / "model.onnx").graph
+    graph = onnx.load(written / "model.onnx").graph
     found = [(value.name, value.type.tensor_type) for value in (*graph.input, *graph.output)]
     assert [name for name, _ in found] == ["image", "logits", "features"]
     assert {kind.elem_type for _, kind in found} == {onnx.TensorProto.FLOAT}
@@ -100,39 +126,38 @@ def test_onnx_model_has_the_documented_inputs_and_outputs(model, tmp_path):
     assert shapes == [["n", SIZE, SIZE, 3], ["n", 3], ["n", 256]]
 
 
-def test_verify_rejects_another_model(model, tmp_path):
+def test_verify_rejects_another_model(model, written):
     """`verify` accepts the model that was written only."""
-    save(model, tmp_path)
-    model_files.verify(model, tmp_path, IMAGES)
+    model_files.verify(model, written, IMAGES)
     with pytest.raises(ModelError, match="differs"):
-        model_files.verify(build("cnn", SIZE, 3), tmp_path, IMAGES)
+        model_files.verify(build("cnn", SIZE, 3), written, IMAGES)
 
 
 @pytest.mark.parametrize(
     ("trouble", "seen"), [(OSError(28, "No space left"), ModelError), (KeyboardInterrupt(), KeyboardInterrupt)]
 )
-def test_failed_save_leaves_the_old_model(model, tmp_path, trouble, seen):
+def test_failed_save_leaves_the_old_model(saved, trouble, seen):
     """An error or Ctrl-C after everything is written changes no byte and leaves nothing behind."""
-    save(model, tmp_path)
-    before = contents(tmp_path)
+    before = contents(saved)
 
     def fail() -> None:
-        with model_files.replace_atomically(tmp_path) as new:
-            model_files.write(build("cnn", SIZE, 3), GAMES, new, Calibration())
+        with model_files.replace_atomically(saved) as new:
+            for name in FILES:
+                (new / name).write_text("new")
             raise trouble
 
     with pytest.raises(seen):
         fail()
-    assert contents(tmp_path) == before
+    assert contents(saved) == before
 
 
-def test_save_removes_results_of_another_model(model, tmp_path):
+def test_save_removes_results_of_another_model(written, tmp_path):
     """Results are replaced; the user's own files beside them stay."""
     (tmp_path / "results").mkdir()
     others = ("results/curves.png", "results/metrics.json", "model.int8.onnx", "model.tflite", "model_card.md")
     for name in (*others, "results/notes.txt", "mine.txt"):
         (tmp_path / name).write_text("old")
-    save(model, tmp_path)
+    save_copy(written, tmp_path)
     found = contents(tmp_path)
     assert found.keys() == {*FILES, "results/metrics.json", "results/notes.txt", "mine.txt"}
     assert found["results/metrics.json"] == b"{}"
@@ -153,9 +178,9 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_disk_leaves_the_old_model(model, small_disk):
+def test_a_full_disk_leaves_the_old_model(written, small_disk):
     """On a real full disk the old model still loads, nothing incomplete stays, and the message says why."""
-    save(model, small_disk)
+    save_copy(written, small_disk)
     before = contents(small_disk)
     with pytest.raises(ModelError, match=r"No space left on device.*old one stays"):
         save(build("cnn", SIZE, 3), small_disk)
@@ -165,18 +190,17 @@ def test_a_full_disk_leaves_the_old_model(model, small_disk):
 
 
 @pytest.mark.parametrize("limit", [20_000, 400_000])
-def test_a_file_that_cannot_grow_leaves_the_old_model(model, tmp_path, limit):
+def test_a_file_that_cannot_grow_leaves_the_old_model(model, saved, limit):
     """The same without root, by a limit on the file size of this process: reached early, and near the end."""
-    save(model, tmp_path)
-    before = contents(tmp_path)
+    before = contents(saved)
     ours, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))
     try:
         with pytest.raises(ModelError, match="File too large"):
-            save(model, tmp_path)
+            save(model, saved)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (ours, most))
-    assert contents(tmp_path) == before
+    assert contents(saved) == before
 
 
 def test_prepare_folder_removes_what_a_killed_run_left(tmp_path):
