@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
 
 from data.entities import StoredFrame
 from data.errors import FolderError
@@ -91,8 +92,7 @@ def move_files(store: FrameStore, change_id: str, moves: Sequence[FileMove]) -> 
 
 
 def _filter(store: FrameStore, moves: Sequence[FileMove], accepts: Callable[[FileMove], bool]) -> list[FileMove]:
-    accepted = store.files.each(accepts, moves)
-    return [move for move, is_accepted in zip(moves, accepted, strict=True) if is_accepted]
+    return list(compress(moves, store.files.each(accepts, moves)))
 
 
 def _link(store: FrameStore, change_id: str, moves: Sequence[FileMove], describe: Describe) -> list[FileMove]:
