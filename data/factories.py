@@ -60,7 +60,7 @@ def make_frame_store(settings: Settings) -> FrameFolder | ObjectFrames:
     from data.storage.object_files import ObjectFiles
     from data.storage.object_frames import ObjectFrames
 
-    return ObjectFrames(ObjectFiles(settings.store_url), _mirror(settings).features)
+    return ObjectFrames(ObjectFiles(settings.store_url), _mirror(settings).frames.features)
 
 
 def find_mirror(settings: Settings) -> Mirror | None:

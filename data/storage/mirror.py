@@ -31,7 +31,7 @@ from data.entities import StoredFrame
 from data.errors import FolderError
 from data.storage.folder_errors import folder_errors
 from data.storage.frame_folder import FrameFolder
-from data.storage.layout import FEATURES_FOLDER, GAME_FOLDER, MAX_FRAME_BYTES, NAMES_FILE
+from data.storage.layout import GAME_FOLDER, MAX_FRAME_BYTES, NAMES_FILE
 from data.storage.manifest import MANIFEST_FILE, to_line
 from data.storage.parallel import in_parallel
 from data.text import printable
@@ -70,11 +70,6 @@ class Mirror:
         self._home = home
         self._root = home / "frames"
         self.frames = FrameFolder(self._root)  # only to read
-
-    @property
-    def features(self) -> Path:
-        """Folder of the features."""
-        return self._root / FEATURES_FOLDER
 
     def update(self, store: ObjectFrames, progress: Progress, wait_level: int = logging.WARNING) -> None:
         """Make the copy equal to the store; wait for another process that does so.
@@ -139,7 +134,7 @@ class Mirror:
                     log.warning("%s is left out: it has %d bytes.", listed.path, listed.size_bytes)
         gone = [frame for frame in files if frame not in kept]
         mark = _mark(marks)
-        is_same = not wanted and not gone and mark == _modified_at(self._root / game / MANIFEST_FILE)
+        is_same = not wanted and not gone and mark == self.frames.files.modified_at(f"{game}/{MANIFEST_FILE}")
         return _GamePlan(game, wanted, gone, None if is_same else mark)
 
     def _check_space(self, store: ObjectFrames, plans: Iterable[_GamePlan]) -> None:
@@ -208,12 +203,6 @@ def _mark(version: object) -> int:
     """Return a modification time, epoch seconds, that stands for a version: even and before 2038, for any disk."""
     number = int.from_bytes(hashlib.sha256(str(version).encode()).digest()[:4], "big")
     return 2**30 + 2 * (number % 2**29)
-
-
-def _modified_at(path: Path) -> int | None:
-    with contextlib.suppress(FileNotFoundError):
-        return int(path.stat().st_mtime)
-    return None
 
 
 def _replace(path: Path, content: bytes, mark: int | None = None) -> None:

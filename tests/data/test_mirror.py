@@ -163,7 +163,7 @@ def test_damaged_copies_are_fetched_again(store: ObjectFrames, mirror: Mirror):
 def test_features_leave_with_their_frames(store: ObjectFrames, mirror: Mirror):
     """At the next update on a machine where nobody was forgotten; other features stay."""
     update(mirror, store)
-    features = FeatureStore(mirror.features / "network")
+    features = FeatureStore(mirror.frames.features / "network")
     hashes = [frame.sha256 for frame in store.described(store.frames())]
     features.add(hashes, np.zeros((12, 4), np.float16))
     store.delete([frame for frame in store.frames() if frame.login == "ann"])
@@ -178,7 +178,7 @@ def test_erased_frames_are_gone_at_once(store: ObjectFrames, mirror: Mirror):
     assert not mirror.frames.root.exists()
     update(mirror, store)
     hashes = [frame.sha256 for frame in store.described(store.frames())]
-    FeatureStore(mirror.features / "network").add(hashes, np.zeros((12, 4), np.float16))
+    FeatureStore(mirror.frames.features / "network").add(hashes, np.zeros((12, 4), np.float16))
     assert mirror.erase(lambda frame: frame.login == "ann").features == 6
     files = [path for path in mirror.frames.root.rglob("*") if path.is_file()]
     assert files

@@ -51,7 +51,7 @@ def s3() -> Iterator[dict[str, str]]:
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectFrames:
     """Return an empty store of the test's own, on that server if the test asks for it."""
     address = f"s3://{BUCKET}/{tmp_path.name}/frames" if "s3" in request.fixturenames else f"memory:/{tmp_path}/store"
-    return ObjectFrames(ObjectFiles(address), mirror_of(tmp_path, address).features)
+    return ObjectFrames(ObjectFiles(address), mirror_of(tmp_path, address).frames.features)
 
 
 @pytest.fixture
@@ -176,13 +176,13 @@ def test_forgotten_streamer_leaves_store_rows_mirror_and_features(
     hashes = [frame.sha256 for frame in filled.described(filled.frames())]
     for mirror in (here, there, earlier):
         mirror.update(filled, _no_progress)
-        FeatureStore(mirror.features / "network").add(hashes, np.zeros((40, 4), np.float16))
+        FeatureStore(mirror.frames.features / "network").add(hashes, np.zeros((40, 4), np.float16))
     out = printed(command, "data.forget", "ann")
     assert out.startswith("Removed 8 frames, 8 rows, 16 feature vectors.")
     there.update(filled, _no_progress)
     assert {frame.login for frame in (*filled.frames(), *rows(catalog))} & {"ann"} == set()
     for mirror in (here, there, earlier):
-        assert len(FeatureStore(mirror.features / "network").missing(hashes)) == 8
+        assert len(FeatureStore(mirror.frames.features / "network").missing(hashes)) == 8
         assert not [path for path in mirror.frames.root.rglob("*") if "ann-" in path.name]
         assert not [path for path in mirror.frames.root.rglob("*.jsonl") if b"ann-" in path.read_bytes()]
     assert filled.forgotten.holds("ann")
@@ -247,7 +247,7 @@ def test_wrong_address_is_one_line(
 def test_spellings_of_an_address_share_a_mirror(tmp_path: Path):
     """A slash at the end, or a user, does not make a second copy."""
     spellings = ("s3://bucket/frames", "s3://bucket/frames/", "s3a://me@bucket/frames", "s3://bucket/other")
-    assert len({mirror_of(tmp_path, address).features for address in spellings}) == 2
+    assert len({mirror_of(tmp_path, address).frames.features for address in spellings}) == 2
 
 
 @pytest.mark.parametrize("address", ["s3://bucket/frames", "gs://bucket/frames"])
