@@ -26,9 +26,10 @@ from model.inference.classifier import Classifier
 from recognition.decision.verdict import Verdict, VerdictAccumulator
 from recognition.engine.survey import PREVIEW_CONFIDENCE
 from tests.standin import CLIPS, World
+from tests.standin.frame_sources import clip_frames
 from tests.standin.media import TRANSCODES, Media, default_cache, segment_count
 from tests.standin.preview import as_preview
-from tests.standin.transcode import SEGMENT_S, Rendition, clip_frames
+from tests.standin.transcode import SEGMENT_S, Rendition
 
 _ASKED = sorted({0.0, 0.5, 0.8, PREVIEW_CONFIDENCE, 0.95, 0.99})
 _PREVIEW = Rendition(440, 248, 1, 0)

@@ -12,19 +12,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from tests.standin.transcode import (
-    AD_COLOUR,
-    FAST,
-    SEGMENT_S,
-    Frames,
-    Rendition,
-    Transcode,
-    ad_frames,
-    clip_frames,
-    flat_frames,
-    remove_stale_work,
-    still_frames,
-)
+from tests.standin.frame_sources import AD_COLOUR, ad_frames, clip_frames, flat_frames, still_frames
+from tests.standin.transcode import FAST, SEGMENT_S, Frames, Rendition, Transcode, remove_stale_work
 
 TRANSCODES = (Rendition(640, 360, 30, 630_000), Rendition(284, 160, 30, 230_000))
 BOMB = Rendition(7680, 4320, 1, 630_000)
@@ -67,7 +56,7 @@ class Media:
         with contextlib.suppress(FileNotFoundError):
             return (folder / f"{index}.ts").read_bytes()
         frames = functools.partial(still_frames, still, file, rendition)
-        return self._transcode(folder, frames, segment_count(file), index, rendition).read(f"{index}.ts")
+        return self._transcode(folder, frames, segment_count(file), index, rendition).read(f"{index}.ts", index)
 
     def init(self, file: Path, rendition: Rendition, index: int) -> bytes:
         """Return the init section of a clip's fragments; the transcode begins at segment `index`."""
@@ -78,7 +67,7 @@ class Media:
         folder = self._folder("ad", rendition, False)
         with contextlib.suppress(FileNotFoundError):
             return (folder / "0.ts").read_bytes()
-        return self._transcode(folder, lambda *_: ad_frames(rendition), 1, 0, rendition).read("0.ts")
+        return self._transcode(folder, lambda *_: ad_frames(rendition), 1, 0, rendition).read("0.ts", 0)
 
     def bomb(self) -> bytes:
         """Return a segment of 8K video: a few kilobytes that decode to a hundred megabytes."""
@@ -87,7 +76,7 @@ class Media:
             return (folder / "0.ts").read_bytes()
         transcode = self._transcode(folder, lambda *_: flat_frames(BOMB), 1, 0, BOMB)
         transcode.join()  # until the folder is complete: this segment is its only one
-        return transcode.read("0.ts")
+        return transcode.read("0.ts", 0)
 
     def prepare(self, file: Path, rendition: Rendition, *, fmp4: bool = False, still: str = "") -> None:
         """Transcode all segments of a clip, or of a still as long as it, now: later requests do not wait."""
@@ -96,6 +85,7 @@ class Media:
         frames = functools.partial(make, file, rendition)
         folder = self._folder(content, rendition, fmp4)
         transcode = self._transcode(folder, frames, segment_count(file), 0, rendition, fmp4=fmp4)
+        transcode.want()
         transcode.join()
         if transcode.error:
             raise transcode.error
@@ -114,7 +104,7 @@ class Media:
         with contextlib.suppress(FileNotFoundError):
             return (folder / name).read_bytes()
         frames = functools.partial(clip_frames, file, rendition)
-        return self._transcode(folder, frames, segment_count(file), first, rendition, fmp4=fmp4).read(name)
+        return self._transcode(folder, frames, segment_count(file), first, rendition, fmp4=fmp4).read(name, first)
 
     def _transcode(
         self, folder: Path, frames: Frames, count: int, first: int, rendition: Rendition, *, fmp4: bool = False

@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 
 from tests.standin.clock import Clock
+from tests.standin.frame_sources import clip_frames, still_frames
 from tests.standin.http import Request, Response
 from tests.standin.media import segment_count
 from tests.standin.playlist import current_segment
-from tests.standin.transcode import SEGMENT_S, Rendition, clip_frames, still_frames
+from tests.standin.transcode import SEGMENT_S, Rendition
 from tests.standin.world import STILLS, World
 
 HOST = "static-cdn.jtvnw.net"

@@ -12,9 +12,10 @@ import pytest
 from data.http.session import new_session
 from tests.standin import Standin
 from tests.standin.clients import HELIX, channel_streams, first_image, frames_of, helix_session, window_of
+from tests.standin.frame_sources import clip_frames
 from tests.standin.media import TRANSCODES, segment_count
 from tests.standin.preview import EVERY_S, HOST, preview_image, preview_segment
-from tests.standin.transcode import SEGMENT_S, clip_frames
+from tests.standin.transcode import SEGMENT_S
 
 _URL = f"https://{HOST}/previews-ttv/live_user_{{}}-{{}}x{{}}.jpg"
 

@@ -1,29 +1,28 @@
 """Transcoder: frames become two-second H.264 segments; each can be read as soon as it is complete.
 
 A viewer's first segment is anywhere in the clip's loop. A transcode starts at that segment and wraps around at the
-clip's end, so that no viewer waits for a whole clip. A transcode that was stopped keeps its segments: the next one
-makes the others.
+clip's end, so that no viewer waits for a whole clip. It pauses a few segments ahead of its viewers: most of them leave
+before the clip's end. A transcode that was stopped keeps its segments: the next one makes the others.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 
 SEGMENT_S = 2
 FAST = "ultrafast"  # x264's preset: half the time of the next one, at a loss of 2 dB
-AD_COLOUR, FLAT_COLOUR = (255, 0, 200), (30, 90, 160)  # RGB
 _POLL_S = 0.02
+_AHEAD = 5  # segments that are made before a viewer asks for them
 _INIT = "init.mp4"
 _WORK = ".making-"  # prefix of work folders
 _STALE_AFTER_S = 3600
@@ -73,7 +72,9 @@ class Transcode(threading.Thread):
         super().__init__(name=f"transcode-{folder.name}", daemon=True)
         self._folder, self._frames, self._rendition, self._fmp4 = folder, frames, rendition, fmp4
         self._preset = preset
-        self._first = first
+        self._first, self._count = first, count
+        self._wanted = 0  # the number of segments, from `first` on, that viewers have asked for
+        self._more = threading.Condition()
         self._runs = [*self._missing(first, count), *self._missing(0, first)]
         folder.mkdir(parents=True, exist_ok=True)
         self._work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_WORK))
@@ -84,11 +85,10 @@ class Transcode(threading.Thread):
         """Make all missing segments; store a failure in `error` and remove what is incomplete."""
         try:
             for first, last in self._runs:
-                if self._stopped.is_set():
+                if self._is_over(first):
                     break
                 self._encode(first, last)
-                for file in self._work.iterdir():
-                    self._keep(file.name)
+                self._keep_all()
         except Exception as error:  # noqa: BLE001 - `read` raises it in the waiting threads
             self.error = error
         shutil.rmtree(self._work, ignore_errors=True)
@@ -97,11 +97,21 @@ class Transcode(threading.Thread):
     def stop(self) -> None:
         """Stop at the end of a segment; `join` waits for it."""
         self._stopped.set()
+        with self._more:
+            self._more.notify_all()
 
-    def read(self, name: str) -> bytes:
-        """Wait for a complete file and return its bytes. Raises LookupError when the transcode ended without it."""
+    def want(self, index: int | None = None) -> None:
+        """Make the segments up to this one, and some more; None: all."""
+        wanted = self._count if index is None else (index - self._first) % self._count + 1
+        with self._more:
+            self._wanted = max(self._wanted, wanted)
+            self._more.notify_all()
+
+    def read(self, name: str, index: int) -> bytes:
+        """Wait for a file, segment `index` or what it needs, and return it. Raises LookupError if it was not made."""
+        self.want(index)
         if name == _INIT:  # complete only when the first segment is
-            self.read(f"{self._first}.m4s")
+            self.read(f"{self._first}.m4s", self._first)
         while True:
             finished = self._finished.is_set()
             with contextlib.suppress(FileNotFoundError):
@@ -109,6 +119,17 @@ class Transcode(threading.Thread):
             if finished:
                 raise LookupError(f"{self._folder.name} has no {name}") from self.error
             self._finished.wait(_POLL_S)
+
+    def _is_over(self, segment: int) -> bool:
+        """Wait until this segment is wanted; return whether the transcode was stopped."""
+        place = (segment - self._first) % self._count
+        if place >= self._wanted + _AHEAD:
+            self._keep_all()  # for other processes
+        with self._more:
+            while not self._stopped.is_set() and place >= self._wanted + _AHEAD:
+                self._more.wait(_STALE_AFTER_S / 4)
+                os.utime(self._work)
+        return self._stopped.is_set()
 
     def _missing(self, first: int, last: int) -> list[tuple[int, int]]:
         """Return the ranges (a, b) of `first` … `last` - 1 whose segments are not in the folder."""
@@ -128,6 +149,10 @@ class Transcode(threading.Thread):
                 kept.hardlink_to(made)
         return kept
 
+    def _keep_all(self) -> None:
+        for file in self._work.glob("[0-9]*.m4s" if self._fmp4 else "*.ts"):
+            self._keep(file.name)
+
     def _encode(self, first: int, last: int) -> None:
         """Encode the segments `first` … `last` - 1, or those up to a stop."""
         list_, rendition = self._work / f"{first}.m3u8", self._rendition
@@ -146,7 +171,8 @@ class Transcode(threading.Thread):
             stream.width, stream.height, stream.pix_fmt = rendition.width, rendition.height, "yuv420p"
             stream.bit_rate = rendition.bandwidth
             for number, frame in enumerate(self._frames(first, last)):
-                if number and number % (rendition.fps * SEGMENT_S) == 0 and self._stopped.is_set():
+                segment, offset = divmod(number, rendition.fps * SEGMENT_S)
+                if segment and not offset and self._is_over(first + segment):
                     break
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
@@ -175,77 +201,3 @@ def _h264(rendition: Rendition, preset: str) -> dict[str, str]:
         "forced-idr": "1",
         "threads": "2",
     }
-
-
-def clip_frames(file: Path, rendition: Rendition, first: int, last: int) -> Iterator[av.VideoFrame]:
-    """Yield a clip's frames of the segments `first` … `last` - 1 in the rendition's size and frame rate."""
-    number, end = (segment * rendition.fps * SEGMENT_S for segment in (first, last))
-    with av.open(str(file)) as clip:
-        video = clip.streams.video[0]
-        video.thread_type = "AUTO"
-        repeats = rendition.fps / Fraction(video.average_rate or rendition.fps)
-        for index, source in enumerate(clip.decode(video)):
-            until = min(Fraction(end), (index + 1) * repeats)
-            if number < until:
-                frame = source.reformat(rendition.width, rendition.height, "yuv420p")
-            while number < until:
-                yield _at(frame, number, rendition.fps)
-                number += 1
-
-
-def still_frames(still: str, file: Path, rendition: Rendition, first: int, last: int) -> Iterator[av.VideoFrame]:
-    """Yield one image repeatedly: black, the clip's first frame, or a test card with a logo and a running clock."""
-    base = _still(still, file, rendition)
-    for number in range(first * rendition.fps * SEGMENT_S, last * rendition.fps * SEGMENT_S):
-        image = base.copy()
-        if still == "test_card":
-            _draw_clock(image, number // rendition.fps)
-        yield _at(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"), number, rendition.fps)
-
-
-def _still(still: str, file: Path, rendition: Rendition) -> np.ndarray:
-    """Return the image without the clock: uint8 RGB (height, width, 3)."""
-    width, height = rendition.width, rendition.height
-    if still == "black":
-        return np.zeros((height, width, 3), np.uint8)
-    if still == "frozen":
-        with av.open(str(file)) as clip:
-            return next(clip.decode(video=0)).reformat(width, height).to_ndarray(format="rgb24")
-    graph = av.filter.Graph()
-    nodes = graph.add("smptebars", f"size={width}x{height}"), graph.add("format", "pix_fmts=rgb24")
-    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
-    image = graph.vpull().to_ndarray(format="rgb24")
-    image[height // 8 : height // 4, width // 16 : width // 4] = (90, 20, 160)  # the channel's logo
-    return image
-
-
-def _draw_clock(image: np.ndarray, seconds: int) -> None:
-    """Draw the seconds as eight binary digits, white on black, across the middle."""
-    height, width = image.shape[:2]
-    image[height // 3 : height // 2, width // 4 : 3 * width // 4] = 0
-    for digit in range(8):
-        left = width // 4 + digit * width // 16
-        if seconds >> digit & 1:
-            image[height // 3 + 4 : height // 2 - 4, left + 4 : left + width // 16 - 4] = 255
-
-
-def ad_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
-    """Yield two seconds of magenta with a moving grey bar."""
-    for number in range(rendition.fps * SEGMENT_S):
-        image = np.full((rendition.height, rendition.width, 3), AD_COLOUR, np.uint8)
-        left = number * rendition.width // (rendition.fps * SEGMENT_S)
-        image[-rendition.height // 20 :, left : left + rendition.width // 20] = 128
-        yield _at(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"), number, rendition.fps)
-
-
-def flat_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
-    """Yield two seconds of one colour, which compress well."""
-    image = np.full((rendition.height, rendition.width, 3), FLAT_COLOUR, np.uint8)
-    for number in range(rendition.fps * SEGMENT_S):
-        yield _at(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"), number, rendition.fps)
-
-
-def _at(frame: av.VideoFrame, number: int, fps: int) -> av.VideoFrame:
-    """Return the frame with the time of position `number`. The encoder takes a frame before it is used again."""
-    frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, fps), av.video.frame.PictureType.NONE
-    return frame
