@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 def start_thread(work: Callable[[], Result], name: str) -> Future[Result]:
-    """Run `work` in a daemon thread; return the future of its result."""
+    """Run `work` in a daemon thread; return the future of its result, which also has the error that it raises."""
     future: Future[Result] = Future()
 
     def run() -> None:
