@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +55,22 @@ class S3Server:
                 start("500 Internal Server Error", [("Content-Length", "0")])
                 return []
             return list(app(environ, start))
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    """Yield an S3 server."""
+    with running_s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of an empty store: on that server if the test asks for it, otherwise in memory."""
+    if "s3" not in request.fixturenames:
+        return f"memory:/{tmp_path}"
+    request.getfixturevalue("s3").faults.clear()
+    return f"s3://{BUCKET}/{request.node.name}"
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,26 +20,11 @@ from data.storage.folder_files import FolderFiles
 from data.storage.object_address import normal_address
 from data.storage.object_files import ObjectFiles
 from tests.child_processes import start_child, wait_for
-from tests.s3_server import BUCKET, S3Server, running_s3_server
+from tests.s3_server import S3Server, address, s3
 from tests.scripted_server import Reply, ScriptedServer
 
+__all__ = ["address", "s3"]  # fixtures
 pytestmark = pytest.mark.xdist_group("s3")  # which import moto
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    """Yield an S3 server."""
-    with running_s3_server() as server:
-        yield server
-
-
-@pytest.fixture
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the address of an empty store: on that server if the test asks for it, otherwise in memory."""
-    if "s3" not in request.fixturenames:
-        return f"memory:/{tmp_path}"
-    request.getfixturevalue("s3").faults.clear()
-    return f"s3://{BUCKET}/{request.node.name}"
 
 
 @pytest.mark.usefixtures("s3")

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -32,27 +32,12 @@ from data.storage.object_frames import ObjectFrames
 from data.storage.synchronisation import synchronise
 from tests.child_processes import start_child, wait_for
 from tests.data.kill_harness import run_and_kill_at_line
-from tests.s3_server import BUCKET, S3Server, running_s3_server
+from tests.s3_server import address, s3
 
+__all__ = ["address", "s3"]  # fixtures
 pytestmark = pytest.mark.xdist_group("s3")  # which import moto
 DETAILS = FrameDetails(1_700_000_000.0, "ja", 12, "a title", "https://www.twitch.tv/ann")
 KILLS = 3  # benchmarks/store_kills.py: hundreds
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3Server]:
-    """Yield an S3 server."""
-    with running_s3_server() as server:
-        yield server
-
-
-@pytest.fixture
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the address of an empty store: on that server if the test asks for it, otherwise in memory."""
-    if "s3" not in request.fixturenames:
-        return f"memory:/{tmp_path}"
-    request.getfixturevalue("s3").faults.clear()
-    return f"s3://{BUCKET}/{request.node.name}"
 
 
 @pytest.fixture

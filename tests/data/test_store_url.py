@@ -10,7 +10,7 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -34,17 +34,11 @@ from data.storage.object_frames import ObjectFrames
 from tests.data.conftest import Run, rows, settings
 from tests.data.exports import jpeg, make_dataset
 from tests.in_process import run_command
-from tests.s3_server import BUCKET, s3_server
+from tests.s3_server import BUCKET, S3Server, s3
 
+__all__ = ["s3"]  # a fixture
 pytestmark = pytest.mark.xdist_group("s3")  # which import moto
 NO_SECRETS = ("testing", "hunter2", "Traceback")
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[dict[str, str]]:
-    """Yield the environment variables of an S3 server."""
-    with s3_server() as variables:
-        yield variables
 
 
 @pytest.fixture
@@ -235,11 +229,11 @@ def test_address_of_a_folder_is_the_folder(
     ],
 )
 def test_wrong_address_is_one_line(
-    s3: dict[str, str], server: dict[str, str], tmp_path: Path, *, changes: dict[str, str], message: str
+    s3: S3Server, server: dict[str, str], tmp_path: Path, *, changes: dict[str, str], message: str
 ):
     """Within seconds, with the address and without secrets, for a command that reads and one that writes."""
     env = {"STORE_URL": f"s3://{BUCKET}/frames", "DOWNLOAD_PATH": str(tmp_path), "HOME": str(tmp_path), **server}
-    env |= {**s3, "PATH": "/usr/bin", "AWS_EC2_METADATA_DISABLED": "true"} | changes
+    env |= {**s3.variables, "PATH": "/usr/bin", "AWS_EC2_METADATA_DISABLED": "true"} | changes
     for words in (["data.dbSync"], ["data.export", "--out", str(tmp_path / "out")]):
         check_refused(words, env, message)
 
@@ -274,7 +268,7 @@ def check_refused(words: list[str], env: dict[str, str], message: str) -> None:
 
 @pytest.mark.parametrize("answers", ["nothing", "refused"])
 def test_server_that_does_not_answer_is_one_line(
-    s3: dict[str, str], server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, answers: str
+    s3: S3Server, server: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, answers: str
 ):
     """A port that nobody listens at, and a server that says nothing."""
     monkeypatch.setattr(s3_client, "_READ_TIMEOUT_S", 0.3)
@@ -283,5 +277,5 @@ def test_server_that_does_not_answer_is_one_line(
         port = listening.getsockname()[1]
         if answers == "refused":
             listening.close()
-        env = {"STORE_URL": f"s3://{BUCKET}/frames", "DOWNLOAD_PATH": str(tmp_path), **server, **s3}
+        env = {"STORE_URL": f"s3://{BUCKET}/frames", "DOWNLOAD_PATH": str(tmp_path), **server, **s3.variables}
         check_refused(["data.dbSync"], env | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}, f"s3://{BUCKET}/frames")
