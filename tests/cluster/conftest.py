@@ -1,25 +1,40 @@
-"""Ray cluster of the tests: a head and two nodes of one CPU on loopback, shared by all tests of this folder."""
+"""Ray cluster of the tests: a head of one CPU on loopback, and a second node for tests that need or kill one.
+
+Each node costs its two agents, and each worker its own start: 1.5 and 0.7 s of CPU. So all tests of this folder share
+the head, and the tests before a kill share the node that it ends.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from config import Settings
 from data.pool.cluster import open_cluster
 from data.pool.nodes import Cluster
+from tests.standin import Standin
+from tests.standin.media import default_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 _LOOPBACK = "127.0.0.2"  # Ray takes another address of the machine for 127.0.0.1
-_NODE = {"object_store_memory": 80 * 2**20, "node_ip_address": _LOOPBACK, "include_dashboard": False}
-
+_NODE = {
+    "num_cpus": 1,
+    "object_store_memory": 80 * 2**20,
+    "node_ip_address": _LOOPBACK,
+    "include_dashboard": False,
+}
+_WORKER_S = 60
 _HEAD = {"no_monitor": True, "include_log_monitor": False, **_NODE}  # two processes fewer
 
 
@@ -28,6 +43,7 @@ class RayNodes:
     """The processes of a cluster."""
 
     ray: Any  # ray.cluster_utils.Cluster
+    _second: Any = None
 
     @property
     def address(self) -> str:
@@ -35,13 +51,35 @@ class RayNodes:
         return str(self.ray.address)
 
     def add(self) -> Any:
-        """Start another node of one CPU; return it. The test kills it with `kill`, or removes it at its end."""
-        return self.ray.add_node(num_cpus=1, **_NODE)
+        """Start another node; return it. The test ends it with `kill`."""
+        return self.ray.add_node(**_NODE)
+
+    def second(self) -> Any:
+        """Return the second node, which an earlier test may have left; start it if none runs."""
+        if self._second not in self.ray.worker_nodes:
+            self._second = self.add()
+        return self._second
+
+    def wait_for_tasks(self, node: Any, twitch: Standin) -> None:
+        """Wait until a worker of the node talks to the stand-in: it has a task."""
+        (raylet,) = node.all_processes["raylet"]
+        port = urlsplit(twitch.url).port
+        end = time.monotonic() + _WORKER_S
+        while not any(port in _ports(child) for child in psutil.Process(raylet.process.pid).children()):
+            assert time.monotonic() < end, f"no worker with a task in {_WORKER_S} s"
+            time.sleep(0.05)
 
     def kill(self, node: Any) -> None:
         """End all processes of a node with SIGKILL."""
         if node in self.ray.worker_nodes:
             self.ray.remove_node(node, allow_graceful=False)
+
+
+def _ports(process: psutil.Process) -> set[int]:
+    """Return the ports to which a process has connections; none if it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        return {connection.raddr.port for connection in process.net_connections() if connection.raddr}
+    return set()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,6 +90,7 @@ def _ray_environment() -> Iterator[None]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        patch.setenv("TWITCH_STANDIN_CACHE", str(default_cache()))  # shared by all tests: a transcode costs seconds
         patch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)  # of commands that run in another folder
         patch.setenv("RAY_raylet_report_resources_period_milliseconds", "500")
@@ -61,24 +100,14 @@ def _ray_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def cluster(_ray_environment: None) -> Iterator[RayNodes]:
-    """Start the nodes; stop them at the end. No process is connected to them yet."""
+    """Start the head; end all nodes at the end. No process is connected to it yet."""
     from ray.cluster_utils import Cluster as RayCluster
 
-    ray = RayCluster(initialize_head=True, head_node_args={"num_cpus": 0, **_HEAD})
+    ray = RayCluster(initialize_head=True, head_node_args=_HEAD)
     try:
-        nodes = RayNodes(ray)
-        nodes.add()
-        yield nodes
+        yield RayNodes(ray)
     finally:
         ray.shutdown()
-
-
-@pytest.fixture(scope="module")
-def second_node(cluster: RayNodes) -> Iterator[None]:
-    """Run a second node for the tests of one module. Others need none: each worker takes a second or more to start."""
-    node = cluster.add()
-    yield
-    cluster.ray.remove_node(node, allow_graceful=True)
 
 
 @pytest.fixture(scope="module")

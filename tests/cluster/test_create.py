@@ -14,8 +14,9 @@ from data.errors import ClusterError
 from data.pool.nodes import Cluster
 from data.pool.placement import Command, PlacedProcess, run_on_nodes
 from model.training.machines import tf_config
+from tests.cluster.conftest import RayNodes
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.usefixtures("second_node")]
+pytestmark = pytest.mark.xdist_group("cluster")
 
 # Writes its TF_CONFIG and folder to a file named after its number; the first one waits for all files.
 _MEET = """
@@ -54,27 +55,34 @@ def _commands(code: str, folder: Path, files: dict[str, bytes]):
     return describe
 
 
+@pytest.fixture
+def two_nodes(cluster: RayNodes, connected: Cluster) -> Cluster:
+    """Return the cluster with a second node."""
+    cluster.second()
+    return connected
+
+
 def _runs(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
 
 
-def test_processes_when_placed_know_each_other_and_the_first_ends_the_command(connected: Cluster, tmp_path: Path):
+def test_processes_when_placed_know_each_other_and_the_first_ends_the_command(two_nodes: Cluster, tmp_path: Path):
     """This machine's process is worker 0; the other nodes' get the files, in a folder that is gone at the end."""
-    assert run_on_nodes(connected, _commands(_MEET, tmp_path, {"unfinished/marker": b"epoch 3"})) == 0
+    assert run_on_nodes(two_nodes, _commands(_MEET, tmp_path, {"unfinished/marker": b"epoch 3"})) == 0
     received = [json.loads((tmp_path / name).read_text()) for name in sorted(path.name for path in tmp_path.iterdir())]
     configs = [config for config, *_ in received]
     assert [config["task"] for config in configs] == [{"type": "worker", "index": n} for n in range(len(received))]
     assert all(config["cluster"] == configs[0]["cluster"] for config in configs)
-    assert len(set(configs[0]["cluster"]["worker"])) == len(received) >= 3
+    assert len(set(configs[0]["cluster"]["worker"])) == len(received) >= 2
     assert received[0][1:3] == ["unset", {}]
     assert all(sent == {"marker": "epoch 3"} for _, _, sent, _ in received[1:])
     assert not any(Path(folder).exists() or _runs(pid) for _, folder, _, pid in received[1:])
 
 
-def test_process_that_fails_ends_all_and_its_last_line_is_the_error(connected: Cluster, tmp_path: Path):
+def test_process_that_fails_ends_all_and_its_last_line_is_the_error(two_nodes: Cluster, tmp_path: Path):
     """The first one would hang: it waits for a process that is gone."""
     with pytest.raises(ClusterError, match=r"^127\.0\.0\.2: exit code 1: the GPU is gone$"):
-        run_on_nodes(connected, _commands(_FAIL, tmp_path, {}))
+        run_on_nodes(two_nodes, _commands(_FAIL, tmp_path, {}))
     assert not any(_runs(int(path.name)) for path in tmp_path.iterdir())
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,8 +16,10 @@ from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
 from data.video.images import decode_jpeg
 from tests.cluster.conftest import RayNodes
-from tests.data.conftest import GREEDY, REPOSITORY, environment, rows, wait_for_frames
+from tests.data.conftest import GREEDY, environment, rows, wait_for_frames
+from tests.in_process import run_command
 from tests.standin import Standin, World
+from tests.standin.faults import SEGMENTS, Fault, silence
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -39,49 +39,32 @@ def engine(postgres: dict[str, str]) -> Iterator[Engine]:
 
 @pytest.fixture
 def twitch(world: World) -> Iterator[Standin]:
-    """Yield a stand-in with three channels of each of two games."""
-    with Standin(world.only(CHANNELS)) as running:
+    """Yield a stand-in with three channels of each of two games on a slow line: the node is killed while it grabs."""
+    with Standin(world.only(CHANNELS), faults=[Fault("slow", silence(0.7), path=SEGMENTS)]) as running:
         yield running
 
 
-class Downloads:
-    """Starts downloads of one dataset on the cluster."""
-
-    def __init__(self, path: Path, variables: dict[str, str]) -> None:
-        self.folder = FrameFolder(path / "frames")
-        self._variables = {**environment(), **variables, "DOWNLOAD_PATH": str(path), **GREEDY}
-        self.running: list[subprocess.Popen[str]] = []
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `data.download`."""
-        command = [sys.executable, "-m", "data.download", *arguments]
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.running.append(subprocess.Popen(command, cwd=REPOSITORY, env=self._variables, text=True, **pipes))  # type: ignore[call-overload]
-        return self.running[-1]
-
-
-@pytest.fixture
-def downloads(
-    cluster: RayNodes, postgres: dict[str, str], engine: Engine, twitch: Standin, tmp_path: Path
-) -> Iterator[Downloads]:
-    """Yield what starts downloads on the cluster; kill those that still run at the end."""
-    own = {"RAY_ADDRESS": cluster.address, "MIN_STREAMERS": "1", "PARALLEL_STREAMS": "2", "GAME_COOLDOWN_S": "1"}
-    own |= {"FRAMES_PER_STREAM": "6"}
-    ray = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
-    yield (made := Downloads(tmp_path, {**ray, **postgres, **twitch.environment, **own, "HELIX_RETRY_INTERVAL_S": "1"}))
-    for process in made.running:
-        process.kill()
-        process.communicate()
-
-
-def test_download_when_a_node_is_killed_fills_all_games(cluster: RayNodes, downloads: Downloads, engine: Engine):
+def test_download_when_a_node_is_killed_fills_all_games(
+    cluster: RayNodes, twitch: Standin, postgres: dict[str, str], engine: Engine, tmp_path: Path
+):
     """After kill -9 of a node: no half file, no row twice, games equal. `cluster_download` also kills the command."""
-    folder, catalog, node = downloads.folder, Catalog(engine), cluster.add()
-    running = downloads.start("--until", str(FRAMES))
-    wait_for_frames(folder, 9)
-    cluster.kill(node)
-    _, stderr = running.communicate(timeout=60)
-    assert running.returncode == 0, stderr
+    folder, catalog, node = FrameFolder(tmp_path / "frames"), Catalog(engine), cluster.second()
+    own = {"RAY_ADDRESS": cluster.address, "MIN_STREAMERS": "1", "PARALLEL_STREAMS": "2", "GAME_COOLDOWN_S": "1"}
+    own |= {"FRAMES_PER_STREAM": "6", "HELIX_RETRY_INTERVAL_S": "1", "DOWNLOAD_PATH": str(tmp_path), **GREEDY}
+
+    def kill_node() -> None:
+        cluster.wait_for_tasks(node, twitch)
+        wait_for_frames(folder, len(list(folder.frames())) + 3)
+        cluster.kill(node)
+
+    with ThreadPoolExecutor(1) as thread:
+        killed = thread.submit(kill_node)
+        done = run_command(
+            "data.download", "--until", str(FRAMES), env=environment(**postgres, **twitch.environment, **own)
+        )
+        killed.result()
+    assert done.returncode == 0, done.stderr
+    assert "worker lost" in done.stdout  # grabs of the node
     frames = set(folder.frames())
     counts = Counter(frame.game_id for frame in rows(catalog))
     assert list(counts.values()) == [FRAMES, FRAMES]

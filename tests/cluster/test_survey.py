@@ -7,17 +7,17 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.cluster.conftest import RayNodes
+from tests.in_process import run_command
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, save_model
 from tests.standin import Standin, World
 
@@ -40,18 +40,9 @@ def twitch(world: World) -> Iterator[Standin]:
         yield running
 
 
-@contextmanager
-def _survey(twitch: Standin, environ: dict[str, str], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start the command in a process group of its own; kill it at the end of the block if it still runs."""
+def _words(twitch: Standin, folder: Path) -> list[str]:
     names = [channel.login for channel in twitch.world.channels]
-    arguments = command(*names, "--ray", environ["RAY_ADDRESS"], "--category", "--csv", str(folder / "out.csv"))
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(arguments, env=environ, cwd=ROOT, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload]
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    return [*names, "--category", "--csv", str(folder / "out.csv")]
 
 
 def _rows(folder: Path) -> list[dict[str, str]]:
@@ -60,44 +51,6 @@ def _rows(folder: Path) -> list[dict[str, str]]:
         return []
     with file.open(encoding="utf-8", newline="") as text:
         return list(csv.DictReader(text))
-
-
-def _wait_for_rows(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + _WAIT_S
-    while len(_rows(folder)) < count:
-        if process.poll() is not None or time.monotonic() > end:
-            process.kill()
-            pytest.fail(f"the survey does not go on: {process.communicate()[1]}")
-        time.sleep(0.05)
-
-
-def test_survey_when_coordinator_and_node_are_killed_gives_each_source_once(
-    cluster: RayNodes, twitch: Standin, postgres: dict[str, str], tmp_path: Path
-):
-    """Kill -9 of the command, which goes on when it is started again; then of a node with its tasks in work."""
-    own = {"PYTHONPATH": str(ROOT), "RAY_ADDRESS": cluster.address}
-    own |= {"FRAMES_PER_STREAM": "1", "PARALLEL_STREAMS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    model_path = save_model(tmp_path / "model", (DARK, BRIGHT))
-    environ = environment(twitch, model_path, **{**twitch.environment, **postgres, **own})
-    with _survey(twitch, environ, tmp_path) as process:
-        _wait_for_rows(tmp_path, 6, process)
-        os.killpg(process.pid, signal.SIGKILL)
-    node = cluster.add()
-    stored = {row["source"]: row for row in _rows(tmp_path)}
-    with _survey(twitch, environ, tmp_path) as process:
-        _wait_for_rows(tmp_path, 14, process)
-        cluster.kill(node)
-        _, log = process.communicate(timeout=_WAIT_S)
-    rows = _rows(tmp_path)
-    assert Counter(row["source"] for row in rows) == Counter(channel.login for channel in twitch.world.channels)
-    assert Counter(row["reason"] for row in rows) == {"": CHANNELS - OFFLINE, "offline": OFFLINE}
-    assert {row["category"] for row in rows if not row["reason"]} == {"Dungeon Crawl Stone Soup"}
-    assert "continuing the survey of" in log
-    assert "Traceback" not in log
-    assert process.returncode == 0
-    # What was stored comes again as it was.
-    again = [row for row in rows if row == stored.get(row["source"])]
-    assert len(again) >= 5
 
 
 def test_audit_on_a_cluster_confirms_a_mismatch_and_counts_what_nodes_spend(
@@ -112,10 +65,7 @@ def test_audit_on_a_cluster_confirms_a_mismatch_and_counts_what_nodes_spend(
         own = {"FRAMES_PER_STREAM": "2", "DOWNLOAD_PATH": str(tmp_path), "AUDIT_PATH": str(tmp_path / "audits")}
         environ = environment(twitch, model_path, **{**twitch.environment, **postgres, **own})
         options = ["--top", "3", "--min-precision", "0", "--again", "0", "--logins", "--ray", cluster.address]
-        words = [sys.executable, "-m", "recognition.audit", *options]
-        done = subprocess.run(
-            words, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=_WAIT_S, check=False
-        )
+        done = run_command("recognition.audit", *options, env=environ)
     assert (done.returncode, done.stderr) == (0, "")
     assert "other game 33.3 % (1)" in done.stdout
     cost = re.search(r"([0-9.]+) s of processor time, 8 frames, ([0-9]+) requests", done.stdout)  # 4 looks of 2 frames
@@ -123,3 +73,47 @@ def test_audit_on_a_cluster_confirms_a_mismatch_and_counts_what_nodes_spend(
     assert int(cost[2]) >= 8 * 2
     [page] = (tmp_path / "audits").glob("*/report.html")
     assert "data:image/jpeg;base64," in page.read_text(encoding="utf-8")
+
+
+def _wait_for_rows(folder: Path, count: int) -> None:
+    end = time.monotonic() + _WAIT_S
+    while len(_rows(folder)) < count:
+        assert time.monotonic() < end, f"no {count} rows in {_WAIT_S} s"
+        time.sleep(0.05)
+
+
+def test_survey_when_coordinator_and_node_are_killed_gives_each_source_once(
+    cluster: RayNodes, twitch: Standin, postgres: dict[str, str], tmp_path: Path
+):
+    """Kill -9 of the command, which goes on when it is started again; then of a node with its tasks in work."""
+    own = {"PYTHONPATH": str(ROOT), "RAY_ADDRESS": cluster.address, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    own |= {"FRAMES_PER_STREAM": "1", "PARALLEL_STREAMS": "1"}
+    model_path = save_model(tmp_path / "model", (DARK, BRIGHT))
+    environ = environment(twitch, model_path, **{**twitch.environment, **postgres, **own})
+    words = [*_words(twitch, tmp_path), "--ray", cluster.address]
+    with subprocess.Popen(command(*words), env=environ, cwd=ROOT, start_new_session=True) as process:
+        try:
+            _wait_for_rows(tmp_path, 6)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+    stored = {row["source"]: row for row in _rows(tmp_path)}
+    node = cluster.second()
+
+    def kill_node() -> None:
+        cluster.wait_for_tasks(node, twitch)
+        cluster.kill(node)
+
+    with ThreadPoolExecutor(1) as thread:
+        killed = thread.submit(kill_node)
+        done = run_command("recognition.recognize", *words, env=environ)
+        killed.result()
+    rows = _rows(tmp_path)
+    assert Counter(row["source"] for row in rows) == Counter(channel.login for channel in twitch.world.channels)
+    assert Counter(row["reason"] for row in rows) == {"": CHANNELS - OFFLINE, "offline": OFFLINE}
+    assert {row["category"] for row in rows if not row["reason"]} == {"Dungeon Crawl Stone Soup"}
+    assert "continuing the survey of" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
+    # What was stored comes again as it was.
+    again = [row for row in rows if row == stored.get(row["source"])]
+    assert len(again) >= 5
