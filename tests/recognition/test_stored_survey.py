@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
@@ -44,11 +44,11 @@ def engine(postgres) -> Iterator[Engine]:
     """Yield an engine without tables of surveys; remove them at the end."""
     drop = text("DROP TABLE IF EXISTS survey_rows, surveys")
     with connect_database(settings(**postgres)) as engine:
-        for _ in range(2):
-            with engine.begin() as connection:
-                connection.execute(drop)
-            if _ == 0:
-                yield engine
+        with engine.begin() as connection:
+            connection.execute(drop)
+        yield engine
+        with engine.begin() as connection:
+            connection.execute(drop)
 
 
 @pytest.fixture
@@ -109,6 +109,18 @@ def test_survey_when_it_was_cut_off_goes_on_and_gives_each_source_once(store, ca
     assert "continuing the survey of" in caplog.text
     new = Twitch()
     assert len(_run(store, new)) == len(SOURCES) == len(new.asked)  # a finished survey is not continued
+
+
+def test_survey_when_cut_off_after_one_of_the_results_that_came_together_asks_for_none_again(store):
+    """They were stored before the first of them was yielded."""
+    with (
+        open_stored_survey(store, "scope", "model", HOUR) as survey,
+        closing(survey(Twitch().survey, SOURCES)) as found,
+    ):
+        assert next(found).source == "ann"
+    again = Twitch()
+    assert [result.source for result in _run(store, again)[:2]] == SOURCES[:2]
+    assert again.asked == SOURCES[2:]
 
 
 def test_survey_of_another_scope_or_beyond_the_window_begins_anew(store):
