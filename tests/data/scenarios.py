@@ -33,10 +33,11 @@ from tests.standin import CLIPS, Fault, RandomFaults, Standin, World, faults, lo
 from tests.standin.faults import GQL, HELIX, PLAYLISTS, SEGMENTS, TOKENS, USHER, FaultKind
 from tests.standin.media import TRANSCODES, Media
 from tests.standin.playlist import MEDIA_HOST
-from tests.standin.server import SOURCE
+from tests.standin.transcode import Rendition
 from tests.standin.world import BEHAVIOURS, STILLS
 
 _CLIP = "stk_hacienda"
+_SOURCE = Rendition(854, 480, 30, 1_400_000)  # a larger one takes longer to encode
 _POLL_S = 0.02
 _LEAVE_S = 5.0  # for the stand-in's threads to notice that their clients are gone
 
@@ -169,9 +170,10 @@ def run_scenario(scenario: Scenario, catalog: Catalog, folder: FrameFolder) -> O
 @contextmanager
 def standin_for(scenario: Scenario) -> Iterator[Standin]:
     """Yield the stand-in with the scenario's faults. Encode its segments first: the timeouts are too short for it."""
-    options = {"preroll_s": scenario.preroll_s, "lifetime_s": scenario.lifetime_s, "paging": scenario.paging}
+    options: dict[str, Any] = {"preroll_s": scenario.preroll_s, "lifetime_s": scenario.lifetime_s, "source": _SOURCE}
     world, random_faults = scenario.world, RandomFaults(scenario.random_fraction, scenario.seed, scenario.random_faults)
-    with Standin(world, faults=scenario.faults, random_faults=random_faults, **options) as standin:  # type: ignore[arg-type]  # by name
+    options |= {"faults": scenario.faults, "random_faults": random_faults, "paging": scenario.paging}
+    with Standin(world, **options) as standin:
         _encode_segments(standin.transcoder, world.channels[0].file, set(scenario.channels.values()))
         yield standin
 
@@ -180,7 +182,7 @@ def _encode_segments(media: Media, file: Path, behaviours: set[str]) -> None:
     """Encode what channels of these behaviours send; a short run would end before an encoder that starts in it."""
     media.prepare(file, TRANSCODES[0])
     if "source_only" in behaviours:
-        media.prepare(file, SOURCE)
+        media.prepare(file, _SOURCE)
     if "fmp4" in behaviours:
         media.prepare(file, TRANSCODES[0], fmp4=True)
     for still in sorted(STILLS & behaviours):
