@@ -6,7 +6,6 @@ import argparse
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -73,7 +72,7 @@ def _export(args: argparse.Namespace, settings: Settings) -> int:
     from data.factories import local_frames, make_frame_store
     from model.inference.classes import CLASSES_FILE, read_classes
     from model.inference.location import find_model
-    from model.terminal.native_log import filtered_stderr, quiet_tensorflow
+    from model.terminal.native_log import importing_tensorflow
     from model.terminal.progress import make_progress
 
     require_extra("train", "Converting a model")
@@ -82,9 +81,7 @@ def _export(args: argparse.Namespace, settings: Settings) -> int:
     progress = make_progress(args.quiet)
     root = args.calibrate_on or local_frames(settings, make_frame_store(settings), progress).root
     images = _list_images(root, games)  # before TensorFlow's seconds
-    show = args.verbose > 1
-    quiet_tensorflow(show)
-    with nullcontext() if show else filtered_stderr():
+    with importing_tensorflow(args.verbose > 1):
         from model.artifacts import conversion, model_files
     model = conversion.load(source / model_files.H5_FILE, len(games))
     samples = _read_samples(images, model.input_shape[1], progress)

@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 # Severity I or W in absl's and TensorFlow's format, TensorFlow Lite's INFO, absl's preamble, and an error of CUDA's
 # plugins, which register twice.
@@ -20,9 +20,21 @@ _INFORMATION = re.compile(
 )
 
 
-def quiet_tensorflow(show: bool) -> None:
-    """Set TensorFlow's log level before it is imported: all with `show`, else nothing, since errors are raised too."""
+@contextmanager
+def importing_tensorflow(show: bool) -> Iterator[None]:
+    """Import TensorFlow in the block. Unless `show`, it logs nothing then and later, since errors are raised too.
+
+    Keras would import Matplotlib for its galleries, a fifth of the time; without it, it lacks these only.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if show else "3")
+    absent = {"matplotlib"} - sys.modules.keys()
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: importing it raises ImportError
+    try:
+        with nullcontext() if show else filtered_stderr():
+            yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 @contextmanager

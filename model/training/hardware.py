@@ -15,7 +15,7 @@ from typing import Any
 
 from data.errors import ModelError, SettingsError
 from data.text import printable_line
-from model.terminal.native_log import filtered_stderr, quiet_tensorflow
+from model.terminal.native_log import importing_tensorflow
 
 _CPU_BATCH, _GPU_BATCH = 32, 128  # larger batches do not train faster
 _MIN_STEPS = 32  # in an epoch: with fewer, larger steps a small dataset is learned poorly
@@ -82,8 +82,7 @@ def set_up(seed: int, *, mixed_precision: bool, all_gpus: bool, show: bool) -> H
     Raises SettingsError: invalid TF_CONFIG.
     """
     workers, worker = _parse_cluster(os.environ.get("TF_CONFIG", ""))
-    quiet_tensorflow(show)
-    with contextlib.nullcontext() if show else filtered_stderr():
+    with importing_tensorflow(show):
         import tensorflow as tf
 
         gpus = tf.config.list_physical_devices("GPU")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from model.terminal.native_log import importing_tensorflow
+
 __all__ = [
     "FeatureCache",
     "HeadTrainingSet",
@@ -41,6 +43,9 @@ class _Lazy:
         self._module, self._name = module, name
 
     def _imported(self) -> Any:
+        if not self._module.startswith("model.reports"):
+            with importing_tensorflow(show=True):  # which needs less time than a plain import
+                importlib.import_module("tensorflow")
         module = importlib.import_module(self._module)
         return getattr(module, self._name) if self._name else module
 

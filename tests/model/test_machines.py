@@ -44,8 +44,9 @@ def single(trained, tmp_path_factory) -> dict:
 # Processes that share one import of TensorFlow, which takes five seconds: each job is forked before any use of it.
 FORKS = """
 import json, os, sys, traceback
-import tensorflow
-from model.training import experiment, factories
+from model.terminal.native_log import importing_tensorflow
+with importing_tensorflow(show=True):
+    from model.training import experiment, factories
 
 jobs, children = json.load(sys.stdin), []
 for job in jobs:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
+
+import pytest
 
 from model.terminal.progress import make_progress
 from tests.model.conftest import ROOT
@@ -83,3 +86,14 @@ def test_native_log_keeps_errors_of_a_block_that_fails(capfd):
             raise ImportError
     except ImportError:
         assert capfd.readouterr().err == "libcuda.so: cannot open shared object file\n"
+
+
+def test_import_of_tensorflow_leaves_out_matplotlib_in_the_block_only(monkeypatch):
+    """Keras imports it if it can; the plots of a report do so later."""
+    from model.terminal.native_log import importing_tensorflow
+
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    with importing_tensorflow(show=True), pytest.raises(ImportError):
+        importlib.import_module("matplotlib")
+    assert "matplotlib" not in sys.modules
