@@ -89,7 +89,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
             found = Eraser(store, catalog).find(lambda frame: frame.login in names).counts()
-            found += in_answers(catalog, lambda runs: runs.count(names))
+            found += in_answers(catalog, lambda runs: runs.remove(names, dry_run=True))
             found += Erased(alerts=erase(dry_run=True))
             print(f"Would remove {found}.")
             return 0

@@ -52,7 +52,7 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
     with open_existing_catalog(settings, "dry run" if args.dry_run else "write") as catalog:
         if args.dry_run:
             found = find_older(store, catalog, before)
-            removed = found.counts() + in_answers(catalog, lambda runs: runs.count_older(before))
+            removed = found.counts() + in_answers(catalog, lambda runs: runs.remove_older(before, dry_run=True))
         else:
             found, removed = purge(store, catalog, before)
             if mirror := find_mirror(settings):

@@ -21,18 +21,15 @@ from sqlalchemy.dialects.postgresql import insert
 
 from data.storage.audit_rows import AuditCost, AuditRecord, AuditRow, to_columns, to_record, to_row
 from data.storage.audit_tables import audit_streams, audits
-from data.storage.run_store import RunStore, RunTables
-from data.storage.transactions import Transactions
+from data.storage.run_store import RunStore
 
 _BATCH = 2000  # rows of one insertion
-_LOCKS = 7_487_012, 7_487_013  # arbitrary numbers, the same in every command
 
 
 class AuditStore(RunStore[AuditRecord]):
     """The audits of one database. Every method raises CatalogUnavailable."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        super().__init__(transactions, RunTables(audits, audit_streams, "audit_id", _LOCKS, to_record))
+    runs, streams, key, locks = audits, audit_streams, "audit_id", (7_487_012, 7_487_013)
 
     def begin(self, record: AuditRecord, rows: Sequence[AuditRow]) -> None:
         """Store an audit with an id of `new_id`, and its streams."""
@@ -80,3 +77,6 @@ class AuditStore(RunStore[AuditRecord]):
         """Note the end of an audit, and the summary of its report."""
         values = {"ended": ended, "summary": json.dumps(summary)}
         self._transactions.run(lambda connection: self._update_run(connection, audit_id, **values))
+
+    def _to_record(self, row: sa.Row[Any]) -> AuditRecord:
+        return to_record(row)

@@ -8,7 +8,8 @@ first run, not with those of games and frames.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -22,10 +23,6 @@ from data.errors import CatalogUnavailable
 from data.storage.database import translate_errors
 from data.storage.statements import to_array
 from data.storage.transactions import Transactions
-
-_THEIRS = "login = ANY(CAST(:value AS text[]))"
-_COUNT = "SELECT count(*) FROM {}"
-_DELETE = "WITH gone AS (DELETE FROM {} RETURNING 1) SELECT count(*) FROM gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +38,6 @@ class RunRecord:
 Record = TypeVar("Record", bound=RunRecord)
 
 
-@dataclass(frozen=True, slots=True)
-class RunTables(Generic[Record]):
-    """The two tables of a kind of runs. The comment of `runs` is the version of both.
-
-    key: name of the column of `streams` that has the run's id. locks: numbers that no other advisory lock has.
-    to_record: returns the run of a row.
-    """
-
-    runs: sa.Table
-    streams: sa.Table
-    key: str
-    locks: tuple[int, int]
-    to_record: Callable[[sa.Row[Any]], Record]
-
-
 def run_columns(table: str) -> tuple[sa.Column[Any] | sa.Index, ...]:
     """Return the columns of a run, and the index of its start."""
     return (
@@ -68,23 +50,31 @@ def run_columns(table: str) -> tuple[sa.Column[Any] | sa.Index, ...]:
     )
 
 
-class RunStore(Generic[Record]):
+class RunStore(ABC, Generic[Record]):
     """The runs of one kind in one database. Every method raises CatalogUnavailable.
 
-    `prepare` makes the tables; the methods that erase need none.
+    `prepare` makes the tables; the methods that erase need none. A subclass names the tables; the comment of `runs` is
+    the version of both. key: the column of `streams` with the run's id. locks: numbers of no other advisory lock.
     """
 
-    def __init__(self, transactions: Transactions, tables: RunTables[Record]) -> None:
-        self._transactions, self._tables = transactions, tables
-        start = f"(SELECT started FROM {tables.runs.name} WHERE id = {tables.key})"
-        self._older = f"coalesce(at, {start}) < to_timestamp(:value)"
+    runs: sa.Table
+    streams: sa.Table
+    key: str
+    locks: tuple[int, int]
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    @abstractmethod
+    def _to_record(self, row: sa.Row[Any]) -> Record:
+        """Return the run of a row."""
 
     def prepare(self) -> None:
         """Create the tables if there are none."""
-        runs = self._tables.runs
+        runs = self.runs
 
         def work(connection: sa.Connection) -> None:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(self._tables.locks[0])))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(self.locks[0])))
             table = f"SELECT obj_description(oid, 'pg_class') FROM pg_class WHERE oid = to_regclass('{runs.name}')"
             found = connection.exec_driver_sql(table).one_or_none()
             if found is not None and found[0] != runs.comment:
@@ -98,7 +88,7 @@ class RunStore(Generic[Record]):
 
     def new_id(self, stack: ExitStack) -> int:
         """Return an id that no run has had, claimed until the end of `stack`: before another process can find it."""
-        sequence = sa.text(f"SELECT nextval(pg_get_serial_sequence('{self._tables.runs.name}', 'id'))")
+        sequence = sa.text(f"SELECT nextval(pg_get_serial_sequence('{self.runs.name}', 'id'))")
         number = self._transactions.run(lambda connection: int(connection.execute(sequence).scalar_one()))
         stack.enter_context(self.claimed(number))
         return number
@@ -108,7 +98,7 @@ class RunStore(Generic[Record]):
 
         It has this scope and model, began after `since`, has not ended, and no other process works on it.
         """
-        runs = self._tables.runs.c
+        runs = self.runs.c
         records = self._records(
             sa.and_(runs.scope == scope, runs.model == model, runs.started > since, runs.ended.is_(None)), runs.id
         )
@@ -119,7 +109,7 @@ class RunStore(Generic[Record]):
         """Yield whether no other process works on this run; keep others off it in the block."""
         engine = self._transactions.engine.execution_options(isolation_level="AUTOCOMMIT")  # no transaction for hours
         with translate_errors(), engine.connect() as connection:
-            place = self._tables.locks[1], run_id % 2**31
+            place = self.locks[1], run_id % 2**31
             free = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(*place))).scalar())
             if not free:
                 connection.close()
@@ -130,49 +120,44 @@ class RunStore(Generic[Record]):
                     with suppress(SQLAlchemyError):  # a lost connection has freed it
                         connection.execute(sa.select(sa.func.pg_advisory_unlock(*place)))
 
-    def count(self, logins: Iterable[str]) -> int:
-        """Return the number of rows of these logins."""
-        return self._if_there(_COUNT, _THEIRS, to_array(logins))
+    def remove(self, logins: Iterable[str], *, dry_run: bool = False) -> int:
+        """Delete the rows of these logins from all runs, unless it is a dry run; return how many."""
+        return self._remove("login = ANY(CAST(:value AS text[]))", to_array(logins), dry_run)
 
-    def remove(self, logins: Iterable[str]) -> int:
-        """Delete the rows of these logins from all runs; return how many."""
-        return self._if_there(_DELETE, _THEIRS, to_array(logins))
+    def remove_older(self, before: float, *, dry_run: bool = False) -> int:
+        """Delete the rows from before a time, epoch seconds, unless it is a dry run; return how many.
 
-    def count_older(self, before: float) -> int:
-        """Return the number of rows whose last look, or the start of whose run, was before a time, epoch seconds.
-
-        None is from before 1970.
+        The time of a row is that of its last look, or of its run's start. What runs have without logins stays.
         """
-        return self._if_there(_COUNT, self._older, max(before, 0.0))
-
-    def remove_older(self, before: float) -> int:
-        """Delete the rows that `count_older` counts; return how many. What the runs have without logins stays."""
-        return self._if_there(_DELETE, self._older, max(before, 0.0))
+        start = f"(SELECT started FROM {self.runs.name} WHERE id = {self.key})"
+        return self._remove(f"coalesce(at, {start}) < to_timestamp(:value)", max(before, 0.0), dry_run)
 
     def _records(
         self, condition: sa.ColumnElement[bool], latest: sa.Column[Any], limit: int | None = None
     ) -> list[Record]:
         """Return the runs that meet a condition, at most `limit`, those with the highest value in `latest` first."""
-        query = sa.select(self._tables.runs).where(condition).order_by(latest.desc()).limit(limit)
-        return self._transactions.run(lambda connection: list(map(self._tables.to_record, connection.execute(query))))
+        query = sa.select(self.runs).where(condition).order_by(latest.desc()).limit(limit)
+        return self._transactions.run(lambda connection: list(map(self._to_record, connection.execute(query))))
 
     def _insert_run(self, connection: sa.Connection, record: Record, **values: object) -> None:
         """Insert the row of a run: nothing at a repetition, which has the same id."""
         own = {field.name: getattr(record, field.name) for field in fields(RunRecord)}
-        connection.execute(insert(self._tables.runs).values(own | values).on_conflict_do_nothing())
+        connection.execute(insert(self.runs).values(own | values).on_conflict_do_nothing())
 
     def _update_run(self, connection: sa.Connection, run_id: int, **values: object) -> None:
-        runs = self._tables.runs
+        runs = self.runs
         connection.execute(sa.update(runs).where(runs.c.id == run_id).values(values))
 
-    def _if_there(self, statement: str, condition: str, value: object) -> int:
-        """Return the number that a statement on the streams that meet a condition gives; 0 without the tables."""
-        table = self._tables.streams.name
+    def _remove(self, condition: str, value: object, dry_run: bool) -> int:
+        """Delete or count the rows of streams that meet a condition; 0 without the tables."""
+        table = self.streams.name
+        rows = f"{table} WHERE {condition}"
+        gone = f"WITH gone AS (DELETE FROM {rows} RETURNING 1) SELECT count(*) FROM gone"
+        query = sa.text(f"SELECT count(*) FROM {rows}" if dry_run else gone)
 
         def work(connection: sa.Connection) -> int:
             if not connection.exec_driver_sql(f"SELECT to_regclass('{table}') IS NOT NULL").scalar():
                 return 0
-            query = sa.text(statement.format(f"{table} WHERE {condition}"))
             return int(connection.execute(query, {"value": value}).scalar_one())
 
         return self._transactions.run(work)

@@ -16,11 +16,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from data.storage.run_store import RunRecord, RunStore, RunTables, run_columns
+from data.storage.run_store import RunRecord, RunStore, run_columns
 from data.storage.statements import to_array
-from data.storage.transactions import Transactions
-
-_LOCKS = 7_487_014, 7_487_015  # arbitrary numbers, the same in every command
 
 metadata = sa.MetaData()
 
@@ -66,8 +63,7 @@ class SurveyRow:
 class SurveyStore(RunStore[RunRecord]):
     """The surveys of one database. Every method raises CatalogUnavailable."""
 
-    def __init__(self, transactions: Transactions) -> None:
-        super().__init__(transactions, RunTables(surveys, survey_rows, "survey_id", _LOCKS, _to_record))
+    runs, streams, key, locks = surveys, survey_rows, "survey_id", (7_487_014, 7_487_015)
 
     def begin(self, record: RunRecord) -> None:
         """Store a survey with an id of `new_id`."""
@@ -98,6 +94,5 @@ class SurveyStore(RunStore[RunRecord]):
         deletion = sa.delete(surveys).where(surveys.c.started < before)
         self._transactions.run(lambda connection: connection.execute(deletion))
 
-
-def _to_record(row: sa.Row[Any]) -> RunRecord:
-    return RunRecord(row.id, row.scope, row.model, row.started.astimezone(timezone.utc))
+    def _to_record(self, row: sa.Row[Any]) -> RunRecord:
+        return RunRecord(row.id, row.scope, row.model, row.started.astimezone(timezone.utc))
