@@ -13,10 +13,11 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from config import Settings
 from data.entities import StoredFrame
 from model.datasets.split import Split
 from model.inference.calibration import fit_temperature
-from model.networks import network
+from model.networks import backbones, network
 from model.training import validation
 from model.training.factories import TrainingContext
 from model.training.validation import NO_STREAMS, LeftOutStreams
@@ -34,13 +35,11 @@ def predict_left_out(context: TrainingContext, split: Split, fold: int) -> LeftO
     ids = {game.id for game in context.dataset.classes if game not in games}
     training, known = ([f for f in side if f.game_id in ids] for side in (split.training, split.validation))
     wanted = context.settings.unknown_fraction > 0 and context.hardware.strategy is None
-    if not wanted or len(ids) < 2 or not known:
+    if not wanted or not _has_initial_weights(context.settings) or len(ids) < 2 or not known:
         return NO_STREAMS
     # Its log is silent: its epochs would read as those of the model.
     smaller = context.without(games, log=lambda _line: None, fine_tune=network.HEAD_ONLY)
     model = smaller.make_network()
-    if not network.split_head(model):
-        return NO_STREAMS
     context.log(f"a second head, without {len(games)} of the games, shows how confident unknown streams are")
     smaller.make_trainer(model, training, known, f"left-out{fold}").train()
     unknown = [frame for frame in context.dataset.frames if frame.game_id not in ids]
@@ -48,6 +47,12 @@ def predict_left_out(context: TrainingContext, split: Split, fold: int) -> LeftO
     temperature = fit_temperature(logits[0], smaller.subset(known).labels)
     sides = zip(logits, (known, unknown), strict=True)
     return LeftOutStreams(*(validation.stream_confidences(one / temperature, frames) for one, frames in sides))
+
+
+def _has_initial_weights(settings: Settings) -> bool:
+    """Return whether there is a backbone that stays frozen while the head trains."""
+    weights = backbones.resolve_weights(settings.architecture, settings.initial_weights)
+    return weights != backbones.RANDOM
 
 
 def _logits(context: TrainingContext, model: keras.Model, frames: Sequence[StoredFrame]) -> np.ndarray:

@@ -27,10 +27,10 @@ from tests.model.conftest import BLUE, GAMES, GREEN, RED, SIZE, picture
 from tests.model.test_validation import another_game
 
 
-def evaluate(trained, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the command with the settings of the trained model."""
+def evaluate(trained, *words: str | Path, plots: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the command with the settings of the trained model; plots take most of its time."""
     env = {"MODEL_PATH": str(trained.path), "DOWNLOAD_PATH": str(trained.dataset.download_path)}
-    return run_command("model.evaluate", *map(str, words), env=env)
+    return run_command("model.evaluate", *map(str, words), env=env | {"VISUALIZE_RESULTS": str(plots)})
 
 
 def save(path: Path, image: np.ndarray) -> None:
@@ -153,7 +153,7 @@ def test_odd_files_cost_themselves_only(trained, sorted_by_hand, tmp_path):
     (sorted_by_hand / "loop").symlink_to(".")
     (sorted_by_hand / "around").symlink_to("around")
     (sorted_by_hand / "file").write_text("no folder")
-    done = evaluate(trained, sorted_by_hand, "--out", tmp_path / "out")
+    done = evaluate(trained, sorted_by_hand, "--out", tmp_path / "out", plots=False)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^frames right +100\.0% of 30$", done.stdout, re.M)
     skipped = [line.split(" cannot be decoded and is skipped: ") for line in done.stderr.splitlines()]
@@ -168,7 +168,7 @@ def test_many_unusable_images_are_counted(trained, sorted_by_hand, tmp_path):
     """Ten names are enough to find the cause."""
     for number in range(30):
         (sorted_by_hand / "red" / f"eve-{number}.jpg").write_bytes(b"no image")
-    done = evaluate(trained, sorted_by_hand, "--out", tmp_path / "out")
+    done = evaluate(trained, sorted_by_hand, "--out", tmp_path / "out", plots=False)
     assert done.returncode == 0
     assert len(done.stderr.splitlines()) == 11
     assert "21 more images cannot be decoded and are skipped." in done.stderr
