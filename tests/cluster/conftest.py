@@ -76,9 +76,10 @@ class RayNodes:
 
 
 def _ports(process: psutil.Process) -> set[int]:
-    """Return the ports to which a process has connections; none if it has ended."""
+    """Return the ports to which a worker with a coordinator has connections; none for other processes."""
     with suppress(psutil.NoSuchProcess):
-        return {connection.raddr.port for connection in process.net_connections() if connection.raddr}
+        if "WorkerHost.exchange" in " ".join(process.cmdline()):  # Ray writes there what runs; connections cost more
+            return {connection.raddr.port for connection in process.net_connections() if connection.raddr}
     return set()
 
 

@@ -22,9 +22,9 @@ from tests.standin import Clock, Standin, World
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
-CHANNELS = [f"channel{number}" for number in range(9)]
+CHANNELS = [f"channel{number}" for number in range(6)]
 SPEED = 2  # of the stand-in's time
-SESSIONS = 12  # of viewers: one for each channel, and for the third that moves to a second node at least
+SESSIONS = 8  # of viewers: one for each channel, and for the third that moves to a second node at least
 STARTS_S = 60
 
 
