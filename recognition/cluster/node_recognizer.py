@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
+
+from data import memory
 
 if TYPE_CHECKING:
     from config import Settings
@@ -18,9 +23,11 @@ def without_secrets(settings: Settings) -> Settings:
     return settings.model_copy(update={**secrets, "client_id": ""})
 
 
-def load_recognizer(settings: Settings, model: Model, *, top: int, min_confidence: float) -> Recognizer:
-    """Return a recogniser with the shipped model, on a node. Raises SettingsError, FolderError, ModelError."""
+@contextmanager
+def open_recognizer(settings: Settings, model: Model, *, top: int, min_confidence: float) -> Iterator[Recognizer]:
+    """Yield a recogniser with the shipped model, on a node. Raises SettingsError, FolderError, ModelError."""
     from recognition.recognizer import Recognizer
 
-    own = model.settings(settings)
-    return Recognizer.load(own, top=top, min_confidence=min_confidence, threads=1, inferences=1)
+    load = partial(Recognizer.load, top=top, min_confidence=min_confidence, threads=1, inferences=1)
+    with memory.trim_periodically(), load(model.settings(settings)) as recognizer:
+        yield recognizer

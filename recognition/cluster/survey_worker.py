@@ -6,17 +6,16 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from data import memory
 from data.http.traffic import COUNTER, Traffic
 from data.pool.cluster import open_cluster
 from data.pool.pool import Finished
 from data.pool.ray_pool import RayPool
 from model.inference.location import find_model
-from recognition.cluster.node_recognizer import load_recognizer, without_secrets
+from recognition.cluster.node_recognizer import open_recognizer, without_secrets
 from recognition.engine.survey import Store, SurveyTask, results, threads_for
 from recognition.events import Result
 from recognition.stored_results import portable
@@ -44,10 +43,8 @@ class NodeSurvey:
         self._lock = threading.Lock()
         self._cpu, self._traffic = time.process_time(), COUNTER.total()
         with ExitStack() as stack:
-            stack.enter_context(memory.trim_periodically())
-            recognizer = load_recognizer(settings, model, top=top, min_confidence=min_confidence)
-            stack.enter_context(recognizer)
-            self._worker = stack.enter_context(recognizer.open_survey())
+            opened = open_recognizer(settings, model, top=top, min_confidence=min_confidence)
+            self._worker = stack.enter_context(stack.enter_context(opened).open_survey())
             self._stack = stack.pop_all()
 
     def __call__(self, task: SurveyTask) -> NodeResult:
@@ -84,12 +81,12 @@ class SurveyPool(RayPool[SurveyTask, Any]):
         """Return the tasks that have ended, as RayPool.finished; count what their workers have spent."""
         return [self._counted(ended) for ended in super().finished(timeout_s)]
 
-    def _counted(self, ended: Finished[SurveyTask, NodeResult]) -> Finished[SurveyTask, Result]:
+    def _counted(self, ended: Finished[SurveyTask, Any]) -> Finished[SurveyTask, Result]:
         if ended.result is None:
-            return Finished(ended.task, None, ended.error, ended.node)
+            return ended
         COUNTER.add(ended.result.traffic.requests, ended.result.traffic.bytes)
         self.cpu_seconds += ended.result.cpu_seconds
-        return Finished(ended.task, ended.result.result, None, ended.node)
+        return replace(ended, result=ended.result.result)
 
 
 @contextmanager

@@ -12,8 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from data import memory
-from recognition.cluster.node_recognizer import load_recognizer
+from recognition.cluster.node_recognizer import open_recognizer
 from recognition.events import Event, FrameClassified, Result
 from recognition.stored_results import portable
 
@@ -76,9 +75,8 @@ class NodeWatch:
         self._with_pictures = options.with_pictures
         on_batch = (lambda *batch: self._batches.append(batch)) if options.with_batches else None
         with ExitStack() as stack:
-            stack.enter_context(memory.trim_periodically())
-            recognizer = load_recognizer(settings, model, top=options.top, min_confidence=options.min_confidence)
-            stack.enter_context(recognizer)
+            opened = open_recognizer(settings, model, top=options.top, min_confidence=options.min_confidence)
+            recognizer = stack.enter_context(opened)
             watching = recognizer.open_watch(wait=options.wait, stop=threading.Event(), on_batch=on_batch, endless=True)
             self._watcher = stack.enter_context(watching)
             self._watcher.start()
