@@ -1,18 +1,21 @@
-"""Recogniser of a worker: it has one core of a node, and the model that was shipped there."""
+"""Nodes that recognise: how the coordinator opens them, and the recogniser of a worker, which has one core."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from data import memory
+from data.pool.cluster import open_cluster
+from model.inference.location import find_model
 
 if TYPE_CHECKING:
     from config import Settings
+    from data.pool.nodes import Cluster
     from data.pool.shipping import Model
     from recognition.recognizer import Recognizer
 
@@ -21,6 +24,11 @@ def without_secrets(settings: Settings) -> Settings:
     """Return the settings that a node needs to recognise streams: passwords and tokens stay with the coordinator."""
     secrets = {name: SecretStr("") for name, value in settings if isinstance(value, SecretStr)}
     return settings.model_copy(update={**secrets, "client_id": ""})
+
+
+def open_nodes(settings: Settings) -> AbstractContextManager[Cluster]:
+    """Connect to the cluster RAY_ADDRESS; its workers get the model. Raises ClusterError, SettingsError, ModelError."""
+    return open_cluster(without_secrets(settings), find_model(settings.model_path), workers=True)
 
 
 @contextmanager

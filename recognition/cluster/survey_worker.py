@@ -11,11 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from data.http.traffic import COUNTER, Traffic
-from data.pool.cluster import open_cluster
 from data.pool.pool import Finished
 from data.pool.ray_pool import RayPool
-from model.inference.location import find_model
-from recognition.cluster.node_recognizer import open_recognizer, without_secrets
+from recognition.cluster.node_recognizer import open_nodes, open_recognizer
 from recognition.engine.survey import Store, SurveyTask, results, threads_for
 from recognition.events import Result
 from recognition.stored_results import portable
@@ -97,7 +95,7 @@ def open_survey_pool(
 
     Raises ClusterError, SettingsError, ModelError, ExtraMissing.
     """
-    with open_cluster(without_secrets(settings), find_model(settings.model_path), workers=True) as cluster:
+    with open_nodes(settings) as cluster:
         make_run = partial(NodeSurvey, cluster.settings, cluster.model, top, min_confidence, pictures)
         pool = SurveyPool(cluster, make_run, threads_for(settings.parallel_streams))
         with pool:

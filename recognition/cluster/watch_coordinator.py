@@ -27,11 +27,9 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from data.errors import ToolkitError
-from data.pool.cluster import open_cluster
 from data.pool.links import Joined, Lost, Replied
 from data.pool.workers import RemoteWorkers
-from model.inference.location import find_model
-from recognition.cluster.node_recognizer import without_secrets
+from recognition.cluster.node_recognizer import open_nodes
 from recognition.cluster.watch_worker import NodeWatch, Unwatch, Watch, WatchOptions, WatchReply
 from recognition.events import Event, VerdictReached, now
 from recognition.sources import refuse_files
@@ -170,7 +168,7 @@ class WatchCoordinator:
 def open_watch_workers(settings: Settings, sources: Iterable[str], options: WatchOptions) -> Iterator[RemoteWorkers]:
     """Yield the workers of the cluster RAY_ADDRESS. Raises ClusterError, SettingsError, ModelError, ExtraMissing."""
     refuse_files(sources, "watch")
-    with open_cluster(without_secrets(settings), find_model(settings.model_path), workers=True) as cluster:
+    with open_nodes(settings) as cluster:
         make_worker = partial(NodeWatch, cluster.settings, cluster.model, options)
         with RemoteWorkers(cluster, make_worker) as workers:
             yield workers
