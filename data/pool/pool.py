@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from data.errors import ToolkitError
 
@@ -31,6 +31,12 @@ class Finished(Generic[Task, Result]):
     result: Result | None
     error: ToolkitError | None = None
     node: str = ""  # id of the node of the cluster that ran it
+
+    def value(self) -> Result:
+        """Return the result. Raises `error`."""
+        if self.error:
+            raise self.error
+        return cast("Result", self.result)
 
 
 class Pool(AbstractContextManager[Any], Protocol[Task, Result]):
