@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +19,9 @@ from data.entities import Game, StoredFrame
 from data.video.images import encode_jpeg
 from tests.in_process import run_command
 from tests.model.lazily import tf
+
+if TYPE_CHECKING:
+    from tests.model.forks import Jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 32
@@ -157,3 +160,11 @@ def trained(make_once) -> Trained:
     made = make_once("trained", train)
     done = subprocess.CompletedProcess(["model.create"], *json.loads((made / "run.json").read_text()))
     return Trained(done, Painted(made / "dataset"), made / "model")
+
+
+@pytest.fixture(scope="session")
+def forked(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Jobs:
+    """Return training runs in processes of their own, on the frames of `trained`."""
+    from tests.model import forks  # which imports this module
+
+    return forks.run(trained.dataset.download_path, tmp_path_factory.mktemp("forked"))

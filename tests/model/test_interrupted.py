@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
-from tests.model.conftest import ROOT, create, environment, figures
+from tests.model.conftest import create, figures
+from tests.model.forks import KILLED_SETTINGS
 
 
-def test_resume_after_sigkill_gives_the_same_metrics(trained, tmp_path):
-    """SIGKILL after the third of eight epochs, during the fourth: --resume gives the same metrics in each epoch.
+def test_resume_after_sigkill_gives_the_same_metrics(trained, forked):
+    """SIGKILL after the third of eight epochs: --resume gives the same metrics in each epoch.
 
     The first three are of another process than those of `trained`: the same seed gives the same split and model.
     """
-    settings = {"EPOCHS": "8", "VISUALIZE_RESULTS": "false"}
-    variables = environment(trained.dataset.download_path, tmp_path, **settings)
-    words = [sys.executable, "-m", "model.create"]
-    with subprocess.Popen(words, cwd=ROOT, env=variables, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr or []:
-            if line.startswith("epoch 3/8"):
-                process.kill()
-    assert process.returncode == -signal.SIGKILL
-    assert [path.name for path in tmp_path.iterdir()] == ["unfinished"]
+    killed = forked.killed
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [path.name for path in killed.path.iterdir()] == ["unfinished"]
 
-    resumed = create(trained.dataset.download_path, tmp_path, "--resume", **settings)
+    resumed = create(trained.dataset.download_path, killed.path, "--resume", **KILLED_SETTINGS)
     assert resumed.returncode == 0, resumed.stderr
     assert "resuming after epoch 3 of 8" in resumed.stderr
     assert "epoch 3/8" not in resumed.stderr
     for name in ("validation", "history", "accuracy_by_frame"):
-        assert figures(tmp_path)[name] == figures(trained.path)[name]
-    assert not (tmp_path / "unfinished").exists()
+        assert figures(killed.path)[name] == figures(trained.path)[name]
+    assert not (killed.path / "unfinished").exists()
 
 
 def test_signal_in_training_names_resume_in_the_last_line(trained, tmp_path):
