@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
+from data import startup
+
 # Severity I or W in absl's and TensorFlow's format, TensorFlow Lite's INFO, absl's preamble, and an error of CUDA's
 # plugins, which register twice.
 _INFORMATION = re.compile(
@@ -24,13 +26,14 @@ _INFORMATION = re.compile(
 def importing_tensorflow(show: bool) -> Iterator[None]:
     """Import TensorFlow in the block. Unless `show`, it logs nothing then and later, since errors are raised too.
 
-    Keras would import Matplotlib for its galleries, a fifth of the time; without it, it lacks these only.
+    Keras would import libraries for features that the toolkit does not use, where they are installed. These and the
+    garbage collector would take half of the time.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if show else "3")
-    absent = {"matplotlib"} - sys.modules.keys()
+    absent = {"matplotlib", "pandas", "scipy", "sklearn"} - sys.modules.keys()
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: importing it raises ImportError
     try:
-        with nullcontext() if show else filtered_stderr():
+        with startup.collection_paused(), nullcontext() if show else filtered_stderr():
             yield
     finally:
         for name in absent:
