@@ -124,7 +124,8 @@ def figures(runs: Sequence[Run], kept: Callable[[Source], bool] = lambda _source
     Equal frames give equal draws, so that figures of two recipes may be subtracted.
     """
     logins = sorted({source_of(path).partition("/")[2] for path in runs[0]["known"]["paths"] if kept(source_of(path))})
-    weights = np.vstack([np.ones(len(logins), np.int64), _bootstrap.draw_weights(len(logins))])  # (1 + draws, logins)
+    drawn = _bootstrap.draw_weights(len(logins), _bootstrap.DRAWS)
+    weights = np.vstack([np.ones(len(logins), np.int64), drawn])  # (1 + draws, logins)
     index = {login: number for number, login in enumerate(logins)}
     values: dict[str, list[np.ndarray]] = {}
     for run in runs:

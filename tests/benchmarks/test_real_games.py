@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import _folds, _real_games, real_games
+from benchmarks import _bootstrap, _folds, _real_games, real_games
 from config import Settings
 from data.entities import Game, StoredFrame
 from model.datasets import split
@@ -17,6 +17,12 @@ from tests.model.conftest import SIZE, Painted, paint_everything
 
 GAMES = {"5": "Chess", "7": "Go", "9": "Poker"}
 SOURCES = {"5/ann": "gameplay", "5/ben": "menus", "7/ann": "stream", "7/cat": "gameplay/stream", "9/dan": "menus"}
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a quarter of the draws: their number changes no assertion."""
+    monkeypatch.setattr(_bootstrap, "DRAWS", 500)
 
 
 def _made(seed: int = 1, right: float = 1.0) -> dict:
