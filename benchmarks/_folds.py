@@ -28,12 +28,15 @@ def make_context(
     settings: Settings, root: Path, frames: Sequence[StoredFrame], classes: tuple[Game, ...]
 ) -> TrainingContext:
     """Return the context as model.create builds it, without checkpoints; creates settings.model_path."""
+    from model.training import hardware
+
+    machine = hardware.set_up(settings.seed, mixed_precision=True, all_gpus=False, show=False)
+    # After set_up, which imports TensorFlow in less time and without its messages.
     from model.datasets.image_dataset import ImageDataset
-    from model.training import factories, hardware
+    from model.training import factories
     from model.training.checkpoint import CheckpointStore
 
     settings.model_path.mkdir()
-    machine = hardware.set_up(settings.seed, mixed_precision=True, all_gpus=False, show=False)
     model = factories.make_network(settings, len(classes), machine)
     images = ImageDataset(root, frames, classes, settings.img_size)
     images = factories.prepare_dataset(settings, images, machine, model)
