@@ -34,8 +34,8 @@ _NODE = {
     "node_ip_address": _LOOPBACK,
     "include_dashboard": False,
 }
-_WORKER_S = 60
 _HEAD = {"no_monitor": True, "include_log_monitor": False, **_NODE}  # two processes fewer
+_WORKER_S = 60
 
 
 @dataclass
