@@ -20,7 +20,6 @@ from sqlalchemy import Engine, text
 
 from data.entities import Game
 from data.errors import DirectoryUnavailable, ModelError, StreamOffline
-from data.factories import connect_database
 from data.storage.audit_rows import AuditRow
 from data.storage.audits import AuditStore
 from data.storage.folder_files import FolderFiles
@@ -117,18 +116,6 @@ def small_twitch(world) -> Iterator[Standin]:
     with Standin(_small_world(world)) as running:
         yield running
     assert not running.unknown
-
-
-@pytest.fixture
-def engine(postgres) -> Iterator[Engine]:
-    """Yield an engine on a database without tables of audits; remove them at the end."""
-    drop = text("DROP TABLE IF EXISTS audit_streams, audits")
-    with connect_database(settings(**postgres)) as engine:
-        with engine.begin() as connection:
-            connection.execute(drop)
-        yield engine
-        with engine.begin() as connection:
-            connection.execute(drop)
 
 
 @pytest.fixture

@@ -10,19 +10,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from data.errors import DirectoryUnavailable
-from data.factories import connect_database
 from data.storage.audit_rows import AuditRecord
 from data.storage.audits import AuditStore
-from data.storage.catalog import Catalog
+from data.storage.transactions import Transactions
 from recognition.auditing.meter import Meter
 from recognition.auditing.progress import LoggedProgress
 from recognition.auditing.run import Auditor, AuditRequest, LookOptions
 from recognition.auditing.selection import Scope
 from recognition.events import now
-from tests.data.conftest import settings
 from tests.recognition.test_audit_looks import CHESS, JUDGEMENT, TETRIS, Twitch
 
 OPTIONS = LookOptions(15, 0.99, True, 0.0)
@@ -52,17 +49,11 @@ class Scripted(Twitch):
 
 
 @pytest.fixture
-def store(postgres) -> Iterator[AuditStore]:
-    """Yield an empty store."""
-    drop = text("DROP TABLE IF EXISTS audit_streams, audits")
-    with connect_database(settings(**postgres)) as engine:
-        with engine.begin() as connection:
-            connection.execute(drop)
-        store = AuditStore(Catalog(engine).transactions)
-        store.prepare()
-        yield store
-        with engine.begin() as connection:
-            connection.execute(drop)
+def store(engine) -> AuditStore:
+    """Return an empty store."""
+    store = AuditStore(Transactions(engine))
+    store.prepare()
+    return store
 
 
 class Run:

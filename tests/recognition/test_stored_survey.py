@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -12,11 +12,10 @@ from itertools import islice
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import text
 
 from data.entities import Game, Stream
 from data.errors import CatalogUnavailable, StreamOffline
-from data.factories import connect_database
 from data.storage.run_store import RunRecord
 from data.storage.surveys import SurveyRow, SurveyStore
 from data.storage.transactions import Transactions
@@ -37,18 +36,6 @@ SOURCES: list[str | Stream] = [
 HOUR = 3600.0
 
 Source = str | Stream
-
-
-@pytest.fixture
-def engine(postgres) -> Iterator[Engine]:
-    """Yield an engine without tables of surveys; remove them at the end."""
-    drop = text("DROP TABLE IF EXISTS survey_rows, surveys")
-    with connect_database(settings(**postgres)) as engine:
-        with engine.begin() as connection:
-            connection.execute(drop)
-        yield engine
-        with engine.begin() as connection:
-            connection.execute(drop)
 
 
 @pytest.fixture
