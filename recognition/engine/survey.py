@@ -196,9 +196,7 @@ def _result_of(ended: Finished[SurveyTask, Result]) -> Result:
     if isinstance(ended.error, WorkerLost):
         name = ended.task.name
         return SourceFailed(name, now(), UnexpectedStreamError(f"{name}: {ended.error}"))
-    if ended.error or ended.result is None:
-        raise ended.error or AssertionError("a task ended without a result")
-    return ended.result
+    return ended.value()
 
 
 def preview_first(
