@@ -238,6 +238,7 @@ def test_class_weights_compensate_for_uneven_games(painted):
     assert probabilities[True] == pytest.approx(0.5, abs=0.08)
 
 
+@pytest.mark.usefixtures("eager")
 def test_tensorboard_logs_are_written(painted, tmp_path):
     """A folder per stage, with events of training and validation."""
     pytest.importorskip("tensorboard", reason="it is in requirements.txt")
