@@ -54,7 +54,7 @@ class Media:
         """Return segment `index` of one of world.STILLS, as long as the clip: MPEG-TS."""
         folder = self._folder(f"{still}-{_content(file)}", rendition, False)
         with contextlib.suppress(FileNotFoundError):
-            return (folder / f"{index}.ts").read_bytes()
+            return self._made(folder, f"{index}.ts", index)
         frames = functools.partial(still_frames, still, file, rendition)
         return self._transcode(folder, frames, segment_count(file), index, rendition).read(f"{index}.ts", index)
 
@@ -102,9 +102,16 @@ class Media:
     def _read(self, file: Path, rendition: Rendition, name: str, first: int, fmp4: bool) -> bytes:
         folder = self._folder(_content(file), rendition, fmp4)
         with contextlib.suppress(FileNotFoundError):
-            return (folder / name).read_bytes()
+            return self._made(folder, name, first)
         frames = functools.partial(clip_frames, file, rendition)
         return self._transcode(folder, frames, segment_count(file), first, rendition, fmp4=fmp4).read(name, first)
+
+    def _made(self, folder: Path, name: str, index: int) -> bytes:
+        """Return a file that is in the folder; its transcode, if it still runs, goes on. Raises FileNotFoundError."""
+        content = (folder / name).read_bytes()
+        if transcode := self._transcodes.get(folder):
+            transcode.follow(index)
+        return content
 
     def _transcode(
         self, folder: Path, frames: Frames, count: int, first: int, rendition: Rendition, *, fmp4: bool = False

@@ -100,9 +100,14 @@ class Transcode(threading.Thread):
         with self._more:
             self._more.notify_all()
 
+    def follow(self, index: int) -> None:
+        """Stay ahead of a viewer who reads this segment, unless it was made before this transcode."""
+        if self._place(index) < self._wanted + _AHEAD:
+            self.want(index)
+
     def want(self, index: int | None = None) -> None:
         """Make the segments up to this one, and some more; None: all."""
-        wanted = self._count if index is None else (index - self._first) % self._count + 1
+        wanted = self._count if index is None else self._place(index) + 1
         with self._more:
             self._wanted = max(self._wanted, wanted)
             self._more.notify_all()
@@ -120,9 +125,13 @@ class Transcode(threading.Thread):
                 raise LookupError(f"{self._folder.name} has no {name}") from self.error
             self._finished.wait(_POLL_S)
 
+    def _place(self, segment: int) -> int:
+        """Return how many segments are made before this one."""
+        return (segment - self._first) % self._count
+
     def _is_over(self, segment: int) -> bool:
         """Wait until this segment is wanted; return whether the transcode was stopped."""
-        place = (segment - self._first) % self._count
+        place = self._place(segment)
         if place >= self._wanted + _AHEAD:
             self._keep_all()  # for other processes
         with self._more:
