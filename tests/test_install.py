@@ -117,7 +117,7 @@ def test_wheel_holds_the_packages_and_nothing_else(wheel):
     ]
 
 
-_CLOUD = ("data.pool", "data.storage.s3_client")
+_CLOUD = ("data.pool", "data.storage.s3_client", "data.storage.s3_session")
 _OPTIONAL = {"s3fs", "aiobotocore", "botocore", "gcsfs", "ray"}  # extras of their own, for s3://, gs:// and clusters
 
 
