@@ -11,6 +11,7 @@ import pytest
 from data.video.images import decode_jpeg
 from tests.data.conftest import CHANNELS, rows, wait_for_frames
 from tests.standin import Standin, looks_like_ad
+from tests.standin.media import TRANSCODES
 
 STILL_CHANNELS = ["screen_of_night", "hanging_since_noon", "bars_and_tone"]  # black, frozen, a test card
 
@@ -28,6 +29,8 @@ def test_download_with_a_channel_of_each_behaviour(download, folder, catalog, tw
 
     No game gets more than two rounds ahead: a fast game may get a second round during a slow one of another game.
     """
+    for channel in twitch.world.only(CHANNELS).channels:  # a game would be slow while its clip is transcoded
+        twitch.transcoder.prepare(channel.file, TRANSCODES[0], fmp4=channel.behaviour == "fmp4")
     done = download("--frames", "120")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Downloaded 120 frames of ")
