@@ -230,7 +230,7 @@ def test_class_weights_compensate_for_uneven_games(painted):
     probabilities = {}
     for weighted in (False, True):
         model = fresh()
-        Trainer(model, uneven, None, trainer_settings(20, 20, 1e-2, 1, class_weights=weighted), log=no_log).train()
+        Trainer(model, uneven, None, trainer_settings(15, 15, 1e-2, 1, class_weights=weighted), log=no_log).train()
         logits = model.predict(uneven.batches(), verbose=0)
         probabilities[weighted] = float(keras.ops.softmax(logits)[:, 1].numpy().mean())
     fraction = sum(frame.game_id == BLUE.id for frame in frames) / len(frames)
