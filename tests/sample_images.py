@@ -54,7 +54,7 @@ def segment(*images: np.ndarray, container: str = "mpegts", preset: str = "ultra
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         for number, image in enumerate(images):
-            frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p", threads=1)
             frame.pts, frame.time_base = number, Fraction(1, 30)
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))

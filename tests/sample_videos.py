@@ -43,7 +43,7 @@ def recording(
         for time_s in times:
             level = min(255, round(_DARKEST + _LEVELS * time_s / SECONDS))
             frame = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), level, np.uint8), "rgb24")
-            frame = frame.reformat(format=pix_fmt)
+            frame = frame.reformat(format=pix_fmt, threads=1)  # threads start for each frame
             frame.pts, frame.time_base = round(time_s * ticks), Fraction(1, ticks)
             file.mux(video.encode(frame))
         file.mux(video.encode(None))
@@ -117,7 +117,7 @@ def sound(container: str, codec: str = "aac", seconds: float = 1.0, cover: np.nd
             picture = file.add_stream("mjpeg", rate=1)
             (picture.height, picture.width), picture.pix_fmt = cover.shape[:2], "yuvj420p"
             picture.disposition = av.stream.Disposition.attached_pic
-            frame = av.VideoFrame.from_ndarray(cover, "rgb24").reformat(format="yuvj420p")
+            frame = av.VideoFrame.from_ndarray(cover, "rgb24").reformat(format="yuvj420p", threads=1)
             frame.pts, frame.time_base = 0, Fraction(1, 1)
             file.mux([*picture.encode(frame), *picture.encode(None)])
         _add_silence(file, stream, seconds)
@@ -126,7 +126,7 @@ def sound(container: str, codec: str = "aac", seconds: float = 1.0, cover: np.nd
 
 def _add_still(file: av.container.OutputContainer, track: av.VideoStream, image: np.ndarray, frames: int) -> None:
     for number in range(frames):
-        frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p", threads=1)
         frame.pts, frame.time_base = number, Fraction(1, FPS)
         file.mux(track.encode(frame))
     file.mux(track.encode(None))

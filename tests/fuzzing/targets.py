@@ -121,7 +121,9 @@ def _recordings() -> list[bytes]:
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
             for _ in range(30):
                 file.mux(
-                    stream.encode(av.VideoFrame.from_ndarray(flat(RED, 64, 48), "rgb24").reformat(format="yuv420p"))
+                    stream.encode(
+                        av.VideoFrame.from_ndarray(flat(RED, 64, 48), "rgb24").reformat(format="yuv420p", threads=1)
+                    )
                 )
             file.mux(stream.encode(None))
         found.append(output.getvalue())

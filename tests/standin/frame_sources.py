@@ -24,7 +24,7 @@ def clip_frames(file: Path, rendition: Rendition, first: int, last: int) -> Iter
         for index, source in enumerate(clip.decode(video)):
             until = min(Fraction(end), (index + 1) * repeats)
             if number < until:
-                frame = source.reformat(rendition.width, rendition.height, "yuv420p")
+                frame = source.reformat(rendition.width, rendition.height, "yuv420p", threads=1)
             while number < until:
                 yield _at(frame, number, rendition.fps)
                 number += 1
@@ -37,7 +37,7 @@ def still_frames(still: str, file: Path, rendition: Rendition, first: int, last:
         image = base.copy()
         if still == "test_card":
             _draw_clock(image, second)
-        frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p", threads=1)
         for number in range(second * rendition.fps, (second + 1) * rendition.fps):
             yield _at(frame, number, rendition.fps)
 
@@ -49,7 +49,7 @@ def _still(still: str, file: Path, rendition: Rendition) -> np.ndarray:
         return np.zeros((height, width, 3), np.uint8)
     if still == "frozen":
         with av.open(str(file)) as clip:
-            return next(clip.decode(video=0)).reformat(width, height).to_ndarray(format="rgb24")
+            return next(clip.decode(video=0)).reformat(width, height, threads=1).to_ndarray(format="rgb24")
     graph = av.filter.Graph()
     nodes = graph.add("smptebars", f"size={width}x{height}"), graph.add("format", "pix_fmts=rgb24")
     graph.link_nodes(*nodes, graph.add("buffersink")).configure()
@@ -74,13 +74,15 @@ def ad_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
         image = np.full((rendition.height, rendition.width, 3), AD_COLOUR, np.uint8)
         left = number * rendition.width // (rendition.fps * SEGMENT_S)
         image[-rendition.height // 20 :, left : left + rendition.width // 20] = 128
-        yield _at(av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p"), number, rendition.fps)
+        yield _at(
+            av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="yuv420p", threads=1), number, rendition.fps
+        )
 
 
 def flat_frames(rendition: Rendition) -> Iterator[av.VideoFrame]:
     """Yield two seconds of one colour, which compress well."""
     small = av.VideoFrame.from_ndarray(np.full((16, 16, 3), FLAT_COLOUR, np.uint8), "rgb24")
-    frame = small.reformat(rendition.width, rendition.height, "yuv420p")
+    frame = small.reformat(rendition.width, rendition.height, "yuv420p", threads=1)
     for number in range(rendition.fps * SEGMENT_S):
         yield _at(frame, number, rendition.fps)
 
