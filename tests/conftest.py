@@ -34,7 +34,7 @@ _OWNER = pytest.StashKey[IO[str]]()  # a locked file: the kernel frees it howeve
 _PREFIX = "twitchcategory-tests-"
 _YOUNG_S = 60  # a folder of this age may belong to a run that is about to lock it
 _GC_OBJECTS = 20_000  # new objects between two collections; with Python's 700 they take 4 % of the tests' time
-# Modules that import TensorFlow, which takes five seconds, in two groups of the same length.
+# Modules that import TensorFlow, which takes two seconds of CPU, in two groups of the same length.
 _TRAININGS = ("test_create", "test_export", "test_interrupted", "test_machines")
 _NETWORKS = (
     *("test_trainer", "test_network", "test_model_files", "test_image_dataset", "test_feature_cache", "test_pipeline"),
@@ -49,7 +49,7 @@ _ORDER = (
     *("test_settings", "test_split", "test_sources", "test_playlist"),
     *("test_watch_mode", "test_faults", "test_outage", "test_survival", "test_download", "test_embedded_postgres"),
     *("test_fuzzing", "test_install", "test_terminal", "test_grabber", "test_watch", "test_dataset_outages"),
-    *("test_readme", "test_export_places", "test_add", "test_survey", "test_forget", "test_signals", "test_recording"),
+    *("s3", "test_readme", "test_add", "test_survey", "test_forget", "test_signals", "test_recording"),
     *("test_frame_filter", "test_source_resolver", "test_video", "test_chapters", "test_targets_apprise"),
     *("test_server", "test_watcher", "test_uploads", "test_api_schema"),
 )

@@ -30,6 +30,8 @@ from tests.data.conftest import REPOSITORY, Run, environment
 from tests.data.exports import make_dataset, manifest
 from tests.s3_server import BUCKET, s3_server
 
+pytestmark = pytest.mark.xdist_group("s3")  # which import moto
+
 FORMATS = ["parquet", "webdataset", "imagefolder", "fiftyone"]
 KILLS = 4
 
