@@ -22,11 +22,15 @@ SETTINGS |= {"AUGMENT_WEBCAM": "0", "AUGMENT_CENTER": "0"}  # they show the next
 KILLED_SETTINGS = {"EPOCHS": "8", "VISUALIZE_RESULTS": "false"}
 
 _PARENT = """
-import json, os, sys, traceback
+import cv2, json, os, sys, traceback
 from model.terminal.native_log import importing_tensorflow
 with importing_tensorflow(show=True):
-    from model.training import experiment, factories
+    from model.training import experiment, factories, screen_head
 
+cv2.setNumThreads(1)  # threads would not survive the fork
+few = screen_head._FEW_DRAWN
+for count, seed in ((few, screen_head._SEED), (few // 2, screen_head._OTHER_SEED)):
+    screen_head._drawn_images(32, count, seed)  # cached: otherwise each job draws them
 jobs, children = json.load(sys.stdin), []
 for job in jobs:
     child = os.fork()
