@@ -14,6 +14,8 @@ from data.twitch.previews import _LIMIT_BYTES, PreviewClient
 from data.video.images import decode_jpeg, encode_jpeg
 from tests.sample_images import RED, flat, resize_by_area, ssim
 from tests.scripted_server import Reply, ScriptedServer
+from tests.standin import Standin
+from tests.standin.clock import Clock
 from tests.standin.faults import Fault, cut_off, html, status, trickle
 from tests.standin.preview import HOST, preview_image, preview_segment
 
@@ -22,12 +24,13 @@ def previews(url: str, **settings) -> PreviewClient:
     return PreviewClient(img_size=240, jpeg_quality=95, standin=url, **settings)
 
 
-def test_fetch_returns_a_frame_like_the_grabbers(standin, world):
+def test_fetch_returns_a_frame_like_the_grabbers(world):
     """240 x 240 pixels of what the channel showed at its last preview; one request gets it."""
     channel = next(channel for channel in world.channels if channel.behaviour == "live")
-    with previews(standin.url) as fetched:
+    clock = Clock(speed=0)  # the preview is not renewed
+    with Standin(world, clock=clock) as standin, previews(standin.url) as fetched:
         frame = fetched.fetch(channel.login)
-    sent = decode_jpeg(preview_image(channel.file, "", preview_segment(time.time()), 440, 248))
+    sent = decode_jpeg(preview_image(channel.file, "", preview_segment(clock.now()), 440, 248))
     assert frame.number == 1
     assert decode_jpeg(frame.jpeg).shape == (240, 240, 3)
     assert ssim(decode_jpeg(frame.jpeg), resize_by_area(sent, 240)) > 0.97

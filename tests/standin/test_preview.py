@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
 
 import av
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from data.http.session import new_session
 from tests.standin import Standin
 from tests.standin.clients import HELIX, channel_streams, first_image, frames_of, helix_session, window_of
+from tests.standin.clock import Clock
 from tests.standin.frame_sources import clip_frames
 from tests.standin.media import TRANSCODES, segment_count
 from tests.standin.preview import EVERY_S, HOST, preview_image, preview_segment
@@ -36,11 +36,18 @@ def test_helix_tells_the_address(standin, world):
     assert len(answer.content) < 100_000
 
 
-def test_it_is_a_picture_of_the_channel_of_the_last_five_minutes(standin, world):
+@pytest.fixture
+def stopped(zoo, cache):
+    """A stand-in whose time stands still: no preview is renewed."""
+    with Standin(zoo, cache=cache, clock=Clock(speed=0)) as standin:
+        yield standin
+
+
+def test_it_is_a_picture_of_the_channel_of_the_last_five_minutes(stopped, zoo):
     """The first frame of the segment that was complete when the last five minutes began; for all the same one."""
-    channel = next(channel for channel in world.channels if channel.behaviour == "live")
-    moment = time.time()
-    with new_session(20, standin.url) as session:
+    channel = zoo.channel("live")
+    moment = stopped.clock.now()
+    with new_session(20, stopped.url) as session:
         jpeg = session.get(_URL.format(channel.login, 640, 360)).content
     number = preview_segment(moment)
     assert moment - EVERY_S - 2 * SEGMENT_S < number * SEGMENT_S <= moment - SEGMENT_S
@@ -53,10 +60,11 @@ def test_it_is_a_picture_of_the_channel_of_the_last_five_minutes(standin, world)
 def test_a_channel_that_switches_has_a_preview_of_what_it_showed(world):
     """What it plays since its preview was made is not in it yet."""
     one, other = [channel for channel in world.channels if channel.behaviour == "live"][:2]
-    shown = preview_segment(time.time()) * SEGMENT_S
+    clock = Clock(speed=0)  # no preview is renewed
+    shown = preview_segment(clock.now()) * SEGMENT_S
     for at, file in ((shown, other.file), (shown + SEGMENT_S, one.file)):
         switching = world.only({one.login, other.login}).with_switches([(one.login, at, other.login)])
-        with Standin(switching) as standin, new_session(20, standin.url) as session:
+        with Standin(switching, clock=clock) as standin, new_session(20, standin.url) as session:
             jpeg = session.get(_URL.format(one.login, 320, 180)).content
         assert jpeg == preview_image(file, "", shown // SEGMENT_S, 320, 180)
 
@@ -96,11 +104,11 @@ def test_sizes_that_make_no_sense(http, size):
     assert http.get(_URL.format("live", *size)).status_code == 404
 
 
-def test_ads_are_not_in_previews(http, running):
+def test_ads_are_not_in_previews(stopped):
     """They are shown to viewers, each their own; the channel's picture has none."""
-    assert np.array_equal(
-        seen(http.get(_URL.format("only_ads", 320, 180)).content), seen(http.get(_URL.format("live", 320, 180)).content)
-    )
+    with new_session(20, stopped.url) as session:
+        with_ads, live = (session.get(_URL.format(login, 320, 180)).content for login in ("only_ads", "live"))
+    assert np.array_equal(seen(with_ads), seen(live))
 
 
 def test_pictures_are_plain_jpegs(http, running):
