@@ -95,6 +95,7 @@ def test_open_cluster_when_nodes_share_store_database_and_model_yields_it(
 
     An actor that was started for the work does it; without that, another process of the node.
     """
+    cluster.second()
     model = tmp_path / "model"
     model.mkdir()
     for name in ("model.onnx", "classes.txt"):
@@ -106,6 +107,7 @@ def test_open_cluster_when_nodes_share_store_database_and_model_yields_it(
         seen = opened.run_on(nodes, _look, (opened.settings, opened.model), 30)
         opened.kill(opened.ready[nodes[0].id][0])
         again = opened.run_on(nodes[:1], _look, (opened.settings, opened.model), 30)
+    assert len(nodes) >= 2
     assert [*seen, *again] == [seen[0]] * (len(nodes) + 1)
     folder = Path(seen[0][0])
     assert folder.parts[-4:-1] == ("cache", "twitchcategory", "models")

@@ -67,7 +67,10 @@ def _runs(pid: int) -> bool:
 
 
 def test_processes_when_placed_know_each_other_and_the_first_ends_the_command(two_nodes: Cluster, tmp_path: Path):
-    """This machine's process is worker 0; the other nodes' get the files, in a folder that is gone at the end."""
+    """This machine's process is worker 0; another node's gets the files, in a folder that is gone at the end.
+
+    There is only one other node: each costs CPU time.
+    """
     assert run_on_nodes(two_nodes, _commands(_MEET, tmp_path, {"unfinished/marker": b"epoch 3"})) == 0
     received = [json.loads((tmp_path / name).read_text()) for name in sorted(path.name for path in tmp_path.iterdir())]
     configs = [config for config, *_ in received]

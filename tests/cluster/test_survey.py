@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,9 +49,11 @@ def _rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(text))
 
 
-def _wait_for_rows(folder: Path, count: int) -> None:
+def _wait_for_rows(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Wait until the command has written `count` rows; fail if it ends before."""
     end = time.monotonic() + _WAIT_S
     while len(_rows(folder)) < count:
+        assert process.poll() is None, (folder / "stderr").read_text(encoding="utf-8")
         assert time.monotonic() < end, f"no {count} rows in {_WAIT_S} s"
         time.sleep(0.05)
 
@@ -88,11 +91,17 @@ def test_survey_when_coordinator_and_node_are_killed_gives_each_source_once(
     environ = environment(twitch, model_path, **{**twitch.environment, **postgres, **own})
     names = [channel.login for channel in twitch.world.channels]
     words = [*names, "--ray", cluster.address, "--category", "--csv", str(tmp_path / "out.csv")]
-    with subprocess.Popen(command(*words), env=environ, cwd=ROOT, start_new_session=True) as process:
+    with (
+        (tmp_path / "stderr").open("w", encoding="utf-8") as stderr,
+        subprocess.Popen(
+            command(*words), env=environ, cwd=ROOT, stderr=stderr, text=True, start_new_session=True
+        ) as process,
+    ):
         try:
-            _wait_for_rows(tmp_path, 6)
+            _wait_for_rows(tmp_path, 6, process)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     stored = {row["source"]: row for row in _rows(tmp_path)}
     node = cluster.add()  # never one on which the killed command may still have a worker
 

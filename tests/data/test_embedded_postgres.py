@@ -22,7 +22,7 @@ from data.errors import CatalogUnavailable
 from data.factories import connect_database
 from data.storage import embedded_postgres
 from data.storage.catalog import Catalog
-from tests.data.conftest import REPOSITORY, environment, settings
+from tests.data.conftest import REPOSITORY, Run, environment, settings
 from tests.data.kill_harness import DatasetUnderTest
 from tests.data.restartable_postgres import is_running
 
@@ -109,6 +109,13 @@ def test_the_last_user_stops_the_server(dataset: Path):
     assert is_running(server)
     second.communicate()
     assert _ends(server)
+
+
+def test_download_that_ends_normally_stops_the_server(download: Run, dataset: Path):
+    """No process and no pid file of the server is left."""
+    done = download("--frames", "1", DB_HOST="", DOWNLOAD_PATH=str(dataset))
+    assert done.returncode == 0, done.stderr
+    assert not _pid_file(dataset).exists()
 
 
 def test_after_sigkill_of_a_user_the_next_command_stops_the_server(dataset: Path):

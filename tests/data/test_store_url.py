@@ -117,6 +117,12 @@ def test_download_collects_into_the_store(
     assert not list(folder.root.iterdir())
     assert printed(command, "data.dbSync").startswith("Nothing to repair.")
     assert json.loads(printed(command, "data.info", "--json"))["frame_count"] == len(frames)
+    store.delete(frames[:1])
+    [added] = store.save(frames[0].game_id, "by_hand", [jpeg("by hand")])
+    repaired = printed(command, "data.dbSync")
+    assert "1 file without a row: adopted" in repaired
+    assert "1 row without a file: removed" in repaired
+    assert rows(catalog) == {*frames[1:], added}
 
 
 def test_added_pictures_go_to_the_store_once(command: Run, store: ObjectFrames, catalog: Catalog, tmp_path: Path):

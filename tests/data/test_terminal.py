@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import math
+import os
+import pty
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +15,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from data import download
+from data.collection.grab_pool import StopEvent
 from data.collection.progress import ProgressDisplay
 from data.collection.state import CollectionStats
 from data.text import time_left
@@ -92,6 +97,18 @@ def _fits(lines: list[str], height: int) -> bool:
         and any(" min left" in line for line in lines)
         and (more == 0 if height == 50 else f"… {more} more games" in lines)
     )
+
+
+def test_enter_when_stderr_is_a_pipe_stops_without_an_escape_code(monkeypatch, capfd):
+    """Keys come from the terminal on stdin; `2> log` gets no code that moves a cursor."""
+    master, slave = pty.openpty()
+    stop = StopEvent()
+    with os.fdopen(slave) as stdin, os.fdopen(master, "wb", 0) as keys:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        download._stop_on_enter(stop)
+        keys.write(b"\n")
+        assert stop.wait(10)
+    assert capfd.readouterr().err == ""
 
 
 def test_closing_the_terminal_ends_the_run_and_keeps_its_frames(settings_of_a_fast_run, folder, catalog):

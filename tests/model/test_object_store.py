@@ -16,7 +16,9 @@ import pytest
 from data.entities import StoredFrame
 from data.factories import make_frame_store
 from data.storage.features import FeatureStore
+from data.storage.frame_folder import FrameFolder
 from data.storage.frame_store import FrameStore
+from model.datasets.listing import classes_of
 from model.training import frame_features
 from tests.data.conftest import settings
 from tests.in_process import run_command
@@ -57,6 +59,10 @@ def test_training_and_evaluation_read_the_frames_of_a_store(
     model.touch()
     done = create(tmp_path, model, STORE_URL=variables["STORE_URL"])
     assert "error: MODEL_PATH" in done.stderr
+    given = environment(tmp_path, model, **variables)
+    store, folder = store_of(given), FrameFolder(trained.dataset.root)
+    found, expected = (classes_of(list(s.frames()), s.game_names(), s.location) for s in (store, folder))
+    assert found == expected
     assert split_line(done) == split_line(trained.run)
     done = run("model.evaluate", model=trained.path, **variables)
     assert done.returncode == 0, done.stderr
