@@ -39,8 +39,8 @@ The command cannot reach:
   asked for the streamer later stores alerts again, as a survey on a cluster stores its answer, for a week.
 - Copies of an object store (STORE_URL) on other machines: DOWNLOAD_PATH/mirror. The next check, training, evaluation or
   export there removes the frames and their features from them.
-- Object stores at other addresses: the command cleans all copies on this machine, not the stores. Run it with each
-  STORE_URL.
+- Object stores at other addresses: the command cleans their copies on this machine, not the stores, and the next update
+  of a copy brings the frames back. Run it with each STORE_URL.
 - Titles of other streams that mention the streamer.
 - PostgreSQL keeps deleted bytes in its files for a while. VACUUM leaves them there; VACUUM FULL cleans the tables, but
   not the write-ahead log. To be sure with the embedded server: delete DOWNLOAD_PATH/postgres when no command runs, then
@@ -94,10 +94,10 @@ def _work(args: argparse.Namespace, settings: Settings) -> int:
             print(f"Would remove {found}.")
             return 0
         removed = forget(store, catalog, logins)
+    removed += Erased(alerts=erase())
     names = _names(store, logins)
     for mirror in find_all_mirrors(settings):
         removed += mirror.erase(lambda frame: frame.login in names)
-    removed += Erased(alerts=erase())
     print(f"Removed {removed}.")
     print("\n".join(_promises(store, logins)))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -30,11 +30,12 @@ def thread_beside(work: Callable[[], object], stop: threading.Event, name: str) 
     """Run `work` in a thread during the block. The end of the block sets `stop`, then waits for the thread.
 
     `work` must return soon after `stop` is set, which happens after an error in the block too. What it raises is raised
-    at the end of the block.
+    at the end of the block, unless the block has an error of its own.
     """
     thread = start_thread(work, name)
     try:
         yield
     finally:
         stop.set()
-        thread.result()
+        wait([thread])
+    thread.result()

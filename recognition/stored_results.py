@@ -18,7 +18,7 @@ from recognition.events import Result, SourceFailed, VerdictReached
 
 
 def portable(result: Result, *, with_picture: bool = False) -> Result:
-    """Return the result as other processes take it.
+    """Return the result as other processes take it; without its picture unless `with_picture`.
 
     A verdict goes without predictions of single frames, which are only counted. A failure has an error of data.errors:
     one of a private class may be impossible to pickle.
@@ -44,9 +44,9 @@ def from_text(text: str) -> Result:
     """Return the result. Raises ValueError for a text that is not of `to_text`."""
     try:
         values = json.loads(text)
-        values["at"] = datetime.fromisoformat(values["at"])
+        values |= {"source": str(values["source"]), "at": datetime.fromisoformat(values["at"])}
         if "reason" in values:
-            return SourceFailed(str(values["source"]), values["at"], _error(values["reason"], str(values["message"])))
+            return SourceFailed(values["source"], values["at"], _error(values["reason"], str(values["message"])))
         category = values["category"] and Game(**values["category"])
         return VerdictReached(**values | {"verdict": _to_verdict(values["verdict"]), "category": category})
     except (KeyError, TypeError, AttributeError, RecursionError) as error:

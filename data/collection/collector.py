@@ -178,9 +178,7 @@ class Collector:
         """Return the result of a grab, with its frames saved. Raises an error that is not the stream's."""
         if isinstance(finished.error, WorkerLost):
             return GrabResult(failure=finished.error, saved=self._saved_unseen(finished.task, game_round))
-        if finished.result is None:
-            raise finished.error or AssertionError("a task has a result or an error")
-        return self._saver.save(finished.task, finished.result)
+        return self._saver.save(finished.task, finished.value())
 
     def _saved_unseen(self, task: GrabTask, game_round: GameRound) -> int:
         """Return how many frames the worker of a lost grab has saved: those of the streamer that are new."""

@@ -17,7 +17,7 @@ from typing import Any
 from data.collection.interfaces import Claim
 from data.collection.stream_grabs import GrabResult, GrabTask
 from data.entities import Game, Stream
-from data.errors import StopRequested
+from data.errors import StopRequested, StreamClaimed
 from data.pool.pool import Finished, Pool
 from data.text import plural
 
@@ -68,7 +68,7 @@ class GrabPool:
     Args:
         pool: where the grabs run.
         stop: ends a wait.
-        claim: claims a stream while it is grabbed.
+        claim: claims a stream while it is grabbed; called in the thread of `start`, so it must not take long.
     """
 
     def __init__(self, pool: Pool[GrabTask, GrabResult], stop: StopEvent, claim: Claim) -> None:
@@ -113,10 +113,13 @@ class GrabPool:
     def start(self, task: GrabTask, game_round: GameRound) -> None:
         """Start the task in the background. The caller checks `has_free_slot` first.
 
-        Raises StreamClaimed: another download grabs the stream.
+        Raises StreamClaimed: another download grabs the stream, or this one does: the streamer has changed the game.
         """
+        login = task.stream.login
+        if any(other.stream.login == login for other in self._in_flight):
+            raise StreamClaimed(f"{login}: this stream is being grabbed")
         with ExitStack() as claims:
-            claims.enter_context(self._claim(task.stream.login))
+            claims.enter_context(self._claim(login))
             self._pool.submit(task)
             self._in_flight[task] = game_round, claims.pop_all()
 

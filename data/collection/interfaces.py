@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 from data.entities import Frame, FrameDetails, Game, StoredFrame, Stream
 
-# Claims the stream of a login for the block, or raises StreamClaimed (`data.storage.claims.Claims.claimed`).
+# Claims the stream of a login for the block, or raises StreamClaimed (`data.storage.claims.StreamClaims.claimed`).
 Claim: TypeAlias = Callable[[str], AbstractContextManager[None]]
 
 

@@ -181,9 +181,11 @@ def make_folder() -> Path:
 
 def _lock(folder: Path) -> bool:
     """Lock the folder until this process ends; return whether no process had locked it."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
+        os.close(descriptor)
         return False
     return True
 

@@ -24,7 +24,7 @@ from data.text import redacted
 from data.threads import start_thread
 
 LOST_S = 10.0  # after a question without an answer
-_LEASE, _POLL = 0.8, 0.2  # fractions of that time: the lease; the longest exchange without replies
+_LEASE_FRACTION, _POLL_FRACTION = 0.8, 0.2  # of that time: the lease; the longest exchange without replies
 GATHER_S = 0.1  # that an answer waits for more replies: each call costs the coordinator 0.2 ms
 _SLICE_S = 0.05  # that a message waits for the worker
 _TICK_S = 0.25
@@ -85,7 +85,7 @@ class WorkerHost:
         except Exception as error:
             log.exception("the worker cannot be created")
             return ClusterError(f"the worker cannot be created: {type(error).__name__}: {error}"[:_MAX_TEXT])
-        self._lease_s, self._poll_s, self._gather_s = _LEASE * lost_s, _POLL * lost_s, gather_s
+        self._lease_s, self._poll_s, self._gather_s = _LEASE_FRACTION * lost_s, _POLL_FRACTION * lost_s, gather_s
         self._answered_at = time.monotonic()
         self._renew_lease()
         start_thread(self._watch_lease, "lease")
@@ -96,7 +96,7 @@ class WorkerHost:
         self._inbox.extend(messages)
 
     def exchange(self, wanted: bool) -> list[bytes]:
-        """Return pickled replies: as soon as there are some, none after a fifth of LOST_S, none if not `wanted`."""
+        """Return pickled replies a moment after the first; none after a fifth of LOST_S, or if not `wanted`."""
         assert self._worker  # the coordinator calls `start` first
         self._renew_lease()
         if wanted:

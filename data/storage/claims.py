@@ -68,7 +68,7 @@ class Claims(StreamClaims):
     def __exit__(self, *_: object) -> None:
         if self._file >= 0:
             os.close(self._file)
-            self._file = -1  # for a grab that still hangs
+            self._file = -1
 
     def _lock(self, name: str) -> bool:
         try:

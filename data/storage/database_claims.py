@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import threading
 import time
 
 import sqlalchemy as sa
@@ -21,7 +20,7 @@ _RETRY_AFTER_S = 10.0  # without the server
 
 
 class DatabaseClaims(StreamClaims):
-    """The claims of one process; a context manager. For any number of threads.
+    """The claims of one process, for one thread; a context manager.
 
     Args:
         engine: an engine of `data.storage.database.connect`.
@@ -32,7 +31,6 @@ class DatabaseClaims(StreamClaims):
         self._engine = engine
         self._location = location
         self._connection: sa.Connection | None = None
-        self._in_use = threading.Lock()
         self._retry_at = 0.0
 
     def __enter__(self) -> DatabaseClaims:
@@ -40,9 +38,7 @@ class DatabaseClaims(StreamClaims):
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._in_use:
-            self._close()
-            self._retry_at = float("inf")  # for a grab that still hangs
+        self._close()
 
     def _lock(self, name: str) -> bool:
         return self._ask(f"SELECT pg_try_advisory_lock({self._key(name)})")
@@ -52,14 +48,13 @@ class DatabaseClaims(StreamClaims):
 
     def _ask(self, query: str) -> bool:
         """Return what a query says; true without the server."""
-        with self._in_use:
-            for _ in range(2):  # the first connection may be that to a server that was restarted
-                if not (connection := self._connect()):
-                    break
-                try:
-                    return bool(connection.scalar(sa.text(query)))
-                except SQLAlchemyError:
-                    self._close()
+        for _ in range(2):  # the first connection may be that to a server that was restarted
+            if not (connection := self._connect()):
+                break
+            try:
+                return bool(connection.scalar(sa.text(query)))
+            except SQLAlchemyError:
+                self._close()
         return True
 
     def _connect(self) -> sa.Connection | None:

@@ -88,9 +88,10 @@ class FolderFiles:
         return None
 
     def modified_at(self, path: str) -> float | None:
-        """Return the time of a file, which may be a link's, epoch seconds; None if the file system does not say."""
+        """Return the time of a file, of a link that of its target, epoch seconds; None if nobody knows."""
+        place = self.root / path
         with contextlib.suppress(OSError):
-            return (self.root / path).stat().st_mtime
+            return (place.stat() if place.exists() else place.lstat()).st_mtime
         return None
 
     def create(self, path: str, content: bytes, *, private: bool = False) -> None:

@@ -97,7 +97,7 @@ class Mirror:
     def erase(self, is_erased: Callable[[StoredFrame], bool]) -> Erased:
         """Remove the copies of these frames, and their features; return the features only. Raises FolderError.
 
-        Their objects must be gone: an update that runs fetches them no more.
+        Their objects should be gone: the next update fetches those that are there.
         """
         from data.storage.erasure import Erased, Eraser  # with SQLAlchemy: on demand
 

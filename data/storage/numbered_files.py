@@ -35,7 +35,7 @@ def write_numbered(
     try:
         # All bytes are on the disk before the first file gets its name: a full disk leaves no trace.
         with temporary_files(folder, jpegs) as temporaries, folder_lock(folder):
-            first = last_number(folder, login) + 1
+            first = _last_number(folder, login) + 1
             planned = list(wanted) or list(range(first, first + len(jpegs)))
             describe(planned)
             for temporary, number in zip(temporaries, planned, strict=True):
@@ -67,15 +67,10 @@ def _publish(temporary: Path, folder: Path, login: str, number: int, tried: list
         number += 1
 
 
-def last_number(folder: Path, login: str) -> int:
-    """Return the largest number among the login's frames in this game's folder; 0 without frames."""
-    return last_numbers(folder).get(login, 0)
-
-
-def last_numbers(folder: Path) -> dict[str, int]:
-    """Return the largest number by login of the frames in a game's folder. Raises OSError."""
+def _last_number(folder: Path, login: str) -> int:
+    """Return the largest number among the login's frames in this game's folder; 0 without frames. Raises OSError."""
     with os.scandir(folder) as entries:
-        return largest_numbers(entry.name for entry in entries)
+        return largest_numbers(entry.name for entry in entries).get(login, 0)
 
 
 def largest_numbers(names: Iterable[str]) -> dict[str, int]:

@@ -21,13 +21,13 @@ def is_s3(address: str) -> bool:
 
 
 def normal_address(address: str) -> str:
-    """Return the one spelling of a store's address: without a `/` at its end; that of S3 also without credentials.
+    """Return the one spelling of a store's address: s3:// or gs://, without credentials of S3 and a `/` at its end.
 
     Credentials of S3 come from the environment: what stands in their place is cut off.
     """
     if is_s3(address):
         address = "s3://" + shown_address(address).partition("://")[2]
-    return address.rstrip("/")
+    return re.sub(r"^gcs://", "gs://", address).rstrip("/")
 
 
 def open_file_system(address: str, **options: Any) -> tuple[Any, str]:

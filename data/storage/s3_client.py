@@ -124,7 +124,7 @@ class S3Client:
         condition = {} if expected is None else {"IfMatch": expected} if expected else {"IfNoneMatch": "*"}
         timeout_s = _CALL_TIMEOUT_S + len(content) / _MIN_BYTES_PER_S
         values = {"Key": self._prefix + key, "Body": content, "Metadata": metadata, **condition}
-        backoff = Backoff(_CONFLICT_BUDGET_S, first_s=0.05, jitter=1.0)
+        backoff = Backoff(_CONFLICT_BUDGET_S + len(content) / _MIN_BYTES_PER_S, first_s=0.05, jitter=1.0)
         while True:
             try:
                 self._run(self._call("put_object", **values), timeout_s)["ETag"]  # a KeyError: this is no S3 server

@@ -128,7 +128,11 @@ def _compare_games(snapshot: CatalogSnapshot, scan: FolderScan, names: Mapping[i
 def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
     """Make the plan's changes. Raises CatalogUnavailable, FolderError; the next run does what is left."""
     changes = plan.changes
-    store.remove_stale_files(plan.scan)  # first: on a full disk the rest needs their space
+    stale_error: FolderError | None = None
+    try:
+        store.remove_stale_files(plan.scan)  # first: on a full disk the rest needs their space
+    except FolderError as error:
+        stale_error = error  # the rest matters more
     store.delete(plan.forgotten)
     store.record_names(plan.games.missing_names)  # before the rows of removed games go, which have the names
     store.add_details(plan.undescribed)
@@ -137,8 +141,12 @@ def apply_plan(plan: SyncPlan, store: FrameStore, catalog: Catalog) -> None:
         catalog.apply(changes)
     try:
         store.compact(plan.scan.games - set(map(int, plan.scan.unreadable)))
-    except FolderError as error:  # a full disk, a folder that is read-only: nobody reads those lines
+    except FolderError as error:  # such as a full disk
+        if plan.forgotten:  # the lines have their logins and titles
+            raise
         log.warning("Lines of frames that are gone stay in the manifests: %s", error)
+    if stale_error:
+        raise stale_error
 
 
 def _merge_all(

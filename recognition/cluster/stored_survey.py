@@ -38,8 +38,9 @@ log = logging.getLogger(__name__)
 def open_stored_survey(
     store: SurveyStore, scope: str, model: str, window_s: float
 ) -> Iterator[Callable[[Survey, Iterable[str | Stream]], Generator[Result, None, None]]]:
-    """Continue a survey or begin one; yield what makes it. It and the block raise CatalogUnavailable.
+    """Continue a survey or begin one; yield the function that returns its results.
 
+    The function and the block raise CatalogUnavailable.
     scope: the same text for the same command. model: its hash. window_s: maximum age of a survey to go on with.
     """
     store.prepare()

@@ -5,7 +5,7 @@
             take a work slot                        (given up while the stream shows an ad)
             take frames and classify them           (recognition.engine.single_source)
             the result is a verdict or a failure
-        yield the results that are finished
+        store the results that are finished, if they are kept, and yield them
     yield the remaining results
 
 All threads of a process share one batcher. The number of sources is unlimited, because only those in flight are in
@@ -26,6 +26,7 @@ from data.errors import (
     StopRequested,
     StreamError,
     StreamUnavailable,
+    ToolkitError,
     UnexpectedStreamError,
     WorkerLost,
     translate_unexpected,
@@ -171,10 +172,17 @@ def _finished(
     retried: set[SurveyTask] | None,
     store: Store | None,
     timeout_s: float | None,
-) -> list[Result]:
-    """Wait until tasks have ended; submit some once more, store and return the results of the others."""
+) -> Iterator[Result]:
+    """Wait until tasks have ended; submit some once more, store and yield the results of the others.
+
+    An error that concerns all tasks is raised after the results that came with it.
+    """
     done = []
+    error: ToolkitError | None = None
     for ended in pool.finished(timeout_s):
+        if ended.error and not isinstance(ended.error, WorkerLost):
+            error = ended.error
+            continue
         result = _result_of(ended)
         if retried is not None and ended.task not in retried and ended.error is None and _may_be_the_nodes(result):
             retried.add(ended.task)
@@ -183,7 +191,9 @@ def _finished(
             done.append(result)
     if done and store:
         store(done)
-    return done
+    yield from done
+    if error:
+        raise error
 
 
 def _may_be_the_nodes(result: Result) -> bool:
@@ -192,7 +202,7 @@ def _may_be_the_nodes(result: Result) -> bool:
 
 
 def _result_of(ended: Finished[SurveyTask, Result]) -> Result:
-    """Return the result of a task. Raises its error if that concerns all tasks."""
+    """Return the result of a task. A lost worker is a failure of its source."""
     if isinstance(ended.error, WorkerLost):
         name = ended.task.name
         return SourceFailed(name, now(), UnexpectedStreamError(f"{name}: {ended.error}"))

@@ -498,6 +498,14 @@ def test_streams_are_grabbed_at_the_same_time():
     assert not grab_threads()
 
 
+def test_a_streamer_who_changes_the_game_is_grabbed_once_at_a_time():
+    """Twitch may list a stream in its old game for a while."""
+    twitch = ConcurrencyMeter({A: {"ann": 5}, B: {"ann": 5}}, frame_s=0.02)
+    stats = collector(twitch, FakeDataset(), replace(EIGHT, frames=20)).run()
+    assert (stats.total, twitch.most) == (20, 1)
+    assert stats.failures["in another download"] > 0
+
+
 @pytest.mark.parametrize("limit", [1, 3, 8])
 def test_grabs_in_flight_reach_and_never_exceed_the_limit(limit):
     """With many streams and games, exactly PARALLEL_STREAMS grabs run at the same time."""

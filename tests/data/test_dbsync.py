@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import shutil
 import threading
 from dataclasses import replace
@@ -198,6 +199,18 @@ def test_stale_files_are_removed_and_unrecognised_files_stay(folder: FrameFolder
     ]
     assert all(path.exists() for path in unrecognised)
     assert not list(folder.root.rglob("*.tmp"))
+
+
+def test_a_temporary_file_that_cannot_be_removed_hinders_nothing_else(folder: FrameFolder, catalog: Catalog):
+    """The rows are repaired, then the error is raised, by each run."""
+    frames = _download(folder, catalog, SEVEN, "ann", 3)
+    folder.delete(frames[:2])
+    stale = folder.root / "7" / f".{2**22 + 1}-{'0' * 16}.tmp"  # pid_max is 2**22
+    stale.mkdir()
+    for _ in range(2):
+        with pytest.raises(FolderError, match=re.escape(stale.name)):
+            synchronise(folder, catalog)
+        assert _same(folder, catalog)
 
 
 def test_many_unrecognised_files_are_summarised(folder: FrameFolder, catalog: Catalog):

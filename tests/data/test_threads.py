@@ -38,9 +38,11 @@ def _fail() -> None:
 
 
 def test_thread_when_its_work_fails_raises_that_where_the_caller_waits():
-    """Whatever it is: at the end of the block, or with the future's result."""
+    """Whatever it is: at the end of the block, unless that has an error of its own, or with the future's result."""
     with pytest.raises(KeyboardInterrupt, match="of the thread"), thread_beside(_fail, threading.Event(), "worker"):
         pass
+    with pytest.raises(ValueError, match="of the block"), thread_beside(_fail, threading.Event(), "worker"):
+        raise ValueError("of the block")
     assert start_thread(lambda: threading.current_thread().daemon, "worker").result(10)
     with pytest.raises(KeyboardInterrupt, match="of the thread"):
         start_thread(_fail, "worker").result(10)

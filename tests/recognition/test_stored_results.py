@@ -79,3 +79,5 @@ def test_damaged_text_raises_value_error():
     for text in ("", "7", "[]", "{}", '{"source": "x", "at": 3}', '{"source": 1, "at": "x"}', "[" * 100_000):
         with pytest.raises(ValueError, match=r"."):
             from_text(text)
+    edited = to_text(_verdicts()[0]).replace('"s0\\ud800"', "[]")
+    assert from_text(edited).source == "[]"

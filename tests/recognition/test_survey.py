@@ -238,6 +238,24 @@ def test_results_are_stored_together_before_the_first_of_them_is_yielded():
     assert (seen, stored, groups) == ([*"abcde"], [*"abcde"], [2, 2, 1])
 
 
+def test_error_of_the_survey_is_raised_after_the_results_that_came_with_it():
+    """Results that ended together with an error that concerns all sources are stored and yielded first."""
+    stored: list[Result] = []
+
+    class LastFails(Unsteady):
+        def finished(self, timeout_s: float | None = None) -> list[Finished[SurveyTask, Result]]:
+            if timeout_s == 0:
+                return []
+            first, *others = super().finished() + super().finished()
+            return [Finished(ended.task, None, ModelError("no model")) for ended in others] + [first]
+
+    found = survey_results(LastFails(0), map(SurveyTask, "ab"), store=stored.extend)
+    assert [next(found)] == stored
+    assert stored[0].source == "a"
+    with pytest.raises(ModelError):
+        next(found)
+
+
 def test_model_error_ends_the_survey():
     """An error that concerns every source is raised."""
 

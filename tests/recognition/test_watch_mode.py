@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -137,9 +138,9 @@ def test_watch_reports_switch_end_ads_and_broken_segments(channels, model_path, 
     assert {login: len(own) for login, own in by_source.items()} == {
         login: e["frames"] for login, e in verdicts.items()
     }
-    for own in by_source.values():
-        for before, frame in zip(own, own[2:], strict=False):  # a poll takes up to three segments of two seconds
-            assert frame["lost"] <= max(0, math.ceil((seconds_of(frame) - seconds_of(before)) / 2) - 3)
+    late = _late_segments(twitch)
+    assert sum(frame["lost"] for frame in frames) <= late
+    assert seconds_of(switch) - seconds_of(dark[0]) <= 10 + 2 * late
     assert hook.requests[0][1] == "/changes"
     assert {body for body in hook.bodies} == {json.dumps(event, ensure_ascii=False).encode() for event in changes}
     assert "twitchcategory_inference_seconds_count" in metrics
@@ -151,6 +152,16 @@ def _is_shown(metrics: str) -> bool:
     counts = dict(re.findall(r'^twitchcategory_frames_total{source="(\w+)"} (\d+)\.0$', metrics, re.M))
     is_dark = f'twitchcategory_showing{{game="{DARK.name}",source="live"}} 1.0' in metrics
     return is_dark and all(int(counts.get(login, 0)) >= 11 for login in ("live", "expired", "rewound"))
+
+
+def _late_segments(twitch: Standin) -> int:
+    """Return how many segments of two seconds the polls of the playlists came late for; 0 on a quiet machine."""
+    polls: dict[str, list[float]] = {}
+    for request in list(twitch.requests):
+        if "/v1/playlist/" in request.path:
+            polls.setdefault(request.path, []).append(request.time)
+    gaps_s = (after - before for times in polls.values() for before, after in itertools.pairwise(times))
+    return sum(max(0, math.ceil(gap_s / 2) - 3) for gap_s in gaps_s)  # a poll takes up to three segments
 
 
 def test_watch_when_servers_fail_briefly_continues(channels, model_path):
@@ -253,13 +264,13 @@ def test_category_when_the_game_has_switched_is_a_mismatch(channels, model_path)
 
 
 def test_every_option_reduces_frames_and_requests(twitch, model_path):
-    """With --every 6, a third of the frames of the first 8 s and of the next 13 s, and a third of the requests."""
+    """With --every 6, at most four frames and requests come in 18 s, less than half of those without it."""
     before = len(twitch.requests)
-    done = recognize(twitch, model_path, "--watch", "--json", "--every", "6", "--minutes", "0.22", "live")
+    done = recognize(twitch, model_path, "--watch", "--json", "--every", "6", "--minutes", "0.3", "live")
     frames = [event for event in map(json.loads, done.stdout.splitlines()) if event["event"] == "frame"]
     polls = [request for request in twitch.requests[before:] if "/v1/playlist/" in request.path]
     assert 2 <= len(frames) <= 4
-    assert len(polls) <= 3
+    assert len(polls) <= 4
 
 
 def test_file_when_watched_ends_with_its_verdict(twitch, model_path, world, tmp_path):
