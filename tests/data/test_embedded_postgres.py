@@ -111,11 +111,12 @@ def test_the_last_user_stops_the_server(dataset: Path):
     assert _ends(server)
 
 
-def test_download_that_ends_normally_stops_the_server(download: Run, dataset: Path):
-    """No process and no pid file of the server is left."""
-    done = download("--frames", "1", DB_HOST="", DOWNLOAD_PATH=str(dataset))
+def test_download_that_ends_normally_stops_the_server(download: Run, tmp_path: Path):
+    """No pid file of the server is left."""
+    done = download("--frames", "1", DB_HOST="", DOWNLOAD_PATH=str(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert not _pid_file(dataset).exists()
+    assert (tmp_path / "postgres" / "data" / "PG_VERSION").exists()
+    assert not _pid_file(tmp_path).exists()
 
 
 def test_after_sigkill_of_a_user_the_next_command_stops_the_server(dataset: Path):
