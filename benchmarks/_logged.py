@@ -17,28 +17,33 @@ _LAST_LINES_S = 5.0  # after the end; a process that it has started may keep the
 
 @dataclass
 class LoggedCommand:
-    """A command that runs. log: lines of stderr up to now, with monotonic seconds."""
+    """A command that runs. log: lines of stderr up to now, with monotonic seconds; ended: those of its end."""
 
     process: subprocess.Popen[str]
     log: list[tuple[float, str]] = field(default_factory=list)
+    ended: float = field(init=False)  # after `end` or `succeed`
     reader: Future[None] = field(init=False)
 
     def __post_init__(self) -> None:
         self.reader = start_thread(self._read, "log")
 
-    def wait_until(self, condition: Callable[[], bool], limit_s: float) -> None:
-        """Wait for a condition. Raises RuntimeError: the command has ended before, or `limit_s` seconds are over."""
+    def wait_until(self, condition: Callable[[], bool], limit_s: float, every_s: float = 0.05) -> None:
+        """Wait for a condition. Raises RuntimeError: the command has ended before, or `limit_s` seconds are over.
+
+        every_s: pause between two checks; a costly check disturbs what shares its cores.
+        """
         end = time.monotonic() + limit_s
         ended = False
         while not condition():
             if ended or time.monotonic() > end:
                 raise RuntimeError(f"it does not go on: exit code {self.process.poll()}: {self.log[-5:]}")
             ended = self.process.poll() is not None  # look once more: it may have done its work
-            time.sleep(0.05)
+            time.sleep(every_s)
 
     def end(self, limit_s: float) -> int:
         """Wait for the end; return the exit code. Raises subprocess.TimeoutExpired."""
         code = self.process.wait(limit_s)
+        self.ended = time.monotonic()  # the last lines may take longer
         wait([self.reader], _LAST_LINES_S)
         return code
 

@@ -54,7 +54,8 @@ class NodeCluster:
         self._count, self._next = nodes, 0
         self._nodes: dict[str, subprocess.Popen[bytes]] = {}  # by number, and "head"
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        self.environment = {**token, "RAY_ADDRESS": f"{self.host}:{free_port()}", "RAY_USAGE_STATS_ENABLED": "0"}
+        address = f"{self.host}:{free_port(self.host)}"
+        self.environment = {**token, "RAY_ADDRESS": address, "RAY_USAGE_STATS_ENABLED": "0"}
         # Ray gives workers a nice value of 15. Threads have none; and this machine runs other programs.
         own = {"PYTHONPATH": str(_REPOSITORY), "RAY_worker_niceness": "0", **(environment or {}), **self.environment}
         self.variables = {**os.environ, **own}
@@ -131,7 +132,7 @@ class NodeCluster:
         port = self.environment["RAY_ADDRESS"].rpartition(":")[2]
         # The default ports may be another cluster's.
         ports = ("--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0")
-        client = f"--ray-client-server-port={free_port()}"
+        client = f"--ray-client-server-port={free_port(self.host)}"
         options = ("--head", f"--port={port}", "--num-cpus=0", "--include-dashboard=false", client, *ports)
         self._start("head", (*_RAY, *options, f"--node-ip-address={self.host}"))
 

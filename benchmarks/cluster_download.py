@@ -20,7 +20,7 @@ the stand-in, over their links only. Each trial begins with an empty dataset:
     end_s             from the disturbance to the end
 
 Exit code 1: after dbSync a row or file is missing, one is broken or there twice, or games differ by more than 10 %
-and the files that had no row, two downloads side by side by more than their grabs in flight.
+and the files of grabs that died, which had no row, two downloads side by side by more than their grabs in flight.
 """
 
 from __future__ import annotations
@@ -61,7 +61,11 @@ CHANNELS = [
 GAMES = 4
 _LOST = "a worker is lost"
 _MAX_RUN_S = 120
+_EVERY_S = 0.1  # between two looks at the catalog, which shares its cores with the stand-in
+_NODES = 3
 _GRAB = 6  # frames of a stream
+# Most files that may have no row: what the workers that die have in flight, each one grab.
+_MAX_NO_ROW = {"kill_node": _GRAB, "cut_link": _GRAB, "kill_coordinator": _NODES * _GRAB}
 
 
 class Bench:
@@ -90,14 +94,14 @@ class Bench:
     def wait_for_frames(self, count: int, run: LoggedCommand) -> None:
         """Wait until `count` frames have a row, or all."""
         count = min(count, GAMES * self.frames)
-        run.wait_until(lambda: self.saved() >= count, _MAX_RUN_S)
+        run.wait_until(lambda: self.saved() >= count, _MAX_RUN_S, _EVERY_S)
 
     def wait_for_end(self, run: LoggedCommand, since: float, saved: int) -> dict[str, Any]:
         """Wait for the next frame after `saved`, then for the end; return the seconds of both since then."""
         self.wait_for_frames(saved + 1, run)
         next_s = round(time.monotonic() - since, 1)
         run.succeed(_MAX_RUN_S)
-        return {"next_s": next_s, "end_s": round(time.monotonic() - since, 1)}
+        return {"next_s": next_s, "end_s": round(run.ended - since, 1)}
 
     def clear(self) -> None:
         """Empty the dataset."""
@@ -152,7 +156,7 @@ def _bench(frames: int) -> Iterator[Bench]:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="download-")))
         stack.enter_context(running_s3_server())
         port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
-        cluster = NodeCluster(3)
+        cluster = NodeCluster(_NODES)
         s3_port = stack.enter_context(relay(cluster.loopback, ("127.0.0.1", port or 0)))
         os.environ["AWS_ENDPOINT_URL"] = f"http://{cluster.loopback}:{s3_port}"
         cluster.variables.update({name: value for name, value in os.environ.items() if name.startswith("AWS_")})
@@ -217,7 +221,7 @@ def _side_by_side(bench: Bench) -> dict[str, Any]:
     with bench.download() as run, bench.download(on_cluster=False) as other:
         run.succeed(_MAX_RUN_S)
         other.succeed(_MAX_RUN_S)
-    return {"end_s": round(time.monotonic() - began, 1)}
+    return {"end_s": round(max(run.ended, other.ended) - began, 1)}
 
 
 TRIALS: dict[str, Callable[[Bench], dict[str, Any]]] = {
@@ -233,7 +237,8 @@ def _wrong(result: dict[str, Any]) -> list[str]:
     """Return the names of the values that are wrong."""
     least, most = result["games"]
     other = _GRAB * GAMES if result["trial"] == "side_by_side" else 0  # what the other download has in flight
-    wrong = ["games"] if most - least > max(0.1 * most, other) + result["no_row"][0] else []
+    without_row = min(result["no_row"][0], _MAX_NO_ROW.get(result["trial"], 0))
+    wrong = ["games"] if most - least > max(0.1 * most, other) + without_row else []
     wrong += [name for name in ("no_row", "no_file") if result[name][1]]
     return wrong + [name for name in ("broken", "twice") if result[name]]
 

@@ -1,22 +1,22 @@
 """Simulation: surveys and watches on 1 to 100 nodes, from service times that were measured on two cores.
 
-    python -m benchmarks.cluster_simulation [--cores 4] [--service-ms 64] [--call-ms 1.5] [--result-ms 0.2]
+    python -m benchmarks.cluster_simulation [--cores 4] [--service-ms 64] [--call-ms 2] [--result-ms 0.18]
 
 Survey, event by event. A worker has a core, looks at `slots` streams at a time, and has some more that wait. The
 coordinator handles one reply of a worker after another: each costs --call-ms, and --store-ms for the statement that
 stores its results; each result in it costs --result-ms. A worker replies 0.25 s after its first result, with all
 results until then, and not before the coordinator has handled its last reply. `minute`: streams per minute;
-`efficiency`: compared with as many machines of their own; `coordinator`: use of its core. Then some nodes die
-(--deaths) in the middle of the same survey, and nobody replaces them. The coordinator notices it after 10 s and gives
-their streams to others: `repeated` streams, and how many times `longer` it takes.
+`efficiency`: compared with as many machines of their own; `coordinator`: fraction of the time in which it handles
+replies, waits for PostgreSQL included. Then some nodes die (--deaths) in the middle of the same survey, and nobody
+replaces them. The coordinator notices it after 10 s and gives their streams to others: `repeated` streams, and how many
+times `longer` it takes.
 
 Watch, by formula. A worker watches as many channels as --load of its core allows. `cycle_s`: between two replies of a
 worker; above 2 s the coordinator does not keep up. `back_s`: after the death of a node, until all of its channels have
 a frame again: 10 s to notice it, and the time in which the others open them beside their own work.
 
-Sources of the defaults: `cluster_survey` for service_ms, `watch` for look_ms (50 channels on 0.48 cores). The command
-of a survey takes 1.4 to 1.9 ms for a stream whose result comes alone, 0.5 ms of it waiting for PostgreSQL; a result
-in a large reply takes 0.15 ms, and its row 0.05 ms. The replies of several workers, which share a statement where they
+Sources of the defaults: `cluster_survey` for service_ms, `watch` for look_ms (50 channels on 0.48 cores),
+`cluster_costs` for call_ms, store_ms and result_ms. The replies of several workers, which share a statement where they
 arrive together, are counted as one statement each.
 """
 
@@ -33,10 +33,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data.pool.worker_host import LOST_S
+from data.pool.ray_pool import AHEAD_GATHER_S
+from data.pool.worker_host import GATHER_S, LOST_S
 
 _NODES = (1, 2, 3, 5, 10, 20, 50, 100)
-_CYCLE_S = 0.1  # data.pool.worker_host
 _MAX_CYCLE_S = 2.0
 
 
@@ -51,7 +51,7 @@ class Costs:
     store: float
     result: float
     trip: float = 0.0005
-    gather: float = 0.25  # a reply waits for more results (data.pool.ray_pool)
+    gather: float = AHEAD_GATHER_S  # a reply waits for more results
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Survey:
     events: list[tuple[float, int, str, int, int]] = field(default_factory=list)  # time, order, kind, worker, results
     order: Iterator[int] = field(default_factory=itertools.count)
     busy_until: float = 0.0
-    busy: float = 0.0  # seconds of the coordinator
+    busy: float = 0.0  # seconds in which the coordinator handles replies
     done: int = 0
     repeated: int = 0
     _times: deque[float] = field(default_factory=deque)
@@ -175,9 +175,9 @@ def main(argv: list[str] | None = None) -> int:
         ("service-ms", 64.0, "CPU of a worker for a stream"),
         ("spread", 0.5, "coefficient of variation of that"),
         ("wait-ms", 300.0, "a stream waits for the network"),
-        ("call-ms", 1.5, "CPU of the coordinator for a call"),
-        ("store-ms", 0.5, "time of the coordinator for the statement that stores its results"),
-        ("result-ms", 0.2, "time of the coordinator for a result in it, with its row in the database"),
+        ("call-ms", 2.0, "CPU of the coordinator for a reply"),
+        ("store-ms", 0.37, "time of the coordinator for the statement that stores its results"),
+        ("result-ms", 0.18, "time of the coordinator for a result in it, with its row in the database"),
         ("deaths", 0.1, "fraction of the nodes that die"),
         ("look-ms", 19.2, "CPU of a worker for a frame of a watched channel"),
         ("every", 2.0, "seconds between two frames of a channel"),
@@ -234,7 +234,7 @@ def _watch(args: argparse.Namespace, nodes: int) -> dict[str, float | None]:
     channels = int(args.load * args.every * 1e3 / args.look_ms)  # of a worker
     rate = channels * workers / args.every
     spare = 1 - rate * args.event_ms / 1e3
-    cycle = max(_CYCLE_S, workers * args.call_ms / 1e3 / spare) if spare > 0 else None
+    cycle = max(GATHER_S, workers * args.call_ms / 1e3 / spare) if spare > 0 else None
     others = workers - args.cores
     opening = channels * args.cores / others * args.open_ms / 1e3 / (1 - args.load) if others else None
     return {

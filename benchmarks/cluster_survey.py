@@ -145,7 +145,7 @@ class Bench:
     def _end(self, run: Run, at: float) -> dict[str, Any]:
         """Wait for the end of a survey that was disturbed at `at`, monotonic; return what became of it."""
         values = self.check(run)
-        return values | {"end_s": round(time.monotonic() - at, 1)}
+        return values | {"end_s": round(run.command.ended - at, 1)}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -56,15 +56,15 @@ def _measure(dataset: Path, frames: int, runs: int) -> int:
     return 0
 
 
-def make_files(root: Path, frames: int) -> None:
-    """Create `frames` files, evenly over games and streamers; keep existing ones."""
+def make_files(root: Path, frames: int, padding: bytes = b"") -> None:
+    """Create `frames` files, evenly over games and streamers; keep existing ones. padding: the end of each file."""
     for index in range(frames):
         game, rest = index % _GAMES, index // _GAMES
         folder = root / str(1000 + game)
         if index < _GAMES:
             folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"streamer_{game}_{rest % _STREAMERS}-{rest // _STREAMERS + 1}.jpg"
-        path.write_bytes(_JPEG + index.to_bytes(4, "big"))  # no two files are identical
+        path.write_bytes(_JPEG + index.to_bytes(4, "big") + padding)  # no two files are identical
 
 
 def _seconds(dataset: Path, module: str) -> float:

@@ -44,6 +44,7 @@ from tests.s3_server import BUCKET, s3_server
 
 _REPOSITORY = Path(__file__).parent.parent
 _ADDRESS = f"s3://{BUCKET}/frames"
+_PADDING = bytes(1_840)  # makes files of 2 kB
 _DETAILS = FrameDetails(1_700_000_000.0, "en", 12, "a title of some words", "https://www.twitch.tv/streamer")
 
 
@@ -87,7 +88,7 @@ def _measure(
     _row("data.info", {place: (work,) * args.runs for place, work in info.items()})
     for store in stores.values():
         for index in range(args.new):
-            store.files.replace(f"1000/new-{index + 1}.jpg", b"new%d" % index)
+            store.files.replace(f"1000/new-{index + 1}.jpg", b"new%d" % index + _PADDING)
     outputs = _row(f"data.dbSync, {args.new:,} new files", {place: (work,) for place, work in sync.items()})
     assert len(set(outputs.values())) == 1, outputs
 
@@ -132,7 +133,7 @@ def _create_database(socket: Path, name: str, template: str) -> None:
 
 def _make_folder(root: Path, frames: int) -> FrameFolder:
     """Return a folder with that many frames and their manifests."""
-    make_files(root, frames)
+    make_files(root, frames, _PADDING)
     folder = FrameFolder(root)
     found = list(folder.frames())
     folder.add_details(replace(frame, sha256=folder.sha256(frame), details=_DETAILS) for frame in found)

@@ -25,7 +25,6 @@ import json
 import os
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -43,6 +42,7 @@ import config
 from benchmarks import _planted
 from data.http.session import new_session
 from model.inference.classifier import ONNX_FILE
+from tests.receivers.ports import free_port
 
 _SAMPLE_S = 5
 _WARM_S = 20  # the cost of opening all streams is not counted
@@ -88,7 +88,7 @@ def _measured(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     _planted.write(plan, folder)
     (folder / "logins").write_text("\n".join(plan.played))
     command = [sys.executable, "-m", "recognition.recognize", "--watch", "--json", "--from", str(folder / "logins")]
-    command += ["--metrics", str(port := _free_port()), *(["--every", str(args.every)] if args.every else [])]
+    command += ["--metrics", str(port := free_port()), *(["--every", str(args.every)] if args.every else [])]
     with (folder / "events").open("w") as events, _planted.running_standin(folder) as (twitch, variables):
         environment = {**os.environ, **variables}
         watching = subprocess.Popen(command, cwd=_REPOSITORY, stdout=events, env=environment)
@@ -164,12 +164,6 @@ def _scraped(port: int) -> dict[str, Any]:
         float(found[name]) for name in ("inference_seconds_sum", "inference_seconds_count", "inferred_frames_total")
     )
     return {"inference": {"ms_a_frame": round(1e3 * seconds / images, 2), "frames_a_batch": round(images / batches, 2)}}
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 if __name__ == "__main__":

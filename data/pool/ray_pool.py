@@ -32,7 +32,8 @@ from data.pool.workers import RemoteWorkers
 from data.text import plural
 
 _CANCEL = "cancel"
-_GATHER_S = 0.25  # results wait so long for others where tasks wait in the worker: no thread waits for the coordinator
+# Results wait so long for others where tasks wait in the worker: no thread waits for the coordinator.
+AHEAD_GATHER_S = 0.25
 _TICK_S = 0.5  # after which a worker that has not started is not waited for any more
 
 
@@ -90,7 +91,7 @@ class RayPool(Generic[Task, Result]):
         self._room = slots_per_worker + ahead
         self._losses = losses
         make_worker = partial(TaskWorker, make_run, slots_per_worker)
-        self._workers = RemoteWorkers(cluster, make_worker, gather_s=_GATHER_S if ahead else GATHER_S)
+        self._workers = RemoteWorkers(cluster, make_worker, gather_s=AHEAD_GATHER_S if ahead else GATHER_S)
         self._numbers = itertools.count()
         self._jobs: dict[int, _Job] = {}
         self._waiting: deque[_Job] = deque()

@@ -25,7 +25,7 @@ from data.threads import start_thread
 
 LOST_S = 10.0  # after a question without an answer
 _LEASE_FRACTION, _POLL_FRACTION = 0.8, 0.2  # of that time: the lease; the longest exchange without replies
-GATHER_S = 0.1  # that an answer waits for more replies: each call costs the coordinator 0.2 ms
+GATHER_S = 0.1  # that an answer waits for more replies: a call and the next message cost the coordinator 2 ms
 _SLICE_S = 0.05  # that a message waits for the worker
 _TICK_S = 0.25
 _MAX_TEXT = 500

@@ -34,6 +34,15 @@ def test_survey_with_a_slow_coordinator_takes_its_time():
     assert seconds >= STREAMS * 0.01
 
 
+def test_survey_with_a_slow_database_takes_the_time_of_its_statements():
+    """A reply with results costs one statement, whatever their number; a reply without results costs none."""
+    costs = Costs(service=0.001, spread=0.5, wait=0.0, call=1e-6, store=0.05, result=1e-6, gather=0.1)
+    run = survey(costs, 3)
+    seconds = run.run()
+    assert run.busy == pytest.approx(seconds, rel=0.05)
+    assert STREAMS / 10 <= run.busy / 0.05 < STREAMS / 5  # a reply has up to ten streams, fewer towards the end
+
+
 def test_survey_whose_nodes_die_answers_each_stream_once():
     """Two of three nodes die: what they had is begun again by the other one, and the survey takes longer."""
     costs = Costs(service=0.1, spread=0.5, wait=0.05, call=0.001, store=0.001, result=0.001)
