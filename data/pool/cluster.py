@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future, wait
@@ -89,16 +90,31 @@ def _connected(settings: Settings) -> Iterator[None]:
     else:
         _knock(address, settings.timeout_s)
     others = psutil.Process().children(recursive=True)
-    started = start_thread(partial(_initialize, address), "ray.init")  # may hang; Ctrl-C would not interrupt it
+    started: Future[None] = Future()
+    stop = threading.Event()
+    ended = start_thread(partial(_hold, address, started, stop), "ray")  # may hang; Ctrl-C would not interrupt it
     try:
         _wait_for_start(started, address, limit_s)
         yield
     finally:
         if address == "local":
             end_start(started, others)
-        import ray
+        stop.set()
+        wait([ended], _SHUTDOWN_S)
 
-        wait([start_thread(ray.shutdown, "ray.shutdown")], _SHUTDOWN_S)  # it ends this process's actors
+
+def _hold(address: str, started: Future[None], stop: threading.Event) -> None:
+    """Connect, and stay until `stop`: the processes of a local cluster end with the thread that has started them."""
+    try:
+        _initialize(address)
+    except BaseException as error:  # noqa: BLE001 - `started.result` raises it
+        started.set_exception(error)
+    else:
+        started.set_result(None)
+        stop.wait()
+    import ray
+
+    ray.shutdown()  # it ends this process's actors
 
 
 def end_start(started: Future[None], others: Collection[psutil.Process], timeout_s: float = _SHUTDOWN_S) -> None:

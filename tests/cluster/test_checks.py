@@ -34,6 +34,17 @@ def work(args, settings):
 cli.end_process(cli.run_command(args, work))
 """
 
+_LOCAL = """
+import time
+import psutil
+from config import Settings
+from data.pool.cluster import open_cluster
+with open_cluster(Settings(_env_file=None, ray_address="local")) as cluster:
+    time.sleep(1)
+    print(sum(node.cpus for node in cluster.nodes()), bool(psutil.Process().children()))
+print(psutil.wait_procs(psutil.Process().children(recursive=True), 10)[1])
+"""
+
 
 def _connect(**environ: str) -> tuple[int, str, str]:
     """Connect to the cluster in a process of its own; return exit code, stdout and stderr."""
@@ -77,6 +88,14 @@ def test_open_cluster_when_ray_is_not_installed_names_the_extra(monkeypatch: pyt
     opened = open_cluster(Settings(_env_file=None, ray_address="local"))
     with pytest.raises(ExtraMissing, match=r"needs ray, not installed here\. Install: pip install '.*\[cluster\]'"):
         opened.__enter__()
+
+
+def test_open_cluster_when_local_starts_one_that_lasts_until_the_end():
+    """Its node is there after the start, and no process of it after the block."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-c", _LOCAL]
+    done = subprocess.run(command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines() == [f"{os.cpu_count()} True", "[]"]
 
 
 def _look(settings: Settings, model: Model) -> tuple[str, str]:
