@@ -100,7 +100,8 @@ def _connected(settings: Settings) -> Iterator[None]:
         if address == "local":
             end_start(started, others)
         stop.set()
-        wait([ended], _SHUTDOWN_S)
+        if started.done():  # a connection that hangs does not end, and Ray would log its next attempts to stderr
+            wait([ended], _SHUTDOWN_S)
 
 
 def _hold(address: str, started: Future[None], stop: threading.Event) -> None:
