@@ -10,7 +10,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +62,12 @@ class RayNodes:
 
     def wait_for_tasks(self, node: Any, twitch: Standin) -> None:
         """Wait until a worker of the node talks to the stand-in: it has a task."""
-        (raylet,) = node.all_processes["raylet"]
         port = urlsplit(twitch.url).port
-        end = time.monotonic() + _WORKER_S
-        while not any(port in _ports(child) for child in psutil.Process(raylet.process.pid).children()):
-            assert time.monotonic() < end, f"no worker with a task in {_WORKER_S} s"
-            time.sleep(0.05)
+        _wait_until(lambda: any(port in _ports(process) for process in _processes(node)))
+
+    def wait_for_no_worker(self, node: Any) -> None:
+        """Wait until the node has no worker with a coordinator, such as after the coordinator's death."""
+        _wait_until(lambda: not any(map(_has_coordinator, _processes(node))))
 
     def kill(self, node: Any) -> None:
         """End all processes of a node with SIGKILL."""
@@ -75,10 +75,29 @@ class RayNodes:
             self.ray.remove_node(node, allow_graceful=False)
 
 
+def _wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + _WORKER_S
+    while not condition():
+        assert time.monotonic() < end, f"not in {_WORKER_S} s"
+        time.sleep(0.05)
+
+
+def _processes(node: Any) -> list[psutil.Process]:
+    """Return the processes of a node's workers."""
+    (raylet,) = node.all_processes["raylet"]
+    return psutil.Process(raylet.process.pid).children()
+
+
+def _has_coordinator(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return "WorkerHost.exchange" in " ".join(process.cmdline())  # Ray writes there what runs
+    return False
+
+
 def _ports(process: psutil.Process) -> set[int]:
     """Return the ports to which a worker with a coordinator has connections; none for other processes."""
     with suppress(psutil.NoSuchProcess):
-        if "WorkerHost.exchange" in " ".join(process.cmdline()):  # Ray writes there what runs; connections cost more
+        if _has_coordinator(process):  # the connections cost more
             return {connection.raddr.port for connection in process.net_connections() if connection.raddr}
     return set()
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,17 +67,22 @@ def _runs(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists() and Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
 
 
-def test_processes_when_placed_know_each_other_and_the_first_ends_the_command(two_nodes: Cluster, tmp_path: Path):
-    """This machine's process is worker 0; another node's gets the files, in a folder that is gone at the end.
+@pytest.fixture
+def three_nodes(cluster: RayNodes, two_nodes: Cluster) -> Iterator[Cluster]:
+    """Yield the cluster with a third node, which leaves it at the end."""
+    node = cluster.add()
+    yield two_nodes
+    cluster.ray.remove_node(node)
 
-    There is only one other node: each costs CPU time.
-    """
-    assert run_on_nodes(two_nodes, _commands(_MEET, tmp_path, {"unfinished/marker": b"epoch 3"})) == 0
+
+def test_processes_when_placed_know_each_other_and_the_first_ends_the_command(three_nodes: Cluster, tmp_path: Path):
+    """This machine's process is worker 0; the other nodes' get the files, in a folder that is gone at the end."""
+    assert run_on_nodes(three_nodes, _commands(_MEET, tmp_path, {"unfinished/marker": b"epoch 3"})) == 0
     received = [json.loads((tmp_path / name).read_text()) for name in sorted(path.name for path in tmp_path.iterdir())]
     configs = [config for config, *_ in received]
     assert [config["task"] for config in configs] == [{"type": "worker", "index": n} for n in range(len(received))]
     assert all(config["cluster"] == configs[0]["cluster"] for config in configs)
-    assert len(set(configs[0]["cluster"]["worker"])) == len(received) >= 2
+    assert len(set(configs[0]["cluster"]["worker"])) == len(received) >= 3
     assert received[0][1:3] == ["unset", {}]
     assert all(sent == {"marker": "epoch 3"} for _, _, sent, _ in received[1:])
     assert not any(Path(folder).exists() or _runs(pid) for _, folder, _, pid in received[1:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +18,7 @@ from data.storage.catalog import Catalog
 from data.storage.frame_folder import FrameFolder
 from data.video.images import decode_jpeg
 from tests.cluster.conftest import RayNodes
-from tests.data.conftest import GREEDY, environment, rows, wait_for_frames
+from tests.data.conftest import GREEDY, REPOSITORY, environment, rows, wait_for_frames
 from tests.in_process import run_command
 from tests.standin import Standin, World
 from tests.standin.faults import SEGMENTS, Fault, silence
@@ -44,13 +46,22 @@ def twitch(world: World) -> Iterator[Standin]:
         yield running
 
 
-def test_download_when_a_node_is_killed_fills_all_games(
+def test_download_when_coordinator_and_node_are_killed_fills_all_games(
     cluster: RayNodes, twitch: Standin, postgres: dict[str, str], engine: Engine, tmp_path: Path
 ):
-    """After kill -9 of a node: no half file, no row twice, games equal. `cluster_download` also kills the command."""
+    """After kill -9 of the command, which is started again, then of a node: no half file, no row twice, games equal."""
     folder, catalog, node = FrameFolder(tmp_path / "frames"), Catalog(engine), cluster.second()
     own = {"RAY_ADDRESS": cluster.address, "MIN_STREAMERS": "1", "PARALLEL_STREAMS": "2", "GAME_COOLDOWN_S": "1"}
     own |= {"FRAMES_PER_STREAM": "6", "HELIX_RETRY_INTERVAL_S": "1", "DOWNLOAD_PATH": str(tmp_path), **GREEDY}
+
+    variables, words = environment(**postgres, **twitch.environment, **own), ("data.download", "--until", str(FRAMES))
+    command, nothing = [sys.executable, "-m", *words], subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=REPOSITORY, env=variables, stdin=nothing, stdout=nothing) as process:
+        try:
+            wait_for_frames(folder, 6)
+        finally:
+            process.kill()
+    cluster.wait_for_no_worker(node)  # of the killed command
 
     def kill_node() -> None:
         cluster.wait_for_tasks(node, twitch)
@@ -59,9 +70,7 @@ def test_download_when_a_node_is_killed_fills_all_games(
 
     with ThreadPoolExecutor(1) as thread:
         killed = thread.submit(kill_node)
-        done = run_command(
-            "data.download", "--until", str(FRAMES), env=environment(**postgres, **twitch.environment, **own)
-        )
+        done = run_command(*words, env=variables)
         killed.result()
     assert done.returncode == 0, done.stderr
     assert "worker lost" in done.stdout  # grabs of the node

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -76,6 +76,7 @@ def test_ray_pool_when_a_node_joins_and_is_killed_returns_each_outcome_once(clus
     with RayPool(connected, partial(_make_run, 0.1), 2) as pool:
         _work(pool, range(3, 20), see)  # without the new node
         node = cluster.add()
+        nodes = 1 + len(cluster.ray.worker_nodes)
         try:
             _work(pool, range(20, _MANY), see)  # until it is used, and killed
         finally:
@@ -86,7 +87,7 @@ def test_ray_pool_when_a_node_joins_and_is_killed_returns_each_outcome_once(clus
             pool.finished()
     assert sorted(outcome.task for outcome in done) == [0, 1, *range(3, len(done) + 1)]
     assert len(done) < _MANY / 2
-    assert len({outcome.node for outcome in done}) >= 2
+    assert len({outcome.node for outcome in done}) == nodes
     (failed,) = [outcome for outcome in done if outcome.error]
     assert isinstance(failed.error, StreamError)
     assert (failed.task, failed.error.reason, str(failed.error)) == (1, "offline", "anna ended 5 min ago")
@@ -125,11 +126,25 @@ def _events(workers: RemoteWorkers, enough: Callable[[list[Any]], object]) -> li
     return events
 
 
+@pytest.fixture
+def other_node(cluster: RayNodes) -> Iterator[None]:
+    """Add a node, which leaves the cluster at the end."""
+    node = cluster.add()
+    yield
+    cluster.ray.remove_node(node)
+
+
+@pytest.mark.usefixtures("other_node")
 def test_remote_worker_when_it_hangs_is_lost_and_replaced(connected: Cluster):
-    """Messages arrive in order. A stopped process is lost after the bound, ends, and another one takes its place."""
+    """Messages arrive in order. A stopped process is lost after the bound, ends, and another one takes its place.
+
+    The workers of other nodes go on.
+    """
     with RemoteWorkers(connected, _Echo, lost_s=2.5) as workers:
-        joined = _events(workers, bool)[0]
+        joined, *_, second = _events(workers, lambda events: len(events) >= 2)
         assert isinstance(joined, Joined)
+        assert isinstance(second, Joined)
+        assert joined.node != second.node
         first = joined.worker
         for number in range(100):
             workers.send(first, number)
@@ -144,11 +159,11 @@ def test_remote_worker_when_it_hangs_is_lost_and_replaced(connected: Cluster):
         with suppress(psutil.NoSuchProcess):
             psutil.Process(pid).wait(10)
         workers.send(first, "a lost worker gets nothing")
-        workers.send(replacement.worker, "x")
-        events = _events(workers, _replies)
-        assert {event.worker for event in events if isinstance(event, Replied)} == {replacement.worker}
-        [(another, text)] = _replies(events)
-        assert (another != pid, text) == (True, "x")
+        for worker in (replacement.worker, second.worker):
+            workers.send(worker, "x")
+        events = _events(workers, lambda events: len(_replies(events)) == 2)
+        assert {event.worker for event in events if isinstance(event, Replied)} == {replacement.worker, second.worker}
+        assert [text for process, text in _replies(events) if process != pid] == ["x", "x"]
 
 
 def _raise_model_error() -> _Echo:
