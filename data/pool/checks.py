@@ -71,7 +71,7 @@ def _raise_last(faults: list[ToolkitError]) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the report of this process, of which all nodes must have the same."""
+    """Return the report of this process, whose versions all nodes must have."""
     return make_probe()()
 
 

@@ -77,7 +77,7 @@ class FolderFiles:
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
     def folder_version(self, folder: str) -> object:
-        """Return the same of a folder, whose time changes with its names. Raises FolderError."""
+        """Return place, size and time of a folder, which change with its names; None without it. Raises FolderError."""
         return self.version(folder)
 
     def version_with(self, path: str, sha256: bytes) -> object:

@@ -36,6 +36,8 @@ class PlainClient:
         state = self.head(key)
         if not state:
             raise FileNotFoundError(errno.ENOENT, "not found", key)
+        if state.size_bytes > max_bytes:
+            raise TooLarge(max_bytes)
         if not state.size_bytes:  # servers refuse a range of an empty file
             return b"", state
         content = self._file_system.cat_file(self._base + key, end=max_bytes + 1)  # it may have grown since

@@ -180,10 +180,11 @@ def _finished(
     done = []
     error: ToolkitError | None = None
     for ended in pool.finished(timeout_s):
-        if ended.error and not isinstance(ended.error, WorkerLost):
-            error = ended.error
+        try:
+            result = _result_of(ended)
+        except ToolkitError as raised:
+            error = raised
             continue
-        result = _result_of(ended)
         if retried is not None and ended.task not in retried and ended.error is None and _may_be_the_nodes(result):
             retried.add(ended.task)
             pool.submit(ended.task, avoid=ended.node)
@@ -202,7 +203,7 @@ def _may_be_the_nodes(result: Result) -> bool:
 
 
 def _result_of(ended: Finished[SurveyTask, Result]) -> Result:
-    """Return the result of a task. A lost worker is a failure of its source."""
+    """Return the result of a task; a lost worker is a failure of its source. Raises errors that concern all tasks."""
     if isinstance(ended.error, WorkerLost):
         name = ended.task.name
         return SourceFailed(name, now(), UnexpectedStreamError(f"{name}: {ended.error}"))
