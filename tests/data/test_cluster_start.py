@@ -31,8 +31,8 @@ def test_end_of_a_start_that_hangs_kills_its_processes_and_no_others():
         running.callback(other.wait)
         running.callback(other.kill)
         others = psutil.Process().children(recursive=True)
-        words = ["sh", "-c", "sleep 600 & echo $!; wait"]
-        child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        words, pipe = ["sh", "-c", "sleep 600 <&- & echo $!; exec cat"], subprocess.PIPE  # cat waits for its input
+        child = subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
         running.callback(child.wait)
         running.callback(_kill_group, child)
         assert child.stdout

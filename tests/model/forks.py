@@ -78,8 +78,7 @@ import config, json
 from data.storage.frame_folder import FrameFolder
 from model import create
 from model.datasets import image_dataset, listing
-from model.networks import network
-from model.training import checkpoint, factories
+from model.training import checkpoint, experiment, factories
 from model.training.hardware import Hardware
 settings, hardware = config.load(), Hardware(strategy)
 folder = FrameFolder(settings.download_path / 'frames')
@@ -92,9 +91,8 @@ dataset = image_dataset.ImageDataset(*args)
 model = factories.make_network(settings, len(classes), hardware)
 checkpoints = checkpoint.CheckpointStore(settings.model_path, write=False)
 context = factories.TrainingContext(settings, dataset, hardware, checkpoints, print)
-history = context.make_trainer(model, split.training, split.validation, 'split').train()
-network.as_float32(model, copy=True)  # reads all variables, as predictions and files need them
-print(json.dumps([hardware.devices, history.history]))
+result = experiment.train_with_holdout(context, model, split, False)
+print(json.dumps([hardware.devices, result.history.history]))
 """
 
 

@@ -175,8 +175,9 @@ def _read_all(reader: int) -> str:
             return b"".join(chunks).decode()
 
 
-def test_interrupt_keeps_results_and_prints_summary(twitch, model_path, tmp_path):
-    """After Ctrl-C, CSV and Parquet hold the results so far, the summary is printed, and the exit code is 130."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_keeps_results_and_prints_summary(twitch, model_path, tmp_path, number):
+    """After a signal, CSV and Parquet hold the results so far, the summary is printed, and the exit code is 130."""
     files = tmp_path / "a.csv", tmp_path / "a.parquet"
     arguments = command(
         DARK_LOGIN, "only_sponsors", "--parallel", "2", "--csv", str(files[0]), "--parquet", str(files[1])
@@ -190,7 +191,7 @@ def test_interrupt_keeps_results_and_prints_summary(twitch, model_path, tmp_path
         assert process.stdout.readline().startswith(DARK_LOGIN)
         killer = threading.Timer(20, process.kill)
         killer.start()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         code, stderr = process.wait(), process.stderr.read()
         killer.cancel()
     assert (code, "Traceback" in stderr) == (130, False)

@@ -27,6 +27,7 @@ from recognition import Recognizer
 from recognition.engine.watcher import MAX_THREADS
 from recognition.events import FrameClassified, GameChanged
 from recognition.modes.watch import MAX_CONNECTIONS
+from tests.receivers.ports import free_port
 from tests.recognition.commands import BRIGHT, DARK, ROOT, command, environment, recognize
 from tests.recognition.receiver import Receiver, wait_until
 from tests.recognition.schema import valid
@@ -54,13 +55,6 @@ def twitch(channels):
     assert not running.unknown
 
 
-def free_port() -> int:
-    """Return a TCP port that is free now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @contextmanager
 def start_watch(twitch: Standin, model_path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Start the command in the background; kill it at the end of the block if it still runs."""
@@ -84,25 +78,13 @@ def seconds_of(event: dict[str, Any]) -> float:
     return datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
 
 
-class HeldClock(Clock):
-    """A clock that stands still until `go`: what is planted does not depend on how long a command takes to start."""
-
-    _goes = False
-
-    def now(self) -> float:
-        return super().now() if self._goes else self._start
-
-    def go(self) -> None:
-        self._monotonic_start, self._goes = time.monotonic(), True
-
-
 def test_watch_reports_switch_end_ads_and_broken_segments(channels, model_path, tmp_path):
     """Watch channels that switch, end, lose their URLs, show ads and send broken segments, until SIGTERM.
 
     Each JSON line is valid. The only planted switch is emitted at the third frame of the new game, and posted. One
     channel ends; the others are watched on. No segment is missed but broken ones, or those of a poll that came late.
     """
-    clock = HeldClock()
+    clock = Clock(speed=0)  # until the command has started, which may take long
     at = (clock.now() + 10) // 2 * 2
     port, logins = free_port(), ("live", *BEHAVIOURS[1:])
     switching = channels.with_switches([("live", at, "dark")])
@@ -115,7 +97,7 @@ def test_watch_reports_switch_end_ads_and_broken_segments(channels, model_path, 
         with start_watch(twitch, model_path, *options, *logins) as watching:
             wait_until(lambda: twitch.requests, 120)
             switched_at = time.time() + at - clock.now()
-            clock.go()
+            clock.set_speed(1)
             wait_until(lambda: time.sleep(0.5) or (len({*hook.bodies}) == 7 and _is_shown(metrics_of(port))), 120)
             metrics = metrics_of(port)
             watching.terminate()

@@ -21,9 +21,17 @@ class Clock:
 
     def now(self) -> float:
         """Return the time, epoch seconds."""
-        passed = time.monotonic() - self._monotonic_start
         with self._lock:
-            return self._start + passed * self._speed + self._advanced
+            return self._now()
+
+    def _now(self) -> float:
+        return self._start + (time.monotonic() - self._monotonic_start) * self._speed + self._advanced
+
+    def set_speed(self, speed: float) -> None:
+        """Let the time pass `speed` times as fast from now on."""
+        with self._lock:
+            self._start, self._monotonic_start = self._now() - self._advanced, time.monotonic()
+            self._speed = speed
 
     def advance(self, seconds: float) -> None:
         """Set the clock forward."""
