@@ -54,7 +54,7 @@ _ORDER = (
     *("test_server", "test_watcher", "test_uploads", "test_api_schema"),
 )
 _MEMORY = Path("/dev/shm")  # the tests flush thousands of files: a disk would take a fifth of their time
-_FILES_BYTES, _TESTS_BYTES = 4 << 30, 6 << 30  # what the tests need there, and for themselves
+_FILES_BYTES, _TESTS_BYTES = 1 << 30, 6 << 30  # what the tests need there, and for themselves
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
@@ -66,10 +66,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
         import_module("streamlink")  # its import searches all modules, of which there are few yet
     else:
-        if "TMPDIR" not in os.environ and _has_room():
-            tempfile.tempdir = str(_MEMORY)  # of the shared folder and of pytest's folders
+        is_in_memory = "TMPDIR" not in os.environ and _has_room()
+        if is_in_memory:
+            tempfile.tempdir = str(_MEMORY)
         _remove_stale_folders()
         shared = config.stash[_SHARED] = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        if is_in_memory:
+            os.environ["PYTEST_DEBUG_TEMPROOT"] = str(shared)  # pytest would keep the folders of three runs
         shared.chmod(0o711)  # tests that act as another user pass through it
         config.stash[_OWNER] = (shared / "owner").open("w")
         fcntl.flock(config.stash[_OWNER], fcntl.LOCK_EX)
