@@ -640,16 +640,18 @@ def test_directory_outage_saves_grabs_in_flight_during_the_wait():
 
 def test_refused_credentials_save_the_grabs_in_flight():
     """The run ends, and the frames of the streams in flight are saved."""
-    refused = threading.Event()
+    begun, refused = threading.Semaphore(0), threading.Event()
 
     class Refusing(FakeTwitch):
         def streams_by_game(self, game_id, max_streams):
             if game_id == B.id and max_streams == 100:
+                assert all(begun.acquire(timeout=20) for _ in range(4))
                 refused.set()
                 raise DirectoryUnauthorized("no")
             return super().streams_by_game(game_id, max_streams)
 
         def frames(self, login, max_frames):
+            begun.release()
             yield Frame(1, b"jpeg")
             assert refused.wait(20)
             yield Frame(2, b"jpeg")
