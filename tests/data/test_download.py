@@ -27,18 +27,18 @@ def still_twitch(world):
 def test_download_with_a_channel_of_each_behaviour(start, folder, catalog, twitch):
     """Every channel with frames gives some; no frame shows an ad or a non-game; files and rows agree; games are equal.
 
-    No game gets more than two rounds ahead: a fast game may get a second round during a slow one of another game.
+    Each game gets one round: the run is faster than the streams, whose next rounds would bring the same frames again.
     """
     for channel in twitch.world.only(CHANNELS).channels:  # a game would be slow while its clip is transcoded
         twitch.transcoder.prepare(channel.file, TRANSCODES[0], fmp4=channel.behaviour == "fmp4")
-    process = start("--frames", "120")  # beside the stand-in in one process, some games would be much slower
+    process = start("--frames", "60")
     stdout, stderr = process.communicate(timeout=120)
     assert process.returncode == 0, stderr
-    assert stdout.startswith("Downloaded 120 frames of ")
+    assert stdout.startswith("Downloaded 60 frames of ")
     frames = set(folder.frames())
     counts = Counter(frame.game_id for frame in frames)
-    assert (len(counts), counts.total()) == (4, 120)
-    assert max(counts.values()) - min(counts.values()) <= 30
+    assert (len(counts), counts.total()) == (4, 60)
+    assert max(counts.values()) - min(counts.values()) <= 7  # half a round
     assert rows(catalog) == frames
     assert {frame.login for frame in frames} == set(CHANNELS)
     images = [decode_jpeg(folder.read(frame)) for frame in frames]
