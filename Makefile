@@ -4,7 +4,7 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 CLIPS  ?= tests/standin/clips
 # Many tests wait rather than compute: more workers than cores end sooner. JOBS=0 runs all tests in one process.
-JOBS    ?= 5
+JOBS    ?= 4
 MINUTES ?= 60
 
 .PHONY: help install demo test check bench soak clean
